@@ -1,0 +1,16 @@
+/** SQL text, quoted. Every name and literal that millrace puts into a query passes here. */
+
+/** An identifier: `a"b` becomes `"a""b"`. */
+export function id(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A text literal. */
+export function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`
+}
+
+/** A BIGINT literal: the cast keeps -9223372036854775808 and narrow literals BIGINT. */
+export function bigint(value: bigint | number): string {
+  return `CAST(${value} AS BIGINT)`
+}
