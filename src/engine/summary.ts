@@ -1,0 +1,128 @@
+/** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
+
+/** Emitted after each commit, and while objects are read. */
+export interface Progress {
+  readonly objectsDone: number
+  readonly objectsTotal: number
+  readonly bytesDone: number
+  readonly bytesTotal: number
+  /** Rows read in this run. */
+  readonly rows: number
+  readonly epoch: number
+}
+
+/** Totals over the checkpoint's life. */
+export interface Totals {
+  /** Rows read from good objects, before any `where`. */
+  readonly rows: number
+  /** Late (row, window) pairs over all flows. */
+  readonly late: number
+  /** Object versions in the ledger, whatever their outcome. */
+  readonly objects: number
+  readonly quarantined: number
+  readonly skipped: number
+  /** Rows set aside under `onBadRow: 'quarantine'`, and rows without a usable event time. */
+  readonly quarantinedRows: number
+  /** Rows outside the watermark's `bounds`: processed and counted like others, but they move no watermark. */
+  readonly outsideBounds: number
+  readonly epochs: number
+}
+
+/** One committed epoch, as `run()` emits it. */
+export interface EpochResult {
+  readonly epoch: number
+  readonly objects: number
+  readonly rows: number
+  readonly late: number
+  /** Addresses of the files that this epoch made visible. */
+  readonly outputFiles: readonly string[]
+  readonly totals: Totals
+}
+
+export interface SetAside {
+  readonly key: string
+  readonly reason: string
+}
+
+/** State that a flush leaves open because its rows lie beyond the highest high mark (S6). */
+export interface FarAhead {
+  readonly flow: string
+  /** ISO 8601, UTC. */
+  readonly windowStart: string
+  readonly windowEnd: string
+  readonly groups: number
+}
+
+export interface Summary {
+  readonly pipeline: string
+  readonly checkpoint: string
+  readonly outputs: readonly string[]
+  readonly totals: Totals
+  /** Every output file of the checkpoint. */
+  readonly outputFiles: readonly string[]
+  readonly run: {
+    readonly objects: number
+    readonly rows: number
+    readonly bytes: number
+    readonly epochs: number
+    readonly seconds: number
+    /** Objects quarantined or skipped in this run. */
+    readonly setAside: readonly SetAside[]
+    /** Files of the directory without the format's extension. */
+    readonly ignored: number
+    /** Objects left out by --from and --to because their key names no period, or one outside. */
+    readonly leftOut: number
+    /** Stopped by a drain before the end of the listing. */
+    readonly drained: boolean
+  }
+  readonly openWindows: number
+  /** The first hundred. */
+  readonly farAhead: readonly FarAhead[]
+  /** True when the listing held nothing new and nothing was left to flush. */
+  readonly nothingToDo: boolean
+}
+
+export interface BackfillOptions {
+  /** Directory, `file://` address or glob; overrides `source.objects`. */
+  readonly input?: string
+  /** Overrides the address of the one `files()` sink; refused when the pipeline has several. */
+  readonly output?: string
+  readonly checkpoint?: string
+  /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern. */
+  readonly from?: string
+  /** Exclusive end. */
+  readonly to?: string
+  /** Else mini-batches are cut by the source's `miniBatch`. */
+  readonly objectsPerEpoch?: number
+  /** DuckDB threads. Default: the machine's cores. */
+  readonly threads?: number
+  /** DuckDB memory limit, such as '2GB'. Default: 60 percent of the machine's memory. */
+  readonly memory?: string
+  /** Where DuckDB spills and objects are spooled. Default: a fresh folder under the system's temporary folder. */
+  readonly spill?: string
+  /** false: leave windows open for later months (S6). Default true. */
+  readonly flush?: boolean
+  readonly onProgress?: (progress: Progress) => void
+  /** Aborted: finish the epoch in flight, commit, publish, release, and stop. */
+  readonly drain?: AbortSignal
+  /** Aborted: stop now. Nothing half visible is left; the next start continues. */
+  readonly signal?: AbortSignal
+}
+
+/** What a checkpoint holds, read without claiming it. */
+export interface Inspection {
+  readonly checkpoint: string
+  readonly pipeline: string
+  readonly term: number
+  readonly epoch: number
+  readonly owner: string
+  readonly released: boolean
+  readonly duckdb: string
+  readonly totals: Totals
+  /** ISO 8601 per source; null before the first mark. */
+  readonly watermarks: Readonly<Record<string, string | null>>
+  readonly channels: readonly { readonly name: string; readonly files: number; readonly rows: number; readonly bytes: number }[]
+  readonly unpublished: number
+  readonly outputFiles: readonly string[]
+  readonly setAside: readonly SetAside[]
+}
