@@ -7,10 +7,18 @@ type UnitName = 'second' | 'minute' | 'hour' | 'day'
 export type Duration = `${number}${Unit}` | `${number} ${UnitName}${'' | 's'}`
 
 const unitSeconds: Readonly<Record<string, number>> = {
-  s: 1, second: 1, seconds: 1,
-  m: 60, minute: 60, minutes: 60,
-  h: 3_600, hour: 3_600, hours: 3_600,
-  d: 86_400, day: 86_400, days: 86_400,
+  s: 1,
+  second: 1,
+  seconds: 1,
+  m: 60,
+  minute: 60,
+  minutes: 60,
+  h: 3_600,
+  hour: 3_600,
+  hours: 3_600,
+  d: 86_400,
+  day: 86_400,
+  days: 86_400,
 }
 
 /** Microseconds of a duration. Throws a configuration error that names `field`. */

@@ -26,7 +26,12 @@ export function isMillraceError(error: unknown): error is MillraceError {
 
 /** A mistake in configuration or usage: names the field, the value and what was expected. Exit code 2. */
 export function configError(field: string, value: unknown, expected: string, cause?: unknown): MillraceError {
-  return new MillraceError('user', 'configuration', `${field}: ${display(value)} is not valid; expected ${expected}.`, cause)
+  return new MillraceError(
+    'user',
+    'configuration',
+    `${field}: ${display(value)} is not valid; expected ${expected}.`,
+    cause,
+  )
 }
 
 function display(value: unknown): string {

@@ -11,9 +11,3 @@ export interface ObjectVersion {
   readonly lastModifiedMs: number
   readonly sequencer?: string
 }
-
-/** P1: the same key, and equal versionIds where both sides have one, else equal eTags. */
-export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
-  if (a.bucket !== b.bucket || a.key !== b.key) return false
-  return a.versionId !== undefined && b.versionId !== undefined ? a.versionId === b.versionId : a.eTag === b.eTag
-}

@@ -121,7 +121,12 @@ export interface Inspection {
   readonly totals: Totals
   /** ISO 8601 per source; null before the first mark. */
   readonly watermarks: Readonly<Record<string, string | null>>
-  readonly channels: readonly { readonly name: string; readonly files: number; readonly rows: number; readonly bytes: number }[]
+  readonly channels: readonly {
+    readonly name: string
+    readonly files: number
+    readonly rows: number
+    readonly bytes: number
+  }[]
   readonly unpublished: number
   readonly outputFiles: readonly string[]
   readonly setAside: readonly SetAside[]

@@ -9,8 +9,3 @@ export function id(name: string): string {
 export function text(value: string): string {
   return `'${value.replaceAll("'", "''")}'`
 }
-
-/** A BIGINT literal: the cast keeps -9223372036854775808 and narrow literals BIGINT. */
-export function bigint(value: bigint | number): string {
-  return `CAST(${value} AS BIGINT)`
-}

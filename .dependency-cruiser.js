@@ -1,0 +1,91 @@
+/**
+ * The layers of ARCHITECTURE.md as a table: a folder may import itself and what stands beside it, nothing else.
+ * `src/core <- src/plan <- {operators, connectors} <- src/engine <- {src/cli, src/status, src/testing}`;
+ * checkpoints needs src/core only (merge SQL comes in as a string).
+ */
+const layers = {
+  'src/core': [],
+  'src/plan': ['src/core'],
+  operators: ['src/core', 'src/plan'],
+  connectors: ['src/core', 'src/plan'],
+  checkpoints: ['src/core'],
+  'src/engine': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints'],
+  'src/status': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
+  'src/testing': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
+  'src/cli': [
+    'src/core',
+    'src/plan',
+    'operators',
+    'connectors',
+    'checkpoints',
+    'src/engine',
+    'src/status',
+    'src/index.ts',
+  ],
+}
+
+const own = '^(src|operators|connectors|checkpoints)/'
+const pattern = name => `^${name.replace('.', '[.]')}${name.endsWith('.ts') ? '$' : '/'}`
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...Object.entries(layers).map(([name, below]) => ({
+      name: `layer ${name}`,
+      comment: `${name} may import ${['itself', ...below].join(', ')}.`,
+      severity: 'error',
+      from: { path: pattern(name) },
+      to: { path: own, pathNot: [name, ...below].map(pattern) },
+    })),
+    {
+      name: 'index without the command line',
+      comment: 'src/index.ts is the library: the command line and the test harness are no part of it.',
+      severity: 'error',
+      from: { path: '^src/index[.]ts$' },
+      to: { path: '^src/(cli|testing)/' },
+    },
+    {
+      name: 'one executor',
+      comment:
+        "Operators describe, the engine executes: DuckDB is imported in src/engine/duckdb only (and to make the demo's data).",
+      severity: 'error',
+      from: { path: own, pathNot: '^src/(engine/duckdb|cli/demo)/' },
+      to: { path: '(^|/)@duckdb/' },
+    },
+    {
+      name: 'pure plan',
+      comment: 'Plans and operators are text builders: they open no file or socket, start no process and never wait.',
+      severity: 'error',
+      from: { path: '^(src/plan|operators)/' },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|buffer|util)$' },
+    },
+    {
+      name: 'no tests in the product',
+      severity: 'error',
+      from: { path: own },
+      to: { path: '^(test|bench|examples)/' },
+    },
+    {
+      name: 'no cycles',
+      comment: 'At run time. Types may refer to each other.',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'declared',
+      comment: 'The package installs its dependencies only: a devDependency is missing at the user.',
+      severity: 'error',
+      from: { path: own },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // Type imports count: a layer that needs another's types depends on it.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['types', 'import', 'node', 'default'] },
+  },
+}

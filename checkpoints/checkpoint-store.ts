@@ -1,0 +1,387 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MillraceError } from '../src/core/errors.ts'
+import type { ObjectStore } from '../src/core/ports.ts'
+import { corrupt, decodeHead, decodeManifest, encodeHead, encodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
+import { collectGarbage, deleteOrphans } from './collect.ts'
+import type { Compaction } from './compact.ts'
+import {
+  decideClaim,
+  decideCompaction,
+  decideInlineMerge,
+  decideRetain,
+  type HeadSeen,
+  mergedSpan,
+  RETAINED_MAX,
+  settleWrite,
+} from './decide.ts'
+import { loadFile, stageFile } from './files.ts'
+import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, reach } from './manifest.ts'
+import { createObject, nameOf } from './objects.ts'
+import { checkChannelName, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
+import { probeStore } from './probe.ts'
+import { ATTEMPTS_MAX, isRetryable, pauseMs, realSleep, retrying, type Sleep, unavailable } from './retry.ts'
+import type { EngineState, FileRef, Head, Manifest, Part, RetainedManifest } from './types.ts'
+
+export interface CheckpointStoreOptions {
+  readonly store: ObjectStore
+  /** Host, process and start time of this process. */
+  readonly owner: string
+  readonly newId: () => string
+  /** Merges local files of one channel into the local file `to`. */
+  readonly merge: MergeFiles
+  /** Local folder for files on their way; created when needed. */
+  readonly scratch: string
+  readonly sleep?: Sleep
+}
+
+export type MergeFiles = (
+  channel: string,
+  files: readonly string[],
+  to: string,
+) => Promise<{ readonly rows: number; readonly bytes: number; readonly sha256: string }>
+
+/** `head` is what the bucket holds now: the next manifest is made from its manifest. */
+export type CommitOutcome =
+  | { readonly is: 'committed'; readonly head: Head }
+  | { readonly is: 'fenced'; readonly by: Head }
+
+type SettledWrite = { readonly is: 'committed'; readonly seen: HeadSeen } | { readonly is: 'fenced'; readonly by: Head }
+
+/**
+ * The checkpoint in its bucket (P3 to P12). One writer of HEAD at a time; `stage`, `load` and `compact` may run beside it.
+ * Once a write of HEAD could not be settled, or was fenced, every later write is refused: a new process must claim.
+ */
+export interface CheckpointStore {
+  /** P4. */
+  probe(signal?: AbortSignal): Promise<void>
+  /** Without a claim. */
+  readHead(): Promise<Head | undefined>
+  /** P5. `initial` is what a new checkpoint begins with. */
+  claim(initial: EngineState): Promise<Head>
+  /** Makes a local file durable. It counts once a committed manifest names it. */
+  stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
+  /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
+  load(ref: FileRef, to: string): Promise<void>
+  /** P6. May merge inline files and add a retained copy: see the outcome's manifest. */
+  commit(next: Manifest): Promise<CommitOutcome>
+  /** The last commit of a clean stop, which lets the next start claim at once. */
+  release(next: Manifest): Promise<CommitOutcome>
+  /** Shows that the owner lives. Nothing is written while a commit is under way, which shows the same. */
+  beat(): Promise<CommitOutcome>
+  /** Merges one full tier of the channel's parts, if there is one. `applyCompaction` puts the result in a manifest. */
+  compact(manifest: Manifest, channel: string): Promise<Compaction | undefined>
+  /** P12. Deletes garbage of the committed manifest; the given one without it. */
+  collect(manifest: Manifest, outputs: Readonly<Record<string, ObjectStore>>): Promise<Manifest>
+  /** What HEAD and the retained manifests need, for `Outbox.orphans`. */
+  reachable(): Promise<ReadonlySet<string>>
+  /** Once after a claim: deletes what lower terms left. How many files. */
+  orphans(): Promise<number>
+}
+
+export function createCheckpointStore(options: CheckpointStoreOptions): CheckpointStore {
+  const { store, owner, newId, merge, scratch } = options
+  const sleep = options.sleep ?? realSleep
+  const headName = nameOf(store, HEAD_KEY)
+  /** HEAD as this process last knew it to be, while it is the owner. */
+  let mine: HeadSeen | undefined
+  /** Why HEAD may not be written any more. */
+  let closed: MillraceError | undefined
+  let isWriting = false
+  /** Commits that wait for a beat, or run. */
+  let commits = 0
+  let beating: Promise<unknown> = Promise.resolve()
+  /** Keys that a compaction reads: a manifest that drops them may be committed before it ends. */
+  const inFlight = new Set<string>()
+  /** What retained manifests need; they never change. */
+  const reachOfRetained = new Map<string, ReadonlySet<string>>()
+
+  async function readHeadOnce(): Promise<HeadSeen | undefined> {
+    const found = await store.get(HEAD_KEY)
+    if (typeof found === 'string') return undefined
+    return { head: decodeHead(found.body, headName), eTag: found.eTag }
+  }
+
+  function readHead(): Promise<HeadSeen | undefined> {
+    return retrying(sleep, readHeadOnce)
+  }
+
+  async function claim(initial: EngineState): Promise<Head> {
+    mine = undefined
+    closed = undefined
+    let cause: unknown
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const seen = await readHead()
+      const decision = decideClaim(seen?.head)
+      const head: Head = {
+        format: FORMAT,
+        minReader: MIN_READER,
+        term: decision.term,
+        putId: newId(),
+        owner,
+        beat: 0,
+        released: false,
+        manifest: decision.is === 'birth' ? birth(newId(), initial) : decision.from.manifest,
+      }
+      // Fencing point. From the moment this is applied no writer of a lower term can commit (I3), because the eTag that
+      // its write requires is gone. A crash after it leaves a term in which nothing happened.
+      try {
+        const put = await store.put(HEAD_KEY, encodeHead(head), seen?.eTag ?? 'absent')
+        if (put.is === 'stored') return own(head, put.eTag)
+        cause = put.is === 'unknown' ? put.cause : undefined
+      } catch (error) {
+        if (!isRetryable(error)) throw error
+        cause = error
+      }
+      const now = await readHead()
+      if (now?.head.putId === head.putId) return own(head, now.eTag)
+      // Lost the race, or lost the write: decide again. A write given up on that arrives later is claimed over, or its
+      // condition is gone.
+      await sleep(pauseMs(attempt))
+    }
+    throw unavailable(`Claiming ${headName}`, cause)
+  }
+
+  function own(head: Head, eTag: string): Head {
+    mine = { head, eTag }
+    return head
+  }
+
+  function owned(): HeadSeen {
+    if (closed !== undefined) throw closed
+    if (mine === undefined) {
+      throw new MillraceError('fatal', 'not-claimed', `${headName} was not claimed by this process. This is a bug.`)
+    }
+    return mine
+  }
+
+  /** The commit of P6. Exactly one of these runs at a time. */
+  async function writeHead(make: (from: Head) => Promise<Head>): Promise<CommitOutcome> {
+    const from = owned()
+    if (isWriting) throw new MillraceError('fatal', 'busy', `${headName} is being written already. This is a bug.`)
+    isWriting = true
+    try {
+      const head = await make(from.head)
+      const outcome = await settled(head, from.eTag)
+      if (outcome.is === 'committed') {
+        mine = outcome.seen
+        if (head.released) closed = new MillraceError('fatal', 'released', `${headName} was released. This is a bug.`)
+        return { is: 'committed', head }
+      }
+      closed = new MillraceError(
+        'fenced',
+        'fenced',
+        `${headName} was claimed by ${outcome.by.owner} (term ${outcome.by.term}; ours was ${from.head.term}).` +
+          ' This process stops; the other one goes on.',
+      )
+      return outcome
+    } finally {
+      isWriting = false
+    }
+  }
+
+  async function settled(head: Head, ifMatch: string): Promise<SettledWrite> {
+    try {
+      return await putAndSettle(head, ifMatch)
+    } catch (error) {
+      // This process does not know what HEAD holds, so only a new claim may go on from it (P6).
+      const message = `A write of ${headName} could not be settled; start again once the store answers.`
+      closed = new MillraceError('fatal', 'commit-in-doubt', message, error)
+      throw isRetryable(error) ? closed : error
+    }
+  }
+
+  async function putAndSettle(head: Head, ifMatch: string): Promise<SettledWrite> {
+    const bytes = encodeHead(head)
+    const write = { putId: head.putId, term: head.term, ifMatch }
+    let cause: unknown
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      try {
+        // Commit point. Before this write a crash replays the epoch; after it, recovery finds the epoch in HEAD. Messages
+        // are acknowledged and output is published only after it.
+        const put = await store.put(HEAD_KEY, bytes, ifMatch)
+        if (put.is === 'stored') return { is: 'committed', seen: { head, eTag: put.eTag } }
+        cause = put.is === 'unknown' ? put.cause : undefined
+      } catch (error) {
+        if (!isRetryable(error)) throw error
+        cause = error
+      }
+      const settlement = settleWrite(write, await readHead())
+      switch (settlement.is) {
+        case 'committed':
+          return { is: 'committed', seen: { head, eTag: settlement.eTag } }
+        case 'fenced':
+          return settlement
+        case 'regressed':
+          throw corrupt(headName, `term ${head.term}, put ${head.putId}, or the one before it`, settlement.found)
+        case 'resend':
+          await sleep(pauseMs(attempt))
+      }
+    }
+    throw unavailable(`Writing ${headName}`, cause)
+  }
+
+  async function commit(next: Manifest, released: boolean): Promise<CommitOutcome> {
+    commits++
+    try {
+      // A beat is started by a timer, so it may be under way; what became of it, `writeHead` knows.
+      await beating.catch(() => undefined)
+      return await writeHead(from => prepare(from, next, released))
+    } finally {
+      commits--
+    }
+  }
+
+  /** The HEAD that commits this manifest; all that it will name is durable when this returns (I2). */
+  async function prepare(from: Head, next: Manifest, released: boolean): Promise<Head> {
+    if (next.checkpointId !== from.manifest.checkpointId || next.epoch < from.manifest.epoch) {
+      const message = `Epoch ${next.epoch} of ${next.checkpointId} cannot follow epoch ${from.manifest.epoch} of`
+      throw new MillraceError('fatal', 'epoch-regressed', `${message} ${from.manifest.checkpointId}. This is a bug.`)
+    }
+    const head: Head = { ...from, putId: newId(), beat: 0, released, manifest: next }
+    const merged = await mergeInline(next, from.term, encodeHead(head).length)
+    return { ...head, manifest: decideRetain(merged, released) ? await retain(merged, from.term) : merged }
+  }
+
+  /** One file a channel instead of many small ones, once HEAD is full (P3). */
+  async function mergeInline(manifest: Manifest, term: number, headBytes: number): Promise<Manifest> {
+    let result = manifest
+    for (const channel of decideInlineMerge(manifest, headBytes)) {
+      const parts = (manifest.channels[channel] ?? []).filter(part => part.inline !== undefined)
+      const part = await mergeParts(channel, parts, term, manifest.epoch)
+      const names = new Set(parts.map(p => p.name))
+      result = addPart(
+        dropParts(result, channel, p => names.has(p.name)),
+        channel,
+        part,
+      )
+    }
+    return result
+  }
+
+  async function mergeParts(channel: string, parts: readonly Part[], term: number, epoch: number): Promise<Part> {
+    const folder = join(scratch, newId())
+    await mkdir(folder, { recursive: true })
+    try {
+      const files: string[] = []
+      for (const [i, part] of parts.entries()) {
+        const file = join(folder, `${i}.parquet`)
+        await loadFile(store, part, file, sleep)
+        files.push(file)
+      }
+      const to = join(folder, 'merged.parquet')
+      const { rows } = await merge(channel, files, to)
+      const name = filePath({ kind: channel, term, epoch }, newId(), 'parquet')
+      return { ...(await stageFile(store, name, to, rows, sleep)), ...mergedSpan(parts) }
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+
+  /** Written before the HEAD that lists it, so that HEAD never names what does not exist (I2). */
+  async function retain(manifest: Manifest, term: number): Promise<Manifest> {
+    const name = filePath({ kind: MANIFESTS, term, epoch: manifest.epoch }, newId(), 'json')
+    const copy = asRetained(manifest)
+    const body = encodeManifest(copy)
+    const content = { bytes: body.length, sha256: sha256(body) }
+    await createObject(store, name, content, () => store.put(name, body, 'absent'), sleep)
+    reachOfRetained.set(name, reach(copy))
+    return addRetained(manifest, { name, epoch: manifest.epoch }, RETAINED_MAX)
+  }
+
+  async function reachOf({ name }: RetainedManifest): Promise<ReadonlySet<string>> {
+    const known = reachOfRetained.get(name)
+    if (known !== undefined) return known
+    const found = await retrying(sleep, () => store.get(name))
+    // What a lost manifest needed is unknown: then nothing may be deleted.
+    if (typeof found === 'string') throw corrupt(nameOf(store, name), 'a retained manifest', 'no object')
+    const keys = reach(decodeManifest(found.body, nameOf(store, name)))
+    reachOfRetained.set(name, keys)
+    return keys
+  }
+
+  async function reachable(manifest: Manifest): Promise<ReadonlySet<string>> {
+    const keys = new Set(reach(manifest))
+    for (const retained of manifest.retained) {
+      for (const key of await reachOf(retained)) keys.add(key)
+    }
+    for (const name of reachOfRetained.keys()) {
+      if (!manifest.retained.some(retained => retained.name === name)) reachOfRetained.delete(name)
+    }
+    return keys
+  }
+
+  return {
+    probe(signal) {
+      return probeStore({ store, newId, ...(signal && { signal }) })
+    },
+
+    async readHead() {
+      return (await readHead())?.head
+    },
+
+    claim,
+
+    stage(channel, epoch, file, rows) {
+      checkChannelName(channel)
+      const name = filePath({ kind: channel, term: owned().head.term, epoch }, newId(), 'parquet')
+      return stageFile(store, name, file, rows, sleep)
+    },
+
+    load(ref, to) {
+      return loadFile(store, ref, to, sleep)
+    },
+
+    commit(next) {
+      return commit(next, false)
+    },
+
+    release(next) {
+      return commit(next, true)
+    },
+
+    async beat() {
+      if (isWriting || commits > 0) return { is: 'committed', head: owned().head }
+      const beat = writeHead(async from => ({ ...from, putId: newId(), beat: from.beat + 1 }))
+      beating = beat
+      return beat
+    },
+
+    async compact(manifest, channel) {
+      const { head } = owned()
+      const parts = decideCompaction(manifest.channels[channel] ?? [])
+      if (parts.length === 0) return undefined
+      const replaced = parts.map(p => p.name)
+      const keys = replaced.map(name => garbageKey({ store: CHECKPOINT, name }))
+      for (const key of keys) inFlight.add(key)
+      try {
+        return { channel, replaced, part: await mergeParts(channel, parts, head.term, manifest.epoch) }
+      } finally {
+        for (const key of keys) inFlight.delete(key)
+      }
+    },
+
+    async collect(manifest, outputs) {
+      const { head } = owned()
+      // A writer in doubt deletes nothing (P6, P12).
+      if (isWriting || commits > 0) return manifest
+      const stores = new Map([...Object.entries(outputs), [CHECKPOINT, store] as const])
+      const keys = new Set([...(await reachable(head.manifest)), ...reach(manifest), ...inFlight])
+      return collectGarbage(manifest, { committed: head.manifest, stores, reachable: keys })
+    },
+
+    reachable() {
+      return reachable(owned().head.manifest)
+    },
+
+    async orphans() {
+      const { head } = owned()
+      const keys = await reachable(head.manifest)
+      return retrying(sleep, () => deleteOrphans(store, head.term, keys))
+    },
+  }
+}
+
+function birth(checkpointId: string, engine: EngineState): Manifest {
+  return { checkpointId, epoch: 0, engine, channels: {}, unpublished: [], retained: [], garbage: [] }
+}

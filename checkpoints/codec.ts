@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { MillraceError } from '../src/core/errors.ts'
+import type { Head, Manifest } from './types.ts'
+
+/** Written formats. A change to what a manifest means raises FORMAT; MIN_READER follows when old readers would err. */
+export const FORMAT = 1
+export const MIN_READER = 1
+
+type DocumentKind = 'head' | 'manifest'
+
+/** HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. */
+export function encodeHead(head: Head): Uint8Array {
+  return encode('head', head)
+}
+
+/**
+ * Fails closed: whatever does not hash, parse and fit is refused.
+ *
+ * @param object The object's address, for the message.
+ * @throws MillraceError 'corrupt-object', or 'newer-format' of kind 'user' (P14).
+ */
+export function decodeHead(bytes: Uint8Array, object: string): Head {
+  const head = decode('head', bytes, object)
+  check(object, head, {
+    term: isCount,
+    putId: isText,
+    owner: isText,
+    beat: isCount,
+    released: v => typeof v === 'boolean',
+    manifest: isRecord,
+  })
+  checkManifest(object, head['manifest'] as Record<string, unknown>)
+  return head as unknown as Head
+}
+
+/** A copy of a manifest, kept under `manifests/` (P3). */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  return encode('manifest', { format: FORMAT, minReader: MIN_READER, manifest })
+}
+
+export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
+  const document = decode('manifest', bytes, object)
+  check(object, document, { manifest: isRecord })
+  checkManifest(object, document['manifest'] as Record<string, unknown>)
+  return document['manifest'] as unknown as Manifest
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export async function sha256OfFile(file: string): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of createReadStream(file)) {
+    hash.update(chunk as Buffer)
+    bytes += (chunk as Buffer).length
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+/** One error for every object that is not what its name promises (P10). */
+export function corrupt(object: string, expected: string, found: string): MillraceError {
+  return new MillraceError(
+    'fatal',
+    'corrupt-object',
+    `${object} is damaged: expected ${expected}, found ${found}. Restore it from a copy; nothing was changed.`,
+  )
+}
+
+function encode(kind: DocumentKind, document: object): Uint8Array {
+  const json = Buffer.from(`${JSON.stringify(document)}\n`)
+  return Buffer.concat([Buffer.from(`millrace-${kind}/1 sha256=${sha256(json)} bytes=${json.length}\n`), json])
+}
+
+function decode(kind: DocumentKind, bytes: Uint8Array, object: string): Record<string, unknown> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const newline = buffer.indexOf(10)
+  // latin1 keeps every byte apart, so no damaged byte can decode to the expected text.
+  const first = buffer.subarray(0, newline < 0 ? 200 : Math.min(newline, 200)).toString('latin1')
+  const match = /^millrace-(head|manifest)\/(\d+) sha256=([0-9a-f]{64}) bytes=(0|[1-9]\d*)$/.exec(first)
+  if (newline < 0 || match === null || match[1] !== kind) {
+    throw corrupt(object, `a first line 'millrace-${kind}/1 sha256=... bytes=...'`, `'${printable(first)}'`)
+  }
+  if (match[2] !== '1') {
+    throw corrupt(object, `a first line 'millrace-${kind}/1', or a newer millrace to read it`, `'${printable(first)}'`)
+  }
+  const json = buffer.subarray(newline + 1)
+  if (json.length !== Number(match[4])) throw corrupt(object, `${match[4]} bytes of JSON`, `${json.length}`)
+  const hash = sha256(json)
+  if (hash !== match[3]) throw corrupt(object, `SHA-256 ${match[3]}`, hash)
+  const document = parse(json.toString('utf8'))
+  if (!isRecord(document)) throw corrupt(object, 'a JSON object', typeof document)
+  check(object, document, { format: isCount, minReader: isCount })
+  if (Number(document['minReader']) > FORMAT) {
+    throw new MillraceError(
+      'user',
+      'newer-format',
+      `${object} has format ${String(document['format'])} and needs a reader of format ${String(document['minReader'])};` +
+        ` this millrace reads up to ${FORMAT}. Upgrade millrace, or use another checkpoint.`,
+    )
+  }
+  return document
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function checkManifest(object: string, manifest: Record<string, unknown>): void {
+  check(object, manifest, {
+    checkpointId: isText,
+    epoch: isCount,
+    engine: isRecord,
+    channels: isRecord,
+    unpublished: Array.isArray,
+    retained: Array.isArray,
+    garbage: Array.isArray,
+  })
+}
+
+/** The hash has vouched for the bytes; this catches a writer with another idea of the format. */
+function check(object: string, found: Record<string, unknown>, shape: Record<string, (v: unknown) => boolean>): void {
+  for (const [field, fits] of Object.entries(shape)) {
+    if (!fits(found[field])) throw corrupt(object, `a valid '${field}'`, JSON.stringify(found[field]) ?? 'nothing')
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function printable(text: string): string {
+  return text.slice(0, 60).replaceAll(/[^ -~]/g, '?')
+}

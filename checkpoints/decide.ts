@@ -1,0 +1,109 @@
+import { garbageKey } from './manifest.ts'
+import type { Garbage, Head, Manifest, Part } from './types.ts'
+
+/** Files up to this size ride in HEAD (P3). */
+export const INLINE_BYTES_MAX = 16 * 1024
+/** From this size of HEAD on, inline files are merged (P3). */
+export const HEAD_BYTES_MAX = 256 * 1024
+/** Epochs between two copies of the manifest (P3). */
+export const RETAIN_EVERY_EPOCHS = 100
+/** Copies of manifests kept: the newest, and one to fall back on. */
+export const RETAINED_MAX = 2
+/** Parts of one tier that are merged into one (P3). */
+export const TIER_PARTS_MAX = 10
+
+/** What a start may do about the HEAD it read. Waiting for a live owner (P5) will be a third case. */
+export type ClaimDecision =
+  | { readonly is: 'birth'; readonly term: 1 }
+  | { readonly is: 'claim'; readonly term: number; readonly from: Head }
+
+/** In this version every start claims at once; safety never depends on waiting (P5). */
+export function decideClaim(head: Head | undefined): ClaimDecision {
+  return head === undefined ? { is: 'birth', term: 1 } : { is: 'claim', term: head.term + 1, from: head }
+}
+
+/** HEAD as read after a write whose outcome is in doubt. */
+export interface HeadSeen {
+  readonly head: Head
+  readonly eTag: string
+}
+
+export interface HeadWrite {
+  readonly putId: string
+  readonly term: number
+  /** The eTag that the write required. */
+  readonly ifMatch: string
+}
+
+export type Settlement =
+  | { readonly is: 'committed'; readonly eTag: string }
+  | { readonly is: 'fenced'; readonly by: Head }
+  | { readonly is: 'resend' }
+  /** HEAD went back or vanished: somebody other than millrace changed it (I1). */
+  | { readonly is: 'regressed'; readonly found: string }
+
+/**
+ * P6: what HEAD says about a write in doubt. The answer to the write itself does not matter: a 412 may be about a retry
+ * of our own write, and an error may hide one that was applied.
+ */
+export function settleWrite(write: HeadWrite, seen: HeadSeen | undefined): Settlement {
+  if (seen === undefined) return { is: 'regressed', found: 'no HEAD' }
+  if (seen.head.putId === write.putId) return { is: 'committed', eTag: seen.eTag }
+  if (seen.head.term > write.term) return { is: 'fenced', by: seen.head }
+  // A write given up on may still arrive. It then meets our resent one under the same condition, with the same bytes.
+  if (seen.eTag === write.ifMatch) return { is: 'resend' }
+  return { is: 'regressed', found: `term ${seen.head.term}, put ${seen.head.putId}` }
+}
+
+/** Channels whose inline files are merged before this commit; none while HEAD is small. */
+export function decideInlineMerge(manifest: Manifest, headBytes: number): readonly string[] {
+  if (headBytes <= HEAD_BYTES_MAX) return []
+  return Object.entries(manifest.channels)
+    .filter(([, parts]) => parts.filter(part => part.inline !== undefined).length > 1)
+    .map(([channel]) => channel)
+}
+
+/** Whether the commit of this manifest is preceded by a copy of it. */
+export function decideRetain(manifest: Manifest, released: boolean): boolean {
+  const last = manifest.retained.at(-1)?.epoch ?? 0
+  if (released) return manifest.epoch > last
+  return manifest.epoch - last >= RETAIN_EVERY_EPOCHS
+}
+
+/**
+ * P12: garbage that may be deleted now. `committed` is the manifest that HEAD is known to hold: what only a manifest still
+ * to be committed has dropped is not garbage yet.
+ */
+export function decideCollection(
+  committed: Manifest,
+  reachable: ReadonlySet<string>,
+  stores: ReadonlySet<string>,
+): readonly Garbage[] {
+  return committed.garbage.filter(g => stores.has(g.store) && !reachable.has(garbageKey(g)))
+}
+
+/**
+ * Parts of one channel to merge, or none. A tier holds sizes of one order of magnitude, so a row is rewritten once a tier
+ * and the number of parts grows with the logarithm of the bytes (the size-tiered compaction of LSM trees).
+ */
+export function decideCompaction(parts: readonly Part[]): readonly Part[] {
+  const tiers = new Map<number, Part[]>()
+  for (const part of parts) {
+    // Inline files are merged when HEAD is full.
+    if (part.inline !== undefined) continue
+    const tier = Math.max(0, Math.floor(Math.log(part.bytes / INLINE_BYTES_MAX) / Math.log(TIER_PARTS_MAX)))
+    tiers.set(tier, [...(tiers.get(tier) ?? []), part])
+  }
+  // The lowest full tier first: it is the cheapest, and its result may fill the next.
+  const full = [...tiers.entries()].sort(([a], [b]) => a - b).find(([, members]) => members.length >= TIER_PARTS_MAX)
+  return full?.[1] ?? []
+}
+
+/** The description of a file that holds the rows of all these parts. */
+export function mergedSpan(parts: readonly Part[]): Pick<Part, 'epochs' | 'aliveToUs'> {
+  const epochs = [Math.min(...parts.map(p => p.epochs[0])), Math.max(...parts.map(p => p.epochs[1]))] as const
+  const alive = parts.map(p => p.aliveToUs)
+  // Microseconds since 1970 pass 2^53 within range of TIMESTAMP, so they are compared as bigint.
+  const latest = alive.every(a => a !== undefined) ? alive.reduce((a, b) => (BigInt(a) > BigInt(b) ? a : b)) : undefined
+  return latest === undefined ? { epochs } : { epochs, aliveToUs: latest }
+}

@@ -1,0 +1,71 @@
+import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Unpublished } from './types.ts'
+
+/** `Garbage.store` of the checkpoint's own files; no output may have this name. */
+export const CHECKPOINT = 'checkpoint'
+
+/** The manifest without the parts that the predicate picks; their files become garbage of its epoch (P12). */
+export function dropParts(manifest: Manifest, channel: string, predicate: (part: Part) => boolean): Manifest {
+  const parts = manifest.channels[channel] ?? []
+  const dropped = parts.filter(predicate)
+  if (dropped.length === 0) return manifest
+  const kept = parts.filter(part => !dropped.includes(part))
+  return {
+    ...manifest,
+    channels: { ...manifest.channels, [channel]: kept },
+    garbage: [...manifest.garbage, ...toGarbage(CHECKPOINT, dropped, manifest.epoch)],
+  }
+}
+
+/** The manifest with one part more, in order of first epoch. */
+export function addPart(manifest: Manifest, channel: string, part: Part): Manifest {
+  const parts = [...(manifest.channels[channel] ?? []), part]
+  parts.sort((a, b) => a.epochs[0] - b.epochs[0])
+  return { ...manifest, channels: { ...manifest.channels, [channel]: parts } }
+}
+
+/** The manifest without files that were published; what they were staged as becomes garbage. */
+export function dropPublished(manifest: Manifest, published: readonly Unpublished[]): Manifest {
+  // By final key, which is used once: the objects themselves may have been through JSON.
+  const done = new Set(published.map(u => `${u.output}\n${u.to}`))
+  const dropped = manifest.unpublished.filter(u => done.has(`${u.output}\n${u.to}`))
+  if (dropped.length === 0) return manifest
+  return {
+    ...manifest,
+    unpublished: manifest.unpublished.filter(u => !dropped.includes(u)),
+    garbage: [...manifest.garbage, ...dropped.flatMap(u => toGarbage(u.output, [u.file], manifest.epoch))],
+  }
+}
+
+/** The manifest with one copy more; beyond `max` the oldest become garbage. */
+export function addRetained(manifest: Manifest, copy: RetainedManifest, max: number): Manifest {
+  const retained = [...manifest.retained, copy]
+  const dropped = retained.splice(0, Math.max(0, retained.length - max))
+  const garbage = dropped.map(({ name }) => ({ store: CHECKPOINT, name, droppedAt: manifest.epoch }))
+  return { ...manifest, retained, garbage: [...manifest.garbage, ...garbage] }
+}
+
+/** What is copied: a copy stands for itself and holds neither older copies nor what is to be deleted. */
+export function asRetained(manifest: Manifest): Manifest {
+  return { ...manifest, retained: [], garbage: [] }
+}
+
+/** Files that the manifest needs, as `garbageKey`s. Inline files are inside it. */
+export function reach(manifest: Manifest): ReadonlySet<string> {
+  const keys = new Set<string>()
+  for (const part of Object.values(manifest.channels).flat()) {
+    if (part.inline === undefined) keys.add(garbageKey({ store: CHECKPOINT, name: part.name }))
+  }
+  for (const { output, file } of manifest.unpublished) {
+    if (file.inline === undefined) keys.add(garbageKey({ store: output, name: file.name }))
+  }
+  for (const { name } of manifest.retained) keys.add(garbageKey({ store: CHECKPOINT, name }))
+  return keys
+}
+
+export function garbageKey(garbage: Pick<Garbage, 'store' | 'name'>): string {
+  return `${garbage.store}\n${garbage.name}`
+}
+
+function toGarbage(store: string, files: readonly FileRef[], droppedAt: number): readonly Garbage[] {
+  return files.filter(file => file.inline === undefined).map(({ name }) => ({ store, name, droppedAt }))
+}

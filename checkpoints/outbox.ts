@@ -1,0 +1,133 @@
+import { isMillraceError, MillraceError } from '../src/core/errors.ts'
+import type { ObjectStore } from '../src/core/ports.ts'
+import { corrupt, sha256 } from './codec.ts'
+import { deleteListed } from './collect.ts'
+import { inlineBytes, stageFile } from './files.ts'
+import { CHECKPOINT, garbageKey } from './manifest.ts'
+import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
+import { MARKER_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX, stagedPath } from './paths.ts'
+import { realSleep, retrying, type Sleep } from './retry.ts'
+import type { Unpublished } from './types.ts'
+
+export interface OutboxOptions {
+  /** Name of the flow, as in `Unpublished.output`. */
+  readonly output: string
+  readonly store: ObjectStore
+  readonly checkpointId: string
+  /** Name of the pipeline: for people who read the marker. */
+  readonly pipeline: string
+  readonly newId: () => string
+  readonly sleep?: Sleep
+}
+
+export interface StageOutput {
+  readonly term: number
+  readonly epoch: number
+  /** Local file. */
+  readonly file: string
+  readonly rows: number
+  /** Final key, used once. */
+  readonly to: string
+}
+
+/** The way of output into its folder: staged before the commit, published after it (P8). */
+export interface Outbox {
+  /**
+   * Takes the folder for this checkpoint, or checks that it has it.
+   *
+   * @param isNewCheckpoint Whether nothing was committed yet (epoch 0).
+   */
+  own(isNewCheckpoint: boolean): Promise<void>
+  stage(output: StageOutput): Promise<Unpublished>
+  /** Makes committed output visible. Repeating it is safe (I8). */
+  publish(unpublished: Unpublished): Promise<void>
+  /** At a claim: deletes what lower terms staged and `reachable` does not hold. How many. */
+  orphans(term: number, reachable: ReadonlySet<string>): Promise<number>
+}
+
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { output, store, checkpointId, newId } = options
+  const sleep = options.sleep ?? realSleep
+  if (output === CHECKPOINT) {
+    throw new MillraceError('user', 'configuration', `output: '${CHECKPOINT}' is not valid as a name; choose another.`)
+  }
+
+  return {
+    async own(isNewCheckpoint) {
+      const owner = await readOwner()
+      if (owner === checkpointId) return
+      if (owner !== undefined) throw owned(owner)
+      if (!isNewCheckpoint) {
+        throw new MillraceError(
+          'user',
+          'output-missing',
+          `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. Was the folder` +
+            ' moved or emptied? Put it back, or start with a new checkpoint folder to compute everything again.',
+        )
+      }
+      const marker = Buffer.from(`${JSON.stringify({ checkpointId, pipeline: options.pipeline })}\n`)
+      const content = { bytes: marker.length, sha256: sha256(marker) }
+      try {
+        await createObject(store, MARKER_KEY, content, () => store.put(MARKER_KEY, marker, 'absent'), sleep)
+      } catch (error) {
+        // Another checkpoint was faster.
+        if (!isMillraceError(error) || error.code !== 'object-exists') throw error
+        const rival = await readOwner()
+        if (rival !== checkpointId) throw owned(rival ?? 'unknown')
+      }
+    },
+
+    async stage({ term, epoch, file, rows, to }) {
+      if (to.startsWith(OUTPUT_PREFIX)) {
+        throw new MillraceError('fatal', 'invalid-key', `'${to}' is no name for output; ${OUTPUT_PREFIX} is reserved.`)
+      }
+      return { output, file: await stageFile(store, stagedPath(term, epoch, newId()), file, rows, sleep), to }
+    },
+
+    async publish({ file, to }) {
+      if (file.inline !== undefined) {
+        const body = inlineBytes(file, nameOf(store, file.name))
+        await createObject(store, to, file, () => store.put(to, body, 'absent'), sleep)
+        return
+      }
+      try {
+        await createObject(store, to, file, () => store.copy(file.name, to), sleep)
+      } catch (error) {
+        if (!isMillraceError(error) || error.code !== 'missing-object') throw error
+        // Published before, and collected since: the manifest at hand is then an older one.
+        const found = await readObject(store, to, file.bytes, sleep)
+        if (found !== 'missing' && isSameContent(found, file)) return
+        const state = found === 'missing' ? 'no object' : describe(found)
+        throw corrupt(nameOf(store, to), `${describe(file)}, or ${file.name} to copy it from`, state)
+      }
+    },
+
+    orphans(term, reachable) {
+      return retrying(sleep, () =>
+        deleteListed(store, STAGED_PREFIX, key => {
+          const name = parseStagedPath(key)
+          return name !== undefined && name.term < term && !reachable.has(garbageKey({ store: output, name: key }))
+        }),
+      )
+    },
+  }
+
+  /** The checkpoint that the folder's marker names. */
+  async function readOwner(): Promise<string | undefined> {
+    const found = await retrying(sleep, () => store.get(MARKER_KEY))
+    if (typeof found === 'string') return undefined
+    const text = Buffer.from(found.body).toString()
+    const id = /"checkpointId":"([^"]+)"/.exec(text)?.[1]
+    if (id === undefined) throw corrupt(nameOf(store, MARKER_KEY), 'JSON with a checkpointId', `'${text.slice(0, 80)}'`)
+    return id
+  }
+
+  function owned(owner: string): MillraceError {
+    return new MillraceError(
+      'user',
+      'output-owned',
+      `${store.address} belongs to checkpoint ${owner} and cannot take the output of checkpoint ${checkpointId}.` +
+        ' Choose another output folder, or the checkpoint folder that it belongs to.',
+    )
+  }
+}

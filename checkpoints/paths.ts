@@ -1,0 +1,62 @@
+import { MillraceError } from '../src/core/errors.ts'
+
+/** The one mutable object of a checkpoint (P3). */
+export const HEAD_KEY = 'HEAD'
+/** Copies of manifests. Also a <kind>, so no channel may have this name. */
+export const MANIFESTS = 'manifests'
+/** Folder in an output's store that holds what is not output (P8). */
+export const OUTPUT_PREFIX = '_millrace/'
+export const STAGED_PREFIX = `${OUTPUT_PREFIX}staged/`
+export const MARKER_KEY = `${OUTPUT_PREFIX}owner.json`
+
+/** What the name of an immutable file tells. */
+export interface FileName {
+  readonly kind: string
+  readonly term: number
+  readonly epoch: number
+}
+
+/** `<kind>/<term>-<epoch>-<id>.<extension>`: never used twice, because the id is fresh. */
+export function filePath(name: FileName, id: string, extension: 'parquet' | 'json'): string {
+  return `${name.kind}/${name.term}-${name.epoch}-${id}.${extension}`
+}
+
+/** Undefined for names that no checkpoint gives: they are left alone. */
+export function parseFilePath(path: string): FileName | undefined {
+  const match = /^([^/]+)\/(\d+)-(\d+)-[A-Za-z0-9-]+\.(?:parquet|json)$/.exec(path)
+  const kind = match?.[1]
+  if (match === null || kind === undefined || (kind !== MANIFESTS && !isChannelName(kind))) return undefined
+  return { kind, term: Number(match[2]), epoch: Number(match[3]) }
+}
+
+export function stagedPath(term: number, epoch: number, id: string): string {
+  return `${STAGED_PREFIX}${term}-${epoch}-${id}`
+}
+
+export function parseStagedPath(path: string): { readonly term: number; readonly epoch: number } | undefined {
+  const match = /^_millrace\/staged\/(\d+)-(\d+)-[A-Za-z0-9-]+$/.exec(path)
+  return match === null ? undefined : { term: Number(match[1]), epoch: Number(match[2]) }
+}
+
+/** Keys of one probe (P4); the mutable one comes last. */
+export function probePaths(
+  prefix: string,
+  id: string,
+): { source: string; target: string; fresh: string; head: string } {
+  const folder = `${prefix}probe/${id}`
+  return { source: `${folder}/source`, target: `${folder}/target`, fresh: `${folder}/fresh`, head: `${folder}/HEAD` }
+}
+
+/** Channel names are folder names of the checkpoint, so they come from a closed list of forms. */
+export function checkChannelName(channel: string): void {
+  if (isChannelName(channel)) return
+  throw new MillraceError(
+    'fatal',
+    'invalid-channel',
+    `'${channel}' is no channel: expected ledger, outputs, quarantine, late-<node> or segment-<node>. This is a bug.`,
+  )
+}
+
+function isChannelName(name: string): boolean {
+  return /^(?:ledger|outputs|quarantine|(?:late|segment)-[A-Za-z0-9_-]+)$/.test(name)
+}

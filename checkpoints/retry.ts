@@ -1,0 +1,37 @@
+import { systemClock } from '../src/core/clock.ts'
+import { isMillraceError, MillraceError } from '../src/core/errors.ts'
+
+/** Injected, so that tests do not wait. */
+export type Sleep = (ms: number) => Promise<void>
+
+export const realSleep: Sleep = systemClock.sleep
+
+/** Attempts at one call of the store: with the pauses below about half a minute, longer than a server's restart. */
+export const ATTEMPTS_MAX = 10
+const FIRST_PAUSE_MS = 50
+const PAUSE_MS_MAX = 10_000
+
+export function pauseMs(attempt: number): number {
+  return Math.min(FIRST_PAUSE_MS * 2 ** attempt, PAUSE_MS_MAX)
+}
+
+export function isRetryable(error: unknown): boolean {
+  return isMillraceError(error) && error.kind === 'retry'
+}
+
+/** Repeats a call that changes nothing, or nothing twice, while its error says that it may succeed later. */
+export async function retrying<T>(sleep: Sleep, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isRetryable(error) || attempt + 1 >= ATTEMPTS_MAX) throw error
+    }
+    await sleep(pauseMs(attempt))
+  }
+}
+
+export function unavailable(what: string, cause: unknown): MillraceError {
+  const message = `${what} got no clear answer ${ATTEMPTS_MAX} times; check the store and start again.`
+  return new MillraceError('retry', 'store-unavailable', message, cause)
+}

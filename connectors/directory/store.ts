@@ -1,0 +1,637 @@
+import { randomUUID } from 'node:crypto'
+import { dirname, join, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { configError, isMillraceError, MillraceError } from '../../src/core/errors.ts'
+import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
+import { type FileStat, type FileSystem, type FolderEntry, fileErrorCode, nodeFileSystem } from './file-system.ts'
+
+export interface DirectoryStoreOptions {
+  readonly fs?: FileSystem
+  readonly newId?: () => string
+}
+
+/** Names that begin so are the store's own: never listed, never a key. */
+const HIDDEN = '.millrace-'
+const TEMPORARY = `${HIDDEN}temporary`
+/** Temporary files this much older than a fresh one were left by a process that died. */
+const TEMPORARY_AGE_NS_MAX = 24n * 3_600_000_000_000n
+/** Last segment of a mutable key, and the folder that stands for it (P7). */
+const MUTABLE: Readonly<Record<string, string>> = { HEAD: 'head', latest: 'latest' }
+const BODIES = '-bodies'
+const RESERVED = new Set(Object.values(MUTABLE).flatMap(folder => [folder, folder + BODIES]))
+const ATTEMPTS_MAX = 20
+
+/** Which body a mutable key names now: the one file name `HEAD@<generation>@<id>`. */
+interface Pointer {
+  readonly generation: number
+  readonly id: string
+}
+
+/**
+ * An object store over a local directory (P7). Keys that end in `HEAD` or `latest` are mutable: `head/` holds one
+ * empty file whose name points at an immutable body in `head-bodies/`, and a conditional write renames that file, which
+ * exactly one of many racers can do. Every other key is written once, by `link`, which fails on an existing name. There is
+ * no lock and no clock.
+ *
+ * A mutable key must not be deleted while others write it.
+ */
+export function createDirectoryStore(root: string, options: DirectoryStoreOptions = {}): ObjectStore {
+  const fs = options.fs ?? nodeFileSystem
+  const newId = options.newId ?? randomUUID
+  const address = pathToFileURL(root).href
+  let swept = false
+
+  return {
+    address,
+
+    async get(key, options = {}) {
+      checkKey(key)
+      options.signal?.throwIfAborted()
+      const mutable = mutableOf(key)
+      if (mutable === undefined) return readFile(pathOf(key), options)
+      const body = await readMutable(key, mutable, options)
+      // An input directory may hold a plain file called HEAD or latest.
+      return body === 'missing' ? readFile(pathOf(key), options) : body
+    },
+
+    async put(key, body, ifMatch, signal) {
+      checkWritableKey(key)
+      signal?.throwIfAborted()
+      const mutable = mutableOf(key)
+      if (mutable !== undefined) {
+        return ifMatch === 'absent' ? createMutable(mutable, body) : replaceMutable(mutable, body, ifMatch)
+      }
+      if (ifMatch !== 'absent') {
+        throw new MillraceError(
+          'fatal',
+          'immutable-key',
+          `'${key}' in ${address} is written once and cannot be replaced; only HEAD and latest can. This is a bug.`,
+        )
+      }
+      return writeOnce(key, body)
+    },
+
+    async copy(from, to, signal) {
+      checkWritableKey(from)
+      checkWritableKey(to)
+      signal?.throwIfAborted()
+      if (mutableOf(from) !== undefined || mutableOf(to) !== undefined) {
+        throw new MillraceError('fatal', 'immutable-key', `'${from}' or '${to}' is mutable and cannot be copied.`)
+      }
+      const source = await statOrMissing(pathOf(from))
+      if (source === undefined) {
+        throw new MillraceError('fatal', 'missing-object', `'${from}' in ${address} does not exist; cannot copy it.`)
+      }
+      const put = await linkName(pathOf(from), to, source)
+      if (put !== 'unsupported') return put
+      // Two file systems under one root, or a file that may not be linked: the bytes are copied instead.
+      return writeOnce(to, { file: pathOf(from) })
+    },
+
+    list(prefix, after) {
+      return listKeys(prefix, after)
+    },
+
+    async delete(keys) {
+      for (const key of keys) {
+        checkWritableKey(key)
+        const mutable = mutableOf(key)
+        if (mutable === undefined) await guarded(() => absentIsFine(fs.unlink(pathOf(key))))
+        else await guarded(() => deleteMutable(mutable))
+      }
+    },
+
+    async link(version, file) {
+      checkKey(version.key)
+      const path = pathOf(version.key)
+      const before = await statOrMissing(path)
+      if (before === undefined || before.kind !== 'file') return mutableOf(version.key) ? 'unsupported' : 'missing'
+      if (eTagOf(before) !== version.eTag) return 'changed'
+      try {
+        await fs.link(await fs.realPath(path), file)
+      } catch (error) {
+        if (isUnlinkable(error)) return 'unsupported'
+        if (isAbsent(error) && (await statOrMissing(path)) === undefined) return 'missing'
+        throw toMillrace(error)
+      }
+      const after = await guarded(() => fs.stat(file))
+      if (eTagOf(after) === version.eTag) return 'linked'
+      await fs.unlink(file)
+      return 'changed'
+    },
+  }
+
+  function pathOf(key: string): string {
+    return join(root, ...key.split('/'))
+  }
+
+  // Reading.
+
+  async function readFile(path: string, options: GetOptions): Promise<StoredBody | 'missing' | 'changed'> {
+    let read: Awaited<ReturnType<FileSystem['read']>>
+    try {
+      read = await fs.read(path, options.range)
+    } catch (error) {
+      if (isAbsent(error) || fileErrorCode(error) === 'EISDIR') return 'missing'
+      throw toMillrace(error)
+    }
+    const eTag = eTagOf(read.before)
+    if (options.ifMatch !== undefined && options.ifMatch !== eTag) return 'changed'
+    if (eTagOf(read.after) !== eTag) {
+      if (options.ifMatch !== undefined) return 'changed'
+      throw new MillraceError('retry', 'object-changing', `${path} was written to while it was read; read it again.`)
+    }
+    return { body: read.body, eTag }
+  }
+
+  async function readMutable(
+    key: string,
+    paths: MutablePaths,
+    options: GetOptions,
+  ): Promise<StoredBody | 'missing' | 'changed'> {
+    let last: string | undefined
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const pointer = await readPointer(paths.folder)
+      if (pointer === undefined) return 'missing'
+      const eTag = pointerETag(pointer)
+      if (options.ifMatch !== undefined && options.ifMatch !== eTag) return 'changed'
+      try {
+        return { body: (await fs.read(join(paths.bodies, eTag), options.range)).body, eTag }
+      } catch (error) {
+        if (!isAbsent(error)) throw toMillrace(error)
+      }
+      // The next writer removed the body between our two reads, unless the pointer still names it.
+      if (last === eTag) {
+        throw new MillraceError(
+          'fatal',
+          'missing-object',
+          `'${key}' in ${address}: the body ${join(paths.bodies, eTag)} that it names does not exist; restore it from a copy.`,
+        )
+      }
+      last = eTag
+    }
+    throw new MillraceError('retry', 'object-changing', `'${key}' in ${address} changes too fast to be read.`)
+  }
+
+  async function readPointer(folder: string): Promise<Pointer | undefined> {
+    // A listing that runs beside a rename may see neither name: the folder is born with one and never loses it.
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      let entries: readonly FolderEntry[]
+      try {
+        entries = await fs.list(folder)
+      } catch (error) {
+        if (isAbsent(error)) return undefined
+        throw toMillrace(error)
+      }
+      // Or it may see both: the higher generation existed when the listing ended.
+      const newest = entries
+        .map(entry => parsePointer(entry.name))
+        .filter(pointer => pointer !== undefined)
+        .toSorted((a, b) => b.generation - a.generation)[0]
+      if (newest !== undefined) return newest
+    }
+    return undefined
+  }
+
+  async function statOrMissing(path: string): Promise<FileStat | undefined> {
+    try {
+      return await fs.stat(path)
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw toMillrace(error)
+    }
+  }
+
+  // Writing.
+
+  async function writeOnce(key: string, body: Uint8Array | { readonly file: string }): Promise<Put> {
+    const temporary = await newTemporary()
+    let stat: FileStat
+    try {
+      // A crash here leaves a temporary file that nobody sees; a later process removes it.
+      stat = await fs.write(temporary, body)
+    } catch (error) {
+      await ignored(fs.unlink(temporary))
+      throw toMillrace(error)
+    }
+    if (!swept) await sweepTemporary(stat.mtimeNs)
+    const put = await linkName(temporary, key, stat)
+    await ignored(fs.unlink(temporary))
+    if (put !== 'unsupported') return put
+    throw new MillraceError(
+      'fatal',
+      'file-system',
+      `${root} lies on a file system without hard links; use another one.`,
+    )
+  }
+
+  async function linkName(from: string, key: string, stat: FileStat): Promise<Put | 'unsupported'> {
+    const target = pathOf(key)
+    for (let attempt = 1; ; attempt++) {
+      await guarded(() => ensureFolder(dirname(target)))
+      try {
+        // The object exists from this call on, whole and durable but for its name.
+        await fs.link(from, target)
+        break
+      } catch (error) {
+        const code = fileErrorCode(error)
+        if (code === 'EEXIST') return { is: 'conflict' }
+        if (isUnlinkable(error)) return 'unsupported'
+        // The folder was removed as empty between the two calls.
+        if (code === 'ENOENT' && attempt < ATTEMPTS_MAX) continue
+        return failedWrite(error)
+      }
+    }
+    // A power failure before this flush may lose the name, so the write is not yet promised.
+    return promised(() => fs.syncFolder(dirname(target)), eTagOf(stat))
+  }
+
+  async function createMutable(paths: MutablePaths, body: Uint8Array | { readonly file: string }): Promise<Put> {
+    if ((await readPointer(paths.folder)) !== undefined) return { is: 'conflict' }
+    const pointer: Pointer = { generation: 1, id: newId() }
+    const eTag = pointerETag(pointer)
+    const prepared = await newTemporary()
+    const discard = async (): Promise<void> => {
+      await ignored(fs.unlink(join(prepared, pointerName(pointer))))
+      await ignored(fs.removeFolder(prepared))
+      await ignored(fs.unlink(join(paths.bodies, eTag)))
+    }
+    try {
+      await ensureFolder(paths.bodies)
+      await fs.write(join(paths.bodies, eTag), body)
+      await fs.syncFolder(paths.bodies)
+      await fs.makeFolder(prepared)
+      await fs.write(join(prepared, pointerName(pointer)), new Uint8Array())
+      await fs.syncFolder(prepared)
+    } catch (error) {
+      await discard()
+      throw toMillrace(error)
+    }
+    try {
+      // Commit point: the prepared folder gets its name, which fails when a folder with a file has it. A crash before
+      // leaves a body that no name points at, removed by the next commit.
+      await fs.rename(prepared, paths.folder)
+    } catch (error) {
+      const lost = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(fileErrorCode(error) ?? '')
+      // Windows answers EPERM for an existing target.
+      if (!lost && (fileErrorCode(error) !== 'EPERM' || (await readPointer(paths.folder)) === undefined)) {
+        return failedWrite(error)
+      }
+      await discard()
+      return { is: 'conflict' }
+    }
+    return promised(() => fs.syncFolder(paths.parent), eTag)
+  }
+
+  async function replaceMutable(
+    paths: MutablePaths,
+    body: Uint8Array | { readonly file: string },
+    ifMatch: string,
+  ): Promise<Put> {
+    const current = await readPointer(paths.folder)
+    if (current === undefined || pointerETag(current) !== ifMatch) return { is: 'conflict' }
+    const next: Pointer = { generation: current.generation + 1, id: newId() }
+    const bodyPath = join(paths.bodies, pointerETag(next))
+    let others: readonly FolderEntry[]
+    try {
+      await fs.write(bodyPath, body)
+      await fs.syncFolder(paths.bodies)
+      others = await fs.list(paths.bodies)
+    } catch (error) {
+      await ignored(fs.unlink(bodyPath))
+      throw toMillrace(error)
+    }
+    try {
+      // Commit point: the old name exists once and can be renamed once. A crash before leaves a body that no name
+      // points at, removed by the next commit; a crash after has committed.
+      await fs.rename(join(paths.folder, pointerName(current)), join(paths.folder, pointerName(next)))
+    } catch (error) {
+      if (fileErrorCode(error) !== 'ENOENT') return failedWrite(error)
+      await ignored(fs.unlink(bodyPath))
+      return { is: 'conflict' }
+    }
+    const put = await promised(() => fs.syncFolder(paths.folder), pointerETag(next))
+    if (put.is !== 'stored') return put
+    // Bodies of lower generations can never be named again, because their predecessors' names are gone; so those of
+    // crashed writers are removed here too. Rivals for this very generation remove their own.
+    for (const { name } of others) {
+      const other = parseETag(name)
+      if (other !== undefined && other.generation < next.generation) await ignored(fs.unlink(join(paths.bodies, name)))
+    }
+    return put
+  }
+
+  async function deleteMutable(paths: MutablePaths): Promise<void> {
+    const grave = await newTemporary()
+    try {
+      await fs.rename(paths.folder, grave)
+    } catch (error) {
+      if (!isAbsent(error)) throw error
+    }
+    for (const folder of [grave, paths.bodies]) {
+      const entries = await fs.list(folder).catch((error: unknown) => {
+        if (isAbsent(error)) return []
+        throw error
+      })
+      for (const entry of entries) await absentIsFine(fs.unlink(join(folder, entry.name)))
+      await absentIsFine(fs.removeFolder(folder))
+    }
+    // An object store has no folders to leave behind: a probe must not add one at every start.
+    if (paths.parent !== root) await ignored(fs.removeFolder(paths.parent))
+  }
+
+  async function newTemporary(): Promise<string> {
+    await guarded(() => ensureFolder(join(root, TEMPORARY)))
+    return join(root, TEMPORARY, newId())
+  }
+
+  async function sweepTemporary(nowNs: bigint): Promise<void> {
+    swept = true
+    // Age is measured against a file written just now, so this machine's clock is not asked. A live writer whose file is
+    // taken all the same gets an error from `link`, never a wrong object.
+    for (const entry of (await ignored(fs.list(join(root, TEMPORARY)))) ?? []) {
+      const path = join(root, TEMPORARY, entry.name)
+      const stat = await ignored(fs.stat(path))
+      if (stat === undefined || nowNs - stat.mtimeNs < TEMPORARY_AGE_NS_MAX) continue
+      if (stat.kind === 'folder') {
+        for (const inner of (await ignored(fs.list(path))) ?? []) await ignored(fs.unlink(join(path, inner.name)))
+        await ignored(fs.removeFolder(path))
+      } else await ignored(fs.unlink(path))
+    }
+  }
+
+  async function ensureFolder(folder: string): Promise<void> {
+    const first = await fs.makeFolder(folder)
+    if (first === undefined) return
+    // The names of new folders must be durable before an object in them is promised.
+    for (let made = folder; ; made = dirname(made)) {
+      await fs.syncFolder(dirname(made))
+      if (made === first || dirname(made) === made) return
+    }
+  }
+
+  /** The write is applied; it is promised only when this flush returns. */
+  async function promised(flush: () => Promise<void>, eTag: string): Promise<Put> {
+    try {
+      await flush()
+      return { is: 'stored', eTag }
+    } catch (error) {
+      return { is: 'unknown', cause: toError(error) }
+    }
+  }
+
+  /** The call that applies the write failed: whether it was applied is known for some errors only. */
+  function failedWrite(error: unknown): Put {
+    const refused = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG']
+    if (refused.includes(fileErrorCode(error) ?? '')) throw toMillrace(error)
+    return { is: 'unknown', cause: toError(error) }
+  }
+
+  // Listing.
+
+  async function* listKeys(prefix: string, after: string | undefined): AsyncGenerator<ObjectVersion> {
+    const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    if (start !== '') checkKey(start.slice(0, -1))
+    const afterBytes = after === undefined ? undefined : Buffer.from(after)
+    if (start !== '') {
+      // A prefix may name a symbolic link; what lies outside the root is nobody's input.
+      try {
+        const [inside, target] = [await fs.realPath(root), await fs.realPath(join(root, start))]
+        if (target !== inside && !target.startsWith(inside.endsWith(sep) ? inside : inside + sep)) {
+          throw configError('prefix', prefix, `a folder inside ${root}, but it leads to ${target}`)
+        }
+      } catch (error) {
+        if (isAbsent(error)) return
+        throw toMillrace(error)
+      }
+    }
+    yield* walk(start)
+
+    async function* walk(folder: string): AsyncGenerator<ObjectVersion> {
+      for (const entry of await entriesOf(folder)) {
+        const { key } = entry
+        if (entry.is === 'folder') {
+          if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue
+          // Every key in the folder begins with its name, so the whole folder may lie before `after`.
+          if (afterBytes && !after?.startsWith(key) && Buffer.compare(entry.order, afterBytes) < 0) continue
+          yield* walk(key)
+          continue
+        }
+        if (!key.startsWith(prefix)) continue
+        if (afterBytes && Buffer.compare(entry.order, afterBytes) <= 0) continue
+        const version = entry.is === 'mutable' ? await mutableVersion(key) : await fileVersion(key)
+        if (version !== undefined) yield version
+      }
+    }
+  }
+
+  interface Listed {
+    readonly is: 'file' | 'folder' | 'mutable'
+    /** A folder's key ends in a slash, and so sorts as its contents do. */
+    readonly key: string
+    readonly order: Buffer
+  }
+
+  /** One folder in UTF-8 byte order: a listing holds one folder a level in memory, not the tree. */
+  async function entriesOf(folder: string): Promise<readonly Listed[]> {
+    let entries: readonly FolderEntry[]
+    try {
+      entries = await fs.list(join(root, folder))
+    } catch (error) {
+      if (isAbsent(error)) return []
+      throw toMillrace(error)
+    }
+    const listed: Listed[] = []
+    const add = (is: Listed['is'], key: string): void => {
+      listed.push({ is, key, order: Buffer.from(key) })
+    }
+    for (const { name, kind } of entries) {
+      if (name.startsWith(HIDDEN)) continue
+      const path = join(root, folder, name)
+      if (name.includes('\\')) {
+        throw new MillraceError('fatal', 'invalid-key', `${path} has a backslash in its name; rename it.`)
+      }
+      if (kind === 'file') add('file', folder + name)
+      else if (kind === 'link') {
+        // A linked file is its target. A linked folder may lead outside the root or in a circle: it is not followed.
+        if ((await statOrMissing(path))?.kind === 'file') add('file', folder + name)
+      } else if (kind === 'folder') {
+        const mutable = Object.keys(MUTABLE).find(key => MUTABLE[key] === name)
+        if (mutable !== undefined && (await readPointer(path)) !== undefined) add('mutable', folder + mutable)
+        else if (!(await isBodies(path, name))) add('folder', `${folder}${name}/`)
+      }
+    }
+    return listed.sort((a, b) => Buffer.compare(a.order, b.order))
+  }
+
+  /** Bodies may lie there without a pointer, when their writer died before the birth. */
+  async function isBodies(path: string, name: string): Promise<boolean> {
+    if (!name.endsWith(BODIES) || !RESERVED.has(name)) return false
+    const entries = await guarded(() => fs.list(path))
+    return entries.every(entry => parseETag(entry.name) !== undefined)
+  }
+
+  async function fileVersion(key: string): Promise<ObjectVersion | undefined> {
+    const stat = await statOrMissing(pathOf(key))
+    if (stat !== undefined) return toVersion(key, eTagOf(stat), stat)
+    if (key.includes('\uFFFD')) {
+      throw new MillraceError('fatal', 'invalid-key', `A file name under ${root} is not UTF-8 ('${key}'); rename it.`)
+    }
+    // Deleted since its folder was read.
+    return undefined
+  }
+
+  async function mutableVersion(key: string): Promise<ObjectVersion | undefined> {
+    const paths = mutableOf(key)
+    for (let attempt = 0; paths !== undefined && attempt < ATTEMPTS_MAX; attempt++) {
+      const pointer = await readPointer(paths.folder)
+      if (pointer === undefined) return undefined
+      const stat = await statOrMissing(join(paths.bodies, pointerETag(pointer)))
+      if (stat !== undefined) return toVersion(key, pointerETag(pointer), stat)
+    }
+    throw new MillraceError('retry', 'object-changing', `'${key}' in ${address} changes too fast to be listed.`)
+  }
+
+  interface MutablePaths {
+    readonly parent: string
+    readonly folder: string
+    readonly bodies: string
+  }
+
+  function mutableOf(key: string): MutablePaths | undefined {
+    const slash = key.lastIndexOf('/')
+    const folder = Object.hasOwn(MUTABLE, key.slice(slash + 1)) ? MUTABLE[key.slice(slash + 1)] : undefined
+    if (folder === undefined) return undefined
+    const parent = slash < 0 ? root : pathOf(key.slice(0, slash))
+    return { parent, folder: join(parent, folder), bodies: join(parent, folder + BODIES) }
+  }
+}
+
+/** statfs types of network file systems, on which `rename` and `link` may be applied twice or seen late. */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+])
+
+/**
+ * Refuses a directory for checkpoints or output on a network file system (P7).
+ *
+ * @throws MillraceError of kind 'user'.
+ */
+export async function checkFileSystem(root: string, fs: FileSystem = nodeFileSystem): Promise<void> {
+  for (let path = root; ; path = dirname(path)) {
+    let type: number
+    try {
+      type = await fs.type(path)
+    } catch (error) {
+      // The directory may not exist yet: its nearest ancestor tells.
+      if (isAbsent(error) && dirname(path) !== path) continue
+      throw toMillrace(error)
+    }
+    // The number is signed on some platforms.
+    const name = NETWORK_FILE_SYSTEMS.get(type >>> 0)
+    if (name === undefined) return
+    throw configError('directory', root, `a local disk: ${path} lies on ${name}, where a rename does not decide races`)
+  }
+}
+
+function checkKey(key: string): void {
+  const valid =
+    !key.includes('\\') &&
+    !key.includes('\0') &&
+    key.split('/').every(s => s !== '' && s !== '.' && s !== '..' && !s.startsWith(HIDDEN))
+  if (valid) return
+  throw new MillraceError(
+    'fatal',
+    'invalid-key',
+    `'${key}' is not a key of a directory: expected names parted by '/', without '.', '..', '\\', '${HIDDEN}*' or NUL.`,
+  )
+}
+
+/** What is written must not fall into the folders that stand for mutable keys. */
+function checkWritableKey(key: string): void {
+  checkKey(key)
+  const segments = key.split('/')
+  const inside = segments.find((segment, i) => {
+    const isMutableKey = i === segments.length - 1 && Object.hasOwn(MUTABLE, segment)
+    return RESERVED.has(segment.toLowerCase()) && !isMutableKey
+  })
+  if (inside === undefined) return
+  throw new MillraceError('fatal', 'invalid-key', `'${key}' cannot be written: '${inside}' stands for a mutable key.`)
+}
+
+function pointerETag(pointer: Pointer): string {
+  return `${pointer.generation}@${pointer.id}`
+}
+
+function pointerName(pointer: Pointer): string {
+  return `HEAD@${pointerETag(pointer)}`
+}
+
+function parsePointer(name: string): Pointer | undefined {
+  return name.startsWith('HEAD@') ? parseETag(name.slice(5)) : undefined
+}
+
+function parseETag(text: string): Pointer | undefined {
+  const match = /^([1-9]\d{0,14})@([A-Za-z0-9-]+)$/.exec(text)
+  return match?.[1] && match[2] ? { generation: Number(match[1]), id: match[2] } : undefined
+}
+
+function eTagOf(stat: FileStat): string {
+  return `${stat.sizeBytes}-${stat.mtimeNs}`
+}
+
+function toVersion(key: string, eTag: string, stat: FileStat): ObjectVersion {
+  return { bucket: '', key, eTag, sizeBytes: stat.sizeBytes, lastModifiedMs: Number(stat.mtimeNs / 1_000_000n) }
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = fileErrorCode(error)
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+function isUnlinkable(error: unknown): boolean {
+  return ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS'].includes(fileErrorCode(error) ?? '')
+}
+
+async function absentIsFine(call: Promise<void>): Promise<void> {
+  try {
+    await call
+  } catch (error) {
+    // A folder is no object, so deleting its name deletes nothing.
+    if (!isAbsent(error) && fileErrorCode(error) !== 'EISDIR') throw error
+  }
+}
+
+/** Tidying up decides nothing: what it leaves is invisible and taken by a later process. */
+async function ignored<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch {
+    return undefined
+  }
+}
+
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw toMillrace(error)
+  }
+}
+
+const TRANSIENT = ['EAGAIN', 'EBUSY', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']
+
+function toMillrace(error: unknown): Error {
+  const code = fileErrorCode(error)
+  if (isMillraceError(error) || code === undefined) return toError(error)
+  const kind = TRANSIENT.includes(code) ? 'retry' : 'fatal'
+  return new MillraceError(kind, 'file-system', `${toError(error).message}; check the disk and its permissions.`, error)
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

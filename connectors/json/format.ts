@@ -1,0 +1,32 @@
+import type { Format, ScannedColumn } from '../../src/plan/format.ts'
+import { id, text } from '../../src/plan/sql.ts'
+
+const notExact =
+  ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
+
+/** A field as text, whatever its JSON type; a JSON null and a missing field are NULL. */
+function field({ name, type }: ScannedColumn): string {
+  const path = text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
+  // `->>` would strip the quotes of a JSON string.
+  if (type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
+  const value = `json_extract_string(json, ${path})`
+  if (type.name !== 'DECIMAL') return value
+  // Every way that DuckDB reads a number with a fraction passes through DOUBLE: beyond 15 digits it may have changed.
+  const digits = `length(regexp_replace(split_part(lower(${value}), 'e', 1), '[^0-9]|^[-0.]+', '', 'g'))`
+  return `CASE WHEN json_type(json, ${path}) = 'DOUBLE' AND ${digits} > 15 THEN ${value} || ${text(notExact)} ELSE ${value} END`
+}
+
+export const jsonFormat: Format = {
+  name: 'json',
+  extensions: ['.jsonl', '.ndjson', '.json'],
+  // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
+  spool: (file, table) =>
+    `CREATE TABLE ${id(table)} AS SELECT json FROM read_ndjson_objects(${text(file)}, ignore_errors = true, compression = 'uncompressed')`,
+  physical: (_table, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
+  scan: (table, columns) =>
+    `SELECT rowid AS _row, coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +
+    `${columns.map(column => `, ${field(column)} AS ${id(column.name)}`).join('')} FROM ${id(table)}`,
+  find: declared => declared,
+  missing: 'null',
+  rowIs: 'one JSON object on a line',
+}

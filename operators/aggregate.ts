@@ -1,0 +1,187 @@
+import { configError } from '../src/core/errors.ts'
+import { type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
+import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { normalKey } from '../src/plan/normal-key.ts'
+import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
+import { id } from '../src/plan/sql.ts'
+import type { Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
+import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
+import type { Count } from './aggregates/count.ts'
+import type { Max } from './aggregates/max.ts'
+import type { Min } from './aggregates/min.ts'
+import { aggregates } from './aggregates/registry.ts'
+import type { Sum } from './aggregates/sum.ts'
+import { checkNewName, columnType } from './columns.ts'
+
+interface AggregateOptions {
+  readonly [name: string]: { readonly aggregate: string; readonly column?: string }
+}
+
+export const aggregateStep: StatefulStep<AggregateOptions> = {
+  is: 'stateful',
+  op: 'aggregate',
+  // The keys are known only when the step is folded; until then every input column may still be one.
+  columns(input, calls) {
+    for (const [name, call] of Object.entries(calls)) planCall(name, call, input)
+    return input
+  },
+  fold,
+}
+
+function planCall(name: string, call: AggregateCall, input: ColumnTypes): AggregatePlan {
+  const field = `aggregate ${name}`
+  const aggregate = aggregates.get(call.aggregate)
+  if (!aggregate) throw configError(field, call.aggregate, `one of ${[...aggregates.keys()].join(', ')}`)
+  const type = call.column === undefined ? undefined : parseColumnType(columnType(field, call.column, input), field)
+  return aggregate.plan(type, call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`)
+}
+
+const startColumn = 'window_start'
+const endColumn = 'window_end'
+
+function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateOptions): Stateful {
+  const timeType = parseColumnType(columnType('aggregate', time, input), 'time')
+  const windowType = `${timeType.sql} NOT NULL`
+  if (timeType.name === 'DATE' && windows.sizeUs % 86_400_000_000n !== 0n)
+    throw configError('window', `${windows.sizeUs} microseconds`, `whole days, as the event time '${time}' is a DATE`)
+  for (const reserved of [startColumn, endColumn])
+    if (keys.includes(reserved))
+      throw configError('groupBy', reserved, 'another column: windows add this one themselves')
+  const names = Object.keys(calls)
+  for (const name of names) {
+    if ([...keys, startColumn, endColumn].includes(name))
+      throw configError('aggregate', name, 'a name that is neither a group key nor window_start nor window_end')
+    checkNewName('aggregate', name, [...keys, startColumn, endColumn, ...names])
+  }
+
+  const keyTypes = keys.map(key => parseColumnType(columnType('groupBy', key, input), key))
+  const plans = names.map(name => ({
+    name,
+    column: calls[name]?.column,
+    plan: planCall(name, calls[name] as AggregateCall, input),
+  }))
+  const accumulators = plans.flatMap(({ name, column, plan }) =>
+    plan.accumulators.map(accumulator => ({ ...accumulator, column, partName: `${name}.${accumulator.name}` })),
+  )
+  const toTime = (us: string) =>
+    timeType.name === 'TIMESTAMPTZ'
+      ? `make_timestamptz(${us})`
+      : timeType.name === 'DATE'
+        ? `CAST(make_timestamp(${us}) AS DATE)`
+        : `make_timestamp(${us})`
+  const timeUs = `epoch_us(${inputColumn(time)})`
+  const watermark = inputColumn('_watermark')
+  const groups = [...windows.paneColumns, ...keys]
+  const merged = accumulators.map(({ partName, merge }) => `${merge(id(partName))} AS ${id(partName)}`)
+
+  return {
+    partialColumns: Object.fromEntries([
+      ...windows.paneColumns.map(name => [name, 'BIGINT'] as const),
+      ...keys.map((key, index) => [key, (keyTypes[index] as { sql: string }).sql] as const),
+      ...accumulators.map(({ partName, type }) => [partName, type] as const),
+    ]),
+    partialOrder: groups,
+    columns: Object.fromEntries([
+      [startColumn, windowType],
+      [endColumn, windowType],
+      ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
+      ...plans.map(({ name, plan }) => [name, plan.result] as const),
+    ]),
+    holdUs: 0n,
+    closesAt: windows.closesAt,
+    flushAt: windows.flushAt,
+    mayBeLate: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
+
+    partial(rows) {
+      const panes = windows.panes(timeUs, watermark)
+      const items = [
+        ...windows.paneColumns.map((name, index) => `${panes[index]} AS ${id(name)}`),
+        ...keys.map((key, index) => `${normalKey(inputColumn(key), keyTypes[index] as never)} AS ${id(key)}`),
+        ...accumulators.map(
+          ({ partial, column, partName }) =>
+            `${partial(column === undefined ? '' : inputColumn(column))} AS ${id(partName)}`,
+        ),
+      ]
+      const positions = groups.map((_, index) => index + 1).join(', ')
+      return `SELECT ${items.join(', ')} FROM (${rows.sql}) AS _in WHERE ${windows.accepts(timeUs, watermark)} GROUP BY ${positions}`
+    },
+
+    merge: partials =>
+      `SELECT ${[...groups.map(id), ...merged].join(', ')} FROM (${partials}) GROUP BY ${groups.map(id).join(', ')}`,
+
+    late(rows) {
+      const visible = Object.keys(rows.columns).map(id).join(', ')
+      const ends = windows.lateEnds(timeUs, watermark)
+      return (
+        `SELECT _seq, _row, _watermark, _window_end - ${windows.sizeUs} AS _window_start, _window_end, ${visible} ` +
+        `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
+      )
+    },
+
+    emit(partials, fromUs, toUs) {
+      const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
+      const start = `(_window_end - ${windows.sizeUs})`
+      const where = `${[`CAST(${toTime(start)} AS VARCHAR)`, ...keys.map(key => `coalesce(CAST(${id(key)} AS VARCHAR), 'NULL')`)].join(" || ', ' || ")}`
+      const windowed =
+        `SELECT ${['_window_end', ...keys.map(id), ...merged].join(', ')} ` +
+        `FROM (${windows.windowsOf(partials, fromUs, toUs)}) GROUP BY ${['_window_end', ...keys.map(id)].join(', ')}`
+      const items = [
+        '_window_end AS _end',
+        ...keys.map((key, index) => `${id(key)} AS _key${index}`),
+        `${toTime(start)} AS ${id(startColumn)}`,
+        `${toTime('_window_end')} AS ${id(endColumn)}`,
+        ...keys.map(id),
+        ...plans.map(
+          ({ name, plan }) =>
+            `${plan.finish(
+              plan.accumulators.map(part => id(`${name}.${part.name}`)),
+              where,
+            )} AS ${id(name)}`,
+        ),
+      ]
+      return { sql: `SELECT ${items.join(', ')} FROM (${windowed})`, columns: this.columns, hidden }
+    },
+
+    openWindows: partials =>
+      `SELECT _window_end - ${windows.sizeUs} AS _window_start, _window_end, count(DISTINCT ${keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'}) AS groups ` +
+      `FROM (${windows.windowsOf(partials, null, null)}) GROUP BY _window_end`,
+  }
+}
+
+type Any<C> = Count | Sum<KeysOf<C, Numeric>> | Min<keyof C & string> | Max<keyof C & string>
+type Result<C, A> = A extends Count
+  ? 'BIGINT NOT NULL'
+  : A extends Sum<infer K extends keyof C & string>
+    ? C[K] extends `${string} NOT NULL`
+      ? `${SumOf<C[K]>} NOT NULL`
+      : SumOf<C[K]>
+    : A extends { readonly column: infer K extends keyof C & string }
+      ? C[K]
+      : never
+/** The columns after `aggregate`: the window, the group's keys, the aggregates. */
+export type Aggregated<C, K extends keyof C, A, T> = Show<
+  { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }
+>
+
+/**
+ * One row for each window and group. State is mergeable partial rows; a window's result does not depend on how its
+ * rows were spread over objects, epochs and restarts.
+ *
+ *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'),
+ *       aggregate({ trips: count(), revenue: sum('total_amount'), farthest: max('trip_distance') }))
+ *
+ * Output columns: `window_start`, `window_end` (the event time's type), the keys, the aggregates. Emission is final:
+ * each window once, when the watermark closes it.
+ *
+ * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.
+ */
+export function aggregate<C, K extends keyof C, T, const A extends Record<string, Any<C>>>(
+  calls: A,
+): Operator<Grouped<C, K, T>, MiniBatch<Aggregated<C, K, A, T>, T>> {
+  const entries = Object.entries(calls)
+  if (entries.length === 0) throw configError('aggregate', calls, 'at least one aggregate: { name: count() }')
+  for (const [name, call] of entries)
+    if (typeof call !== 'object' || call === null || !('aggregate' in call))
+      throw configError(`aggregate ${name}`, call, "an aggregate such as count() or sum('column')")
+  return step(aggregateStep, Object.fromEntries(entries))
+}

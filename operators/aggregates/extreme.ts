@@ -1,0 +1,24 @@
+import { normalKey } from '../../src/plan/normal-key.ts'
+import { type Aggregate, inputType } from './aggregate.ts'
+
+/** min and max: the one accumulator is the extreme itself, and merging is the same function again. */
+export function extreme(name: 'min' | 'max'): Aggregate {
+  return {
+    name,
+    plan(type, field) {
+      const input = inputType(type, field)
+      return {
+        result: input.nullable ? input.sql : `${input.sql} NOT NULL`,
+        accumulators: [
+          {
+            name,
+            type: input.sql,
+            partial: value => `${name}(${normalKey(value, input)})`,
+            merge: accumulator => `${name}(${accumulator})`,
+          },
+        ],
+        finish: ([accumulator]) => `${accumulator}`,
+      }
+    },
+  }
+}

@@ -1,0 +1,84 @@
+import { configError } from '../src/core/errors.ts'
+import { type Duration, durationUs } from '../src/core/duration.ts'
+import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import type { WindowStep } from '../src/plan/step.ts'
+import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+
+interface HoppingOptions {
+  readonly [key: string]: string
+  readonly size: string
+  readonly every: string
+}
+
+export const hoppingStep: WindowStep<HoppingOptions> = {
+  is: 'window',
+  op: 'hopping',
+  columns: input => input,
+  assigner: ({ size, every }) => hoppingWindows(durationUs(size, 'hopping size'), durationUs(every, 'hopping every')),
+}
+
+/**
+ *     |------- size -------|
+ *     every |------- size -------|
+ *           every |------- size -------|
+ *     |pane|pane|pane|...    panes of gcd(size, every): a row counts once, in its pane
+ *
+ * A partial row is (key, pane, `_from_end` = the first end of a window still open for the row when it came). The
+ * window [s, e) merges the panes inside it with `_from_end` <= e (S9): so a late row of one window still counts in
+ * the later ones, whatever the cut.
+ */
+export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner {
+  const paneUs = gcd(sizeUs, everyUs)
+  // Window starts are the multiples of `every`, so ends are those of `every`, shifted by the size.
+  const shift = sizeUs % everyUs
+  // The smallest end above x.
+  const endAfter = (x: string) => `(${floorTo(`(${x} - ${shift})`, everyUs)} + ${shift + everyUs})`
+  // The last end of a window that holds a time: its start is the last one at or below the time.
+  const lastEnd = (time: string) => `(${floorTo(time, everyUs)} + ${sizeUs})`
+  const firstOpen = (time: string, watermark: string) =>
+    endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
+  return {
+    sizeUs,
+    paneColumns: ['_pane', '_from_end'],
+    panes: (time, watermark) => [floorTo(time, paneUs), firstOpen(time, watermark)],
+    accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,
+    lateEnds: (time, watermark) =>
+      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, least(${watermark}, ${lastEnd(time)}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
+    firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
+    windowsOf: (partials, fromUs, toUs) => {
+      const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
+      const last = toUs === null ? lastEnd('_pane') : `least(${lastEnd('_pane')}, ${toUs})`
+      return `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end FROM (${partials})`
+    },
+    closesAt: lastEnd('_pane'),
+    flushAt: highMarkUs => {
+      // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
+      const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs, everyUs) + sizeUs})`
+      return `CASE WHEN ${end} >= _from_end THEN ${end} END`
+    },
+  }
+}
+
+function gcd(a: bigint, b: bigint): bigint {
+  return b === 0n ? a : gcd(b, a % b)
+}
+
+/**
+ * Assigns each row to every window [start, start + size) whose start is a multiple of `every` since the Unix epoch
+ * (UTC) and that holds the row's event time. A row may be late for some of its windows and count in the others.
+ *
+ *     trips.pipe(hopping('1 hour', '5 minutes'), groupBy('PULocationID'), aggregate({ trips: count() }))
+ *
+ * @param size Length of a window.
+ * @param every Distance between starts, at most `size`.
+ */
+export function hopping<C, T>(size: Duration, every: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>> {
+  const sizeUs = durationUs(size, 'hopping size')
+  const everyUs = durationUs(every, 'hopping every')
+  if (sizeUs === 0n) throw configError('hopping size', size, 'a duration above zero')
+  if (everyUs === 0n || everyUs > sizeUs)
+    throw configError('hopping every', every, `a duration above zero and at most the size, ${size}`)
+  if (sizeUs / everyUs > 100_000n)
+    throw configError('hopping every', every, `at least a 100,000th of the size, ${size}`)
+  return step(hoppingStep, { size, every })
+}

@@ -1,0 +1,54 @@
+import { configError } from '../src/core/errors.ts'
+import { type Duration, durationUs } from '../src/core/duration.ts'
+import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import type { WindowStep } from '../src/plan/step.ts'
+import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+
+interface TumblingOptions {
+  readonly [key: string]: string
+  readonly size: string
+}
+
+export const tumblingStep: WindowStep<TumblingOptions> = {
+  is: 'window',
+  op: 'tumbling',
+  columns: input => input,
+  assigner: ({ size }) => tumblingWindows(durationUs(size, 'tumbling')),
+}
+
+/**
+ *     ...|---- size ----|---- size ----|...   one window a row; a partial row holds the window's start
+ */
+export function tumblingWindows(sizeUs: bigint): WindowAssigner {
+  const end = (time: string) => `(${floorTo(time, sizeUs)} + ${sizeUs})`
+  return {
+    sizeUs,
+    paneColumns: ['_start'],
+    panes: time => [floorTo(time, sizeUs)],
+    accepts: (time, watermark) => `(${watermark} IS NULL OR ${end(time)} > ${watermark})`,
+    lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,
+    firstEnd: timeUs => floorToUs(timeUs, sizeUs) + sizeUs,
+    windowsOf: (partials, fromUs, toUs) => {
+      const bounds = [
+        ...(fromUs === null ? [] : [`_start + ${sizeUs} > ${fromUs}`]),
+        ...(toUs === null ? [] : [`_start + ${sizeUs} <= ${toUs}`]),
+      ]
+      return `SELECT *, _start + ${sizeUs} AS _window_end FROM (${partials})${bounds.length > 0 ? ` WHERE ${bounds.join(' AND ')}` : ''}`
+    },
+    closesAt: `(_start + ${sizeUs})`,
+    flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN _start + ${sizeUs} END`,
+  }
+}
+
+/**
+ * Assigns each row to one window [start, start + size) of event time, aligned to the Unix epoch (UTC). Windows close
+ * when the watermark reaches their end; a row that comes later goes to the late ledger.
+ *
+ *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'), aggregate({ trips: count() }))
+ *
+ * @param size A duration such as '5m' or '1 hour'; whole days when the event time is a DATE.
+ */
+export function tumbling<C, T>(size: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>> {
+  if (durationUs(size, 'tumbling') === 0n) throw configError('tumbling', size, 'a duration above zero')
+  return step(tumblingStep, { size })
+}

@@ -1,0 +1,32 @@
+import { configError } from '../src/core/errors.ts'
+import { type MiniBatch, type Operator, type Sql, step } from '../src/plan/batches.ts'
+import { inputColumn, wrap } from '../src/plan/relation.ts'
+import type { StatelessStep } from '../src/plan/step.ts'
+
+interface WhereOptions {
+  readonly [key: string]: string
+  readonly predicate: string
+}
+
+export const whereStep: StatelessStep<WhereOptions> = {
+  is: 'stateless',
+  op: 'where',
+  columns: input => input,
+  expressions: ({ predicate }) => [{ field: 'where', sql: predicate, mustBe: 'BOOLEAN' }],
+  sql: (input, _options, [predicate]) => wrap(input, Object.keys(input.columns).map(inputColumn), `WHERE ${predicate}`),
+}
+
+/**
+ * Keeps the rows for which a SQL predicate is true; false and NULL drop the row.
+ *
+ *     trips.pipe(where("total_amount > 0 and payment_type in (1, 2)"))
+ *
+ * @param predicate A DuckDB expression over the columns in scope, BOOLEAN, a function of the row alone (no `now()`,
+ * `random()`, subqueries, aggregates). Checked by the compiler for column names and by DuckDB before data is read.
+ * @throws MillraceError `user` when the pipeline is bound: unknown column, wrong type, refused function.
+ */
+export function where<C, T, const S extends string>(predicate: Sql<S, C>): Operator<MiniBatch<C, T>, MiniBatch<C, T>> {
+  const text: unknown = predicate
+  if (typeof text !== 'string' || text.trim() === '') throw configError('where', predicate, 'a SQL predicate')
+  return step(whereStep, { predicate: text })
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// Plain syntax and no static import: an old Node must come far enough to read the message below.
+
+// DuckDB's calls occupy threads of libuv's pool (4 by default) and would starve the file system beside them. The
+// pool reads its size at its first use, so this comes before anything else.
+if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
+
+const version = process.versions.node.split('.').map(Number)
+const major = version[0] || 0
+const minor = version[1] || 0
+
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(
+    'millrace: Node ' +
+      process.versions.node +
+      ' is too old; expected 22.18 or later, which reads TypeScript itself. ' +
+      "Run 'npm i -D node@24' in your project: npx then uses that Node.\n",
+  )
+  process.exitCode = 2
+} else {
+  void import('./main.ts').then(({ runMain }) => runMain(process.argv.slice(2)))
+}
+
+export {}

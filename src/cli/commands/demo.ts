@@ -1,0 +1,94 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { configError } from '../../core/errors.ts'
+import type { Command } from '../command.ts'
+import { pipelineFile } from '../demo/pipeline-file.ts'
+import { readArguments, readText, readWhole, renderOptions, usageError, type Options } from '../options.ts'
+import { showCount, showCounted } from '../quantity.ts'
+import { runBackfill } from '../run-backfill.ts'
+import { invocation, shellWord, shownPath } from '../shown-path.ts'
+import { renderSummary } from '../summary.ts'
+import { renderTable } from '../table.ts'
+import type { Terminal } from '../terminal.ts'
+import { inspectHint } from './backfill.ts'
+
+const defaults = { dir: 'millrace-demo', months: 4, rows: 50_000 } as const
+
+const options = {
+  dir: { value: 'DIR', help: `folder to make; default: ./${defaults.dir}`, read: readText },
+  months: { value: 'N', help: `months to make; default: ${defaults.months}`, read: readWhole(1, 120) },
+  rows: {
+    value: 'N',
+    help: `rows in a month; default: ${showCount(defaults.rows)}`,
+    read: readWhole(1_000, 10_000_000),
+  },
+} satisfies Options
+
+export const demoCommand: Command = {
+  name: 'demo',
+  summary: 'make months of taxi-like data and backfill them',
+  help: `Usage: millrace demo [OPTIONS]
+
+Makes Parquet files like those of New York's green taxis, faults included, in a new folder,
+writes a pipeline beside them, runs it and shows what came out. No account, no network.
+
+${renderOptions(options)}
+`,
+  async run(args, terminal) {
+    const { positionals, values } = readArguments('demo', options, args)
+    if (positionals[0] !== undefined)
+      throw usageError('demo', `found '${positionals[0]}'; expected options only (the folder is --dir).`)
+    const dir = resolve(values.dir ?? defaults.dir)
+    const months = values.months ?? defaults.months
+    const rowsPerMonth = values.rows ?? defaults.rows
+
+    await prepareFolder(dir, terminal)
+    terminal.err(
+      `Making ${showCounted(months, 'month')} of ${showCount(rowsPerMonth)} trips in ${shownPath(join(dir, 'input'))}\n`,
+    )
+    const { makeMonths } = await import('../demo/make-months.ts')
+    await makeMonths({ dir: join(dir, 'input'), months, rowsPerMonth })
+    const file = join(dir, 'pipeline.ts')
+    await writeFile(file, pipelineFile)
+
+    terminal.err(`Running ${shownPath(file)}\n`)
+    const summary = await runBackfill(file, {}, terminal)
+    if (typeof summary === 'number') return summary
+
+    if (!summary.run.drained) {
+      const { topZones } = await import('../demo/results.ts')
+      const rows = await topZones(summary.outputFiles, 8)
+      terminal.out(`\nZones by revenue, from the hourly results:\n\n`)
+      terminal.out(`${renderTable(['zone', 'name', 'trips', 'revenue', 'busiest hour'], rows)}\n\n`)
+    }
+    terminal.out(
+      renderSummary(summary, [
+        inspectHint(summary.checkpoint),
+        `${invocation} backfill ${shellWord(shownPath(file))}   # again: nothing to do`,
+      ]),
+    )
+    return 0
+  },
+}
+
+/** Written first: a folder with this file is a demo's, and another demo may replace what a demo makes. */
+const marker = '.millrace-demo'
+
+/** All that a demo makes; whatever else lies in the folder stays. */
+const parts = ['input', 'output', 'checkpoint', 'pipeline.ts']
+
+export async function prepareFolder(dir: string, terminal: Terminal): Promise<void> {
+  const found = await readdir(dir).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    if (error.code === 'ENOTDIR') throw configError('--dir', dir, 'a folder, found a file', error)
+    throw error
+  })
+  if (found.includes(marker)) {
+    terminal.err(`Replacing the former demo in ${shownPath(dir)}\n`)
+    for (const part of parts) await rm(join(dir, part), { recursive: true, force: true })
+  } else if (found.length > 0) {
+    throw configError('--dir', dir, 'a new or empty folder, or one of a former demo')
+  }
+  await mkdir(dir, { recursive: true })
+  await writeFile(join(dir, marker), 'Made by `millrace demo`, which may replace it.\n')
+}

@@ -1,0 +1,107 @@
+import { createRequire } from 'node:module'
+import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import type { Command } from './command.ts'
+import { backfillCommand } from './commands/backfill.ts'
+import { demoCommand } from './commands/demo.ts'
+import { inspectCommand } from './commands/inspect.ts'
+import { nearestName } from '../core/nearest.ts'
+import { processTerminal, type Terminal } from './terminal.ts'
+
+const commands: readonly Command[] = [backfillCommand, demoCommand, inspectCommand]
+
+/** Of the design, not of this release. */
+const later = ['run', 'verify', 'explain', 'sql', 'doctor']
+
+const help = `millrace: a streaming micro-batch processor over DuckDB
+
+Usage: millrace COMMAND [OPTIONS]
+
+${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
+
+  --help      this text; 'millrace COMMAND --help' for a command's own
+  --version   the version
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 fenced by another writer.
+MILLRACE_DEBUG=1 adds the stack to an error.
+`
+
+/** Runs one command line. Resolves to the exit code; throws nothing. */
+export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    return await dispatch(args, terminal)
+  } catch (error) {
+    terminal.err(`millrace: ${describeError(error)}\n`)
+    return exitCodeOf(error)
+  }
+}
+
+/** The process's own start: writes to its streams and leaves the exit code, so that pending output is still written. */
+export async function runMain(args: readonly string[]): Promise<void> {
+  // `millrace ... | head` closes the pipe early: no error of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+  process.exitCode = await main(args, processTerminal())
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined) {
+    terminal.err(help)
+    return 2
+  }
+  if (name === '--help' || name === '-h' || name === 'help') {
+    terminal.out(help)
+    return 0
+  }
+  if (name === '--version' || name === '-v') {
+    terminal.out(`${version()}\n`)
+    return 0
+  }
+  const command = commands.find(candidate => candidate.name === name)
+  if (!command) throw unknownCommand(name)
+  // What follows `--` is no option.
+  const asked = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
+  if (asked.includes('--help') || asked.includes('-h')) {
+    terminal.out(command.help)
+    return 0
+  }
+  return command.run(rest, terminal)
+}
+
+function unknownCommand(name: string): MillraceError {
+  if (later.includes(name)) {
+    const now = commands.map(command => command.name).join(', ')
+    return new MillraceError('user', 'usage', `'${name}' comes in a later release; this one has ${now}.`)
+  }
+  const near = nearestName(name, name.startsWith('-') ? ['--help', '--version'] : commands.map(command => command.name))
+  const what = name.startsWith('-') ? 'option' : 'command'
+  return new MillraceError(
+    'user',
+    'usage',
+    `unknown ${what} ${name}${near ? `; did you mean ${near}?` : '.'} See 'millrace --help'.`,
+  )
+}
+
+/** One line; the stack, causes included, only on request. */
+function describeError(error: unknown): string {
+  if (process.env.MILLRACE_DEBUG === '1' && error instanceof Error) {
+    const cause = error.cause instanceof Error ? `\ncaused by: ${error.cause.stack}` : ''
+    return `${error.stack}${cause}`
+  }
+  const line = errorMessage(error)
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
+  return isMillraceError(error) ? line : `${line} (unexpected; MILLRACE_DEBUG=1 shows where)`
+}
+
+function exitCodeOf(error: unknown): number {
+  if (!isMillraceError(error)) return 1
+  return error.kind === 'user' ? 2 : error.kind === 'fenced' ? 3 : 1
+}
+
+/** By the package's own name, so that source and build find the same file. */
+function version(): string {
+  const { version } = createRequire(import.meta.url)('millrace/package.json') as { version: string }
+  return version
+}

@@ -1,0 +1,23 @@
+import { isAbsolute, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** A `file://` address as a path; a path, and an address that is no file, as it is. */
+export function addressToPath(address: string): string {
+  return address.startsWith('file://') ? fileURLToPath(address) : address
+}
+
+/** An address or path as short as it can be said here: relative when it lies in the working directory. */
+export function shownPath(address: string): string {
+  const path = addressToPath(address)
+  if (!isAbsolute(path)) return path
+  const near = relative(process.cwd(), path)
+  return near !== '' && !near.startsWith('..') && !isAbsolute(near) ? near : path
+}
+
+/** A path as one word of a command to type. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** How this millrace is started: from its own checkout by npm's script, else by npx. */
+export const invocation = import.meta.url.endsWith('.ts') ? 'npm run millrace --' : 'npx millrace'

@@ -1,0 +1,164 @@
+import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
+import { showBytes, showCount, showCounted, showRate, showSeconds } from './quantity.ts'
+import { addressToPath, shownPath } from './shown-path.ts'
+import { renderTable } from './table.ts'
+
+/** What `backfill --json` prints: totals of the checkpoint, `seconds` of this run. Its names are a public format. */
+export interface SummaryJson {
+  readonly pipeline: string
+  readonly rows: number
+  readonly late: number
+  readonly objects: number
+  readonly quarantined: number
+  readonly skipped: number
+  readonly quarantinedRows: number
+  readonly outsideBounds: number
+  readonly epochs: number
+  /** Paths; addresses where the output is no local folder. */
+  readonly outputFiles: readonly string[]
+  readonly seconds: number
+  readonly openWindows: number
+  readonly nothingToDo: boolean
+  readonly ignored: number
+  readonly leftOut: number
+  readonly drained: boolean
+  readonly checkpoint: string
+  readonly outputs: readonly string[]
+}
+
+export function summaryJson({ pipeline, totals, run, ...summary }: Summary): SummaryJson {
+  const { rows, late, objects, quarantined, skipped, quarantinedRows, outsideBounds, epochs } = totals
+  return {
+    pipeline,
+    rows,
+    late,
+    objects,
+    quarantined,
+    skipped,
+    quarantinedRows,
+    outsideBounds,
+    epochs,
+    outputFiles: summary.outputFiles.map(addressToPath),
+    seconds: run.seconds,
+    openWindows: summary.openWindows,
+    nothingToDo: summary.nothingToDo,
+    ignored: run.ignored,
+    leftOut: run.leftOut,
+    drained: run.drained,
+    checkpoint: addressToPath(summary.checkpoint),
+    outputs: summary.outputs.map(addressToPath),
+  }
+}
+
+/** The end of a run, for a person. `next` are commands to try. */
+export function renderSummary(summary: Summary, next: readonly string[] = []): string {
+  const { totals, run } = summary
+  const lines: Line[] = [
+    [
+      'this run',
+      `${showCounted(run.objects, 'object')}, ${showCounted(run.rows, 'row')}, ${showBytes(run.bytes)}, ` +
+        `${showCounted(run.epochs, 'epoch')}; ${showRate(run.rows, run.seconds)}`,
+    ],
+    [
+      'checkpoint',
+      `${showCounted(totals.objects, 'object')}, ${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
+    ],
+    ...renderTotals(totals, run.setAside),
+    ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
+    ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
+    ...(run.ignored > 0
+      ? [['ignored', `${showCounted(run.ignored, 'file')} without the format's extension`] as const]
+      : []),
+    ...(run.leftOut > 0
+      ? [['left out', `${showCounted(run.leftOut, 'object')} outside --from and --to, or without a period`] as const]
+      : []),
+    ...summary.outputs.map(
+      (output): Line => ['output', `${shownPath(output)} (${showCounted(summary.outputFiles.length, 'file')} in all)`],
+    ),
+    ['state', `${shownPath(summary.checkpoint)} (the ledger and the late rows too)`],
+    ...next.map((command, i): Line => [i === 0 ? 'next' : '', command]),
+  ]
+  return `${headline(summary)}\n\n${renderLines(lines)}\n`
+}
+
+type Line = readonly [label: string, text: string]
+
+function headline({ pipeline, nothingToDo, run }: Summary): string {
+  if (run.drained) return `${pipeline}: stopped as asked before the end of the input; run it again to continue.`
+  if (nothingToDo) return `${pipeline}: nothing to do, the checkpoint holds every object of the input.`
+  return `${pipeline}: done in ${showSeconds(run.seconds)}.`
+}
+
+function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly Line[] {
+  const some = (label: string, count: number, text: string): readonly Line[] => (count > 0 ? [[label, text]] : [])
+  return [
+    [
+      'late',
+      totals.late > 0 ? `${showCount(totals.late)} (row, window) pairs: kept in the late ledger, not counted` : 'none',
+    ],
+    ['quarantined', totals.quarantined > 0 ? showCounted(totals.quarantined, 'object') : 'none'],
+    ...some('skipped', totals.skipped, showCounted(totals.skipped, 'object')),
+    ...setAside.map(({ key, reason }): Line => ['', `  ${key}: ${reason}`]),
+    ...some('bad rows', totals.quarantinedRows, `${showCounted(totals.quarantinedRows, 'row')} quarantined`),
+    ...some(
+      'out of bounds',
+      totals.outsideBounds,
+      `${showCounted(totals.outsideBounds, 'row')}: counted, but no watermark moves by them`,
+    ),
+  ]
+}
+
+function openWindows({ openWindows, farAhead }: Summary): string {
+  const counted = showCounted(openWindows, 'window')
+  return farAhead.length > 0
+    ? `${counted}; far ahead of all the rest, left open:`
+    : `${counted}, waiting for later rows`
+}
+
+function renderFarAhead({ flow, windowStart, windowEnd, groups }: FarAhead): string {
+  return `${flow}: ${windowStart} to ${windowEnd} (${showCounted(groups, 'group')})`
+}
+
+/** Labels in a column; a text of several lines stays in its own. */
+function renderLines(lines: readonly Line[]): string {
+  const width = Math.max(...lines.map(([label]) => label.length)) + 2
+  return lines
+    .map(([label, text]) => `  ${label.padEnd(width)}${text.replaceAll('\n', `\n${' '.repeat(width + 2)}`)}`)
+    .join('\n')
+}
+
+/** What a checkpoint holds, for a person. */
+export function renderInspection(inspection: Inspection): string {
+  const { totals } = inspection
+  const lines: Line[] = [
+    ['checkpoint', shownPath(inspection.checkpoint)],
+    ['owner', `${inspection.owner}${inspection.released ? ' (released)' : ''}, term ${inspection.term}`],
+    ['duckdb', inspection.duckdb],
+    ['epoch', showCount(inspection.epoch)],
+    ['ledger', `${showCounted(totals.objects, 'object')}, ${showCounted(totals.rows, 'row')}`],
+    ...renderTotals(totals, inspection.setAside),
+    ...Object.entries(inspection.watermarks).map(
+      ([source, at]): Line => ['watermark', `${source}: ${at ?? 'none yet'}`],
+    ),
+    [
+      'output',
+      `${showCounted(inspection.outputFiles.length, 'file')}, ${showCount(inspection.unpublished)} still to publish`,
+    ],
+    ...inspection.outputFiles.slice(0, filesShown).map((file): Line => ['', `  ${shownPath(file)}`]),
+    ...(inspection.outputFiles.length > filesShown
+      ? [['', `  and ${showCount(inspection.outputFiles.length - filesShown)} more: --json lists all`] as const]
+      : []),
+  ]
+  const channels = renderTable(
+    ['files of', 'files', 'rows', 'bytes'],
+    inspection.channels.map(({ name, files, rows, bytes }) => [
+      name,
+      showCount(files),
+      showCount(rows),
+      showCount(bytes),
+    ]),
+  )
+  return `${inspection.pipeline}\n\n${renderLines(lines)}\n\n${channels.replaceAll(/^/gm, '  ')}\n`
+}
+
+const filesShown = 10

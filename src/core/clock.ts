@@ -1,0 +1,19 @@
+import { performance } from 'node:perf_hooks'
+import { setTimeout } from 'node:timers/promises'
+
+/** The one place that reads a clock or waits. No answer depends on either (I9). */
+export interface Clock {
+  /** When this process began, milliseconds since 1970: tells owners of one host apart, nothing else. */
+  readonly startedAtMs: number
+  /** Milliseconds of this process's monotonic clock. */
+  nowMs(): number
+  sleep(ms: number): Promise<void>
+}
+
+export const systemClock: Clock = {
+  startedAtMs: Math.trunc(performance.timeOrigin),
+  nowMs: () => performance.now(),
+  sleep: async ms => {
+    await setTimeout(ms)
+  },
+}

@@ -1,0 +1,200 @@
+import { configError } from './errors.ts'
+import { nearestName } from './nearest.ts'
+
+// SQL type names are the schema language: DuckDB casts to them and `tsc` reads them.
+
+// ---- Type level. ----------------------------------------------------------------------------------------------
+
+/** Every declarable type and what a row delivers for it. DECIMAL arrives as text: a number would round it. */
+export interface SqlTypes {
+  BOOLEAN: boolean
+  TINYINT: number
+  SMALLINT: number
+  INTEGER: number
+  BIGINT: bigint
+  UBIGINT: bigint
+  FLOAT: number
+  DOUBLE: number
+  VARCHAR: string
+  UUID: string
+  BLOB: Uint8Array
+  DATE: string
+  TIMESTAMP: Date
+  TIMESTAMPTZ: Date
+  JSON: unknown
+}
+
+export type SqlName = keyof SqlTypes
+type DecimalType = `DECIMAL(${number},${number})` | `DECIMAL(${number}, ${number})`
+
+/** The type of a column as a user writes it. */
+export type ColType = `${SqlName | `${SqlName}[]` | DecimalType}${'' | ' NOT NULL'}`
+export type Columns = Readonly<Record<string, ColType>>
+
+/** Without NOT NULL. */
+export type Base<T> = T extends `${infer U} NOT NULL` ? U : T
+export type NotNull<T> = T extends `${string} NOT NULL` ? T : T extends string ? `${T} NOT NULL` : never
+
+type Value<T> = T extends SqlName
+  ? SqlTypes[T]
+  : T extends `${infer U extends SqlName}[]`
+    ? (SqlTypes[U] | null)[]
+    : T extends `DECIMAL(${string}`
+      ? string
+      : never
+type Js<T> = T extends `${infer U} NOT NULL` ? Value<U> : Value<T> | null
+
+/** A row of these columns in TypeScript. */
+export type Row<C> = { [K in keyof C]: Js<C[K]> }
+
+export type Numeric =
+  | 'TINYINT'
+  | 'SMALLINT'
+  | 'INTEGER'
+  | 'BIGINT'
+  | 'UBIGINT'
+  | 'FLOAT'
+  | 'DOUBLE'
+  | `DECIMAL(${string}`
+export type Time = 'TIMESTAMP' | 'TIMESTAMPTZ' | 'DATE'
+
+/** The columns of C whose type, NULL or not, is one of T. */
+export type KeysOf<C, T> = { [K in keyof C & string]: Base<C[K]> extends T ? K : never }[keyof C & string]
+
+/** The type of a sum (S21): wide enough that it overflows only where an error is due. */
+export type SumOf<T> =
+  Base<T> extends 'FLOAT' | 'DOUBLE'
+    ? 'DOUBLE'
+    : Base<T> extends `DECIMAL(${number}, ${infer S extends number})`
+      ? `DECIMAL(38,${S})`
+      : Base<T> extends `DECIMAL(${number},${infer S extends number})`
+        ? `DECIMAL(38,${S})`
+        : 'DECIMAL(38,0)'
+
+/** Flattens an intersection, so that editors show columns and not how they came about. */
+export type Show<T> = { -readonly [K in keyof T]: T[K] } & {}
+
+// ---- At run time. ---------------------------------------------------------------------------------------------
+
+const sqlNames = [
+  'BOOLEAN',
+  'TINYINT',
+  'SMALLINT',
+  'INTEGER',
+  'BIGINT',
+  'UBIGINT',
+  'FLOAT',
+  'DOUBLE',
+  'VARCHAR',
+  'UUID',
+  'BLOB',
+  'DATE',
+  'TIMESTAMP',
+  'TIMESTAMPTZ',
+  'JSON',
+] as const satisfies readonly SqlName[]
+
+export interface ParsedType {
+  readonly name: SqlName | 'DECIMAL'
+  /** DECIMAL only: digits in all, 1 to 38. */
+  readonly precision?: number
+  /** DECIMAL only: digits after the point, 0 to `precision`. */
+  readonly scale?: number
+  readonly list: boolean
+  readonly nullable: boolean
+  /** Canonical and without NOT NULL: 'DECIMAL(18,2)', 'BIGINT[]'. */
+  readonly sql: string
+}
+
+/** What DuckDB accepts and millrace does not, with what to declare instead. */
+const refusedNames: Readonly<Record<string, string>> = {
+  HUGEINT: 'DECIMAL(38,0), as HUGEINT becomes DOUBLE in Parquet and loses digits (S21)',
+  UHUGEINT: 'DECIMAL(38,0), as UHUGEINT becomes DOUBLE in Parquet and loses digits (S21)',
+  NUMERIC: 'DECIMAL(precision,scale)',
+  INT: 'INTEGER',
+  LONG: 'BIGINT',
+  BOOL: 'BOOLEAN',
+  REAL: 'FLOAT',
+  STRING: 'VARCHAR',
+  TEXT: 'VARCHAR',
+  BYTEA: 'BLOB',
+  DATETIME: 'TIMESTAMP',
+  'TIMESTAMP WITH TIME ZONE': 'TIMESTAMPTZ',
+  UTINYINT: 'SMALLINT',
+  USMALLINT: 'INTEGER',
+  UINTEGER: 'BIGINT',
+  TIMESTAMP_NS: 'TIMESTAMP (microseconds)',
+  TIMESTAMP_MS: 'TIMESTAMP',
+  TIMESTAMP_S: 'TIMESTAMP',
+  DECIMAL: 'DECIMAL(precision,scale), for example DECIMAL(18,2)',
+}
+
+/** @param field names the column in errors: 'columns.total_amount' */
+export function parseColumnType(text: string, field: string): ParsedType {
+  const match = typeof text === 'string' ? /^\s*(.*?)\s*(\[\s*\])?(\s+NOT\s+NULL)?\s*$/is.exec(text) : null
+  if (match === null) throw configError(field, text, 'a SQL type name as text')
+  const written = (match[1] ?? '').toUpperCase().replace(/\s+/g, ' ')
+  const list = match[2] !== undefined
+  const nullable = match[3] === undefined
+
+  const decimal = /^DECIMAL ?\( ?(\d{1,3}) ?, ?(\d{1,3}) ?\)$/.exec(written)
+  if (decimal) {
+    const precision = Number(decimal[1])
+    const scale = Number(decimal[2])
+    if (precision < 1 || precision > 38 || scale > precision) {
+      throw configError(field, text, 'DECIMAL(precision,scale) with precision 1 to 38 and scale 0 to precision')
+    }
+    if (list) throw configError(field, text, 'no list of DECIMAL; DOUBLE[] or VARCHAR[] can be declared')
+    return { name: 'DECIMAL', precision, scale, list, nullable, sql: `DECIMAL(${precision},${scale})` }
+  }
+
+  const name = sqlNames.find(known => known === written)
+  if (name !== undefined) return { name, list, nullable, sql: list ? `${name}[]` : name }
+  if (Object.hasOwn(refusedNames, written)) throw configError(field, text, refusedNames[written] ?? '')
+  if (written.startsWith('DECIMAL')) throw configError(field, text, refusedNames.DECIMAL ?? '')
+  const near = nearestName(written, [...sqlNames, 'DECIMAL(18,2)'])
+  const scalars = `${sqlNames.join(', ')}, DECIMAL(precision,scale)`
+  const all = `${scalars}, each also as NOT NULL, all but DECIMAL also as lists (BIGINT[])`
+  throw configError(field, text, near === undefined ? `one of ${all}` : `${near}, or another of ${all}`)
+}
+
+/**
+ * Checks declared columns and parses their types.
+ *
+ * @param field names them in errors: 'source trips: columns'
+ * @returns name -> type, in declared order
+ */
+export function columnsOf(
+  columns: Readonly<Record<string, string>>,
+  field: string,
+): Readonly<Record<string, ParsedType>> {
+  if (typeof columns !== 'object' || columns === null || Object.keys(columns).length === 0) {
+    throw configError(field, columns, 'at least one column: { name: SQL type }')
+  }
+  const seen = new Map<string, string>()
+  const parsed: [string, ParsedType][] = []
+  for (const [name, type] of Object.entries(columns)) {
+    checkColumnName(name, field)
+    const twin = seen.get(name.toLowerCase())
+    if (twin !== undefined) {
+      throw configError(field, name, `a name that differs from '${twin}' in more than case, as SQL ignores case`)
+    }
+    seen.set(name.toLowerCase(), name)
+    parsed.push([name, parseColumnType(type, `${field}.${name}`)])
+  }
+  return Object.fromEntries(parsed)
+}
+
+/** Names that begin with '_' are millrace's own columns: `_seq`, `_row`, `_op`. */
+export function checkColumnName(name: string, field: string): void {
+  if (name.trim() === '') throw configError(field, name, 'a column name that is not empty')
+  if (name.startsWith('_'))
+    throw configError(field, name, "a column name that does not start with '_' (millrace's own do)")
+  if (name.includes('\0') || /\p{Surrogate}/u.test(name))
+    throw configError(field, name, 'a column name that is valid Unicode text')
+}
+
+/** Column types with their literal types kept, for reuse in several sources: `const trip = columns({ at: 'TIMESTAMP' })`. */
+export function columns<const C extends Columns>(types: C): C {
+  return types
+}

@@ -1,0 +1,145 @@
+import { Subject } from 'rxjs'
+import { miniBatch } from '../../operators/mini-batch.ts'
+import { configError, MillraceError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+import type { Executor, ObjectStore } from '../core/ports.ts'
+import type { Format } from '../plan/format.ts'
+import { instantUs, keyPeriod } from '../plan/key-period.ts'
+import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import type { SourceSettings } from '../plan/source-settings.ts'
+import { text } from '../plan/sql.ts'
+import { sameVersionSql } from './ledger.ts'
+
+/** An object version that the ledger does not hold yet. */
+export interface Admitted extends ObjectVersion {
+  /** Another version of this key was counted before. */
+  readonly overwrites: boolean
+}
+
+export interface Listing {
+  readonly objects: number
+  readonly bytes: number
+  /** Files without the format's extension. */
+  readonly ignored: number
+  /** Left out by --from and --to. */
+  readonly leftOut: number
+  /** The next mini-batch, in ledger order; undefined at the end. */
+  next(): Promise<readonly Admitted[] | undefined>
+}
+
+export interface AdmitContext {
+  readonly store: ObjectStore
+  readonly matches: (key: string) => boolean
+  readonly format: Format
+  readonly settings: SourceSettings
+  readonly executor: Executor
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly miniBatch: MiniBatchOptions
+  readonly signal: AbortSignal
+}
+
+const insertMax = 1_000
+const pageMax = 1_000
+
+/**
+ * Lists a source once, leaves out what the ledger holds, and hands the rest out in the order of S7: the period that
+ * the key names, then the key's UTF-8 bytes. The listing lies in a DuckDB table, so its length costs no memory.
+ */
+export async function admit(context: AdmitContext): Promise<Listing> {
+  const { store, format, settings, executor, signal } = context
+  const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
+  const [fromUs, toUs] = [
+    context.from && instantUs(context.from, '--from'),
+    context.to && instantUs(context.to, '--to'),
+  ]
+  if ((fromUs !== undefined || toUs !== undefined) && !period)
+    throw configError(
+      `source ${settings.name}: watermark.bounds`,
+      settings.bounds,
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need",
+    )
+  if (typeof fromUs === 'bigint' && typeof toUs === 'bigint' && fromUs >= toUs)
+    throw configError('--to', context.to, `a date after --from, ${context.from}`)
+
+  await executor.run(
+    'CREATE TABLE listing (period BIGINT, bucket VARCHAR, key VARCHAR, version_id VARCHAR, e_tag VARCHAR, size_bytes BIGINT, last_modified_ms BIGINT)',
+  )
+  let ignored = 0
+  let leftOut = 0
+  let values: string[] = []
+  const insert = async () => {
+    if (values.length > 0) await executor.run(`INSERT INTO listing VALUES ${values.join(', ')}`)
+    values = []
+  }
+  for await (const version of store.list('')) {
+    if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
+    if (!context.matches(version.key)) continue
+    if (!format.extensions.some(extension => version.key.toLowerCase().endsWith(extension))) {
+      ignored++
+      continue
+    }
+    const startUs = period?.(version.key)?.startUs
+    const isOut =
+      (typeof fromUs === 'bigint' || typeof toUs === 'bigint') &&
+      (startUs === undefined ||
+        (typeof fromUs === 'bigint' && startUs < fromUs) ||
+        (typeof toUs === 'bigint' && startUs >= toUs))
+    if (isOut) {
+      leftOut++
+      continue
+    }
+    values.push(
+      `(${startUs ?? 'NULL'}, ${text(version.bucket)}, ${text(version.key)}, ${version.versionId === undefined ? 'NULL' : text(version.versionId)}, ${text(version.eTag)}, ${version.sizeBytes}, ${Math.trunc(version.lastModifiedMs)})`,
+    )
+    if (values.length === insertMax) await insert()
+  }
+  await insert()
+
+  // What the ledger holds, whatever its outcome, is not admitted again.
+  await executor.run(
+    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.*, ` +
+      `EXISTS (SELECT 1 FROM ledger WHERE ledger.bucket = l.bucket AND ledger.key = l.key AND ledger.outcome = 'read') AS overwrites ` +
+      `FROM listing AS l WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE ${sameVersionSql('ledger', 'l')})`,
+  )
+  await executor.run('DROP TABLE listing')
+  const [totals] = await executor.rows(
+    'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
+  )
+
+  const ready: (readonly Admitted[])[] = []
+  const head = new Subject<Admitted>()
+  head.pipe(miniBatch(context.miniBatch)).subscribe(batch => ready.push(batch))
+  let read = 0
+  let isDone = false
+  return {
+    objects: Number(totals?.objects),
+    bytes: Number(totals?.bytes),
+    ignored,
+    leftOut,
+    async next() {
+      // Pulled a page at a time: RxJS itself knows no back-pressure.
+      while (ready.length === 0 && !isDone) {
+        const page = await executor.rows(
+          `SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`,
+        )
+        read += page.length
+        for (const row of page)
+          head.next({
+            bucket: String(row.bucket),
+            key: String(row.key),
+            ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
+            eTag: String(row.e_tag),
+            sizeBytes: Number(row.size_bytes),
+            lastModifiedMs: Number(row.last_modified_ms),
+            overwrites: row.overwrites === true,
+          })
+        if (page.length < pageMax) {
+          isDone = true
+          head.complete()
+        }
+      }
+      return ready.shift()
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import type { DuckDBConnection } from '@duckdb/node-api'
+import { sha256OfFile } from '../../../checkpoints/codec.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
+import { id, text } from '../../plan/sql.ts'
+import { plainValue } from './values.ts'
+
+/** Runs SQL on one connection, one statement at a time; `signal` interrupts the statement that is running. */
+export function createExecutor(connection: DuckDBConnection, signal: AbortSignal): Executor {
+  let tail: Promise<unknown> = Promise.resolve()
+
+  /** A DuckDB connection takes one query at a time: later callers wait their turn. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = tail.then(async () => {
+      if (signal.aborted) throw aborted(signal)
+      const interrupt = () => connection.interrupt()
+      signal.addEventListener('abort', interrupt, { once: true })
+      try {
+        return await work()
+      } catch (error) {
+        throw signal.aborted ? aborted(signal) : error
+      } finally {
+        signal.removeEventListener('abort', interrupt)
+      }
+    })
+    tail = turn.catch(() => {})
+    return turn
+  }
+
+  const rows = (sql: string): Promise<readonly Row[]> =>
+    inTurn(async () => {
+      const reader = await connection.runAndReadAll(sql)
+      const names = reader.deduplicatedColumnNames()
+      return reader
+        .getRows()
+        .map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as never)])))
+    })
+
+  return {
+    async run(sql) {
+      await inTurn(() => connection.run(sql))
+    },
+    rows,
+    async describe(sql) {
+      const described = await rows(`DESCRIBE ${sql}`)
+      return Object.fromEntries(described.map(row => [String(row.column_name), String(row.column_type)]))
+    },
+    async write(sql, file, orderBy, format = 'parquet'): Promise<WrittenFile> {
+      const order =
+        orderBy.length > 0 ? ` ORDER BY ${orderBy.map(name => `${id(name)} ASC NULLS LAST`).join(', ')}` : ''
+      const options = format === 'parquet' ? 'FORMAT parquet, COMPRESSION zstd' : 'FORMAT json'
+      const [result] = await rows(`COPY (${sql}${order}) TO ${text(file)} (${options})`)
+      return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
+    },
+  }
+}
+
+function aborted(signal: AbortSignal): MillraceError {
+  return new MillraceError(
+    'fatal',
+    'aborted',
+    'The run was stopped; the next start continues from the last commit.',
+    signal.reason,
+  )
+}

@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
+import { configError, errorMessage } from '../../core/errors.ts'
+import { text } from '../../plan/sql.ts'
+
+/** A run's throw-away folder, and the DuckDB instance inside it. */
+export interface Session {
+  /** Objects under way: DuckDB may read here. */
+  readonly spool: string
+  /** Files that DuckDB writes before they are staged. */
+  readonly stage: string
+  connect(): Promise<DuckDBConnection>
+  close(): Promise<void>
+}
+
+export interface SessionOptions {
+  readonly threads?: number | undefined
+  /** Such as '2GB'. */
+  readonly memory?: string | undefined
+  /** Parent of the throw-away folder. Default: the system's temporary folder. */
+  readonly spill?: string | undefined
+}
+
+/** What every session sets and the manifest records: an expression must mean the same on every machine (S19). */
+export const sessionSettings = {
+  TimeZone: 'UTC',
+  Calendar: 'gregorian',
+  default_null_order: 'nulls_last',
+  default_order: 'asc',
+  preserve_insertion_order: 'true',
+  integer_division: 'false',
+  ieee_floating_point_ops: 'true',
+  old_implicit_casting: 'false',
+  default_collation: '',
+} as const
+
+export const duckdb = duckdbVersion()
+
+/** Opens DuckDB on a scratch file, locked: it reads and writes inside `spool` and `stage` and nowhere else. */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const parent = options.spill ?? tmpdir()
+  await mkdir(parent, { recursive: true })
+  await removeAbandoned(parent)
+  const folder = await mkdtemp(join(parent, `millrace-${process.pid}-`))
+  const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
+  await Promise.all([spool, stage, spill].map(path => mkdir(path)))
+  const remove = () => rm(folder, { recursive: true, force: true })
+  try {
+    const instance = await DuckDBInstance.create(join(folder, 'scratch.duckdb'), {
+      threads: String(options.threads ?? availableParallelism()),
+      memory_limit: options.memory ?? `${Math.floor((totalmem() * 0.6) / 1_000_000)}MB`,
+      temp_directory: spill,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      allow_community_extensions: 'false',
+      allow_persistent_secrets: 'false',
+    })
+    const setup = await instance.connect()
+    for (const [name, value] of Object.entries(sessionSettings)) await setup.run(`SET GLOBAL ${name} = ${text(value)}`)
+    // The file cache has kept old pages of a refilled file.
+    await setup.run('SET GLOBAL enable_external_file_cache = false')
+    await setup.run(`SET GLOBAL allowed_directories = [${text(`${spool}/`)}, ${text(`${stage}/`)}]`)
+    await setup.run('SET GLOBAL enable_external_access = false')
+    await setup.run('SET GLOBAL lock_configuration = true')
+    setup.closeSync()
+    return {
+      spool,
+      stage,
+      connect: () => instance.connect(),
+      async close() {
+        instance.closeSync()
+        await remove()
+      },
+    }
+  } catch (error) {
+    await remove()
+    if (/memory_limit|parse.*memory|Unknown unit/i.test(errorMessage(error)))
+      throw configError('memory', options.memory, "a size such as '2GB' or '512MB'", error)
+    throw error
+  }
+}
+
+/** A killed run leaves its folder behind; the next run on this machine removes those whose process is gone. */
+async function removeAbandoned(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const pid = /^millrace-(\d+)-[A-Za-z0-9]{6}$/.exec(name)?.[1]
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: somebody else's process, alive.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

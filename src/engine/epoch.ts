@@ -1,0 +1,252 @@
+import { join } from 'node:path'
+import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { Executor, Row, WrittenFile } from '../core/ports.ts'
+import { rowHidden } from '../plan/bind.ts'
+import type { Relation } from '../plan/relation.ts'
+import { id, text } from '../plan/sql.ts'
+import { applySteps, type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
+import { isBadObject } from './fetch.ts'
+import type { StampedObject } from './ledger.ts'
+import { partialsSql, survivorsSql } from './state.ts'
+
+/** Rows for a channel or an output, in a local file that waits to be staged. */
+export interface ChannelFile {
+  readonly channel: string
+  readonly written: WrittenFile
+  readonly aliveToUs?: bigint
+}
+export interface OutputFile {
+  readonly flow: Flow
+  readonly written: WrittenFile
+}
+
+/** What stage 2 made of an epoch's rows: nothing of it depends on state, so it may run ahead of commits. */
+export interface Partials {
+  /** Partial rows by node id: a table. */
+  readonly partials: ReadonlyMap<string, string>
+  /** Late (row, window) pairs by sequence number, over all nodes. */
+  readonly late: ReadonlyMap<number, number>
+  readonly channels: readonly ChannelFile[]
+  /** Output of flows without state. */
+  readonly outputs: readonly OutputFile[]
+  /** Rows for `rows()` of flows without state: flow to table. */
+  readonly rowTables: ReadonlyMap<Flow, string>
+  readonly tables: readonly string[]
+}
+
+/** What the watermark's move made final. */
+export interface Applied {
+  readonly channels: readonly ChannelFile[]
+  readonly outputs: readonly OutputFile[]
+  readonly rowTables: ReadonlyMap<Flow, string>
+  readonly tables: readonly string[]
+}
+
+export interface EpochContext {
+  readonly flows: readonly Flow[]
+  readonly executor: Executor
+  /** Folder for files that DuckDB writes. */
+  readonly stage: string
+  readonly newId: () => string
+}
+
+/** At most this many branches of UNION ALL stand in one statement. */
+const branchesMax = 200
+
+/** Stage 2: first partials and late rows of an epoch's stamped objects. */
+export async function computePartials(
+  context: EpochContext,
+  objects: readonly StampedObject[],
+  source: Relation['columns'],
+): Promise<Partials> {
+  const { flows, executor } = context
+  const read = objects.filter(({ marked }) => marked.scan)
+  const partials = new Map<string, string>()
+  const rowTables = new Map<Flow, string>()
+  const late = new Map<number, number>()
+  const channels: ChannelFile[] = []
+  const outputs: OutputFile[] = []
+  const tables: string[] = []
+  const table = async (sql: string): Promise<string> => {
+    const name = `work_${context.newId().replaceAll('-', '')}`
+    tables.push(name)
+    await executor.run(`CREATE TABLE ${name} AS ${sql}`)
+    return name
+  }
+  const write = (relation: string, order: readonly string[], format?: 'parquet' | 'json') =>
+    executor.write(relation, join(context.stage, context.newId()), order, format)
+
+  try {
+    const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
+    if (aside.length > 0)
+      channels.push({
+        channel: 'quarantine',
+        written: await write(`SELECT * FROM (${aside.join(' UNION ALL ')})`, ['_seq', '_row', 'column']),
+      })
+
+    if (read.length > 0) {
+      const nodes = statefulNodes(flows)
+      const stateless = flows.filter(flow => !flow.stateful)
+      const scan = await epochScan(read, source, nodes.length + stateless.length > 1, table)
+      for (const node of nodes) {
+        const rows = applySteps(scan, node.before)
+        partials.set(node.id, await table(node.step.partial(rows)))
+        const suspects = read.filter(
+          ({ marked, watermarkUs }) =>
+            watermarkUs !== null && marked.minTimeUs !== null && node.step.mayBeLate(marked.minTimeUs, watermarkUs),
+        )
+        if (suspects.length > 0) await collectLate(node, suspects)
+      }
+      for (const flow of stateless) {
+        const result = applySteps(scan, flow.after)
+        const ordered = `SELECT ${Object.keys(result.columns).map(id).join(', ')} FROM (${result.sql}) ORDER BY _seq, _row`
+        if (flow.terminal.is === 'rows') rowTables.set(flow, await table(ordered))
+        else outputs.push({ flow, written: await write(ordered, [], flow.terminal.format) })
+      }
+    }
+    return { partials, late, channels, outputs, rowTables, tables }
+  } catch (error) {
+    await dropTables(executor, tables)
+    throw error
+  }
+
+  /** Late rows are looked for only in objects whose earliest row can be late. */
+  async function collectLate(node: StatefulNode, suspects: readonly StampedObject[]): Promise<void> {
+    const scan = await epochScan(suspects, source, false, table)
+    const found = await table(node.step.late(applySteps(scan, node.before)))
+    const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
+    if (counts.length === 0) return
+    for (const { _seq, n } of counts) late.set(Number(_seq), (late.get(Number(_seq)) ?? 0) + Number(n))
+    const names = suspects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
+    const relation = `SELECT o.object, l.*, 'the window had closed: its end is at or below the watermark before the object' AS _reason FROM ${found} AS l JOIN (VALUES ${names}) AS o(seq, object) ON o.seq = l._seq`
+    channels.push({ channel: `late-${node.id}`, written: await write(relation, ['_seq', '_row', '_window_end']) })
+  }
+}
+
+/** The epoch's rows. Shared by several consumers, they are read once into a table. */
+async function epochScan(
+  objects: readonly StampedObject[],
+  columns: Relation['columns'],
+  isShared: boolean,
+  table: (sql: string) => Promise<string>,
+): Promise<Relation> {
+  const scans = objects.map(({ marked, seq, watermarkUs }) => marked.scan?.(seq, watermarkUs) ?? '')
+  const groups: string[] = []
+  for (let start = 0; start < scans.length; start += branchesMax)
+    groups.push(scans.slice(start, start + branchesMax).join(' UNION ALL '))
+  if (!isShared && groups.length === 1) return { sql: groups[0] as string, columns, hidden: rowHidden }
+  const parts: string[] = []
+  for (const group of groups) parts.push(await table(group))
+  return { sql: parts.map(name => `SELECT * FROM ${name}`).join(' UNION ALL '), columns, hidden: rowHidden }
+}
+
+/** Apply: emits windows that end in (from, to] out of state and the epoch's partials, and writes what stays as segments. */
+export async function applyEpoch(
+  context: EpochContext,
+  partials: Partials,
+  fromUs: bigint | null,
+  toUs: bigint | null,
+): Promise<Applied> {
+  const { flows, executor } = context
+  const channels: ChannelFile[] = []
+  const outputs: OutputFile[] = []
+  const rowTables = new Map<Flow, string>()
+  const tables: string[] = []
+  try {
+    for (const node of statefulNodes(flows)) {
+      const own = partials.partials.get(node.id)
+      if (own !== undefined) {
+        const survivors = survivorsSql(node, own, toUs)
+        const written = await executor.write(survivors, join(context.stage, context.newId()), node.step.partialOrder)
+        if (written.rows > 0) {
+          const [alive] = await executor.rows(`SELECT max(${node.step.closesAt}) AS until FROM (${survivors})`)
+          channels.push({ channel: `segment-${node.id}`, written, aliveToUs: alive?.until as bigint })
+        }
+      }
+    }
+    for (const flow of flows) {
+      if (!flow.stateful || toUs === null || toUs === fromUs) continue
+      const emitted = flow.stateful.step.emit(
+        partialsSql(flow.stateful, partials.partials.get(flow.stateful.id)),
+        fromUs,
+        toUs,
+      )
+      const result = applySteps(emitted, flow.after)
+      const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
+      const ordered = `SELECT ${Object.keys(result.columns).map(id).join(', ')} FROM (${result.sql}) ORDER BY ${order}`
+      if (flow.terminal.is === 'rows') {
+        const name = `work_${context.newId().replaceAll('-', '')}`
+        tables.push(name)
+        await executor.run(`CREATE TABLE ${name} AS ${ordered}`)
+        rowTables.set(flow, name)
+      } else {
+        outputs.push({
+          flow,
+          written: await executor.write(ordered, join(context.stage, context.newId()), [], flow.terminal.format),
+        })
+      }
+    }
+    return { channels, outputs, rowTables, tables }
+  } catch (error) {
+    await dropTables(executor, tables)
+    throw error
+  }
+}
+
+export async function dropTables(executor: Executor, tables: readonly string[]): Promise<void> {
+  for (const name of tables) await executor.run(`DROP TABLE IF EXISTS ${name}`)
+}
+
+/** Rows of a table for `rows()`, a bounded number at a time. */
+export async function* tableRows(executor: Executor, table: string): AsyncGenerator<readonly Row[]> {
+  const pageRows = 10_000
+  for (let start = 0; ; start += pageRows) {
+    const page = await executor.rows(
+      `SELECT * FROM ${table} WHERE rowid >= ${start} AND rowid < ${start + pageRows} ORDER BY rowid`,
+    )
+    if (page.length > 0) yield page
+    if (page.length < pageRows) return
+  }
+}
+
+/**
+ * Why stage 2 failed: the objects that cannot be read after all (a corrupt page that stage 1 had no reason to read),
+ * or an expression's error, which names the object.
+ */
+export async function diagnose(
+  context: EpochContext,
+  objects: readonly StampedObject[],
+  source: Relation['columns'],
+  error: unknown,
+): Promise<ReadonlyMap<StampedObject, unknown>> {
+  const bad = new Map<StampedObject, unknown>()
+  for (const object of objects) {
+    try {
+      await object.marked.probe?.()
+    } catch (cause) {
+      if (!isBadObject(cause)) throw cause
+      bad.set(object, cause)
+    }
+  }
+  if (bad.size > 0) return bad
+  const keyed = (message: string) =>
+    message.replace(/_seq (\d+)/, (all, seq) => {
+      const found = objects.find(object => object.seq === Number(seq))
+      return found ? `object '${found.marked.version.key}'` : all
+    })
+  if (!isBadObject(error)) throw error
+  for (const object of objects.filter(({ marked }) => marked.scan)) {
+    try {
+      const made = await computePartials(context, [object], source)
+      await dropTables(context.executor, made.tables)
+    } catch (cause) {
+      throw new MillraceError(
+        'fatal',
+        'expression',
+        `object '${object.marked.version.key}': ${keyed(errorMessage(cause))} Nothing of its epoch was counted. Guard the expression (try_cast, CASE, where) or correct the object.`,
+        cause,
+      )
+    }
+  }
+  throw error
+}

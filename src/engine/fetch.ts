@@ -1,0 +1,316 @@
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+import type { Executor, ObjectStore, Row } from '../core/ports.ts'
+import { type ParsedType, parseColumnType } from '../core/types.ts'
+import { checkedCast } from '../plan/checked-cast.ts'
+import type { Format } from '../plan/format.ts'
+import { keyPeriod } from '../plan/key-period.ts'
+import { rowHidden } from '../plan/bind.ts'
+import type { SourceSettings } from '../plan/source-settings.ts'
+import { id, text } from '../plan/sql.ts'
+
+/** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
+export interface MarkedObject {
+  readonly version: ObjectVersion
+  readonly outcome: 'read' | 'quarantined' | 'skipped'
+  /** Why it was not read. */
+  readonly reason: string | null
+  readonly rows: number
+  readonly quarantinedRows: number
+  readonly outsideBounds: number
+  readonly highMarkUs: bigint | null
+  readonly minTimeUs: bigint | null
+  /** SQL of the good rows under this sequence number and watermark; undefined unless read. */
+  scan?(seq: number, watermarkUs: bigint | null): string
+  /** SQL of the rows set aside, one a row and column; undefined when there are none. */
+  setAside?(seq: number): string
+  /** Reads every declared column of every row: fails where a page is corrupt. */
+  probe?(): Promise<void>
+  /** Gives spool space back. */
+  release(): Promise<void>
+}
+
+export interface FetchContext {
+  readonly store: ObjectStore
+  readonly format: Format
+  readonly settings: SourceSettings
+  readonly executor: Executor
+  readonly spool: string
+  readonly signal: AbortSignal
+}
+
+/** Times beyond about 146,000 years from 1970 are no event times: window arithmetic would leave BIGINT. */
+const timeLimitUs = 2n ** 62n
+const chunkBytes = 8 * 1024 * 1024
+
+export type Fetch = (version: ObjectVersion) => Promise<MarkedObject>
+
+/** Stage 1 for one object at a time: fetch to the spool, find its columns, check every value, take its high mark. */
+export function createFetch(context: FetchContext): Fetch {
+  const { settings } = context
+  const declared = Object.entries(settings.columns).map(([name, type]) => ({ name, type: parseColumnType(type, name) }))
+  const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
+  let count = 0
+  return async version => {
+    const number = count++
+    const file = join(context.spool, `${number}`)
+    try {
+      const fetched = await spoolObject(context, version, file)
+      if (fetched !== 'ok')
+        return badObject(
+          context,
+          version,
+          `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`,
+        )
+      return await mark(context, version, file, `spool_${number}`, declared, period)
+    } catch (error) {
+      if (!isBadObject(error)) throw error
+      return badObject(context, version, reasonOf(error, file, version.key))
+    }
+  }
+}
+
+/** An object that was not read, under the `onBadObject` policy. */
+export function badObject(
+  context: Pick<FetchContext, 'settings' | 'spool'>,
+  version: ObjectVersion,
+  reason: string,
+): MarkedObject {
+  const { onBadObject, name } = context.settings
+  if (onBadObject === 'fail')
+    throw new MillraceError(
+      'fatal',
+      'bad-object',
+      `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
+    )
+  return {
+    version,
+    outcome: onBadObject === 'skip' ? 'skipped' : 'quarantined',
+    reason,
+    rows: 0,
+    quarantinedRows: 0,
+    outsideBounds: 0,
+    highMarkUs: null,
+    minTimeUs: null,
+    release: async () => {},
+  }
+}
+
+/** A hard link where the store and the spool share a file system, else a copy in ranged gets: no object is one buffer. */
+async function spoolObject(
+  { store, signal }: FetchContext,
+  version: ObjectVersion,
+  file: string,
+): Promise<'ok' | 'missing' | 'changed'> {
+  const linked = (await store.link?.(version, file)) ?? 'unsupported'
+  if (linked === 'linked') return 'ok'
+  if (linked !== 'unsupported') return linked
+  const handle = await open(file, 'wx')
+  try {
+    for (let start = 0; start < version.sizeBytes; start += chunkBytes) {
+      const got = await store.get(version.key, {
+        ifMatch: version.eTag,
+        range: [start, Math.min(start + chunkBytes, version.sizeBytes)],
+        signal,
+      })
+      if (got === 'missing' || got === 'changed') return got
+      await handle.writeFile(got.body)
+    }
+    return 'ok'
+  } finally {
+    await handle.close()
+  }
+}
+
+interface DeclaredColumn {
+  readonly name: string
+  readonly type: ParsedType
+}
+
+/** One declared column of one object: its value by declared type, and the predicate of values that do not fit. */
+interface ReadColumn extends DeclaredColumn {
+  /** The object's own name of the column. */
+  readonly found: string
+  readonly raw: string
+  readonly value: string
+  readonly bad: string | null
+}
+
+async function mark(
+  context: FetchContext,
+  version: ObjectVersion,
+  file: string,
+  table: string,
+  declared: readonly DeclaredColumn[],
+  period: ReturnType<typeof keyPeriod> | undefined,
+): Promise<MarkedObject> {
+  const { executor, format, settings, signal } = context
+  const spool = format.spool(file, table)
+  const at = spool === null ? file : table
+  const release = async () => {
+    if (spool !== null) await executor.run(`DROP TABLE IF EXISTS ${id(table)}`)
+    await rm(file, { force: true })
+  }
+  try {
+    if (spool !== null) await executor.run(spool, signal)
+    const physical = await executor.describe(
+      format.physical(
+        at,
+        declared.map(({ name }) => name),
+      ),
+    )
+    const columns = declared.map(column => readColumn(column, format, physical))
+    const broken = columns.find(column => 'impossible' in column)
+    if (broken && 'impossible' in broken) {
+      await release()
+      return badObject(context, version, broken.impossible)
+    }
+    const good = columns as readonly ReadColumn[]
+    const scan = format.scan(
+      at,
+      good.map(({ found, type }) => ({ name: found, type })),
+    )
+    const time = good.find(({ name }) => name === settings.time) as ReadColumn
+    const timeUs = `epoch_us(${time.value})`
+    const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
+    const bad = `(${['_broken', ...checks].join(' OR ')})`
+    const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
+    const inside = insideBounds(settings, version, period)
+
+    const [found] = await executor.rows(
+      `SELECT count(*) AS rows, count(*) FILTER (bad) AS bad, count(*) FILTER (NOT bad AND timeless) AS timeless, ` +
+        `min(t) FILTER (ok) AS min_time, max(t) FILTER (ok AND inside) AS high_mark, count(*) FILTER (ok AND NOT inside) AS outside ` +
+        `FROM (SELECT *, NOT bad AND NOT timeless AS ok, ${inside} AS inside FROM (SELECT ${bad} AS bad, ${timeless} AS timeless, ${timeUs} AS t FROM (${scan})))`,
+      signal,
+    )
+    const counts = found as {
+      rows: bigint
+      bad: bigint
+      timeless: bigint
+      min_time: bigint | null
+      high_mark: bigint | null
+      outside: bigint
+    }
+    const asideSql = (seq: number | null) => setAsideSql(context, version, scan, good, bad, timeless, timeUs, seq)
+    if (counts.bad > 0n && settings.onBadRow === 'fail') {
+      const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
+      throw badRow(settings, version, counts.bad, first as Row)
+    }
+    const values = good.map(({ name, value }) => `${value} AS ${id(name)}`)
+    const aside = Number(counts.bad + counts.timeless)
+    const tail = aside > 0 ? ` WHERE NOT ${bad} AND NOT ${timeless}` : ''
+    return {
+      version,
+      outcome: 'read',
+      reason: null,
+      rows: Number(counts.rows),
+      quarantinedRows: aside,
+      outsideBounds: Number(counts.outside),
+      highMarkUs: counts.high_mark,
+      minTimeUs: counts.min_time,
+      scan: (seq, watermarkUs) =>
+        `SELECT CAST(${seq} AS BIGINT) AS ${rowHidden[0]}, _row, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${rowHidden[2]}, ${values.join(', ')} FROM (${scan})${tail}`,
+      ...(aside > 0 ? { setAside: (seq: number) => asideSql(seq) } : {}),
+      probe: async () => {
+        await executor.rows(
+          `SELECT count(*) AS n${good.map(({ raw }, index) => `, count(${raw}) AS c${index}, max(length(CAST(${raw} AS VARCHAR))) AS l${index}`).join('')} FROM (${scan})`,
+        )
+      },
+      release,
+    }
+  } catch (error) {
+    await release().catch(() => {})
+    throw error
+  }
+}
+
+function readColumn(
+  column: DeclaredColumn,
+  format: Format,
+  physical: Readonly<Record<string, string>>,
+): ReadColumn | { readonly impossible: string } {
+  const { name, type } = column
+  const found = format.find(name, Object.keys(physical))
+  if (found === undefined)
+    return {
+      impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${Object.keys(physical).join(', ')}`,
+    }
+  const raw = id(found)
+  const cast = checkedCast(raw, physical[found] as string, type, format.name)
+  if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
+  const bad = [...(cast.misfit === null ? [] : [cast.misfit]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
+  return { ...column, found, raw, value: cast.value, bad: bad.length === 0 ? null : `(${bad.join(' OR ')})` }
+}
+
+/** SQL over `t`: whether this time may move the high mark (S3). */
+function insideBounds(
+  settings: SourceSettings,
+  version: ObjectVersion,
+  period: ReturnType<typeof keyPeriod> | undefined,
+): string {
+  if (settings.bounds === undefined) return 'TRUE'
+  if (settings.bounds.is === 'last-modified')
+    return `t <= ${BigInt(Math.trunc(version.lastModifiedMs)) * 1000n + BigInt(settings.bounds.skewUs)}`
+  const span = period?.(version.key)
+  // A key that names no period has no row inside the bounds, so no mark.
+  return span === undefined ? 'FALSE' : `(t >= ${span.startUs} AND t < ${span.endUs})`
+}
+
+function setAsideSql(
+  context: FetchContext,
+  version: ObjectVersion,
+  scan: string,
+  columns: readonly ReadColumn[],
+  bad: string,
+  timeless: string,
+  timeUs: string,
+  seq: number | null,
+): string {
+  const { settings, format } = context
+  const branch = (column: string, expected: string, found: string, predicate: string) =>
+    `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ${text(column)} AS "column", ` +
+    `${text(expected)} AS expected, left(CAST(${found} AS VARCHAR), 1000) AS found FROM (${scan}) WHERE ${predicate}`
+  const time = columns.find(({ name }) => name === settings.time) as ReadColumn
+  return [
+    branch('', format.rowIs, 'NULL', '_broken'),
+    ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
+      misfit === null
+        ? []
+        : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, raw, `NOT _broken AND ${misfit}`)],
+    ),
+    branch(time.name, 'an event time that is neither NULL nor infinite', time.raw, `NOT ${bad} AND ${timeless}`),
+  ].join(' UNION ALL ')
+}
+
+function badRow(settings: SourceSettings, version: ObjectVersion, count: bigint, first: Row): MillraceError {
+  const column = String(first.column)
+  const found = typeof first.found === 'string' ? `'${first.found}'` : 'NULL'
+  return new MillraceError(
+    'fatal',
+    'bad-row',
+    `source ${settings.name}: object '${version.key}', row ${String(first._row)}${column ? `, column '${column}'` : ''}: expected ${String(first.expected)}` +
+      `${column ? `, found ${found}` : ''}. ${count} such row${count === 1n ? '' : 's'} in this object; nothing of it was counted. ` +
+      "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
+  )
+}
+
+/** Whether a DuckDB error is the object's fault. Everything else (memory, disk, a defect) ends the run. */
+export function isBadObject(error: unknown): boolean {
+  if (error instanceof MillraceError) return false
+  return (
+    /^(Invalid Input|IO|Binder|Serialization|Conversion|Out of Range|Not implemented|Parser|Invalid) Error/i.test(
+      errorMessage(error),
+    ) && !/no space left|cannot allocate|permission denied|out of memory/i.test(errorMessage(error))
+  )
+}
+
+/** DuckDB's first sentence, the spool's path replaced by the key. */
+export function reasonOf(error: unknown, file: string, key: string): string {
+  const [line = ''] = errorMessage(error).split('\n')
+  return line
+    .replaceAll(file, key)
+    .replace(/^[A-Za-z ]+ Error: /, '')
+    .replace(/\.$/, '')
+}

@@ -1,0 +1,108 @@
+import type { Executor } from '../core/ports.ts'
+import { text } from '../plan/sql.ts'
+import type { WatermarkState } from '../plan/watermark.ts'
+import type { MarkedObject } from './fetch.ts'
+
+/** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
+export const ledgerColumns = {
+  seq: 'BIGINT',
+  epoch: 'BIGINT',
+  source: 'VARCHAR',
+  is: 'VARCHAR',
+  bucket: 'VARCHAR',
+  key: 'VARCHAR',
+  e_tag: 'VARCHAR',
+  version_id: 'VARCHAR',
+  size_bytes: 'BIGINT',
+  last_modified_ms: 'BIGINT',
+  outcome: 'VARCHAR',
+  reason: 'VARCHAR',
+  rows: 'BIGINT',
+  late: 'BIGINT',
+  quarantined_rows: 'BIGINT',
+  outside_bounds: 'BIGINT',
+  high_mark_us: 'BIGINT',
+  watermark_us: 'BIGINT',
+} as const
+
+export type LedgerRow = { readonly [K in keyof typeof ledgerColumns]: string | number | bigint | null }
+
+/** An object with its place in the ledger and the watermark before it. */
+export interface StampedObject {
+  readonly marked: MarkedObject
+  readonly seq: number
+  readonly watermarkUs: bigint | null
+}
+
+export function objectRow({ marked, seq }: StampedObject, epoch: number, source: string, late: number): LedgerRow {
+  const { version } = marked
+  return {
+    seq,
+    epoch,
+    source,
+    is: 'object',
+    bucket: version.bucket,
+    key: version.key,
+    e_tag: version.eTag,
+    version_id: version.versionId ?? null,
+    size_bytes: version.sizeBytes,
+    last_modified_ms: Math.trunc(version.lastModifiedMs),
+    outcome: marked.outcome,
+    reason: marked.reason,
+    rows: marked.rows,
+    late,
+    quarantined_rows: marked.quarantinedRows,
+    outside_bounds: marked.outsideBounds,
+    high_mark_us: marked.highMarkUs,
+    watermark_us: null,
+  }
+}
+
+/** A flush, with the watermark that it sets (S6). */
+export function flushRow(seq: number, epoch: number, source: string, watermarkUs: bigint): LedgerRow {
+  const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
+  return { ...nothing, seq, epoch, source, is: 'flush', watermark_us: watermarkUs }
+}
+
+/** The rows as a query; at least one row. */
+export function ledgerSql(rows: readonly LedgerRow[]): string {
+  const names = Object.keys(ledgerColumns) as (keyof LedgerRow)[]
+  const value = (row: LedgerRow, name: keyof LedgerRow) => {
+    const found = row[name]
+    return `CAST(${typeof found === 'string' ? text(found) : (found ?? 'NULL')} AS ${ledgerColumns[name]})`
+  }
+  const list = names.map(name => `"${name}"`).join(', ')
+  return `SELECT * FROM (VALUES ${rows.map(row => `(${names.map(name => value(row, name)).join(', ')})`).join(', ')}) AS t(${list})`
+}
+
+export async function createLedgerTable(executor: Executor): Promise<void> {
+  await executor.run(
+    `CREATE TABLE ledger (${Object.entries(ledgerColumns)
+      .map(([name, type]) => `"${name}" ${type}`)
+      .join(', ')})`,
+  )
+}
+
+/** P1 as SQL: the same object version, by versionIds where both sides have one, else by eTags. */
+export function sameVersionSql(a: string, b: string): string {
+  return (
+    `${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key AND ` +
+    `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
+  )
+}
+
+/** Whether objects have come since the last flush: then the end of a listing flushes, else it has nothing to do. */
+export async function isFlushDue(executor: Executor): Promise<boolean> {
+  const [last] = await executor.rows(`SELECT "is" FROM ledger ORDER BY seq DESC LIMIT 1`)
+  return last !== undefined && last.is !== 'flush'
+}
+
+/** A watermark state as the manifest keeps it. */
+export function watermarkJson(state: WatermarkState): { watermarkUs: string | null; highMarkUs: string | null } {
+  return { watermarkUs: state.watermarkUs?.toString() ?? null, highMarkUs: state.highMarkUs?.toString() ?? null }
+}
+
+export function watermarkFrom(json: { watermarkUs: string | null; highMarkUs: string | null }): WatermarkState {
+  const parse = (value: string | null) => (value === null ? null : BigInt(value))
+  return { watermarkUs: parse(json.watermarkUs), highMarkUs: parse(json.highMarkUs) }
+}

@@ -1,0 +1,137 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import type { EngineState, Manifest } from '../../checkpoints/types.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { Json } from '../core/json.ts'
+import type { Executor } from '../core/ports.ts'
+import { id, text } from '../plan/sql.ts'
+import type { StatefulNode } from '../plan/stages.ts'
+import { beginning } from '../plan/watermark.ts'
+import { duckdb, sessionSettings } from './duckdb/session.ts'
+import { createLedgerTable, ledgerColumns, watermarkFrom, watermarkJson } from './ledger.ts'
+import type { LedgerPosition } from './stamp.ts'
+import { createStateTable, stateTable } from './state.ts'
+import type { Totals } from './summary.ts'
+
+export const noTotals: Totals = {
+  rows: 0,
+  late: 0,
+  objects: 0,
+  quarantined: 0,
+  skipped: 0,
+  quarantinedRows: 0,
+  outsideBounds: 0,
+  epochs: 0,
+}
+
+/** What a new checkpoint begins with. */
+export function initialState(pipeline: string, plan: Json): EngineState {
+  return engineState(pipeline, plan, '', { ...beginning, nextSeq: 1 }, noTotals)
+}
+
+export function engineState(
+  pipeline: string,
+  plan: Json,
+  source: string,
+  position: LedgerPosition,
+  totals: Totals,
+): EngineState {
+  return {
+    plan: { pipeline, flows: plan },
+    settings: { duckdb, session: sessionSettings },
+    nextSeq: position.nextSeq,
+    watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
+    positions: {},
+    totals: { ...totals },
+  }
+}
+
+/** Where the checkpoint's ledger stands for this source. */
+export function positionOf(manifest: Manifest, source: string): LedgerPosition {
+  const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
+  const found = marks[source]
+  return { ...(found ? watermarkFrom(found) : beginning), nextSeq: manifest.engine.nextSeq }
+}
+
+/** Refuses a pipeline that is not the one the checkpoint was written by, naming what changed. */
+export function checkPlan(manifest: Manifest, pipeline: string, plan: Json, address: string): void {
+  const changes = differences(manifest.engine.plan, { pipeline, flows: plan }, 'pipeline')
+  if (changes.length === 0) return
+  throw new MillraceError(
+    'user',
+    'plan-changed',
+    `The pipeline no longer fits its checkpoint ${address}: ${changes.slice(0, 5).join('; ')}` +
+      `${changes.length > 5 ? `; and ${changes.length - 5} more` : ''}. Undo the change, or give the changed pipeline a new checkpoint and output folder.`,
+  )
+}
+
+/** Where two plans differ, each as 'path: was X, is now Y'. */
+export function differences(was: Json | undefined, is: Json | undefined, path: string): string[] {
+  if (JSON.stringify(was) === JSON.stringify(is)) return []
+  const isObject = (value: Json | undefined): value is { readonly [key: string]: Json } =>
+    typeof value === 'object' && value !== null
+  if (isObject(was) && isObject(is)) {
+    const names = [...new Set([...Object.keys(was), ...Object.keys(is)])]
+    const inside = names.flatMap(name =>
+      differences(was[name], is[name], `${path}${/^\d+$/.test(name) ? `[${name}]` : `.${name}`}`),
+    )
+    // The same entries in another order: column order is part of the output.
+    return inside.length > 0
+      ? inside
+      : [`${path}: the order was ${Object.keys(was).join(', ')}, is now ${Object.keys(is).join(', ')}`]
+  }
+  const show = (value: Json | undefined) => (value === undefined ? 'absent' : JSON.stringify(value))
+  return [`${path}: was ${show(was)}, is now ${show(is)}`]
+}
+
+/** Loads state and ledger from what HEAD names, each file verified (P10). */
+export async function loadState(
+  store: CheckpointStore,
+  manifest: Manifest,
+  nodes: readonly StatefulNode[],
+  executor: Executor,
+  stage: string,
+): Promise<void> {
+  await createLedgerTable(executor)
+  const ledger = Object.keys(ledgerColumns).map(id).join(', ')
+  await loadChannel(
+    store,
+    manifest,
+    'ledger',
+    executor,
+    stage,
+    file => `INSERT INTO ledger (${ledger}) SELECT ${ledger} FROM read_parquet(${text(file)})`,
+  )
+  for (const node of nodes) {
+    await createStateTable(executor, node)
+    const columns = Object.keys(node.step.partialColumns).map(id).join(', ')
+    const position = positionOf(manifest, Object.keys(manifest.engine.watermarks as object)[0] ?? '')
+    // A segment may hold rows that the watermark has closed since it was written.
+    const alive = position.watermarkUs === null ? '' : ` WHERE ${node.step.closesAt} > ${position.watermarkUs}`
+    await loadChannel(
+      store,
+      manifest,
+      `segment-${node.id}`,
+      executor,
+      stage,
+      file => `INSERT INTO ${stateTable(node)} (${columns}) SELECT ${columns} FROM read_parquet(${text(file)})${alive}`,
+    )
+  }
+}
+
+async function loadChannel(
+  store: CheckpointStore,
+  manifest: Manifest,
+  channel: string,
+  executor: Executor,
+  stage: string,
+  insert: (file: string) => string,
+): Promise<void> {
+  for (const [index, part] of (manifest.channels[channel] ?? []).entries()) {
+    const file = join(stage, `${channel}-${index}.parquet`)
+    await store.load(part, file)
+    await executor.run(insert(file))
+    await rm(file, { force: true })
+  }
+}

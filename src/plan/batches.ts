@@ -1,0 +1,196 @@
+import type { OperatorFunction } from 'rxjs'
+import { map } from 'rxjs'
+import type { Json } from '../core/json.ts'
+import type { SqlName } from '../core/types.ts'
+import { type PlannedBatch, plannedBatch } from './mini-batch.ts'
+import type { Step } from './step.ts'
+
+declare const columnsOf: unique symbol
+declare const windowed: unique symbol
+declare const grouped: unique symbol
+
+/**
+ * One epoch's rows with columns `C`, as a description: nothing is read while operators run.
+ * `T` is the type of the event time column, which window columns take.
+ */
+export interface MiniBatch<out C, out T = 'TIMESTAMPTZ NOT NULL'> {
+  readonly [columnsOf]: C
+  readonly time: T
+  /** 0 is the binding pass before anything is claimed or read; epochs count from 1. */
+  readonly epoch: number
+}
+/** A mini-batch whose rows are assigned to windows: `groupBy` must follow. */
+export interface Windowed<out C, out T> {
+  readonly [windowed]: C
+  readonly time: T
+}
+/** A windowed mini-batch with its group keys: `aggregate` must follow. */
+export interface Grouped<out C, out K, out T> {
+  readonly [grouped]: [C, K]
+  readonly time: T
+}
+/** What a flow ends in: one description an epoch. */
+export interface Done {
+  readonly epoch: number
+}
+
+/** A millrace operator: an RxJS operator that only adds its step to the plan. */
+export interface Operator<A, R> extends OperatorFunction<A, R> {
+  readonly step: { readonly op: string }
+  readonly options: Json
+}
+
+/** An operator's body: maps each mini-batch, one for one, to the same with this step added. */
+export function step<A, R, O extends Json>(planStep: Step<O>, options: O): Operator<A, R> {
+  return operator(planStep, options, batch => batch.apply(planStep, options) as unknown as R)
+}
+
+/** As `step`, for an operator that does something else with the batch. */
+export function operator<A, R, O extends Json>(
+  planStep: { readonly op: string },
+  options: O,
+  apply: (batch: PlannedBatch) => R,
+): Operator<A, R> {
+  const run: OperatorFunction<A, R> = map(batch => apply(plannedBatch(batch, planStep.op)))
+  return Object.assign((source: Parameters<typeof run>[0]) => run(source), { step: planStep, options })
+}
+
+// ---- SQL strings: an unknown column name is a compile error ---------------------------------------------------
+type Separator =
+  | ' '
+  | '\n'
+  | '\t'
+  | ','
+  | ')'
+  | '='
+  | '<'
+  | '>'
+  | '!'
+  | '+'
+  | '-'
+  | '*'
+  | '/'
+  | '%'
+  | '|'
+  | ';'
+  | '['
+  | ']'
+  | '&'
+  | '^'
+  | '~'
+  | '@'
+  | '?'
+  | '{'
+  | '}'
+type Digit = '0' | '1' | '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9'
+type Word =
+  | 'and'
+  | 'or'
+  | 'not'
+  | 'is'
+  | 'null'
+  | 'in'
+  | 'like'
+  | 'ilike'
+  | 'between'
+  | 'case'
+  | 'when'
+  | 'then'
+  | 'else'
+  | 'end'
+  | 'true'
+  | 'false'
+  | 'as'
+  | 'interval'
+  | 'distinct'
+  | 'from'
+  | 'escape'
+  | 'similar'
+  | 'to'
+  | 'glob'
+  | 'collate'
+  | 'at'
+  | 'time'
+  | 'zone'
+  | 'year'
+  | 'month'
+  | 'day'
+  | 'hour'
+  | 'minute'
+  | 'second'
+  | 'years'
+  | 'months'
+  | 'minutes'
+  | 'hours'
+  | 'days'
+  | 'seconds'
+  | 'week'
+  | 'weeks'
+  | 'quarter'
+  | 'dow'
+  | 'doy'
+  | 'date'
+  | 'timestamp'
+  | 'epoch'
+  | 'cast'
+  | 'try_cast'
+  | 'with'
+  | Lowercase<SqlName>
+  | 'decimal'
+type Bad<T extends string, C> = T extends ''
+  ? never
+  : T extends `${Digit}${string}`
+    ? never
+    : T extends keyof C
+      ? never
+      : Lowercase<T> extends Lowercase<keyof C & string> | Word
+        ? never
+        : T
+// Walks the string; T is the identifier so far.
+type Scan<S extends string, C, T extends string = ''> = S extends `${infer H}${infer R}`
+  ? H extends "'"
+    ? R extends `${string}'${infer R2}`
+      ? Scan<R2, C>
+      : never
+    : H extends '"'
+      ? R extends `${infer Q}"${infer R2}`
+        ? Q extends keyof C
+          ? Scan<R2, C>
+          : Q
+        : never
+      : H extends '('
+        ? Scan<R, C>
+        : H extends '.'
+          ? Bad<T, C> extends never
+            ? Scan<SkipField<R>, C>
+            : Bad<T, C>
+          : H extends ':'
+            ? Bad<T, C> extends never
+              ? Scan<SkipCast<R>, C>
+              : Bad<T, C>
+            : H extends Separator
+              ? Bad<T, C> extends never
+                ? Scan<R, C>
+                : Bad<T, C>
+              : Scan<R, C, `${T}${H}`>
+  : Bad<T, C>
+type SkipField<S extends string> = S extends `${infer H}${infer R}`
+  ? H extends Separator | '.' | ':'
+    ? S
+    : SkipField<R>
+  : ''
+type SkipCast<S extends string> = S extends `:${infer R}` ? (R extends `${string} ${infer R2}` ? R2 : '') : S
+
+/**
+ * The expression itself when every name in it is a column of `C`, else a message that names the stranger. A string
+ * that is no literal passes: DuckDB checks it before any data is read.
+ */
+export type Sql<S extends string, C> = string extends S
+  ? S
+  : string extends keyof C
+    ? S
+    : S extends `${string}lambda${string}` | `${string}->${string}`
+      ? S
+      : [Scan<S, C>] extends [never]
+        ? S
+        : `no column "${Scan<S, C>}"`

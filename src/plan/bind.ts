@@ -1,0 +1,135 @@
+import { MillraceError } from '../core/errors.ts'
+import type { Executor } from '../core/ports.ts'
+import { parseColumnType } from '../core/types.ts'
+import type { createGate } from './gate.ts'
+import type { Terminal } from './mini-batch.ts'
+import { chain, type PlanNode, planKey } from './node.ts'
+import { type ColumnTypes, inputAlias, inputColumn, type Relation } from './relation.ts'
+import { id, text } from './sql.ts'
+import { applySteps, type Flow, splitFlow } from './stages.ts'
+import type { UserExpression } from './step.ts'
+
+/** Hidden columns of rows before any stateful step. */
+export const rowHidden = ['_seq', '_row', '_watermark'] as const
+
+/**
+ * Gates every user expression, then lets DuckDB bind the whole of every flow over an empty input: what the compiler
+ * could not know fails here, before anything is claimed or read.
+ */
+export async function bindFlows(
+  terminals: readonly Terminal[],
+  gate: ReturnType<typeof createGate>,
+  executor: Pick<Executor, 'describe'>,
+): Promise<readonly Flow[]> {
+  const byPlan = new Map<string, readonly string[]>()
+  const bound = new Map<PlanNode, readonly string[]>()
+  for (const node of terminals.flatMap(terminal => chain(terminal.node))) {
+    if (node.step.is !== 'stateless' || bound.has(node)) continue
+    const key = planKey(node)
+    const expressions =
+      byPlan.get(key) ?? (await bindNode(node, node.step.expressions(node.options as never), gate, executor))
+    byPlan.set(key, expressions)
+    bound.set(node, expressions)
+  }
+  const flows = terminals.map((terminal, index) => splitFlow(`flow-${index + 1}`, terminal, bound))
+  for (const flow of flows) await checkFlow(flow, executor)
+  return flows
+}
+
+async function bindNode(
+  node: PlanNode,
+  expressions: readonly UserExpression[],
+  gate: ReturnType<typeof createGate>,
+  executor: Pick<Executor, 'describe'>,
+): Promise<readonly string[]> {
+  const input = (node.input as PlanNode).columns
+  const plain = Object.fromEntries(Object.entries(input).map(([name, type]) => [name, parseColumnType(type, name).sql]))
+  const after = chain(node).some(before => before.step.is === 'stateful')
+  const bound: string[] = []
+  for (const expression of expressions) {
+    const { field, sql, type, mustBe } = expression
+    const gated = await gate.expression(sql, plain, { step: node.op, field }, inputAlias)
+    if (mustBe !== undefined && gated.type !== mustBe)
+      throw new MillraceError('user', 'expression-type', `${field}: '${sql}' is ${gated.type}; expected ${mustBe}.`)
+    bound.push(type === undefined ? gated.sql : await castTo(type, field, sql, gated.sql, plain, after, executor))
+  }
+  return bound
+}
+
+/** The declared type of a derived column is part of the plan. It may round; NULL under NOT NULL is an error. */
+async function castTo(
+  type: string,
+  field: string,
+  written: string,
+  sql: string,
+  columns: ColumnTypes,
+  afterState: boolean,
+  executor: Pick<Executor, 'describe'>,
+): Promise<string> {
+  const declared = parseColumnType(type, field)
+  const cast = `CAST(${sql} AS ${declared.sql})`
+  try {
+    await executor.describe(`SELECT ${cast} FROM (${emptyRows(columns)}) AS ${id(inputAlias)}`)
+  } catch (error) {
+    throw new MillraceError(
+      'user',
+      'expression-type',
+      `${field}: '${written}' cannot be cast to ${declared.sql}.`,
+      error,
+    )
+  }
+  if (declared.nullable) return cast
+  // The engine puts the object's key in the place of `_seq`.
+  const at = afterState ? '' : ` || ' at _seq ' || ${inputColumn('_seq')} || ', row ' || ${inputColumn('_row')}`
+  return `CASE WHEN ${cast} IS NULL THEN error(${text(`${field}: '${written}' is NULL under ${declared.sql} NOT NULL`)}${at}) ELSE ${cast} END`
+}
+
+function emptyRows(columns: ColumnTypes): string {
+  const items = Object.entries(columns).map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
+  return `SELECT ${[...rowHidden.map(name => `CAST(NULL AS BIGINT) AS ${name}`), ...items].join(', ')} WHERE FALSE`
+}
+
+/** The types that operators computed are those that DuckDB finds. */
+async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Promise<void> {
+  const source = chain(flow.terminal.node)[0] as PlanNode
+  const plain = (columns: ColumnTypes) =>
+    Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, parseColumnType(type, name).sql]))
+  const scan: Relation = { sql: emptyRows(plain(source.columns)), columns: source.columns, hidden: rowHidden }
+  let result = scan
+  if (flow.stateful) {
+    const { step, before } = flow.stateful
+    await expectTypes(flow.name, executor, step.partial(applySteps(scan, before)), step.partialColumns)
+    result = step.emit(
+      `SELECT ${Object.entries(step.partialColumns)
+        .map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
+        .join(', ')} WHERE FALSE`,
+      null,
+      0n,
+    )
+  }
+  const output = applySteps(result, flow.after)
+  await expectTypes(
+    flow.name,
+    executor,
+    `SELECT ${Object.keys(output.columns).map(id).join(', ')} FROM (${output.sql})`,
+    plain(output.columns),
+  )
+}
+
+async function expectTypes(
+  name: string,
+  executor: Pick<Executor, 'describe'>,
+  sql: string,
+  expected: ColumnTypes,
+): Promise<void> {
+  const found = await executor.describe(sql)
+  const names = Object.keys(expected)
+  const canonical = (type: string | undefined) => type?.replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')
+  const wrong = names.find(column => canonical(found[column]) !== expected[column])
+  if (wrong !== undefined || Object.keys(found).length !== names.length)
+    throw new MillraceError(
+      'fatal',
+      'types',
+      `${name}: millrace computed ${JSON.stringify(expected)} and DuckDB ${JSON.stringify(found)}. This is a defect of millrace; please report it.`,
+    )
+}

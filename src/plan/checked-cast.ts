@@ -1,0 +1,269 @@
+import type { ParsedType } from '../core/types.ts'
+import { text } from './sql.ts'
+
+export interface CheckedCast {
+  /** Physical and declared type are the same: there is nothing to check but NULL in NOT NULL. */
+  readonly free: boolean
+  /** SQL; never raises. Defined only where `misfit` is not true. */
+  readonly value: string
+  /** SQL predicate, never NULL: true where the value does not fit the declared type. `null`: every value fits. */
+  readonly misfit: string | null
+}
+
+/**
+ * The cast of one column as read to its declared type, by value (S17): a value that the declared type cannot hold
+ * exactly is a misfit, never rounded. NULL always fits; NOT NULL is checked by the caller.
+ *
+ * - Text is never trimmed: ' 12 ' fits VARCHAR only. Numbers in text are decimal, with a point and an exponent, and
+ *   count by value: '1e3' and '1.0' are integers, '1.5' is not. No '1_000', no '0x1F'.
+ * - Text means the nearest DOUBLE ('0.1' fits); a DOUBLE means the shortest decimal (12.35 fits DECIMAL(18,2)).
+ * - Times in text are ISO 8601 dates and times, 'T' or a space between, an offset or 'Z' or 'UTC' after; without one
+ *   UTC is meant. TIMESTAMP holds the UTC instant. 'epoch' and 'infinity' are misfits.
+ * - Numbers are no times and times are no numbers: that is what `derive` and epoch_ms(...) are for.
+ *
+ * @param expr SQL of the column as read, evaluated several times
+ * @param physical DuckDB's name of its type, as DESCRIBE gives it; of JSON lines every field is VARCHAR
+ */
+export function checkedCast(
+  expr: string,
+  physical: string,
+  declared: ParsedType,
+  format: 'parquet' | 'json',
+): CheckedCast | { readonly impossible: string } {
+  const from = canonical(physical)
+  if (from === declared.sql) return { free: true, value: expr, misfit: null }
+  if (from === '"NULL"') return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: null }
+
+  const cast = declared.list ? castList(expr, from, declared, format) : castScalar(expr, from, declared)
+  if (cast !== undefined) return { free: false, ...cast }
+  // A column that its writer knew as all NULL comes back from Parquet as INTEGER. It may stand for any type.
+  if (from === 'INTEGER') {
+    return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: `(${expr}) IS NOT NULL` }
+  }
+  return { impossible: `${physical} can never be read as ${declared.sql}${advice(from, declared)}` }
+}
+
+type Cast = Omit<CheckedCast, 'free'>
+
+/** Fits every value. */
+const always = (value: string): Cast => ({ value, misfit: null })
+/** Fits where the predicate is true; false and NULL are misfits of what is not NULL itself. */
+const where = (expr: string, value: string, fits: string): Cast => ({
+  value,
+  misfit: `((${expr}) IS NOT NULL AND NOT coalesce(${fits}, false))`,
+})
+
+const integerBits: Readonly<Record<string, readonly [signed: boolean, bits: number]>> = {
+  TINYINT: [true, 8],
+  SMALLINT: [true, 16],
+  INTEGER: [true, 32],
+  BIGINT: [true, 64],
+  HUGEINT: [true, 128],
+  UTINYINT: [false, 8],
+  USMALLINT: [false, 16],
+  UINTEGER: [false, 32],
+  UBIGINT: [false, 64],
+  UHUGEINT: [false, 128],
+}
+
+const isFloat = (type: string) => type === 'FLOAT' || type === 'DOUBLE'
+const isText = (type: string) => type === 'VARCHAR' || type === 'JSON' || type.startsWith('ENUM(')
+const isNested = (type: string) => /^(STRUCT|MAP|UNION)\(|\]$/.test(type)
+const isNumber = (type: string) => type in integerBits || isFloat(type) || type.startsWith('DECIMAL(')
+
+/** DuckDB's long names as declared ones. */
+function canonical(physical: string): string {
+  return physical.replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')
+}
+
+function castScalar(expr: string, from: string, declared: ParsedType): Cast | undefined {
+  const to = declared.name
+  const source = isText(from) && from !== 'VARCHAR' ? `CAST(${expr} AS VARCHAR)` : expr
+  if (to in integerBits) return toInteger(source, from, to)
+  switch (to) {
+    case 'DECIMAL':
+      return toDecimal(source, from, declared)
+    case 'DOUBLE':
+    case 'FLOAT':
+      return toFloat(source, from, to)
+    case 'BOOLEAN':
+      return toBoolean(source, from)
+    case 'VARCHAR':
+      return toText(source, from)
+    case 'DATE':
+      return toDate(source, from)
+    case 'TIMESTAMP':
+    case 'TIMESTAMPTZ':
+      return toTimestamp(source, from, to)
+    case 'UUID':
+      // DuckDB reads '{a0eebc999c0b4ef8bb6d6bb9bd380a11}' too, which would not come back as it was.
+      return isText(from)
+        ? where(source, `TRY_CAST(${source} AS UUID)`, `${tried(source, 'UUID')} = lower(${source})`)
+        : undefined
+    case 'BLOB':
+      return isText(from) ? always(`encode(${source})`) : undefined
+    case 'JSON':
+      return toJson(source, from)
+    default:
+      return undefined
+  }
+}
+
+/** The value cast and back as text. */
+const tried = (expr: string, type: string) => `CAST(TRY_CAST(${expr} AS ${type}) AS VARCHAR)`
+
+/** Fits where the cast back gives the value again. DuckDB holds NaN equal to NaN and 0.0 equal to -0.0. */
+function thereAndBack(expr: string, from: string, to: string): Cast {
+  const value = `TRY_CAST(${expr} AS ${to})`
+  return where(expr, value, `TRY_CAST(${value} AS ${from}) = (${expr})`)
+}
+
+/** Decimal digits, a point, an exponent. */
+const numberPattern = '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$'
+
+/** Up to 15 digits: such a number is told from every other one by its DOUBLE. */
+const shortNumberPattern = '^[+-]?0*([0-9]{1,15}[.]?|[0-9]{0,14}[.][0-9]|[.0-9]{1,16})([eE][+-]?[0-9]+)?$'
+
+const matches = (expr: string, pattern: string) => `regexp_full_match(${expr}, ${text(pattern)})`
+
+/** A short number in exponent form, exact where both ways of reading it agree as DOUBLE. */
+const shortAndExact = (expr: string, value: string) =>
+  `(${matches(expr, numberPattern)} AND ${matches(expr, shortNumberPattern)}` +
+  ` AND TRY_CAST(CAST(${value} AS VARCHAR) AS DOUBLE) = TRY_CAST(${expr} AS DOUBLE))`
+
+function toInteger(expr: string, from: string, to: string): Cast | undefined {
+  const value = `TRY_CAST(${expr} AS ${to})`
+  const source = integerBits[from]
+  const target = integerBits[to]
+  if (source && target) {
+    const widens = source[0] === target[0] ? target[1] > source[1] : target[0] && target[1] > source[1]
+    return widens ? always(value) : where(expr, value, `${value} IS NOT NULL`)
+  }
+  if (isNumber(from)) return thereAndBack(expr, from, to)
+  if (!isText(from)) return undefined
+  // DuckDB reads digits, zeros after the point and a positive exponent exactly; it rounds all else.
+  const plain = `(${matches(expr, '^[+-]?[0-9]+([.]0*)?([eE][+]?[0-9]+)?$')} AND ${value} IS NOT NULL)`
+  return where(expr, value, `(${plain} OR ${shortAndExact(expr, value)})`)
+}
+
+function toDecimal(expr: string, from: string, declared: ParsedType): Cast | undefined {
+  const value = `TRY_CAST(${expr} AS ${declared.sql})`
+  if (from in integerBits) return where(expr, value, `${value} IS NOT NULL`)
+  if (from.startsWith('DECIMAL(')) return thereAndBack(expr, from, declared.sql)
+  if (isFloat(from)) return floatToDecimal(expr, from, declared)
+  if (!isText(from)) return undefined
+  const digits = `[0-9]{0,${declared.scale ?? 0}}0*`
+  const plain = `(${matches(expr, `^[+-]?([0-9]+([.]${digits})?|[.]${digits})$`)} AND ${value} IS NOT NULL)`
+  return where(expr, value, `(${plain} OR ${shortAndExact(expr, value)})`)
+}
+
+/**
+ * Up to 15 digits DuckDB's multiplication and division by a power of ten find the decimal that is meant. Beyond that
+ * they do not (123456789012345.67 becomes .68, and .69 on the way back), so the rest goes by way of the shortest text.
+ */
+function floatToDecimal(expr: string, from: string, declared: ParsedType): Cast {
+  const scale = declared.scale ?? 0
+  const isShort = from === 'DOUBLE' && scale <= 22 ? `abs(${expr}) < CAST('1e${15 - scale}' AS DOUBLE)` : 'false'
+  const near = `TRY_CAST(${expr} AS ${declared.sql})`
+  const far = `TRY_CAST(CAST(${expr} AS VARCHAR) AS ${declared.sql})`
+  const fits =
+    `CASE WHEN ${isShort} THEN CAST(${near} AS DOUBLE) = (${expr})` +
+    ` ELSE TRY_CAST(CAST(${far} AS VARCHAR) AS ${from}) = (${expr}) END`
+  return where(expr, `CASE WHEN ${isShort} THEN ${near} ELSE ${far} END`, fits)
+}
+
+function toFloat(expr: string, from: string, to: 'FLOAT' | 'DOUBLE'): Cast | undefined {
+  const value = `TRY_CAST(${expr} AS ${to})`
+  const bits = integerBits[from]?.[1]
+  if (bits !== undefined && bits <= (to === 'DOUBLE' ? 32 : 16)) return always(value)
+  if (from === 'FLOAT') return always(value)
+  const decimal = /^DECIMAL\((\d+),\d+\)$/.exec(from)
+  if (decimal) {
+    // Up to 15 digits DuckDB's division by a power of ten rounds once; beyond that only text is exact.
+    const nearest = Number(decimal[1]) <= 15 && to === 'DOUBLE' ? value : `TRY_CAST(CAST(${expr} AS VARCHAR) AS ${to})`
+    return where(expr, nearest, `TRY_CAST(${nearest} AS ${from}) = (${expr})`)
+  }
+  if (isNumber(from)) return thereAndBack(expr, from, to)
+  if (!isText(from)) return undefined
+  const named = `lower(${expr}) IN ('nan', 'infinity', '-infinity', 'inf', '-inf')`
+  return where(expr, value, `(${named} OR (${matches(expr, numberPattern)} AND isfinite(${value})))`)
+}
+
+function toBoolean(expr: string, from: string): Cast | undefined {
+  const value = `TRY_CAST(${expr} AS BOOLEAN)`
+  if (isNumber(from)) return where(expr, value, `(${expr}) IN (0, 1)`)
+  return isText(from) ? where(expr, value, `lower(${expr}) IN ('true', 'false')`) : undefined
+}
+
+function toText(expr: string, from: string): Cast | undefined {
+  if (isNested(from)) return undefined
+  // Parquet files of some writers have text as plain bytes.
+  if (from === 'BLOB') return where(expr, `TRY(decode(${expr}))`, `TRY(decode(${expr})) IS NOT NULL`)
+  return always(isText(from) ? expr : `CAST(${expr} AS VARCHAR)`)
+}
+
+function toJson(expr: string, from: string): Cast | undefined {
+  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS JSON)`, `json_valid(${expr})`)
+  if (!isNested(from) && !isNumber(from) && from !== 'BOOLEAN') return undefined
+  const value = `TRY(to_json(${expr}))`
+  return where(expr, value, `json_valid(CAST(${value} AS VARCHAR))`)
+}
+
+const datePattern = '[0-9]{4}-[0-9]{2}-[0-9]{2}'
+const timePattern = '([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?'
+const zonePattern = ' ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)'
+
+function toDate(expr: string, from: string): Cast | undefined {
+  const value = `TRY_CAST(${expr} AS DATE)`
+  if (isText(from)) return where(expr, value, `(${matches(expr, `^${datePattern}$`)} AND ${value} IS NOT NULL)`)
+  if (from === 'TIMESTAMPTZ') return toDate(`timezone('UTC', ${expr})`, 'TIMESTAMP')
+  return from.startsWith('TIMESTAMP') ? thereAndBack(expr, from, 'DATE') : undefined
+}
+
+function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): Cast | undefined {
+  const other = to === 'TIMESTAMP' ? 'TIMESTAMPTZ' : 'TIMESTAMP'
+  if (from === other) return always(`timezone('UTC', ${expr})`)
+  if (isText(from)) {
+    // DuckDB drops an offset when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC.
+    const instant = `TRY_CAST(${expr} AS TIMESTAMPTZ)`
+    const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
+    return where(
+      expr,
+      to === 'TIMESTAMP' ? `timezone('UTC', ${instant})` : instant,
+      `(${iso} AND ${instant} IS NOT NULL)`,
+    )
+  }
+  if (from !== 'DATE' && !/^TIMESTAMP(_S|_MS|_NS)?$/.test(from)) return undefined
+  const inner = thereAndBack(expr, from, 'TIMESTAMP')
+  return to === 'TIMESTAMP' ? inner : { ...inner, value: `timezone('UTC', ${inner.value})` }
+}
+
+function castList(expr: string, from: string, declared: ParsedType, format: 'parquet' | 'json'): Cast | undefined {
+  if (isText(from) && format === 'json') {
+    // TRY: json_type raises on what is no JSON, and AND may run it first.
+    const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY'`
+    const array = `TRY(CASE WHEN ${isArray} THEN from_json(${expr}, '["VARCHAR"]') END)`
+    const cast = castElements(array, 'VARCHAR', declared, format)
+    return cast && where(expr, cast.value, `${array} IS NOT NULL AND NOT ${cast.misfit ?? 'false'}`)
+  }
+  const element = /^(.*)\[\d*\]$/.exec(from)?.[1]
+  return element === undefined ? undefined : castElements(expr, element, declared, format)
+}
+
+/** Element by element; one misfit makes the list a misfit. */
+function castElements(expr: string, from: string, declared: ParsedType, format: 'parquet' | 'json'): Cast | undefined {
+  const one: ParsedType = { ...declared, list: false, sql: declared.name }
+  const element = checkedCast('_element', from, one, format)
+  if ('impossible' in element) return undefined
+  const list = `CAST(${expr} AS ${from}[])`
+  const value = element.free ? list : `list_transform(${list}, lambda _element: ${element.value})`
+  if (element.misfit === null) return always(value)
+  return { value, misfit: `coalesce(len(list_filter(${list}, lambda _element: ${element.misfit})) > 0, false)` }
+}
+
+function advice(from: string, declared: ParsedType): string {
+  const isTime = declared.name === 'TIMESTAMP' || declared.name === 'TIMESTAMPTZ' || declared.name === 'DATE'
+  if (isTime && isNumber(from)) return '; declare BIGINT and derive the time, for example with epoch_ms(...)'
+  if (isNested(from) && !declared.list) return '; declare JSON, or a list type where it is a list'
+  return ''
+}

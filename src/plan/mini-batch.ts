@@ -1,0 +1,67 @@
+import { MillraceError } from '../core/errors.ts'
+import type { Json } from '../core/json.ts'
+import { checkOrder, type PlanNode, statefulContext } from './node.ts'
+import type { ColumnTypes } from './relation.ts'
+import type { Step } from './step.ts'
+
+/** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
+export type Terminal =
+  | { readonly is: 'files'; readonly node: PlanNode; readonly uri: string; readonly format: 'parquet' | 'json' }
+  | { readonly is: 'rows'; readonly node: PlanNode; deliver(rows: readonly unknown[]): void }
+
+/** Where a flow's last operator reports; the engine's side of a mini-batch. */
+export interface Collector {
+  end(terminal: Terminal): void
+}
+
+/**
+ * One epoch's rows as a description: a plan over the epoch's object versions, nothing read yet. This is what flows
+ * through the RxJS operators; the engine executes it when every flow has described its epoch.
+ */
+export class PlannedBatch {
+  readonly epoch: number
+  readonly node: PlanNode
+  readonly #collector: Collector
+
+  constructor(epoch: number, node: PlanNode, collector: Collector) {
+    this.epoch = epoch
+    this.node = node
+    this.#collector = collector
+  }
+
+  get columns(): ColumnTypes {
+    return this.node.columns
+  }
+
+  /** Notes the step, runs nothing. */
+  apply<O extends Json>(step: Step<O>, options: O): PlannedBatch {
+    checkOrder(this.node, step as Step)
+    const columns = step.columns(this.node.columns, options)
+    const node: PlanNode = {
+      op: step.op,
+      options,
+      input: this.node,
+      columns: step.is === 'stateful' ? step.fold(statefulContext(this.node), options).columns : columns,
+      // A step is only ever called with the options of its own node.
+      step: step as Step,
+    }
+    return new PlannedBatch(this.epoch, node, this.#collector)
+  }
+
+  /** The flow ends here. */
+  end(terminal: Terminal): void {
+    checkOrder(this.node, { is: 'sink', op: terminal.is === 'rows' ? 'rows' : 'to', columns: input => input })
+    this.#collector.end(terminal)
+  }
+}
+
+/** The mini-batch an operator was given, or an error that says who passed something else. */
+export function plannedBatch(value: unknown, op: string): PlannedBatch {
+  if (value instanceof PlannedBatch) return value
+  throw new MillraceError(
+    'user',
+    'not-a-mini-batch',
+    `${op}: expected a mini-batch from the operator before it, got ${typeof value}. ` +
+      'A plain RxJS operator between millrace operators must pass every mini-batch on, one for one.',
+  )
+}

@@ -1,0 +1,28 @@
+import { id } from './sql.ts'
+
+/** Column name to SQL type, in order; a type may end in ' NOT NULL'. */
+export type ColumnTypes = Readonly<Record<string, string>>
+
+/**
+ * A query, its visible columns, and the hidden columns that order its rows totally (S14). Hidden columns are never
+ * NULL-ambiguous: two different rows differ in at least one of them.
+ */
+export interface Relation {
+  readonly sql: string
+  readonly columns: ColumnTypes
+  readonly hidden: readonly string[]
+}
+
+/** The alias under which an expression sees its input. The gate qualifies every column with it. */
+export const inputAlias = '_in'
+
+/** `SELECT <hidden>, <items> FROM (<input>) AS _in <tail>`: how every stateless step wraps its input. */
+export function wrap(input: Relation, items: readonly string[], tail = ''): string {
+  const hidden = input.hidden.map(name => `${id(inputAlias)}.${id(name)}`)
+  return `SELECT ${[...hidden, ...items].join(', ')} FROM (${input.sql}) AS ${id(inputAlias)}${tail && ` ${tail}`}`
+}
+
+/** The input's column of this name, qualified. */
+export function inputColumn(name: string): string {
+  return `${id(inputAlias)}.${id(name)}`
+}

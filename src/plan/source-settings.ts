@@ -1,0 +1,20 @@
+/** A source as plain data: the options of every plan's first node. */
+export interface SourceSettings {
+  readonly name: string
+  /** 'parquet' or 'json'. */
+  readonly format: string
+  /** Column name to declared type, canonical, with ' NOT NULL' where declared. */
+  readonly columns: Readonly<Record<string, string>>
+  readonly time: string
+  /** Microseconds as text; absent: no watermark but by flush. */
+  readonly delayUs?: string
+  readonly bounds?: Bounds
+  readonly onBadRow: 'fail' | 'quarantine'
+  readonly onBadObject: 'fail' | 'skip' | 'quarantine'
+  readonly overwrite: 'quarantine' | 'append'
+}
+
+/** Which event times of an object move its high mark (S3). */
+export type Bounds =
+  | { readonly is: 'key'; readonly pattern: string }
+  | { readonly is: 'last-modified'; readonly skewUs: string }

@@ -1,0 +1,158 @@
+import { Observable } from 'rxjs'
+import { configError } from '../core/errors.ts'
+import { type Duration, durationUs } from '../core/duration.ts'
+import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '../core/types.ts'
+import type { MiniBatch } from './batches.ts'
+import { keyPeriod } from './key-period.ts'
+import type { MiniBatchOptions } from './mini-batch-options.ts'
+import { currentRun } from './run-scope.ts'
+import type { Bounds, SourceSettings } from './source-settings.ts'
+import { Stream } from './stream.ts'
+
+/** A format as a user names it: `parquet()`, `json()`. */
+export interface FormatSpec {
+  readonly format: 'parquet' | 'json'
+}
+
+export interface WatermarkOptions {
+  /** How far behind the highest event time seen a row may still come. */
+  readonly delay: Duration
+  /**
+   * Which rows move the watermark: a key pattern such as 'green_tripdata_{yyyy}-{MM}' (only times inside the period
+   * that the key names), or `{ lastModifiedSkew: '1 day' }` (only times up to that much after the object's last
+   * modification). Default: every row, so one row stamped 2098 closes everything before it.
+   */
+  readonly bounds?: string | { readonly lastModifiedSkew: Duration }
+}
+
+export interface SourceOptions<C extends Columns, K extends string> {
+  /** A directory, as a path or `file://` address: the only place that objects are read from. */
+  readonly objects: string
+  readonly format: FormatSpec
+  /** Column name to SQL type. Values are cast by value; one that does not fit is a bad row. */
+  readonly columns: C
+  /** The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. */
+  readonly time: K
+  /** Default: none; windows then close only when a backfill flushes. */
+  readonly watermark?: WatermarkOptions
+  /** A row whose value does not fit its declared type. Default 'fail': the run stops, naming object, row and column. */
+  readonly onBadRow?: 'fail' | 'quarantine'
+  /** An object that cannot be read, or lacks a column. Default 'quarantine': recorded with the reason. */
+  readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
+  /** A new version of a key that was already counted. Default 'quarantine'; 'append' reads it as well. */
+  readonly overwrite?: 'quarantine' | 'append'
+  /** How object versions are windowed into mini-batches (epochs). */
+  readonly miniBatch?: MiniBatchOptions
+}
+
+/**
+ * The head of a flow: objects of one place, one format and one set of columns, ordered by one event time.
+ *
+ *     const trips = source('trips', {
+ *       objects: 'data/input',
+ *       format: parquet(),
+ *       columns: { lpep_pickup_datetime: 'TIMESTAMP NOT NULL', PULocationID: 'BIGINT', total_amount: 'DECIMAL(18,2)' },
+ *       time: 'lpep_pickup_datetime',
+ *       watermark: { delay: '1 day', bounds: 'green_tripdata_{yyyy}-{MM}' },
+ *     })
+ *
+ * @throws MillraceError `user` that names the field, the value and what was expected.
+ */
+export function source<const C extends Columns, const K extends KeysOf<C, Time>>(
+  name: string,
+  options: SourceOptions<C, K>,
+): Stream<MiniBatch<C, NotNull<C[K]>>> {
+  const definition = defineSource(name, options as never)
+  const head = new Observable<unknown>(subscriber => {
+    const run = currentRun()
+    if (!run) {
+      throw configError(
+        `source ${name}`,
+        'subscribe()',
+        'a run: pass the flow to pipeline() and subscribe to run(pipeline)',
+      )
+    }
+    return run.head(definition).subscribe(subscriber)
+  })
+  return new Stream(subscriber => head.subscribe(subscriber as never))
+}
+
+/** A validated source: what the engine reads. */
+export interface SourceDefinition {
+  readonly settings: SourceSettings
+  readonly objects: string
+  readonly miniBatch: MiniBatchOptions
+}
+
+const policies = {
+  onBadRow: ['fail', 'quarantine'],
+  onBadObject: ['fail', 'skip', 'quarantine'],
+  overwrite: ['quarantine', 'append'],
+} as const
+
+export function defineSource(name: string, options: SourceOptions<Columns, string>): SourceDefinition {
+  const at = `source ${name}`
+  if (typeof name !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name))
+    throw configError('source', name, 'a name of letters, digits, _ and -, at most 64')
+  if (typeof options.objects !== 'string' || options.objects === '')
+    throw configError(`${at}: objects`, options.objects, 'a directory or file:// address')
+  if (options.format?.format !== 'parquet' && options.format?.format !== 'json')
+    throw configError(`${at}: format`, options.format, 'parquet() or json()')
+  const parsed = columnsOf(options.columns, `${at}: columns`)
+  const time = parsed[options.time]
+  if (!time) throw configError(`${at}: time`, options.time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
+  if (time.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(time.name))
+    throw configError(`${at}: time`, `${options.time} ${time.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
+  for (const [field, allowed] of Object.entries(policies)) {
+    const value = options[field as keyof typeof policies]
+    if (value !== undefined && !(allowed as readonly string[]).includes(value))
+      throw configError(`${at}: ${field}`, value, allowed.map(word => `'${word}'`).join(' or '))
+  }
+  const known = [
+    'objects',
+    'format',
+    'columns',
+    'time',
+    'watermark',
+    'onBadRow',
+    'onBadObject',
+    'overwrite',
+    'miniBatch',
+  ]
+  for (const field of Object.keys(options))
+    if (!known.includes(field))
+      throw configError(
+        `${at}: ${field}`,
+        (options as unknown as Record<string, unknown>)[field],
+        `no such option; the options are ${known.join(', ')}`,
+      )
+  const bounds = boundsOf(options.watermark?.bounds, `${at}: watermark.bounds`)
+  return {
+    objects: options.objects,
+    miniBatch: options.miniBatch ?? {},
+    settings: {
+      name,
+      format: options.format.format,
+      columns: Object.fromEntries(
+        Object.entries(parsed).map(([column, type]) => [column, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
+      ),
+      time: options.time,
+      ...(options.watermark ? { delayUs: String(durationUs(options.watermark.delay, `${at}: watermark.delay`)) } : {}),
+      ...(bounds ? { bounds } : {}),
+      onBadRow: options.onBadRow ?? 'fail',
+      onBadObject: options.onBadObject ?? 'quarantine',
+      overwrite: options.overwrite ?? 'quarantine',
+    },
+  }
+}
+
+function boundsOf(bounds: WatermarkOptions['bounds'], field: string): Bounds | undefined {
+  if (bounds === undefined) return undefined
+  if (typeof bounds === 'string') {
+    keyPeriod(bounds, field)
+    return { is: 'key', pattern: bounds }
+  }
+  if (typeof bounds?.lastModifiedSkew !== 'string')
+    throw configError(field, bounds, "a key pattern or { lastModifiedSkew: '1 day' }")
+  return { is: 'last-modified', skewUs: String(durationUs(bounds.lastModifiedSkew, `${field}.lastModifiedSkew`)) }
+}

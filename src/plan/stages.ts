@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto'
+import type { Terminal } from './mini-batch.ts'
+import { chain, type PlanNode, planKey, statefulContext } from './node.ts'
+import type { Relation } from './relation.ts'
+import type { Stateful } from './step.ts'
+
+/** A stateless step with its expressions gated and bound. */
+export interface BoundNode {
+  readonly node: PlanNode
+  readonly bound: readonly string[]
+}
+
+/** A stateful step of one or more flows. Flows with equal plans up to here share it, its state and its partials. */
+export interface StatefulNode {
+  /** Derived from the plan: names the state's table and channels. */
+  readonly id: string
+  readonly step: Stateful
+  /** The stateless steps before it. */
+  readonly before: readonly BoundNode[]
+}
+
+/** One flow, split where its state lies. */
+export interface Flow {
+  /** 'flow-1', in the order given to `pipeline()`. */
+  readonly name: string
+  readonly terminal: Terminal
+  readonly stateful: StatefulNode | undefined
+  /** The stateless steps after the stateful one, or all of them. */
+  readonly after: readonly BoundNode[]
+}
+
+/** Splits a described flow; `bound` has the gated expressions of every stateless node. */
+export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<PlanNode, readonly string[]>): Flow {
+  const nodes = chain(terminal.node)
+  const at = nodes.findIndex(node => node.step.is === 'stateful')
+  const stateless = (part: readonly PlanNode[]): BoundNode[] =>
+    part.filter(node => node.step.is === 'stateless').map(node => ({ node, bound: bound.get(node) ?? [] }))
+  if (at === -1) return { name, terminal, stateful: undefined, after: stateless(nodes) }
+  const node = nodes[at] as PlanNode
+  if (node.step.is !== 'stateful' || !node.input) throw new Error('unreachable: checked by findIndex')
+  return {
+    name,
+    terminal,
+    stateful: {
+      id: createHash('sha256').update(planKey(node)).digest('hex').slice(0, 8),
+      step: node.step.fold(statefulContext(node.input), node.options as never),
+      before: stateless(nodes.slice(0, at)),
+    },
+    after: stateless(nodes.slice(at)),
+  }
+}
+
+/** Wraps a relation in stateless steps, in order. */
+export function applySteps(input: Relation, steps: readonly BoundNode[]): Relation {
+  return steps.reduce((relation, { node, bound }) => {
+    if (node.step.is !== 'stateless') throw new Error(`unreachable: ${node.op} is not stateless`)
+    return { ...relation, sql: node.step.sql(relation, node.options as never, bound), columns: node.columns }
+  }, input)
+}
+
+/** Each stateful node once. */
+export function statefulNodes(flows: readonly Flow[]): readonly StatefulNode[] {
+  const nodes = flows.flatMap(flow => (flow.stateful ? [flow.stateful] : []))
+  return nodes.filter((node, index) => nodes.findIndex(other => other.id === node.id) === index)
+}

@@ -1,0 +1,110 @@
+import type { Json } from '../core/json.ts'
+import type { ColumnTypes, Relation } from './relation.ts'
+import type { WindowAssigner } from './window.ts'
+
+/** One user expression of a step: what the gate checks and DuckDB binds before any data is read. */
+export interface UserExpression {
+  /** How an error names it: `where`, `derive tip_share`. */
+  readonly field: string
+  readonly sql: string
+  /** The declared type: the bound expression is cast to it, which may round. Absent: the step decides. */
+  readonly type?: string
+  /** The type that DuckDB must find, such as BOOLEAN. */
+  readonly mustBe?: string
+}
+
+/** The head of every plan. */
+export interface SourceStep<O = Json> {
+  readonly is: 'source'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+}
+
+/** A query around its input, row by row. Runs nothing. */
+export interface StatelessStep<O = Json> {
+  readonly is: 'stateless'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  expressions(options: O): readonly UserExpression[]
+  /** `bound` holds the gated SQL of `expressions`, in order, over the alias `_in`. */
+  sql(input: Relation, options: O, bound: readonly string[]): string
+}
+
+/** Says into which windows a row goes. An annotation: the stateful step that follows uses it. */
+export interface WindowStep<O = Json> {
+  readonly is: 'window'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  assigner(options: O): WindowAssigner
+}
+
+/** Says by which columns rows are grouped. An annotation as well. */
+export interface GroupStep<O = Json> {
+  readonly is: 'group'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  keys(options: O): readonly string[]
+}
+
+/** What a stateful step is folded from: the annotations before it and its input's columns. */
+export interface StatefulContext {
+  readonly input: ColumnTypes
+  /** Name of the event time column. */
+  readonly time: string
+  readonly windows: WindowAssigner
+  readonly keys: readonly string[]
+}
+
+/**
+ * Three queries: `partial` (new rows to partial rows), `merge` (partial rows to partial rows, associative and
+ * commutative) and `emit` (what the watermark's move makes final, merged, as output rows).
+ */
+export interface StatefulStep<O = Json> {
+  readonly is: 'stateful'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  /** The folded step for this input. */
+  fold(context: StatefulContext, options: O): Stateful
+}
+
+export interface Stateful {
+  /** Columns of a partial row, which are those of state tables and of segments. */
+  readonly partialColumns: ColumnTypes
+  /** Output columns. */
+  readonly columns: ColumnTypes
+  /** A total order of partial rows: same rows, same bytes. */
+  readonly partialOrder: readonly string[]
+  /** Epoch rows (hidden `_seq`, `_row`, `_watermark`) to partial rows; rows that are late in every window are left out. */
+  partial(rows: Relation): string
+  /** Partial rows to fewer partial rows that mean the same. */
+  merge(partials: string): string
+  /** The late (row, window) pairs (S8): the input's columns, `_seq`, `_row`, `_watermark`, `_window_start`, `_window_end`. */
+  late(rows: Relation): string
+  /** Whether a row of this time can be late at all before this watermark: spares the late query. */
+  mayBeLate(timeUs: bigint, watermarkUs: bigint): boolean
+  /** What the watermark's move from (exclusive) to (inclusive) makes final, out of partial rows. */
+  emit(partials: string, fromUs: bigint | null, toUs: bigint): Relation
+  /** SQL over a partial row: the watermark that makes it dead. The only way a state row ever goes (P11). */
+  readonly closesAt: string
+  /** SQL over a partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
+  flushAt(highMarkUs: bigint): string
+  /** Open windows of partial rows: `_window_start`, `_window_end` in microseconds, `groups`. */
+  openWindows(partials: string): string
+  /** S13. */
+  readonly holdUs: bigint
+}
+
+/** The end of a flow: what the engine does with its rows. */
+export interface SinkStep<O = Json> {
+  readonly is: 'sink'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+}
+
+export type Step<O = never> =
+  | SourceStep<O>
+  | StatelessStep<O>
+  | WindowStep<O>
+  | GroupStep<O>
+  | StatefulStep<O>
+  | SinkStep<O>

@@ -1,0 +1,261 @@
+import { Observable, type OperatorFunction, type UnaryFunction } from 'rxjs'
+
+/**
+ * An Observable whose `pipe` keeps its types for twenty operators. RxJS types nine; the tenth loses its columns.
+ */
+export class Stream<T> extends Observable<T> {
+  override pipe(): Stream<T>
+  override pipe<A>(op1: OperatorFunction<T, A>): Stream<A>
+  override pipe<A, B>(op1: OperatorFunction<T, A>, op2: OperatorFunction<A, B>): Stream<B>
+  override pipe<A, B, C>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+  ): Stream<C>
+  override pipe<A, B, C, D>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+  ): Stream<D>
+  override pipe<A, B, C, D, E>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+  ): Stream<E>
+  override pipe<A, B, C, D, E, F>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+  ): Stream<F>
+  override pipe<A, B, C, D, E, F, G>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+  ): Stream<G>
+  override pipe<A, B, C, D, E, F, G, H>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+  ): Stream<H>
+  override pipe<A, B, C, D, E, F, G, H, I>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+  ): Stream<I>
+  override pipe<A, B, C, D, E, F, G, H, I, J>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+  ): Stream<J>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+  ): Stream<K>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+  ): Stream<L>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+  ): Stream<M>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+  ): Stream<N>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+  ): Stream<O>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+    op16: OperatorFunction<O, P>,
+  ): Stream<P>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+    op16: OperatorFunction<O, P>,
+    op17: OperatorFunction<P, Q>,
+  ): Stream<Q>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+    op16: OperatorFunction<O, P>,
+    op17: OperatorFunction<P, Q>,
+    op18: OperatorFunction<Q, R>,
+  ): Stream<R>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+    op16: OperatorFunction<O, P>,
+    op17: OperatorFunction<P, Q>,
+    op18: OperatorFunction<Q, R>,
+    op19: OperatorFunction<R, S>,
+  ): Stream<S>
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T>(
+    op1: OperatorFunction<T, A>,
+    op2: OperatorFunction<A, B>,
+    op3: OperatorFunction<B, C>,
+    op4: OperatorFunction<C, D>,
+    op5: OperatorFunction<D, E>,
+    op6: OperatorFunction<E, F>,
+    op7: OperatorFunction<F, G>,
+    op8: OperatorFunction<G, H>,
+    op9: OperatorFunction<H, I>,
+    op10: OperatorFunction<I, J>,
+    op11: OperatorFunction<J, K>,
+    op12: OperatorFunction<K, L>,
+    op13: OperatorFunction<L, M>,
+    op14: OperatorFunction<M, N>,
+    op15: OperatorFunction<N, O>,
+    op16: OperatorFunction<O, P>,
+    op17: OperatorFunction<P, Q>,
+    op18: OperatorFunction<Q, R>,
+    op19: OperatorFunction<R, S>,
+    op20: OperatorFunction<S, T>,
+  ): Stream<T>
+  override pipe(...operators: OperatorFunction<never, unknown>[]): Stream<unknown> {
+    const piped = operators.reduce(
+      (source: Observable<unknown>, operator) =>
+        (operator as UnaryFunction<Observable<unknown>, Observable<unknown>>)(source),
+      this as Observable<unknown>,
+    )
+    return new Stream(subscriber => piped.subscribe(subscriber))
+  }
+}

@@ -1,0 +1,113 @@
+import { MillraceError } from '../core/errors.ts'
+import type { ObjectStore, Put } from '../core/ports.ts'
+import { seededRandom } from './random.ts'
+
+/**
+ * - `unknown-before`: a write is lost, and its caller learns nothing.
+ * - `unknown-after`: a write is applied, and its caller learns nothing.
+ * - `unknown-late`: a write that its caller gave up on arrives after some later calls.
+ * - `conflict-after`: a write is applied, then a retry below us meets its own object and answers 412.
+ * - `error`: the call fails, nothing was done.
+ *
+ * A read knows only the last: any kind scripted for it is an error.
+ */
+export type Fault = 'unknown-before' | 'unknown-after' | 'unknown-late' | 'conflict-after' | 'error'
+
+export interface FaultOptions {
+  readonly seed: number
+  /** Probability by fault and call, in [0, 1]. Default 0. `error` is for reads, listings and deletes. */
+  readonly rates: Readonly<Partial<Record<Fault, number>>>
+}
+
+export interface FaultyStore extends ObjectStore {
+  /** Calls made so far. */
+  readonly calls: number
+  /** The nth call from the start, counted from 1, meets this fault, whatever the rates say. */
+  faultAt(nthCall: number, fault: Fault): void
+}
+
+const WRITE_FAULTS = ['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after'] as const
+
+/** A store whose calls fail as a network and a real server make them fail, from a seed or by script. */
+export function withFaults(store: ObjectStore, options: FaultOptions): FaultyStore {
+  const random = seededRandom(options.seed)
+  const scripted = new Map<number, Fault>()
+  let calls = 0
+  let late: (() => Promise<Put>)[] = []
+
+  /** Counts the call, lets late writes arrive, and draws the fault. */
+  async function next(candidates: readonly Fault[]): Promise<Fault | undefined> {
+    const call = ++calls
+    const waiting = late
+    late = []
+    for (const arrive of waiting) {
+      if (random() >= 0.5) late.push(arrive)
+      // Its caller is gone, and the local file it was sent from may be too: nobody hears of its failure.
+      else await arrive().catch(() => undefined)
+    }
+    const script = scripted.get(call)
+    if (script !== undefined) return script
+    for (const fault of candidates) {
+      if (random() < (options.rates[fault] ?? 0)) return fault
+    }
+    return undefined
+  }
+
+  async function write(apply: () => Promise<Put>): Promise<Put> {
+    const fault = await next(WRITE_FAULTS)
+    const unknown: Put = { is: 'unknown', cause: new Error(`simulated: ${fault}`) }
+    switch (fault) {
+      case undefined:
+        return apply()
+      case 'unknown-before':
+        return unknown
+      case 'unknown-late':
+        late.push(apply)
+        return unknown
+      case 'unknown-after':
+        await apply()
+        return unknown
+      case 'conflict-after':
+        await apply()
+        return { is: 'conflict' }
+      case 'error':
+        throw simulated()
+    }
+  }
+
+  async function read(): Promise<void> {
+    if ((await next(['error'])) !== undefined) throw simulated()
+  }
+
+  return {
+    address: store.address,
+    get calls() {
+      return calls
+    },
+    faultAt(nthCall, fault) {
+      scripted.set(nthCall, fault)
+    },
+    async get(key, getOptions) {
+      await read()
+      return store.get(key, getOptions)
+    },
+    put(key, body, ifMatch, signal) {
+      return write(() => store.put(key, body, ifMatch, signal))
+    },
+    copy(from, to, signal) {
+      return write(() => store.copy(from, to, signal))
+    },
+    async *list(prefix, after) {
+      await read()
+      yield* store.list(prefix, after)
+    },
+    async delete(keys) {
+      await read()
+      return store.delete(keys)
+    },
+  }
+}
+
+function simulated(): MillraceError {
+  return new MillraceError('retry', 'simulated', 'simulated: the store did not answer; try again.')
+}

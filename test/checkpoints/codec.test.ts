@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { decodeHead, decodeManifest, encodeHead, encodeManifest, sha256 } from '../../checkpoints/codec.ts'
+import { emptyHead, emptyManifest } from './fixtures.ts'
+
+const head = emptyHead(3, 'put-1')
+const name = 's3://bucket/checkpoint/HEAD'
+
+/** A document with this JSON and a header that fits it. */
+function signed(kind: string, json: string): Uint8Array {
+  const body = Buffer.from(json)
+  return Buffer.concat([Buffer.from(`millrace-${kind}/1 sha256=${sha256(body)} bytes=${body.length}\n`), body])
+}
+
+describe('the bytes of HEAD', () => {
+  it('come back as they were, and are the same for the same head', () => {
+    expect(decodeHead(encodeHead(head), name)).toEqual(head)
+    expect(encodeHead(head)).toEqual(encodeHead(structuredClone(head)))
+  })
+
+  it('begin with a line that says what follows', () => {
+    const [first, second] = Buffer.from(encodeHead(head)).toString().split('\n')
+    expect(first).toMatch(/^millrace-head\/1 sha256=[0-9a-f]{64} bytes=\d+$/)
+    expect(JSON.parse(second ?? '')).toEqual(head)
+  })
+
+  it('are refused with any single bit flipped, naming the object (P10)', () => {
+    const bytes = encodeHead(head)
+    for (let i = 0; i < bytes.length * 8; i++) {
+      const damaged = Uint8Array.from(bytes)
+      damaged[i >> 3] = (damaged[i >> 3] ?? 0) ^ (1 << (i & 7))
+      expect(() => decodeHead(damaged, name), `bit ${i}`).toThrow(
+        expect.objectContaining({ code: 'corrupt-object', message: expect.stringContaining(name) }),
+      )
+    }
+  })
+
+  it('are refused when cut anywhere or when anything follows them (P10)', () => {
+    const bytes = encodeHead(head)
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => decodeHead(bytes.slice(0, length), name), `${length} bytes`).toThrow(
+        expect.objectContaining({ code: 'corrupt-object' }),
+      )
+    }
+    expect(() => decodeHead(Buffer.concat([bytes, Buffer.from('\n')]), name)).toThrow(/expected \d+ bytes of JSON/)
+  })
+
+  it('are refused when a newer reader is needed, saying to upgrade (P14)', () => {
+    expect(() => decodeHead(encodeHead({ ...head, format: 2, minReader: 2 }), name)).toThrow(
+      expect.objectContaining({ kind: 'user', code: 'newer-format', message: expect.stringContaining('Upgrade') }),
+    )
+  })
+
+  it('are read when a newer writer says that this reader will do (P14)', () => {
+    expect(decodeHead(encodeHead({ ...head, format: 2, minReader: 1 }), name).term).toBe(3)
+  })
+
+  it.each([
+    ['no JSON', 'hello'],
+    ['an array', '[]'],
+    ['no format', JSON.stringify({ ...head, format: undefined })],
+    ['a term that is no number', JSON.stringify({ ...head, term: '3' })],
+    ['a negative term', JSON.stringify({ ...head, term: -1 })],
+    ['an empty putId', JSON.stringify({ ...head, putId: '' })],
+    ['no manifest', JSON.stringify({ ...head, manifest: undefined })],
+    ['a manifest without channels', JSON.stringify({ ...head, manifest: { ...emptyManifest(), channels: [] } })],
+  ])('are refused with %s, although they hash', (_what, json) => {
+    expect(() => decodeHead(signed('head', json), name)).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
+  })
+})
+
+describe('the bytes of a retained manifest', () => {
+  it('come back as they were, and are no HEAD', () => {
+    const bytes = encodeManifest(emptyManifest(7))
+    expect(decodeManifest(bytes, 'm')).toEqual(emptyManifest(7))
+    expect(() => decodeHead(bytes, 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
+    expect(() => decodeManifest(encodeHead(head), 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
+  })
+})

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest'
+import {
+  decideClaim,
+  decideCollection,
+  decideCompaction,
+  decideInlineMerge,
+  decideRetain,
+  HEAD_BYTES_MAX,
+  mergedSpan,
+  settleWrite,
+} from '../../checkpoints/decide.ts'
+import { garbageKey } from '../../checkpoints/manifest.ts'
+import type { Part } from '../../checkpoints/types.ts'
+import { emptyHead, emptyManifest } from './fixtures.ts'
+
+function part(name: string, bytes: number, epochs: readonly [number, number] = [1, 1]): Part {
+  return { name, bytes, rows: 1, sha256: '', epochs }
+}
+
+describe('decideClaim', () => {
+  it('begins an absent checkpoint with term 1', () => {
+    expect(decideClaim(undefined)).toEqual({ is: 'birth', term: 1 })
+  })
+
+  it('takes over with the next term (I1)', () => {
+    const from = emptyHead(4, 'p')
+    expect(decideClaim(from)).toEqual({ is: 'claim', term: 5, from })
+  })
+})
+
+describe('settleWrite (P6)', () => {
+  const write = { putId: 'mine', term: 3, ifMatch: 'before' }
+
+  it.each([
+    ['my putId', emptyHead(3, 'mine'), 'after', 'committed'],
+    ['HEAD as it was', emptyHead(3, 'previous'), 'before', 'resend'],
+    ['a higher term', emptyHead(4, 'theirs'), 'after', 'fenced'],
+    ['my term by another put', emptyHead(3, 'foreign'), 'after', 'regressed'],
+    ['a lower term', emptyHead(2, 'old'), 'after', 'regressed'],
+  ])('%s is settled', (_what, head, eTag, is) => {
+    expect(settleWrite(write, { head, eTag })).toMatchObject({ is })
+  })
+
+  it('no HEAD at all is a regression (I1)', () => {
+    expect(settleWrite(write, undefined)).toMatchObject({ is: 'regressed' })
+  })
+})
+
+describe('decideInlineMerge (P3)', () => {
+  const inline = (name: string): Part => ({ ...part(name, 10), inline: 'AA==' })
+  const manifest = {
+    ...emptyManifest(),
+    channels: {
+      ledger: [inline('a'), inline('b')],
+      outputs: [inline('c'), part('d', 1e6)],
+      quarantine: [part('e', 1e6), part('f', 1e6)],
+    },
+  }
+
+  it('merges nothing while HEAD fits, and channels with several inline files when it does not', () => {
+    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX)).toEqual([])
+    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX + 1)).toEqual(['ledger'])
+  })
+})
+
+describe('decideRetain (P3)', () => {
+  it.each([
+    [99, [], false, false],
+    [100, [], false, true],
+    [199, [100], false, false],
+    [200, [100], false, true],
+    [450, [100, 300], false, true],
+    [101, [100], true, true],
+    [100, [100], true, false],
+    [0, [], true, false],
+  ])('epoch %i after copies %j, released: %s -> %s', (epoch, copies, released, retain) => {
+    const retained = copies.map(e => ({ name: `manifests/${e}`, epoch: e }))
+    expect(decideRetain({ ...emptyManifest(epoch), retained }, released)).toBe(retain)
+  })
+})
+
+describe('decideCollection (P12)', () => {
+  const garbage = [
+    { store: 'checkpoint', name: 'a', droppedAt: 1 },
+    { store: 'checkpoint', name: 'b', droppedAt: 2 },
+    { store: 'revenue', name: 'a', droppedAt: 2 },
+    { store: 'elsewhere', name: 'c', droppedAt: 2 },
+  ]
+
+  it('takes what nothing reaches, in stores that are at hand (I7)', () => {
+    const reachable = new Set([garbageKey({ store: 'checkpoint', name: 'b' })])
+    const due = decideCollection({ ...emptyManifest(), garbage }, reachable, new Set(['checkpoint', 'revenue']))
+    expect(due).toEqual([garbage[0], garbage[2]])
+  })
+})
+
+describe('decideCompaction (P3)', () => {
+  const KIB = 1024
+
+  it('waits until a tier has ten parts', () => {
+    expect(decideCompaction(Array.from({ length: 9 }, (_, i) => part(`${i}`, 20 * KIB)))).toEqual([])
+  })
+
+  it('merges one tier at a time, the smallest first, and no inline files', () => {
+    const small = Array.from({ length: 10 }, (_, i) => part(`s${i}`, (20 + i) * KIB))
+    const large = Array.from({ length: 12 }, (_, i) => part(`l${i}`, (200 + i) * KIB))
+    const inline = { ...part('inline', 10 * KIB), inline: 'AA==' }
+    expect(decideCompaction([...large, inline, ...small])).toEqual(small)
+    expect(decideCompaction([...large, inline, ...small.slice(1)])).toEqual(large)
+  })
+
+  it('keeps the number of parts logarithmic over 10,000 epochs', () => {
+    let parts: readonly Part[] = []
+    let rewritten = 0
+    for (let epoch = 0; epoch < 10_000; epoch++) {
+      parts = [...parts, part(`${epoch}`, 17 * KIB)]
+      for (let due = decideCompaction(parts); due.length > 0; due = decideCompaction(parts)) {
+        const bytes = due.reduce((sum, p) => sum + p.bytes, 0)
+        rewritten += bytes
+        parts = [...parts.filter(p => !due.includes(p)), part(`merged ${epoch}`, bytes)]
+      }
+    }
+    expect(parts.length).toBeLessThanOrEqual(5 * 9)
+    // Each row is rewritten about once a tier.
+    expect(rewritten / (10_000 * 17 * KIB)).toBeLessThanOrEqual(5)
+  })
+})
+
+describe('mergedSpan', () => {
+  it('spans all epochs, and lives as long as its last row', () => {
+    const parts = [
+      { ...part('a', 1, [3, 4]), aliveToUs: '9007199254740993' },
+      { ...part('b', 1, [1, 2]), aliveToUs: '9007199254740992' },
+    ]
+    expect(mergedSpan(parts)).toEqual({ epochs: [1, 4], aliveToUs: '9007199254740993' })
+  })
+
+  it('never dies when one part never dies (P11)', () => {
+    expect(mergedSpan([{ ...part('a', 1), aliveToUs: '5' }, part('b', 1)])).toEqual({ epochs: [1, 1] })
+  })
+})

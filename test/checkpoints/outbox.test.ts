@@ -1,0 +1,196 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { dropPublished, garbageKey } from '../../checkpoints/manifest.ts'
+import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
+import { MARKER_KEY } from '../../checkpoints/paths.ts'
+import type { Unpublished } from '../../checkpoints/types.ts'
+import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
+import { createMemoryStore, withFaults } from '../../src/testing/index.ts'
+import { counter, emptyManifest, keysOf, noSleep, rowsOf, writeRows } from './fixtures.ts'
+
+const BIG = INLINE_BYTES_MAX + 1000
+
+let base: string
+let folder: string
+let count = 0
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'millrace-outbox-'))
+})
+afterAll(() => rm(base, { recursive: true }))
+beforeEach(async () => {
+  folder = join(base, `${count++}`)
+  await mkdir(folder)
+})
+
+function outboxOf(store: ObjectStore, checkpointId = 'c1'): Outbox {
+  const newId = counter(checkpointId)
+  return createOutbox({ output: 'out', store, checkpointId, pipeline: 'revenue', newId, sleep: noSleep })
+}
+
+async function stage(outbox: Outbox, rows: readonly string[], to: string, term = 1): Promise<Unpublished> {
+  return outbox.stage({ term, epoch: 1, file: await writeRows(folder, rows), rows: rows.length, to })
+}
+
+async function text(store: ObjectStore, key: string): Promise<string> {
+  const found = await store.get(key)
+  return typeof found === 'string' ? found : Buffer.from(found.body).toString()
+}
+
+const textOf = (rows: readonly string[]): string => `${rows.join('\n')}\n`
+
+describe('the owner of an output folder (P8)', () => {
+  it('takes a folder without a marker once, and knows it again', async () => {
+    const store = createMemoryStore()
+    await outboxOf(store).own(true)
+    await outboxOf(store).own(true)
+    await outboxOf(store).own(false)
+    expect(JSON.parse(await text(store, MARKER_KEY))).toEqual({ checkpointId: 'c1', pipeline: 'revenue' })
+  })
+
+  it('is refused a folder of another checkpoint, naming both', async () => {
+    const store = createMemoryStore()
+    await outboxOf(store, 'theirs').own(true)
+    for (const isNew of [true, false]) {
+      await expect(outboxOf(store, 'mine').own(isNew)).rejects.toMatchObject({
+        kind: 'user',
+        code: 'output-owned',
+        message: expect.stringMatching(/theirs.*mine/),
+      })
+    }
+  })
+
+  it('is told when its folder was moved away after something was committed', async () => {
+    await expect(outboxOf(createMemoryStore()).own(false)).rejects.toMatchObject({
+      kind: 'user',
+      code: 'output-missing',
+    })
+  })
+
+  it('is one of two that race', async () => {
+    for (const store of [createMemoryStore(), createDirectoryStore(join(folder, 'race'))]) {
+      const outcomes = await Promise.allSettled([outboxOf(store, 'a').own(true), outboxOf(store, 'b').own(true)])
+      expect(outcomes.map(o => o.status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    }
+  })
+
+  it('is refused a marker that cannot be read', async () => {
+    const store = createMemoryStore()
+    await store.put(MARKER_KEY, Buffer.from('{}'), 'absent')
+    await expect(outboxOf(store).own(true)).rejects.toMatchObject({ code: 'corrupt-object' })
+  })
+})
+
+describe.each([
+  ['inline', 100],
+  ['staged', BIG],
+])('publishing %s output (P8, I8)', (kind, bytes) => {
+  const rows = rowsOf('r', bytes)
+
+  it.each(['memory', 'file'])('makes the rows visible under the name, once and again (%s)', async where => {
+    const store = where === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'out'))
+    const outbox = outboxOf(store)
+    const u = await stage(outbox, rows, 'day=1/part-1.parquet')
+    expect(u.file.inline !== undefined).toBe(kind === 'inline')
+    expect(await text(store, u.to)).toBe('missing')
+    await outbox.publish(u)
+    await outbox.publish(u)
+    expect(await text(store, u.to)).toBe(textOf(rows))
+  })
+
+  it('survives a manifest that went through JSON', async () => {
+    const store = createMemoryStore()
+    const u = await stage(outboxOf(store), rows, 'x')
+    await outboxOf(store).publish(JSON.parse(JSON.stringify(u)) as Unpublished)
+    expect(await text(store, 'x')).toBe(textOf(rows))
+  })
+
+  it('never overwrites: other bytes under the name are an error that names it', async () => {
+    for (const other of ['other', textOf(rows).replace('r', 'R'), `${textOf(rows)}more`]) {
+      const store = createMemoryStore()
+      const outbox = outboxOf(store)
+      const u = await stage(outbox, rows, 'x')
+      await store.put('x', Buffer.from(other), 'absent')
+      await expect(outbox.publish(u)).rejects.toMatchObject({
+        code: 'object-exists',
+        message: expect.stringContaining('memory:/x'),
+      })
+      expect(await text(store, 'x')).toBe(other)
+    }
+  })
+
+  it.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
+    'ends well when it meets %s',
+    async fault => {
+      const memory = createMemoryStore()
+      const store = withFaults(memory, { seed: 1, rates: {} })
+      const outbox = outboxOf(store)
+      const u = await stage(outbox, rows, 'x')
+      store.faultAt(store.calls + 1, fault)
+      await outbox.publish(u)
+      expect(await text(memory, 'x')).toBe(textOf(rows))
+    },
+  )
+
+  it('gives up with an error that says retry when the store never answers', async () => {
+    const memory = createMemoryStore()
+    const u = await stage(outboxOf(memory), rows, 'x')
+    const dead = withFaults(memory, { seed: 1, rates: { 'unknown-before': 1 } })
+    await expect(outboxOf(dead).publish(u)).rejects.toMatchObject({ kind: 'retry' })
+  })
+})
+
+describe('the outbox', () => {
+  it('is done when the staged file is gone but the output is there, and says so when it is not (I8)', async () => {
+    const store = createMemoryStore()
+    const outbox = outboxOf(store)
+    const u = await stage(outbox, rowsOf('r', BIG), 'x')
+    await outbox.publish(u)
+    await store.delete([u.file.name])
+    await outbox.publish(u)
+    await store.delete(['x'])
+    await expect(outbox.publish(u)).rejects.toMatchObject({
+      code: 'corrupt-object',
+      message: expect.stringContaining(u.file.name),
+    })
+    await store.put('x', Buffer.from('other'), 'absent')
+    await expect(outbox.publish(u)).rejects.toMatchObject({
+      code: 'corrupt-object',
+      message: expect.stringMatching(/\/x/),
+    })
+  })
+
+  it('makes garbage of what was staged, once it is published', async () => {
+    const outbox = outboxOf(createMemoryStore())
+    const small = await stage(outbox, ['small'], 'a')
+    const large = await stage(outbox, rowsOf('r', BIG), 'b')
+    const waiting = await stage(outbox, rowsOf('s', BIG), 'c')
+    const manifest = { ...emptyManifest(4), unpublished: [small, large, waiting] }
+    const next = dropPublished(manifest, JSON.parse(JSON.stringify([small, large])) as Unpublished[])
+    expect(next.unpublished).toEqual([waiting])
+    expect(next.garbage).toEqual([{ store: 'out', name: large.file.name, droppedAt: 4 }])
+  })
+
+  it('deletes what lower terms staged and nobody reaches, and no output (P12)', async () => {
+    const store = createMemoryStore()
+    const outbox = outboxOf(store)
+    await outbox.own(true)
+    const kept = await stage(outbox, rowsOf('kept', BIG), 'kept')
+    await stage(outbox, rowsOf('orphan', BIG), 'orphan')
+    const current = await stage(outbox, rowsOf('current', BIG), 'current', 2)
+    await outbox.publish(kept)
+    expect(await outbox.orphans(2, new Set([garbageKey({ store: 'out', name: kept.file.name })]))).toBe(1)
+    expect(await keysOf(store)).toEqual([MARKER_KEY, kept.file.name, current.file.name, 'kept'])
+  })
+
+  it('refuses names that are reserved', async () => {
+    await expect(stage(outboxOf(createMemoryStore()), ['x'], '_millrace/x')).rejects.toMatchObject({
+      code: 'invalid-key',
+    })
+    const options = { store: createMemoryStore(), checkpointId: 'c', pipeline: 'p', newId: counter('x') }
+    expect(() => createOutbox({ ...options, output: 'checkpoint' })).toThrow(/not valid/)
+  })
+})

@@ -1,0 +1,114 @@
+import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { prepareFolder } from '../../src/cli/commands/demo.ts'
+import { main } from '../../src/cli/main.ts'
+import { root, runMillrace, startNode } from './child.ts'
+import { recordingTerminal } from './recorder.ts'
+
+async function run(line: string) {
+  const terminal = recordingTerminal()
+  const code = await main(
+    line.split(' ').filter(word => word !== ''),
+    terminal,
+  )
+  return { code, stdout: terminal.stdout, stderr: terminal.stderr }
+}
+
+describe('the command line', () => {
+  test('lists its commands', async () => {
+    const { code, stdout } = await run('--help')
+    expect(code).toBe(0)
+    expect(stdout).toMatchSnapshot()
+  })
+
+  test.each(['backfill', 'demo', 'inspect'])('%s --help tells its options', async name => {
+    const { code, stdout, stderr } = await run(`${name} --help`)
+    expect(code).toBe(0)
+    expect(stderr).toBe('')
+    expect(stdout).toMatchSnapshot()
+  })
+
+  test('--version is the package version', async () => {
+    const { version } = (await import('../../package.json', { with: { type: 'json' } })).default
+    expect(await run('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+  })
+
+  test.each([
+    ['', 'Usage: millrace COMMAND'],
+    ['bakfill p.ts', "millrace: unknown command bakfill; did you mean backfill? See 'millrace --help'.\n"],
+    ['frobnicate', "millrace: unknown command frobnicate. See 'millrace --help'.\n"],
+    ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
+    ['run p.ts', "millrace: 'run' comes in a later release; this one has backfill, demo, inspect.\n"],
+    ['doctor', "millrace: 'doctor' comes in a later release"],
+    ['inspect', 'millrace: inspect: the checkpoint is missing'],
+    ['inspect a b', "millrace: inspect: found 'b' after a"],
+    ['demo here', "millrace: demo: found 'here'; expected options only"],
+    ['demo --rows 3', "millrace: --rows: '3' is not valid; expected a whole number from 1000 to"],
+    ['backfill --memory lots p.ts', "millrace: --memory: 'lots' is not valid"],
+  ])("'%s' exits 2 and says why on stderr", async (line, message) => {
+    const { code, stdout, stderr } = await run(line)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(message)
+  })
+})
+
+describe('the bin', () => {
+  test('an error is one line; MILLRACE_DEBUG=1 adds the stack', async () => {
+    const plain = await runMillrace(['backfill', 'none.ts'])
+    expect(plain).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'millrace: none.ts: does not exist; expected a TypeScript or JavaScript file, such as pipeline.ts.\n',
+    })
+    const debug = await runMillrace(['backfill', 'none.ts'], root, { MILLRACE_DEBUG: '1' })
+    expect(debug.stderr).toMatch(/none\.ts: does not exist[^]*\n {4}at loadPipeline/)
+  })
+
+  // The version is replaced before the bin starts: it must say so before it loads anything else.
+  test.each(['20.20.2', '22.17.9', '18.0.0'])('Node %s is refused with what to install', async version => {
+    const old = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
+    const { code, stderr } = await startNode([
+      '--import',
+      `data:text/javascript,${encodeURIComponent(old)}`,
+      'src/cli/bin.ts',
+      '--help',
+    ]).ended
+    expect(code).toBe(2)
+    expect(stderr).toContain(`Node ${version} is too old; expected 22.18 or later`)
+    expect(stderr).toContain("'npm i -D node@24'")
+  })
+})
+
+describe('the demo folder', () => {
+  let dir: string
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'millrace-test-'))
+  })
+  afterEach(() => rm(dir, { recursive: true }))
+
+  test('a new folder is made', async () => {
+    await prepareFolder(join(dir, 'a/b'), recordingTerminal())
+    expect(await readdir(join(dir, 'a/b'))).toEqual(['.millrace-demo'])
+  })
+
+  test('a folder with other things, or a file, is refused', async () => {
+    await writeFile(join(dir, 'thesis.txt'), 'mine')
+    const refused = { kind: 'user', message: expect.stringContaining('expected a new or empty folder') }
+    await expect(prepareFolder(dir, recordingTerminal())).rejects.toMatchObject(refused)
+    await expect(prepareFolder(join(dir, 'thesis.txt'), recordingTerminal())).rejects.toMatchObject({ kind: 'user' })
+    expect(await readdir(dir)).toEqual(['thesis.txt'])
+  })
+
+  test('a former demo is replaced, saying so; what is not of the demo stays', async () => {
+    const terminal = recordingTerminal()
+    await prepareFolder(dir, terminal)
+    await mkdir(join(dir, 'checkpoint'))
+    await writeFile(join(dir, 'pipeline.ts'), '')
+    await writeFile(join(dir, 'notes.txt'), 'mine')
+    await prepareFolder(dir, terminal)
+    expect(terminal.stderr).toBe(`Replacing the former demo in ${dir}\n`)
+    expect(await readdir(dir)).toEqual(['.millrace-demo', 'notes.txt'])
+  })
+})

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { renderInspection, renderSummary, summaryJson } from '../../src/cli/summary.ts'
+import type { Inspection, Summary } from '../../src/engine/summary.ts'
+
+const summary: Summary = {
+  pipeline: 'revenue-by-zone',
+  checkpoint: 'file:///data/check%20point',
+  outputs: ['file:///data/out'],
+  totals: {
+    rows: 200_000,
+    late: 18,
+    objects: 5,
+    quarantined: 1,
+    skipped: 0,
+    quarantinedRows: 3,
+    outsideBounds: 49,
+    epochs: 4,
+  },
+  outputFiles: ['file:///data/out/a%20b.parquet', 's3://bucket/out/c.parquet'],
+  run: {
+    objects: 5,
+    rows: 200_000,
+    bytes: 2_979_018,
+    epochs: 4,
+    seconds: 2.5,
+    setAside: [{ key: 'green_tripdata_2022-05.parquet', reason: 'no Parquet file: it ends without PAR1' }],
+    ignored: 1,
+    leftOut: 2,
+    drained: false,
+  },
+  openWindows: 1,
+  farAhead: [{ flow: 'trips', windowStart: '2098-09-10T14:00:00Z', windowEnd: '2098-09-10T15:00:00Z', groups: 1 }],
+  nothingToDo: false,
+}
+
+test('a run, for a person', () => {
+  expect(renderSummary(summary, ['npx millrace inspect there', 'another'])).toMatchSnapshot()
+})
+
+test('nothing to do, and a drained run, say so first', () => {
+  const idle = {
+    ...summary.run,
+    objects: 0,
+    rows: 0,
+    bytes: 0,
+    epochs: 0,
+    seconds: 0,
+    setAside: [],
+    ignored: 0,
+    leftOut: 0,
+  }
+  expect(renderSummary({ ...summary, run: idle, openWindows: 0, farAhead: [], nothingToDo: true })).toMatchSnapshot()
+  expect(renderSummary({ ...summary, run: { ...summary.run, drained: true } })).toMatch(
+    /^revenue-by-zone: stopped as asked before the end of the input; run it again to continue\.\n/,
+  )
+})
+
+test('--json: names and order are a public format; file addresses become paths', () => {
+  expect(JSON.stringify(summaryJson(summary), null, 2)).toMatchSnapshot()
+})
+
+test('a checkpoint, for a person', () => {
+  const inspection: Inspection = {
+    checkpoint: 'file:///data/checkpoint',
+    pipeline: 'revenue-by-zone',
+    term: 2,
+    epoch: 4,
+    owner: 'host/4711',
+    released: true,
+    duckdb: 'v1.5.6',
+    totals: summary.totals,
+    watermarks: { trips: '2022-04-29T23:59:58.000000Z', other: null },
+    channels: [
+      { name: 'state', files: 1, rows: 1, bytes: 812 },
+      { name: 'ledger', files: 4, rows: 5, bytes: 12_345 },
+    ],
+    unpublished: 0,
+    outputFiles: Array.from({ length: 12 }, (_, i) => `file:///data/out/${i}.parquet`),
+    setAside: summary.run.setAside,
+  }
+  expect(renderInspection(inspection)).toMatchSnapshot()
+})

@@ -1,0 +1,280 @@
+import { execFile } from 'node:child_process'
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type FileSystem, nodeFileSystem } from '../../../connectors/directory/file-system.ts'
+import { checkFileSystem, createDirectoryStore } from '../../../connectors/directory/store.ts'
+import type { ObjectVersion } from '../../../src/core/object-version.ts'
+import type { ObjectStore } from '../../../src/core/ports.ts'
+import { describeObjectStore } from '../../contracts/object-store.ts'
+
+let base: string
+let count = 0
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'millrace-directory-'))
+})
+afterAll(() => rm(base, { recursive: true }))
+
+async function newRoot(): Promise<string> {
+  const root = join(base, `${count++}`)
+  await mkdir(root)
+  return root
+}
+
+async function listed(store: ObjectStore, prefix = ''): Promise<readonly ObjectVersion[]> {
+  const versions: ObjectVersion[] = []
+  for await (const version of store.list(prefix)) versions.push(version)
+  return versions
+}
+
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+
+describeObjectStore('file://', { create: async () => createDirectoryStore(await newRoot()), isWriteOnce: true })
+
+describeObjectStore('file:// without hard links between names', {
+  create: async () => {
+    const refusing: FileSystem = {
+      ...nodeFileSystem,
+      async link(from, to) {
+        // Only a link from a temporary file works, so that copy must take its second way.
+        if (to.includes('link-') || from.includes('.millrace-temporary')) return nodeFileSystem.link(from, to)
+        throw Object.assign(new Error('not here'), { code: 'EXDEV' })
+      },
+    }
+    return createDirectoryStore(await newRoot(), { fs: refusing })
+  },
+  isWriteOnce: true,
+})
+
+describe('a directory as an object store', () => {
+  let root: string
+  let store: ObjectStore
+  beforeEach(async () => {
+    root = await newRoot()
+    store = createDirectoryStore(root)
+  })
+
+  it('is created by the first write, and is empty before', async () => {
+    const late = createDirectoryStore(join(root, 'not', 'yet'))
+    expect(await listed(late)).toEqual([])
+    expect(await late.get('x')).toBe('missing')
+    expect(await late.put('HEAD', bytes('x'), 'absent')).toMatchObject({ is: 'stored' })
+  })
+
+  it('keeps HEAD as one file name and one body (P7)', async () => {
+    let put = await store.put('HEAD', bytes('0'), 'absent')
+    for (let i = 1; i < 20 && put.is === 'stored'; i++) put = await store.put('HEAD', bytes(`${i}`), put.eTag)
+    const [pointer, ...others] = await readdir(join(root, 'head'))
+    expect(others).toEqual([])
+    expect(pointer).toMatch(/^HEAD@20@/)
+    expect(await readdir(join(root, 'head-bodies'))).toEqual([pointer?.slice('HEAD@'.length)])
+  })
+
+  it('removes what a crashed writer of HEAD left at the next commit', async () => {
+    const put = await store.put('HEAD', bytes('0'), 'absent')
+    await writeFile(join(root, 'head-bodies', '2@crashed'), 'never named')
+    const eTag = put.is === 'stored' ? put.eTag : ''
+    const second = await store.put('HEAD', bytes('1'), eTag)
+    // A rival for generation 2 may still live, so its body goes one commit later.
+    await store.put('HEAD', bytes('2'), second.is === 'stored' ? second.eTag : '')
+    expect(await readdir(join(root, 'head-bodies'))).toHaveLength(1)
+  })
+
+  it('names the body that is missing, and does not call HEAD missing (P10)', async () => {
+    await store.put('HEAD', bytes('0'), 'absent')
+    await rm(join(root, 'head-bodies'), { recursive: true })
+    await expect(store.get('HEAD')).rejects.toMatchObject({ kind: 'fatal', code: 'missing-object' })
+  })
+
+  it('leaves no temporary file behind', async () => {
+    await store.put('a/x', bytes('x'), 'absent')
+    await store.put('a/x', bytes('x'), 'absent')
+    await store.put('HEAD', bytes('x'), 'absent')
+    await store.put('HEAD', bytes('x'), 'absent')
+    await store.delete(['HEAD'])
+    expect(await readdir(join(root, '.millrace-temporary'))).toEqual([])
+    expect(await readdir(root)).toEqual(['.millrace-temporary', 'a'])
+  })
+
+  it('removes temporary files of processes that died a day ago, and no younger ones', async () => {
+    const temporary = join(root, '.millrace-temporary')
+    await mkdir(join(temporary, 'old-folder'), { recursive: true })
+    await writeFile(join(temporary, 'old-folder', 'HEAD@1@x'), '')
+    await writeFile(join(temporary, 'old'), 'old')
+    await writeFile(join(temporary, 'young'), 'young')
+    const old = new Date(Date.now() - 25 * 3_600_000)
+    await utimes(join(temporary, 'old'), old, old)
+    await utimes(join(temporary, 'old-folder'), old, old)
+    await store.put('x', bytes('x'), 'absent')
+    expect(await readdir(temporary)).toEqual(['young'])
+  })
+
+  it('has eTags of size and nanoseconds, which change with the file (P1)', async () => {
+    await writeFile(join(root, 'x'), 'one')
+    const [before] = await listed(store)
+    expect(before?.eTag).toMatch(/^3-\d{19}$/)
+    await writeFile(join(root, 'x'), 'three')
+    expect(await store.get('x', { ifMatch: before?.eTag ?? '' })).toBe('changed')
+    if (before) expect(await store.link?.(before, join(base, 'never'))).toBe('changed')
+  })
+
+  it.each(['../x', 'a/../../x', '/etc/passwd', 'a//b', 'a/', '', '.', 'a\\b', 'a\0b', '.millrace-temporary/x'])(
+    'refuses the key %j',
+    async key => {
+      await expect(store.get(key)).rejects.toMatchObject({ code: 'invalid-key' })
+      await expect(store.put(key, bytes('x'), 'absent')).rejects.toMatchObject({ code: 'invalid-key' })
+      await expect(store.copy('x', key)).rejects.toMatchObject({ code: 'invalid-key' })
+      await expect(store.delete([key])).rejects.toMatchObject({ code: 'invalid-key' })
+    },
+  )
+
+  it.each(['head/x', 'head', 'a/latest/x', 'head-bodies/x', 'Head/x'])(
+    'refuses to write %j, where a mutable key lives',
+    async key => {
+      await expect(store.put(key, bytes('x'), 'absent')).rejects.toMatchObject({ code: 'invalid-key' })
+    },
+  )
+
+  it('lists and reads input folders and files that are only named like its own', async () => {
+    for (const key of ['latest/x', 'head/y', 'head-bodies/z']) {
+      await mkdir(join(root, key, '..'), { recursive: true })
+      await writeFile(join(root, key), key)
+    }
+    await mkdir(join(root, 'sub'))
+    await writeFile(join(root, 'sub', 'latest'), 'plain')
+    const versions = await listed(store)
+    expect(versions.map(v => v.key)).toEqual(['head-bodies/z', 'head/y', 'latest/x', 'sub/latest'])
+    for (const { key, eTag } of versions) expect(await store.get(key, { ifMatch: eTag })).toMatchObject({ eTag })
+  })
+
+  it('does not follow folders linked from elsewhere, but reads linked files', async () => {
+    const outside = await newRoot()
+    await writeFile(join(outside, 'secret'), 'secret')
+    await symlink(outside, join(root, 'linked'))
+    await symlink(join(outside, 'secret'), join(root, 'file'))
+    await symlink(join(outside, 'nothing'), join(root, 'broken'))
+    await symlink(root, join(root, 'circle'))
+    expect((await listed(store)).map(v => v.key)).toEqual(['file'])
+    await expect(listed(store, 'linked/')).rejects.toMatchObject({ kind: 'user' })
+    const [version] = await listed(store)
+    if (version) expect(await store.link?.(version, join(base, 'copy-of-link'))).toBe('linked')
+    expect(await readFile(join(base, 'copy-of-link'), 'utf8')).toBe('secret')
+  })
+
+  it('answers unsupported when a version cannot be hard-linked', async () => {
+    await writeFile(join(root, 'x'), 'x')
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      link: () => Promise.reject(Object.assign(new Error('other disk'), { code: 'EXDEV' })),
+    }
+    const [version] = await listed(store)
+    expect(version && (await createDirectoryStore(root, { fs }).link?.(version, join(base, 'y')))).toBe('unsupported')
+  })
+
+  it('takes back a link when the file was replaced in between', async () => {
+    await writeFile(join(root, 'x'), 'before')
+    const [version] = await listed(store)
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      async link(from, to) {
+        await writeFile(join(root, 'x'), 'replaced')
+        await link(from, to)
+      },
+    }
+    const to = join(base, 'replaced')
+    if (version) expect(await createDirectoryStore(root, { fs }).link?.(version, to)).toBe('changed')
+    await expect(readFile(to)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('answers changed when the file is written to while it is read', async () => {
+    await writeFile(join(root, 'x'), 'before')
+    const [version] = await listed(store)
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      async read(path, range) {
+        const { body, before } = await nodeFileSystem.read(path, range)
+        await writeFile(path, 'meanwhile')
+        return { body, before, after: await nodeFileSystem.stat(path) }
+      },
+    }
+    const changing = createDirectoryStore(root, { fs })
+    expect(await changing.get('x', { ifMatch: version?.eTag ?? '' })).toBe('changed')
+    await writeFile(join(root, 'x'), 'before')
+    await expect(changing.get('x')).rejects.toMatchObject({ kind: 'retry' })
+  })
+
+  it('answers unknown when a write was applied but could not be made durable', async () => {
+    let isBroken = false
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      syncFolder: folder => {
+        if (isBroken && !folder.includes('-bodies'))
+          return Promise.reject(Object.assign(new Error('disk'), { code: 'EIO' }))
+        return nodeFileSystem.syncFolder(folder)
+      },
+    }
+    const failing = createDirectoryStore(root, { fs })
+    const first = await failing.put('HEAD', bytes('1'), 'absent')
+    await failing.put('a', bytes('a'), 'absent')
+    isBroken = true
+    expect(await failing.put('HEAD', bytes('2'), first.is === 'stored' ? first.eTag : '')).toMatchObject({
+      is: 'unknown',
+    })
+    expect(await failing.put('b', bytes('b'), 'absent')).toMatchObject({ is: 'unknown' })
+    expect(await failing.copy('a', 'c')).toMatchObject({ is: 'unknown' })
+    expect((await listed(store)).map(v => v.key)).toEqual(['HEAD', 'a', 'b', 'c'])
+  })
+
+  it('throws, rather than doubts, when the disk refuses a write', async () => {
+    const full: FileSystem = {
+      ...nodeFileSystem,
+      write: () => Promise.reject(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })),
+    }
+    const failing = createDirectoryStore(root, { fs: full })
+    await expect(failing.put('x', bytes('x'), 'absent')).rejects.toMatchObject({ kind: 'fatal', code: 'file-system' })
+    await expect(failing.put('HEAD', bytes('x'), 'absent')).rejects.toMatchObject({
+      kind: 'fatal',
+      code: 'file-system',
+    })
+    expect(await listed(store)).toEqual([])
+  })
+
+  it('gives every win in a race of processes its own generation, and loses none (P7)', async () => {
+    const attempts = 150
+    const run = promisify(execFile)
+    const script = join(import.meta.dirname, 'race-writer.ts')
+    const outputs = await Promise.all(
+      Array.from({ length: 4 }, () => run(process.execPath, [script, root, `${attempts}`], { encoding: 'utf8' })),
+    )
+    const won = outputs.flatMap(({ stdout }) => JSON.parse(stdout) as number[]).toSorted((a, b) => a - b)
+    const last = await store.get('HEAD')
+    // Each value was written by exactly one process, and each one stands on the one before.
+    expect(won).toEqual(Array.from({ length: won.length }, (_, i) => i + 1))
+    expect(won.length).toBeGreaterThanOrEqual(attempts)
+    expect(typeof last === 'string' ? last : Buffer.from(last.body).toString()).toBe(`${won.length}`)
+    expect(await readdir(join(root, 'head'))).toEqual([expect.stringMatching(new RegExp(`^HEAD@${won.length}@`))])
+    expect(await readdir(join(root, 'head-bodies'))).toHaveLength(1)
+  }, 60_000)
+})
+
+describe('checkFileSystem', () => {
+  const withType = (type: number): FileSystem => ({ ...nodeFileSystem, type: async () => type })
+
+  it.each([
+    [0x6969, 'NFS'],
+    [0x517b, 'SMB'],
+    [0xff534d42, 'CIFS'],
+    [0xff534d42 | 0, 'CIFS'],
+    [0xfe534d42, 'SMB2'],
+  ])('refuses type %i, naming %s (P7)', async (type, name) => {
+    const refused = checkFileSystem('/data', withType(type))
+    await expect(refused).rejects.toMatchObject({ kind: 'user', message: expect.stringContaining(name) })
+  })
+
+  it('accepts a local disk, also for a folder that does not exist yet', async () => {
+    await expect(checkFileSystem(join(base, 'not', 'yet'), withType(0xef53))).resolves.toBeUndefined()
+    await expect(checkFileSystem(join(base, 'not', 'yet'))).resolves.toBeUndefined()
+  })
+})

@@ -1,0 +1,16 @@
+/**
+ * Runs before each test file. Properties take their seed and number of runs from the environment, so that a failure
+ * is repeated by `MILLRACE_SEED=<the seed it printed> npm test -- <file>` and a night's run searches longer.
+ */
+import fc from 'fast-check'
+
+const seed = integer('MILLRACE_SEED')
+const numRuns = integer('MILLRACE_RUNS')
+fc.configureGlobal({ ...(seed !== undefined && { seed }), ...(numRuns !== undefined && { numRuns }) })
+
+function integer(name: string): number | undefined {
+  const value = process.env[name]
+  if (value === undefined || value === '') return undefined
+  if (!/^-?\d+$/.test(value)) throw new Error(`${name}: '${value}' is not valid; expected a whole number.`)
+  return Number(value)
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+import { ClosingLine } from './test/reporter/closing-line.ts'
+
+export default defineConfig({
+  test: {
+    environment: 'node',
+    include: ['test/**/*.test.ts'],
+    setupFiles: ['test/setup.ts'],
+    // DuckDB is a native module with threads of its own: a process a file keeps one file's crash out of the others.
+    pool: 'forks',
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: ['default', new ClosingLine()],
+  },
+})
