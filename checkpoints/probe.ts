@@ -37,6 +37,8 @@ async function probeOnce({ store, newId, prefix = '', signal }: ProbeOptions): P
   const body = (text: string): Uint8Array => Buffer.from(text)
   const race = async (round: string, ifMatch: string): Promise<readonly Put[]> => {
     const racers = Array.from({ length: RACERS }, (_, i) => store.put(head, body(`${round} ${i}`), ifMatch, signal))
+    // All must have ended before the tidying below: a mutable key is not deleted while it is written.
+    await Promise.allSettled(racers)
     const puts = await Promise.all(racers)
     doubts.push(...puts.filter(put => put.is === 'unknown').map(put => put.cause))
     return puts

@@ -19,14 +19,19 @@ export function rows<C, T>(): Operator<MiniBatch<C, T>, Row<C>> {
     new Observable<Row<C>>(subscriber =>
       source.subscribe({
         next(value) {
-          const batch = plannedBatch(value, rowsStep.op)
-          batch.end({
-            is: 'rows',
-            node: batch.node,
-            deliver: delivered => {
-              for (const row of delivered) subscriber.next(row as Row<C>)
-            },
-          })
+          // What an observer throws RxJS reports to nobody; as an error of the flow it ends the run.
+          try {
+            const batch = plannedBatch(value, rowsStep.op)
+            batch.end({
+              is: 'rows',
+              node: batch.node,
+              deliver: delivered => {
+                for (const row of delivered) subscriber.next(row as Row<C>)
+              },
+            })
+          } catch (error) {
+            subscriber.error(error)
+          }
         },
         error: error => subscriber.error(error),
         complete: () => subscriber.complete(),

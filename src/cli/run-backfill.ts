@@ -4,32 +4,30 @@ import { displayProgress } from './progress.ts'
 import { listenForSignals } from './signals.ts'
 import type { Terminal } from './terminal.ts'
 
-/**
- * Loads the pipeline file and backfills it, with progress and signals.
- * A number is the exit code of a stop by signal.
- */
-export async function runBackfill(
-  file: string,
-  options: BackfillOptions,
-  terminal: Terminal,
-): Promise<Summary | number> {
+/** How a backfill on the command line ended. `exitCode` is 0, or 130 or 143 when a signal ended it early. */
+export type BackfillEnd =
+  | { readonly is: 'summary'; readonly summary: Summary; readonly exitCode: number }
+  | { readonly is: 'stopped'; readonly exitCode: number }
+
+/** Loads the pipeline file and backfills it, with progress and signals. */
+export async function runBackfill(file: string, options: BackfillOptions, terminal: Terminal): Promise<BackfillEnd> {
   const pipeline = await loadPipeline(file)
   // Here, because DuckDB takes a while to load and --help needs none of it.
   const { backfill } = await import('../engine/backfill.ts')
   const progress = displayProgress(terminal)
   const stopping = listenForSignals(terminal)
   try {
-    return await backfill(pipeline, {
+    const summary = await backfill(pipeline, {
       ...options,
       onProgress: progress.update,
       drain: stopping.drain,
       signal: stopping.stop,
     })
+    return { is: 'summary', summary, exitCode: summary.run.drained ? (stopping.exitCode() ?? 1) : 0 }
   } catch (error) {
-    const exitCode = stopping.exitCode()
     // After the second signal every error is that stop's own.
-    if (exitCode === undefined) throw error
-    return exitCode
+    if (!stopping.isStopped()) throw error
+    return { is: 'stopped', exitCode: stopping.exitCode() ?? 1 }
   } finally {
     progress.done()
     stopping.close()

@@ -6,8 +6,10 @@ export interface Stopping {
   readonly drain: AbortSignal
   /** Aborted by the second: stop now. */
   readonly stop: AbortSignal
-  /** 130 or 143 after the second, as shells count them. */
+  /** 130 or 143 after the first, as shells count them: a drained run has not done all that it was asked. */
   exitCode(): number | undefined
+  /** Whether the second has come. */
+  isStopped(): boolean
   /** Leaves signals to Node again. */
   close(): void
 }
@@ -28,9 +30,9 @@ export function listenForSignals(terminal: Terminal): Stopping {
     if (signal === 'SIGINT' && last?.signal === signal && atMs - last.atMs < sameKeyMs) return
     last = { signal, atMs }
     const code = 128 + numbers[signal]
-    if (exitCode !== undefined) process.exit(exitCode)
+    if (stop.signal.aborted) process.exit(exitCode)
+    exitCode ??= code
     if (drain.signal.aborted) {
-      exitCode = code
       terminal.err(`\n${signal}: stopping now; what is not committed is left for the next run.\n`)
       stop.abort(new Error(`Stopped by ${signal}.`))
     } else {
@@ -43,6 +45,7 @@ export function listenForSignals(terminal: Terminal): Stopping {
     drain: drain.signal,
     stop: stop.signal,
     exitCode: () => exitCode,
+    isStopped: () => stop.signal.aborted,
     close: () => {
       for (const signal of Object.keys(numbers)) process.off(signal, listen)
     },

@@ -1,24 +1,28 @@
-import { createDirectoryStore } from '../../connectors/directory/store.ts'
-import { checkFileSystem } from '../../connectors/directory/store.ts'
+import { mkdir } from 'node:fs/promises'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
+import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
-import { mkdir } from 'node:fs/promises'
 import type { ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 
 /** Settings to components: the one place that knows every store and format. */
-export const formats: Readonly<Record<string, Format>> = { parquet: parquetFormat, json: jsonFormat }
-
-/** Opens a store for reading; the directory must exist. @param field names the address in errors */
-export function openStore(address: string, field: string): ObjectStore {
-  return createDirectoryStore(parseDirectoryAddress(address, field))
+export interface Components {
+  readonly formats: Readonly<Record<string, Format>>
+  /** @param field names the address in errors */
+  openInput(address: string, field: string): ObjectStore
+  /** For a checkpoint or for output: made when it is not there yet. */
+  openWritable(address: string, field: string): Promise<ObjectStore>
 }
 
-/** Opens a store for writing: makes the directory, refuses file systems without atomic link and rename (P7). */
-export async function openWritableStore(address: string, field: string): Promise<ObjectStore> {
-  const root = parseDirectoryAddress(address, field)
-  await mkdir(root, { recursive: true })
-  await checkFileSystem(root)
-  return createDirectoryStore(root)
+export const components: Components = {
+  formats: { parquet: parquetFormat, json: jsonFormat },
+  openInput: (address, field) => createDirectoryStore(parseDirectoryAddress(address, field)),
+  async openWritable(address, field) {
+    const root = parseDirectoryAddress(address, field)
+    await mkdir(root, { recursive: true })
+    // File systems without atomic link and rename are refused (P7).
+    await checkFileSystem(root)
+    return createDirectoryStore(root)
+  },
 }

@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises'
+import { open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
@@ -28,6 +28,8 @@ export interface MarkedObject {
   setAside?(seq: number): string
   /** Reads every declared column of every row: fails where a page is corrupt. */
   probe?(): Promise<void>
+  /** Whether the spooled file, a hard link, was written to since: then nothing that was read of it counts. */
+  isChanged?(): Promise<boolean>
   /** Gives spool space back. */
   release(): Promise<void>
 }
@@ -58,16 +60,26 @@ export function createFetch(context: FetchContext): Fetch {
     const file = join(context.spool, `${number}`)
     try {
       const fetched = await spoolObject(context, version, file)
-      if (fetched !== 'ok')
+      if (fetched === 'missing' || fetched === 'changed')
         return badObject(
           context,
           version,
           `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`,
         )
-      return await mark(context, version, file, `spool_${number}`, declared, period)
+      const before = await stat(file, { bigint: true })
+      const marked = await mark(context, version, file, `spool_${number}`, declared, period)
+      if (fetched !== 'linked' || marked.outcome !== 'read') return marked
+      return {
+        ...marked,
+        isChanged: async () => {
+          const now = await stat(file, { bigint: true })
+          return now.size !== before.size || now.mtimeNs !== before.mtimeNs
+        },
+      }
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') return badObject(context, version, 'permission denied')
       if (!isBadObject(error)) throw error
-      return badObject(context, version, reasonOf(error, file, version.key))
+      return badObject(context, version, reasonOf(error, version.key))
     }
   }
 }
@@ -103,9 +115,8 @@ async function spoolObject(
   { store, signal }: FetchContext,
   version: ObjectVersion,
   file: string,
-): Promise<'ok' | 'missing' | 'changed'> {
+): Promise<'linked' | 'copied' | 'missing' | 'changed'> {
   const linked = (await store.link?.(version, file)) ?? 'unsupported'
-  if (linked === 'linked') return 'ok'
   if (linked !== 'unsupported') return linked
   const handle = await open(file, 'wx')
   try {
@@ -118,7 +129,7 @@ async function spoolObject(
       if (got === 'missing' || got === 'changed') return got
       await handle.writeFile(got.body)
     }
-    return 'ok'
+    return 'copied'
   } finally {
     await handle.close()
   }
@@ -300,17 +311,17 @@ function badRow(settings: SourceSettings, version: ObjectVersion, count: bigint,
 export function isBadObject(error: unknown): boolean {
   if (error instanceof MillraceError) return false
   return (
-    /^(Invalid Input|IO|Binder|Serialization|Conversion|Out of Range|Not implemented|Parser|Invalid) Error/i.test(
+    /^((Invalid Input|IO|Serialization|Conversion|Out of Range|Not implemented|Invalid) Error|Binder Error: Failed to read)/i.test(
       errorMessage(error),
-    ) && !/no space left|cannot allocate|permission denied|out of memory/i.test(errorMessage(error))
+    ) && !/no space left|cannot allocate|out of memory/i.test(errorMessage(error))
   )
 }
 
-/** DuckDB's first sentence, the spool's path replaced by the key. */
-export function reasonOf(error: unknown, file: string, key: string): string {
+/** DuckDB's first sentence, with the object's key in place of the spool's path. */
+export function reasonOf(error: unknown, key: string): string {
   const [line = ''] = errorMessage(error).split('\n')
   return line
-    .replaceAll(file, key)
+    .replace(/[^'"]*millrace-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+/g, key)
     .replace(/^[A-Za-z ]+ Error: /, '')
     .replace(/\.$/, '')
 }

@@ -5,8 +5,7 @@ import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { configError } from '../core/errors.ts'
 import { text } from '../plan/sql.ts'
 import { iso } from './backfill.ts'
-import { openStore } from './components.ts'
-import { createExecutor } from './duckdb/executor.ts'
+import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import type { watermarkJson } from './ledger.ts'
 import type { Inspection, Totals } from './summary.ts'
@@ -15,8 +14,8 @@ import type { Inspection, Totals } from './summary.ts'
 export async function inspect(address: string): Promise<Inspection> {
   const session = await openSession({ threads: 1 })
   try {
-    const executor = createExecutor(await session.connect(), new AbortController().signal)
-    const store = openStore(address, 'checkpoint')
+    const executor = await session.executor(new AbortController().signal)
+    const store = components.openInput(address, 'checkpoint')
     const checkpoint = createCheckpointStore({
       store,
       owner: 'inspect',
@@ -44,6 +43,7 @@ export async function inspect(address: string): Promise<Inspection> {
       files => `SELECT key, reason FROM ${files} WHERE reason IS NOT NULL ORDER BY seq`,
     )
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
+    const addresses = (manifest.engine.settings as { outputs: Readonly<Record<string, string>> }).outputs
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
     return {
       checkpoint: store.address,
@@ -67,7 +67,7 @@ export async function inspect(address: string): Promise<Inspection> {
         bytes: parts.reduce((total, part) => total + part.bytes, 0),
       })),
       unpublished: manifest.unpublished.length,
-      outputFiles: outputs.map(row => `${String(row.output)}/${String(row.key)}`),
+      outputFiles: outputs.map(row => `${addresses[String(row.output)] ?? String(row.output)}/${String(row.key)}`),
       setAside: aside.map(row => ({ key: String(row.key), reason: String(row.reason) })),
     }
   } finally {

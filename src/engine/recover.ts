@@ -27,19 +27,20 @@ export const noTotals: Totals = {
 
 /** What a new checkpoint begins with. */
 export function initialState(pipeline: string, plan: Json): EngineState {
-  return engineState(pipeline, plan, '', { ...beginning, nextSeq: 1 }, noTotals)
+  return engineState(pipeline, plan, {}, '', { ...beginning, nextSeq: 1 }, noTotals)
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
+  outputs: Readonly<Record<string, string>>,
   source: string,
   position: LedgerPosition,
   totals: Totals,
 ): EngineState {
   return {
     plan: { pipeline, flows: plan },
-    settings: { duckdb, session: sessionSettings },
+    settings: { duckdb, session: sessionSettings, outputs },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
     positions: {},
@@ -90,6 +91,7 @@ export async function loadState(
   store: CheckpointStore,
   manifest: Manifest,
   nodes: readonly StatefulNode[],
+  position: LedgerPosition,
   executor: Executor,
   stage: string,
 ): Promise<void> {
@@ -106,7 +108,6 @@ export async function loadState(
   for (const node of nodes) {
     await createStateTable(executor, node)
     const columns = Object.keys(node.step.partialColumns).map(id).join(', ')
-    const position = positionOf(manifest, Object.keys(manifest.engine.watermarks as object)[0] ?? '')
     // A segment may hold rows that the watermark has closed since it was written.
     const alive = position.watermarkUs === null ? '' : ` WHERE ${node.step.closesAt} > ${position.watermarkUs}`
     await loadChannel(

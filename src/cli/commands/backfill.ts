@@ -72,15 +72,17 @@ commits results epoch by epoch. Run again, it continues, or says that there is n
 
 ${renderOptions(options)}
 
-Ctrl-C finishes the epoch in flight and stops; a second one stops at once. Nothing is lost either way.
+Ctrl-C finishes the epoch in flight and stops; a second one stops at once. Nothing is lost either way,
+and the exit code is 130 (SIGTERM: 143), as not all of the input is done.
 `,
   async run(args, terminal) {
     const { file, json, options } = readBackfillArguments(args)
-    const summary = await runBackfill(file, options, terminal)
-    if (typeof summary === 'number') return summary
+    const end = await runBackfill(file, options, terminal)
+    if (end.is === 'stopped') return end.exitCode
+    const { summary } = end
     if (json) terminal.out(`${JSON.stringify(summaryJson(summary))}\n`)
     else terminal.out(renderSummary(summary, [inspectHint(summary.checkpoint)]))
-    return 0
+    return end.exitCode
   },
 }
 

@@ -52,8 +52,9 @@ ${renderOptions(options)}
     await writeFile(file, pipelineFile)
 
     terminal.err(`Running ${shownPath(file)}\n`)
-    const summary = await runBackfill(file, {}, terminal)
-    if (typeof summary === 'number') return summary
+    const end = await runBackfill(file, {}, terminal)
+    if (end.is === 'stopped') return end.exitCode
+    const { summary } = end
 
     if (!summary.run.drained) {
       const { topZones } = await import('../demo/results.ts')
@@ -67,7 +68,7 @@ ${renderOptions(options)}
         `${invocation} backfill ${shellWord(shownPath(file))}   # again: nothing to do`,
       ]),
     )
-    return 0
+    return end.exitCode
   },
 }
 

@@ -5,8 +5,13 @@ import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
 import { plainValue } from './values.ts'
 
+export interface SessionExecutor extends Executor {
+  /** After the statements under way. */
+  close(): Promise<void>
+}
+
 /** Runs SQL on one connection, one statement at a time; `signal` interrupts the statement that is running. */
-export function createExecutor(connection: DuckDBConnection, signal: AbortSignal): Executor {
+export function createExecutor(connection: DuckDBConnection, signal: AbortSignal): SessionExecutor {
   let tail: Promise<unknown> = Promise.resolve()
 
   /** A DuckDB connection takes one query at a time: later callers wait their turn. */
@@ -37,6 +42,10 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
     })
 
   return {
+    async close() {
+      await tail
+      connection.closeSync()
+    },
     async run(sql) {
       await inTurn(() => connection.run(sql))
     },

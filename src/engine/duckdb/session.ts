@@ -1,9 +1,11 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { type DuckDBConnection, DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
+import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
+import type { Executor } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
+import { createExecutor, type SessionExecutor } from './executor.ts'
 
 /** A run's throw-away folder, and the DuckDB instance inside it. */
 export interface Session {
@@ -11,7 +13,9 @@ export interface Session {
   readonly spool: string
   /** Files that DuckDB writes before they are staged. */
   readonly stage: string
-  connect(): Promise<DuckDBConnection>
+  /** An executor on a connection of its own; `signal` interrupts its statements and refuses further ones. */
+  executor(signal: AbortSignal): Promise<Executor>
+  /** Waits for statements under way, then removes the folder. */
   close(): Promise<void>
 }
 
@@ -41,11 +45,13 @@ export const duckdb = duckdbVersion()
 /** Opens DuckDB on a scratch file, locked: it reads and writes inside `spool` and `stage` and nowhere else. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const parent = options.spill ?? tmpdir()
+  if (/[*?[\]{}]/.test(parent)) throw configError('spill', parent, 'a folder without *, ?, [, ], { or } in its path')
   await mkdir(parent, { recursive: true })
   await removeAbandoned(parent)
   const folder = await mkdtemp(join(parent, `millrace-${process.pid}-`))
   const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
   await Promise.all([spool, stage, spill].map(path => mkdir(path)))
+  const executors: SessionExecutor[] = []
   const remove = () => rm(folder, { recursive: true, force: true })
   try {
     const instance = await DuckDBInstance.create(join(folder, 'scratch.duckdb'), {
@@ -68,8 +74,14 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     return {
       spool,
       stage,
-      connect: () => instance.connect(),
+      async executor(signal) {
+        const executor = createExecutor(await instance.connect(), signal)
+        executors.push(executor)
+        return executor
+      },
       async close() {
+        // Closing under a running statement would take its memory away.
+        await Promise.all(executors.map(executor => executor.close()))
         instance.closeSync()
         await remove()
       },

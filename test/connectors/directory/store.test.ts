@@ -82,6 +82,23 @@ describe('a directory as an object store', () => {
     expect(await readdir(join(root, 'head-bodies'))).toHaveLength(1)
   })
 
+  it('finds HEAD when a listing beside a rename shows no name at first, or the old and the new one', async () => {
+    const first = await store.put('HEAD', bytes('1'), 'absent')
+    const [old] = await readdir(join(root, 'head'))
+    await store.put('HEAD', bytes('2'), first.is === 'stored' ? first.eTag : '')
+    let lists = 0
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      async list(folder) {
+        const entries = await nodeFileSystem.list(folder)
+        return ++lists === 1 ? [] : [{ name: old ?? '', kind: 'file' }, ...entries]
+      },
+    }
+    const found = await createDirectoryStore(root, { fs }).get('HEAD')
+    expect(typeof found === 'string' ? found : Buffer.from(found.body).toString()).toBe('2')
+    expect(lists).toBe(2)
+  })
+
   it('names the body that is missing, and does not call HEAD missing (P10)', async () => {
     await store.put('HEAD', bytes('0'), 'absent')
     await rm(join(root, 'head-bodies'), { recursive: true })

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
+import { addPart, dropParts, dropPublished } from '../../checkpoints/manifest.ts'
+import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { WrittenFile } from '../core/ports.ts'
+import { text } from '../plan/sql.ts'
+import type { Flow } from '../plan/stages.ts'
+import { advance } from '../plan/watermark.ts'
+import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
+import { flushRow, isFlushDue, type LedgerRow, ledgerSql, objectRow } from './ledger.ts'
+import type { Run } from './open-run.ts'
+import { engineState, positionOf } from './recover.ts'
+import type { Ready } from './run-ahead.ts'
+import type { LedgerPosition } from './stamp.ts'
+import { adopt, flushWatermark } from './state.ts'
+import type { EpochResult, Totals } from './summary.ts'
+
+/** Garbage is collected when this many files have gathered, and at the end. */
+const garbageMax = 64
+
+/** The serial part of an epoch: apply, commit, publish. */
+export interface Committer {
+  readonly manifest: Manifest
+  readonly position: LedgerPosition
+  /** Commits the next mini-batch as an epoch. */
+  commit(ready: Ready): Promise<EpochResult>
+  /** At the end of a listing: one flush, none when nothing is new (S6). */
+  flush(): Promise<EpochResult | undefined>
+  /** Publishes what is committed, collects garbage and releases the checkpoint. */
+  close(): Promise<void>
+}
+
+export function createCommitter(run: Run): Committer {
+  const { checkpoint } = run
+  const { executor, stage } = run.commit
+  const source = run.fetch.settings.name
+  const delayUs = run.fetch.settings.delayUs === undefined ? undefined : BigInt(run.fetch.settings.delayUs)
+  let manifest = run.head.manifest
+  let position = positionOf(manifest, source)
+  // What an earlier run committed and did not publish is published first (P10).
+  let publishing = publish(run, manifest.unpublished)
+
+  const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
+
+  async function commitEpoch(
+    partials: Partials,
+    rows: readonly LedgerRow[],
+    after: LedgerPosition,
+  ): Promise<EpochResult> {
+    const epoch = manifest.epoch + 1
+    // The operators see every epoch; the engine executes what the first description said, and they may not differ.
+    run.subscribed.describe(epoch)
+    const applied = await applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs)
+    const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
+    const addresses = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
+    const engine = engineState(run.pipeline.name, run.plan, addresses, source, after, totals)
+
+    // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
+    let next = dropPublished({ ...manifest, epoch, engine }, await publishing)
+    const outputs = [...partials.outputs, ...applied.outputs].filter(({ written }) => written.rows > 0)
+    const unpublished: Unpublished[] = []
+    for (const { flow, written } of outputs) unpublished.push(await stageOutput(run, flow, epoch, written))
+    next = { ...next, unpublished: [...next.unpublished, ...unpublished] }
+
+    const channels: ChannelFile[] = [
+      { channel: 'ledger', written: await write(ledgerSql(rows), ['seq']) },
+      ...partials.channels,
+      ...applied.channels,
+    ]
+    if (unpublished.length > 0)
+      channels.push({ channel: 'outputs', written: await write(outputsSql(epoch, unpublished), ['epoch', 'output']) })
+    for (const { channel, written, aliveToUs } of channels) {
+      const ref = await checkpoint.stage(channel, epoch, written.file, written.rows)
+      const alive = aliveToUs === undefined ? {} : { aliveToUs: aliveToUs.toString() }
+      next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
+    }
+    // Segments whose last window has closed hold nothing alive (P11).
+    for (const node of run.nodes)
+      next = dropParts(
+        next,
+        `segment-${node.id}`,
+        ({ aliveToUs }) =>
+          aliveToUs !== undefined && after.watermarkUs !== null && BigInt(aliveToUs) <= after.watermarkUs,
+      )
+
+    // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
+    // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
+    manifest = committed(await checkpoint.commit(next))
+    publishing = publish(run, manifest.unpublished)
+
+    for (const node of run.nodes) await adopt(executor, node, partials.partials.get(node.id), after.watermarkUs)
+    await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
+    position = after
+    await deliverRows(run, [partials.rowTables, applied.rowTables])
+    await dropTables(executor, [...partials.tables, ...applied.tables])
+    for (const { written } of [...channels, ...partials.outputs, ...applied.outputs])
+      await rm(written.file, { force: true })
+    if (manifest.garbage.length >= garbageMax) manifest = await checkpoint.collect(manifest, outputStores(run))
+    return {
+      epoch,
+      objects: rows.filter(({ is }) => is === 'object').length,
+      rows: sum(rows, 'rows'),
+      late: sum(rows, 'late'),
+      outputFiles: unpublished.map(({ output, to }) => outputAddress(run, output, to)),
+      totals,
+    }
+  }
+
+  return {
+    get manifest() {
+      return manifest
+    },
+    get position() {
+      return position
+    },
+    commit({ stamped, partials }) {
+      const epoch = manifest.epoch + 1
+      const rows = stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0))
+      return commitEpoch(partials, rows, stamped.after)
+    },
+    async flush() {
+      if (position.highMarkUs === null || !(await isFlushDue(executor))) return undefined
+      const flushUs = await flushWatermark(executor, run.nodes, position.highMarkUs)
+      if (flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)) return undefined
+      const entry = { is: 'flush', watermarkUs: flushUs } as const
+      const after = { ...advance(position, entry, delayUs), nextSeq: position.nextSeq + 1 }
+      return commitEpoch(noPartials, [flushRow(position.nextSeq, manifest.epoch + 1, source, flushUs)], after)
+    },
+    async close() {
+      const published = dropPublished(manifest, await publishing)
+      // Staged files are deleted only after a commit that no longer names them (P12).
+      if (published !== manifest) manifest = committed(await checkpoint.commit(published))
+      if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
+      manifest = committed(await checkpoint.release(manifest))
+    },
+  }
+}
+
+const noPartials: Partials = {
+  partials: new Map(),
+  late: new Map(),
+  channels: [],
+  outputs: [],
+  rowTables: new Map(),
+  tables: [],
+}
+
+function committed(outcome: CommitOutcome): Manifest {
+  if (outcome.is === 'committed') return outcome.head.manifest
+  throw new MillraceError(
+    'fenced',
+    'fenced',
+    `Another process claimed the checkpoint: ${outcome.by.owner}, term ${outcome.by.term}. ` +
+      'This process stops; nothing of its last epoch was committed and the other one goes on.',
+  )
+}
+
+function stageOutput(run: Run, flow: Flow, epoch: number, written: WrittenFile): Promise<Unpublished> {
+  const output = run.outputs.get(flow.name)
+  if (!output) throw new Error(`unreachable: ${flow.name} has no files() sink`)
+  const extension = flow.terminal.is === 'files' && flow.terminal.format === 'json' ? 'jsonl' : 'parquet'
+  const to = `part-${String(epoch).padStart(8, '0')}-${flow.name}.${extension}`
+  return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to })
+}
+
+function outputsSql(epoch: number, unpublished: readonly Unpublished[]): string {
+  const rows = unpublished.map(
+    ({ output, to, file }) =>
+      `(CAST(${epoch} AS BIGINT), ${text(output)}, ${text(to)}, CAST(${file.rows} AS BIGINT), CAST(${file.bytes} AS BIGINT), ${text(file.sha256)})`,
+  )
+  return `SELECT * FROM (VALUES ${rows.join(', ')}) AS t(epoch, output, key, rows, bytes, sha256)`
+}
+
+async function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {
+  const work = Promise.all(
+    unpublished.map(file => {
+      const output = run.outputs.get(file.output)
+      if (!output)
+        throw new MillraceError(
+          'fatal',
+          'output',
+          `The checkpoint has committed files of '${file.output}' to publish, which the pipeline no longer writes.`,
+        )
+      return output.outbox.publish(file)
+    }),
+  ).then(() => unpublished)
+  // Awaited before the next commit.
+  work.catch(() => {})
+  return work
+}
+
+async function deliverRows(run: Run, tables: readonly ReadonlyMap<Flow, string>[]): Promise<void> {
+  for (const [flow, table] of tables.flatMap(map => [...map])) {
+    if (flow.terminal.is !== 'rows') continue
+    for await (const rows of tableRows(run.commit.executor, table)) flow.terminal.deliver(rows)
+    run.subscribed.check()
+  }
+}
+
+function outputStores(run: Run) {
+  return Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store]))
+}
+
+/** A published file as a person would name it. */
+export function outputAddress(run: Run, output: string, key: string): string {
+  return `${run.outputs.get(output)?.store.address ?? output}/${key}`
+}
+
+function sum(rows: readonly LedgerRow[], column: keyof LedgerRow): number {
+  return rows.reduce((total, row) => total + Number(row[column] ?? 0), 0)
+}
+
+function addTotals(totals: Totals, rows: readonly LedgerRow[]): Totals {
+  const objects = rows.filter(({ is }) => is === 'object')
+  return {
+    rows: totals.rows + sum(objects, 'rows'),
+    late: totals.late + sum(objects, 'late'),
+    objects: totals.objects + objects.length,
+    quarantined: totals.quarantined + objects.filter(({ outcome }) => outcome === 'quarantined').length,
+    skipped: totals.skipped + objects.filter(({ outcome }) => outcome === 'skipped').length,
+    quarantinedRows: totals.quarantinedRows + sum(objects, 'quarantined_rows'),
+    outsideBounds: totals.outsideBounds + sum(objects, 'outside_bounds'),
+    epochs: totals.epochs + 1,
+  }
+}

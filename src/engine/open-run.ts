@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { isAbsolute, join, relative, sep } from 'node:path'
+import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
+import type { Head } from '../../checkpoints/types.ts'
+import { type Input, parseInput } from '../../connectors/directory/listing.ts'
+import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
+import { systemClock } from '../core/clock.ts'
+import { configError } from '../core/errors.ts'
+import type { Executor, ObjectStore } from '../core/ports.ts'
+import { bindFlows } from '../plan/bind.ts'
+import { createGate } from '../plan/gate.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
+import { text } from '../plan/sql.ts'
+import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
+import { admit, type Listing } from './admit.ts'
+import type { Components } from './components.ts'
+import type { Session } from './duckdb/session.ts'
+import type { EpochContext } from './epoch.ts'
+import type { FetchContext } from './fetch.ts'
+import { type Flows, pipelinePlan } from './flows.ts'
+import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
+import type { BackfillOptions } from './summary.ts'
+
+/** Where a flow's files go. */
+export interface Output {
+  readonly flow: Flow
+  readonly store: ObjectStore
+  readonly outbox: Outbox
+}
+
+/** A run with its plan bound, its checkpoint claimed, its state loaded and its input listed. */
+export interface Run {
+  readonly pipeline: Pipeline
+  readonly options: BackfillOptions
+  readonly subscribed: Flows
+  readonly flows: readonly Flow[]
+  readonly nodes: readonly StatefulNode[]
+  readonly plan: ReturnType<typeof pipelinePlan>
+  readonly fetch: FetchContext
+  readonly listing: Listing
+  readonly checkpoint: CheckpointStore
+  readonly checkpointAddress: string
+  readonly head: Head
+  /** By flow name. */
+  readonly outputs: ReadonlyMap<string, Output>
+  /** Partials of coming epochs. */
+  readonly ahead: EpochContext
+  /** Apply, commit, publish. */
+  readonly commit: EpochContext
+}
+
+export async function openRun(
+  pipeline: Pipeline,
+  options: BackfillOptions,
+  subscribed: Flows,
+  session: Session,
+  components: Components,
+  signal: AbortSignal,
+): Promise<Run> {
+  const { definition } = subscribed
+  const { settings } = definition
+  const fetching = await session.executor(signal)
+  const computing = await session.executor(signal)
+  const committing = await session.executor(signal)
+
+  // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
+  const terminals = subscribed.describe(0)
+  const flows = await bindFlows(terminals, createGate(computing), computing)
+  const nodes = statefulNodes(flows)
+  const plan = pipelinePlan(terminals)
+  const format = components.formats[settings.format]
+  if (!format)
+    throw configError(`source ${settings.name}: format`, settings.format, Object.keys(components.formats).join(' or '))
+  const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
+  const input = await parseInput(options.input ?? definition.objects, inputField)
+  const addresses = outputAddresses(flows, options.output)
+  const checkpointField = options.checkpoint === undefined ? 'pipeline checkpoint' : 'checkpoint'
+  const checkpointAddress = options.checkpoint ?? pipeline.checkpoint
+  const written = [
+    ...[...addresses.values()].map(a => [a, 'output'] as const),
+    [checkpointAddress, checkpointField] as const,
+  ]
+  for (const [address, field] of written) checkApart(input, address, field, format.extensions)
+  for (const address of addresses.values()) checkOutside(address, checkpointAddress)
+
+  const store = await components.openWritable(checkpointAddress, checkpointField)
+  const checkpoint = createCheckpointStore({
+    store,
+    owner: `${hostname()}/${process.pid}/${systemClock.startedAtMs}`,
+    newId: randomUUID,
+    scratch: session.stage,
+    merge: (channel, files, to) => mergeFiles(committing, nodes, channel, files, to),
+  })
+  // A pipeline that does not fit is refused before it fences the owner out.
+  const seen = await checkpoint.readHead()
+  if (seen) checkPlan(seen.manifest, pipeline.name, plan, store.address)
+  await checkpoint.probe(signal)
+  const head = await checkpoint.claim(initialState(pipeline.name, plan))
+  checkPlan(head.manifest, pipeline.name, plan, store.address)
+
+  const outputs = new Map<string, Output>()
+  for (const [flow, address] of addresses) {
+    const output = await components.openWritable(
+      address,
+      options.output === undefined ? `${flow.name}: files` : 'output',
+    )
+    const outbox = createOutbox({
+      output: flow.name,
+      store: output,
+      checkpointId: head.manifest.checkpointId,
+      pipeline: pipeline.name,
+      newId: randomUUID,
+    })
+    await outbox.own(head.manifest.epoch === 0)
+    outputs.set(flow.name, { flow, store: output, outbox })
+  }
+  // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
+  await checkpoint.orphans()
+  const reachable = await checkpoint.reachable()
+  for (const { outbox } of outputs.values()) await outbox.orphans(head.term, reachable)
+
+  const position = positionOf(head.manifest, settings.name)
+  await loadState(checkpoint, head.manifest, nodes, position, committing, session.stage)
+  const inputStore = components.openInput(input.root, inputField)
+  const listing = await admit({
+    store: inputStore,
+    matches: input.matches,
+    format,
+    settings,
+    executor: fetching,
+    from: options.from,
+    to: options.to,
+    miniBatch:
+      options.objectsPerEpoch === undefined
+        ? definition.miniBatch
+        : { objectsMax: options.objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER },
+    signal,
+  })
+  const context = { flows, stage: session.stage, newId: randomUUID }
+  return {
+    pipeline,
+    options,
+    subscribed,
+    flows,
+    nodes,
+    plan,
+    fetch: { store: inputStore, format, settings, executor: fetching, spool: session.spool, signal },
+    listing,
+    checkpoint,
+    checkpointAddress: store.address,
+    head,
+    outputs,
+    ahead: { ...context, executor: computing },
+    commit: { ...context, executor: committing },
+  }
+}
+
+/** Where each flow's files go. Flows that share a folder have the flow in their files' names. */
+function outputAddresses(flows: readonly Flow[], override: string | undefined): ReadonlyMap<Flow, string> {
+  const sinks = flows.flatMap(flow => (flow.terminal.is === 'files' ? [{ flow, uri: flow.terminal.uri }] : []))
+  if (override !== undefined && sinks.length !== 1)
+    throw configError(
+      'output',
+      override,
+      `a pipeline with exactly one files() sink; this one has ${sinks.length}, so set their addresses in the pipeline`,
+    )
+  return new Map(sinks.map(({ flow, uri }) => [flow, override ?? uri]))
+}
+
+/** Refuses to write where the input is read: the next run would take this one's files for objects. */
+function checkApart(input: Input, address: string, field: string, extensions: readonly string[]): void {
+  const inside = relative(input.root, parseDirectoryAddress(address, field))
+  if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside)) return
+  const key = join(inside, `part${extensions[0] ?? ''}`)
+    .split(sep)
+    .join('/')
+  if (input.matches(key)) throw configError(field, address, `a folder outside the input ${input.root}`)
+}
+
+/** Refuses output inside the checkpoint's folder, where only the checkpoint's own files may lie: the rest are orphans. */
+function checkOutside(address: string, checkpoint: string): void {
+  const inside = relative(parseDirectoryAddress(checkpoint, 'checkpoint'), parseDirectoryAddress(address, 'output'))
+  if (inside === '' || (inside !== '..' && !inside.startsWith(`..${sep}`) && !isAbsolute(inside)))
+    throw configError('output', address, `a folder outside the checkpoint ${checkpoint}`)
+}
+
+async function mergeFiles(
+  executor: Executor,
+  nodes: readonly StatefulNode[],
+  channel: string,
+  files: readonly string[],
+  to: string,
+) {
+  const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
+  const node = nodes.find(({ id }) => channel === `segment-${id}`)
+  return executor.write(node ? node.step.merge(rows) : rows, to, node ? node.step.partialOrder : [])
+}

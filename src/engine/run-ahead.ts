@@ -1,0 +1,158 @@
+import { rm } from 'node:fs/promises'
+import { isMillraceError } from '../core/errors.ts'
+import type { Admitted } from './admit.ts'
+import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
+import { badObject, createFetch, type MarkedObject, reasonOf } from './fetch.ts'
+import type { Run } from './open-run.ts'
+import { type LedgerPosition, type Stamped, stamp } from './stamp.ts'
+
+/** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
+const batchesMax = 2
+/** A further mini-batch is begun only while all of them hold no more bytes of objects than this. */
+const bytesMax = 512 * 1024 * 1024
+/** Objects fetched at once. DuckDB's own threads do the work; these overlap waiting. */
+const fetchesMax = 4
+
+/** The next epoch's objects and partials, ready for apply and commit. */
+export interface Ready {
+  readonly stamped: Stamped
+  readonly partials: Partials
+}
+
+export interface RunAhead {
+  /** Waits for the next mini-batch; the same one until `done`. Undefined at the end of the listing. */
+  next(): Promise<Ready | undefined>
+  /** The mini-batch that `next` gave is committed. */
+  done(): Promise<void>
+}
+
+interface Ahead {
+  readonly batch: readonly Admitted[]
+  readonly marked: Promise<readonly MarkedObject[]>
+  readonly stamped: Promise<Stamped>
+  readonly partials: Promise<Partials>
+}
+
+/** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
+export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
+  const { settings } = run.fetch
+  const columns = settings.columns
+  const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
+  const fetch = createFetch(run.fetch)
+  const inTurn = limited(fetchesMax)
+  const ahead: Ahead[] = []
+  let waiting: readonly Admitted[] | undefined
+  let isListed = false
+  let committed = from
+
+  const fetchOne = async ({ overwrites, ...version }: Admitted): Promise<MarkedObject> =>
+    overwrites && settings.overwrite === 'quarantine'
+      ? badObject(
+          run.fetch,
+          version,
+          "another version of this key was counted before; overwrite: 'append' would count this one as well (a folder copied afresh has new modification times)",
+        )
+      : fetch(version)
+
+  function prepare(batch: readonly Admitted[], known?: Promise<readonly MarkedObject[]>): Ahead {
+    const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
+    const marked = known ?? Promise.all(batch.map(object => inTurn(() => fetchOne(object))))
+    const stamped = Promise.all([marked, before]).then(([objects, position]) => stamp(position, objects, delayUs))
+    const partials = stamped.then(({ objects }) => computePartials(run.ahead, objects, columns))
+    // Awaited in turn, or dropped when an earlier one fails.
+    for (const promise of [marked, stamped, partials]) promise.catch(() => {})
+    return { batch, marked, stamped, partials }
+  }
+
+  async function fill(): Promise<void> {
+    while (!isListed && ahead.length < batchesMax) {
+      waiting ??= await run.listing.next()
+      if (!waiting) {
+        isListed = true
+        return
+      }
+      const bytes = [...ahead.flatMap(({ batch }) => batch), ...waiting].reduce(
+        (sum, object) => sum + object.sizeBytes,
+        0,
+      )
+      if (ahead.length > 0 && bytes > bytesMax) return
+      ahead.push(prepare(waiting))
+      waiting = undefined
+    }
+  }
+
+  /** Stamps every batch again, the first with these objects: what was stamped after a bad object had its mark. */
+  async function restamp(first: readonly MarkedObject[]): Promise<void> {
+    const old = ahead.splice(0)
+    for (const { partials } of old) {
+      const made = await partials.catch(() => undefined)
+      if (!made) continue
+      await dropTables(run.ahead.executor, made.tables)
+      for (const { written } of [...made.channels, ...made.outputs]) await rm(written.file, { force: true })
+    }
+    for (const [index, { batch, marked }] of old.entries())
+      ahead.push(prepare(batch, index === 0 ? Promise.resolve(first) : marked))
+  }
+
+  /** The objects of a batch that turned out bad after they were marked, with the reason. */
+  async function foundBad(
+    { objects }: Stamped,
+    partials: Promise<Partials>,
+  ): Promise<ReadonlyMap<MarkedObject, string>> {
+    const bad = new Map<MarkedObject, string>()
+    try {
+      await partials
+    } catch (error) {
+      if (isMillraceError(error)) throw error
+      for (const [{ marked }, cause] of await diagnose(run.ahead, objects, columns, error))
+        bad.set(marked, reasonOf(cause, marked.version.key))
+      return bad
+    }
+    for (const { marked } of objects)
+      if (marked.isChanged && (await marked.isChanged())) bad.set(marked, 'the file was written to while it was read')
+    return bad
+  }
+
+  return {
+    async next() {
+      for (;;) {
+        await fill()
+        const head = ahead[0]
+        if (!head) return undefined
+        const stamped = await head.stamped
+        const bad = await foundBad(stamped, head.partials)
+        if (bad.size === 0) return { stamped, partials: await head.partials }
+        const again: MarkedObject[] = []
+        for (const { marked } of stamped.objects) {
+          const reason = bad.get(marked)
+          if (reason !== undefined) await marked.release()
+          again.push(reason === undefined ? marked : badObject(run.fetch, marked.version, reason))
+        }
+        await restamp(again)
+      }
+    },
+    async done() {
+      const head = ahead.shift()
+      if (!head) return
+      const { objects, after } = await head.stamped
+      committed = after
+      for (const { marked } of objects) await marked.release()
+    },
+  }
+}
+
+/** Runs at most `max` pieces of work at once, in the order of asking. */
+function limited(max: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let active = 0
+  const waiting: (() => void)[] = []
+  return async work => {
+    while (active >= max) await new Promise<void>(resolve => waiting.push(resolve))
+    active++
+    try {
+      return await work()
+    } finally {
+      active--
+      waiting.shift()?.()
+    }
+  }
+}
