@@ -31,7 +31,7 @@ export function listenForSignals(terminal: Terminal): Stopping {
     last = { signal, atMs }
     const code = 128 + numbers[signal]
     if (stop.signal.aborted) process.exit(exitCode)
-    exitCode ??= code
+    exitCode = code
     if (drain.signal.aborted) {
       terminal.err(`\n${signal}: stopping now; what is not committed is left for the next run.\n`)
       stop.abort(new Error(`Stopped by ${signal}.`))

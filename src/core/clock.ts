@@ -7,13 +7,17 @@ export interface Clock {
   readonly startedAtMs: number
   /** Milliseconds of this process's monotonic clock. */
   nowMs(): number
-  sleep(ms: number): Promise<void>
+  /** Ends early, without an error, when the signal is aborted. With a signal it keeps no process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
 export const systemClock: Clock = {
   startedAtMs: Math.trunc(performance.timeOrigin),
   nowMs: () => performance.now(),
-  sleep: async ms => {
-    await setTimeout(ms)
+  sleep: async (ms, signal) => {
+    // With a signal it is somebody's background work; without one the caller has nothing else to do.
+    await setTimeout(ms, undefined, signal ? { signal, ref: false } : {}).catch((error: unknown) => {
+      if (!signal?.aborted) throw error
+    })
   },
 }

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
@@ -37,7 +36,7 @@ export async function backfillWith(
   options: BackfillOptions,
   onEpoch: (result: EpochResult) => void = () => {},
 ): Promise<Summary> {
-  const startedMs = systemClock.nowMs()
+  const startedMs = parts.clock.nowMs()
   checkOptions(options)
   const flows = subscribeFlows(pipeline)
   const abort = new AbortController()
@@ -47,7 +46,7 @@ export async function backfillWith(
   let session: Session | undefined
   try {
     session = await openSession(options)
-    const run = await openRun(pipeline, options, flows, session, parts, abort.signal)
+    const run = await openRun(pipeline, options, flows, session, parts, abort)
     return await work(run, onEpoch, startedMs)
   } finally {
     options.signal?.removeEventListener('abort', forward)
@@ -76,8 +75,21 @@ interface Done {
 }
 
 async function work(run: Run, onEpoch: (result: EpochResult) => void, startedMs: number): Promise<Summary> {
-  const { listing, options } = run
   const committer = createCommitter(run)
+  try {
+    return await commitAll(run, committer, onEpoch, startedMs)
+  } finally {
+    await committer.stop()
+  }
+}
+
+async function commitAll(
+  run: Run,
+  committer: Committer,
+  onEpoch: (result: EpochResult) => void,
+  startedMs: number,
+): Promise<Summary> {
+  const { listing, options } = run
   const ahead = createRunAhead(run, committer.position)
   const done: Done = { objects: 0, rows: 0, bytes: 0, epochs: 0, setAside: [] }
   const tell = (result?: EpochResult) => {
@@ -120,7 +132,7 @@ async function work(run: Run, onEpoch: (result: EpochResult) => void, startedMs:
     if (result) tell(result)
   }
   await committer.close()
-  return summarise(run, committer, done, !isComplete, (systemClock.nowMs() - startedMs) / 1000)
+  return summarise(run, committer, done, !isComplete, (run.clock.nowMs() - startedMs) / 1000)
 }
 
 const farAheadMax = 100

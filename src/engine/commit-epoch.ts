@@ -11,6 +11,7 @@ import type { Flow } from '../plan/stages.ts'
 import { advance } from '../plan/watermark.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
 import { flushRow, isFlushDue, type LedgerRow, ledgerSql, objectRow } from './ledger.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
 import { engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
@@ -31,6 +32,8 @@ export interface Committer {
   flush(): Promise<EpochResult | undefined>
   /** Publishes what is committed, collects garbage and releases the checkpoint. */
   close(): Promise<void>
+  /** Ends the heartbeat; always called. */
+  stop(): Promise<void>
 }
 
 export function createCommitter(run: Run): Committer {
@@ -42,6 +45,9 @@ export function createCommitter(run: Run): Committer {
   let position = positionOf(manifest, source)
   // What an earlier run committed and did not publish is published first (P10).
   let publishing = publish(run, manifest.unpublished)
+  const heartbeat = startHeartbeat(checkpoint, run.clock, lost =>
+    run.stop(lost instanceof Error ? lost : fencedBy(lost)),
+  )
 
   const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
 
@@ -88,7 +94,7 @@ export function createCommitter(run: Run): Committer {
 
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
     // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
-    manifest = committed(await checkpoint.commit(next))
+    manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     publishing = publish(run, manifest.unpublished)
 
     for (const node of run.nodes) await adopt(executor, node, partials.partials.get(node.id), after.watermarkUs)
@@ -132,10 +138,12 @@ export function createCommitter(run: Run): Committer {
     async close() {
       const published = dropPublished(manifest, await publishing)
       // Staged files are deleted only after a commit that no longer names them (P12).
-      if (published !== manifest) manifest = committed(await checkpoint.commit(published))
+      if (published !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(published)))
       if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
+      await heartbeat.stop()
       manifest = committed(await checkpoint.release(manifest))
     },
+    stop: () => heartbeat.stop(),
   }
 }
 
@@ -150,11 +158,15 @@ const noPartials: Partials = {
 
 function committed(outcome: CommitOutcome): Manifest {
   if (outcome.is === 'committed') return outcome.head.manifest
-  throw new MillraceError(
+  throw fencedBy(outcome)
+}
+
+function fencedBy(outcome: CommitOutcome): MillraceError {
+  const by = outcome.is === 'fenced' ? `${outcome.by.owner}, term ${outcome.by.term}` : 'unknown'
+  return new MillraceError(
     'fenced',
     'fenced',
-    `Another process claimed the checkpoint: ${outcome.by.owner}, term ${outcome.by.term}. ` +
-      'This process stops; nothing of its last epoch was committed and the other one goes on.',
+    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
   )
 }
 

@@ -3,11 +3,13 @@ import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
+  readonly clock: Clock
   readonly formats: Readonly<Record<string, Format>>
   /** @param field names the address in errors */
   openInput(address: string, field: string): ObjectStore
@@ -16,6 +18,7 @@ export interface Components {
 }
 
 export const components: Components = {
+  clock: systemClock,
   formats: { parquet: parquetFormat, json: jsonFormat },
   openInput: (address, field) => createDirectoryStore(parseDirectoryAddress(address, field)),
   async openWritable(address, field) {

@@ -6,7 +6,7 @@ import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import type { Head } from '../../checkpoints/types.ts'
 import { type Input, parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
-import { systemClock } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import { bindFlows } from '../plan/bind.ts'
@@ -40,6 +40,9 @@ export interface Run {
   readonly plan: ReturnType<typeof pipelinePlan>
   readonly fetch: FetchContext
   readonly listing: Listing
+  readonly clock: Clock
+  /** Stops the run with this error: statements are interrupted, nothing further is committed. */
+  stop(error: Error): void
   readonly checkpoint: CheckpointStore
   readonly checkpointAddress: string
   readonly head: Head
@@ -57,8 +60,9 @@ export async function openRun(
   subscribed: Flows,
   session: Session,
   components: Components,
-  signal: AbortSignal,
+  abort: AbortController,
 ): Promise<Run> {
+  const { signal } = abort
   const { definition } = subscribed
   const { settings } = definition
   const fetching = await session.executor(signal)
@@ -88,7 +92,7 @@ export async function openRun(
   const store = await components.openWritable(checkpointAddress, checkpointField)
   const checkpoint = createCheckpointStore({
     store,
-    owner: `${hostname()}/${process.pid}/${systemClock.startedAtMs}`,
+    owner: `${hostname()}/${process.pid}/${components.clock.startedAtMs}`,
     newId: randomUUID,
     scratch: session.stage,
     merge: (channel, files, to) => mergeFiles(committing, nodes, channel, files, to),
@@ -148,6 +152,8 @@ export async function openRun(
     plan,
     fetch: { store: inputStore, format, settings, executor: fetching, spool: session.spool, signal },
     listing,
+    clock: components.clock,
+    stop: error => abort.abort(error),
     checkpoint,
     checkpointAddress: store.address,
     head,

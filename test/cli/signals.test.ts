@@ -19,12 +19,15 @@ const run = (drains: boolean) =>
     process.exitCode = stopping.exitCode() ?? 0
   `)
 
-test.each(['SIGINT', 'SIGTERM'] as const)('the first %s drains and says so', async signal => {
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('the first %s drains, says so, and counts as %i', async (signal, exitCode) => {
   const child = run(true)
   await child.says('ready')
   child.kill(signal)
   const { code, stdout, stderr } = await child.ended
-  expect({ code, stdout }).toEqual({ code: 0, stdout: 'ready\ndrained\n' })
+  expect({ code, stdout }).toEqual({ code: exitCode, stdout: 'ready\ndrained\n' })
   expect(stderr).toContain(`${signal}: finishing the epoch in flight`)
 })
 

@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
-import { MillraceError } from '../../core/errors.ts'
+import { isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
 import { plainValue } from './values.ts'
@@ -64,7 +64,9 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
   }
 }
 
+/** Why the run stops: the reason given with the abort, such as a lost checkpoint, or the user's wish. */
 function aborted(signal: AbortSignal): MillraceError {
+  if (isMillraceError(signal.reason)) return signal.reason
   return new MillraceError(
     'fatal',
     'aborted',

@@ -1,0 +1,60 @@
+import type { CheckpointStore, CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
+import type { Clock } from '../core/clock.ts'
+
+/** An owner that has committed nothing for so long rewrites HEAD, so that others see it live (P5). */
+export const heartbeatMs = 10_000
+
+export interface Heartbeat {
+  /** Runs a write of HEAD with no beat beside it, and counts it as one. */
+  around<T>(write: () => Promise<T>): Promise<T>
+  stop(): Promise<void>
+}
+
+/** Beats until stopped. `onLost` is told once, when a beat finds that the checkpoint has another owner or fails. */
+export function startHeartbeat(
+  checkpoint: Pick<CheckpointStore, 'beat'>,
+  clock: Clock,
+  onLost: (outcome: CommitOutcome | Error) => void,
+): Heartbeat {
+  const stopped = new AbortController()
+  let beating: Promise<void> = Promise.resolve()
+  let writing = 0
+  let hasWritten = false
+
+  const beat = async () => {
+    try {
+      const outcome = await checkpoint.beat()
+      if (outcome.is === 'fenced') onLost(outcome)
+    } catch (error) {
+      onLost(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+  const loop = async () => {
+    for (;;) {
+      await clock.sleep(heartbeatMs, stopped.signal)
+      if (stopped.signal.aborted) return
+      if (!hasWritten && writing === 0) {
+        beating = beat()
+        await beating
+      }
+      hasWritten = false
+    }
+  }
+  const looping = loop()
+  return {
+    async around(write) {
+      writing++
+      try {
+        await beating
+        return await write()
+      } finally {
+        writing--
+        hasWritten = true
+      }
+    },
+    async stop() {
+      stopped.abort()
+      await looping
+    },
+  }
+}
