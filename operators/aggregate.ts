@@ -1,16 +1,24 @@
 import { configError } from '../src/core/errors.ts'
 import { type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { normalKey } from '../src/plan/normal-key.ts'
 import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
+import type { PartialTable, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
 import type { Count } from './aggregates/count.ts'
 import type { Max } from './aggregates/max.ts'
 import type { Min } from './aggregates/min.ts'
 import { aggregates } from './aggregates/registry.ts'
 import type { Sum } from './aggregates/sum.ts'
+import {
+  emptyPartials,
+  type Grain,
+  mainTable,
+  mergedItems,
+  partName,
+  sideItems,
+  sideTable,
+} from './aggregates/tables.ts'
 import { checkNewName, columnType } from './columns.ts'
 
 interface AggregateOptions {
@@ -54,15 +62,11 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
     checkNewName('aggregate', name, [...keys, startColumn, endColumn, ...names])
   }
 
-  const keyTypes = keys.map(key => parseColumnType(columnType('groupBy', key, input), key))
   const plans = names.map(name => ({
     name,
     column: calls[name]?.column,
     plan: planCall(name, calls[name] as AggregateCall, input),
   }))
-  const accumulators = plans.flatMap(({ name, column, plan }) =>
-    plan.accumulators.map(accumulator => ({ ...accumulator, column, partName: `${name}.${accumulator.name}` })),
-  )
   const toTime = (us: string) =>
     timeType.name === 'TIMESTAMPTZ'
       ? `make_timestamptz(${us})`
@@ -71,43 +75,30 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
         : `make_timestamp(${us})`
   const timeUs = `epoch_us(${inputColumn(time)})`
   const watermark = inputColumn('_watermark')
-  const groups = [...windows.paneColumns, ...keys]
-  const merged = accumulators.map(({ partName, merge }) => `${merge(id(partName))} AS ${id(partName)}`)
+  const grain: Grain = {
+    windows,
+    timeUs,
+    watermark,
+    keys: keys.map(name => ({ name, type: parseColumnType(columnType('groupBy', name, input), name) })),
+  }
+  const main = mainTable(grain, plans)
+  const sides = plans.flatMap(({ name, column, plan }, index) =>
+    plan.side ? [{ name, plan, side: sideTable(grain, String(index + 1), name, column, plan.side) }] : [],
+  )
+  const columns = Object.fromEntries([
+    [startColumn, windowType],
+    [endColumn, windowType],
+    ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
+    ...plans.map(({ name, plan }) => [name, plan.result] as const),
+  ])
 
   return {
-    partialColumns: Object.fromEntries([
-      ...windows.paneColumns.map(name => [name, 'BIGINT'] as const),
-      ...keys.map((key, index) => [key, (keyTypes[index] as { sql: string }).sql] as const),
-      ...accumulators.map(({ partName, type }) => [partName, type] as const),
-    ]),
-    partialOrder: groups,
-    columns: Object.fromEntries([
-      [startColumn, windowType],
-      [endColumn, windowType],
-      ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
-      ...plans.map(({ name, plan }) => [name, plan.result] as const),
-    ]),
+    tables: [main, ...sides.map(({ side }) => side)],
+    columns,
     holdUs: 0n,
     closesAt: windows.closesAt,
     flushAt: windows.flushAt,
     mayBeLate: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
-
-    partial(rows) {
-      const panes = windows.panes(timeUs, watermark)
-      const items = [
-        ...windows.paneColumns.map((name, index) => `${panes[index]} AS ${id(name)}`),
-        ...keys.map((key, index) => `${normalKey(inputColumn(key), keyTypes[index] as never)} AS ${id(key)}`),
-        ...accumulators.map(
-          ({ partial, column, partName }) =>
-            `${partial(column === undefined ? '' : inputColumn(column))} AS ${id(partName)}`,
-        ),
-      ]
-      const positions = groups.map((_, index) => index + 1).join(', ')
-      return `SELECT ${items.join(', ')} FROM (${rows.sql}) AS _in WHERE ${windows.accepts(timeUs, watermark)} GROUP BY ${positions}`
-    },
-
-    merge: partials =>
-      `SELECT ${[...groups.map(id), ...merged].join(', ')} FROM (${partials}) GROUP BY ${groups.map(id).join(', ')}`,
 
     late(rows) {
       const visible = Object.keys(rows.columns).map(id).join(', ')
@@ -119,32 +110,53 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
     },
 
     emit(partials, fromUs, toUs) {
-      const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
-      const start = `(_window_end - ${windows.sizeUs})`
-      const where = `${[`CAST(${toTime(start)} AS VARCHAR)`, ...keys.map(key => `coalesce(CAST(${id(key)} AS VARCHAR), 'NULL')`)].join(" || ', ' || ")}`
-      const windowed =
-        `SELECT ${['_window_end', ...keys.map(id), ...merged].join(', ')} ` +
-        `FROM (${windows.windowsOf(partials, fromUs, toUs)}) GROUP BY ${['_window_end', ...keys.map(id)].join(', ')}`
+      const groups = ['_window_end', ...keys]
+      const list = groups.map(id).join(', ')
+      const windowed = (table: PartialTable, rows: string, items: readonly string[], more: readonly string[] = []) =>
+        `SELECT ${[list, ...more.map(id), ...items].join(', ')} FROM (${windows.windowsOf(rows, fromUs, toUs)}) ` +
+        `GROUP BY ${[list, ...more.map(id)].join(', ')}`
+      const mainRows = partials(main) ?? emptyPartials(main)
+      let joined = `(${windowed(main, mainRows, mergedItems(plans))}) AS m`
+      const found = new Map<string, string>()
+      for (const { name, plan, side } of sides) {
+        const rows = partials(side)
+        if (rows === null || !plan.side) continue
+        const [buckets, merged] = [plan.side.buckets.map(bucket => bucket.name), sideItems(plan.side)]
+        const alias = `s${side.name}`
+        const perBucket = windowed(side, rows, merged, buckets)
+        const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
+        joined += ` LEFT JOIN (SELECT ${list}, ${plan.side.fold(id)} AS _folded FROM (${perBucket}) GROUP BY ${list}) AS ${alias} ON ${same}`
+        found.set(name, `${alias}._folded`)
+      }
+      const start = `(m._window_end - ${windows.sizeUs})`
+      const mainColumn = (name: string) => `m.${id(name)}`
+      const where = [
+        `CAST(${toTime(start)} AS VARCHAR)`,
+        ...keys.map(key => `coalesce(CAST(${mainColumn(key)} AS VARCHAR), 'NULL')`),
+      ].join(" || ', ' || ")
       const items = [
-        '_window_end AS _end',
-        ...keys.map((key, index) => `${id(key)} AS _key${index}`),
+        'm._window_end AS _end',
+        ...keys.map((key, index) => `${mainColumn(key)} AS _key${index}`),
         `${toTime(start)} AS ${id(startColumn)}`,
-        `${toTime('_window_end')} AS ${id(endColumn)}`,
-        ...keys.map(id),
-        ...plans.map(
-          ({ name, plan }) =>
-            `${plan.finish(
-              plan.accumulators.map(part => id(`${name}.${part.name}`)),
-              where,
-            )} AS ${id(name)}`,
-        ),
+        `${toTime('m._window_end')} AS ${id(endColumn)}`,
+        ...keys.map(mainColumn),
+        ...plans.map(({ name, plan }) => {
+          const accumulators = plan.accumulators.map(part => mainColumn(partName(name, part.name)))
+          return `${plan.finish(accumulators, found.get(name) ?? null, where)} AS ${id(name)}`
+        }),
       ]
-      return { sql: `SELECT ${items.join(', ')} FROM (${windowed})`, columns: this.columns, hidden }
+      const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
+      return { sql: `SELECT ${items.join(', ')} FROM ${joined}`, columns, hidden }
     },
 
-    openWindows: partials =>
-      `SELECT _window_end - ${windows.sizeUs} AS _window_start, _window_end, count(DISTINCT ${keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'}) AS groups ` +
-      `FROM (${windows.windowsOf(partials, null, null)}) GROUP BY _window_end`,
+    openWindows: partials => {
+      const group =
+        keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'
+      return (
+        `SELECT _window_end - ${windows.sizeUs} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
+        `FROM (${windows.windowsOf(partials, null, null)}) GROUP BY _window_end`
+      )
+    },
   }
 }
 

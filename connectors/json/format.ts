@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
 import type { Format, ScannedColumn } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
 
@@ -28,5 +30,22 @@ export const jsonFormat: Format = {
     `${columns.map(column => `, ${field(column)} AS ${id(column.name)}`).join('')} FROM ${id(table)}`,
   find: declared => declared,
   missing: 'null',
+  brokenText: linesOf,
   rowIs: 'one JSON object on a line',
+}
+
+/** Lines of the file by their number among those that are not blank, which is how DuckDB numbers them. */
+async function linesOf(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  const wanted = new Set(rows)
+  const found = new Map<number, string>()
+  const stream = createReadStream(file)
+  let row = 0
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line.trim() === '') continue
+    if (wanted.has(row)) found.set(row, line.slice(0, 1000).replaceAll('\0', '\uFFFD'))
+    row++
+    if (found.size === wanted.size) break
+  }
+  stream.destroy()
+  return found
 }

@@ -21,9 +21,34 @@ export interface Accumulator {
 export interface AggregatePlan {
   /** SQL type of the result, with NOT NULL where it never is NULL. */
   readonly result: string
+  /** Columns of the main table. */
   readonly accumulators: readonly Accumulator[]
-  /** SQL of the result from the merged accumulators, in order. `where` names the window and the group in an error. */
-  finish(accumulators: readonly string[], where: string): string
+  /** Rows of a finer grain than window and group, in a table of their own. */
+  readonly side?: Side
+  /**
+   * SQL of the result from the merged accumulators, in order, and the side's `fold`, NULL for a group without side
+   * rows; `side` is null where no group has any. `where` names the window and the group in an error.
+   */
+  finish(accumulators: readonly string[], side: string | null, where: string): string
+}
+
+/** Partial rows of grain (window, group, bucket): bins of a sum, buckets of a sketch, distinct values. */
+export interface Side {
+  /**
+   * SQL over the value: a LIST of what it adds, one side row each (a struct of the buckets and of what the
+   * accumulators take); absent: the value itself is the one item.
+   */
+  items?(value: string): string
+  /** What tells side rows of one group apart, as SQL over an item. */
+  readonly buckets: readonly { readonly name: string; readonly type: string; of(item: string): string }[]
+  /** As SQL over an item. */
+  readonly accumulators: readonly Accumulator[]
+  /** SQL predicate over the value: the rows that have side rows at all. */
+  where?(value: string): string
+  /** Name of the main accumulator that counts such rows; where it is 0 the side's query is spared. */
+  readonly neededBy?: string
+  /** SQL aggregate over the side rows of one window and group, from the columns by name, to what `finish` takes. */
+  fold(column: (name: string) => string): string
 }
 
 /** One aggregate, one file. `registry.ts` lists them. */

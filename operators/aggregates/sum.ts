@@ -46,7 +46,7 @@ export const sumAggregate: Aggregate = {
         return {
           result: nullable(result),
           accumulators: wideParts,
-          finish: (parts, where) => joinParts(parts, scale, field, where),
+          finish: (parts, _side, where) => joinParts(parts, scale, field, where),
         }
       }
       case 'FLOAT':

@@ -24,7 +24,8 @@ const unitSeconds: Readonly<Record<string, number>> = {
 /** Microseconds of a duration. Throws a configuration error that names `field`. */
 export function durationUs(value: string, field: string): bigint {
   const match = /^(\d+) ?([a-z]+)$/.exec(value)
-  const seconds = match && unitSeconds[match[2] as string]
+  const unit = match?.[2] ?? ''
+  const seconds = Object.hasOwn(unitSeconds, unit) ? unitSeconds[unit] : undefined
   // 400,000 years in seconds stay well inside BIGINT microseconds.
   if (!match || !seconds || (match[1] as string).length > 12)
     throw configError(field, value, "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'")

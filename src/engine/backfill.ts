@@ -10,7 +10,7 @@ import { openSession, type Session } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
 import { openRun, type Run } from './open-run.ts'
 import { createRunAhead } from './run-ahead.ts'
-import { partialsSql } from './state.ts'
+import { partialsSql, stateTables } from './state.ts'
 import type { BackfillOptions, EpochResult, FarAhead, SetAside, Summary, Totals } from './summary.ts'
 
 /**
@@ -148,8 +148,9 @@ async function summarise(
   const { highMarkUs } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
-  for (const node of run.nodes) {
-    const open = node.step.openWindows(partialsSql(node))
+  for (const state of stateTables(run.nodes).filter(({ table }) => table.name === '')) {
+    const { node } = state
+    const open = node.step.openWindows(partialsSql(state))
     const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
     openWindows += Number(count?.n)
     if (highMarkUs === null) continue

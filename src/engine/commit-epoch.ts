@@ -16,7 +16,7 @@ import type { Run } from './open-run.ts'
 import { engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import type { LedgerPosition } from './stamp.ts'
-import { adopt, flushWatermark } from './state.ts'
+import { adopt, flushWatermark, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult, Totals } from './summary.ts'
 
 /** Garbage is collected when this many files have gathered, and at the end. */
@@ -38,6 +38,7 @@ export interface Committer {
 
 export function createCommitter(run: Run): Committer {
   const { checkpoint } = run
+  const states = stateTables(run.nodes)
   const { executor, stage } = run.commit
   const source = run.fetch.settings.name
   const delayUs = run.fetch.settings.delayUs === undefined ? undefined : BigInt(run.fetch.settings.delayUs)
@@ -84,10 +85,10 @@ export function createCommitter(run: Run): Committer {
       next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
     }
     // Segments whose last window has closed hold nothing alive (P11).
-    for (const node of run.nodes)
+    for (const state of states)
       next = dropParts(
         next,
-        `segment-${node.id}`,
+        segmentChannel(state),
         ({ aliveToUs }) =>
           aliveToUs !== undefined && after.watermarkUs !== null && BigInt(aliveToUs) <= after.watermarkUs,
       )
@@ -97,7 +98,7 @@ export function createCommitter(run: Run): Committer {
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     publishing = publish(run, manifest.unpublished)
 
-    for (const node of run.nodes) await adopt(executor, node, partials.partials.get(node.id), after.watermarkUs)
+    for (const state of states) await adopt(executor, state, partials.partials.get(state.key), after.watermarkUs)
     await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
     position = after
     await deliverRows(run, [partials.rowTables, applied.rowTables])
@@ -129,7 +130,7 @@ export function createCommitter(run: Run): Committer {
     },
     async flush() {
       if (position.highMarkUs === null || !(await isFlushDue(executor))) return undefined
-      const flushUs = await flushWatermark(executor, run.nodes, position.highMarkUs)
+      const flushUs = await flushWatermark(executor, states, position.highMarkUs)
       if (flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)) return undefined
       const entry = { is: 'flush', watermarkUs: flushUs } as const
       const after = { ...advance(position, entry, delayUs), nextSeq: position.nextSeq + 1 }

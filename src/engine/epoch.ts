@@ -7,7 +7,7 @@ import { id, text } from '../plan/sql.ts'
 import { applySteps, type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import { isBadObject } from './fetch.ts'
 import type { StampedObject } from './ledger.ts'
-import { partialsSql, survivorsSql } from './state.ts'
+import { partialsSql, segmentChannel, stateName, type StateTable, stateTables, survivorsSql } from './state.ts'
 
 /** Rows for a channel or an output, in a local file that waits to be staged. */
 export interface ChannelFile {
@@ -22,7 +22,7 @@ export interface OutputFile {
 
 /** What stage 2 made of an epoch's rows: nothing of it depends on state, so it may run ahead of commits. */
 export interface Partials {
-  /** Partial rows by node id: a table. */
+  /** Partial rows by state table's key: a table, absent where there are none. */
   readonly partials: ReadonlyMap<string, string>
   /** Late (row, window) pairs by sequence number, over all nodes. */
   readonly late: ReadonlyMap<number, number>
@@ -87,10 +87,15 @@ export async function computePartials(
     if (read.length > 0) {
       const nodes = statefulNodes(flows)
       const stateless = flows.filter(flow => !flow.stateful)
-      const scan = await epochScan(read, source, nodes.length + stateless.length > 1, table)
+      const consumers = nodes.flatMap(({ step }) => step.tables).filter(({ neededBy }) => neededBy === undefined)
+      const scan = await epochScan(read, source, consumers.length + stateless.length > 1, table)
       for (const node of nodes) {
         const rows = applySteps(scan, node.before)
-        partials.set(node.id, await table(node.step.partial(rows)))
+        for (const state of stateTables([node])) {
+          const main = partials.get(node.id)
+          if (main !== undefined && !(await isNeeded(state, main))) continue
+          partials.set(state.key, await table(state.table.partial(rows)))
+        }
         const suspects = read.filter(
           ({ marked, watermarkUs }) =>
             watermarkUs !== null && marked.minTimeUs !== null && node.step.mayBeLate(marked.minTimeUs, watermarkUs),
@@ -108,6 +113,12 @@ export async function computePartials(
   } catch (error) {
     await dropTables(executor, tables)
     throw error
+  }
+
+  async function isNeeded({ table: { neededBy } }: StateTable, main: string): Promise<boolean> {
+    if (neededBy === undefined) return true
+    const [row] = await executor.rows(`SELECT coalesce(sum(${id(neededBy)}), 0) > 0 AS needed FROM ${main}`)
+    return row?.needed === true
   }
 
   /** Late rows are looked for only in objects whose earliest row can be late. */
@@ -153,24 +164,19 @@ export async function applyEpoch(
   const rowTables = new Map<Flow, string>()
   const tables: string[] = []
   try {
-    for (const node of statefulNodes(flows)) {
-      const own = partials.partials.get(node.id)
-      if (own !== undefined) {
-        const survivors = survivorsSql(node, own, toUs)
-        const written = await executor.write(survivors, join(context.stage, context.newId()), node.step.partialOrder)
-        if (written.rows > 0) {
-          const [alive] = await executor.rows(`SELECT max(${node.step.closesAt}) AS until FROM (${survivors})`)
-          channels.push({ channel: `segment-${node.id}`, written, aliveToUs: alive?.until as bigint })
-        }
-      }
+    for (const state of stateTables(statefulNodes(flows))) {
+      const own = partials.partials.get(state.key)
+      if (own === undefined) continue
+      const survivors = survivorsSql(state, own, toUs)
+      const written = await executor.write(survivors, join(context.stage, context.newId()), state.table.order)
+      if (written.rows === 0) continue
+      const [alive] = await executor.rows(`SELECT max(${state.node.step.closesAt}) AS until FROM (${survivors})`)
+      channels.push({ channel: segmentChannel(state), written, aliveToUs: alive?.until as bigint })
     }
     for (const flow of flows) {
       if (!flow.stateful || toUs === null || toUs === fromUs) continue
-      const emitted = flow.stateful.step.emit(
-        partialsSql(flow.stateful, partials.partials.get(flow.stateful.id)),
-        fromUs,
-        toUs,
-      )
+      const rows = await emittable(flow.stateful)
+      const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? null, fromUs, toUs)
       const result = applySteps(emitted, flow.after)
       const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
       const ordered = `SELECT ${Object.keys(result.columns).map(id).join(', ')} FROM (${result.sql}) ORDER BY ${order}`
@@ -190,6 +196,19 @@ export async function applyEpoch(
   } catch (error) {
     await dropTables(executor, tables)
     throw error
+  }
+
+  /** Partial rows by table name; a side table without any is left out, which spares a join. */
+  async function emittable(node: StatefulNode): Promise<ReadonlyMap<string, string>> {
+    const rows = new Map<string, string>()
+    for (const state of stateTables([node])) {
+      const own = partials.partials.get(state.key)
+      const isMain = state.table.name === ''
+      const [found] =
+        isMain || own !== undefined ? [] : await executor.rows(`SELECT 1 AS one FROM ${stateName(state)} LIMIT 1`)
+      if (isMain || own !== undefined || found) rows.set(state.table.name, partialsSql(state, own))
+    }
+    return rows
   }
 }
 

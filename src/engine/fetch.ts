@@ -8,7 +8,7 @@ import { checkedCast } from '../plan/checked-cast.ts'
 import type { Format } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import { rowHidden } from '../plan/bind.ts'
-import type { SourceSettings } from '../plan/source-settings.ts'
+import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
@@ -38,6 +38,7 @@ export interface FetchContext {
   readonly store: ObjectStore
   readonly format: Format
   readonly settings: SourceSettings
+  readonly policies: SourcePolicies
   readonly executor: Executor
   readonly spool: string
   readonly signal: AbortSignal
@@ -86,11 +87,10 @@ export function createFetch(context: FetchContext): Fetch {
 
 /** An object that was not read, under the `onBadObject` policy. */
 export function badObject(
-  context: Pick<FetchContext, 'settings' | 'spool'>,
+  { settings: { name }, policies: { onBadObject } }: Pick<FetchContext, 'settings' | 'policies'>,
   version: ObjectVersion,
   reason: string,
 ): MarkedObject {
-  const { onBadObject, name } = context.settings
   if (onBadObject === 'fail')
     throw new MillraceError(
       'fatal',
@@ -157,7 +157,7 @@ async function mark(
   declared: readonly DeclaredColumn[],
   period: ReturnType<typeof keyPeriod> | undefined,
 ): Promise<MarkedObject> {
-  const { executor, format, settings, signal } = context
+  const { executor, format, settings, policies, signal } = context
   const spool = format.spool(file, table)
   const at = spool === null ? file : table
   const release = async () => {
@@ -204,8 +204,10 @@ async function mark(
       high_mark: bigint | null
       outside: bigint
     }
-    const asideSql = (seq: number | null) => setAsideSql(context, version, scan, good, bad, timeless, timeUs, seq)
-    if (counts.bad > 0n && settings.onBadRow === 'fail') {
+    const brokenSql = counts.bad > 0n ? await brokenText(context, file, scan) : 'NULL'
+    const asideSql = (seq: number | null) =>
+      setAsideSql(context, version, scan, good, bad, timeless, timeUs, brokenSql, seq)
+    if (counts.bad > 0n && policies.onBadRow === 'fail') {
       const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
       throw badRow(settings, version, counts.bad, first as Row)
     }
@@ -269,6 +271,21 @@ function insideBounds(
   return span === undefined ? 'FALSE' : `(t >= ${span.startUs} AND t < ${span.endUs})`
 }
 
+/** The text of broken rows that are quoted in a record; those beyond have their number only. */
+const brokenMax = 1_000
+
+/** SQL over `_row`: the text of a row that cannot be parsed, NULL where the format cannot tell. */
+async function brokenText({ executor, format }: FetchContext, file: string, scan: string): Promise<string> {
+  if (!format.brokenText) return 'NULL'
+  const rows = await executor.rows(`SELECT _row FROM (${scan}) WHERE _broken ORDER BY _row LIMIT ${brokenMax}`)
+  if (rows.length === 0) return 'NULL'
+  const found = await format.brokenText(
+    file,
+    rows.map(({ _row }) => Number(_row)),
+  )
+  return `CASE _row ${[...found].map(([row, line]) => `WHEN ${row} THEN ${text(line)}`).join(' ')} END`
+}
+
 function setAsideSql(
   context: FetchContext,
   version: ObjectVersion,
@@ -277,6 +294,7 @@ function setAsideSql(
   bad: string,
   timeless: string,
   timeUs: string,
+  brokenSql: string,
   seq: number | null,
 ): string {
   const { settings, format } = context
@@ -285,7 +303,7 @@ function setAsideSql(
     `${text(expected)} AS expected, left(CAST(${found} AS VARCHAR), 1000) AS found FROM (${scan}) WHERE ${predicate}`
   const time = columns.find(({ name }) => name === settings.time) as ReadColumn
   return [
-    branch('', format.rowIs, 'NULL', '_broken'),
+    branch('', format.rowIs, brokenSql, '_broken'),
     ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
       misfit === null
         ? []
@@ -302,7 +320,7 @@ function badRow(settings: SourceSettings, version: ObjectVersion, count: bigint,
     'fatal',
     'bad-row',
     `source ${settings.name}: object '${version.key}', row ${String(first._row)}${column ? `, column '${column}'` : ''}: expected ${String(first.expected)}` +
-      `${column ? `, found ${found}` : ''}. ${count} such row${count === 1n ? '' : 's'} in this object; nothing of it was counted. ` +
+      `, found ${found}. ${count} such row${count === 1n ? '' : 's'} in this object; nothing of it was counted. ` +
       "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
   )
 }

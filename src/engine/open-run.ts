@@ -21,6 +21,7 @@ import type { EpochContext } from './epoch.ts'
 import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
+import { segmentChannel, stateTables } from './state.ts'
 import type { BackfillOptions } from './summary.ts'
 
 /** Where a flow's files go. */
@@ -64,7 +65,7 @@ export async function openRun(
 ): Promise<Run> {
   const { signal } = abort
   const { definition } = subscribed
-  const { settings } = definition
+  const { settings, policies } = definition
   const fetching = await session.executor(signal)
   const computing = await session.executor(signal)
   const committing = await session.executor(signal)
@@ -150,7 +151,7 @@ export async function openRun(
     flows,
     nodes,
     plan,
-    fetch: { store: inputStore, format, settings, executor: fetching, spool: session.spool, signal },
+    fetch: { store: inputStore, format, settings, policies, executor: fetching, spool: session.spool, signal },
     listing,
     clock: components.clock,
     stop: error => abort.abort(error),
@@ -200,6 +201,6 @@ async function mergeFiles(
   to: string,
 ) {
   const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
-  const node = nodes.find(({ id }) => channel === `segment-${id}`)
-  return executor.write(node ? node.step.merge(rows) : rows, to, node ? node.step.partialOrder : [])
+  const state = stateTables(nodes).find(found => channel === segmentChannel(found))
+  return executor.write(state ? state.table.merge(rows) : rows, to, state ? state.table.order : [])
 }

@@ -11,7 +11,7 @@ import { beginning } from '../plan/watermark.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
 import { createLedgerTable, ledgerColumns, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { LedgerPosition } from './stamp.ts'
-import { createStateTable, stateTable } from './state.ts'
+import { columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
 
 export const noTotals: Totals = {
@@ -57,6 +57,8 @@ export function positionOf(manifest: Manifest, source: string): LedgerPosition {
 
 /** Refuses a pipeline that is not the one the checkpoint was written by, naming what changed. */
 export function checkPlan(manifest: Manifest, pipeline: string, plan: Json, address: string): void {
+  // Before the first epoch nothing has been computed by any plan.
+  if (manifest.epoch === 0) return
   const changes = differences(manifest.engine.plan, { pipeline, flows: plan }, 'pipeline')
   if (changes.length === 0) return
   throw new MillraceError(
@@ -105,18 +107,18 @@ export async function loadState(
     stage,
     file => `INSERT INTO ledger (${ledger}) SELECT ${ledger} FROM read_parquet(${text(file)})`,
   )
-  for (const node of nodes) {
-    await createStateTable(executor, node)
-    const columns = Object.keys(node.step.partialColumns).map(id).join(', ')
+  for (const state of stateTables(nodes)) {
+    await createStateTable(executor, state)
+    const columns = columnList(state)
     // A segment may hold rows that the watermark has closed since it was written.
-    const alive = position.watermarkUs === null ? '' : ` WHERE ${node.step.closesAt} > ${position.watermarkUs}`
+    const alive = position.watermarkUs === null ? '' : ` WHERE ${state.node.step.closesAt} > ${position.watermarkUs}`
     await loadChannel(
       store,
       manifest,
-      `segment-${node.id}`,
+      segmentChannel(state),
       executor,
       stage,
-      file => `INSERT INTO ${stateTable(node)} (${columns}) SELECT ${columns} FROM read_parquet(${text(file)})${alive}`,
+      file => `INSERT INTO ${stateName(state)} (${columns}) SELECT ${columns} FROM read_parquet(${text(file)})${alive}`,
     )
   }
 }

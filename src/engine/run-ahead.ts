@@ -35,7 +35,7 @@ interface Ahead {
 
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
 export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
-  const { settings } = run.fetch
+  const { settings, policies } = run.fetch
   const columns = settings.columns
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
   const fetch = createFetch(run.fetch)
@@ -46,7 +46,7 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
   let committed = from
 
   const fetchOne = async ({ overwrites, ...version }: Admitted): Promise<MarkedObject> =>
-    overwrites && settings.overwrite === 'quarantine'
+    overwrites && policies.overwrite === 'quarantine'
       ? badObject(
           run.fetch,
           version,

@@ -181,16 +181,20 @@ type SkipField<S extends string> = S extends `${infer H}${infer R}`
   : ''
 type SkipCast<S extends string> = S extends `:${infer R}` ? (R extends `${string} ${infer R2}` ? R2 : '') : S
 
+/** `string`, and a template with such a hole in it: a key of that type is an index signature, so optional. */
+type IsOpen<S extends string> = {} extends { readonly [K in S]: true } ? true : false
+
 /**
  * The expression itself when every name in it is a column of `C`, else a message that names the stranger. A string
  * that is no literal passes: DuckDB checks it before any data is read.
  */
-export type Sql<S extends string, C> = string extends S
-  ? S
-  : string extends keyof C
+export type Sql<S extends string, C> =
+  IsOpen<S> extends true
     ? S
-    : S extends `${string}lambda${string}` | `${string}->${string}`
+    : string extends keyof C
       ? S
-      : [Scan<S, C>] extends [never]
+      : S extends `${string}lambda${string}` | `${string}->${string}`
         ? S
-        : `no column "${Scan<S, C>}"`
+        : [Scan<S, C>] extends [never]
+          ? S
+          : `no column "${Scan<S, C>}"`

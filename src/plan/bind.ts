@@ -98,14 +98,9 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
   let result = scan
   if (flow.stateful) {
     const { step, before } = flow.stateful
-    await expectTypes(flow.name, executor, step.partial(applySteps(scan, before)), step.partialColumns)
-    result = step.emit(
-      `SELECT ${Object.entries(step.partialColumns)
-        .map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
-        .join(', ')} WHERE FALSE`,
-      null,
-      0n,
-    )
+    for (const table of step.tables)
+      await expectTypes(flow.name, executor, table.partial(applySteps(scan, before)), table.columns)
+    result = step.emit(table => emptyRows(table.columns), null, 0n)
   }
   const output = applySteps(result, flow.after)
   await expectTypes(

@@ -21,6 +21,8 @@ export interface Format {
   find(declared: string, physical: readonly string[]): string | undefined
   /** A column that is missing: a bad object (Parquet) or NULL in every row (JSON). */
   readonly missing: 'bad object' | 'null'
+  /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
+  brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** What a broken row should have been, for errors. */
   readonly rowIs: string
 }

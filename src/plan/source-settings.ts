@@ -9,6 +9,13 @@ export interface SourceSettings {
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string
   readonly bounds?: Bounds
+}
+
+/**
+ * What happens to what is not as it should be. No part of the plan: outcomes are entries of the ledger, so a policy may
+ * change between runs and holds for what comes.
+ */
+export interface SourcePolicies {
   readonly onBadRow: 'fail' | 'quarantine'
   readonly onBadObject: 'fail' | 'skip' | 'quarantine'
   readonly overwrite: 'quarantine' | 'append'

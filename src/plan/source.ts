@@ -6,7 +6,7 @@ import type { MiniBatch } from './batches.ts'
 import { keyPeriod } from './key-period.ts'
 import type { MiniBatchOptions } from './mini-batch-options.ts'
 import { currentRun } from './run-scope.ts'
-import type { Bounds, SourceSettings } from './source-settings.ts'
+import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
 
 /** A format as a user names it: `parquet()`, `json()`. */
@@ -80,6 +80,7 @@ export function source<const C extends Columns, const K extends KeysOf<C, Time>>
 /** A validated source: what the engine reads. */
 export interface SourceDefinition {
   readonly settings: SourceSettings
+  readonly policies: SourcePolicies
   readonly objects: string
   readonly miniBatch: MiniBatchOptions
 }
@@ -139,6 +140,8 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       time: options.time,
       ...(options.watermark ? { delayUs: String(durationUs(options.watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
+    },
+    policies: {
       onBadRow: options.onBadRow ?? 'fail',
       onBadObject: options.onBadObject ?? 'quarantine',
       overwrite: options.overwrite ?? 'quarantine',

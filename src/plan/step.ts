@@ -56,7 +56,7 @@ export interface StatefulContext {
 }
 
 /**
- * Three queries: `partial` (new rows to partial rows), `merge` (partial rows to partial rows, associative and
+ * Three kinds of query: `partial` (new rows to partial rows), `merge` (partial rows to partial rows, associative and
  * commutative) and `emit` (what the watermark's move makes final, merged, as output rows).
  */
 export interface StatefulStep<O = Json> {
@@ -68,30 +68,42 @@ export interface StatefulStep<O = Json> {
 }
 
 export interface Stateful {
-  /** Columns of a partial row, which are those of state tables and of segments. */
-  readonly partialColumns: ColumnTypes
+  /** Where partial rows lie. The first is the main table: a row for each window and group that has any row. */
+  readonly tables: readonly [PartialTable, ...PartialTable[]]
   /** Output columns. */
   readonly columns: ColumnTypes
-  /** A total order of partial rows: same rows, same bytes. */
-  readonly partialOrder: readonly string[]
-  /** Epoch rows (hidden `_seq`, `_row`, `_watermark`) to partial rows; rows that are late in every window are left out. */
-  partial(rows: Relation): string
-  /** Partial rows to fewer partial rows that mean the same. */
-  merge(partials: string): string
   /** The late (row, window) pairs (S8): the input's columns, `_seq`, `_row`, `_watermark`, `_window_start`, `_window_end`. */
   late(rows: Relation): string
   /** Whether a row of this time can be late at all before this watermark: spares the late query. */
   mayBeLate(timeUs: bigint, watermarkUs: bigint): boolean
-  /** What the watermark's move from (exclusive) to (inclusive) makes final, out of partial rows. */
-  emit(partials: string, fromUs: bigint | null, toUs: bigint): Relation
-  /** SQL over a partial row: the watermark that makes it dead. The only way a state row ever goes (P11). */
+  /**
+   * What the watermark's move from (exclusive) to (inclusive) makes final. `partials` gives the partial rows of a
+   * table as SQL, null where there are none.
+   */
+  emit(partials: (table: PartialTable) => string | null, fromUs: bigint | null, toUs: bigint): Relation
+  /** SQL over a partial row of any table: the watermark that makes it dead. The only way a state row ever goes (P11). */
   readonly closesAt: string
-  /** SQL over a partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
+  /** SQL over a main partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
   flushAt(highMarkUs: bigint): string
-  /** Open windows of partial rows: `_window_start`, `_window_end` in microseconds, `groups`. */
+  /** Open windows of main partial rows: `_window_start`, `_window_end` in microseconds, `groups`. */
   openWindows(partials: string): string
   /** S13. */
   readonly holdUs: bigint
+}
+
+/** Partial rows of one grain: what a segment and a state table hold. */
+export interface PartialTable {
+  /** '' for the main table; tells the tables of one step apart. */
+  readonly name: string
+  readonly columns: ColumnTypes
+  /** A total order: same rows, same bytes. */
+  readonly order: readonly string[]
+  /** Epoch rows (hidden `_seq`, `_row`, `_watermark`) to partial rows; rows that are late in every window are left out. */
+  partial(rows: Relation): string
+  /** Partial rows to fewer partial rows that mean the same; associative and commutative. */
+  merge(partials: string): string
+  /** A column of the main table that counts the rows which need this table; where it sums to 0, `partial` is not run. */
+  readonly neededBy?: string
 }
 
 /** The end of a flow: what the engine does with its rows. */

@@ -228,7 +228,8 @@ export class Stream<T> extends Observable<T> {
     op18: OperatorFunction<Q, R>,
     op19: OperatorFunction<R, S>,
   ): Stream<S>
-  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T>(
+  // The last is U: a T here would hide the class's own, which the first operator takes.
+  override pipe<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, U>(
     op1: OperatorFunction<T, A>,
     op2: OperatorFunction<A, B>,
     op3: OperatorFunction<B, C>,
@@ -248,8 +249,8 @@ export class Stream<T> extends Observable<T> {
     op17: OperatorFunction<P, Q>,
     op18: OperatorFunction<Q, R>,
     op19: OperatorFunction<R, S>,
-    op20: OperatorFunction<S, T>,
-  ): Stream<T>
+    op20: OperatorFunction<S, U>,
+  ): Stream<U>
   override pipe(...operators: OperatorFunction<never, unknown>[]): Stream<unknown> {
     const piped = operators.reduce(
       (source: Observable<unknown>, operator) =>

@@ -1,0 +1,133 @@
+import type { ParsedType } from '../../src/core/types.ts'
+import { normalKey } from '../../src/plan/normal-key.ts'
+import { type ColumnTypes, inputColumn } from '../../src/plan/relation.ts'
+import { id } from '../../src/plan/sql.ts'
+import type { PartialTable } from '../../src/plan/step.ts'
+import type { WindowAssigner } from '../../src/plan/window.ts'
+import type { AggregatePlan, Side } from './aggregate.ts'
+
+/** What every partial row is for: a pane of event time and a group. */
+export interface Grain {
+  readonly windows: WindowAssigner
+  /** SQL over an input row. */
+  readonly timeUs: string
+  readonly watermark: string
+  readonly keys: readonly { readonly name: string; readonly type: ParsedType }[]
+}
+
+/** A named aggregate over a column, planned for its type. */
+export interface PlannedCall {
+  readonly name: string
+  readonly column: string | undefined
+  readonly plan: AggregatePlan
+}
+
+/** The main table's column of an accumulator. Users' columns do not begin with '_', so a key cannot be the same. */
+export function partName(call: string, accumulator: string): string {
+  return `_${call}.${accumulator}`
+}
+
+const names = (grain: Grain): string[] => [...grain.windows.paneColumns, ...grain.keys.map(({ name }) => name)]
+
+const types = (grain: Grain): (readonly [string, string])[] => [
+  ...grain.windows.paneColumns.map(name => [name, 'BIGINT'] as const),
+  ...grain.keys.map(({ name, type }) => [name, type.sql] as const),
+]
+
+/** The grain's columns for an input row. */
+function placed({ windows, timeUs, watermark, keys }: Grain): string[] {
+  const panes = windows.panes(timeUs, watermark)
+  return [
+    ...windows.paneColumns.map((name, index) => `${panes[index]} AS ${id(name)}`),
+    ...keys.map(({ name, type }) => `${normalKey(inputColumn(name), type)} AS ${id(name)}`),
+  ]
+}
+
+/** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
+export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialTable {
+  const groups = names(grain)
+  return {
+    name: '',
+    columns: Object.fromEntries([
+      ...types(grain),
+      ...plans.flatMap(({ name, plan }) =>
+        plan.accumulators.map(part => [partName(name, part.name), part.type] as const),
+      ),
+    ]),
+    order: groups,
+    partial(rows) {
+      const accumulators = plans.flatMap(({ name, column, plan }) =>
+        plan.accumulators.map(
+          part =>
+            `${part.partial(column === undefined ? '' : inputColumn(column))} AS ${id(partName(name, part.name))}`,
+        ),
+      )
+      const positions = groups.map((_, index) => index + 1).join(', ')
+      return (
+        `SELECT ${[...placed(grain), ...accumulators].join(', ')} FROM (${rows.sql}) AS _in ` +
+        `WHERE ${grain.windows.accepts(grain.timeUs, grain.watermark)} GROUP BY ${positions}`
+      )
+    },
+    merge: partials => grouped(groups, mergedItems(plans), partials),
+  }
+}
+
+/** `_start, zone, bin, units`: a row for each pane, group and bucket of one aggregate. */
+export function sideTable(
+  grain: Grain,
+  table: string,
+  call: string,
+  column: string | undefined,
+  side: Side,
+): PartialTable {
+  const groups = [...names(grain), ...side.buckets.map(({ name }) => name)]
+  const value = column === undefined ? 'NULL' : inputColumn(column)
+  return {
+    name: table,
+    columns: Object.fromEntries([
+      ...types(grain),
+      ...[...side.buckets, ...side.accumulators].map(({ name, type }) => [name, type] as const),
+    ]),
+    order: groups,
+    ...(side.neededBy === undefined ? {} : { neededBy: partName(call, side.neededBy) }),
+    partial(rows) {
+      const wanted = [grain.windows.accepts(grain.timeUs, grain.watermark), ...(side.where ? [side.where(value)] : [])]
+      const item = side.items ? `unnest(${side.items(value)})` : value
+      const inner = `SELECT ${[...placed(grain), `${item} AS _item`].join(', ')} FROM (${rows.sql}) AS _in WHERE ${wanted.join(' AND ')}`
+      const items = [
+        ...names(grain).map(id),
+        ...side.buckets.map(({ name, of }) => `${of('_item')} AS ${id(name)}`),
+        ...side.accumulators.map(({ name, partial }) => `${partial('_item')} AS ${id(name)}`),
+      ]
+      return `SELECT ${items.join(', ')} FROM (${inner}) GROUP BY ${groups.map((_, index) => index + 1).join(', ')}`
+    },
+    merge: partials => grouped(groups, sideItems(side), partials),
+  }
+}
+
+/** The merged accumulators of main rows, under their own names. */
+export function mergedItems(plans: readonly PlannedCall[]): string[] {
+  return plans.flatMap(({ name, plan }) =>
+    plan.accumulators.map(part => {
+      const column = id(partName(name, part.name))
+      return `${part.merge(column)} AS ${column}`
+    }),
+  )
+}
+
+/** The merged accumulators of side rows, under their own names. */
+export function sideItems(side: Side): string[] {
+  return side.accumulators.map(({ name, merge }) => `${merge(id(name))} AS ${id(name)}`)
+}
+
+/** No partial rows, with the table's columns. */
+export function emptyPartials({ columns }: { readonly columns: ColumnTypes }): string {
+  return `SELECT ${Object.entries(columns)
+    .map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
+    .join(', ')} WHERE FALSE`
+}
+
+function grouped(groups: readonly string[], items: readonly string[], partials: string): string {
+  const list = groups.map(id).join(', ')
+  return `SELECT ${[list, ...items].join(', ')} FROM (${partials}) GROUP BY ${list}`
+}
