@@ -1,10 +1,10 @@
 import { configError } from '../src/core/errors.ts'
-import { type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
+import { type Base, type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { PartialTable, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
-import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
+import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
 import type { Count } from './aggregates/count.ts'
 import type { Max } from './aggregates/max.ts'
 import type { Min } from './aggregates/min.ts'
@@ -21,11 +21,16 @@ import {
 } from './aggregates/tables.ts'
 import { checkNewName, columnType } from './columns.ts'
 
-interface AggregateOptions {
-  readonly [name: string]: { readonly aggregate: string; readonly column?: string }
+/** Output name to call, as plain data. */
+interface AggregateCalls {
+  readonly [name: string]: Readonly<Record<string, string | number>> & {
+    readonly aggregate: string
+    readonly column?: string
+    readonly filter?: string
+  }
 }
 
-export const aggregateStep: StatefulStep<AggregateOptions> = {
+export const aggregateStep: StatefulStep<AggregateCalls> = {
   is: 'stateful',
   op: 'aggregate',
   // The keys are known only when the step is folded; until then every input column may still be one.
@@ -33,6 +38,10 @@ export const aggregateStep: StatefulStep<AggregateOptions> = {
     for (const [name, call] of Object.entries(calls)) planCall(name, call, input)
     return input
   },
+  expressions: calls =>
+    Object.entries(calls).flatMap(([name, { filter }]) =>
+      filter === undefined ? [] : [{ field: `aggregate ${name}: filter`, sql: filter, mustBe: 'BOOLEAN' }],
+    ),
   fold,
 }
 
@@ -41,13 +50,26 @@ function planCall(name: string, call: AggregateCall, input: ColumnTypes): Aggreg
   const aggregate = aggregates.get(call.aggregate)
   if (!aggregate) throw configError(field, call.aggregate, `one of ${[...aggregates.keys()].join(', ')}`)
   const type = call.column === undefined ? undefined : parseColumnType(columnType(field, call.column, input), field)
-  return aggregate.plan(type, call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`)
+  const plan = aggregate.plan(
+    type,
+    call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`,
+    call,
+    input,
+  )
+  // A filter may leave no row, so nothing is promised of the result but a count.
+  return call.filter === undefined || call.aggregate === 'count'
+    ? plan
+    : { ...plan, result: plan.result.replace(/ NOT NULL$/, '') }
 }
 
 const startColumn = 'window_start'
 const endColumn = 'window_end'
 
-function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateOptions): Stateful {
+function fold(
+  { input, time, windows, keys }: StatefulContext,
+  calls: AggregateCalls,
+  bound: readonly string[] = [],
+): Stateful {
   const timeType = parseColumnType(columnType('aggregate', time, input), 'time')
   const windowType = `${timeType.sql} NOT NULL`
   if (timeType.name === 'DATE' && windows.sizeUs % 86_400_000_000n !== 0n)
@@ -62,9 +84,12 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
     checkNewName('aggregate', name, [...keys, startColumn, endColumn, ...names])
   }
 
+  const filtered = names.filter(name => calls[name]?.filter !== undefined)
+  const filters = new Map(filtered.map((name, index) => [name, bound[index]]))
   const plans = names.map(name => ({
     name,
     column: calls[name]?.column,
+    filter: filters.get(name),
     plan: planCall(name, calls[name] as AggregateCall, input),
   }))
   const toTime = (us: string) =>
@@ -82,8 +107,10 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
     keys: keys.map(name => ({ name, type: parseColumnType(columnType('groupBy', name, input), name) })),
   }
   const main = mainTable(grain, plans)
-  const sides = plans.flatMap(({ name, column, plan }, index) =>
-    plan.side ? [{ name, plan, side: sideTable(grain, String(index + 1), name, column, plan.side) }] : [],
+  const sides = plans.flatMap(({ name, column, filter, plan }, index) =>
+    plan.side
+      ? [{ name, plan, side: sideTable(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
+      : [],
   )
   const columns = Object.fromEntries([
     [startColumn, windowType],
@@ -125,7 +152,7 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
         const alias = `s${side.name}`
         const perBucket = windowed(side, rows, merged, buckets)
         const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
-        joined += ` LEFT JOIN (SELECT ${list}, ${plan.side.fold(id)} AS _folded FROM (${perBucket}) GROUP BY ${list}) AS ${alias} ON ${same}`
+        joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, list)}) AS ${alias} ON ${same}`
         found.set(name, `${alias}._folded`)
       }
       const start = `(m._window_end - ${windows.sizeUs})`
@@ -161,7 +188,13 @@ function fold({ input, time, windows, keys }: StatefulContext, calls: AggregateO
 }
 
 type Any<C> = Count | Sum<KeysOf<C, Numeric>> | Min<keyof C & string> | Max<keyof C & string>
-type Result<C, A> = A extends Count
+type Result<C, A> =
+  A extends Filtered<infer F extends AggregateCall>
+    ? F extends Count
+      ? 'BIGINT NOT NULL'
+      : Base<Unfiltered<C, A>>
+    : Unfiltered<C, A>
+type Unfiltered<C, A> = A extends Count
   ? 'BIGINT NOT NULL'
   : A extends Sum<infer K extends keyof C & string>
     ? C[K] extends `${string} NOT NULL`
@@ -195,5 +228,8 @@ export function aggregate<C, K extends keyof C, T, const A extends Record<string
   for (const [name, call] of entries)
     if (typeof call !== 'object' || call === null || !('aggregate' in call))
       throw configError(`aggregate ${name}`, call, "an aggregate such as count() or sum('column')")
-  return step(aggregateStep, Object.fromEntries(entries))
+  // Without settings that were left undefined: options are plain data.
+  const plain = (call: AggregateCall) =>
+    Object.fromEntries(Object.entries(call).filter(([, value]) => value !== undefined))
+  return step(aggregateStep, Object.fromEntries(entries.map(([name, call]) => [name, plain(call)])) as AggregateCalls)
 }

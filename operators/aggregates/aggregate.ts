@@ -1,18 +1,45 @@
 import { configError } from '../../src/core/errors.ts'
 import type { ParsedType } from '../../src/core/types.ts'
+import type { ColumnTypes } from '../../src/plan/relation.ts'
 
 /** What a user writes inside `aggregate({...})`: plain data. */
 export interface AggregateCall {
   readonly aggregate: string
   readonly column?: string
+  /** Only rows for which this SQL predicate is true. */
+  readonly filter?: string
+  /** Further settings by name: numbers and column names. */
+  readonly [setting: string]: string | number | undefined
+}
+
+/** Options that every aggregate takes. */
+export interface AggregateOptions {
+  /** A SQL predicate over the input's columns; rows for which it is not true are left out. Gated like `where`. */
+  readonly filter?: string
+}
+
+/** An aggregate with a filter: it may see no row, so its result may be NULL. */
+export type Filtered<A> = A & { readonly filter: string }
+/** What a factory returns for these options. */
+export type WithOptions<A, O> = O extends { readonly filter: string } ? Filtered<A> : A
+
+/** SQL over an input row, for aggregates that need more than the value. */
+export interface InputRow {
+  readonly timeUs: string
+  readonly seq: string
+  readonly row: string
+  /** The gated filter; undefined without one. */
+  readonly filter: string | undefined
+  /** Any other column of the input, qualified. */
+  column(name: string): string
 }
 
 /** One column of a partial row. Types are those that survive Parquet unchanged: no HUGEINT (S21). */
 export interface Accumulator {
   readonly name: string
   readonly type: string
-  /** SQL aggregate over rows. */
-  partial(value: string): string
+  /** SQL aggregate over rows. `value` is NULL where a filter leaves the row out; '' for an aggregate without column. */
+  partial(value: string, row: InputRow): string
   /** SQL aggregate over partial rows; associative and commutative. */
   merge(accumulator: string): string
 }
@@ -47,15 +74,15 @@ export interface Side {
   where?(value: string): string
   /** Name of the main accumulator that counts such rows; where it is 0 the side's query is spared. */
   readonly neededBy?: string
-  /** SQL aggregate over the side rows of one window and group, from the columns by name, to what `finish` takes. */
-  fold(column: (name: string) => string): string
+  /** SQL query: side rows of windows and groups, merged, to one row for each, `groups` (a list of columns) and `_folded`. */
+  fold(rows: string, groups: string): string
 }
 
 /** One aggregate, one file. `registry.ts` lists them. */
 export interface Aggregate {
   readonly name: string
   /** @param type of the input column; absent for an aggregate without one. @param field names it in errors. */
-  plan(type: ParsedType | undefined, field: string): AggregatePlan
+  plan(type: ParsedType | undefined, field: string, call: AggregateCall, input: ColumnTypes): AggregatePlan
 }
 
 /** The input's type, or an error for an aggregate that was given none. */

@@ -1,4 +1,4 @@
-import type { Aggregate, AggregateCall } from './aggregate.ts'
+import type { Aggregate, AggregateCall, AggregateOptions } from './aggregate.ts'
 
 export interface Count extends AggregateCall {
   readonly aggregate: 'count'
@@ -12,7 +12,7 @@ export const countAggregate: Aggregate = {
       {
         name: 'count',
         type: 'BIGINT',
-        partial: () => 'count(*)',
+        partial: (_value, { filter }) => (filter === undefined ? 'count(*)' : `count(*) FILTER (WHERE ${filter})`),
         merge: count => `CAST(sum(${count}) AS BIGINT)`,
       },
     ],
@@ -20,7 +20,7 @@ export const countAggregate: Aggregate = {
   }),
 }
 
-/** The number of rows, NULLs included. BIGINT. */
-export function count(): Count {
-  return { aggregate: 'count' }
+/** The number of rows, NULLs included; with a filter, of those for which it is true. BIGINT. */
+export function count(options: AggregateOptions = {}): Count {
+  return { aggregate: 'count', ...options }
 }

@@ -1,5 +1,5 @@
 import { extreme } from './extreme.ts'
-import type { Aggregate, AggregateCall } from './aggregate.ts'
+import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
 
 export interface Max<out K extends string> extends AggregateCall {
   readonly aggregate: 'max'
@@ -9,6 +9,9 @@ export interface Max<out K extends string> extends AggregateCall {
 export const maxAggregate: Aggregate = extreme('max')
 
 /** The largest value; NULLs are ignored, NaN is the largest value and -0.0 is 0.0. The column's own type. */
-export function max<const K extends string>(column: K): Max<K> {
-  return { aggregate: 'max', column }
+export function max<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  options?: O,
+): WithOptions<Max<K>, O> {
+  return { aggregate: 'max', column, ...options } as WithOptions<Max<K>, O>
 }

@@ -1,5 +1,5 @@
 import { extreme } from './extreme.ts'
-import type { Aggregate, AggregateCall } from './aggregate.ts'
+import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
 
 export interface Min<out K extends string> extends AggregateCall {
   readonly aggregate: 'min'
@@ -9,6 +9,9 @@ export interface Min<out K extends string> extends AggregateCall {
 export const minAggregate: Aggregate = extreme('min')
 
 /** The smallest value; NULLs are ignored, NaN is the largest value and -0.0 is 0.0. The column's own type. */
-export function min<const K extends string>(column: K): Min<K> {
-  return { aggregate: 'min', column }
+export function min<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  options?: O,
+): WithOptions<Min<K>, O> {
+  return { aggregate: 'min', column, ...options } as WithOptions<Min<K>, O>
 }

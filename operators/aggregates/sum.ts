@@ -1,6 +1,13 @@
 import { configError } from '../../src/core/errors.ts'
 import { text } from '../../src/plan/sql.ts'
-import { type Accumulator, type Aggregate, type AggregateCall, inputType } from './aggregate.ts'
+import {
+  type Accumulator,
+  type Aggregate,
+  type AggregateCall,
+  inputType,
+  type AggregateOptions,
+  type WithOptions,
+} from './aggregate.ts'
 
 export interface Sum<out K extends string> extends AggregateCall {
   readonly aggregate: 'sum'
@@ -106,6 +113,9 @@ function joinParts([high, low]: readonly string[], scale: number, field: string,
  * The exact sum; NULLs are ignored, NULL when no value was seen. DECIMAL(38,0) of integers, DECIMAL(38,s) of
  * DECIMAL(p,s); a sum that passes 38 digits is an error that names the window. DOUBLE is refused in this release.
  */
-export function sum<const K extends string>(column: K): Sum<K> {
-  return { aggregate: 'sum', column }
+export function sum<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  options?: O,
+): WithOptions<Sum<K>, O> {
+  return { aggregate: 'sum', column, ...options } as WithOptions<Sum<K>, O>
 }

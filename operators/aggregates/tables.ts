@@ -4,7 +4,7 @@ import { type ColumnTypes, inputColumn } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
 import type { PartialTable } from '../../src/plan/step.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
-import type { AggregatePlan, Side } from './aggregate.ts'
+import type { AggregatePlan, InputRow, Side } from './aggregate.ts'
 
 /** What every partial row is for: a pane of event time and a group. */
 export interface Grain {
@@ -19,6 +19,8 @@ export interface Grain {
 export interface PlannedCall {
   readonly name: string
   readonly column: string | undefined
+  /** Gated SQL. */
+  readonly filter: string | undefined
   readonly plan: AggregatePlan
 }
 
@@ -43,6 +45,16 @@ function placed({ windows, timeUs, watermark, keys }: Grain): string[] {
   ]
 }
 
+/** The call's value over an input row; NULL where its filter leaves the row out. */
+function valueOf({ column, filter }: PlannedCall): string {
+  if (column === undefined) return ''
+  return filter === undefined ? inputColumn(column) : `CASE WHEN ${filter} THEN ${inputColumn(column)} END`
+}
+
+function inputRow({ timeUs }: Grain, { filter }: PlannedCall): InputRow {
+  return { timeUs, seq: inputColumn('_seq'), row: inputColumn('_row'), filter, column: inputColumn }
+}
+
 /** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
 export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialTable {
   const groups = names(grain)
@@ -56,10 +68,9 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
     ]),
     order: groups,
     partial(rows) {
-      const accumulators = plans.flatMap(({ name, column, plan }) =>
-        plan.accumulators.map(
-          part =>
-            `${part.partial(column === undefined ? '' : inputColumn(column))} AS ${id(partName(name, part.name))}`,
+      const accumulators = plans.flatMap(call =>
+        call.plan.accumulators.map(
+          part => `${part.partial(valueOf(call), inputRow(grain, call))} AS ${id(partName(call.name, part.name))}`,
         ),
       )
       const positions = groups.map((_, index) => index + 1).join(', ')
@@ -73,15 +84,9 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
 }
 
 /** `_start, zone, bin, units`: a row for each pane, group and bucket of one aggregate. */
-export function sideTable(
-  grain: Grain,
-  table: string,
-  call: string,
-  column: string | undefined,
-  side: Side,
-): PartialTable {
+export function sideTable(grain: Grain, table: string, call: PlannedCall, side: Side): PartialTable {
   const groups = [...names(grain), ...side.buckets.map(({ name }) => name)]
-  const value = column === undefined ? 'NULL' : inputColumn(column)
+  const value = valueOf(call) || 'NULL'
   return {
     name: table,
     columns: Object.fromEntries([
@@ -89,7 +94,7 @@ export function sideTable(
       ...[...side.buckets, ...side.accumulators].map(({ name, type }) => [name, type] as const),
     ]),
     order: groups,
-    ...(side.neededBy === undefined ? {} : { neededBy: partName(call, side.neededBy) }),
+    ...(side.neededBy === undefined ? {} : { neededBy: partName(call.name, side.neededBy) }),
     partial(rows) {
       const wanted = [grain.windows.accepts(grain.timeUs, grain.watermark), ...(side.where ? [side.where(value)] : [])]
       const item = side.items ? `unnest(${side.items(value)})` : value
@@ -97,7 +102,7 @@ export function sideTable(
       const items = [
         ...names(grain).map(id),
         ...side.buckets.map(({ name, of }) => `${of('_item')} AS ${id(name)}`),
-        ...side.accumulators.map(({ name, partial }) => `${partial('_item')} AS ${id(name)}`),
+        ...side.accumulators.map(({ name, partial }) => `${partial('_item', inputRow(grain, call))} AS ${id(name)}`),
       ]
       return `SELECT ${items.join(', ')} FROM (${inner}) GROUP BY ${groups.map((_, index) => index + 1).join(', ')}`
     },

@@ -24,7 +24,7 @@ export async function bindFlows(
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()
   for (const node of terminals.flatMap(terminal => chain(terminal.node))) {
-    if (node.step.is !== 'stateless' || bound.has(node)) continue
+    if ((node.step.is !== 'stateless' && node.step.is !== 'stateful') || bound.has(node)) continue
     const key = planKey(node)
     const expressions =
       byPlan.get(key) ?? (await bindNode(node, node.step.expressions(node.options as never), gate, executor))

@@ -43,7 +43,7 @@ export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<P
     terminal,
     stateful: {
       id: createHash('sha256').update(planKey(node)).digest('hex').slice(0, 8),
-      step: node.step.fold(statefulContext(node.input), node.options as never),
+      step: node.step.fold(statefulContext(node.input), node.options as never, bound.get(node) ?? []),
       before: stateless(nodes.slice(0, at)),
     },
     after: stateless(nodes.slice(at)),

@@ -63,8 +63,9 @@ export interface StatefulStep<O = Json> {
   readonly is: 'stateful'
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
-  /** The folded step for this input. */
-  fold(context: StatefulContext, options: O): Stateful
+  expressions(options: O): readonly UserExpression[]
+  /** The folded step for this input; `bound` holds the gated SQL of `expressions`, absent while only columns are asked for. */
+  fold(context: StatefulContext, options: O, bound?: readonly string[]): Stateful
 }
 
 export interface Stateful {
