@@ -5,7 +5,11 @@ import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { PartialTable, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
+import type { ArgMax } from './aggregates/arg-max.ts'
+import type { ArgMin } from './aggregates/arg-min.ts'
 import type { Count } from './aggregates/count.ts'
+import type { First } from './aggregates/first.ts'
+import type { Last } from './aggregates/last.ts'
 import type { Max } from './aggregates/max.ts'
 import type { Min } from './aggregates/min.ts'
 import { aggregates } from './aggregates/registry.ts'
@@ -187,7 +191,16 @@ function fold(
   }
 }
 
-type Any<C> = Count | Sum<KeysOf<C, Numeric>> | Min<keyof C & string> | Max<keyof C & string>
+type Name<C> = keyof C & string
+type Any<C> =
+  | Count
+  | Sum<KeysOf<C, Numeric>>
+  | Min<Name<C>>
+  | Max<Name<C>>
+  | First<Name<C>>
+  | Last<Name<C>>
+  | ArgMin<Name<C>, Name<C>>
+  | ArgMax<Name<C>, Name<C>>
 type Result<C, A> =
   A extends Filtered<infer F extends AggregateCall>
     ? F extends Count
@@ -200,9 +213,13 @@ type Unfiltered<C, A> = A extends Count
     ? C[K] extends `${string} NOT NULL`
       ? `${SumOf<C[K]>} NOT NULL`
       : SumOf<C[K]>
-    : A extends { readonly column: infer K extends keyof C & string }
-      ? C[K]
-      : never
+    : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
+      ? C[B] extends `${string} NOT NULL`
+        ? C[K]
+        : Base<C[K]>
+      : A extends { readonly column: infer K extends keyof C & string }
+        ? C[K]
+        : never
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }

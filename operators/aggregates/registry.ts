@@ -1,10 +1,23 @@
 import type { Aggregate } from './aggregate.ts'
+import { argMaxAggregate } from './arg-max.ts'
+import { argMinAggregate } from './arg-min.ts'
 import { countAggregate } from './count.ts'
+import { firstAggregate } from './first.ts'
+import { lastAggregate } from './last.ts'
 import { maxAggregate } from './max.ts'
 import { minAggregate } from './min.ts'
 import { sumAggregate } from './sum.ts'
 
 /** Every aggregate by name. A new one is a file here and a line below. */
 export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
-  [countAggregate, maxAggregate, minAggregate, sumAggregate].map(aggregate => [aggregate.name, aggregate]),
+  [
+    argMaxAggregate,
+    argMinAggregate,
+    countAggregate,
+    firstAggregate,
+    lastAggregate,
+    maxAggregate,
+    minAggregate,
+    sumAggregate,
+  ].map(aggregate => [aggregate.name, aggregate]),
 )

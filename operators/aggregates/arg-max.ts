@@ -1,0 +1,24 @@
+import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import { picked } from './picked.ts'
+
+export interface ArgMax<out K extends string, out B extends string> extends AggregateCall {
+  readonly aggregate: 'argMax'
+  readonly column: K
+  readonly by: B
+}
+
+export const argMaxAggregate: Aggregate = picked('argMax', 'column', 'max', 'earliest')
+
+/**
+ * A column's value in the row where another column is largest; of equal rows the earliest in ledger order. Rows whose
+ * `by` is NULL are left out; the value itself may be NULL. The column's own type.
+ *
+ *     aggregate({ farthest_zone: argMax('DOLocationID', 'trip_distance') })
+ */
+export function argMax<const K extends string, const B extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  by: B,
+  options?: O,
+): WithOptions<ArgMax<K, B>, O> {
+  return { aggregate: 'argMax', column, by, ...options } as WithOptions<ArgMax<K, B>, O>
+}
