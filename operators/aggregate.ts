@@ -76,7 +76,7 @@ function fold(
 ): Stateful {
   const timeType = parseColumnType(columnType('aggregate', time, input), 'time')
   const windowType = `${timeType.sql} NOT NULL`
-  if (timeType.name === 'DATE' && windows.sizeUs % 86_400_000_000n !== 0n)
+  if (timeType.name === 'DATE' && windows.stepUs % 86_400_000_000n !== 0n)
     throw configError('window', `${windows.sizeUs} microseconds`, `whole days, as the event time '${time}' is a DATE`)
   for (const reserved of [startColumn, endColumn])
     if (keys.includes(reserved))

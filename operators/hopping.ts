@@ -39,6 +39,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
     endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
   return {
     sizeUs,
+    stepUs: paneUs,
     paneColumns: ['_pane', '_from_end'],
     panes: (time, watermark) => [floorTo(time, paneUs), firstOpen(time, watermark)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,

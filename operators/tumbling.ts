@@ -23,6 +23,7 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
   const end = (time: string) => `(${floorTo(time, sizeUs)} + ${sizeUs})`
   return {
     sizeUs,
+    stepUs: sizeUs,
     paneColumns: ['_start'],
     panes: time => [floorTo(time, sizeUs)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${end(time)} > ${watermark})`,

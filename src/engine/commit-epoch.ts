@@ -187,7 +187,7 @@ function outputsSql(epoch: number, unpublished: readonly Unpublished[]): string 
   return `SELECT * FROM (VALUES ${rows.join(', ')}) AS t(epoch, output, key, rows, bytes, sha256)`
 }
 
-async function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {
+function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {
   const work = Promise.all(
     unpublished.map(file => {
       const output = run.outputs.get(file.output)
@@ -200,7 +200,7 @@ async function publish(run: Run, unpublished: readonly Unpublished[]): Promise<r
       return output.outbox.publish(file)
     }),
   ).then(() => unpublished)
-  // Awaited before the next commit.
+  // Awaited before the next commit: until then its failure is no unhandled one.
   work.catch(() => {})
   return work
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { errorMessage, MillraceError } from '../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../core/ports.ts'
 import { rowHidden } from '../plan/bind.ts'
 import type { Relation } from '../plan/relation.ts'
@@ -195,7 +195,16 @@ export async function applyEpoch(
     return { channels, outputs, rowTables, tables }
   } catch (error) {
     await dropTables(executor, tables)
-    throw error
+    if (isMillraceError(error)) throw error
+    const [sentence = ''] = errorMessage(error)
+      .replace(/^[A-Za-z ]+ Error: /, '')
+      .split('\n')
+    throw new MillraceError(
+      'fatal',
+      'emit',
+      `${sentence.replace(/\.$/, '')}. The results of this epoch could not be computed; nothing of it was committed.`,
+      error,
+    )
   }
 
   /** Partial rows by table name; a side table without any is left out, which spares a join. */

@@ -4,6 +4,8 @@
  */
 export interface WindowAssigner {
   readonly sizeUs: bigint
+  /** Every border of a window is a multiple of this. */
+  readonly stepUs: bigint
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
   /** SQL of those columns for a row; `time` and `watermark` are SQL, the watermark NULL before the first mark. */

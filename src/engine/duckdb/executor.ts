@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
-import { isMillraceError, MillraceError } from '../../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
 import { plainValue } from './values.ts'
@@ -23,7 +23,7 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
       try {
         return await work()
       } catch (error) {
-        throw signal.aborted ? aborted(signal) : error
+        throw signal.aborted ? aborted(signal) : withAdvice(error)
       } finally {
         signal.removeEventListener('abort', interrupt)
       }
@@ -62,6 +62,13 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
       return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
     },
   }
+}
+
+/** Errors that are about this machine and not about data say what to change. */
+function withAdvice(error: unknown): unknown {
+  if (!/^Out of Memory Error|No space left on device/.test(errorMessage(error))) return error
+  const advice = 'Give it more memory (--memory), or a folder with more room to spill into (--spill).'
+  return new MillraceError('fatal', 'resources', `DuckDB: ${errorMessage(error).split('\n')[0]} ${advice}`, error)
 }
 
 /** Why the run stops: the reason given with the abort, such as a lost checkpoint, or the user's wish. */
