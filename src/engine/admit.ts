@@ -1,8 +1,9 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
+import type { MarkedObject } from './fetch.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
-import type { Executor, ObjectStore } from '../core/ports.ts'
+import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
@@ -11,10 +12,28 @@ import { text } from '../plan/sql.ts'
 import { sameVersionSql } from './ledger.ts'
 
 /** An object version that the ledger does not hold yet. */
-export interface Admitted extends ObjectVersion {
+export interface AdmittedObject extends ObjectVersion {
+  readonly is: 'object'
   /** Another version of this key was counted before. */
   readonly overwrites: boolean
+  /** In a replay: what the other ledger says of it (S1). */
+  readonly known?: KnownOutcome
 }
+
+export interface KnownOutcome {
+  readonly outcome: MarkedObject['outcome']
+  readonly reason: string | null
+  readonly highMarkUs: bigint | null
+}
+
+/** A tick or flush of the ledger that is replayed. */
+export interface AdmittedMark {
+  readonly is: 'tick' | 'flush'
+  readonly watermarkUs: bigint
+  readonly sizeBytes: 0
+}
+
+export type Admitted = AdmittedObject | AdmittedMark
 
 export interface Listing {
   readonly objects: number
@@ -107,39 +126,55 @@ export async function admit(context: AdmitContext): Promise<Listing> {
     'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
   )
 
-  const ready: (readonly Admitted[])[] = []
-  const head = new Subject<Admitted>()
-  head.pipe(miniBatch(context.miniBatch)).subscribe(batch => ready.push(batch))
-  let read = 0
-  let isDone = false
   return {
     objects: Number(totals?.objects),
     bytes: Number(totals?.bytes),
     ignored,
     leftOut,
-    async next() {
-      // Pulled a page at a time: RxJS itself knows no back-pressure.
-      while (ready.length === 0 && !isDone) {
-        const page = await executor.rows(
-          `SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`,
-        )
-        read += page.length
-        for (const row of page)
-          head.next({
-            bucket: String(row.bucket),
-            key: String(row.key),
-            ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
-            eTag: String(row.e_tag),
-            sizeBytes: Number(row.size_bytes),
-            lastModifiedMs: Number(row.last_modified_ms),
-            overwrites: row.overwrites === true,
-          })
-        if (page.length < pageMax) {
-          isDone = true
-          head.complete()
-        }
+    next: pulled(executor, context.miniBatch, row => ({
+      ...versionOf(row),
+      is: 'object',
+      overwrites: row.overwrites === true,
+    })),
+  }
+}
+
+/** The object version of a row of the listing or of a ledger. */
+export function versionOf(row: Row): ObjectVersion {
+  return {
+    bucket: String(row.bucket),
+    key: String(row.key),
+    ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
+    eTag: String(row.e_tag),
+    sizeBytes: Number(row.size_bytes),
+    lastModifiedMs: Number(row.last_modified_ms),
+  }
+}
+
+/**
+ * Windows the rows of table `admitted` into mini-batches, by their number `n` from 1. Pulled a page at a time, as RxJS
+ * itself knows no back-pressure.
+ */
+export function pulled(
+  executor: Executor,
+  options: MiniBatchOptions,
+  toAdmitted: (row: Row) => Admitted,
+): () => Promise<readonly Admitted[] | undefined> {
+  const ready: (readonly Admitted[])[] = []
+  const head = new Subject<Admitted>()
+  head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
+  let read = 0
+  let isDone = false
+  return async () => {
+    while (ready.length === 0 && !isDone) {
+      const page = await executor.rows(`SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
+      read += page.length
+      for (const row of page) head.next(toAdmitted(row))
+      if (page.length < pageMax) {
+        isDone = true
+        head.complete()
       }
-      return ready.shift()
-    },
+    }
+    return ready.shift()
   }
 }

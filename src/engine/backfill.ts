@@ -1,9 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { configError } from '../core/errors.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { text } from '../plan/sql.ts'
+import { eachPart } from './channels.ts'
 import { type Committer, createCommitter, outputAddress } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
@@ -57,7 +54,9 @@ export async function backfillWith(
   }
 }
 
-function checkOptions({ objectsPerEpoch, threads, memory }: BackfillOptions): void {
+function checkOptions({ objectsPerEpoch, threads, memory, ledger, from, to }: BackfillOptions): void {
+  if (ledger !== undefined && (from !== undefined || to !== undefined))
+    throw configError('ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
   for (const [name, value] of Object.entries({ objectsPerEpoch, threads }))
     if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
       throw configError(name, value, 'a whole number above zero')
@@ -125,9 +124,8 @@ async function commitAll(
     await ahead.done()
     tell(result)
   }
-  // A drained run may have come to the end all the same.
-  if (done.objects === listing.objects) isComplete = true
-  if (isComplete && options.flush !== false) {
+  // A replayed ledger brings its own flushes.
+  if (isComplete && options.flush !== false && options.ledger === undefined) {
     const result = await committer.flush()
     if (result) tell(result)
   }
@@ -182,15 +180,10 @@ async function summarise(
 /** Every output file of the checkpoint, from its own record of them. */
 async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly string[]> {
   const found: string[] = []
-  for (const part of manifest.channels.outputs ?? []) {
-    const file = join(run.commit.stage, randomUUID())
-    await run.checkpoint.load(part, file)
-    const rows = await run.commit.executor.rows(
-      `SELECT output, key FROM read_parquet(${text(file)}) ORDER BY epoch, output`,
-    )
-    await rm(file, { force: true })
-    found.push(...rows.map(row => outputAddress(run, String(row.output), String(row.key))))
-  }
+  await eachPart({ ...run.reader, manifest }, 'outputs', async rows => {
+    const files = await run.commit.executor.rows(`SELECT output, key FROM ${rows} ORDER BY epoch, output`)
+    found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
+  })
   return found
 }
 

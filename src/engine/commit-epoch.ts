@@ -10,7 +10,7 @@ import { text } from '../plan/sql.ts'
 import type { Flow } from '../plan/stages.ts'
 import { advance } from '../plan/watermark.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
-import { flushRow, isFlushDue, type LedgerRow, ledgerSql, objectRow } from './ledger.ts'
+import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow, type StampedMark } from './ledger.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
 import { engineState, positionOf } from './recover.ts'
@@ -125,16 +125,19 @@ export function createCommitter(run: Run): Committer {
     },
     commit({ stamped, partials }) {
       const epoch = manifest.epoch + 1
-      const rows = stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0))
+      const rows = [
+        ...stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0)),
+        ...stamped.marks.map(mark => markRow(mark, epoch, source)),
+      ]
       return commitEpoch(partials, rows, stamped.after)
     },
     async flush() {
       if (position.highMarkUs === null || !(await isFlushDue(executor))) return undefined
       const flushUs = await flushWatermark(executor, states, position.highMarkUs)
       if (flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)) return undefined
-      const entry = { is: 'flush', watermarkUs: flushUs } as const
-      const after = { ...advance(position, entry, delayUs), nextSeq: position.nextSeq + 1 }
-      return commitEpoch(noPartials, [flushRow(position.nextSeq, manifest.epoch + 1, source, flushUs)], after)
+      const mark: StampedMark = { is: 'flush', seq: position.nextSeq, watermarkUs: flushUs }
+      const after = { ...advance(position, mark, delayUs), nextSeq: position.nextSeq + 1 }
+      return commitEpoch(noPartials, [markRow(mark, manifest.epoch + 1, source)], after)
     },
     async close() {
       const published = dropPublished(manifest, await publishing)

@@ -13,6 +13,7 @@ import { id, text } from '../plan/sql.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
 export interface MarkedObject {
+  readonly is: 'object'
   readonly version: ObjectVersion
   readonly outcome: 'read' | 'quarantined' | 'skipped'
   /** Why it was not read. */
@@ -97,9 +98,19 @@ export function badObject(
       'bad-object',
       `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
     )
+  return unread(version, onBadObject === 'skip' ? 'skipped' : 'quarantined', reason)
+}
+
+/** An object of which nothing is read. */
+export function unread(
+  version: ObjectVersion,
+  outcome: 'skipped' | 'quarantined',
+  reason: string | null,
+): MarkedObject {
   return {
+    is: 'object',
     version,
-    outcome: onBadObject === 'skip' ? 'skipped' : 'quarantined',
+    outcome,
     reason,
     rows: 0,
     quarantinedRows: 0,
@@ -215,6 +226,7 @@ async function mark(
     const aside = Number(counts.bad + counts.timeless)
     const tail = aside > 0 ? ` WHERE NOT ${bad} AND NOT ${timeless}` : ''
     return {
+      is: 'object',
       version,
       outcome: 'read',
       reason: null,

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { configError } from '../core/errors.ts'
-import { text } from '../plan/sql.ts'
+import type { Row } from '../core/ports.ts'
 import { iso } from './backfill.ts'
+import { eachPart } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import type { watermarkJson } from './ledger.ts'
@@ -26,17 +25,13 @@ export async function inspect(address: string): Promise<Inspection> {
     const head = await checkpoint.readHead()
     if (!head) throw configError('checkpoint', address, 'the folder of a checkpoint; it holds none')
     const { manifest } = head
-    const rowsOf = async (channel: string, query: (files: string) => string) => {
-      const files: string[] = []
-      for (const part of manifest.channels[channel] ?? []) {
-        const file = join(session.stage, randomUUID())
-        await checkpoint.load(part, file)
-        files.push(file)
-      }
-      if (files.length === 0) return []
-      const rows = await executor.rows(query(`read_parquet([${files.map(text).join(', ')}])`))
-      for (const file of files) await rm(file, { force: true })
-      return rows
+    const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
+    const rowsOf = async (channel: string, query: (rows: string) => string) => {
+      const found: Row[] = []
+      await eachPart(reader, channel, async rows => {
+        found.push(...(await executor.rows(query(rows))))
+      })
+      return found
     }
     const aside = await rowsOf(
       'ledger',

@@ -34,6 +34,13 @@ export interface StampedObject {
   readonly watermarkUs: bigint | null
 }
 
+/** A tick or flush with its place in the ledger, and the watermark that it sets. */
+export interface StampedMark {
+  readonly is: 'tick' | 'flush'
+  readonly seq: number
+  readonly watermarkUs: bigint
+}
+
 export function objectRow({ marked, seq }: StampedObject, epoch: number, source: string, late: number): LedgerRow {
   const { version } = marked
   return {
@@ -58,10 +65,9 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, source:
   }
 }
 
-/** A flush, with the watermark that it sets (S6). */
-export function flushRow(seq: number, epoch: number, source: string, watermarkUs: bigint): LedgerRow {
+export function markRow({ is, seq, watermarkUs }: StampedMark, epoch: number, source: string): LedgerRow {
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
-  return { ...nothing, seq, epoch, source, is: 'flush', watermark_us: watermarkUs }
+  return { ...nothing, seq, epoch, source, is, watermark_us: watermarkUs }
 }
 
 /** The rows as a query; at least one row. */
@@ -75,9 +81,9 @@ export function ledgerSql(rows: readonly LedgerRow[]): string {
   return `SELECT * FROM (VALUES ${rows.map(row => `(${names.map(name => value(row, name)).join(', ')})`).join(', ')}) AS t(${list})`
 }
 
-export async function createLedgerTable(executor: Executor): Promise<void> {
+export async function createLedgerTable(executor: Executor, name: string): Promise<void> {
   await executor.run(
-    `CREATE TABLE ledger (${Object.entries(ledgerColumns)
+    `CREATE TABLE ${name} (${Object.entries(ledgerColumns)
       .map(([name, type]) => `"${name}" ${type}`)
       .join(', ')})`,
   )

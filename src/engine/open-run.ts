@@ -15,6 +15,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import { admit, type Listing } from './admit.ts'
+import type { ChannelReader } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './epoch.ts'
@@ -22,6 +23,7 @@ import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { segmentChannel, stateTables } from './state.ts'
+import { replay } from './replay.ts'
 import type { BackfillOptions } from './summary.ts'
 
 /** Where a flow's files go. */
@@ -41,6 +43,7 @@ export interface Run {
   readonly plan: ReturnType<typeof pipelinePlan>
   readonly fetch: FetchContext
   readonly listing: Listing
+  readonly reader: ChannelReader
   readonly clock: Clock
   /** Stops the run with this error: statements are interrupted, nothing further is committed. */
   stop(error: Error): void
@@ -127,22 +130,41 @@ export async function openRun(
   for (const { outbox } of outputs.values()) await outbox.orphans(head.term, reachable)
 
   const position = positionOf(head.manifest, settings.name)
-  await loadState(checkpoint, head.manifest, nodes, position, committing, session.stage)
+  const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
+  await loadState(reader, nodes, position, committing)
   const inputStore = components.openInput(input.root, inputField)
-  const listing = await admit({
-    store: inputStore,
-    matches: input.matches,
-    format,
-    settings,
-    executor: fetching,
-    from: options.from,
-    to: options.to,
-    miniBatch:
-      options.objectsPerEpoch === undefined
-        ? definition.miniBatch
-        : { objectsMax: options.objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER },
-    signal,
-  })
+  const miniBatch =
+    options.objectsPerEpoch === undefined
+      ? definition.miniBatch
+      : { objectsMax: options.objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
+  const listing =
+    options.ledger === undefined
+      ? await admit({
+          store: inputStore,
+          matches: input.matches,
+          format,
+          settings,
+          executor: fetching,
+          from: options.from,
+          to: options.to,
+          miniBatch,
+          signal,
+        })
+      : await replay({
+          ...reader,
+          checkpoint: createCheckpointStore({
+            store: components.openInput(options.ledger, 'ledger'),
+            owner: 'replay',
+            newId: randomUUID,
+            scratch: session.stage,
+            merge: () => Promise.reject(new Error('unreachable: a replay commits nothing there')),
+          }),
+          address: options.ledger,
+          source: settings.name,
+          executor: fetching,
+          miniBatch,
+          nextSeq: position.nextSeq,
+        })
   const context = { flows, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
@@ -153,6 +175,7 @@ export async function openRun(
     plan,
     fetch: { store: inputStore, format, settings, policies, executor: fetching, spool: session.spool, signal },
     listing,
+    reader,
     clock: components.clock,
     stop: error => abort.abort(error),
     checkpoint,

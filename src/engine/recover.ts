@@ -1,13 +1,11 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import type { EngineState, Manifest } from '../../checkpoints/types.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Executor } from '../core/ports.ts'
-import { id, text } from '../plan/sql.ts'
+import { id } from '../plan/sql.ts'
 import type { StatefulNode } from '../plan/stages.ts'
 import { beginning } from '../plan/watermark.ts'
+import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
 import { createLedgerTable, ledgerColumns, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { LedgerPosition } from './stamp.ts'
@@ -90,51 +88,28 @@ export function differences(was: Json | undefined, is: Json | undefined, path: s
 
 /** Loads state and ledger from what HEAD names, each file verified (P10). */
 export async function loadState(
-  store: CheckpointStore,
-  manifest: Manifest,
+  reader: ChannelReader,
   nodes: readonly StatefulNode[],
   position: LedgerPosition,
   executor: Executor,
-  stage: string,
 ): Promise<void> {
-  await createLedgerTable(executor)
-  const ledger = Object.keys(ledgerColumns).map(id).join(', ')
-  await loadChannel(
-    store,
-    manifest,
-    'ledger',
-    executor,
-    stage,
-    file => `INSERT INTO ledger (${ledger}) SELECT ${ledger} FROM read_parquet(${text(file)})`,
-  )
+  await createLedgerTable(executor, 'ledger')
+  await loadLedger(reader, executor, 'ledger')
   for (const state of stateTables(nodes)) {
     await createStateTable(executor, state)
     const columns = columnList(state)
     // A segment may hold rows that the watermark has closed since it was written.
     const alive = position.watermarkUs === null ? '' : ` WHERE ${state.node.step.closesAt} > ${position.watermarkUs}`
-    await loadChannel(
-      store,
-      manifest,
-      segmentChannel(state),
-      executor,
-      stage,
-      file => `INSERT INTO ${stateName(state)} (${columns}) SELECT ${columns} FROM read_parquet(${text(file)})${alive}`,
+    await eachPart(reader, segmentChannel(state), rows =>
+      executor.run(`INSERT INTO ${stateName(state)} (${columns}) SELECT ${columns} FROM ${rows}${alive}`),
     )
   }
 }
 
-async function loadChannel(
-  store: CheckpointStore,
-  manifest: Manifest,
-  channel: string,
-  executor: Executor,
-  stage: string,
-  insert: (file: string) => string,
-): Promise<void> {
-  for (const [index, part] of (manifest.channels[channel] ?? []).entries()) {
-    const file = join(stage, `${channel}-${index}.parquet`)
-    await store.load(part, file)
-    await executor.run(insert(file))
-    await rm(file, { force: true })
-  }
+/** Fills a table that `createLedgerTable` made. */
+export function loadLedger(reader: ChannelReader, executor: Executor, table: string): Promise<void> {
+  const columns = Object.keys(ledgerColumns).map(id).join(', ')
+  return eachPart(reader, 'ledger', rows =>
+    executor.run(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM ${rows}`),
+  )
 }

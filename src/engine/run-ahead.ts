@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises'
-import { isMillraceError } from '../core/errors.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
 import type { Admitted } from './admit.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
-import { badObject, createFetch, type MarkedObject, reasonOf } from './fetch.ts'
+import { badObject, createFetch, type MarkedObject, reasonOf, unread } from './fetch.ts'
 import type { Run } from './open-run.ts'
-import { type LedgerPosition, type Stamped, stamp } from './stamp.ts'
+import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
 /** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
 const batchesMax = 2
@@ -28,7 +29,7 @@ export interface RunAhead {
 
 interface Ahead {
   readonly batch: readonly Admitted[]
-  readonly marked: Promise<readonly MarkedObject[]>
+  readonly marked: Promise<readonly MarkedEntry[]>
   readonly stamped: Promise<Stamped>
   readonly partials: Promise<Partials>
 }
@@ -45,19 +46,21 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
   let isListed = false
   let committed = from
 
-  const fetchOne = async ({ overwrites, ...version }: Admitted): Promise<MarkedObject> =>
-    overwrites && policies.overwrite === 'quarantine'
-      ? badObject(
-          run.fetch,
-          version,
-          "another version of this key was counted before; overwrite: 'append' would count this one as well (a folder copied afresh has new modification times)",
-        )
-      : fetch(version)
+  async function markOne(entry: Admitted): Promise<MarkedEntry> {
+    if (entry.is !== 'object') return entry
+    const { overwrites, known, ...version } = entry
+    if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
+    if (overwrites && policies.overwrite === 'quarantine') return badObject(run.fetch, version, overwritten)
+    const marked = await fetch(version)
+    if (!known) return marked
+    if (marked.outcome !== 'read') throw gone(version, marked.reason)
+    return { ...marked, highMarkUs: known.highMarkUs }
+  }
 
-  function prepare(batch: readonly Admitted[], known?: Promise<readonly MarkedObject[]>): Ahead {
+  function prepare(batch: readonly Admitted[], known?: Promise<readonly MarkedEntry[]>): Ahead {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
-    const marked = known ?? Promise.all(batch.map(object => inTurn(() => fetchOne(object))))
-    const stamped = Promise.all([marked, before]).then(([objects, position]) => stamp(position, objects, delayUs))
+    const marked = known ?? Promise.all(batch.map(entry => inTurn(() => markOne(entry))))
+    const stamped = Promise.all([marked, before]).then(([entries, position]) => stamp(position, entries, delayUs))
     const partials = stamped.then(({ objects }) => computePartials(run.ahead, objects, columns))
     // Awaited in turn, or dropped when an earlier one fails.
     for (const promise of [marked, stamped, partials]) promise.catch(() => {})
@@ -82,7 +85,7 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
   }
 
   /** Stamps every batch again, the first with these objects: what was stamped after a bad object had its mark. */
-  async function restamp(first: readonly MarkedObject[]): Promise<void> {
+  async function restamp(first: readonly MarkedEntry[]): Promise<void> {
     const old = ahead.splice(0)
     for (const { partials } of old) {
       const made = await partials.catch(() => undefined)
@@ -122,11 +125,15 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
         const stamped = await head.stamped
         const bad = await foundBad(stamped, head.partials)
         if (bad.size === 0) return { stamped, partials: await head.partials }
-        const again: MarkedObject[] = []
-        for (const { marked } of stamped.objects) {
-          const reason = bad.get(marked)
-          if (reason !== undefined) await marked.release()
-          again.push(reason === undefined ? marked : badObject(run.fetch, marked.version, reason))
+        const again: MarkedEntry[] = []
+        for (const entry of await head.marked) {
+          const reason = entry.is === 'object' ? bad.get(entry) : undefined
+          if (entry.is !== 'object' || reason === undefined) again.push(entry)
+          else {
+            await entry.release()
+            if (run.options.ledger !== undefined) throw gone(entry.version, reason)
+            again.push(badObject(run.fetch, entry.version, reason))
+          }
         }
         await restamp(again)
       }
@@ -139,6 +146,19 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
       for (const { marked } of objects) await marked.release()
     },
   }
+}
+
+const overwritten =
+  "another version of this key was counted before; overwrite: 'append' would count this one as well " +
+  '(a folder copied afresh has new modification times)'
+
+/** A replay takes outcomes from the ledger: what was read then must be there still. */
+function gone({ key }: ObjectVersion, reason: string | null): MillraceError {
+  return new MillraceError(
+    'fatal',
+    'replay-object',
+    `object '${key}' was read when the ledger was written, and now: ${reason ?? 'it cannot be read'}. Bring that version back; without it the ledger cannot be replayed.`,
+  )
 }
 
 /** Runs at most `max` pieces of work at once, in the order of asking. */

@@ -94,6 +94,8 @@ export interface BackfillOptions {
   readonly to?: string
   /** Else mini-batches are cut by the source's `miniBatch`. */
   readonly objectsPerEpoch?: number
+  /** A checkpoint whose ledger is replayed: its object versions, order, outcomes and flushes, instead of a listing. */
+  readonly ledger?: string
   /** DuckDB threads. Default: the machine's cores. */
   readonly threads?: number
   /** DuckDB memory limit, such as '2GB'. Default: 60 percent of the machine's memory. */

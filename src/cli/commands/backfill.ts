@@ -31,6 +31,11 @@ const options = {
     help: 'commit every N objects (else cut by size); may change between runs',
     read: readWhole(1, 1_000_000),
   },
+  ledger: {
+    value: 'CHECKPOINT',
+    help: "replay another run's ledger: its objects, order, outcomes and flushes",
+    read: readText,
+  },
   threads: { value: 'N', help: 'threads of DuckDB; default: all cores', read: readWhole(1, 1024) },
   memory: { value: 'SIZE', help: "memory limit of DuckDB, such as '2GB'; default: 60 percent", read: readMemory },
   spill: { value: 'DIR', help: 'folder for what does not fit into memory; default: a temporary one', read: readText },
