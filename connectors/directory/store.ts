@@ -80,13 +80,18 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
         throw new MillraceError('fatal', 'immutable-key', `'${from}' or '${to}' is mutable and cannot be copied.`)
       }
       const source = await statOrMissing(pathOf(from))
-      if (source === undefined) {
-        throw new MillraceError('fatal', 'missing-object', `'${from}' in ${address} does not exist; cannot copy it.`)
+      const missing = `'${from}' in ${address} does not exist; cannot copy it.`
+      if (source === undefined) throw new MillraceError('fatal', 'missing-object', missing)
+      try {
+        const put = await linkName(pathOf(from), to, source)
+        if (put !== 'unsupported') return put
+        // Two file systems under one root, or a file that may not be linked: the bytes are copied instead.
+        return await writeOnce(to, { file: pathOf(from) })
+      } catch (error) {
+        // Deleted meanwhile: by the owner that has claimed over this writer and published it (P8).
+        if ((await statOrMissing(pathOf(from))) !== undefined) throw error
+        throw new MillraceError('fatal', 'missing-object', missing, error)
       }
-      const put = await linkName(pathOf(from), to, source)
-      if (put !== 'unsupported') return put
-      // Two file systems under one root, or a file that may not be linked: the bytes are copied instead.
-      return writeOnce(to, { file: pathOf(from) })
     },
 
     list(prefix, after) {
@@ -326,6 +331,8 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     const grave = await newTemporary()
     try {
       await fs.rename(paths.folder, grave)
+      // Else a power failure could bring back the name and not its body.
+      await fs.syncFolder(paths.parent)
     } catch (error) {
       if (!isAbsent(error)) throw error
     }

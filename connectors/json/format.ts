@@ -6,6 +6,11 @@ import { id, text } from '../../src/plan/sql.ts'
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
 
+/** A name inside a regular expression. */
+function escaped(name: string): string {
+  return name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+}
+
 /** A field as text, whatever its JSON type; a JSON null and a missing field are NULL. */
 function field({ name, type }: ScannedColumn): string {
   const path = text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
@@ -13,9 +18,15 @@ function field({ name, type }: ScannedColumn): string {
   if (type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
   const value = `json_extract_string(json, ${path})`
   if (type.name !== 'DECIMAL') return value
-  // Every way that DuckDB reads a number with a fraction passes through DOUBLE: beyond 15 digits it may have changed.
+  // Every way that DuckDB reads a number with a fraction passes through DOUBLE. The line has the number as it was
+  // written; where the first number of that name is the same one, its digits are the value.
+  const raw = `regexp_extract(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)`)}, 1)`
+  const isWritten = `TRY_CAST(${raw} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
   const digits = `length(regexp_replace(split_part(lower(${value}), 'e', 1), '[^0-9]|^[-0.]+', '', 'g'))`
-  return `CASE WHEN json_type(json, ${path}) = 'DOUBLE' AND ${digits} > 15 THEN ${value} || ${text(notExact)} ELSE ${value} END`
+  return (
+    `CASE WHEN json_type(json, ${path}) <> 'DOUBLE' THEN ${value} WHEN ${isWritten} THEN ${raw} ` +
+    `WHEN ${digits} > 15 THEN ${value} || ${text(notExact)} ELSE ${value} END`
+  )
 }
 
 export const jsonFormat: Format = {

@@ -4,13 +4,14 @@ import type { Command } from './command.ts'
 import { backfillCommand } from './commands/backfill.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
-const commands: readonly Command[] = [backfillCommand, demoCommand, inspectCommand]
+const commands: readonly Command[] = [backfillCommand, verifyCommand, inspectCommand, demoCommand]
 
 /** Of the design, not of this release. */
-const later = ['run', 'verify', 'explain', 'sql', 'doctor']
+const later = ['run', 'explain', 'sql', 'doctor']
 
 const help = `millrace: a streaming micro-batch processor over DuckDB
 

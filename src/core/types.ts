@@ -59,7 +59,9 @@ export type Numeric =
 export type Time = 'TIMESTAMP' | 'TIMESTAMPTZ' | 'DATE'
 
 /** The columns of C whose type, NULL or not, is one of T. */
-export type KeysOf<C, T> = { [K in keyof C & string]: Base<C[K]> extends T ? K : never }[keyof C & string]
+export type KeysOf<C, T> = string extends keyof C
+  ? string
+  : { [K in keyof C & string]: Base<C[K]> extends T ? K : never }[keyof C & string]
 
 /** The type of a sum (S21): wide enough that it overflows only where an error is due. */
 export type SumOf<T> =

@@ -1,0 +1,268 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import { loadFile } from '../../checkpoints/files.ts'
+import type { Manifest } from '../../checkpoints/types.ts'
+import { parseInput } from '../../connectors/directory/listing.ts'
+import { configError } from '../core/errors.ts'
+import type { Executor, ObjectStore, Row } from '../core/ports.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
+import { text } from '../plan/sql.ts'
+import { backfillWith } from './backfill.ts'
+import { type ChannelReader, eachPart } from './channels.ts'
+import { components, type Components } from './components.ts'
+import { openSession, type Session } from './duckdb/session.ts'
+import { subscribeFlows } from './flows.ts'
+import type { BackfillOptions } from './summary.ts'
+
+export type VerifyOptions = Pick<
+  BackfillOptions,
+  'input' | 'output' | 'checkpoint' | 'threads' | 'memory' | 'spill' | 'onProgress' | 'signal'
+> & {
+  /** The cut of the replay. Default: one that is not the checkpoint's own. */
+  readonly objectsPerEpoch?: number
+}
+
+/** A row that one side has and the other has not. */
+export interface Difference {
+  /** 'flow-1', or 'late rows of flow-1'. */
+  readonly of: string
+  /** Which side has it. */
+  readonly only: 'checkpoint' | 'replay'
+  readonly row: Row
+}
+
+export interface Verification {
+  readonly checkpoint: string
+  readonly epochs: number
+  readonly replayEpochs: number
+  /** Rows of output that were compared. */
+  readonly rows: number
+  readonly lateRows: number
+  /** The first of each flow, by window; empty when nothing differs. */
+  readonly differences: readonly Difference[]
+  /** Objects that were read when the ledger was written and are not there any more: then nothing was replayed. */
+  readonly gone: readonly string[]
+}
+
+/**
+ * Replays a checkpoint's ledger in a scratch folder, cut otherwise, and compares output and late rows as multisets
+ * (law 1: the cut changes nothing). The checkpoint and its output are only read, and their bytes are hashed.
+ */
+export async function verify(
+  pipeline: Pipeline,
+  options: VerifyOptions = {},
+  parts: Components = components,
+): Promise<Verification> {
+  const address = options.checkpoint ?? pipeline.checkpoint
+  const scratch = await mkdtemp(join(options.spill ?? tmpdir(), 'millrace-verify-'))
+  let session: Session | undefined
+  try {
+    session = await openSession(options)
+    const executor = await session.executor(options.signal ?? new AbortController().signal)
+    const checkpoint = createCheckpointStore({
+      store: parts.openInput(address, 'checkpoint'),
+      owner: 'verify',
+      newId: randomUUID,
+      scratch: session.stage,
+      merge: () => Promise.reject(new Error('unreachable: verify commits nothing there')),
+    })
+    const head = await checkpoint.readHead()
+    if (!head) throw configError('checkpoint', address, 'the folder of a checkpoint; it holds none')
+    const { manifest } = head
+    const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
+    const input = options.input ?? sourceObjects(pipeline)
+    const gone = await goneObjects(reader, executor, parts, input)
+    const nothing = {
+      checkpoint: address,
+      epochs: manifest.epoch,
+      replayEpochs: 0,
+      rows: 0,
+      lateRows: 0,
+      differences: [],
+    }
+    if (gone.length > 0) return { ...nothing, gone }
+
+    // Every address that the replay writes to lies in the scratch folder.
+    const moved = new Map<string, string>()
+    const elsewhere: Components = {
+      ...parts,
+      openWritable(original, field) {
+        const folder = moved.get(original) ?? join(scratch, String(moved.size))
+        moved.set(original, folder)
+        return parts.openWritable(folder, field)
+      },
+    }
+    const { objectsPerEpoch = anotherCut(manifest), output: _, checkpoint: __, ...run } = options
+    const summary = await backfillWith(elsewhere, pipeline, {
+      ...run,
+      checkpoint: address,
+      ledger: address,
+      objectsPerEpoch,
+    })
+    const copyAddress = moved.get(address) as string
+    const copyStore = createCheckpointStore({
+      store: parts.openInput(copyAddress, 'checkpoint'),
+      owner: 'verify',
+      newId: randomUUID,
+      scratch: session.stage,
+      merge: () => Promise.reject(new Error('unreachable: verify commits nothing there')),
+    })
+    const copy = await copyStore.readHead()
+    if (!copy) throw new Error('unreachable: the replay has committed')
+    const replayed: ChannelReader = { ...reader, checkpoint: copyStore, manifest: copy.manifest }
+
+    const differences: Difference[] = []
+    let rows = 0
+    let lateRows = 0
+    for (const flow of outputNames(manifest, copy.manifest)) {
+      const store = (of: Manifest, override?: string) => outputStore(parts, of, flow, override)
+      const left = await outputRows(reader, executor, store(manifest, options.output), flow)
+      const right = await outputRows(replayed, executor, store(copy.manifest), flow)
+      rows += await compare(executor, flow, left, right, differences)
+    }
+    for (const channel of lateChannels(manifest, copy.manifest)) {
+      const left = await channelRows(reader, executor, channel)
+      const right = await channelRows(replayed, executor, channel)
+      lateRows += await compare(executor, channel, left, right, differences)
+    }
+    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone }
+  } finally {
+    await session?.close()
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+/** Where the pipeline's source reads from. */
+function sourceObjects(pipeline: Pipeline): string {
+  const flows = subscribeFlows(pipeline)
+  flows.complete()
+  return flows.definition.objects
+}
+
+/** One object an epoch where the checkpoint has more, all in a few where it has one. */
+function anotherCut({ epoch, engine }: Manifest): number {
+  return engine.nextSeq - 1 > epoch * 1.5 ? 1 : 3
+}
+
+/** Objects that the ledger says were read and that are not at the input as they were. */
+async function goneObjects(
+  reader: ChannelReader,
+  executor: Executor,
+  parts: Components,
+  input: string,
+): Promise<readonly string[]> {
+  const store = parts.openInput((await parseInput(input, 'input')).root, 'input')
+  const wanted = new Map<string, string>()
+  await eachPart(reader, 'ledger', async rows => {
+    for (const row of await executor.rows(`SELECT key, e_tag FROM ${rows} WHERE outcome = 'read'`))
+      wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, String(row.key))
+  })
+  for await (const { key, eTag } of store.list('')) wanted.delete(`${key}\n${eTag}`)
+  return [...wanted.values()]
+}
+
+function outputNames(...manifests: readonly Manifest[]): readonly string[] {
+  return [...new Set(manifests.flatMap(manifest => Object.keys(outputsOf(manifest))))].toSorted()
+}
+
+function outputsOf(manifest: Manifest): Readonly<Record<string, string>> {
+  return (manifest.engine.settings as { outputs?: Readonly<Record<string, string>> }).outputs ?? {}
+}
+
+function outputStore(parts: Components, manifest: Manifest, flow: string, override?: string): ObjectStore {
+  const address = override ?? outputsOf(manifest)[flow]
+  if (address === undefined) throw configError('output', flow, 'a flow that the checkpoint has output of')
+  return parts.openInput(address, 'output')
+}
+
+function lateChannels(...manifests: readonly Manifest[]): readonly string[] {
+  const names = manifests.flatMap(manifest => Object.keys(manifest.channels))
+  return [...new Set(names.filter(name => name.startsWith('late-')))].toSorted()
+}
+
+/** The rows of a flow's output, as a table; undefined when it has none. */
+async function outputRows(
+  reader: ChannelReader,
+  executor: Executor,
+  store: ObjectStore,
+  flow: string,
+): Promise<string | undefined> {
+  const files: { readonly name: string; readonly bytes: number; readonly rows: number; readonly sha256: string }[] = []
+  await eachPart(reader, 'outputs', async rows => {
+    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`))
+      files.push({
+        name: String(row.key),
+        bytes: Number(row.bytes),
+        rows: Number(row.rows),
+        sha256: String(row.sha256),
+      })
+  })
+  return gather(executor, files, async (ref, use) => {
+    const file = join(reader.stage, reader.newId())
+    await loadFile(store, ref, file, async () => {})
+    // JSON lines are compared as text: millrace wrote both sides.
+    await use(
+      ref.name.endsWith('.jsonl')
+        ? `(SELECT json FROM read_ndjson_objects(${text(file)}))`
+        : `read_parquet(${text(file)})`,
+    )
+    await rm(file, { force: true })
+  })
+}
+
+async function channelRows(reader: ChannelReader, executor: Executor, channel: string): Promise<string | undefined> {
+  let table: string | undefined
+  await eachPart(reader, channel, async rows => {
+    table = await append(executor, table, rows)
+  })
+  return table
+}
+
+async function gather<T>(
+  executor: Executor,
+  items: readonly T[],
+  load: (item: T, use: (rows: string) => Promise<void>) => Promise<void>,
+): Promise<string | undefined> {
+  let table: string | undefined
+  for (const item of items)
+    await load(item, async rows => {
+      table = await append(executor, table, rows)
+    })
+  return table
+}
+
+async function append(executor: Executor, table: string | undefined, rows: string): Promise<string> {
+  const name = table ?? `compared_${randomUUID().replaceAll('-', '')}`
+  await executor.run(
+    table === undefined ? `CREATE TABLE ${name} AS SELECT * FROM ${rows}` : `INSERT INTO ${name} SELECT * FROM ${rows}`,
+  )
+  return name
+}
+
+/** Compares two tables as multisets of rows; tells the first row that differs, by column order. How many rows. */
+async function compare(
+  executor: Executor,
+  of: string,
+  left: string | undefined,
+  right: string | undefined,
+  differences: Difference[],
+): Promise<number> {
+  const all = (table: string | undefined, other: string | undefined) =>
+    table === undefined ? `(SELECT * FROM ${other} LIMIT 0)` : `(SELECT * FROM ${table})`
+  if (left === undefined && right === undefined) return 0
+  const [l, r] = [all(left, right), all(right, left)]
+  const [first] = await executor.rows(
+    `SELECT * FROM (SELECT 'checkpoint' AS _only, * FROM (${l} EXCEPT ALL ${r}) UNION ALL ` +
+      `SELECT 'replay' AS _only, * FROM (${r} EXCEPT ALL ${l})) ORDER BY COLUMNS(* EXCLUDE (_only)) LIMIT 1`,
+  )
+  if (first) {
+    const { _only, ...row } = first
+    differences.push({ of, only: _only as Difference['only'], row })
+  }
+  const [count] = await executor.rows(`SELECT count(*) AS n FROM ${l}`)
+  for (const table of [left, right]) if (table !== undefined) await executor.run(`DROP TABLE ${table}`)
+  return Number(count?.n)
+}

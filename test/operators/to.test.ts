@@ -1,0 +1,93 @@
+import { Subject } from 'rxjs'
+import { describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
+import { groupBy } from '../../operators/group-by.ts'
+import { to } from '../../operators/to.ts'
+import { tumbling } from '../../operators/tumbling.ts'
+import { where } from '../../operators/where.ts'
+import { checkForeignValue, createHead, errorOf, expectConfigError, marbles, tripsOf } from './flow.ts'
+
+const sink = files('data/output', { format: 'parquet' })
+
+test('to ends each mini-batch once: one description an epoch, and the epoch is what goes on', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
+    const { batch, terminals } = createHead()
+    const [a, b] = [batch(1), batch(2)]
+    const source = cold('-a--b-|', { a, b })
+    expectObservable(tripsOf(source).pipe(to(sink))).toBe('-a--b-|', { a: { epoch: 1 }, b: { epoch: 2 } })
+    expectSubscriptions(source.subscriptions).toBe('^-----!')
+    flush()
+    const end = { is: 'files', uri: 'data/output', format: 'parquet' }
+    expect(terminals).toEqual([
+      { ...end, node: a.node },
+      { ...end, node: b.node },
+    ])
+  })
+})
+
+test('errors and unsubscription pass through; nothing is described after them', () => {
+  marbles(({ cold, expectObservable, expectSubscriptions, flush }) => {
+    const { batch, terminals } = createHead()
+    const failing = cold('-a-#', { a: batch(1) }, new Error('lost'))
+    expectObservable(tripsOf(failing).pipe(to(sink))).toBe('-a-#', { a: { epoch: 1 } }, new Error('lost'))
+    expectSubscriptions(failing.subscriptions).toBe('^--!')
+    const long = cold('-a-b-c-', { a: batch(2), b: batch(3), c: batch(4) })
+    expectObservable(tripsOf(long).pipe(to(sink)), '^--!').toBe('-a', { a: { epoch: 2 } })
+    expectSubscriptions(long.subscriptions).toBe('^--!')
+    flush()
+    expect(terminals).toHaveLength(2)
+  })
+})
+
+test('the description is made on the spot, before next() returns', () => {
+  const { batch, terminals } = createHead()
+  const source = new Subject()
+  tripsOf(source).pipe(where('amount > 0'), to(sink)).subscribe()
+  expect(terminals).toEqual([])
+  source.next(batch(1))
+  expect(terminals.map(({ node }) => node.op)).toEqual(['where'])
+})
+
+test('what is no mini-batch is refused', () => {
+  checkForeignValue(trips => trips.pipe(to(sink)))
+})
+
+test('windows and groups cannot be written: aggregate must come first', () => {
+  const open = (op: 'tumbling' | 'groupBy') => (trips: ReturnType<typeof tripsOf>) =>
+    op === 'tumbling'
+      ? trips.pipe(tumbling('1h'), to(sink) as never)
+      : trips.pipe(tumbling('1h'), groupBy('zone'), to(sink) as never)
+  expect(errorOf(open('tumbling'))).toMatchObject({
+    kind: 'user',
+    code: 'plan',
+    message: 'to: cannot follow tumbling; groupBy must come next.',
+  })
+  expect(errorOf(open('groupBy'))).toMatchObject({
+    message: 'to: cannot follow groupBy; aggregate must come next.',
+  })
+})
+
+describe('sinks', () => {
+  test.each([
+    [undefined, 'undefined'],
+    ['data/output', "'data/output'"],
+    [{ sink: 'topic' }, '{"sink":"topic"}'],
+  ])('to refuses what is no sink: %j', (value, shown) => {
+    const expected = "a sink such as files('data/output', { format: 'parquet' })"
+    expectConfigError(() => to(value as never), 'to', shown, expected)
+  })
+
+  test('files is plain data', () => {
+    expect(files('out', { format: 'json' })).toEqual({ sink: 'files', uri: 'out', format: 'json' })
+    expect(to(sink).options).toEqual({ sink: 'files', uri: 'data/output', format: 'parquet' })
+  })
+
+  test.each([
+    ['', { format: 'json' }, 'files', "''", 'a directory or file:// address'],
+    [5, { format: 'json' }, 'files', '5', 'a directory or file:// address'],
+    ['out', { format: 'csv' }, 'files format', "'csv'", "'parquet' or 'json'"],
+    ['out', undefined, 'files format', 'undefined', "'parquet' or 'json'"],
+  ])('files refuses %j %j', (uri, options, field, value, expected) => {
+    expectConfigError(() => files(uri as never, options as never), field, value, expected)
+  })
+})

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest'
+import { json } from '../../connectors/json/spec.ts'
+import { parquet } from '../../connectors/parquet/spec.ts'
+import { pipeline } from '../../src/plan/pipeline.ts'
+import { defineSource, source } from '../../src/plan/source.ts'
+
+const valid = {
+  objects: 'data/input',
+  format: parquet(),
+  columns: { at: 'timestamp not null', zone: 'bigint', amount: 'DECIMAL(18, 2)', names: 'VARCHAR[]' },
+  time: 'at',
+}
+const define = (options: object) => () => defineSource('trips', { ...valid, ...options } as never)
+
+describe('a source', () => {
+  test('is plain data with canonical types and the default policies', () => {
+    const { settings, policies, objects, miniBatch } = defineSource('trips', valid as never)
+    expect({ objects, miniBatch }).toEqual({ objects: 'data/input', miniBatch: {} })
+    expect(policies).toEqual({ onBadRow: 'fail', onBadObject: 'quarantine', overwrite: 'quarantine' })
+    expect(settings).toEqual({
+      name: 'trips',
+      format: 'parquet',
+      columns: { at: 'TIMESTAMP NOT NULL', zone: 'BIGINT', amount: 'DECIMAL(18,2)', names: 'VARCHAR[]' },
+      time: 'at',
+    })
+  })
+
+  test('keeps what was asked for; where objects lie, how they are cut and what happens to bad ones is no part of the plan (I11)', () => {
+    const options = {
+      format: json(),
+      watermark: { delay: '1 day', bounds: 'trips_{yyyy}-{MM}' },
+      onBadRow: 'quarantine',
+      onBadObject: 'skip',
+      overwrite: 'append',
+      miniBatch: { objectsMax: 3 },
+    }
+    const { settings, policies, miniBatch } = define(options)()
+    expect(policies).toEqual({ onBadRow: 'quarantine', onBadObject: 'skip', overwrite: 'append' })
+    expect(miniBatch).toEqual({ objectsMax: 3 })
+    expect(settings).toMatchObject({
+      format: 'json',
+      delayUs: '86400000000',
+      bounds: { is: 'key', pattern: 'trips_{yyyy}-{MM}' },
+    })
+    expect(Object.keys(settings)).toEqual(['name', 'format', 'columns', 'time', 'delayUs', 'bounds'])
+    const skewed = define({ watermark: { delay: '0s', bounds: { lastModifiedSkew: '2h' } } })().settings
+    expect(skewed).toMatchObject({ delayUs: '0', bounds: { is: 'last-modified', skewUs: '7200000000' } })
+  })
+
+  test('cannot be subscribed outside a run', () => {
+    const errors: unknown[] = []
+    source('trips', valid as never).subscribe({ error: (error: unknown) => errors.push(error) })
+    expect(errors).toEqual([
+      expect.objectContaining({
+        kind: 'user',
+        message:
+          "source trips: 'subscribe()' is not valid; expected a run: pass the flow to pipeline() and subscribe to run(pipeline).",
+      }),
+    ])
+  })
+
+  const aDirectory = 'a directory or file:// address'
+  const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
+  const all = 'objects, format, columns, time, watermark, onBadRow, onBadObject, overwrite, miniBatch'
+
+  test.each([
+    [{ objects: '' }, 'objects', "''", aDirectory],
+    [{ objects: undefined }, 'objects', 'undefined', aDirectory],
+    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet() or json()'],
+    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet() or json()'],
+    [{ columns: {} }, 'columns', '{}', 'at least one column: { name: SQL type }'],
+    [{ time: 'when' }, 'time', "'when'", 'one of its columns: at, zone, amount, names'],
+    [{ time: 'zone' }, 'time', "'zone BIGINT'", 'a TIMESTAMP, TIMESTAMPTZ or DATE column'],
+    [{ onBadRow: 'skip' }, 'onBadRow', "'skip'", "'fail' or 'quarantine'"],
+    [{ onBadObject: 'ignore' }, 'onBadObject', "'ignore'", "'fail' or 'skip' or 'quarantine'"],
+    [{ overwrite: 'fail' }, 'overwrite', "'fail'", "'quarantine' or 'append'"],
+    [{ watermark: { delay: 'a day' } }, 'watermark.delay', "'a day'", aDuration],
+    [
+      { watermark: { delay: '1d', bounds: 5 } },
+      'watermark.bounds',
+      '5',
+      "a key pattern or { lastModifiedSkew: '1 day' }",
+    ],
+    [
+      { watermark: { delay: '1d', bounds: { lastModifiedSkew: '1w' } } },
+      'watermark.bounds.lastModifiedSkew',
+      "'1w'",
+      aDuration,
+    ],
+    [{ notifications: 'sqs' }, 'notifications', "'sqs'", `no such option; the options are ${all}`],
+  ])('option %j is refused: field, value and what was expected', (options, field, value, expected) => {
+    expect(define(options)).toThrow(
+      expect.objectContaining({
+        kind: 'user',
+        message: `source trips: ${field}: ${value} is not valid; expected ${expected}.`,
+      }),
+    )
+  })
+
+  test.each([
+    [
+      { At: 'DATE', at: 'TIMESTAMP' },
+      "columns: 'at' is not valid; expected a name that differs from 'At' in more than case",
+    ],
+    [
+      { at: 'TIMESTAMP', _row: 'BIGINT' },
+      "columns: '_row' is not valid; expected a column name that does not start with '_'",
+    ],
+    [{ at: 'TIMESTAMPZ' }, "columns.at: 'TIMESTAMPZ' is not valid; expected TIMESTAMP, or another of BOOLEAN"],
+  ])('columns %j are refused', (columns, message) => {
+    expect(define({ columns })).toThrow(`source trips: ${message}`)
+  })
+
+  test.each(['', '9trips', 'my trips', 'trips/2022', 'x'.repeat(65)])('name %j is refused', name => {
+    expect(() => defineSource(name, valid as never)).toThrow(
+      `source: '${name}' is not valid; expected a name of letters, digits, _ and -, at most 64.`,
+    )
+  })
+})
+
+describe('a pipeline', () => {
+  const flow = source('trips', valid as never)
+
+  test('is its name, its checkpoint and its flows', () => {
+    expect(pipeline('revenue.v2', { checkpoint: 'data/checkpoint' }, flow)).toEqual({
+      kind: 'millrace-pipeline',
+      name: 'revenue.v2',
+      checkpoint: 'data/checkpoint',
+      flows: [flow],
+    })
+  })
+
+  test.each<{ make: () => unknown; message: string }>([
+    {
+      make: () => pipeline('a b', { checkpoint: 'c' }, flow),
+      message: "pipeline: 'a b' is not valid; expected a name of letters, digits, ., _ and -, at most 128.",
+    },
+    {
+      make: () => pipeline('a', { checkpoint: '' }, flow),
+      message: "pipeline checkpoint: '' is not valid; expected a directory or file:// address.",
+    },
+    {
+      make: () => pipeline('a', undefined as never, flow),
+      message: 'pipeline checkpoint: undefined is not valid; expected a directory or file:// address.',
+    },
+    {
+      make: () => pipeline('a', { checkpoint: 'c' }),
+      message: "pipeline: 'a' is not valid; expected at least one flow, such as trips.pipe(..., to(files(...))).",
+    },
+    {
+      make: () => pipeline('a', { checkpoint: 'c' }, flow, {} as never),
+      message: "pipeline flow 2: 'object' is not valid; expected a flow: source(...).pipe(...).",
+    },
+  ])('is refused with $message', ({ make, message }) => {
+    expect(make).toThrow(expect.objectContaining({ kind: 'user', message }))
+  })
+})

@@ -1,0 +1,126 @@
+import {
+  aggregate,
+  argMax,
+  columns,
+  count,
+  derive,
+  files,
+  groupBy,
+  hopping,
+  json,
+  max,
+  min,
+  parquet,
+  pipeline,
+  rows,
+  run,
+  select,
+  source,
+  sum,
+  to,
+  tumbling,
+  where,
+} from 'millrace'
+import { map } from 'rxjs'
+
+// One mistake after each directive. The words after the colon stand in the compiler's message: `types.test.ts`
+// takes the directives away and looks.
+
+const hits = columns({
+  ts: 'TIMESTAMPTZ NOT NULL',
+  host: 'VARCHAR',
+  status: 'INTEGER',
+  bytes: 'BIGINT',
+  total_amount: 'DECIMAL(18,2)',
+})
+const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
+
+// ---- source, columns, pipeline ------------------------------------------------------------------------------------
+// @ts-expect-error no such SQL type: "TIMESTAMPZ"
+columns({ ts: 'TIMESTAMPZ' })
+// @ts-expect-error a type that loses digits: "HUGEINT"
+columns({ n: 'HUGEINT' })
+// @ts-expect-error time must be a time column: Type '"host"' is not assignable to type '"ts"'
+source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'host' })
+// @ts-expect-error a format is a call: Type 'string' is not assignable to type 'FormatSpec'
+source('hits', { objects: 'data/hits', format: 'parquet', columns: hits, time: 'ts' })
+// @ts-expect-error no such policy: '"drop"'
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', onBadRow: 'drop' })
+// @ts-expect-error no such option: 'notifications' does not exist
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notifications: {} })
+// @ts-expect-error a delay is a duration: '"a day"'
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', watermark: { delay: 'a day' } })
+// @ts-expect-error a pipeline has a checkpoint: Property 'checkpoint' is missing
+pipeline('hits', {}, requests)
+// @ts-expect-error run takes a pipeline, not a flow: not assignable to parameter of type 'Pipeline'
+run(requests)
+
+// ---- Names in SQL -------------------------------------------------------------------------------------------------
+// @ts-expect-error misspelt column: no column "totl_amount"
+requests.pipe(where('totl_amount > 0'))
+// @ts-expect-error misspelt column, deep inside: no column "statsu"
+requests.pipe(where("host like 'a%' and (bytes > 5 or coalesce(statsu, 0) >= 500)"))
+// @ts-expect-error misspelt column at the end: no column "hots"
+requests.pipe(where('host = hots'))
+// @ts-expect-error misspelt column in quotes: no column "Bytez"
+requests.pipe(where('"Bytez" > 5'))
+// @ts-expect-error misspelt column in derive: no column "byts"
+requests.pipe(derive({ kb: ['DOUBLE', 'byts / 1024'] }))
+// @ts-expect-error expressions of one derive do not see each other: no column "kb"
+requests.pipe(derive({ kb: ['DOUBLE', 'bytes / 1024'], mb: ['DOUBLE', 'kb / 1024'] }))
+// @ts-expect-error no such SQL type in derive: "REAL"
+requests.pipe(derive({ kb: ['REAL', 'bytes / 1024'] }))
+// @ts-expect-error an expression without its type: not assignable
+requests.pipe(derive({ kb: 'bytes / 1024' }))
+// @ts-expect-error a predicate is text: Argument of type 'number'
+requests.pipe(where(5))
+
+// ---- Names of columns ---------------------------------------------------------------------------------------------
+// @ts-expect-error unknown column in select: '"hots"' is not assignable to parameter of type '"
+requests.pipe(select('hots'))
+// @ts-expect-error unknown group key: '"hots"' is not assignable to parameter of type '"
+requests.pipe(tumbling('5m'), groupBy('hots'))
+// @ts-expect-error sum of a VARCHAR: Type '"host"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: sum('host') }))
+// @ts-expect-error sum of an unknown column: Type '"byte"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: sum('byte') }))
+// @ts-expect-error max of an unknown column: Type '"byte"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: max('byte') }))
+// @ts-expect-error min of nothing: but got 0
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: min() }))
+// @ts-expect-error argMax by an unknown column: Type '"byte"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: argMax('host', 'byte') }))
+// @ts-expect-error an aggregate is a call: not assignable
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: 'count' }))
+
+// ---- Order of steps -----------------------------------------------------------------------------------------------
+// @ts-expect-error not a duration: '"5 parsecs"'
+requests.pipe(tumbling('5 parsecs'))
+// @ts-expect-error not a duration: '"hourly"'
+requests.pipe(hopping('1 hour', 'hourly'))
+// @ts-expect-error groupBy before the window: not assignable to parameter of type
+requests.pipe(groupBy('host'))
+// @ts-expect-error aggregate without groupBy: not assignable to parameter of type
+requests.pipe(tumbling('5m'), aggregate({ n: count() }))
+// @ts-expect-error where between window and groupBy: not assignable to parameter of type
+requests.pipe(tumbling('5m'), where('bytes > 1'), groupBy('host'))
+// @ts-expect-error a window has no rows to write: not assignable to parameter of type
+requests.pipe(tumbling('5m'), to(files('data/out', { format: 'parquet' })))
+// @ts-expect-error nothing described follows a sink: not assignable to parameter of type
+requests.pipe(to(files('data/out', { format: 'parquet' })), where('bytes > 1'))
+// @ts-expect-error a sink is files(...): Argument of type 'string'
+requests.pipe(to('data/out'))
+// @ts-expect-error no such output format: '"csv"'
+files('data/out', { format: 'csv' })
+
+// ---- After an aggregate -------------------------------------------------------------------------------------------
+const out = requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: count() }))
+// @ts-expect-error bytes is gone: no column "bytes"
+out.pipe(where('bytes > 1'))
+const outRows = out.pipe(rows())
+// @ts-expect-error no such field in rows: Property 'hots' does not exist
+outRows.pipe(map(row => row.hots))
+// @ts-expect-error a BIGINT is a bigint: Argument of type 'bigint'
+outRows.pipe(map(row => Math.abs(row.n)))
+// @ts-expect-error a VARCHAR may be NULL: 'row.host' is possibly 'null'
+outRows.pipe(map(row => row.host.length))

@@ -1,0 +1,196 @@
+import {
+  aggregate,
+  argMax,
+  argMin,
+  type ColType,
+  columns,
+  count,
+  derive,
+  type Done,
+  files,
+  first,
+  groupBy,
+  hopping,
+  json,
+  last,
+  max,
+  min,
+  type MiniBatch,
+  parquet,
+  pipeline,
+  type Row,
+  rows,
+  select,
+  source,
+  type Stream,
+  sum,
+  to,
+  tumbling,
+  where,
+} from 'millrace'
+import { filter, map, type Observable } from 'rxjs'
+import { is } from './is.ts'
+
+// Nothing here runs: `tsc` must accept every line, and infer exactly these types.
+
+type ColumnsOf<S> = S extends Observable<MiniBatch<infer C, unknown>> ? C : never
+type TimeOf<S> = S extends Observable<MiniBatch<unknown, infer T>> ? T : never
+
+const hits = columns({
+  ts: 'TIMESTAMPTZ NOT NULL',
+  host: 'VARCHAR',
+  user_id: 'UUID',
+  status: 'INTEGER',
+  bytes: 'BIGINT NOT NULL',
+  price: 'DECIMAL(18,2)',
+  tax: 'DECIMAL(5, 3) NOT NULL',
+  ratio: 'DOUBLE',
+  tags: 'VARCHAR[]',
+  body: 'JSON',
+})
+const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
+is<typeof requests, Stream<MiniBatch<typeof hits, 'TIMESTAMPTZ NOT NULL'>>>(true)
+
+// ---- Aggregates: sums of integers and decimals are wide, and NOT NULL where their column is (S21). --------------
+const out = requests.pipe(
+  where("status >= 500 and host not like 'test%'"),
+  derive({ kb: ['DOUBLE', 'bytes / 1024'], day: ['DATE', "date_trunc('day', ts)"] }),
+  tumbling('5m'),
+  groupBy('host', 'day'),
+  aggregate({
+    errors: count(),
+    codes: sum('status'),
+    bytes: sum('bytes'),
+    revenue: sum('price'),
+    taxes: sum('tax'),
+    first: min('ts'),
+    last: max('user_id'),
+    most: max('kb'),
+    least: min('price'),
+  }),
+)
+is<
+  ColumnsOf<typeof out>,
+  {
+    window_start: 'TIMESTAMPTZ NOT NULL'
+    window_end: 'TIMESTAMPTZ NOT NULL'
+    host: 'VARCHAR'
+    day: 'DATE'
+    errors: 'BIGINT NOT NULL'
+    codes: 'DECIMAL(38,0)'
+    bytes: 'DECIMAL(38,0) NOT NULL'
+    revenue: 'DECIMAL(38,2)'
+    taxes: 'DECIMAL(38,3) NOT NULL'
+    first: 'TIMESTAMPTZ NOT NULL'
+    last: 'UUID'
+    most: 'DOUBLE'
+    least: 'DECIMAL(18,2)'
+  }
+>(true)
+
+// ---- One picked row; a filter may leave no row, so its result may be NULL. ----------------------------------------
+const picked = requests.pipe(
+  tumbling('5m'),
+  groupBy(),
+  aggregate({
+    first: first('bytes'),
+    last: last('host'),
+    slowest: argMax('bytes', 'tax'),
+    cheapest: argMin('bytes', 'price'),
+    errors: count({ filter: 'status >= 500' }),
+    paid: sum('bytes', { filter: 'price > 0' }),
+    least: min('tax', { filter: 'price > 0' }),
+  }),
+)
+is<
+  ColumnsOf<typeof picked>,
+  {
+    window_start: 'TIMESTAMPTZ NOT NULL'
+    window_end: 'TIMESTAMPTZ NOT NULL'
+    first: 'BIGINT NOT NULL'
+    last: 'VARCHAR'
+    slowest: 'BIGINT NOT NULL'
+    cheapest: 'BIGINT'
+    errors: 'BIGINT NOT NULL'
+    paid: 'DECIMAL(38,0)'
+    least: 'DECIMAL(5, 3)'
+  }
+>(true)
+
+// ---- Rows in TypeScript. ------------------------------------------------------------------------------------------
+type Out = Row<ColumnsOf<typeof out>>
+is<Out['errors'], bigint>(true)
+is<Out['bytes'], string>(true)
+is<Out['revenue'], string | null>(true)
+is<Out['host'], string | null>(true)
+is<Out['window_start'], Date>(true)
+is<Out['day'], string | null>(true)
+is<Out['most'], number | null>(true)
+is<
+  Row<{
+    a: 'BOOLEAN'
+    b: 'TINYINT NOT NULL'
+    c: 'UBIGINT NOT NULL'
+    d: 'FLOAT'
+    e: 'BLOB NOT NULL'
+    f: 'TIMESTAMP NOT NULL'
+    g: 'BIGINT[] NOT NULL'
+    h: 'VARCHAR[]'
+    i: 'DECIMAL(10,2) NOT NULL'
+    j: 'JSON NOT NULL'
+  }>,
+  {
+    a: boolean | null
+    b: number
+    c: bigint
+    d: number | null
+    e: Uint8Array
+    f: Date
+    g: (bigint | null)[]
+    h: (string | null)[] | null
+    i: string
+    j: unknown
+  }
+>(true)
+
+const hosts = out.pipe(
+  rows(),
+  filter(row => row.errors > 10n && row.window_end.getTime() > 0),
+  map(row => row.host?.toUpperCase()),
+)
+is<typeof hosts, Stream<string | undefined>>(true)
+
+// ---- Steps and their columns. -------------------------------------------------------------------------------------
+const chosen = requests.pipe(select('host', 'bytes'))
+is<ColumnsOf<typeof chosen>, { readonly host: 'VARCHAR'; readonly bytes: 'BIGINT NOT NULL' }>(true)
+const replaced = requests.pipe(select('host', 'ts'), derive({ host: ['INTEGER NOT NULL', 'len(host)'] }))
+is<ColumnsOf<typeof replaced>, { ts: 'TIMESTAMPTZ NOT NULL'; host: 'INTEGER NOT NULL' }>(true)
+const total = requests.pipe(tumbling('1 hour'), groupBy(), aggregate({ n: count() }))
+is<
+  ColumnsOf<typeof total>,
+  { window_start: 'TIMESTAMPTZ NOT NULL'; window_end: 'TIMESTAMPTZ NOT NULL'; n: 'BIGINT NOT NULL' }
+>(true)
+requests.pipe(hopping('1 hour', '5 minutes'), groupBy('user_id'), aggregate({ n: count() }), where('n > 10'))
+const ended = out.pipe(where('errors > 1'), to(files('data/out', { format: 'json' })))
+is<typeof ended, Stream<Done>>(true)
+pipeline('hits', { checkpoint: 'data/checkpoint' }, ended, hosts)
+
+// ---- The event time's type is that of the window columns, NOT NULL. -----------------------------------------------
+const daily = source('daily', {
+  objects: 'file:///data/daily',
+  format: json(),
+  columns: { day: 'DATE', n: 'INTEGER' },
+  time: 'day',
+  watermark: { delay: '30 days', bounds: { lastModifiedSkew: '1d' } },
+  onBadRow: 'quarantine',
+  onBadObject: 'skip',
+  overwrite: 'append',
+  miniBatch: { objectsMax: 10, bytesMax: 1_000_000 },
+})
+is<TimeOf<typeof daily>, 'DATE NOT NULL'>(true)
+const byDay = daily.pipe(tumbling('7 days'), groupBy(), aggregate({ n: sum('n') }))
+is<ColumnsOf<typeof byDay>, { window_start: 'DATE NOT NULL'; window_end: 'DATE NOT NULL'; n: 'DECIMAL(38,0)' }>(true)
+
+// ---- Types that can be declared. ----------------------------------------------------------------------------------
+is<ColType extends string ? true : false, true>(true)
+columns({ a: 'VARCHAR[] NOT NULL', b: 'DECIMAL(38,0)', c: 'UUID NOT NULL', d: 'TIMESTAMP[]', e: 'BOOLEAN' })
