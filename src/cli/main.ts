@@ -4,14 +4,15 @@ import type { Command } from './command.ts'
 import { backfillCommand } from './commands/backfill.ts'
 import { demoCommand } from './commands/demo.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
-const commands: readonly Command[] = [backfillCommand, verifyCommand, inspectCommand, demoCommand]
+const commands: readonly Command[] = [backfillCommand, verifyCommand, inspectCommand, sqlCommand, demoCommand]
 
 /** Of the design, not of this release. */
-const later = ['run', 'explain', 'sql', 'doctor']
+const later = ['run', 'explain', 'doctor']
 
 const help = `millrace: a streaming micro-batch processor over DuckDB
 

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
-import { configError } from '../core/errors.ts'
 import type { Row } from '../core/ports.ts'
 import { iso } from './backfill.ts'
 import { eachPart } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
+import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import type { watermarkJson } from './ledger.ts'
 import type { Inspection, Totals } from './summary.ts'
 
@@ -14,16 +13,7 @@ export async function inspect(address: string): Promise<Inspection> {
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
-    const store = components.openInput(address, 'checkpoint')
-    const checkpoint = createCheckpointStore({
-      store,
-      owner: 'inspect',
-      newId: randomUUID,
-      scratch: session.stage,
-      merge: () => Promise.reject(new Error('unreachable: inspect commits nothing')),
-    })
-    const head = await checkpoint.readHead()
-    if (!head) throw configError('checkpoint', address, 'the folder of a checkpoint; it holds none')
+    const { checkpoint, head, address: shown } = await readCheckpoint(components, address, 'checkpoint', session.stage)
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
     const rowsOf = async (channel: string, query: (rows: string) => string) => {
@@ -38,10 +28,10 @@ export async function inspect(address: string): Promise<Inspection> {
       files => `SELECT key, reason FROM ${files} WHERE reason IS NOT NULL ORDER BY seq`,
     )
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
-    const addresses = (manifest.engine.settings as { outputs: Readonly<Record<string, string>> }).outputs
+    const addresses = outputsOf(manifest)
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
     return {
-      checkpoint: store.address,
+      checkpoint: shown,
       pipeline: (manifest.engine.plan as { pipeline: string }).pipeline,
       term: head.term,
       epoch: manifest.epoch,

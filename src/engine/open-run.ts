@@ -23,6 +23,7 @@ import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { segmentChannel, stateTables } from './state.ts'
+import { readCheckpoint } from './read-checkpoint.ts'
 import { replay } from './replay.ts'
 import type { BackfillOptions } from './summary.ts'
 
@@ -152,14 +153,7 @@ export async function openRun(
         })
       : await replay({
           ...reader,
-          checkpoint: createCheckpointStore({
-            store: components.openInput(options.ledger, 'ledger'),
-            owner: 'replay',
-            newId: randomUUID,
-            scratch: session.stage,
-            merge: () => Promise.reject(new Error('unreachable: a replay commits nothing there')),
-          }),
-          address: options.ledger,
+          other: await readCheckpoint(components, options.ledger, 'ledger', session.stage),
           source: settings.name,
           executor: fetching,
           miniBatch,

@@ -1,16 +1,15 @@
-import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import { text } from '../plan/sql.ts'
 import { type Listing, pulled, versionOf } from './admit.ts'
 import { createLedgerTable } from './ledger.ts'
+import type { ReadCheckpoint } from './read-checkpoint.ts'
 import { loadLedger } from './recover.ts'
 
 export interface ReplayContext {
-  /** The other checkpoint, which is only read. */
-  readonly checkpoint: Pick<CheckpointStore, 'load' | 'readHead'>
-  readonly address: string
+  /** The other checkpoint. */
+  readonly other: ReadCheckpoint
   readonly source: string
   readonly executor: Executor
   readonly stage: string
@@ -25,14 +24,16 @@ export interface ReplayContext {
  * and flushes (S1). So the answer is the same, however this run is cut.
  */
 export async function replay(context: ReplayContext): Promise<Listing> {
-  const { checkpoint, address, source, executor, stage, newId, nextSeq } = context
-  const head = await checkpoint.readHead()
-  if (!head) throw configError('ledger', address, 'the folder of a checkpoint; it holds none')
+  const { other, source, executor, stage, newId, nextSeq } = context
   await createLedgerTable(executor, 'replayed')
-  await loadLedger({ checkpoint, manifest: head.manifest, stage, newId }, executor, 'replayed')
-  const [other] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source <> ${text(source)} LIMIT 1`)
-  if (other)
-    throw configError('ledger', address, `a ledger of source ${source}; it holds entries of ${String(other.source)}`)
+  await loadLedger({ checkpoint: other.checkpoint, manifest: other.head.manifest, stage, newId }, executor, 'replayed')
+  const [foreign] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source <> ${text(source)} LIMIT 1`)
+  if (foreign)
+    throw configError(
+      'ledger',
+      other.address,
+      `a ledger of source ${source}; it holds entries of ${String(foreign.source)}`,
+    )
   await executor.run(
     `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM replayed WHERE seq >= ${nextSeq}`,
   )

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { parseInput } from '../../connectors/directory/listing.ts'
@@ -15,6 +14,7 @@ import { type ChannelReader, eachPart } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
+import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import type { BackfillOptions } from './summary.ts'
 
 export type VerifyOptions = Pick<
@@ -62,15 +62,7 @@ export async function verify(
   try {
     session = await openSession(options)
     const executor = await session.executor(options.signal ?? new AbortController().signal)
-    const checkpoint = createCheckpointStore({
-      store: parts.openInput(address, 'checkpoint'),
-      owner: 'verify',
-      newId: randomUUID,
-      scratch: session.stage,
-      merge: () => Promise.reject(new Error('unreachable: verify commits nothing there')),
-    })
-    const head = await checkpoint.readHead()
-    if (!head) throw configError('checkpoint', address, 'the folder of a checkpoint; it holds none')
+    const { checkpoint, head } = await readCheckpoint(parts, address, 'checkpoint', session.stage)
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
     const input = options.input ?? sourceObjects(pipeline)
@@ -103,27 +95,19 @@ export async function verify(
       objectsPerEpoch,
     })
     const copyAddress = moved.get(address) as string
-    const copyStore = createCheckpointStore({
-      store: parts.openInput(copyAddress, 'checkpoint'),
-      owner: 'verify',
-      newId: randomUUID,
-      scratch: session.stage,
-      merge: () => Promise.reject(new Error('unreachable: verify commits nothing there')),
-    })
-    const copy = await copyStore.readHead()
-    if (!copy) throw new Error('unreachable: the replay has committed')
-    const replayed: ChannelReader = { ...reader, checkpoint: copyStore, manifest: copy.manifest }
+    const copy = await readCheckpoint(parts, copyAddress, 'checkpoint', session.stage)
+    const replayed: ChannelReader = { ...reader, checkpoint: copy.checkpoint, manifest: copy.head.manifest }
 
     const differences: Difference[] = []
     let rows = 0
     let lateRows = 0
-    for (const flow of outputNames(manifest, copy.manifest)) {
+    for (const flow of outputNames(manifest, copy.head.manifest)) {
       const store = (of: Manifest, override?: string) => outputStore(parts, of, flow, override)
       const left = await outputRows(reader, executor, store(manifest, options.output), flow)
-      const right = await outputRows(replayed, executor, store(copy.manifest), flow)
+      const right = await outputRows(replayed, executor, store(copy.head.manifest), flow)
       rows += await compare(executor, flow, left, right, differences)
     }
-    for (const channel of lateChannels(manifest, copy.manifest)) {
+    for (const channel of lateChannels(manifest, copy.head.manifest)) {
       const left = await channelRows(reader, executor, channel)
       const right = await channelRows(replayed, executor, channel)
       lateRows += await compare(executor, channel, left, right, differences)
@@ -166,10 +150,6 @@ async function goneObjects(
 
 function outputNames(...manifests: readonly Manifest[]): readonly string[] {
   return [...new Set(manifests.flatMap(manifest => Object.keys(outputsOf(manifest))))].toSorted()
-}
-
-function outputsOf(manifest: Manifest): Readonly<Record<string, string>> {
-  return (manifest.engine.settings as { outputs?: Readonly<Record<string, string>> }).outputs ?? {}
 }
 
 function outputStore(parts: Components, manifest: Manifest, flow: string, override?: string): ObjectStore {

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { loadFile } from '../../checkpoints/files.ts'
+import { systemClock } from '../core/clock.ts'
+import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { Executor, Row } from '../core/ports.ts'
+import { id, text } from '../plan/sql.ts'
+import { type ChannelReader, eachPart } from './channels.ts'
+import { components } from './components.ts'
+import { openSession } from './duckdb/session.ts'
+import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
+
+/** What a query of a checkpoint may name. */
+export interface QueryResult {
+  readonly rows: readonly Row[]
+  /** The tables that the checkpoint has. */
+  readonly tables: readonly string[]
+}
+
+/**
+ * Runs one SELECT over a checkpoint's own records: `ledger`, `epochs`, `outputs` (files), `quarantine` (bad rows),
+ * `late`, `state` (partial rows; the main table) and `output` (rows of published files). Where there are several,
+ * `late_<step>`, `state_<step>` and `output_<flow>`. The checkpoint is only read, in a session that can reach nothing else.
+ *
+ * @throws MillraceError `user` for SQL that DuckDB refuses, with the tables there are.
+ */
+export async function query(address: string, sql: string): Promise<QueryResult> {
+  const session = await openSession({})
+  try {
+    const executor = await session.executor(new AbortController().signal)
+    const { checkpoint, head } = await readCheckpoint(components, address, 'checkpoint', session.stage)
+    const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
+    const tables: string[] = []
+    for (const channel of Object.keys(head.manifest.channels)) {
+      const name = channel.replace('segment-', 'state_').replaceAll('-', '_')
+      if (await loadTable(reader, executor, channel, name)) tables.push(name)
+    }
+    if (tables.includes('ledger')) {
+      await executor.run(epochsSql)
+      tables.push('epochs')
+    }
+    // Output can be large: it is brought here only when it is asked for.
+    for (const [flow, store] of Object.entries(outputsOf(head.manifest))) {
+      const name = `output_${flow.replaceAll('-', '_')}`
+      if (/\boutput(_\w+)?\b/i.test(sql) && (await loadOutput(reader, executor, store, flow, name))) tables.push(name)
+    }
+    for (const kind of ['late', 'state', 'output']) {
+      // A state's side tables have a further '_<number>'.
+      const [only, another] = tables.filter(name => new RegExp(`^${kind}_(flow_)?[^_]+$`).test(name))
+      if (only === undefined || another !== undefined) continue
+      await executor.run(`CREATE VIEW ${id(kind)} AS SELECT * FROM ${id(only)}`)
+      tables.push(kind)
+    }
+    try {
+      // As a subquery, so that it can only be one query.
+      return { rows: await executor.rows(`SELECT * FROM (${sql.trim().replace(/;$/, '')}\n)`), tables }
+    } catch (error) {
+      const [sentence] = errorMessage(error).split('\n')
+      throw new MillraceError('user', 'sql', `${sentence} Tables here: ${tables.toSorted().join(', ')}.`, error)
+    }
+  } finally {
+    await session.close()
+  }
+}
+
+const epochsSql =
+  `CREATE VIEW epochs AS SELECT epoch, count(*) FILTER ("is" = 'object') AS objects, sum(rows) AS rows, sum(late) AS late, ` +
+  `count(*) FILTER (outcome = 'quarantined') AS quarantined, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
+  `FROM ledger GROUP BY epoch ORDER BY epoch`
+
+async function loadTable(reader: ChannelReader, executor: Executor, channel: string, name: string): Promise<boolean> {
+  let isMade = false
+  await eachPart(reader, channel, async rows => {
+    await executor.run(
+      isMade ? `INSERT INTO ${id(name)} SELECT * FROM ${rows}` : `CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`,
+    )
+    isMade = true
+  })
+  return isMade
+}
+
+async function loadOutput(
+  reader: ChannelReader,
+  executor: Executor,
+  address: string,
+  flow: string,
+  name: string,
+): Promise<boolean> {
+  const store = components.openInput(address, 'output')
+  const files: string[] = []
+  let isJson = false
+  await eachPart(reader, 'outputs', async rows => {
+    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`)) {
+      const ref = {
+        name: String(row.key),
+        bytes: Number(row.bytes),
+        rows: Number(row.rows),
+        sha256: String(row.sha256),
+      }
+      isJson ||= ref.name.endsWith('.jsonl')
+      const file = join(reader.stage, `${reader.newId()}`)
+      await loadFile(store, ref, file, systemClock.sleep)
+      files.push(text(file))
+    }
+  })
+  if (files.length === 0) return false
+  const list = `[${files.join(', ')}]`
+  await executor.run(
+    `CREATE VIEW ${id(name)} AS SELECT * FROM ${isJson ? `read_json(${list}, format = 'newline_delimited')` : `read_parquet(${list})`}`,
+  )
+  return true
+}

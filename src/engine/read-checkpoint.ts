@@ -1,0 +1,38 @@
+import { randomUUID } from 'node:crypto'
+import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import type { Head, Manifest } from '../../checkpoints/types.ts'
+import { configError } from '../core/errors.ts'
+import type { Components } from './components.ts'
+
+/** A checkpoint that is only read: safe beside a running owner. */
+export interface ReadCheckpoint {
+  readonly checkpoint: Pick<CheckpointStore, 'load'>
+  readonly head: Head
+  /** The store's address. */
+  readonly address: string
+}
+
+/** Reads HEAD without a claim. @throws MillraceError `user` that names `field` when there is no checkpoint. */
+export async function readCheckpoint(
+  components: Components,
+  address: string,
+  field: string,
+  scratch: string,
+): Promise<ReadCheckpoint> {
+  const store = components.openInput(address, field)
+  const checkpoint = createCheckpointStore({
+    store,
+    owner: 'reader',
+    newId: randomUUID,
+    scratch,
+    merge: () => Promise.reject(new Error('unreachable: a reader commits nothing')),
+  })
+  const head = await checkpoint.readHead()
+  if (!head) throw configError(field, address, 'the folder of a checkpoint; it holds none')
+  return { checkpoint, head, address: store.address }
+}
+
+/** Where each flow's output lay at the last commit, by the flow's name. */
+export function outputsOf(manifest: Manifest): Readonly<Record<string, string>> {
+  return (manifest.engine.settings as { outputs?: Readonly<Record<string, string>> }).outputs ?? {}
+}
