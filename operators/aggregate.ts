@@ -180,12 +180,12 @@ function fold(
       return { sql: `SELECT ${items.join(', ')} FROM ${joined}`, columns, hidden }
     },
 
-    openWindows: partials => {
+    openWindows: (partials, watermarkUs) => {
       const group =
         keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'
       return (
         `SELECT _window_end - ${windows.sizeUs} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
-        `FROM (${windows.windowsOf(partials, null, null)}) GROUP BY _window_end`
+        `FROM (${windows.windowsOf(partials, watermarkUs, null)}) GROUP BY _window_end`
       )
     },
   }

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
 import type { Format, ScannedColumn } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
 
@@ -49,14 +48,24 @@ export const jsonFormat: Format = {
 async function linesOf(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>> {
   const wanted = new Set(rows)
   const found = new Map<number, string>()
-  const stream = createReadStream(file)
   let row = 0
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (line.trim() === '') continue
-    if (wanted.has(row)) found.set(row, line.slice(0, 1000).replaceAll('\0', '\uFFFD'))
+  let rest: Buffer = Buffer.alloc(0)
+  const line = (bytes: Buffer) => {
+    const text = bytes.toString('utf8')
+    if (/^[\t\r ]*$/.test(text)) return
+    // What no eye sees is written out.
+    if (wanted.has(row)) found.set(row, text.slice(0, 1000).replaceAll('\0', '\uFFFD').replaceAll('\uFEFF', '\\uFEFF'))
     row++
-    if (found.size === wanted.size) break
   }
-  stream.destroy()
+  // At line feeds only, as DuckDB does: readline also splits at U+2028 and at a lone carriage return.
+  for await (const chunk of createReadStream(file)) {
+    rest = Buffer.concat([rest, chunk as Buffer])
+    for (let end = rest.indexOf(10); end !== -1 && found.size < wanted.size; end = rest.indexOf(10)) {
+      line(rest.subarray(0, end))
+      rest = rest.subarray(end + 1)
+    }
+    if (found.size === wanted.size) return found
+  }
+  line(rest)
   return found
 }

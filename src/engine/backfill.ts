@@ -143,12 +143,12 @@ async function summarise(
   seconds: number,
 ): Promise<Summary> {
   const { executor } = run.commit
-  const { highMarkUs } = committer.position
+  const { highMarkUs, watermarkUs } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
   for (const state of stateTables(run.nodes).filter(({ table }) => table.name === '')) {
     const { node } = state
-    const open = node.step.openWindows(partialsSql(state))
+    const open = node.step.openWindows(partialsSql(state), watermarkUs)
     const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
     openWindows += Number(count?.n)
     if (highMarkUs === null) continue

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { jsonValue } from '../../connectors/json/values.ts'
+import { parseColumnType } from '../core/types.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../core/ports.ts'
 import { rowHidden } from '../plan/bind.ts'
@@ -104,8 +106,9 @@ export async function computePartials(
       }
       for (const flow of stateless) {
         const result = applySteps(scan, flow.after)
-        const ordered = `SELECT ${Object.keys(result.columns).map(id).join(', ')} FROM (${result.sql}) ORDER BY _seq, _row`
-        if (flow.terminal.is === 'rows') rowTables.set(flow, await table(ordered))
+        const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
+        const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY _seq, _row`
+        if (flow.terminal.is === 'rows') rowTables.set(flow, await table(numbered(ordered)))
         else outputs.push({ flow, written: await write(ordered, [], flow.terminal.format) })
       }
     }
@@ -129,7 +132,7 @@ export async function computePartials(
     if (counts.length === 0) return
     for (const { _seq, n } of counts) late.set(Number(_seq), (late.get(Number(_seq)) ?? 0) + Number(n))
     const names = suspects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
-    const relation = `SELECT o.object, l.*, 'the window had closed: its end is at or below the watermark before the object' AS _reason FROM ${found} AS l JOIN (VALUES ${names}) AS o(seq, object) ON o.seq = l._seq`
+    const relation = `SELECT o.object AS _object, l.*, 'the window had closed: its end is at or below the watermark before the object' AS _reason FROM ${found} AS l JOIN (VALUES ${names}) AS o(seq, object) ON o.seq = l._seq`
     channels.push({ channel: `late-${node.id}`, written: await write(relation, ['_seq', '_row', '_window_end']) })
   }
 }
@@ -179,11 +182,12 @@ export async function applyEpoch(
       const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? null, fromUs, toUs)
       const result = applySteps(emitted, flow.after)
       const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-      const ordered = `SELECT ${Object.keys(result.columns).map(id).join(', ')} FROM (${result.sql}) ORDER BY ${order}`
+      const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
+      const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${order}`
       if (flow.terminal.is === 'rows') {
         const name = `work_${context.newId().replaceAll('-', '')}`
         tables.push(name)
-        await executor.run(`CREATE TABLE ${name} AS ${ordered}`)
+        await executor.run(`CREATE TABLE ${name} AS ${numbered(ordered)}`)
         rowTables.set(flow, name)
       } else {
         outputs.push({
@@ -225,16 +229,30 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
   for (const name of tables) await executor.run(`DROP TABLE IF EXISTS ${name}`)
 }
 
-/** Rows of a table for `rows()`, a bounded number at a time. */
+/** Rows in order with their number: `rowid` would be a user's column where there is one of that name. */
+function numbered(ordered: string): string {
+  return `SELECT row_number() OVER () AS _n, * FROM (${ordered})`
+}
+
+/** Rows of a numbered table for `rows()`, a bounded number at a time. */
 export async function* tableRows(executor: Executor, table: string): AsyncGenerator<readonly Row[]> {
   const pageRows = 10_000
-  for (let start = 0; ; start += pageRows) {
+  for (let after = 0; ; after += pageRows) {
     const page = await executor.rows(
-      `SELECT * FROM ${table} WHERE rowid >= ${start} AND rowid < ${start + pageRows} ORDER BY rowid`,
+      `SELECT * EXCLUDE (_n) FROM ${table} WHERE _n > ${after} AND _n <= ${after + pageRows} ORDER BY _n`,
     )
     if (page.length > 0) yield page
     if (page.length < pageRows) return
   }
+}
+
+/** What a flow's files hold: its columns; in JSON, which has no NaN and no infinities, those as text. */
+function outputItems({ columns }: Relation, format: 'parquet' | 'json'): string {
+  const item = (name: string, type: string) =>
+    format === 'json' ? `${jsonValue(id(name), parseColumnType(type, name))} AS ${id(name)}` : id(name)
+  return Object.entries(columns)
+    .map(([name, type]) => item(name, type))
+    .join(', ')
 }
 
 /**

@@ -321,7 +321,12 @@ function setAsideSql(
         ? []
         : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, raw, `NOT _broken AND ${misfit}`)],
     ),
-    branch(time.name, 'an event time that is neither NULL nor infinite', time.raw, `NOT ${bad} AND ${timeless}`),
+    branch(
+      time.name,
+      'an event time, neither NULL nor infinite nor more than 146,000 years from 1970',
+      time.raw,
+      `NOT ${bad} AND ${timeless}`,
+    ),
   ].join(' UNION ALL ')
 }
 

@@ -86,8 +86,8 @@ export interface Stateful {
   readonly closesAt: string
   /** SQL over a main partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
   flushAt(highMarkUs: bigint): string
-  /** Open windows of main partial rows: `_window_start`, `_window_end` in microseconds, `groups`. */
-  openWindows(partials: string): string
+  /** Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in microseconds, `groups`. */
+  openWindows(partials: string, watermarkUs: bigint | null): string
   /** S13. */
   readonly holdUs: bigint
 }

@@ -461,7 +461,7 @@ describe('over rows', () => {
         [null, '7'],
       ]),
     )
-    expect(await db.rows(step.openWindows(partials))).toEqual([
+    expect(await db.rows(step.openWindows(partials, null))).toEqual([
       { _window_start: 0n, _window_end: 3_600_000_000n, groups: 2n },
     ])
   })
