@@ -7,6 +7,7 @@ import type { PartialTable, Stateful, StatefulContext, StatefulStep } from '../s
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
 import type { ArgMax } from './aggregates/arg-max.ts'
 import type { ArgMin } from './aggregates/arg-min.ts'
+import type { Avg } from './aggregates/avg.ts'
 import type { Count } from './aggregates/count.ts'
 import type { First } from './aggregates/first.ts'
 import type { Last } from './aggregates/last.ts'
@@ -195,6 +196,7 @@ type Name<C> = keyof C & string
 type Any<C> =
   | Count
   | Sum<KeysOf<C, Numeric>>
+  | Avg<KeysOf<C, Numeric>>
   | Min<Name<C>>
   | Max<Name<C>>
   | First<Name<C>>
@@ -209,17 +211,21 @@ type Result<C, A> =
     : Unfiltered<C, A>
 type Unfiltered<C, A> = A extends Count
   ? 'BIGINT NOT NULL'
-  : A extends Sum<infer K extends keyof C & string>
+  : A extends Avg<infer K extends keyof C & string>
     ? C[K] extends `${string} NOT NULL`
-      ? `${SumOf<C[K]>} NOT NULL`
-      : SumOf<C[K]>
-    : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
-      ? C[B] extends `${string} NOT NULL`
-        ? C[K]
-        : Base<C[K]>
-      : A extends { readonly column: infer K extends keyof C & string }
-        ? C[K]
-        : never
+      ? 'DOUBLE NOT NULL'
+      : 'DOUBLE'
+    : A extends Sum<infer K extends keyof C & string>
+      ? C[K] extends `${string} NOT NULL`
+        ? `${SumOf<C[K]>} NOT NULL`
+        : SumOf<C[K]>
+      : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
+        ? C[B] extends `${string} NOT NULL`
+          ? C[K]
+          : Base<C[K]>
+        : A extends { readonly column: infer K extends keyof C & string }
+          ? C[K]
+          : never
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }

@@ -1,4 +1,4 @@
-import type { Accumulator } from './aggregate.ts'
+import type { Accumulator, Side } from './aggregate.ts'
 
 /*
  * Exact, correctly rounded sums and averages of DOUBLE as SQL text (S20).
@@ -27,22 +27,30 @@ const nanBin = 100
 const infinityBin = 101
 const minusInfinityBin = 102
 
+/** Needs nothing of the row but the value. */
+export interface ExactSumAccumulator extends Accumulator {
+  partial(value: string): string
+}
+
 /**
  * The merged state of one sum. All are BIGINT and 0 where nothing was added. Merging is checked: an overflow is an
  * error, never a wrong sum, and needs at least 2^32 rows of the largest usual value in one group.
  */
-export const exactSumAccumulators: readonly Accumulator[] = [
+export const exactSumAccumulators: readonly ExactSumAccumulator[] = [
   // Values that are not NULL: the divisor of an average, and a result of NULL when there is none.
   accumulator('count', value => `count(${value})`),
-  // Rows that also have side rows. A partial in which this is 0 everywhere needs no run of exactSumSide. A fraction
-  // that does not fit is no integer; one of a value that does not fit is NULL, and NULL is not counted.
-  accumulator('misfits', value => `count(${value}) - count_if(floor(${fraction(value)}) = ${fraction(value)})`),
+  // Rows that also have side rows. Where this is 0 everywhere the side's query is spared. A fraction that does not fit
+  // is no integer; one of a value that does not fit is NULL, and NULL is not counted.
+  accumulator(
+    'misfits',
+    value => `count(${value}) - coalesce(count_if(floor(${fraction(value)}) = ${fraction(value)}), 0)`,
+  ),
   accumulator('bin0', value => `coalesce(sum(${whole(value)}), 0)`),
   accumulator('bin1', value => `coalesce(${fractions(value)} >> 31, 0)`),
   accumulator('bin2', value => `coalesce(${fractions(value)} & 2147483647, 0)`),
 ]
 
-function accumulator(name: string, partial: (value: string) => string): Accumulator {
+function accumulator(name: string, partial: (value: string) => string): ExactSumAccumulator {
   return {
     name,
     type: 'BIGINT',
@@ -51,12 +59,16 @@ function accumulator(name: string, partial: (value: string) => string): Accumula
   }
 }
 
-/** The nearest integer, NULL for NaN, the infinities and beyond 2^31: sums then pass over the row without a CASE. */
+/**
+ * The integer part, NULL for NaN, the infinities and from 2^31 on: sums then pass over the row without a CASE. By
+ * `trunc` and not by the cast's rounding: DuckDB checks the range before it rounds, so 2147483647.5 became -2^31.
+ * Not by `floor`: what is left of a small negative value would need more bits than it has.
+ */
 function whole(value: string): string {
-  return `TRY_CAST(${value} AS INTEGER)`
+  return `TRY_CAST(trunc(${value}) AS INTEGER)`
 }
 
-/** The rest, at most 1/2, in units of 2^-62. Both steps are exact. An integer iff nothing is left under 2^-62. */
+/** The rest, below 1, in units of 2^-62. Both steps are exact. An integer iff nothing is left under 2^-62. */
 function fraction(value: string): string {
   return `((${value} - ${whole(value)}) * ${number(2 ** 62)})`
 }
@@ -71,15 +83,33 @@ function remainder(value: string): string {
   return `((${fraction(value)} - CAST(CAST(${fraction(value)} AS BIGINT) AS DOUBLE)) * ${number(2 ** -62)})`
 }
 
-/** SQL type of one side entry of a row or a group. */
-export const exactSumSideType = 'STRUCT(bin SMALLINT, units BIGINT)[]'
+/** SQL type of a group's side entries, and of a row's. */
+const sideType = 'STRUCT(bin SMALLINT, units BIGINT)[]'
 
 /**
- * A list of (bin, units) for the part of a value that the accumulators do not hold: empty for a usual value and NULL.
- * `unnest` it, then per group and bin `CAST(sum(units) AS BIGINT)`, which is the merge as well. |units| is at most
- * 2^31, so the checked cast holds 2^32 rows in one bin.
+ * Side rows: (bin, units) of what the accumulators do not hold. |units| of one row is at most 2^31, so the checked
+ * sums hold 2^32 rows in one bin.
  */
-export function exactSumSide(value: string): string {
+export const exactSumSide = {
+  items,
+  buckets: [{ name: 'bin', type: 'SMALLINT', of: (item: string) => `struct_extract(${item}, 'bin')` }],
+  accumulators: [
+    {
+      name: 'units',
+      type: 'BIGINT',
+      partial: (item: string) => `CAST(sum(struct_extract(${item}, 'units')) AS BIGINT)`,
+      merge: (units: string) => `CAST(sum(${units}) AS BIGINT)`,
+    },
+  ],
+  where: (value: string) =>
+    `coalesce(floor(${fraction(double(value))}) <> ${fraction(double(value))}, ${value} IS NOT NULL)`,
+  neededBy: 'misfits',
+  fold: (rows: string, groups: string) =>
+    `SELECT ${groups}, list(struct_pack(bin := bin, units := units)) AS _folded FROM ${rows} GROUP BY ${groups}`,
+} satisfies Side
+
+/** Empty for a usual value and NULL. */
+function items(value: string): string {
   const x = '_es_x'
   const special = (bin: number) => `[${entry(String(bin), '1')}]`
   return bind(
@@ -136,87 +166,103 @@ function split(value: string): string {
  * infinities behave as in IEEE 754; a zero is 0.0.
  *
  * @param accumulators SQL of the merged accumulators, in order.
- * @param side SQL of the group's merged side entries, each bin once, in any order (`exactSumSideType`), NULL for a
+ * @param side SQL of the group's merged side entries, each bin once, in any order (`exactSumSide.fold`), NULL for a
  * group without; null when the plan has no side table, which is right only if no partial had misfits.
  */
 export function finishSum(accumulators: readonly string[], side: string | null): string {
-  return finish(accumulators, side, '1')
+  return finish(accumulators, side, null)
 }
 
 /** The average: the exact sum divided by the number of values, correctly rounded. Parameters as in `finishSum`. */
 export function finishAvg(accumulators: readonly string[], side: string | null): string {
-  return finish(accumulators, side, accumulators[0] as string)
+  return finish(accumulators, side, `CAST(${accumulators[0]} AS HUGEINT)`)
 }
 
-function finish([count, , ...bins]: readonly string[], side: string | null, divisor: string): string {
+/**
+ * An integer divided by a positive integer below 2^64, correctly rounded; NULL when either is NULL.
+ *
+ * @param total SQL of a HUGEINT. @param divisor SQL of a HUGEINT.
+ */
+export function finishQuotient(total: string, divisor: string): string {
+  const { odd, exponent } = roundToOdd(total, divisor, null)
+  return `(sign(${total}) * CAST(${odd} AS DOUBLE) * ${powerOf2(exponent)})`
+}
+
+function finish([count, , ...bins]: readonly string[], side: string | null, divisor: string | null): string {
   const [bin0, bin1, bin2] = bins
-  const units = `(CAST(${bin0} AS HUGEINT) * ${2n ** 62n} + CAST(${bin1} AS HUGEINT) * ${2n ** 31n} + ${bin2})`
-  const usual = quotient(`2 * ${units}`, '-62', divisor)
-  const empty = `WHEN coalesce(${count}, 0) = 0 THEN NULL`
-  if (side === null) return `CASE ${empty} ELSE ${usual} END`
+  const total = `(CAST(${bin0} AS HUGEINT) * ${2n ** 62n} + CAST(${bin1} AS HUGEINT) * ${2n ** 31n} + ${bin2})`
+  const { odd, exponent } = roundToOdd(total, divisor, null)
+  // Without CASE, in which DuckDB computes every repeated part again: 0 // 0 is NULL, and so is the sum of no value.
+  const usual = `(sign(${total}) * CAST(${odd} AS DOUBLE) * ${powerOf2(`${exponent} - 62`)} + 0 // ${count})`
+  if (side === null) return usual
   const has = (bin: number) => `list_contains(list_transform(${side}, lambda _es_e: _es_e.bin), ${bin})`
   return (
-    `CASE ${empty} WHEN coalesce(len(${side}), 0) = 0 THEN ${usual} ` +
+    `coalesce(CASE WHEN coalesce(len(${side}), 0) = 0 THEN NULL ` +
     `WHEN ${has(nanBin)} OR (${has(infinityBin)} AND ${has(minusInfinityBin)}) THEN ${number(Number.NaN)} ` +
     `WHEN ${has(infinityBin)} THEN ${number(Infinity)} WHEN ${has(minusInfinityBin)} THEN ${number(-Infinity)} ` +
-    `ELSE ${wide(bins as readonly string[], side, divisor)} END`
+    `ELSE ${roundedOnce(leading(bins, side), divisor)} END, ${usual})`
   )
 }
 
 /**
- * The quotient from bins all over the range.
+ * The bins of the whole range as `total` * 2^(`exponent` - 1), a HUGEINT and an INTEGER, odd where bits are cut.
  *
  * Carries: each pass leaves every bin a digit of -2^30 to 2^30 - 1 and hands the rest up, all bins at once. From up to
  * 2^64 the first pass hands up 2^33, the second 5: after two, no digit passes 2^30 + 5. Then what is under a digit is
- * less than 0.6 of its unit, so the first digit that is not 0 has the sign of the whole and four of them hold at least
- * 92 bits, and what is under those four counts only by its sign.
+ * less than 0.6 of its unit, so the first digit that is not 0 has the sign of the whole, four of them hold at least 91
+ * bits, and what is under those four counts only by its sign.
  */
-function wide(bins: readonly string[], side: string, divisor: string): string {
-  const [all, low, digits, used, top] = ['_es_a', '_es_l', '_es_d', '_es_u', '_es_t']
+function leading(bins: readonly string[], side: string): string {
+  const [all, low, digits, top] = ['_es_a', '_es_l', '_es_d', '_es_t']
   const usual = bins.map((units, index) => entry(String(-index), units))
+  const binsOf = `list_transform(${all}, lambda _es_e: _es_e.bin)`
   // Three empty bins below keep `top - 3` inside the list, two above take the carries.
-  const dense = `list_transform(range(${low}, list_max(list_transform(${all}, lambda _es_e: _es_e.bin)) + 3), lambda _es_k: ${sumOfBin})`
-  const carried = (list: string) =>
-    `list_transform(range(1, len(${list}) + 1), lambda _es_i: ` +
-    `${low31(`${list}[_es_i]`)} + CASE WHEN _es_i = 1 THEN 0 ELSE ${high31(`${list}[greatest(_es_i - 1, 1)]`)} END)`
+  const units = `list_transform(list_filter(${all}, lambda _es_e: _es_e.bin = _es_k), lambda _es_e: _es_e.units)`
+  const dense = `list_transform(range(${low}, list_max(${binsOf}) + 3), lambda _es_k: coalesce(CAST(list_sum(${units}) AS HUGEINT), 0))`
   const digit = (below: number) => `${digits}[${top} - ${below}] * ${2n ** BigInt(31 * (3 - below))}`
-  const head = `(${digit(0)} + ${digit(1)} + ${digit(2)} + ${digit(3)})`
-  const sticky = `coalesce(sign(${digits}[list_max(list_filter(${used}, lambda _es_i: _es_i < ${top} - 3))]), 0)`
+  const lastUsed = (end: string) => `list_max(list_filter(range(1, ${end}), lambda _es_i: ${digits}[_es_i] <> 0))`
+  const sticky = `coalesce(sign(${digits}[${lastUsed(`${top} - 3`)}]), 0)`
+  // No digit at all: everything cancelled.
+  const total = `coalesce(2 * (${[0, 1, 2, 3].map(digit).join(' + ')}) + ${sticky}, 0)`
+  const parts = `struct_pack(total := ${total}, exponent := coalesce(CAST(31 * (${low} + ${top} - 4) AS INTEGER), 0))`
   return bind(
     all,
     `list_concat(${side}, [${usual.join(', ')}])`,
     bind(
       low,
-      `list_min(list_transform(${all}, lambda _es_e: _es_e.bin)) - 3`,
-      bind(
-        '_es_d0',
-        dense,
-        bind(
-          '_es_d1',
-          carried('_es_d0'),
-          bind(
-            digits,
-            carried('_es_d1'),
-            bind(
-              used,
-              `list_filter(range(1, len(${digits}) + 1), lambda _es_i: ${digits}[_es_i] <> 0)`,
-              bind(
-                top,
-                `list_max(${used})`,
-                // No digit at all: everything cancelled.
-                `CASE WHEN ${top} IS NULL THEN ${number(0)} ` +
-                  `ELSE ${quotient(`2 * ${head} + ${sticky}`, `31 * (${low} + ${top} - 4)`, divisor)} END`,
-              ),
-            ),
-          ),
-        ),
-      ),
+      `list_min(${binsOf}) - 3`,
+      bind(digits, carried(carried(dense)), bind(top, lastUsed(`len(${digits}) + 1`), parts)),
     ),
   )
 }
 
-const sumOfBin =
-  'coalesce(CAST(list_sum(list_transform(list_filter(_es_a, lambda _es_e: _es_e.bin = _es_k), lambda _es_e: _es_e.units)) AS HUGEINT), 0)'
+function carried(list: string): string {
+  const below = `CASE WHEN _es_i = 1 THEN 0 ELSE ${high31('_es_c[greatest(_es_i - 1, 1)]')} END`
+  return bind(
+    '_es_c',
+    list,
+    `list_transform(range(1, len(_es_c) + 1), lambda _es_i: ${low31('_es_c[_es_i]')} + ${below})`,
+  )
+}
+
+/** The quotient of `leading` by the divisor to the nearest double, over the whole range. */
+function roundedOnce(parts: string, divisor: string | null): string {
+  const [p, odd, unit] = ['_es_v', '_es_o', '_es_p']
+  // 2^-1076 is two bits under the smallest subnormal: below 2^-1021 the last place no longer moves, and these two bits
+  // are rounded here, half to even. Elsewhere the conversion to DOUBLE rounds.
+  const least = -1076
+  const total = `${p}.total`
+  const cut = roundToOdd(total, divisor === null ? '2' : `(2 * ${divisor})`, `${least} - ${p}.exponent`)
+  const subnormal = `CAST((${odd} + 1 + ((${odd} >> 2) & 1)) >> 2 AS DOUBLE) * ${number(2 ** -1074)}`
+  // In two steps, as 2^unit alone may be under the range.
+  const scaled = `CAST(${odd} AS DOUBLE) * ${powerOf2(`${unit} // 2`)} * ${powerOf2(`${unit} - ${unit} // 2`)}`
+  const rounded = `CASE WHEN ${unit} = ${least} AND ${odd} < ${2n ** 55n} THEN ${subnormal} ELSE ${scaled} END`
+  return bind(
+    p,
+    parts,
+    bind(odd, cut.odd, bind(unit, `${cut.exponent} + ${p}.exponent`, `sign(${total}) * ${rounded}`)),
+  )
+}
 
 function high31(units: string): string {
   return `((${units} + ${2 ** 30}) >> 31)`
@@ -227,56 +273,31 @@ function low31(units: string): string {
 }
 
 /**
- * S / divisor, correctly rounded, of a number S = T * 2^exponent that may have bits under T.
+ * |total| / divisor as an integer of 56 to 61 bits times 2^exponent, the last bit set if anything was cut.
  *
- * @param doubled 2T, or 2T + 1 or 2T - 1 for S between T and its neighbour: the odd value stands for everything
- * between, and as 2 * divisor is even no quotient below can fall on the wrong side of an integer. With such a bit, T
- * has at least 91 bits and the divisor at most 33, so that nothing is shifted in behind it.
+ * For a number between two integers, an odd total with an even divisor stands for everything between its even
+ * neighbours: no multiple of the divisor lies there. Such a total has at least 92 bits and the divisor at most 34, so
+ * that nothing is shifted in behind its last bit.
+ *
+ * Written without `bind`: the usual case runs for every group, DuckDB computes each repeated part once, and a lambda
+ * costs more than the arithmetic. Logarithms of rounded values may miss by one; the range of bits allows it.
+ *
+ * @param total SQL of a HUGEINT. @param divisor null for 1. @param least the smallest exponent allowed; the integer
+ * then has fewer bits.
  */
-function quotient(doubled: string, exponent: string, divisor: string): string {
-  const [v, d, shift, numerator, q, odd, result] = ['_es_v', '_es_n', '_es_p', '_es_b', '_es_c', '_es_o', '_es_f']
-  const up = `greatest(-${shift}, 0)`
-  const down = `greatest(${shift}, 0)`
-  const one = 'CAST(1 AS HUGEINT)'
-  // 2^-1076 is two bits under the smallest subnormal: below 2^-1021 the last place no longer moves, and the two bits
-  // are rounded here, half to even.
-  const least = -1076
-  const unit = `(${shift} + ${exponent})`
-  const small = `CAST((${odd} + 1 + ((${odd} >> 2) & 1)) >> 2 AS DOUBLE) * ${number(2 ** -1074)}`
-  const scaled = `CAST(${odd} AS DOUBLE) * ${powerOf2(`(${unit} // 2)`)} * ${powerOf2(`(${unit} - ${unit} // 2)`)}`
-  return bind(
-    v,
-    doubled,
-    `CASE WHEN ${v} = 0 THEN ${number(0)} ELSE ${bind(
-      d,
-      `2 * CAST(${divisor} AS HUGEINT)`,
-      bind(
-        // To a quotient of 55 to 60 bits: logarithms of rounded values may miss by one.
-        shift,
-        `greatest(CAST(floor(log2(CAST(abs(${v}) AS DOUBLE))) - floor(log2(CAST(${d} AS DOUBLE))) AS INTEGER) - 57, ${least} - ${exponent})`,
-        bind(
-          numerator,
-          `abs(${v}) * (${one} << ${up})`,
-          bind(
-            q,
-            `${numerator} // ${d}`,
-            bind(
-              odd,
-              `CAST((${q} >> ${down}) | CASE WHEN ${numerator} % ${d} <> 0 OR ${q} % (${one} << ${down}) <> 0 THEN 1 ELSE 0 END AS BIGINT)`,
-              bind(
-                result,
-                `CASE WHEN ${unit} = ${least} AND ${odd} < ${2n ** 55n} THEN ${small} ELSE ${scaled} END`,
-                `CASE WHEN ${v} < 0 THEN -${result} ELSE ${result} END`,
-              ),
-            ),
-          ),
-        ),
-      ),
-    )} END`,
-  )
+function roundToOdd(total: string, divisor: string | null, least: string | null): { odd: string; exponent: string } {
+  const log2 = (integer: string) => `log2(CAST(greatest(${integer}, 1) AS DOUBLE))`
+  const magnitude = `abs(${total})`
+  const up = divisor === null ? '0' : `greatest(CAST(57 + ${log2(divisor)} - ${log2(magnitude)} AS INTEGER), 0)`
+  const numerator = divisor === null ? magnitude : `(${magnitude} << ${up})`
+  const quotient = divisor === null ? magnitude : `(${numerator} // ${divisor})`
+  const down = `greatest(CAST(${log2(quotient)} - 58 AS INTEGER), ${least === null ? '0' : `${least} + ${up}`}, 0)`
+  const kept = `(${quotient} >> ${down})`
+  const exact = `(${kept} << ${down})${divisor === null ? '' : ` * ${divisor}`} = ${numerator}`
+  return { odd: `(CAST(${kept} AS BIGINT) | CAST(NOT (${exact}) AS BIGINT))`, exponent: `(${down} - ${up})` }
 }
 
-const none = `CAST([] AS ${exactSumSideType})`
+const none = `CAST([] AS ${sideType})`
 
 function entry(bin: string, units: string): string {
   return `struct_pack(bin := CAST(${bin} AS SMALLINT), units := CAST(${units} AS BIGINT))`

@@ -1,6 +1,7 @@
 import type { Aggregate } from './aggregate.ts'
 import { argMaxAggregate } from './arg-max.ts'
 import { argMinAggregate } from './arg-min.ts'
+import { avgAggregate } from './avg.ts'
 import { countAggregate } from './count.ts'
 import { firstAggregate } from './first.ts'
 import { lastAggregate } from './last.ts'
@@ -13,6 +14,7 @@ export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
   [
     argMaxAggregate,
     argMinAggregate,
+    avgAggregate,
     countAggregate,
     firstAggregate,
     lastAggregate,

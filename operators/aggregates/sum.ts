@@ -1,4 +1,5 @@
 import { configError } from '../../src/core/errors.ts'
+import { exactSumAccumulators, exactSumSide, finishSum } from './exact-sum.ts'
 import { text } from '../../src/plan/sql.ts'
 import {
   type Accumulator,
@@ -58,11 +59,7 @@ export const sumAggregate: Aggregate = {
       }
       case 'FLOAT':
       case 'DOUBLE':
-        throw configError(
-          field,
-          input.sql,
-          "an integer or DECIMAL column: exact sums of DOUBLE are not in this release, and an inexact one would depend on the cut. Declare the column as DECIMAL, such as 'DECIMAL(18,2)' for money",
-        )
+        return { result: nullable('DOUBLE'), accumulators: exactSumAccumulators, side: exactSumSide, finish: finishSum }
       default:
         throw configError(field, input.sql, 'a number to sum')
     }
@@ -70,7 +67,7 @@ export const sumAggregate: Aggregate = {
 }
 
 /** The unscaled integer of a wide DECIMAL. By its text: every product or cast that would do it passes 38 digits. */
-function unscaled(value: string): string {
+export function unscaled(value: string): string {
   return `CAST(replace(CAST(${value} AS VARCHAR), '.', '') AS HUGEINT)`
 }
 
@@ -111,7 +108,8 @@ function joinParts([high, low]: readonly string[], scale: number, field: string,
 
 /**
  * The exact sum; NULLs are ignored, NULL when no value was seen. DECIMAL(38,0) of integers, DECIMAL(38,s) of
- * DECIMAL(p,s); a sum that passes 38 digits is an error that names the window. DOUBLE is refused in this release.
+ * DECIMAL(p,s), where a sum that passes 38 digits is an error that names the window. DOUBLE of FLOAT and DOUBLE: the
+ * correctly rounded sum of all values, whatever their order and the cut.
  */
 export function sum<const K extends string, const O extends AggregateOptions = {}>(
   column: K,
