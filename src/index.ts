@@ -26,6 +26,7 @@ export { type ErrorKind, isMillraceError, MillraceError } from './core/errors.ts
 export { type Columns, type ColType, columns, type Row } from './core/types.ts'
 export { backfill } from './engine/backfill.ts'
 export { inspect } from './engine/inspect.ts'
+export { type QueryResult, query } from './engine/query.ts'
 export { run } from './engine/run.ts'
 export type {
   BackfillOptions,
@@ -37,6 +38,7 @@ export type {
   Summary,
   Totals,
 } from './engine/summary.ts'
+export { type Difference, type Verification, type VerifyOptions, verify } from './engine/verify.ts'
 export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
 export type { MiniBatchOptions } from './plan/mini-batch-options.ts'
 export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.ts'

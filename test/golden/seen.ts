@@ -1,0 +1,154 @@
+/** What a run leaves behind, as anybody can see it from outside. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { decodeManifest, sha256 } from '../../checkpoints/codec.ts'
+import { loadFile } from '../../checkpoints/files.ts'
+import { OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
+import type { Head, Manifest } from '../../checkpoints/types.ts'
+import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import { keysOf, noSleep, openCheckpoint } from '../checkpoints/fixtures.ts'
+import type { Lab, TextRow } from '../engine/harness.ts'
+
+/** Checkpoint and output folders of one life of a pipeline. */
+export interface Place {
+  readonly checkpoint: string
+  readonly outputs: readonly string[]
+}
+
+export interface Seen {
+  /** Visible files of every output: name to hash of the bytes. */
+  readonly files: readonly Readonly<Record<string, string>>[]
+  /** Rows of every output, sorted. */
+  readonly rows: readonly (readonly TextRow[])[]
+  readonly ledger: readonly TextRow[]
+  readonly late: readonly TextRow[]
+  readonly totals: Readonly<Record<string, number>>
+  readonly epoch: number
+  readonly term: number
+}
+
+/** Everything that a checkpoint and its outputs hold after a clean stop, verified: every file hashes, nothing is left to do. */
+export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
+  const at = { checkpoint: place.checkpoint, output: '' }
+  const head = await lab.head(at)
+  const { manifest } = head
+  expect(head.released, 'the last owner stopped cleanly').toBe(true)
+  expect(manifest.unpublished, 'everything is published').toEqual([])
+  // Loading verifies each file (P10).
+  for (const channel of Object.keys(manifest.channels)) await lab.channel(channel, at)
+  const files = await Promise.all(place.outputs.map(visibleFiles))
+  const named = (await lab.channel('outputs', at)).map(({ key }) => String(key)).toSorted()
+  expect(files.flatMap(Object.keys).toSorted(), 'what is visible is what the checkpoint names, once each').toEqual(
+    named,
+  )
+  for (const output of place.outputs) {
+    const hidden = await keysOf(createDirectoryStore(output), OUTPUT_PREFIX)
+    expect(hidden, 'nothing staged is left').toEqual([`${OUTPUT_PREFIX}owner.json`])
+  }
+  const ledger = (await lab.channel('ledger', at)).toSorted((a, b) => Number(a.seq) - Number(b.seq))
+  const objects = ledger.filter(row => row.is === 'object').map(row => `${row.key} ${row.e_tag}`)
+  expect(new Set(objects).size, 'an identity counts once (I5)').toBe(objects.length)
+  expect(ledger.map(({ seq }) => Number(seq))).toEqual(ledger.map((_, i) => i + 1))
+  return {
+    files,
+    rows: await Promise.all(place.outputs.map(async output => sorted(await lab.rows({ ...at, output })))),
+    ledger,
+    late: sorted(await lab.channels('late-', at)),
+    totals: manifest.engine.totals,
+    epoch: manifest.epoch,
+    term: head.term,
+  }
+}
+
+/** Visible files of an output folder: name to hash of the bytes. */
+export async function visibleFiles(output: string): Promise<Record<string, string>> {
+  const entries = await readdir(output, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    // Its process died before it came to its output.
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  // Hidden names are the store's own; `_millrace` is looked at by itself.
+  const names = entries.filter(({ name }) => !name.startsWith('.millrace-') && name !== '_millrace').map(e => e.name)
+  const hash = async (name: string) => [name, sha256(await readFile(join(output, name)))] as const
+  return Object.fromEntries(await Promise.all(names.map(hash)))
+}
+
+function sorted(rows: readonly TextRow[]): TextRow[] {
+  const keyed = rows.map(row => [JSON.stringify(row), row] as const)
+  return keyed.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, row]) => row)
+}
+
+/** The same cut: the same bytes under the same names, and the same record of them. */
+export function expectSame(found: Seen, straight: Seen, where: string): void {
+  expect(found.files, where).toEqual(straight.files)
+  expect(found.ledger, where).toEqual(straight.ledger)
+  expect(found.late, where).toEqual(straight.late)
+  expect(found.totals, where).toEqual(straight.totals)
+}
+
+/** Another cut: the same rows, late ones included, in other files (I11). */
+export function expectSameRows(found: Seen, straight: Seen, where: string): void {
+  const uncut = (row: TextRow): TextRow => ({ ...row, epoch: null })
+  const totals = { ...found.totals, epochs: straight.totals.epochs }
+  expect(found.rows, where).toEqual(straight.rows)
+  expect(found.late, where).toEqual(straight.late)
+  expect(found.ledger.map(uncut), where).toEqual(straight.ledger.map(uncut))
+  expect(totals, where).toEqual(straight.totals)
+}
+
+/** What must hold at any moment, whoever died when. */
+export interface Glimpse {
+  readonly head: Head | undefined
+  /** Visible files by name; names are used once over all outputs. */
+  readonly visible: Readonly<Record<string, string>>
+}
+
+/**
+ * Checks the invariants that hold at every moment: what HEAD and the retained manifests reach exists and hashes (I2, I7),
+ * nothing is visible that is not committed, whole and right (I6), and nothing went back since `before` (I1).
+ */
+export async function expectWhole(
+  lab: Lab,
+  place: Place,
+  straight: Seen,
+  before: Glimpse | undefined,
+  where: string,
+): Promise<Glimpse> {
+  const store = createDirectoryStore(place.checkpoint)
+  const head = await openCheckpoint(store, lab.root, 'observer').readHead()
+  if (head) {
+    await expectReaches(lab, place, head.manifest)
+    for (const { name } of head.manifest.retained) {
+      const copy = await store.get(name)
+      if (typeof copy === 'string') throw new Error(`${where}: ${name} is ${copy}`)
+      await expectReaches(lab, place, decodeManifest(copy.body, name))
+    }
+  }
+  const visible: Record<string, string> = {}
+  for (const output of place.outputs) Object.assign(visible, await visibleFiles(output))
+  const right = Object.assign({}, ...straight.files) as Readonly<Record<string, string>>
+  for (const [name, hash] of Object.entries(visible)) {
+    expect(hash, `${where}: ${name} (I6)`).toBe(right[name])
+    const epoch = Number(/^part-(\d+)-/.exec(name)?.[1])
+    expect(epoch, `${where}: ${name} is visible (I6)`).toBeLessThanOrEqual(head?.manifest.epoch ?? 0)
+  }
+  if (before) {
+    expect(head?.term ?? 0, `${where} (I1)`).toBeGreaterThanOrEqual(before.head?.term ?? 0)
+    expect(head?.manifest.epoch ?? 0, `${where} (I1)`).toBeGreaterThanOrEqual(before.head?.manifest.epoch ?? 0)
+    expect(visible, where).toMatchObject(before.visible)
+  }
+  return { head, visible }
+}
+
+async function expectReaches(lab: Lab, place: Place, manifest: Manifest): Promise<void> {
+  const to = join(lab.root, 'reached')
+  const store = createDirectoryStore(place.checkpoint)
+  for (const part of Object.values(manifest.channels).flat()) await loadFile(store, part, to, noSleep)
+  for (const { file } of manifest.unpublished) {
+    const outputs = place.outputs.map(output => createDirectoryStore(output))
+    // Its name is in one of the outputs' stores.
+    const tried = await Promise.allSettled(outputs.map((output, i) => loadFile(output, file, `${to}-${i}`, noSleep)))
+    if (tried.every(({ status }) => status === 'rejected')) throw new Error(`${file.name} is in no output`)
+  }
+}

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { drawn, wholeFromEnvironment } from './drawn.ts'
+import { type Ended, expectDone, type Golden, type GoldenLab, goldens, openGoldenLab, pause } from './golden.ts'
+import { expectSame, type Seen } from './seen.ts'
+
+/** Meetings of two processes; MILLRACE_MEETINGS=500 searches longer. */
+const meetings = wholeFromEnvironment('MILLRACE_MEETINGS', 12)
+
+const golden = (name: string): Golden => goldens.find(candidate => candidate.name === name) as Golden
+
+describe('several processes on one checkpoint and output', () => {
+  let lab: GoldenLab
+  beforeAll(async () => {
+    lab = await openGoldenLab()
+  })
+  afterAll(() => lab[Symbol.asyncDispose]())
+
+  async function straightOf(name: string): Promise<{ readonly seen: Seen; readonly ms: number }> {
+    const site = lab.site(golden(name))
+    const startedMs = performance.now()
+    await expectDone(lab.start(site), 'straight')
+    const ms = performance.now() - startedMs
+    return { seen: await lab.seen(site), ms }
+  }
+
+  /** A fenced process names one of the others, and says that it stops. */
+  function expectFenced(ended: Ended, others: readonly Ended[], where: string): void {
+    const by = /claimed.*\/(\d+)\/\d+/.exec(ended.stderr)?.[1]
+    expect(
+      others.map(({ pid }) => `${pid}`),
+      `${where}: ${ended.stderr}`,
+    ).toContain(by)
+    expect(ended.stdout, where).toBe('')
+  }
+
+  it.each(['two-flows', 'sensors'])(
+    '%s: the older one stops with exit 3 and names the other, the newer one ends the work (P5, P6, I3, I5, I6)',
+    async name => {
+      const { random, label } = drawn()
+      const straight = await straightOf(name)
+      let fenced = 0
+      for (let meeting = 0; meeting < meetings / 2; meeting++) {
+        const site = lab.site(golden(name))
+        const offsetMs = random() * straight.ms
+        const where = `${label}, the second one ${Math.round(offsetMs)} ms after the first`
+        const first = lab.start(site)
+        await pause(offsetMs)
+        const second = lab.start(site)
+        const both = await Promise.all([first.ended, second.ended])
+        const winners = both.filter(({ code }) => code === 0)
+        const losers = both.filter(({ code }) => code !== 0)
+        expect(winners.length, `${where}: ${both.map(({ stderr }) => stderr).join('\n')}`).toBeGreaterThan(0)
+        for (const loser of losers) {
+          fenced++
+          expect(loser.code, `${where}: ${loser.stderr}`).toBe(3)
+          expectFenced(loser, winners, where)
+        }
+        // What the fenced one staged after the other's claim goes at the next claim (P12).
+        await expectDone(lab.start(site), where)
+        expectSame(await lab.seen(site), straight.seen, where)
+      }
+      expect(fenced, `${label}: processes that met`).toBeGreaterThan(0)
+    },
+    60_000 + meetings * 20_000,
+  )
+
+  it('of four that start at once one ends the work, and the others end with 0 or 3 (P5, I3, I10)', async () => {
+    const straight = await straightOf('tumbling-zones')
+    for (let round = 0; round < Math.ceil(meetings / 6); round++) {
+      const site = lab.site(golden('tumbling-zones'))
+      const all = await Promise.all(Array.from({ length: 4 }, () => lab.start(site).ended))
+      const said = all.map(({ code, stderr }) => `${code}: ${stderr}`).join('\n')
+      expect(all.filter(({ code }) => code === 0).length, said).toBeGreaterThan(0)
+      for (const ended of all) {
+        expect([0, 3], said).toContain(ended.code)
+        if (ended.code === 3)
+          expectFenced(
+            ended,
+            all.filter(other => other !== ended),
+            said,
+          )
+      }
+      await expectDone(lab.start(site), said)
+      expectSame(await lab.seen(site), straight.seen, said)
+    }
+  }, 180_000)
+})
