@@ -3,7 +3,7 @@ import { type Base, type KeysOf, type Numeric, parseColumnType, type Show, type 
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { PartialTable, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
+import type { PartialRows, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
 import type { ArgMax } from './aggregates/arg-max.ts'
 import type { ArgMin } from './aggregates/arg-min.ts'
@@ -144,18 +144,22 @@ function fold(
     emit(partials, fromUs, toUs) {
       const groups = ['_window_end', ...keys]
       const list = groups.map(id).join(', ')
-      const windowed = (table: PartialTable, rows: string, items: readonly string[], more: readonly string[] = []) =>
-        `SELECT ${[list, ...more.map(id), ...items].join(', ')} FROM (${windows.windowsOf(rows, fromUs, toUs)}) ` +
-        `GROUP BY ${[list, ...more.map(id)].join(', ')}`
-      const mainRows = partials(main) ?? emptyPartials(main)
-      let joined = `(${windowed(main, mainRows, mergedItems(plans))}) AS m`
+      const placed = ({ sql, isMerged }: PartialRows, items: readonly string[], more: readonly string[] = []) => {
+        const rows = windows.windowsOf(sql, fromUs, toUs)
+        // What is one row a window already needs no second aggregation, which would cost as much as the first.
+        if (isMerged && windows.isOneWindow) return rows
+        const columns = [list, ...more.map(id)].join(', ')
+        return `SELECT ${[columns, ...items].join(', ')} FROM (${rows}) GROUP BY ${columns}`
+      }
+      const mainRows = partials(main) ?? { sql: emptyPartials(main), isMerged: true }
+      let joined = `(${placed(mainRows, mergedItems(plans))}) AS m`
       const found = new Map<string, string>()
       for (const { name, plan, side } of sides) {
         const rows = partials(side)
         if (rows === null || !plan.side) continue
-        const [buckets, merged] = [plan.side.buckets.map(bucket => bucket.name), sideItems(plan.side)]
+        const buckets = plan.side.buckets.map(bucket => bucket.name)
+        const perBucket = placed(rows, sideItems(plan.side), buckets)
         const alias = `s${side.name}`
-        const perBucket = windowed(side, rows, merged, buckets)
         const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
         joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, list)}) AS ${alias} ON ${same}`
         found.set(name, `${alias}._folded`)

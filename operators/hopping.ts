@@ -41,6 +41,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
     sizeUs,
     stepUs: paneUs,
     paneColumns: ['_pane', '_from_end'],
+    isOneWindow: false,
     panes: (time, watermark) => [floorTo(time, paneUs), firstOpen(time, watermark)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,
     lateEnds: (time, watermark) =>

@@ -25,6 +25,7 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
     sizeUs,
     stepUs: sizeUs,
     paneColumns: ['_start'],
+    isOneWindow: true,
     panes: time => [floorTo(time, sizeUs)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${end(time)} > ${watermark})`,
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,

@@ -5,6 +5,7 @@ import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../core/ports.ts'
 import { rowHidden } from '../plan/bind.ts'
 import type { Relation } from '../plan/relation.ts'
+import type { PartialRows } from '../plan/step.ts'
 import { id, text } from '../plan/sql.ts'
 import { applySteps, type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import { isBadObject } from './fetch.ts'
@@ -212,14 +213,13 @@ export async function applyEpoch(
   }
 
   /** Partial rows by table name; a side table without any is left out, which spares a join. */
-  async function emittable(node: StatefulNode): Promise<ReadonlyMap<string, string>> {
-    const rows = new Map<string, string>()
+  async function emittable(node: StatefulNode): Promise<ReadonlyMap<string, PartialRows>> {
+    const rows = new Map<string, PartialRows>()
     for (const state of stateTables([node])) {
       const own = partials.partials.get(state.key)
-      const isMain = state.table.name === ''
-      const [found] =
-        isMain || own !== undefined ? [] : await executor.rows(`SELECT 1 AS one FROM ${stateName(state)} LIMIT 1`)
-      if (isMain || own !== undefined || found) rows.set(state.table.name, partialsSql(state, own))
+      const [earlier] = await executor.rows(`SELECT 1 AS one FROM ${stateName(state)} LIMIT 1`)
+      if (earlier) rows.set(state.table.name, { sql: partialsSql(state, own), isMerged: false })
+      else if (own !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${own}`, isMerged: true })
     }
     return rows
   }

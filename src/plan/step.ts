@@ -79,9 +79,9 @@ export interface Stateful {
   mayBeLate(timeUs: bigint, watermarkUs: bigint): boolean
   /**
    * What the watermark's move from (exclusive) to (inclusive) makes final. `partials` gives the partial rows of a
-   * table as SQL, null where there are none.
+   * table, null where there are none.
    */
-  emit(partials: (table: PartialTable) => string | null, fromUs: bigint | null, toUs: bigint): Relation
+  emit(partials: (table: PartialTable) => PartialRows | null, fromUs: bigint | null, toUs: bigint): Relation
   /** SQL over a partial row of any table: the watermark that makes it dead. The only way a state row ever goes (P11). */
   readonly closesAt: string
   /** SQL over a main partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
@@ -90,6 +90,12 @@ export interface Stateful {
   openWindows(partials: string, watermarkUs: bigint | null): string
   /** S13. */
   readonly holdUs: bigint
+}
+
+/** Partial rows as SQL. `isMerged`: each window and group has one row at most, as one `partial` query gives them. */
+export interface PartialRows {
+  readonly sql: string
+  readonly isMerged: boolean
 }
 
 /** Partial rows of one grain: what a segment and a state table hold. */

@@ -8,6 +8,8 @@ export interface WindowAssigner {
   readonly stepUs: bigint
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
+  /** Each pane is one window, so that merged partial rows are merged windows. */
+  readonly isOneWindow: boolean
   /** SQL of those columns for a row; `time` and `watermark` are SQL, the watermark NULL before the first mark. */
   panes(time: string, watermark: string): readonly string[]
   /** SQL predicate: at least one window of the row is still open. */

@@ -204,7 +204,11 @@ function relation(types: { readonly k: string; readonly x: string }, rows: reado
 
 /** Everything that ends by this many hours, as text. */
 async function emitted(step: Stateful, partials: string): Promise<readonly Record<string, unknown>[]> {
-  const { sql, columns } = step.emit(table => (table === step.tables[0] ? partials : null), null, 10n ** 12n)
+  const { sql, columns } = step.emit(
+    table => (table === step.tables[0] ? { sql: partials, isMerged: false } : null),
+    null,
+    10n ** 12n,
+  )
   const names = Object.keys(columns)
   return db.rows(
     `SELECT ${names.map(name => `CAST("${name}" AS VARCHAR) AS "${name}"`).join(', ')} FROM (${sql}) ORDER BY ALL`,
