@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
-import type { Manifest } from '../../checkpoints/types.ts'
+import type { FileRef, Manifest } from '../../checkpoints/types.ts'
+import type { Executor } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 
 /** Where a channel's files come from, and a local folder that DuckDB may read. */
@@ -30,4 +31,23 @@ export async function eachPart(
       await rm(file, { force: true })
     }
   }
+}
+
+/** A flow's published files, oldest first, from the checkpoint's own record of them. */
+export async function outputRefs(
+  reader: ChannelReader,
+  executor: Pick<Executor, 'rows'>,
+  flow: string,
+): Promise<readonly FileRef[]> {
+  const refs: FileRef[] = []
+  await eachPart(reader, 'outputs', async rows => {
+    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`))
+      refs.push({
+        name: String(row.key),
+        bytes: Number(row.bytes),
+        rows: Number(row.rows),
+        sha256: String(row.sha256),
+      })
+  })
+  return refs
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../core/clock.ts'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { Executor, Row } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
-import { type ChannelReader, eachPart } from './channels.ts'
+import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
@@ -87,23 +87,15 @@ async function loadOutput(
   name: string,
 ): Promise<boolean> {
   const store = components.openInput(address, 'output')
+  const refs = await outputRefs(reader, executor, flow)
+  if (refs.length === 0) return false
   const files: string[] = []
-  let isJson = false
-  await eachPart(reader, 'outputs', async rows => {
-    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`)) {
-      const ref = {
-        name: String(row.key),
-        bytes: Number(row.bytes),
-        rows: Number(row.rows),
-        sha256: String(row.sha256),
-      }
-      isJson ||= ref.name.endsWith('.jsonl')
-      const file = join(reader.stage, `${reader.newId()}`)
-      await loadFile(store, ref, file, systemClock.sleep)
-      files.push(text(file))
-    }
-  })
-  if (files.length === 0) return false
+  for (const ref of refs) {
+    const file = join(reader.stage, reader.newId())
+    await loadFile(store, ref, file, systemClock.sleep)
+    files.push(text(file))
+  }
+  const isJson = refs.some(ref => ref.name.endsWith('.jsonl'))
   const list = `[${files.join(', ')}]`
   await executor.run(
     `CREATE VIEW ${id(name)} AS SELECT * FROM ${isJson ? `read_json(${list}, format = 'newline_delimited')` : `read_parquet(${list})`}`,

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { parseInput } from '../../connectors/directory/listing.ts'
+import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { backfillWith } from './backfill.ts'
-import { type ChannelReader, eachPart } from './channels.ts'
+import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
@@ -170,27 +171,17 @@ async function outputRows(
   store: ObjectStore,
   flow: string,
 ): Promise<string | undefined> {
-  const files: { readonly name: string; readonly bytes: number; readonly rows: number; readonly sha256: string }[] = []
-  await eachPart(reader, 'outputs', async rows => {
-    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`))
-      files.push({
-        name: String(row.key),
-        bytes: Number(row.bytes),
-        rows: Number(row.rows),
-        sha256: String(row.sha256),
-      })
-  })
-  return gather(executor, files, async (ref, use) => {
+  let table: string | undefined
+  for (const ref of await outputRefs(reader, executor, flow)) {
     const file = join(reader.stage, reader.newId())
-    await loadFile(store, ref, file, async () => {})
+    await loadFile(store, ref, file, systemClock.sleep)
     // JSON lines are compared as text: millrace wrote both sides.
-    await use(
-      ref.name.endsWith('.jsonl')
-        ? `(SELECT json FROM read_ndjson_objects(${text(file)}))`
-        : `read_parquet(${text(file)})`,
-    )
+    const isJson = ref.name.endsWith('.jsonl')
+    const rows = isJson ? `(SELECT json FROM read_ndjson_objects(${text(file)}))` : `read_parquet(${text(file)})`
+    table = await append(executor, table, rows)
     await rm(file, { force: true })
-  })
+  }
+  return table
 }
 
 async function channelRows(reader: ChannelReader, executor: Executor, channel: string): Promise<string | undefined> {
@@ -198,19 +189,6 @@ async function channelRows(reader: ChannelReader, executor: Executor, channel: s
   await eachPart(reader, channel, async rows => {
     table = await append(executor, table, rows)
   })
-  return table
-}
-
-async function gather<T>(
-  executor: Executor,
-  items: readonly T[],
-  load: (item: T, use: (rows: string) => Promise<void>) => Promise<void>,
-): Promise<string | undefined> {
-  let table: string | undefined
-  for (const item of items)
-    await load(item, async rows => {
-      table = await append(executor, table, rows)
-    })
   return table
 }
 
