@@ -3,16 +3,26 @@ import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { Command } from './command.ts'
 import { backfillCommand } from './commands/backfill.ts'
 import { demoCommand } from './commands/demo.ts'
+import { explainCommand } from './commands/explain.ts'
+import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
-const commands: readonly Command[] = [backfillCommand, verifyCommand, inspectCommand, sqlCommand, demoCommand]
+const commands: readonly Command[] = [
+  backfillCommand,
+  verifyCommand,
+  explainCommand,
+  inspectCommand,
+  sqlCommand,
+  inferCommand,
+  demoCommand,
+]
 
 /** Of the design, not of this release. */
-const later = ['run', 'explain', 'doctor']
+const later = ['run', 'doctor']
 
 const help = `millrace: a streaming micro-batch processor over DuckDB
 

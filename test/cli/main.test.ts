@@ -40,7 +40,10 @@ describe('the command line', () => {
     ['bakfill p.ts', "millrace: unknown command bakfill; did you mean backfill? See 'millrace --help'.\n"],
     ['frobnicate', "millrace: unknown command frobnicate. See 'millrace --help'.\n"],
     ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
-    ['run p.ts', "millrace: 'run' comes in a later release; this one has backfill, verify, inspect, sql, demo.\n"],
+    [
+      'run p.ts',
+      "millrace: 'run' comes in a later release; this one has backfill, verify, explain, inspect, sql, infer, demo.\n",
+    ],
     ['doctor', "millrace: 'doctor' comes in a later release"],
     ['inspect', 'millrace: inspect: the checkpoint is missing'],
     ['inspect a b', "millrace: inspect: found 'b' after a"],

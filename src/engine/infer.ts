@@ -1,0 +1,62 @@
+import { copyFile, link, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { configError, errorMessage } from '../core/errors.ts'
+import { parseColumnType } from '../core/types.ts'
+import { text } from '../plan/sql.ts'
+import { openSession } from './duckdb/session.ts'
+
+/** Physical types without a declarable one of the same name, and the declarable type that holds every value. */
+const wider: Readonly<Record<string, string>> = {
+  UTINYINT: 'SMALLINT',
+  USMALLINT: 'INTEGER',
+  UINTEGER: 'BIGINT',
+  HUGEINT: 'DECIMAL(38,0)',
+  'TIMESTAMP WITH TIME ZONE': 'TIMESTAMPTZ',
+  TIMESTAMP_S: 'TIMESTAMP',
+  TIMESTAMP_MS: 'TIMESTAMP',
+  TIMESTAMP_NS: 'TIMESTAMP',
+}
+
+/** A column of a file: the type to declare, or why none fits. */
+export interface InferredColumn {
+  readonly name: string
+  readonly physical: string
+  readonly type: string | null
+}
+
+/** Reads the columns of one Parquet or JSON lines file. @throws MillraceError `user` for a file that cannot be read. */
+export async function infer(path: string): Promise<readonly InferredColumn[]> {
+  const file = resolve(path)
+  const found = await stat(file).catch(() => undefined)
+  if (!found?.isFile()) throw configError('path', path, 'a Parquet or JSON lines file')
+  const session = await openSession({ threads: 1 })
+  try {
+    const executor = await session.executor(new AbortController().signal)
+    const spooled = join(session.spool, 'file')
+    await link(file, spooled).catch(() => copyFile(file, spooled))
+    const isJson = /\.(jsonl|ndjson|json)$/i.test(file)
+    const from = isJson
+      ? `read_json(${text(spooled)}, format = 'newline_delimited', sample_size = 100000)`
+      : `read_parquet(${text(spooled)}, hive_partitioning = false)`
+    const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
+      throw configError(
+        'path',
+        path,
+        `a Parquet or JSON lines file; DuckDB says: ${errorMessage(error).split('\n')[0]}`,
+        error,
+      )
+    })
+    return Object.entries(columns).map(([name, physical]) => ({ name, physical, type: declarable(physical) }))
+  } finally {
+    await session.close()
+  }
+}
+
+function declarable(physical: string): string | null {
+  const type = wider[physical] ?? (physical.startsWith('ENUM') ? 'VARCHAR' : physical)
+  try {
+    return parseColumnType(type, 'column').sql
+  } catch {
+    return null
+  }
+}

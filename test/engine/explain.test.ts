@@ -1,0 +1,76 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { avg, count } from '../../src/index.ts'
+import { explain } from '../../src/engine/explain.ts'
+import { infer } from '../../src/engine/infer.ts'
+import { failure, type Lab, openLab, run, windowed } from './harness.ts'
+
+let lab: Lab
+beforeEach(async () => {
+  lab = await openLab()
+})
+afterEach(() => lab[Symbol.asyncDispose]())
+
+describe('explain', () => {
+  const flow = {
+    columns: { t: 'TIMESTAMP', k: 'VARCHAR', v: 'DOUBLE' },
+    keys: ['k'],
+    aggregates: { n: count(), mean: avg('v') },
+  }
+
+  test('tells steps, state and the SQL of each stage, and its state is the one that a run uses', async () => {
+    const explained = await explain(windowed(lab, lab, flow))
+    const [only] = explained.flows
+    expect(only?.steps.map(({ op }) => op)).toEqual(['source', 'tumbling', 'groupBy', 'aggregate', 'to'])
+    expect(only?.stages.map(({ stage }) => stage)).toEqual([
+      'partial',
+      'merge',
+      'partial 2',
+      'merge 2',
+      'late',
+      'output',
+    ])
+    expect(only?.columns).toEqual({
+      window_start: 'TIMESTAMP NOT NULL',
+      window_end: 'TIMESTAMP NOT NULL',
+      k: 'VARCHAR',
+      n: 'BIGINT NOT NULL',
+      mean: 'DOUBLE',
+    })
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k, 1.5::DOUBLE AS v`)
+    await run(windowed(lab, lab, flow), { flush: false })
+    expect(await lab.channel(`segment-${only?.state}`)).toHaveLength(1)
+  })
+
+  test('claims nothing, and a pipeline that cannot be bound is an error', async () => {
+    await explain(windowed(lab, lab, flow))
+    await expect(lab.head()).rejects.toThrow('holds no checkpoint')
+    const error = await failure(explain(windowed(lab, lab, { ...flow, keys: ['kk'] })))
+    expect(error.message).toContain("did you mean 'k'?")
+  })
+})
+
+describe('infer', () => {
+  test('gives a declarable type for each column, and says which have none', async () => {
+    const file = await lab.parquet(
+      'a.parquet',
+      `SELECT 1::UINTEGER AS u, TIMESTAMP_NS '2022-01-01' AS ns, TIMESTAMPTZ '2022-01-01' AS tz, 1.5::DECIMAL(9,3) AS d, ['a'] AS l, {'a': 1} AS s`,
+    )
+    expect((await infer(file)).map(({ name, type }) => [name, type])).toEqual([
+      ['u', 'BIGINT'],
+      ['ns', 'TIMESTAMP'],
+      ['tz', 'TIMESTAMPTZ'],
+      ['d', 'DECIMAL(9,3)'],
+      ['l', 'VARCHAR[]'],
+      ['s', null],
+    ])
+  })
+
+  test('refuses what is no file, and a file that is neither Parquet nor JSON lines', async () => {
+    expect(await failure(infer(lab.root))).toMatchObject({ kind: 'user' })
+    const file = join(lab.root, 'a.txt')
+    await writeFile(file, 'no Parquet at all')
+    expect((await failure(infer(file))).message).toContain('a Parquet or JSON lines file')
+  })
+})
