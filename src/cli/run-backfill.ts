@@ -23,7 +23,11 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
       drain: stopping.drain,
       signal: stopping.stop,
     })
-    return { is: 'summary', summary, exitCode: summary.run.drained ? (stopping.exitCode() ?? 1) : 0 }
+    return {
+      is: 'summary',
+      summary,
+      exitCode: summary.run.drained ? (stopping.exitCode() ?? 1) : 0,
+    }
   } catch (error) {
     // After the second signal every error is that stop's own.
     if (!stopping.isStopped()) throw error

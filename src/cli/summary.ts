@@ -78,13 +78,38 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ['state', `${shownPath(summary.checkpoint)} (the ledger and the late rows too)`],
     ...next.map((command, i): Line => [i === 0 ? 'next' : '', command]),
   ]
-  return `${headline(summary)}\n\n${renderLines(lines)}\n`
+  return `${headline(summary)}\n\n${renderLines(lines)}\n${warnings(summary)
+    .map(text => `\n  Warning: ${text}\n`)
+    .join('')}`
+}
+
+/** What a person would not want to overlook. */
+function warnings({ run }: Summary): readonly string[] {
+  return [
+    ...(noneRead(run)
+      ? [
+          'no object of this run could be read. Is the pipeline right about the columns? Objects once quarantined are not read again by this checkpoint.',
+        ]
+      : []),
+    ...(run.late * 10 > run.rows && run.late > 0
+      ? [
+          'more than a tenth of the rows came late. Files of an earlier time were added after later ones: a new checkpoint over all of them counts them.',
+        ]
+      : []),
+  ]
+}
+
+function noneRead({ objects, setAside }: Pick<Summary['run'], 'objects' | 'setAside'>): boolean {
+  return objects > 0 && setAside.length === objects
 }
 
 type Line = readonly [label: string, text: string]
 
 function headline({ pipeline, nothingToDo, run }: Summary): string {
   if (run.drained) return `${pipeline}: stopped as asked before the end of the input; run it again to continue.`
+  if (nothingToDo && run.matched === 0) return `${pipeline}: nothing to do, no file of the input matches.`
+  if (nothingToDo && run.leftOut === run.matched)
+    return `${pipeline}: nothing to do, no file lies between --from and --to.`
   if (nothingToDo) return `${pipeline}: nothing to do, the checkpoint holds every object of the input.`
   return `${pipeline}: done in ${showSeconds(run.seconds)}.`
 }
@@ -131,7 +156,7 @@ function renderLines(lines: readonly Line[]): string {
 export function renderInspection(inspection: Inspection): string {
   const { totals } = inspection
   const lines: Line[] = [
-    ['checkpoint', shownPath(inspection.checkpoint)],
+    ['checkpoint', `${shownPath(inspection.checkpoint)} (${inspection.checkpointId})`],
     ['owner', `${inspection.owner}${inspection.released ? ' (released)' : ''}, term ${inspection.term}`],
     ['duckdb', inspection.duckdb],
     ['epoch', showCount(inspection.epoch)],

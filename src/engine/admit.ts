@@ -40,6 +40,8 @@ export interface Listing {
   readonly bytes: number
   /** Files without the format's extension. */
   readonly ignored: number
+  /** Files with it, those left out and those that the ledger holds included. */
+  readonly matched: number
   /** Left out by --from and --to. */
   readonly leftOut: number
   /** The next mini-batch, in ledger order; undefined at the end. */
@@ -85,6 +87,7 @@ export async function admit(context: AdmitContext): Promise<Listing> {
     'CREATE TABLE listing (period BIGINT, bucket VARCHAR, key VARCHAR, version_id VARCHAR, e_tag VARCHAR, size_bytes BIGINT, last_modified_ms BIGINT)',
   )
   let ignored = 0
+  let matched = 0
   let leftOut = 0
   let values: string[] = []
   const insert = async () => {
@@ -98,6 +101,7 @@ export async function admit(context: AdmitContext): Promise<Listing> {
       ignored++
       continue
     }
+    matched++
     const startUs = period?.(version.key)?.startUs
     const isOut =
       (typeof fromUs === 'bigint' || typeof toUs === 'bigint') &&
@@ -130,6 +134,7 @@ export async function admit(context: AdmitContext): Promise<Listing> {
     objects: Number(totals?.objects),
     bytes: Number(totals?.bytes),
     ignored,
+    matched,
     leftOut,
     next: pulled(executor, context.miniBatch, row => ({
       ...versionOf(row),

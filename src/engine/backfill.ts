@@ -1,4 +1,5 @@
 import { configError } from '../core/errors.ts'
+import { nearestName } from '../core/nearest.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, createCommitter, outputAddress } from './commit-epoch.ts'
@@ -54,7 +55,35 @@ export async function backfillWith(
   }
 }
 
-function checkOptions({ objectsPerEpoch, threads, memory, ledger, from, to }: BackfillOptions): void {
+const optionNames = {
+  input: true,
+  output: true,
+  checkpoint: true,
+  from: true,
+  to: true,
+  objectsPerEpoch: true,
+  ledger: true,
+  threads: true,
+  memory: true,
+  spill: true,
+  flush: true,
+  onProgress: true,
+  drain: true,
+  signal: true,
+} satisfies Record<keyof BackfillOptions, true>
+
+function checkOptions(options: BackfillOptions): void {
+  // Node strips types and tells nobody of a misspelt option.
+  for (const name of Object.keys(options))
+    if (!Object.hasOwn(optionNames, name)) {
+      const near = nearestName(name, Object.keys(optionNames))
+      throw configError(
+        'options',
+        name,
+        near === undefined ? `one of ${Object.keys(optionNames).join(', ')}` : `'${near}'`,
+      )
+    }
+  const { objectsPerEpoch, threads, memory, ledger, from, to } = options
   if (ledger !== undefined && (from !== undefined || to !== undefined))
     throw configError('ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
   for (const [name, value] of Object.entries({ objectsPerEpoch, threads }))
@@ -69,6 +98,7 @@ interface Done {
   objects: number
   rows: number
   bytes: number
+  late: number
   epochs: number
   readonly setAside: SetAside[]
 }
@@ -90,10 +120,11 @@ async function commitAll(
 ): Promise<Summary> {
   const { listing, options } = run
   const ahead = createRunAhead(run, committer.position)
-  const done: Done = { objects: 0, rows: 0, bytes: 0, epochs: 0, setAside: [] }
+  const done: Done = { objects: 0, rows: 0, bytes: 0, late: 0, epochs: 0, setAside: [] }
   const tell = (result?: EpochResult) => {
     if (result) {
       done.epochs++
+      done.late += result.late
       onEpoch(result)
     }
     options.onProgress?.({
@@ -170,7 +201,14 @@ async function summarise(
     outputs: [...run.outputs.values()].map(({ store }) => store.address),
     totals: committer.manifest.engine.totals as unknown as Totals,
     outputFiles: await outputFiles(run, committer),
-    run: { ...done, seconds, ignored: run.listing.ignored, leftOut: run.listing.leftOut, drained },
+    run: {
+      ...done,
+      seconds,
+      ignored: run.listing.ignored,
+      matched: run.listing.matched,
+      leftOut: run.listing.leftOut,
+      drained,
+    },
     openWindows,
     farAhead,
     nothingToDo: done.epochs === 0 && !drained,

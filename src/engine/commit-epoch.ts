@@ -62,8 +62,9 @@ export function createCommitter(run: Run): Committer {
     run.subscribed.describe(epoch)
     const applied = await applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs)
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
-    const addresses = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
-    const engine = engineState(run.pipeline.name, run.plan, addresses, source, after, totals)
+    const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
+    const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
+    const engine = engineState(run.pipeline.name, run.plan, { outputs: outputsBy, closesAt }, source, after, totals)
 
     // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
     let next = dropPublished({ ...manifest, epoch, engine }, await publishing)

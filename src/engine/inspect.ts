@@ -32,6 +32,7 @@ export async function inspect(address: string): Promise<Inspection> {
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
     return {
       checkpoint: shown,
+      checkpointId: manifest.checkpointId,
       pipeline: (manifest.engine.plan as { pipeline: string }).pipeline,
       term: head.term,
       epoch: manifest.epoch,

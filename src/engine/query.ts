@@ -8,6 +8,8 @@ import { id, text } from '../plan/sql.ts'
 import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
+import type { EngineRecords } from './recover.ts'
+import { ledgerColumns } from './ledger.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 
 /** What a query of a checkpoint may name. */
@@ -31,36 +33,73 @@ export async function query(address: string, sql: string): Promise<QueryResult> 
     const { checkpoint, head } = await readCheckpoint(components, address, 'checkpoint', session.stage)
     const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
     const tables: string[] = []
+    const { closesAt = {} } = head.manifest.engine.settings as Partial<EngineRecords>
+    const watermark = newestWatermark(head.manifest.engine.watermarks as Record<string, { watermarkUs: string | null }>)
     for (const channel of Object.keys(head.manifest.channels)) {
       const name = channel.replace('segment-', 'state_').replaceAll('-', '_')
-      if (await loadTable(reader, executor, channel, name)) tables.push(name)
-    }
-    if (tables.includes('ledger')) {
-      await executor.run(epochsSql)
-      tables.push('epochs')
+      if (!(await loadTable(reader, executor, channel, name))) continue
+      tables.push(name)
+      // A segment keeps rows of closed windows until all of it is dead.
+      const dead = closesAt[channel.replace('segment-', '')]
+      if (channel.startsWith('segment-') && dead !== undefined && watermark !== null)
+        await executor.run(`DELETE FROM ${id(name)} WHERE ${dead} <= ${watermark}`)
     }
     // Output can be large: it is brought here only when it is asked for.
-    for (const [flow, store] of Object.entries(outputsOf(head.manifest))) {
+    const flows = Object.entries(outputsOf(head.manifest))
+    for (const [flow, store] of flows) {
       const name = `output_${flow.replaceAll('-', '_')}`
-      if (/\boutput(_\w+)?\b/i.test(sql) && (await loadOutput(reader, executor, store, flow, name))) tables.push(name)
+      if (/\boutput(_\w+)?\b/i.test(sql) && !(await loadOutput(reader, executor, store, flow, name))) continue
+      tables.push(name)
     }
     for (const kind of ['late', 'state', 'output']) {
       // A state's side tables have a further '_<number>'.
       const [only, another] = tables.filter(name => new RegExp(`^${kind}_(flow_)?[^_]+$`).test(name))
       if (only === undefined || another !== undefined) continue
-      await executor.run(`CREATE VIEW ${id(kind)} AS SELECT * FROM ${id(only)}`)
+      if (kind !== 'output' || /\boutput\b/i.test(sql))
+        await executor.run(`CREATE VIEW ${id(kind)} AS SELECT * FROM ${id(only)}`)
       tables.push(kind)
     }
+    // What has no row yet can be asked for all the same.
+    for (const [name, columns] of Object.entries(emptyTables))
+      if (!tables.includes(name)) {
+        if (name !== 'output' || !flows.some(([flow]) => tables.includes(`output_${flow.replaceAll('-', '_')}`)))
+          await executor.run(`CREATE TABLE ${id(name)} (${columns})`)
+        tables.push(name)
+      }
+    await executor.run(epochsSql)
+    tables.push('epochs')
     try {
       // As a subquery, so that it can only be one query.
       return { rows: await executor.rows(`SELECT * FROM (${sql.trim().replace(/;$/, '')}\n)`), tables }
     } catch (error) {
       const [sentence] = errorMessage(error).split('\n')
-      throw new MillraceError('user', 'sql', `${sentence} Tables here: ${tables.toSorted().join(', ')}.`, error)
+      throw new MillraceError(
+        'user',
+        'sql',
+        `Expected one SELECT. DuckDB: ${sentence} Tables here: ${tables.toSorted().join(', ')}.`,
+        error,
+      )
     }
   } finally {
     await session.close()
   }
+}
+
+const emptyTables: Readonly<Record<string, string>> = {
+  ledger: Object.entries(ledgerColumns)
+    .map(([name, type]) => `${id(name)} ${type}`)
+    .join(', '),
+  late: '_object VARCHAR, _seq BIGINT, _row BIGINT, _watermark BIGINT, _window_start BIGINT, _window_end BIGINT, _reason VARCHAR',
+  quarantine:
+    '_seq BIGINT, _row BIGINT, object VARCHAR, e_tag VARCHAR, "column" VARCHAR, expected VARCHAR, found VARCHAR',
+  outputs: 'epoch BIGINT, output VARCHAR, key VARCHAR, rows BIGINT, bytes BIGINT, sha256 VARCHAR',
+  state: '_start BIGINT',
+  output: 'window_start TIMESTAMP, window_end TIMESTAMP',
+}
+
+function newestWatermark(marks: Readonly<Record<string, { readonly watermarkUs: string | null }>>): bigint | null {
+  const [first] = Object.values(marks)
+  return typeof first?.watermarkUs === 'string' ? BigInt(first.watermarkUs) : null
 }
 
 const epochsSql =

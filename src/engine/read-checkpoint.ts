@@ -28,7 +28,12 @@ export async function readCheckpoint(
     merge: () => Promise.reject(new Error('unreachable: a reader commits nothing')),
   })
   const head = await checkpoint.readHead()
-  if (!head) throw configError(field, address, 'the folder of a checkpoint; it holds none')
+  if (!head)
+    throw configError(
+      field,
+      address,
+      'the folder of a checkpoint; it holds none (is it the one that backfill was given with --checkpoint?)',
+    )
   return { checkpoint, head, address: store.address }
 }
 

@@ -25,20 +25,28 @@ export const noTotals: Totals = {
 
 /** What a new checkpoint begins with. */
 export function initialState(pipeline: string, plan: Json): EngineState {
-  return engineState(pipeline, plan, {}, '', { ...beginning, nextSeq: 1 }, noTotals)
+  return engineState(pipeline, plan, { outputs: {}, closesAt: {} }, '', { ...beginning, nextSeq: 1 }, noTotals)
+}
+
+/** What readers of the checkpoint need beside the plan. */
+export interface EngineRecords {
+  /** Address of each flow's output at the last commit. */
+  readonly outputs: Readonly<Record<string, string>>
+  /** Per state table: SQL over its rows, the watermark from which they are dead. */
+  readonly closesAt: Readonly<Record<string, string>>
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
-  outputs: Readonly<Record<string, string>>,
+  records: EngineRecords,
   source: string,
   position: LedgerPosition,
   totals: Totals,
 ): EngineState {
   return {
     plan: { pipeline, flows: plan },
-    settings: { duckdb, session: sessionSettings, outputs },
+    settings: { duckdb, session: sessionSettings, ...records },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
     positions: {},

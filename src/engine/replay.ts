@@ -45,6 +45,7 @@ export async function replay(context: ReplayContext): Promise<Listing> {
     objects: Number(totals?.objects),
     bytes: Number(totals?.bytes),
     ignored: 0,
+    matched: Number(totals?.objects),
     leftOut: 0,
     next: pulled(executor, context.miniBatch, row =>
       row.is === 'object'

@@ -64,10 +64,14 @@ export interface Summary {
     readonly objects: number
     readonly rows: number
     readonly bytes: number
+    /** Late (row, window) pairs. */
+    readonly late: number
     readonly epochs: number
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */
     readonly setAside: readonly SetAside[]
+    /** Files of the input with the format's extension, whether new or not. */
+    readonly matched: number
     /** Files of the directory without the format's extension. */
     readonly ignored: number
     /** Objects left out by --from and --to because their key names no period, or one outside. */
@@ -114,6 +118,8 @@ export interface BackfillOptions {
 /** What a checkpoint holds, read without claiming it. */
 export interface Inspection {
   readonly checkpoint: string
+  /** What the marker of its output folders names. */
+  readonly checkpointId: string
   readonly pipeline: string
   readonly term: number
   readonly epoch: number

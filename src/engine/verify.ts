@@ -14,7 +14,8 @@ import { backfillWith } from './backfill.ts'
 import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
-import { subscribeFlows } from './flows.ts'
+import { pipelinePlan, subscribeFlows } from './flows.ts'
+import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import type { BackfillOptions } from './summary.ts'
 
@@ -66,7 +67,11 @@ export async function verify(
     const { checkpoint, head } = await readCheckpoint(parts, address, 'checkpoint', session.stage)
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
-    const input = options.input ?? sourceObjects(pipeline)
+    const subscribed = subscribeFlows(pipeline)
+    const plan = pipelinePlan(subscribed.describe(0))
+    subscribed.complete()
+    checkPlan(manifest, pipeline.name, plan, address)
+    const input = options.input ?? subscribed.definition.objects
     const gone = await goneObjects(reader, executor, parts, input)
     const nothing = {
       checkpoint: address,
@@ -118,13 +123,6 @@ export async function verify(
     await session?.close()
     await rm(scratch, { recursive: true, force: true })
   }
-}
-
-/** Where the pipeline's source reads from. */
-function sourceObjects(pipeline: Pipeline): string {
-  const flows = subscribeFlows(pipeline)
-  flows.complete()
-  return flows.definition.objects
 }
 
 /** One object an epoch where the checkpoint has more, all in a few where it has one. */

@@ -26,6 +26,8 @@ const summary: Summary = {
     setAside: [{ key: 'green_tripdata_2022-05.parquet', reason: 'no Parquet file: it ends without PAR1' }],
     ignored: 1,
     leftOut: 2,
+    matched: 12,
+    late: 3,
     drained: false,
   },
   openWindows: 1,
@@ -48,6 +50,8 @@ test('nothing to do, and a drained run, say so first', () => {
     setAside: [],
     ignored: 0,
     leftOut: 0,
+    matched: 12,
+    late: 0,
   }
   expect(renderSummary({ ...summary, run: idle, openWindows: 0, farAhead: [], nothingToDo: true })).toMatchSnapshot()
   expect(renderSummary({ ...summary, run: { ...summary.run, drained: true } })).toMatch(
@@ -62,6 +66,7 @@ test('--json: names and order are a public format; file addresses become paths',
 test('a checkpoint, for a person', () => {
   const inspection: Inspection = {
     checkpoint: 'file:///data/checkpoint',
+    checkpointId: '25fb8515-0000-4000-8000-000000000000',
     pipeline: 'revenue-by-zone',
     term: 2,
     epoch: 4,
