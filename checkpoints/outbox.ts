@@ -3,7 +3,7 @@ import type { ObjectStore } from '../src/core/ports.ts'
 import { corrupt, sha256 } from './codec.ts'
 import { deleteListed } from './collect.ts'
 import { inlineBytes, stageFile } from './files.ts'
-import { CHECKPOINT, garbageKey } from './manifest.ts'
+import { CHECKPOINT } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
 import { MARKER_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX, stagedPath } from './paths.ts'
 import { realSleep, retrying, type Sleep } from './retry.ts'
@@ -103,10 +103,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
 
     orphans(term, reachable) {
+      // By name alone, which is never used twice: another flow's files may lie in the same folder.
+      const needed = new Set([...reachable].map(key => key.slice(key.indexOf('\n') + 1)))
       return retrying(sleep, () =>
         deleteListed(store, STAGED_PREFIX, key => {
           const name = parseStagedPath(key)
-          return name !== undefined && name.term < term && !reachable.has(garbageKey({ store: output, name: key }))
+          return name !== undefined && name.term < term && !needed.has(key)
         }),
       )
     },

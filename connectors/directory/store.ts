@@ -475,7 +475,11 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
   /** Bodies may lie there without a pointer, when their writer died before the birth. */
   async function isBodies(path: string, name: string): Promise<boolean> {
     if (!name.endsWith(BODIES) || !RESERVED.has(name)) return false
-    const entries = await guarded(() => fs.list(path))
+    // Gone since the folder above was read: another process has ended its probe.
+    const entries = await fs.list(path).catch((error: unknown) => {
+      if (isAbsent(error)) return []
+      throw toMillrace(error)
+    })
     return entries.every(entry => parseETag(entry.name) !== undefined)
   }
 

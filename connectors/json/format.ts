@@ -18,9 +18,11 @@ function field({ name, type }: ScannedColumn): string {
   const value = `json_extract_string(json, ${path})`
   if (type.name !== 'DECIMAL') return value
   // Every way that DuckDB reads a number with a fraction passes through DOUBLE. The line has the number as it was
-  // written; where the first number of that name is the same one, its digits are the value.
-  const raw = `regexp_extract(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)`)}, 1)`
-  const isWritten = `TRY_CAST(${raw} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
+  // written: where the name occurs once, so that no nested field is meant, its digits are the value.
+  const numbers = `regexp_extract_all(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)`)}, 1)`
+  const names = `regexp_extract_all(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"`)})`
+  const raw = `${numbers}[1]`
+  const isWritten = `len(${names}) = 1 AND TRY_CAST(${raw} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
   const digits = `length(regexp_replace(split_part(lower(${value}), 'e', 1), '[^0-9]|^[-0.]+', '', 'g'))`
   return (
     `CASE WHEN json_type(json, ${path}) <> 'DOUBLE' THEN ${value} WHEN ${isWritten} THEN ${raw} ` +

@@ -87,15 +87,15 @@ function remainder(value: string): string {
 const sideType = 'STRUCT(bin SMALLINT, units BIGINT)[]'
 
 /**
- * Side rows: (bin, units) of what the accumulators do not hold. |units| of one row is at most 2^31, so the checked
+ * Side rows: (`_bin`, `_units`) of what the accumulators do not hold. |units| of one row is at most 2^31, so the checked
  * sums hold 2^32 rows in one bin.
  */
 export const exactSumSide = {
   items,
-  buckets: [{ name: 'bin', type: 'SMALLINT', of: (item: string) => `struct_extract(${item}, 'bin')` }],
+  buckets: [{ name: '_bin', type: 'SMALLINT', of: (item: string) => `struct_extract(${item}, 'bin')` }],
   accumulators: [
     {
-      name: 'units',
+      name: '_units',
       type: 'BIGINT',
       partial: (item: string) => `CAST(sum(struct_extract(${item}, 'units')) AS BIGINT)`,
       merge: (units: string) => `CAST(sum(${units}) AS BIGINT)`,
@@ -105,7 +105,7 @@ export const exactSumSide = {
     `coalesce(floor(${fraction(double(value))}) <> ${fraction(double(value))}, ${value} IS NOT NULL)`,
   neededBy: 'misfits',
   fold: (rows: string, groups: string) =>
-    `SELECT ${groups}, list(struct_pack(bin := bin, units := units)) AS _folded FROM ${rows} GROUP BY ${groups}`,
+    `SELECT ${groups}, list(struct_pack(bin := _bin, units := _units)) AS _folded FROM ${rows} GROUP BY ${groups}`,
 } satisfies Side
 
 /** Empty for a usual value and NULL. */

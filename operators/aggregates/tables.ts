@@ -83,9 +83,14 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
   }
 }
 
-/** `_start, zone, bin, units`: a row for each pane, group and bucket of one aggregate. */
+/**
+ * `_start, zone, _bin, _units`: a row for each pane, group and bucket of one aggregate. An aggregate's own names begin
+ * with '_', which users' columns do not.
+ */
 export function sideTable(grain: Grain, table: string, call: PlannedCall, side: Side): PartialTable {
   const groups = [...names(grain), ...side.buckets.map(({ name }) => name)]
+  const own = [...side.buckets, ...side.accumulators].find(({ name }) => !name.startsWith('_'))
+  if (own) throw new Error(`unreachable: side column ${own.name} of ${call.name} must begin with '_'`)
   const value = valueOf(call) || 'NULL'
   return {
     name: table,

@@ -63,6 +63,25 @@ export interface AdmitContext {
 const insertMax = 1_000
 const pageMax = 1_000
 
+/** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source without a key pattern. */
+export function periodBounds(
+  settings: SourceSettings,
+  from: string | undefined,
+  to: string | undefined,
+): { readonly fromUs: bigint | undefined; readonly toUs: bigint | undefined } {
+  const fromUs = from === undefined ? undefined : instantUs(from, '--from')
+  const toUs = to === undefined ? undefined : instantUs(to, '--to')
+  if ((fromUs !== undefined || toUs !== undefined) && settings.bounds?.is !== 'key')
+    throw configError(
+      `source ${settings.name}: watermark.bounds`,
+      settings.bounds,
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need",
+    )
+  if (fromUs !== undefined && toUs !== undefined && fromUs >= toUs)
+    throw configError('--to', to, `a date after --from, ${from}`)
+  return { fromUs, toUs }
+}
+
 /**
  * Lists a source once, leaves out what the ledger holds, and hands the rest out in the order of S7: the period that
  * the key names, then the key's UTF-8 bytes. The listing lies in a DuckDB table, so its length costs no memory.
@@ -70,19 +89,7 @@ const pageMax = 1_000
 export async function admit(context: AdmitContext): Promise<Listing> {
   const { store, format, settings, executor, signal } = context
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
-  const [fromUs, toUs] = [
-    context.from && instantUs(context.from, '--from'),
-    context.to && instantUs(context.to, '--to'),
-  ]
-  if ((fromUs !== undefined || toUs !== undefined) && !period)
-    throw configError(
-      `source ${settings.name}: watermark.bounds`,
-      settings.bounds,
-      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need",
-    )
-  if (typeof fromUs === 'bigint' && typeof toUs === 'bigint' && fromUs >= toUs)
-    throw configError('--to', context.to, `a date after --from, ${context.from}`)
-
+  const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
   await executor.run(
     'CREATE TABLE listing (period BIGINT, bucket VARCHAR, key VARCHAR, version_id VARCHAR, e_tag VARCHAR, size_bytes BIGINT, last_modified_ms BIGINT)',
   )
@@ -96,7 +103,8 @@ export async function admit(context: AdmitContext): Promise<Listing> {
   }
   for await (const version of store.list('')) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
-    if (!context.matches(version.key)) continue
+    // Output of this or another pipeline that lies here is no input.
+    if (!context.matches(version.key) || `/${version.key}`.includes('/_millrace/')) continue
     if (!format.extensions.some(extension => version.key.toLowerCase().endsWith(extension))) {
       ignored++
       continue
@@ -104,10 +112,8 @@ export async function admit(context: AdmitContext): Promise<Listing> {
     matched++
     const startUs = period?.(version.key)?.startUs
     const isOut =
-      (typeof fromUs === 'bigint' || typeof toUs === 'bigint') &&
-      (startUs === undefined ||
-        (typeof fromUs === 'bigint' && startUs < fromUs) ||
-        (typeof toUs === 'bigint' && startUs >= toUs))
+      (fromUs !== undefined || toUs !== undefined) &&
+      (startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs))
     if (isOut) {
       leftOut++
       continue

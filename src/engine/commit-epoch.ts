@@ -211,7 +211,7 @@ function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonl
 
 async function deliverRows(run: Run, tables: readonly ReadonlyMap<Flow, string>[]): Promise<void> {
   for (const [flow, table] of tables.flatMap(map => [...map])) {
-    if (flow.terminal.is !== 'rows') continue
+    if (flow.terminal.is !== 'rows' || !run.deliversRows) continue
     for await (const rows of tableRows(run.commit.executor, table)) flow.terminal.deliver(rows)
     run.subscribed.check()
   }

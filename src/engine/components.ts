@@ -10,6 +10,8 @@ import type { Format } from '../plan/format.ts'
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
   readonly clock: Clock
+  /** Whether `rows()` hands rows over. */
+  readonly deliversRows: boolean
   readonly formats: Readonly<Record<string, Format>>
   /** @param field names the address in errors */
   openInput(address: string, field: string): ObjectStore
@@ -19,6 +21,7 @@ export interface Components {
 
 export const components: Components = {
   clock: systemClock,
+  deliversRows: true,
   formats: { parquet: parquetFormat, json: jsonFormat },
   openInput: (address, field) => createDirectoryStore(parseDirectoryAddress(address, field)),
   async openWritable(address, field) {

@@ -348,7 +348,7 @@ export function isBadObject(error: unknown): boolean {
   return (
     /^((Invalid Input|IO|Serialization|Conversion|Out of Range|Not implemented|Invalid) Error|Binder Error: Failed to read)/i.test(
       errorMessage(error),
-    ) && !/no space left|cannot allocate|out of memory/i.test(errorMessage(error))
+    ) && !/no space left|cannot allocate|out of memory|too many open files/i.test(errorMessage(error))
   )
 }
 
@@ -356,7 +356,7 @@ export function isBadObject(error: unknown): boolean {
 export function reasonOf(error: unknown, key: string): string {
   const [line = ''] = errorMessage(error).split('\n')
   return line
-    .replace(/[^'"]*millrace-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+/g, key)
+    .replace(/[^'"]*millrace-\w+-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+/g, key)
     .replace(/^[A-Za-z ]+ Error: /, '')
     .replace(/\.$/, '')
 }

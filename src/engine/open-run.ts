@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
-import type { Head } from '../../checkpoints/types.ts'
+import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { type Input, parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import type { Clock } from '../core/clock.ts'
@@ -14,7 +14,7 @@ import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
-import { admit, type Listing } from './admit.ts'
+import { admit, type Listing, periodBounds } from './admit.ts'
 import type { ChannelReader } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
@@ -24,7 +24,7 @@ import { type Flows, pipelinePlan } from './flows.ts'
 import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { segmentChannel, stateTables } from './state.ts'
 import { readCheckpoint } from './read-checkpoint.ts'
-import { replay } from './replay.ts'
+import { checkReplayable, replay } from './replay.ts'
 import type { BackfillOptions } from './summary.ts'
 
 /** Where a flow's files go. */
@@ -46,6 +46,7 @@ export interface Run {
   readonly listing: Listing
   readonly reader: ChannelReader
   readonly clock: Clock
+  readonly deliversRows: boolean
   /** Stops the run with this error: statements are interrupted, nothing further is committed. */
   stop(error: Error): void
   readonly checkpoint: CheckpointStore
@@ -94,6 +95,19 @@ export async function openRun(
   for (const [address, field] of written) checkApart(input, address, field, format.extensions)
   for (const address of addresses.values()) checkOutside(address, checkpointAddress)
 
+  const openOutput = async (flow: Flow, address: string, manifest: Manifest): Promise<Output> => {
+    const field = options.output === undefined ? `${flow.name}: files` : 'output'
+    const output = await components.openWritable(address, field)
+    const outbox = createOutbox({
+      output: flow.name,
+      store: output,
+      checkpointId: manifest.checkpointId,
+      pipeline: pipeline.name,
+      newId: randomUUID,
+    })
+    await outbox.own(manifest.epoch === 0)
+    return { flow, store: output, outbox }
+  }
   const store = await components.openWritable(checkpointAddress, checkpointField)
   const checkpoint = createCheckpointStore({
     store,
@@ -102,29 +116,22 @@ export async function openRun(
     scratch: session.stage,
     merge: (channel, files, to) => mergeFiles(committing, nodes, channel, files, to),
   })
-  // A pipeline that does not fit is refused before it fences the owner out.
+  // What can be refused is refused before the claim fences the owner out.
+  periodBounds(settings, options.from, options.to)
+  const replayed =
+    options.ledger === undefined ? undefined : await readCheckpoint(components, options.ledger, 'ledger', session.stage)
+  if (replayed) checkReplayable(replayed, settings)
   const seen = await checkpoint.readHead()
-  if (seen) checkPlan(seen.manifest, pipeline.name, plan, store.address)
+  if (seen) {
+    checkPlan(seen.manifest, pipeline.name, plan, store.address)
+    if (seen.manifest.epoch > 0) for (const [flow, address] of addresses) await openOutput(flow, address, seen.manifest)
+  }
   await checkpoint.probe(signal)
   const head = await checkpoint.claim(initialState(pipeline.name, plan))
   checkPlan(head.manifest, pipeline.name, plan, store.address)
 
   const outputs = new Map<string, Output>()
-  for (const [flow, address] of addresses) {
-    const output = await components.openWritable(
-      address,
-      options.output === undefined ? `${flow.name}: files` : 'output',
-    )
-    const outbox = createOutbox({
-      output: flow.name,
-      store: output,
-      checkpointId: head.manifest.checkpointId,
-      pipeline: pipeline.name,
-      newId: randomUUID,
-    })
-    await outbox.own(head.manifest.epoch === 0)
-    outputs.set(flow.name, { flow, store: output, outbox })
-  }
+  for (const [flow, address] of addresses) outputs.set(flow.name, await openOutput(flow, address, head.manifest))
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
   await checkpoint.orphans()
   const reachable = await checkpoint.reachable()
@@ -139,7 +146,7 @@ export async function openRun(
       ? definition.miniBatch
       : { objectsMax: options.objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
   const listing =
-    options.ledger === undefined
+    replayed === undefined
       ? await admit({
           store: inputStore,
           matches: input.matches,
@@ -153,7 +160,7 @@ export async function openRun(
         })
       : await replay({
           ...reader,
-          other: await readCheckpoint(components, options.ledger, 'ledger', session.stage),
+          other: replayed,
           source: settings.name,
           executor: fetching,
           miniBatch,
@@ -171,6 +178,7 @@ export async function openRun(
     listing,
     reader,
     clock: components.clock,
+    deliversRows: components.deliversRows,
     stop: error => abort.abort(error),
     checkpoint,
     checkpointAddress: store.address,

@@ -1,11 +1,13 @@
 import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
+import type { SourceSettings } from '../plan/source-settings.ts'
+import type { Json } from '../core/json.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import { text } from '../plan/sql.ts'
 import { type Listing, pulled, versionOf } from './admit.ts'
 import { createLedgerTable } from './ledger.ts'
 import type { ReadCheckpoint } from './read-checkpoint.ts'
-import { loadLedger } from './recover.ts'
+import { differences, loadLedger } from './recover.ts'
 
 export interface ReplayContext {
   /** The other checkpoint. */
@@ -17,6 +19,14 @@ export interface ReplayContext {
   readonly miniBatch: MiniBatchOptions
   /** The first entry that this run's own ledger does not hold. */
   readonly nextSeq: number
+}
+
+/** Refuses a ledger that was written by another source: its marks would be judged by other rules (S1). */
+export function checkReplayable({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
+  const { flows } = head.manifest.engine.plan as { readonly flows: readonly (readonly { readonly options: Json }[])[] }
+  const [first] = differences(flows[0]?.[0]?.options, settings as unknown as Json, `source ${settings.name}`)
+  if (first !== undefined)
+    throw configError('ledger', address, `a ledger that was written by the same source; ${first}`)
 }
 
 /**

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
@@ -13,7 +12,7 @@ import { text } from '../plan/sql.ts'
 import { backfillWith } from './backfill.ts'
 import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
-import { openSession, type Session } from './duckdb/session.ts'
+import { makeScratch, openSession, type Session } from './duckdb/session.ts'
 import { pipelinePlan, subscribeFlows } from './flows.ts'
 import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
@@ -59,7 +58,7 @@ export async function verify(
   parts: Components = components,
 ): Promise<Verification> {
   const address = options.checkpoint ?? pipeline.checkpoint
-  const scratch = await mkdtemp(join(options.spill ?? tmpdir(), 'millrace-verify-'))
+  const scratch = await makeScratch(options.spill)
   let session: Session | undefined
   try {
     session = await openSession(options)
@@ -87,6 +86,8 @@ export async function verify(
     const moved = new Map<string, string>()
     const elsewhere: Components = {
       ...parts,
+      // Alerts and the like were sent when the epoch was first committed.
+      deliversRows: false,
       openWritable(original, field) {
         const folder = moved.get(original) ?? join(scratch, String(moved.size))
         moved.set(original, folder)

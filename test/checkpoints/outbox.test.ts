@@ -186,6 +186,23 @@ describe('the outbox', () => {
     expect(await keysOf(store)).toEqual([MARKER_KEY, kept.file.name, current.file.name, 'kept'])
   })
 
+  it('leaves what another flow has staged in the same folder and committed (I7)', async () => {
+    const store = createMemoryStore()
+    const options = { store, checkpointId: 'c', pipeline: 'p', newId: counter('x') }
+    const [first, second] = [
+      createOutbox({ ...options, output: 'flow-1' }),
+      createOutbox({ ...options, output: 'flow-2' }),
+    ]
+    const committed = [await stage(first, rowsOf('a', BIG), 'a', 1), await stage(second, rowsOf('b', BIG), 'b', 1)]
+    const reachable = new Set(committed.map(({ output, file }) => garbageKey({ store: output, name: file.name })))
+    for (const outbox of [first, second]) expect(await outbox.orphans(2, reachable)).toBe(0)
+    for (const [index, outbox] of [first, second].entries()) {
+      const file = committed[index]
+      if (file) await outbox.publish(file)
+    }
+    expect(await keysOf(store)).toEqual(expect.arrayContaining(['a', 'b']))
+  })
+
   it('refuses names that are reserved', async () => {
     await expect(stage(outboxOf(createMemoryStore()), ['x'], '_millrace/x')).rejects.toMatchObject({
       code: 'invalid-key',

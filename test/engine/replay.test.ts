@@ -94,6 +94,16 @@ describe('backfill --ledger (S1, S7)', () => {
     expect(await facts(copy)).toEqual(await facts(lab))
   })
 
+  test('by a source that judges times otherwise is refused, naming the difference, and claims nothing', async () => {
+    await day('2022-01-01')
+    await run(windowed(lab, lab, flow))
+    const copy = lab.place('copy')
+    const error = await failure(run(windowed(lab, copy, { ...flow, delay: '2 hours' }), { ledger: lab.checkpoint }))
+    expect(error).toMatchObject({ kind: 'user' })
+    expect(error.message).toContain('delayUs: was "3600000000", is now "7200000000"')
+    await expect(lab.head(copy)).rejects.toThrow('holds no checkpoint')
+  })
+
   test('of a folder without a checkpoint is refused, and so is a period beside it', async () => {
     await day('2022-01-01')
     expect(await failure(run(windowed(lab, lab, flow), { ledger: lab.input }))).toMatchObject({ kind: 'user' })

@@ -387,6 +387,23 @@ describe('sums', () => {
     expect(rows.map(({ mean }) => mean)).toEqual(cases.map(([, expected]) => expected))
   })
 
+  test.each(['bin', 'units', '_bin'.slice(1), 'misfits', 'bin0', 'count', 'x', 'm', 's2'])(
+    'of DOUBLE by a key named %s are right for values that need the side table (S20)',
+    async key => {
+      await lab.parquet('a.parquet', `SELECT ${noon} AS t, 7 AS "${key}", 1e10::DOUBLE AS v FROM range(2)`)
+      await lab.parquet('b.parquet', `SELECT ${noon} AS t, 8 AS "${key}", 5e11::DOUBLE AS v`)
+      const rows = await underCuts({
+        columns: { t: 'TIMESTAMP', [key]: 'INTEGER', v: 'DOUBLE' },
+        keys: [key],
+        aggregates: { total: sum('v'), mean: avg('v') },
+      })
+      expect(rows.map(row => [row[key], row.total, row.mean])).toEqual([
+        ['7', '20000000000.0', '10000000000.0'],
+        ['8', '500000000000.0', '500000000000.0'],
+      ])
+    },
+  )
+
   test('averages of integers and DECIMAL are the exact sum over the count, rounded once (S20, S21)', async () => {
     await write(
       rowsOf('DECIMAL(18,2)', '0.10', '0.20', '99999999999999.99'),

@@ -66,9 +66,17 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
 
 /** Errors that are about this machine and not about data say what to change. */
 function withAdvice(error: unknown): unknown {
-  if (!/^Out of Memory Error|No space left on device/.test(errorMessage(error))) return error
+  const message = errorMessage(error)
+  if (/Too many open files/.test(message))
+    return new MillraceError(
+      'fatal',
+      'resources',
+      `DuckDB: ${message.split('\n')[0]}. Raise the limit of open files (ulimit -n), or put fewer objects into an epoch.`,
+      error,
+    )
+  if (!/^Out of Memory Error|No space left on device/.test(message)) return error
   const advice = 'Give it more memory (--memory), or a folder with more room to spill into (--spill).'
-  return new MillraceError('fatal', 'resources', `DuckDB: ${errorMessage(error).split('\n')[0]} ${advice}`, error)
+  return new MillraceError('fatal', 'resources', `DuckDB: ${message.split('\n')[0]} ${advice}`, error)
 }
 
 /** Why the run stops: the reason given with the abort, such as a lost checkpoint, or the user's wish. */

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir, totalmem } from 'node:os'
+import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
@@ -44,11 +44,7 @@ export const duckdb = duckdbVersion()
 
 /** Opens DuckDB on a scratch file, locked: it reads and writes inside `spool` and `stage` and nowhere else. */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const parent = options.spill ?? tmpdir()
-  if (/[*?[\]{}]/.test(parent)) throw configError('spill', parent, 'a folder without *, ?, [, ], { or } in its path')
-  await mkdir(parent, { recursive: true })
-  await removeAbandoned(parent)
-  const folder = await mkdtemp(join(parent, `millrace-${process.pid}-`))
+  const folder = await makeScratch(options.spill)
   const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
   await Promise.all([spool, stage, spill].map(path => mkdir(path)))
   const executors: SessionExecutor[] = []
@@ -94,12 +90,25 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
-/** A killed run leaves its folder behind; the next run on this machine removes those whose process is gone. */
-async function removeAbandoned(parent: string): Promise<void> {
+/** This machine, or this container of it: a process id says nothing elsewhere. */
+const host = hostname().replace(/[^A-Za-z0-9]/g, '_')
+
+/**
+ * A fresh throw-away folder. A killed run leaves its own behind: those of this host whose process is gone are removed.
+ *
+ * @param parent default: the system's temporary folder
+ */
+export async function makeScratch(parent: string = tmpdir()): Promise<string> {
+  if (/[*?[\]{}]/.test(parent)) throw configError('spill', parent, 'a folder without *, ?, [, ], { or } in its path')
+  await mkdir(parent, { recursive: true })
+  const abandoned = new RegExp(`^millrace-${host}-(\\d+)-[A-Za-z0-9]{6}$`)
   for (const name of await readdir(parent)) {
-    const pid = /^millrace-(\d+)-[A-Za-z0-9]{6}$/.exec(name)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true })
+    const pid = abandoned.exec(name)?.[1]
+    // Another start may be removing it as well.
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(parent, name), { recursive: true, force: true }).catch(() => {})
   }
+  return mkdtemp(join(parent, `millrace-${host}-${process.pid}-`))
 }
 
 function isAlive(pid: number): boolean {

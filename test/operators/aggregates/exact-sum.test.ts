@@ -86,13 +86,13 @@ async function evaluate(rows: readonly InputRow[]): Promise<ReadonlyMap<number, 
     `COPY (SELECT g, m, p, ${partial.join(', ')} FROM ${input} GROUP BY g, m, p) TO '${folder}partial.parquet'`,
   )
   await duckdb.rows(
-    `COPY (SELECT g, m, p, ${bin?.of('item')} AS bin, ${units?.partial('item')} AS units FROM ` +
+    `COPY (SELECT g, m, p, ${bin?.of('item')} AS _bin, ${units?.partial('item')} AS _units FROM ` +
       `(SELECT g, m, p, unnest(${exactSumSide.items('x')}) AS item FROM ${input} WHERE ${exactSumSide.where('x')}) ` +
-      `GROUP BY g, m, p, bin) TO '${folder}side.parquet'`,
+      `GROUP BY g, m, p, _bin) TO '${folder}side.parquet'`,
   )
   const state = `(SELECT g, ${merged} FROM (SELECT g, m, ${merged} FROM '${folder}partial.parquet' GROUP BY g, m) GROUP BY g)`
   const mergeSide = (from: string, keys: string) =>
-    `(SELECT ${keys}, bin, ${units?.merge('units')} AS units FROM ${from} GROUP BY ${keys}, bin)`
+    `(SELECT ${keys}, _bin, ${units?.merge('_units')} AS _units FROM ${from} GROUP BY ${keys}, _bin)`
   const side = `(${exactSumSide.fold(mergeSide(mergeSide(`'${folder}side.parquet'`, 'g, m'), 'g'), 'g')})`
   const result = await duckdb.rows(
     `SELECT g, misfits, _folded, ${finishSum(names, '_folded')} AS sum, ${finishAvg(names, '_folded')} AS avg, ` +
@@ -262,7 +262,7 @@ describe('sums and averages of DOUBLE', () => {
 describe('the state', () => {
   test('and the side rows of a value are that value, and usual values have no side rows', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(value, { minLength: 1, maxLength: 200 }), async values => {
+      fc.asyncProperty(fc.array(value.filter(Number.isFinite), { minLength: 1, maxLength: 200 }), async values => {
         const partial = exactSumAccumulators.map(accumulator => `${accumulator.partial('x')} AS ${accumulator.name}`)
         const rows = await duckdb.rows(
           `SELECT i, ${partial.join(', ')}, any_value(${exactSumSide.items('x')}) AS side, any_value(${exactSumSide.where('x')}) AS wanted FROM (SELECT unnest(range(${values.length})) AS i, ` +
