@@ -41,7 +41,6 @@ export const jsonFormat: Format = {
     `SELECT rowid AS _row, coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +
     `${columns.map(column => `, ${field(column)} AS ${id(column.name)}`).join('')} FROM ${id(table)}`,
   find: declared => declared,
-  missing: 'null',
   brokenText: linesOf,
   rowIs: 'one JSON object on a line',
 }

@@ -15,6 +15,5 @@ export const parquetFormat: Format = {
   // SQL names ignore case: Airport_fee and airport_fee are one column of two months.
   find: (declared, physical) =>
     physical.find(name => name === declared) ?? physical.find(name => name.toLowerCase() === declared.toLowerCase()),
-  missing: 'bad object',
   rowIs: 'a Parquet row',
 }

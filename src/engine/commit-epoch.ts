@@ -8,14 +8,13 @@ import { MillraceError } from '../core/errors.ts'
 import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import type { Flow } from '../plan/stages.ts'
-import { advance } from '../plan/watermark.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
-import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow, type StampedMark } from './ledger.ts'
+import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
 import { engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
-import type { LedgerPosition } from './stamp.ts'
+import { type LedgerPosition, stamp } from './stamp.ts'
 import { adopt, flushWatermark, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult, Totals } from './summary.ts'
 
@@ -41,7 +40,6 @@ export function createCommitter(run: Run): Committer {
   const states = stateTables(run.nodes)
   const { executor, stage } = run.commit
   const source = run.fetch.settings.name
-  const delayUs = run.fetch.settings.delayUs === undefined ? undefined : BigInt(run.fetch.settings.delayUs)
   let manifest = run.head.manifest
   let position = positionOf(manifest, source)
   // What an earlier run committed and did not publish is published first (P10).
@@ -136,9 +134,10 @@ export function createCommitter(run: Run): Committer {
       if (position.highMarkUs === null || !(await isFlushDue(executor))) return undefined
       const flushUs = await flushWatermark(executor, states, position.highMarkUs)
       if (flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)) return undefined
-      const mark: StampedMark = { is: 'flush', seq: position.nextSeq, watermarkUs: flushUs }
-      const after = { ...advance(position, mark, delayUs), nextSeq: position.nextSeq + 1 }
-      return commitEpoch(noPartials, [markRow(mark, manifest.epoch + 1, source)], after)
+      // A flush says what the watermark is, so no delay comes in.
+      const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs: flushUs, sizeBytes: 0 }], undefined)
+      const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source))
+      return commitEpoch(noPartials, rows, after)
     },
     async close() {
       const published = dropPublished(manifest, await publishing)

@@ -53,6 +53,11 @@ export interface EpochContext {
   readonly newId: () => string
 }
 
+/** A name for a table of this epoch, used once. */
+function workTable({ newId }: EpochContext): string {
+  return `work_${newId().replaceAll('-', '')}`
+}
+
 /** At most this many branches of UNION ALL stand in one statement. */
 const branchesMax = 200
 
@@ -71,7 +76,7 @@ export async function computePartials(
   const outputs: OutputFile[] = []
   const tables: string[] = []
   const table = async (sql: string): Promise<string> => {
-    const name = `work_${context.newId().replaceAll('-', '')}`
+    const name = workTable(context)
     tables.push(name)
     await executor.run(`CREATE TABLE ${name} AS ${sql}`)
     return name
@@ -186,7 +191,7 @@ export async function applyEpoch(
       const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
       const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${order}`
       if (flow.terminal.is === 'rows') {
-        const name = `work_${context.newId().replaceAll('-', '')}`
+        const name = workTable(context)
         tables.push(name)
         await executor.run(`CREATE TABLE ${name} AS ${numbered(ordered)}`)
         rowTables.set(flow, name)

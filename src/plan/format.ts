@@ -17,10 +17,8 @@ export interface Format {
    * cannot be parsed at all) and the columns by their own names and types.
    */
   scan(at: string, columns: readonly ScannedColumn[]): string
-  /** The object's own name of a declared column; undefined when it has none. */
+  /** The object's own name of a declared column; undefined when it has none, which makes it a bad object. */
   find(declared: string, physical: readonly string[]): string | undefined
-  /** A column that is missing: a bad object (Parquet) or NULL in every row (JSON). */
-  readonly missing: 'bad object' | 'null'
   /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** What a broken row should have been, for errors. */
