@@ -11,3 +11,6 @@ export interface ObjectVersion {
   readonly lastModifiedMs: number
   readonly sequencer?: string
 }
+
+/** An object as a notification names it: some servers leave out what only a look at the store can tell. */
+export type Announced = Omit<ObjectVersion, 'eTag' | 'sizeBytes'> & Partial<Pick<ObjectVersion, 'eTag' | 'sizeBytes'>>

@@ -1,4 +1,5 @@
-import type { ObjectVersion } from './object-version.ts'
+import type { Json } from './json.ts'
+import type { Announced, ObjectVersion } from './object-version.ts'
 
 /** Outcome of a conditional write. `unknown` means that the write may or may not have been applied (P6). */
 export type Put =
@@ -34,6 +35,8 @@ export interface ObjectStore {
   copy(from: string, to: string, signal?: AbortSignal): Promise<Put>
   /** Keys under the prefix in UTF-8 byte order, those after `after` only. */
   list(prefix: string, after?: string): AsyncIterable<ObjectVersion>
+  /** What a key holds now, or this version of it; 'missing' where there is none. */
+  head?(key: string, versionId?: string): Promise<ObjectVersion | 'missing'>
   /** Missing keys are no error. */
   delete(keys: readonly string[]): Promise<void>
   /**
@@ -41,6 +44,45 @@ export interface ObjectStore {
    * 'unsupported' when the target lies on another file system.
    */
   link?(version: ObjectVersion, file: string): Promise<'linked' | 'missing' | 'changed' | 'unsupported'>
+}
+
+/** One message of a queue or log. It names any number of objects, and is settled as a whole. */
+export interface Notification {
+  /** Objects of the source's own place, in the message's order; keys relative to the source's root. */
+  readonly objects: readonly Announced[]
+  /** Where the message came from, for logs: a message id, or topic, partition and offset. */
+  readonly id: string
+  /** Every object is in the committed ledger: the message may go (P9). Resolves when that is settled or given up on. */
+  acknowledge(): Promise<void>
+  /** Not committed: somebody else may have it at once. */
+  release(): Promise<void>
+}
+
+/** How far the reader is behind; absent where the server does not tell. */
+export interface Backlog {
+  /** Messages that wait to be received. */
+  readonly messages?: number
+  /** Age of the oldest of them. */
+  readonly oldestAgeMs?: number
+}
+
+/**
+ * SQS, Kafka: announces objects that have landed, at least once, in any order. Messages that name nothing of the
+ * source's own place are settled inside and counted. Each notification is held (heartbeats) until it is told.
+ */
+export interface NotificationSource {
+  /** Waits until at least one is there; at most `max`. Empty once the signal is aborted. Never two at once. */
+  pull(max: number, signal: AbortSignal): Promise<readonly Notification[]>
+  /**
+   * Where reading goes on once these are committed, beside all that were settled before: kept in the checkpoint, given
+   * back at the next start. Null where the queue itself remembers.
+   */
+  positionsAfter(committed: readonly Notification[]): Json
+  backlog(): Promise<Backlog>
+  /** What has been received and refused so far, by reason; for metrics. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Ends receiving. What is still held is released. */
+  close(): Promise<void>
 }
 
 /** A DuckDB row as plain JavaScript values: BIGINT and wider as bigint, DECIMAL and times as text. */
