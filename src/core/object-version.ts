@@ -12,5 +12,9 @@ export interface ObjectVersion {
   readonly sequencer?: string
 }
 
-/** An object as a notification names it: some servers leave out what only a look at the store can tell. */
-export type Announced = Omit<ObjectVersion, 'eTag' | 'sizeBytes'> & Partial<Pick<ObjectVersion, 'eTag' | 'sizeBytes'>>
+/**
+ * An object as a notification names it: some servers leave out what only a look at the store can tell. The time of a
+ * notification stands in for the last modification, except after a restore, which comes long after it.
+ */
+export type Announced = Omit<ObjectVersion, 'eTag' | 'sizeBytes' | 'lastModifiedMs'> &
+  Partial<Pick<ObjectVersion, 'eTag' | 'sizeBytes' | 'lastModifiedMs'>>

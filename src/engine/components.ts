@@ -2,10 +2,13 @@ import { mkdir } from 'node:fs/promises'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
+import type { NotificationContext } from '../../connectors/notifications/context.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import type { ObjectStore } from '../core/ports.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
+import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
@@ -17,6 +20,8 @@ export interface Components {
   openInput(address: string, field: string): ObjectStore
   /** For a checkpoint or for output: made when it is not there yet. */
   openWritable(address: string, field: string): Promise<ObjectStore>
+  /** Connects, and refuses a queue or topic that is not there or not allowed. */
+  openNotifications(spec: NotificationSpec, context: NotificationContext): Promise<NotificationSource>
 }
 
 export const components: Components = {
@@ -30,5 +35,8 @@ export const components: Components = {
     // File systems without atomic link and rename are refused (P7).
     await checkFileSystem(root)
     return createDirectoryStore(root)
+  },
+  async openNotifications(spec) {
+    throw new MillraceError('fatal', 'not-built', `This build does not read ${spec.notifications} yet.`)
   },
 }

@@ -5,6 +5,7 @@ import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '.
 import type { MiniBatch } from './batches.ts'
 import { keyPeriod } from './key-period.ts'
 import type { MiniBatchOptions } from './mini-batch-options.ts'
+import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
@@ -43,6 +44,8 @@ export interface SourceOptions<C extends Columns, K extends string> {
   readonly overwrite?: 'quarantine' | 'append'
   /** How object versions are windowed into mini-batches (epochs). */
   readonly miniBatch?: MiniBatchOptions
+  /** What announces new objects of `objects` to a run that follows them: `sqs({...})`, `kafka({...})`. */
+  readonly notifications?: NotificationSpec
 }
 
 /**
@@ -83,6 +86,7 @@ export interface SourceDefinition {
   readonly policies: SourcePolicies
   readonly objects: string
   readonly miniBatch: MiniBatchOptions
+  readonly notifications?: NotificationSpec
 }
 
 const policies = {
@@ -119,6 +123,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     'onBadObject',
     'overwrite',
     'miniBatch',
+    'notifications',
   ]
   for (const field of Object.keys(options))
     if (!known.includes(field))
@@ -127,10 +132,23 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
         (options as unknown as Record<string, unknown>)[field],
         `no such option; the options are ${known.join(', ')}`,
       )
+  const { notifications } = options
+  if (notifications !== undefined) {
+    // Its value is not shown: it may hold a password.
+    if (notifications?.notifications !== 'sqs' && notifications?.notifications !== 'kafka')
+      throw configError(`${at}: notifications`, typeof notifications, 'sqs({...}) or kafka({...})')
+    if (!/^s3:\/\//i.test(options.objects))
+      throw configError(
+        `${at}: objects`,
+        options.objects,
+        "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
+      )
+  }
   const bounds = boundsOf(options.watermark?.bounds, `${at}: watermark.bounds`)
   return {
     objects: options.objects,
     miniBatch: options.miniBatch ?? {},
+    ...(notifications ? { notifications } : {}),
     settings: {
       name,
       format: options.format.format,

@@ -61,7 +61,7 @@ describe('a source', () => {
 
   const aDirectory = 'a directory or file:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
-  const all = 'objects, format, columns, time, watermark, onBadRow, onBadObject, overwrite, miniBatch'
+  const all = 'objects, format, columns, time, watermark, onBadRow, onBadObject, overwrite, miniBatch, notifications'
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
@@ -87,7 +87,14 @@ describe('a source', () => {
       "'1w'",
       aDuration,
     ],
-    [{ notifications: 'sqs' }, 'notifications', "'sqs'", `no such option; the options are ${all}`],
+    [{ notification: 'sqs' }, 'notification', "'sqs'", `no such option; the options are ${all}`],
+    [{ notifications: 'sqs' }, 'notifications', "'string'", 'sqs({...}) or kafka({...})'],
+    [
+      { notifications: { notifications: 'sqs' } },
+      'objects',
+      "'data/input'",
+      "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
+    ],
   ])('option %j is refused: field, value and what was expected', (options, field, value, expected) => {
     expect(define(options)).toThrow(
       expect.objectContaining({
