@@ -33,6 +33,7 @@ function field({ name, type }: ScannedColumn): string {
 export const jsonFormat: Format = {
   name: 'json',
   extensions: ['.jsonl', '.ndjson', '.json'],
+  ready: async ({ file }) => ({ is: 'ready', file }),
   // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
   spool: (file, table) =>
     `CREATE TABLE ${id(table)} AS SELECT json FROM read_ndjson_objects(${text(file)}, ignore_errors = true, compression = 'uncompressed')`,

@@ -1,19 +1,32 @@
 import type { Format } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
+import { findColumn } from './columns.ts'
+import { checkPages } from './pages.ts'
+import { neededRanges } from './ranges.ts'
 
 // Hive partitioning would add columns out of the spool file's path.
 const options = 'hive_partitioning = false, union_by_name = false'
 
+/** A file may have a column of this name, which then hides DuckDB's own. */
+const rowNumber = 'file_row_number'
+
 export const parquetFormat: Format = {
   name: 'parquet',
   extensions: ['.parquet'],
+  needed: neededRanges,
+  async ready({ file, columns, signal }) {
+    const reason = await checkPages(file, columns, signal)
+    return reason === undefined ? { is: 'ready', file } : { is: 'bad', reason }
+  },
   spool: () => null,
   physical: file => `SELECT * FROM read_parquet(${text(file)}, ${options})`,
-  scan: (file, columns) =>
-    `SELECT file_row_number AS _row, FALSE AS _broken${columns.map(({ name }) => `, ${id(name)}`).join('')} ` +
-    `FROM read_parquet(${text(file)}, file_row_number = true, ${options})`,
-  // SQL names ignore case: Airport_fee and airport_fee are one column of two months.
-  find: (declared, physical) =>
-    physical.find(name => name === declared) ?? physical.find(name => name.toLowerCase() === declared.toLowerCase()),
+  scan(file, columns, physical) {
+    const names = columns.map(({ name }) => `, ${id(name)}`).join('')
+    const isHidden = physical.some(name => name.toLowerCase() === rowNumber)
+    // A window without an order counts rows as they are scanned, and the session keeps their order.
+    const [row, option] = isHidden ? ['row_number() OVER () - 1', ''] : [rowNumber, `${rowNumber} = true, `]
+    return `SELECT ${row} AS _row, FALSE AS _broken${names} FROM read_parquet(${text(file)}, ${option}${options})`
+  },
+  find: findColumn,
   rowIs: 'a Parquet row',
 }

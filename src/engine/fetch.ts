@@ -1,4 +1,4 @@
-import { open, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
@@ -10,6 +10,7 @@ import { keyPeriod } from '../plan/key-period.ts'
 import { rowHidden } from '../plan/bind.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
+import { spoolObject } from './spool.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
 export interface MarkedObject {
@@ -47,7 +48,6 @@ export interface FetchContext {
 
 /** Times beyond about 146,000 years from 1970 are no event times: window arithmetic would leave BIGINT. */
 const timeLimitUs = 2n ** 62n
-const chunkBytes = 8 * 1024 * 1024
 
 export type Fetch = (version: ObjectVersion) => Promise<MarkedObject>
 
@@ -60,8 +60,9 @@ export function createFetch(context: FetchContext): Fetch {
   return async version => {
     const number = count++
     const file = join(context.spool, `${number}`)
+    const columns = declared.map(({ name }) => name)
     try {
-      const fetched = await spoolObject(context, version, file)
+      const fetched = await spoolObject({ ...context, columns }, version, file)
       if (fetched === 'missing' || fetched === 'changed')
         return badObject(
           context,
@@ -121,31 +122,6 @@ export function unread(
   }
 }
 
-/** A hard link where the store and the spool share a file system, else a copy in ranged gets: no object is one buffer. */
-async function spoolObject(
-  { store, signal }: FetchContext,
-  version: ObjectVersion,
-  file: string,
-): Promise<'linked' | 'copied' | 'missing' | 'changed'> {
-  const linked = (await store.link?.(version, file)) ?? 'unsupported'
-  if (linked !== 'unsupported') return linked
-  const handle = await open(file, 'wx')
-  try {
-    for (let start = 0; start < version.sizeBytes; start += chunkBytes) {
-      const got = await store.get(version.key, {
-        ifMatch: version.eTag,
-        range: [start, Math.min(start + chunkBytes, version.sizeBytes)],
-        signal,
-      })
-      if (got === 'missing' || got === 'changed') return got
-      await handle.writeFile(got.body)
-    }
-    return 'copied'
-  } finally {
-    await handle.close()
-  }
-}
-
 interface DeclaredColumn {
   readonly name: string
   readonly type: ParsedType
@@ -169,20 +145,24 @@ async function mark(
   period: ReturnType<typeof keyPeriod> | undefined,
 ): Promise<MarkedObject> {
   const { executor, format, settings, policies, signal } = context
-  const spool = format.spool(file, table)
-  const at = spool === null ? file : table
+  const names = declared.map(({ name }) => name)
+  const changed = `${file}.rows`
+  let isSpooled = false
   const release = async () => {
-    if (spool !== null) await executor.run(`DROP TABLE IF EXISTS ${id(table)}`)
-    await rm(file, { force: true })
+    if (isSpooled) await executor.run(`DROP TABLE IF EXISTS ${id(table)}`)
+    await Promise.all([file, changed].map(path => rm(path, { force: true })))
   }
   try {
+    const ready = await format.ready({ file, changed, key: version.key, columns: names, signal })
+    if (ready.is === 'bad') {
+      await release()
+      return badObject(context, version, ready.reason)
+    }
+    const spool = format.spool(ready.file, table)
+    isSpooled = spool !== null
+    const at = spool === null ? ready.file : table
     if (spool !== null) await executor.run(spool, signal)
-    const physical = await executor.describe(
-      format.physical(
-        at,
-        declared.map(({ name }) => name),
-      ),
-    )
+    const physical = await executor.describe(format.physical(at, names))
     const columns = declared.map(column => readColumn(column, format, physical))
     const broken = columns.find(column => 'impossible' in column)
     if (broken && 'impossible' in broken) {
@@ -193,6 +173,7 @@ async function mark(
     const scan = format.scan(
       at,
       good.map(({ found, type }) => ({ name: found, type })),
+      Object.keys(physical),
     )
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
     const timeUs = `epoch_us(${time.value})`
@@ -215,7 +196,7 @@ async function mark(
       high_mark: bigint | null
       outside: bigint
     }
-    const brokenSql = counts.bad > 0n ? await brokenText(context, file, scan) : 'NULL'
+    const brokenSql = counts.bad > 0n ? await brokenText(context, ready.file, scan) : 'NULL'
     const asideSql = (seq: number | null) =>
       setAsideSql(context, version, scan, good, bad, timeless, timeUs, brokenSql, seq)
     if (counts.bad > 0n && policies.onBadRow === 'fail') {
@@ -356,7 +337,7 @@ export function isBadObject(error: unknown): boolean {
 export function reasonOf(error: unknown, key: string): string {
   const [line = ''] = errorMessage(error).split('\n')
   return line
-    .replace(/[^'"]*millrace-\w+-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+/g, key)
+    .replace(/[^'"]*millrace-\w+-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+(\.rows)?/g, key)
     .replace(/^[A-Za-z ]+ Error: /, '')
     .replace(/\.$/, '')
 }

@@ -1,4 +1,5 @@
 import type { ParsedType } from '../core/types.ts'
+import type { FormatName } from './format.ts'
 import { text } from './sql.ts'
 
 export interface CheckedCast {
@@ -28,7 +29,7 @@ export function checkedCast(
   expr: string,
   physical: string,
   declared: ParsedType,
-  format: 'parquet' | 'json',
+  format: FormatName,
 ): CheckedCast | { readonly impossible: string } {
   const from = canonical(physical)
   if (from === declared.sql) return { free: true, value: expr, misfit: null }
@@ -238,8 +239,8 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
   return to === 'TIMESTAMP' ? inner : { ...inner, value: `timezone('UTC', ${inner.value})` }
 }
 
-function castList(expr: string, from: string, declared: ParsedType, format: 'parquet' | 'json'): Cast | undefined {
-  if (isText(from) && format === 'json') {
+function castList(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
+  if (isText(from) && format !== 'parquet') {
     // TRY: json_type raises on what is no JSON, and AND may run it first.
     const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY'`
     const array = `TRY(CASE WHEN ${isArray} THEN from_json(${expr}, '["VARCHAR"]') END)`
@@ -251,7 +252,7 @@ function castList(expr: string, from: string, declared: ParsedType, format: 'par
 }
 
 /** Element by element; one misfit makes the list a misfit. */
-function castElements(expr: string, from: string, declared: ParsedType, format: 'parquet' | 'json'): Cast | undefined {
+function castElements(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
   const one: ParsedType = { ...declared, list: false, sql: declared.name }
   const element = checkedCast('_element', from, one, format)
   if ('impossible' in element) return undefined

@@ -1,10 +1,19 @@
 import type { ParsedType } from '../core/types.ts'
 
+export type FormatName = 'parquet' | 'json' | 'csv'
+
 /** How one object's rows are read, as SQL text. Implemented in `connectors/<format>/format.ts`. */
 export interface Format {
-  readonly name: 'parquet' | 'json'
+  readonly name: FormatName
   /** Lower-case, with the dot. */
   readonly extensions: readonly string[]
+  /**
+   * What a reader of these columns needs of an object, told from its last bytes. Absent for formats that are read
+   * whole. What is not needed reads as zeros.
+   */
+  needed?(tail: Uint8Array, sizeBytes: number, columns: readonly string[]): Needed
+  /** Readies a spooled object for DuckDB, and checks what DuckDB does not. */
+  ready(object: SpooledObject): Promise<Ready>
   /**
    * A statement that reads the whole object into a table once, for row formats; null where the file itself is read
    * as often as needed.
@@ -15,8 +24,10 @@ export interface Format {
   /**
    * The object's rows: `_row` (its number in the object, before any filter, S18), `_broken` (TRUE for a row that
    * cannot be parsed at all) and the columns by their own names and types.
+   *
+   * @param physical names of all of the object's columns
    */
-  scan(at: string, columns: readonly ScannedColumn[]): string
+  scan(at: string, columns: readonly ScannedColumn[], physical: readonly string[]): string
   /** The object's own name of a declared column; undefined when it has none, which makes it a bad object. */
   find(declared: string, physical: readonly string[]): string | undefined
   /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
@@ -30,3 +41,25 @@ export interface ScannedColumn {
   readonly name: string
   readonly type: ParsedType
 }
+
+/** Bytes [start, end) of an object. */
+export type ByteRange = readonly [start: number, end: number]
+
+/** More of the object's end, from there on; or these ranges beside the end that is known. */
+export type Needed =
+  | { readonly is: 'more'; readonly start: number }
+  | { readonly is: 'ranges'; readonly ranges: readonly ByteRange[] }
+
+export interface SpooledObject {
+  /** Never written to: it may be a hard link to the user's own file. */
+  readonly file: string
+  /** A file that is not there yet, for what `file` cannot be read as it is. */
+  readonly changed: string
+  readonly key: string
+  /** Names of the declared columns. */
+  readonly columns: readonly string[]
+  readonly signal: AbortSignal
+}
+
+/** The file that DuckDB reads, or why the object is a bad one. */
+export type Ready = { readonly is: 'ready'; readonly file: string } | { readonly is: 'bad'; readonly reason: string }

@@ -263,6 +263,20 @@ describe('drift between months (S17)', () => {
     expect(await counted()).toEqual(['00: 1 3'])
   })
 
+  test('a column of the name that DuckDB gives to row numbers is a column like any other, and rows keep theirs', async () => {
+    const named = { ...flow, columns: { t: 'TIMESTAMP NOT NULL', File_Row_Number: 'BIGINT', v: 'BIGINT' }, keys: [] }
+    const aggregates = { n: count(), total: sum('File_Row_Number') }
+    await lab.parquet(
+      '0.parquet',
+      `SELECT TIMESTAMP '2022-01-01' AS t, i * 10 AS file_row_number, if(i = 4321, 'x', '1') AS v FROM range(9000) AS r(i)`,
+      'ROW_GROUP_SIZE 2048',
+    )
+    const summary = await run(windowed(lab, lab, { ...named, aggregates, onBadRow: 'quarantine' }))
+    expect(summary.totals).toMatchObject({ rows: 9000, quarantined: 0, quarantinedRows: 1 })
+    expect((await lab.rows()).map(({ n, total }) => [n, total])).toEqual([['8999', String(404_955_000 - 43_210)]])
+    expect((await lab.channel('quarantine')).map(({ _row }) => _row)).toEqual(['4321'])
+  })
+
   test('DOUBLE amounts are DECIMAL(18,2) by value, a third digit is a bad row', async () => {
     const declared = { ...flow, columns: { ...flow.columns, v: 'DECIMAL(18,2)' } }
     await lab.parquet(

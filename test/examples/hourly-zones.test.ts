@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,14 +6,12 @@ import { promisify } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { oracle, type OracleObject } from '../oracle/oracle.ts'
+import { sharedData } from '../shared-data.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const months = resolve(root, '../shared/data/tlc')
+const { path: months, isThere } = sharedData('tlc')
 const dayUs = 86_400_000_000n
 const hourUs = 3_600_000_000n
-
-const isThere = existsSync(months)
-if (!isThere) console.log(`Skipped: the real months of New York's TLC are not at ${months}.`)
 
 interface Result {
   readonly outputFiles: readonly string[]

@@ -1,0 +1,139 @@
+import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js'
+import type { ByteRange } from '../../src/plan/format.ts'
+
+/** Where one column chunk of one row group lies. */
+export interface ColumnChunk {
+  /** The top-level column, which a nested one shares with its siblings. */
+  readonly column: string
+  /** For messages: 'a.list.element'. */
+  readonly path: string
+  /** The first page: the dictionary's where there is one. */
+  readonly start: number
+  /** One past the last page by the footer's own account, and never inside the footer. */
+  readonly end: number
+  /** Values in all pages, NULLs included. */
+  readonly values: number
+  /** DuckDB reads Bloom filters for `=` predicates. */
+  readonly bloomFilter: ByteRange | undefined
+}
+
+export interface Footer {
+  /** Top-level columns in the file's order. */
+  readonly columns: readonly string[]
+  readonly chunks: readonly ColumnChunk[]
+}
+
+/** Length of the footer and the magic bytes: the last bytes of every Parquet file. */
+const tailBytes = 8
+/** A footer lies in memory. One of a million column chunks has about 100 MB. */
+const footerBytesMax = 256 * 1024 * 1024
+/** Old writers left the header of the dictionary page out of a chunk's size (PARQUET-816); Arrow allows as much. */
+const sizeSlackBytes = 100
+
+/**
+ * Where the footer starts, told from the object's last bytes; undefined where they are not those of a Parquet file, or
+ * of one whose footer is encrypted: DuckDB says so by itself.
+ *
+ * @throws Error for a footer that is too large
+ */
+export function footerStart(tail: Uint8Array, sizeBytes: number): number | undefined {
+  if (tail.length < tailBytes) return undefined
+  const last = Buffer.from(tail.buffer, tail.byteOffset, tail.length).subarray(-tailBytes)
+  if (last.toString('latin1', 4) !== 'PAR1') return undefined
+  const length = last.readUInt32LE(0)
+  const start = sizeBytes - tailBytes - length
+  if (start < 0) return undefined
+  if (length > footerBytesMax) throw new Error(`its footer of ${length} bytes is larger than ${footerBytesMax} bytes`)
+  return start
+}
+
+type Thrift = Readonly<Record<string, unknown>>
+
+/**
+ * Decodes what fetching and checking need of a footer (parquet.thrift, FileMetaData); types and statistics are DuckDB's
+ * business.
+ *
+ * @param bytes from the footer's start on
+ * @throws Error that says what is wrong with it
+ */
+export function readFooter(bytes: Uint8Array, start: number): Footer {
+  const fields = deserializeTCompactProtocol({
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
+    offset: 0,
+  }) as Thrift
+  const [root, ...schema] = list(fields.field_2, 'schema')
+  const groups = list(fields.field_4, 'row groups')
+  const found = groups.flatMap(group =>
+    list(group.field_1, 'column chunks').flatMap(chunk => {
+      const meta = chunk.field_3 as Thrift | undefined
+      // Encrypted columns, which DuckDB refuses, have their metadata elsewhere.
+      return meta === undefined ? [] : [{ chunk, meta }]
+    }),
+  )
+  // Some writers state where a Bloom filter begins and not how long it is: it ends where the next thing begins.
+  const starts = found
+    .flatMap(({ chunk, meta }) => [
+      meta.field_9,
+      meta.field_11,
+      meta.field_14,
+      chunk.field_4,
+      chunk.field_6,
+      BigInt(start),
+    ])
+    .flatMap(offset => (typeof offset === 'bigint' ? [Number(offset)] : []))
+    .toSorted((a, b) => a - b)
+  return {
+    columns: topLevel(schema, number(root?.field_5, 'schema root')),
+    chunks: found.map(({ meta }) => chunkOf(meta, start, starts)),
+  }
+}
+
+function chunkOf(meta: Thrift, footer: number, starts: readonly number[]): ColumnChunk {
+  const path = (meta.field_3 as readonly Uint8Array[]).map(name => Buffer.from(name).toString('utf8'))
+  const at = `column '${path.join('.')}'`
+  const dataPage = number(meta.field_9, `data_page_offset of ${at}`)
+  const dictionary = meta.field_11 === undefined ? 0 : number(meta.field_11, `dictionary_page_offset of ${at}`)
+  // Some writers have 0 for "none". As in DuckDB, data pages are those that follow the dictionary.
+  const start = dictionary >= 4 ? dictionary : dataPage
+  const size = number(meta.field_7, `total_compressed_size of ${at}`)
+  const values = number(meta.field_5, `num_values of ${at}`)
+  if (start < 0 || size < 0 || start + size > footer) throw new Error(`${at} lies outside the file`)
+  const bloom = meta.field_14 === undefined ? 0 : number(meta.field_14, `bloom_filter_offset of ${at}`)
+  const next = starts.find(offset => offset > bloom) ?? footer
+  const bloomEnd = typeof meta.field_15 === 'number' ? bloom + meta.field_15 : next
+  return {
+    column: path[0] ?? '',
+    path: path.join('.'),
+    start,
+    end: Math.min(footer, start + size + sizeSlackBytes),
+    values,
+    bloomFilter: bloom > 0 && bloom < footer ? [bloom, Math.min(bloomEnd, footer)] : undefined,
+  }
+}
+
+/** Names of the root's children: the schema is the tree in depth-first order. */
+function topLevel(schema: readonly Thrift[], children: number): readonly string[] {
+  const names: string[] = []
+  let at = 0
+  const skip = () => {
+    const element = schema[at++]
+    for (let child = (element?.field_5 as number | undefined) ?? 0; child > 0 && at < schema.length; child--) skip()
+  }
+  for (let child = 0; child < children && at < schema.length; child++) {
+    names.push(Buffer.from((schema[at]?.field_4 as Uint8Array | undefined) ?? []).toString('utf8'))
+    skip()
+  }
+  return names
+}
+
+function list(value: unknown, what: string): readonly Thrift[] {
+  if (!Array.isArray(value)) throw new Error(`its footer has no ${what}`)
+  return value as readonly Thrift[]
+}
+
+function number(value: unknown, what: string): number {
+  if (typeof value !== 'number' && typeof value !== 'bigint') throw new Error(`its footer has no ${what}`)
+  const safe = Number(value)
+  if (!Number.isSafeInteger(safe)) throw new Error(`${what} is ${value}`)
+  return safe
+}
