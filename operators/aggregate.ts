@@ -1,5 +1,15 @@
 import { configError } from '../src/core/errors.ts'
-import { type Base, type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
+import {
+  type Base,
+  type Counted,
+  type KeysOf,
+  type Numeric,
+  parseColumnType,
+  type Scalar,
+  type Show,
+  type SumOf,
+  type Time,
+} from '../src/core/types.ts'
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
@@ -8,7 +18,9 @@ import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggreg
 import type { ArgMax } from './aggregates/arg-max.ts'
 import type { ArgMin } from './aggregates/arg-min.ts'
 import type { Avg } from './aggregates/avg.ts'
+import type { CountDistinct } from './aggregates/count-distinct.ts'
 import type { Count } from './aggregates/count.ts'
+import type { ExactQuantile } from './aggregates/exact-quantile.ts'
 import type { First } from './aggregates/first.ts'
 import type { Last } from './aggregates/last.ts'
 import type { Max } from './aggregates/max.ts'
@@ -24,6 +36,7 @@ import {
   sideItems,
   sideTable,
 } from './aggregates/tables.ts'
+import type { TopK } from './aggregates/top-k.ts'
 import { checkNewName, columnType } from './columns.ts'
 
 /** Output name to call, as plain data. */
@@ -55,14 +68,16 @@ function planCall(name: string, call: AggregateCall, input: ColumnTypes): Aggreg
   const aggregate = aggregates.get(call.aggregate)
   if (!aggregate) throw configError(field, call.aggregate, `one of ${[...aggregates.keys()].join(', ')}`)
   const type = call.column === undefined ? undefined : parseColumnType(columnType(field, call.column, input), field)
-  const plan = aggregate.plan(
-    type,
-    call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`,
-    call,
-    input,
-  )
+  const called = call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`
+  const known = ['filter', ...(aggregate.settings ?? [])]
+  for (const setting of Object.keys(call))
+    if (!['aggregate', 'column', ...known].includes(setting))
+      throw configError(called, setting, `no such option; the options are ${known.join(', ')}`)
+  if (call.filter !== undefined && typeof call.filter !== 'string')
+    throw configError(`${called} filter`, call.filter, 'a SQL predicate as text')
+  const plan = aggregate.plan(type, called, call, input)
   // A filter may leave no row, so nothing is promised of the result but a count.
-  return call.filter === undefined || call.aggregate === 'count'
+  return call.filter === undefined || aggregate.isCount
     ? plan
     : { ...plan, result: plan.result.replace(/ NOT NULL$/, '') }
 }
@@ -207,29 +222,33 @@ type Any<C> =
   | Last<Name<C>>
   | ArgMin<Name<C>, Name<C>>
   | ArgMax<Name<C>, Name<C>>
+  | CountDistinct<Name<C>>
+  | ExactQuantile<KeysOf<C, Numeric | Time>>
+  | TopK<KeysOf<C, Scalar>>
+type Counts = Count | CountDistinct<string>
 type Result<C, A> =
   A extends Filtered<infer F extends AggregateCall>
-    ? F extends Count
+    ? F extends Counts
       ? 'BIGINT NOT NULL'
       : Base<Unfiltered<C, A>>
     : Unfiltered<C, A>
-type Unfiltered<C, A> = A extends Count
+/** As the column: NOT NULL where it is. */
+type Like<T, R extends string> = T extends `${string} NOT NULL` ? `${R} NOT NULL` : R
+type Unfiltered<C, A> = A extends Counts
   ? 'BIGINT NOT NULL'
   : A extends Avg<infer K extends keyof C & string>
-    ? C[K] extends `${string} NOT NULL`
-      ? 'DOUBLE NOT NULL'
-      : 'DOUBLE'
+    ? Like<C[K], 'DOUBLE'>
     : A extends Sum<infer K extends keyof C & string>
-      ? C[K] extends `${string} NOT NULL`
-        ? `${SumOf<C[K]>} NOT NULL`
-        : SumOf<C[K]>
-      : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
-        ? C[B] extends `${string} NOT NULL`
-          ? C[K]
-          : Base<C[K]>
-        : A extends { readonly column: infer K extends keyof C & string }
-          ? C[K]
-          : never
+      ? Like<C[K], SumOf<C[K]>>
+      : A extends TopK<infer K extends keyof C & string>
+        ? Like<C[K], Counted<Base<C[K]> & string>>
+        : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
+          ? C[B] extends `${string} NOT NULL`
+            ? C[K]
+            : Base<C[K]>
+          : A extends { readonly column: infer K extends keyof C & string }
+            ? C[K]
+            : never
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }

@@ -5,6 +5,10 @@ import type { ParsedType } from '../../src/core/types.ts'
  * the texts that a DOUBLE column reads back.
  */
 export function jsonValue(sql: string, type: ParsedType): string {
+  if (type.value !== undefined) {
+    const value = jsonValue('_x."value"', type.value)
+    return value === '_x."value"' ? sql : `list_transform(${sql}, lambda _x: {'value': ${value}, 'count': _x.count})`
+  }
   if (type.name !== 'DOUBLE' && type.name !== 'FLOAT') return sql
   const one = (value: string) =>
     `CASE WHEN isnan(${value}) THEN JSON '"NaN"' WHEN isinf(${value}) THEN CASE WHEN ${value} > 0 THEN JSON '"Infinity"' ` +

@@ -81,6 +81,10 @@ export interface Side {
 /** One aggregate, one file. `registry.ts` lists them. */
 export interface Aggregate {
   readonly name: string
+  /** It counts: 0 and not NULL where no row is left. */
+  readonly isCount?: true
+  /** Names of its settings besides `column` and `filter`. */
+  readonly settings?: readonly string[]
   /** @param type of the input column; absent for an aggregate without one. @param field names it in errors. */
   plan(type: ParsedType | undefined, field: string, call: AggregateCall, input: ColumnTypes): AggregatePlan
 }
@@ -89,4 +93,17 @@ export interface Aggregate {
 export function inputType(type: ParsedType | undefined, field: string): ParsedType {
   if (type === undefined) throw configError(field, undefined, 'the name of the column to aggregate')
   return type
+}
+
+/** The input's type, one value of it and no list. @param expected names in an error what it is for. */
+export function scalarType(type: ParsedType | undefined, field: string, expected: string): ParsedType {
+  const input = inputType(type, field)
+  if (input.list) throw configError(field, input.sql, `${expected}, not a list`)
+  return input
+}
+
+/** A setting that is a whole number in a range. */
+export function wholeSetting(value: unknown, field: string, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw configError(field, value, `a whole number from ${min} to ${max}`)
 }

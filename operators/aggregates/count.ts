@@ -6,6 +6,7 @@ export interface Count extends AggregateCall {
 
 export const countAggregate: Aggregate = {
   name: 'count',
+  isCount: true,
   plan: () => ({
     result: 'BIGINT NOT NULL',
     accumulators: [

@@ -16,6 +16,7 @@ export function picked(
 ): Aggregate {
   return {
     name,
+    ...(by === 'column' ? { settings: ['by'] } : {}),
     plan(type, field, call, input) {
       const value = inputType(type, field)
       const other = by === 'column' ? comparedType(call.by, field, input) : undefined

@@ -2,12 +2,15 @@ import type { Aggregate } from './aggregate.ts'
 import { argMaxAggregate } from './arg-max.ts'
 import { argMinAggregate } from './arg-min.ts'
 import { avgAggregate } from './avg.ts'
+import { countDistinctAggregate } from './count-distinct.ts'
 import { countAggregate } from './count.ts'
+import { exactQuantileAggregate } from './exact-quantile.ts'
 import { firstAggregate } from './first.ts'
 import { lastAggregate } from './last.ts'
 import { maxAggregate } from './max.ts'
 import { minAggregate } from './min.ts'
 import { sumAggregate } from './sum.ts'
+import { topKAggregate } from './top-k.ts'
 
 /** Every aggregate by name. A new one is a file here and a line below. */
 export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
@@ -16,10 +19,13 @@ export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
     argMinAggregate,
     avgAggregate,
     countAggregate,
+    countDistinctAggregate,
+    exactQuantileAggregate,
     firstAggregate,
     lastAggregate,
     maxAggregate,
     minAggregate,
     sumAggregate,
+    topKAggregate,
   ].map(aggregate => [aggregate.name, aggregate]),
 )

@@ -26,9 +26,13 @@ export interface SqlTypes {
 
 export type SqlName = keyof SqlTypes
 type DecimalType = `DECIMAL(${number},${number})` | `DECIMAL(${number}, ${number})`
+/** One value and no list. */
+export type Scalar = SqlName | DecimalType
+/** Values with their counts: what `topK` makes; no source column can be declared so. */
+export type Counted<T extends string> = `STRUCT(value ${T}, count BIGINT)[]`
 
 /** The type of a column as a user writes it. */
-export type ColType = `${SqlName | `${SqlName}[]` | DecimalType}${'' | ' NOT NULL'}`
+export type ColType = `${Scalar | `${Scalar}[]`}${'' | ' NOT NULL'}`
 export type Columns = Readonly<Record<string, ColType>>
 
 /** Without NOT NULL. */
@@ -37,25 +41,19 @@ export type NotNull<T> = T extends `${string} NOT NULL` ? T : T extends string ?
 
 type Value<T> = T extends SqlName
   ? SqlTypes[T]
-  : T extends `${infer U extends SqlName}[]`
-    ? (SqlTypes[U] | null)[]
-    : T extends `DECIMAL(${string}`
-      ? string
-      : never
+  : T extends `STRUCT(value ${infer V}, count BIGINT)[]`
+    ? { value: Value<V>; count: bigint }[]
+    : T extends `${infer U extends Scalar}[]`
+      ? (Value<U> | null)[]
+      : T extends DecimalType
+        ? string
+        : never
 type Js<T> = T extends `${infer U} NOT NULL` ? Value<U> : Value<T> | null
 
 /** A row of these columns in TypeScript. */
 export type Row<C> = { [K in keyof C]: Js<C[K]> }
 
-export type Numeric =
-  | 'TINYINT'
-  | 'SMALLINT'
-  | 'INTEGER'
-  | 'BIGINT'
-  | 'UBIGINT'
-  | 'FLOAT'
-  | 'DOUBLE'
-  | `DECIMAL(${string}`
+export type Numeric = 'TINYINT' | 'SMALLINT' | 'INTEGER' | 'BIGINT' | 'UBIGINT' | 'FLOAT' | 'DOUBLE' | DecimalType
 export type Time = 'TIMESTAMP' | 'TIMESTAMPTZ' | 'DATE'
 
 /** The columns of C whose type, NULL or not, is one of T. */
@@ -97,13 +95,15 @@ const sqlNames = [
 ] as const satisfies readonly SqlName[]
 
 export interface ParsedType {
-  readonly name: SqlName | 'DECIMAL'
+  readonly name: SqlName | 'DECIMAL' | 'STRUCT'
   /** DECIMAL only: digits in all, 1 to 38. */
   readonly precision?: number
   /** DECIMAL only: digits after the point, 0 to `precision`. */
   readonly scale?: number
   readonly list: boolean
   readonly nullable: boolean
+  /** STRUCT only, which is the list of values and counts that `topK` makes: the value's type. */
+  readonly value?: ParsedType
   /** Canonical and without NOT NULL: 'DECIMAL(18,2)', 'BIGINT[]'. */
   readonly sql: string
 }
@@ -146,8 +146,14 @@ export function parseColumnType(text: string, field: string): ParsedType {
     if (precision < 1 || precision > 38 || scale > precision) {
       throw configError(field, text, 'DECIMAL(precision,scale) with precision 1 to 38 and scale 0 to precision')
     }
-    if (list) throw configError(field, text, 'no list of DECIMAL; DOUBLE[] or VARCHAR[] can be declared')
-    return { name: 'DECIMAL', precision, scale, list, nullable, sql: `DECIMAL(${precision},${scale})` }
+    const sql = `DECIMAL(${precision},${scale})`
+    return { name: 'DECIMAL', precision, scale, list, nullable, sql: list ? `${sql}[]` : sql }
+  }
+  const counted = list ? /^STRUCT\("?VALUE"? (.+), COUNT BIGINT\)$/.exec(written)?.[1] : undefined
+  if (counted !== undefined) {
+    const value = parseColumnType(counted, field)
+    // DuckDB writes a field that is a word of SQL in quotes.
+    return { name: 'STRUCT', value, list, nullable, sql: `STRUCT("value" ${value.sql}, count BIGINT)[]` }
   }
 
   const name = sqlNames.find(known => known === written)
@@ -156,7 +162,7 @@ export function parseColumnType(text: string, field: string): ParsedType {
   if (written.startsWith('DECIMAL')) throw configError(field, text, refusedNames.DECIMAL ?? '')
   const near = nearestName(written, [...sqlNames, 'DECIMAL(18,2)'])
   const scalars = `${sqlNames.join(', ')}, DECIMAL(precision,scale)`
-  const all = `${scalars}, each also as NOT NULL, all but DECIMAL also as lists (BIGINT[])`
+  const all = `${scalars}, each also as NOT NULL and as lists (BIGINT[])`
   throw configError(field, text, near === undefined ? `one of ${all}` : `${near}, or another of ${all}`)
 }
 
@@ -182,7 +188,9 @@ export function columnsOf(
       throw configError(field, name, `a name that differs from '${twin}' in more than case, as SQL ignores case`)
     }
     seen.set(name.toLowerCase(), name)
-    parsed.push([name, parseColumnType(type, `${field}.${name}`)])
+    const column = parseColumnType(type, `${field}.${name}`)
+    if (column.name === 'STRUCT') throw configError(`${field}.${name}`, type, 'JSON, as only topK makes this type')
+    parsed.push([name, column])
   }
   return Object.fromEntries(parsed)
 }

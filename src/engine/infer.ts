@@ -55,7 +55,8 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
 function declarable(physical: string): string | null {
   const type = wider[physical] ?? (physical.startsWith('ENUM') ? 'VARCHAR' : physical)
   try {
-    return parseColumnType(type, 'column').sql
+    const { name, sql } = parseColumnType(type, 'column')
+    return name === 'STRUCT' ? null : sql
   } catch {
     return null
   }

@@ -253,7 +253,7 @@ function castList(expr: string, from: string, declared: ParsedType, format: Form
 
 /** Element by element; one misfit makes the list a misfit. */
 function castElements(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
-  const one: ParsedType = { ...declared, list: false, sql: declared.name }
+  const one: ParsedType = { ...declared, list: false, sql: declared.sql.slice(0, -'[]'.length) }
   const element = checkedCast('_element', from, one, format)
   if ('impossible' in element) return undefined
   const list = `CAST(${expr} AS ${from}[])`

@@ -25,6 +25,20 @@ describe('S21: SQL type names are the schema language', () => {
       'decimal(38,38) NOT NULL',
       { name: 'DECIMAL', precision: 38, scale: 38, list: false, nullable: false, sql: 'DECIMAL(38,38)' },
     ],
+    [
+      'DECIMAL(18,2)[]',
+      { name: 'DECIMAL', precision: 18, scale: 2, list: true, nullable: true, sql: 'DECIMAL(18,2)[]' },
+    ],
+    [
+      'STRUCT(value DECIMAL(18,2), count BIGINT)[] NOT NULL',
+      {
+        name: 'STRUCT',
+        value: { name: 'DECIMAL', precision: 18, scale: 2, list: false, nullable: true, sql: 'DECIMAL(18,2)' },
+        list: true,
+        nullable: false,
+        sql: 'STRUCT("value" DECIMAL(18,2), count BIGINT)[]',
+      },
+    ],
   ])('S21: %s is read', (text, parsed) => {
     expect(parseColumnType(text, 'columns.c')).toEqual(parsed)
   })
@@ -41,7 +55,6 @@ describe('S21: SQL type names are the schema language', () => {
     ['DECIMAL(39,2)', 'precision 1 to 38'],
     ['DECIMAL(0,0)', 'precision 1 to 38'],
     ['DECIMAL(2,3)', 'scale 0 to precision'],
-    ['DECIMAL(18,2)[]', 'no list of DECIMAL'],
     ['BIGINT[][]', 'or another of BOOLEAN'],
     ['STRUCT(a INTEGER)', 'one of'],
     ['', 'one of'],
@@ -73,6 +86,7 @@ describe('columns', () => {
     [{ ' ': 'BIGINT' }, 'not empty'],
     [{ 'a\0': 'BIGINT' }, 'valid Unicode'],
     [{ a: 'HUGEINT' }, 'columns.a'],
+    [{ a: 'STRUCT(value BIGINT, count BIGINT)[]' }, 'expected JSON, as only topK makes this type'],
   ])('columns %j are refused: %s', (columns, message) => {
     expect(() => columnsOf(columns as Record<string, string>, 'columns')).toThrow(message)
   })

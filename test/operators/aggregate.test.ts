@@ -4,12 +4,14 @@ import { aggregate, aggregateStep } from '../../operators/aggregate.ts'
 import { argMax } from '../../operators/aggregates/arg-max.ts'
 import { argMin } from '../../operators/aggregates/arg-min.ts'
 import { count } from '../../operators/aggregates/count.ts'
+import { exactQuantile } from '../../operators/aggregates/exact-quantile.ts'
 import { first } from '../../operators/aggregates/first.ts'
 import { last } from '../../operators/aggregates/last.ts'
 import { max } from '../../operators/aggregates/max.ts'
 import { min } from '../../operators/aggregates/min.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
+import { topK } from '../../operators/aggregates/top-k.ts'
 import { derive } from '../../operators/derive.ts'
 import { groupBy } from '../../operators/group-by.ts'
 import { hopping } from '../../operators/hopping.ts'
@@ -91,6 +93,29 @@ test.each([
   [{ n: sum('kind') }, "aggregate n: sum('kind'): 'VARCHAR' is not valid; expected a number to sum."],
   [{ n: sum('picked_up') }, "aggregate n: sum('picked_up'): 'TIMESTAMP' is not valid; expected a number to sum."],
   [{ n: { aggregate: 'sum' } }, 'aggregate n: undefined is not valid; expected the name of the column to aggregate.'],
+  [
+    { n: sum('amount', { fliter: 'zone > 1' } as never) },
+    "aggregate n: sum('amount'): 'fliter' is not valid; expected no such option; the options are filter.",
+  ],
+  [
+    { n: argMax('zone', 'amount', { max: 5 } as never) },
+    "aggregate n: argMax('zone'): 'max' is not valid; expected no such option; the options are filter, by.",
+  ],
+  [{ n: count({ filter: 5 } as never) }, 'aggregate n filter: 5 is not valid; expected a SQL predicate as text.'],
+  [
+    { n: exactQuantile('kind', 0.5) },
+    "aggregate n: exactQuantile('kind'): 'VARCHAR' is not valid; expected a number or a time.",
+  ],
+  [
+    { n: exactQuantile('amount', 95) },
+    "aggregate n: exactQuantile('amount') q: 95 is not valid; expected a number from 0 to 1, such as 0.95.",
+  ],
+  [
+    { n: exactQuantile('amount', 1.5e-18) },
+    "aggregate n: exactQuantile('amount') q: 1.5e-18 is not valid; expected at most 18 decimal places.",
+  ],
+  [{ n: topK('zone', 0) }, "aggregate n: topK('zone') k: 0 is not valid; expected a whole number from 1 to 10000."],
+  [{ n: topK('zone', 2.5) }, "aggregate n: topK('zone') k: 2.5 is not valid; expected a whole number from 1 to 10000."],
   [{ zone: count() }, `aggregate: 'zone' is not valid; expected ${names}.`],
   [{ window_end: count() }, `aggregate: 'window_end' is not valid; expected ${names}.`],
   [
@@ -124,7 +149,20 @@ test('window_start cannot be a group key: windows add it themselves', () => {
 })
 
 test('aggregates of this release, and their results by input type (S21)', () => {
-  expect([...aggregates.keys()]).toEqual(['argMax', 'argMin', 'avg', 'count', 'first', 'last', 'max', 'min', 'sum'])
+  expect([...aggregates.keys()]).toEqual([
+    'argMax',
+    'argMin',
+    'avg',
+    'count',
+    'countDistinct',
+    'exactQuantile',
+    'first',
+    'last',
+    'max',
+    'min',
+    'sum',
+    'topK',
+  ])
   const results = (types: readonly ColType[], call: (column: 'x') => object) =>
     types.map(type => {
       const { columns } = describeOnce(trips =>

@@ -4,6 +4,7 @@ import {
   columns,
   count,
   derive,
+  exactQuantile,
   files,
   groupBy,
   hopping,
@@ -18,6 +19,7 @@ import {
   source,
   sum,
   to,
+  topK,
   tumbling,
   where,
 } from 'millrace'
@@ -32,6 +34,7 @@ const hits = columns({
   status: 'INTEGER',
   bytes: 'BIGINT',
   total_amount: 'DECIMAL(18,2)',
+  tags: 'VARCHAR[]',
 })
 const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
 
@@ -90,6 +93,14 @@ requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: max('byte') }))
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: min() }))
 // @ts-expect-error argMax by an unknown column: Type '"byte"' is not assignable to type
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: argMax('host', 'byte') }))
+// @ts-expect-error a quantile of text: Type '"host"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('host', 0.5) }))
+// @ts-expect-error a quantile without its share: but got 1
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('bytes') }))
+// @ts-expect-error the most frequent lists: Type '"tags"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: topK('tags', 3) }))
+// @ts-expect-error no column is declared so: "STRUCT(value BIGINT, count BIGINT)[]"
+columns({ n: 'STRUCT(value BIGINT, count BIGINT)[]' })
 // @ts-expect-error an aggregate is a call: not assignable
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: 'count' }))
 

@@ -5,8 +5,10 @@ import {
   type ColType,
   columns,
   count,
+  countDistinct,
   derive,
   type Done,
+  exactQuantile,
   files,
   first,
   groupBy,
@@ -25,6 +27,7 @@ import {
   type Stream,
   sum,
   to,
+  topK,
   tumbling,
   where,
 } from 'millrace'
@@ -117,6 +120,37 @@ is<
   }
 >(true)
 
+// ---- Counts of values are never NULL; quantiles are of the column's type; topK gives values with their counts. ------
+const counted = requests.pipe(
+  tumbling('5m'),
+  groupBy(),
+  aggregate({
+    hosts: countDistinct('host'),
+    taggings: countDistinct('tags', { filter: 'status >= 500' }),
+    median: exactQuantile('tax', 0.5),
+    latest: exactQuantile('ts', 0.99, { filter: 'status >= 500' }),
+    sizes: topK('bytes', 3),
+    prices: topK('price', 3),
+  }),
+)
+is<
+  ColumnsOf<typeof counted>,
+  {
+    window_start: 'TIMESTAMPTZ NOT NULL'
+    window_end: 'TIMESTAMPTZ NOT NULL'
+    hosts: 'BIGINT NOT NULL'
+    taggings: 'BIGINT NOT NULL'
+    median: 'DECIMAL(5, 3) NOT NULL'
+    latest: 'TIMESTAMPTZ'
+    sizes: 'STRUCT(value BIGINT, count BIGINT)[] NOT NULL'
+    prices: 'STRUCT(value DECIMAL(18,2), count BIGINT)[]'
+  }
+>(true)
+type Counted = Row<ColumnsOf<typeof counted>>
+is<Counted['sizes'], { value: bigint; count: bigint }[]>(true)
+is<Counted['prices'], { value: string; count: bigint }[] | null>(true)
+counted.pipe(derive({ busiest: ['BIGINT', 'sizes[1].value'] }))
+
 // ---- Rows in TypeScript. ------------------------------------------------------------------------------------------
 type Out = Row<ColumnsOf<typeof out>>
 is<Out['errors'], bigint>(true)
@@ -138,6 +172,7 @@ is<
     h: 'VARCHAR[]'
     i: 'DECIMAL(10,2) NOT NULL'
     j: 'JSON NOT NULL'
+    k: 'DECIMAL(10,2)[]'
   }>,
   {
     a: boolean | null
@@ -150,6 +185,7 @@ is<
     h: (string | null)[] | null
     i: string
     j: unknown
+    k: (string | null)[] | null
   }
 >(true)
 
@@ -193,4 +229,4 @@ is<ColumnsOf<typeof byDay>, { window_start: 'DATE NOT NULL'; window_end: 'DATE N
 
 // ---- Types that can be declared. ----------------------------------------------------------------------------------
 is<ColType extends string ? true : false, true>(true)
-columns({ a: 'VARCHAR[] NOT NULL', b: 'DECIMAL(38,0)', c: 'UUID NOT NULL', d: 'TIMESTAMP[]', e: 'BOOLEAN' })
+columns({ a: 'VARCHAR[] NOT NULL', b: 'DECIMAL(38,0)', c: 'UUID NOT NULL', d: 'TIMESTAMP[]', e: 'DECIMAL(18,2)[]' })

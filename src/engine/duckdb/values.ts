@@ -3,6 +3,7 @@ import {
   DuckDBDateValue,
   DuckDBDecimalValue,
   DuckDBListValue,
+  DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
   type DuckDBValue,
@@ -16,6 +17,8 @@ export function plainValue(value: DuckDBValue): unknown {
     return new Date(Number(floorDiv(value.micros, 1000n)))
   if (value instanceof DuckDBBlobValue) return value.bytes
   if (value instanceof DuckDBListValue) return value.items.map(plainValue)
+  if (value instanceof DuckDBStructValue)
+    return Object.fromEntries(Object.entries(value.entries).map(([name, entry]) => [name, plainValue(entry)]))
   if (value instanceof DuckDBDecimalValue || value instanceof DuckDBDateValue || value instanceof DuckDBUUIDValue)
     return value.toString()
   return value.toString()

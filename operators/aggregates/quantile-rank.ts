@@ -1,0 +1,39 @@
+import { configError } from '../../src/core/errors.ts'
+
+/** Of these decimal places a quantile may have at most: its numerator times a count then stays far inside HUGEINT. */
+const placesMax = 18
+
+/**
+ * SQL predicate: a value is at or above the quantile's nearest rank. The quantile is the decimal that was written, so
+ * that 0.1 of 10 values is the first one, although the double 0.1 is a hair larger.
+ *
+ * @param q from 0 to 1. @param upTo SQL of the number of values up to and with this one. @param all SQL of all values.
+ */
+export function atQuantile(q: unknown, field: string): (upTo: string, all: string) => string {
+  if (typeof q !== 'number' || !(q >= 0 && q <= 1))
+    throw configError(`${field} q`, q, 'a number from 0 to 1, such as 0.95')
+  // The shortest text that reads back as the same double is what was written.
+  const [, whole = '', part = '', exponent = '0'] = /^(\d)(?:\.(\d+))?(?:e-(\d+))?$/.exec(String(q)) ?? []
+  const places = part.length + Number(exponent)
+  if (places > placesMax) throw configError(`${field} q`, q, `at most ${placesMax} decimal places`)
+  const numerator = BigInt(`${whole}${part}`)
+  const denominator = 10n ** BigInt(places)
+  return (upTo, all) => `${upTo} * CAST('${denominator}' AS HUGEINT) >= ${all} * CAST('${numerator}' AS HUGEINT)`
+}
+
+/**
+ * SQL query over side rows (a column of order, `_count`): the first at or above the quantile, of each group.
+ *
+ * @param key the column to order by. @param groups a list of columns.
+ */
+export function foldQuantile(
+  rows: string,
+  groups: string,
+  key: string,
+  reached: ReturnType<typeof atQuantile>,
+): string {
+  const running =
+    `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
+    `sum(_count) OVER (PARTITION BY ${groups}) AS _all FROM ${rows}`
+  return `SELECT ${groups}, min(${key}) AS _folded FROM (${running}) WHERE ${reached('_up_to', '_all')} GROUP BY ${groups}`
+}

@@ -1,0 +1,56 @@
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  scalarType,
+  wholeSetting,
+  type WithOptions,
+} from './aggregate.ts'
+import { valueCounts } from './value-counts.ts'
+
+export interface TopK<out K extends string> extends AggregateCall {
+  readonly aggregate: 'topK'
+  readonly column: K
+  readonly k: number
+}
+
+const kMax = 10_000
+
+export const topKAggregate: Aggregate = {
+  name: 'topK',
+  settings: ['k'],
+  plan(type, field, call) {
+    const input = scalarType(type, field, 'single values')
+    const k = wholeSetting(call.k, `${field} k`, 1, kMax)
+    const result = `STRUCT("value" ${input.sql}, count BIGINT)[]`
+    // The k smallest of (-count, value) are the most frequent, ties by value, in order.
+    const least = `min({'rank': -_count, 'value': _value}, ${k})`
+    const counted = `list_transform(${least}, lambda _tk: {'value': _tk."value", 'count': -_tk."rank"})`
+    return {
+      result: input.nullable ? result : `${result} NOT NULL`,
+      accumulators: [],
+      side: valueCounts(
+        input,
+        (rows, groups) => `SELECT ${groups}, ${counted} AS _folded FROM ${rows} GROUP BY ${groups}`,
+      ),
+      finish: (_accumulators, side) => side ?? `CAST(NULL AS ${result})`,
+    }
+  },
+}
+
+/**
+ * The `k` most frequent values with their exact counts, most frequent first, of equal counts the smaller value first: a
+ * list of `STRUCT(value, count)`, NULL when no value was seen. NULLs are ignored, -0.0 is 0.0 and NaN is one value, the
+ * largest. State is a row for each window, group and value.
+ *
+ *     aggregate({ zones: topK('DOLocationID', 3) })  // then derive({ busiest: ['BIGINT', 'zones[1].value'] })
+ *
+ * @param k 1 to 10,000.
+ */
+export function topK<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  k: number,
+  options?: O,
+): WithOptions<TopK<K>, O> {
+  return { aggregate: 'topK', column, k, ...options } as WithOptions<TopK<K>, O>
+}
