@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import type { Format, ScannedColumn } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
+import { compressible, plainText } from '../text/plain-text.ts'
 
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
@@ -32,8 +33,8 @@ function field({ name, type }: ScannedColumn): string {
 
 export const jsonFormat: Format = {
   name: 'json',
-  extensions: ['.jsonl', '.ndjson', '.json'],
-  ready: async ({ file }) => ({ is: 'ready', file }),
+  extensions: compressible(['.jsonl', '.ndjson', '.json']),
+  ready: object => plainText(object),
   // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
   spool: (file, table) =>
     `CREATE TABLE ${id(table)} AS SELECT json FROM read_ndjson_objects(${text(file)}, ignore_errors = true, compression = 'uncompressed')`,

@@ -1,8 +1,8 @@
 import type { Format } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
-import { findColumn } from './columns.ts'
 import { checkPages } from './pages.ts'
 import { neededRanges } from './ranges.ts'
+import { findColumn } from '../../src/plan/find-column.ts'
 
 // Hive partitioning would add columns out of the spool file's path.
 const options = 'hive_partitioning = false, union_by_name = false'

@@ -1,8 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js'
-import { findColumn } from './columns.ts'
 import { type ColumnChunk, footerStart, readFooter } from './footer.ts'
+import { findColumn } from '../../src/plan/find-column.ts'
 
 /** A page's header is some 30 bytes, or more where it holds long statistics; small pages are read many at a time. */
 const headerBytes = 4 * 1024

@@ -1,6 +1,6 @@
 import type { Needed } from '../../src/plan/format.ts'
-import { findColumn } from './columns.ts'
 import { footerStart, readFooter } from './footer.ts'
+import { findColumn } from '../../src/plan/find-column.ts'
 
 /**
  * Plans a ranged read of a Parquet object: its footer, the chunks of the declared columns and their Bloom filters.

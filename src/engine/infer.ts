@@ -1,5 +1,7 @@
 import { copyFile, link, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
+import { jsonFormat } from '../../connectors/json/format.ts'
+import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError, errorMessage } from '../core/errors.ts'
 import { parseColumnType } from '../core/types.ts'
 import { text } from '../plan/sql.ts'
@@ -34,9 +36,9 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
     const executor = await session.executor(new AbortController().signal)
     const spooled = join(session.spool, 'file')
     await link(file, spooled).catch(() => copyFile(file, spooled))
-    const isJson = /\.(jsonl|ndjson|json)$/i.test(file)
+    const isJson = jsonFormat.extensions.some(extension => file.toLowerCase().endsWith(extension))
     const from = isJson
-      ? `read_json(${text(spooled)}, format = 'newline_delimited', sample_size = 100000)`
+      ? `read_json(${text(await textFile(spooled, file, path))}, format = 'newline_delimited', sample_size = 100000)`
       : `read_parquet(${text(spooled)}, hive_partitioning = false)`
     const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
       throw configError(
@@ -50,6 +52,14 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
   } finally {
     await session.close()
   }
+}
+
+/** The text of a file that may be compressed. */
+async function textFile(spooled: string, file: string, path: string): Promise<string> {
+  const { signal } = new AbortController()
+  const ready = await plainText({ file: spooled, changed: `${spooled}.rows`, key: basename(file), columns: [], signal })
+  if (ready.is === 'bad') throw configError('path', path, `a file that can be read; ${ready.reason}`)
+  return ready.file
 }
 
 function declarable(physical: string): string | null {

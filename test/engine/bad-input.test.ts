@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { count, max, sum } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, outputHashes, run, windowed, type WindowedFlow } from './harness.ts'
@@ -310,6 +311,43 @@ describe('drift between months (S17)', () => {
       '01 04',
       '02 00',
     ])
+  })
+})
+
+describe('JSON lines as they are sent', () => {
+  const json: WindowedFlow = { ...flow, format: 'json', onBadRow: 'quarantine' }
+  const put = (key: string, body: string | Uint8Array) => writeFile(join(lab.input, key), body)
+
+  test('plain, with a byte order mark, of gzip and of zstd they count the same, and rows keep their numbers', async () => {
+    const text = `${[goodLine(1), goodLine(1, 'x'), '{"t', goodLine(1, 5)].join('\n')}\n`
+    await put('a.jsonl', text)
+    await put('b.json', `\uFEFF${text}`)
+    await put('c.jsonl.gz', Buffer.concat([gzipSync(text.slice(0, 50)), gzipSync(text.slice(50))]))
+    await put('d.NDJSON.ZST', Buffer.concat([zstdCompressSync(text.slice(0, 50)), zstdCompressSync(text.slice(50))]))
+    const summary = await run(windowed(lab, lab, json))
+    expect(summary.totals).toMatchObject({ objects: 4, rows: 16, quarantinedRows: 8, quarantined: 0 })
+    expect(await counted()).toEqual(['01: 8 24'])
+    const aside = (await lab.channel('quarantine')).map(({ object, _row, found }) => `${object} ${_row} ${found}`)
+    expect(aside).toEqual(
+      ['a.jsonl', 'b.json', 'c.jsonl.gz', 'd.NDJSON.ZST'].flatMap(key => [`${key} 1 x`, `${key} 2 {"t`]),
+    )
+  })
+
+  test('a stream that is cut off is a bad object, of which no row counts', async () => {
+    const text = Array.from({ length: 5000 }, (_, i) => goodLine(1, i)).join('\n')
+    await put('0.jsonl', goodLine(0))
+    await put('1.jsonl.gz', gzipSync(text).subarray(0, -9))
+    await put('2.jsonl.zst', zstdCompressSync(text).subarray(0, -9))
+    const summary = await run(windowed(lab, lab, json))
+    expect(summary.totals).toMatchObject({ objects: 3, rows: 1, quarantined: 2 })
+    expect(summary.run.setAside).toEqual([
+      { key: '1.jsonl.gz', reason: 'its gzip stream is broken: unexpected end of file' },
+      { key: '2.jsonl.zst', reason: 'its zstd stream is broken: unexpected end of file' },
+    ])
+    const again = lab.place('again')
+    const error = await failure(run(windowed(lab, again, { ...json, onBadObject: 'fail' })))
+    // Objects of a mini-batch are fetched at the same time.
+    expect(error.message).toMatch(/object '\d\.jsonl\.\w+' cannot be read: its \w+ stream is broken: unexpected end/)
   })
 })
 

@@ -1,0 +1,154 @@
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import type { Ready, SpooledObject } from '../../src/plan/format.ts'
+
+export interface ExpansionLimits {
+  /** As much is always allowed. */
+  readonly bytes: number
+  /** Beyond that, at most so many times the object's own size: text of logs has some 40. */
+  readonly times: number
+}
+
+const defaultLimits: ExpansionLimits = { bytes: 1024 ** 3, times: 200 }
+
+/** Every extension, also with `.gz` and `.zst`. */
+export function compressible(extensions: readonly string[]): readonly string[] {
+  return ['', '.gz', '.zst'].flatMap(compression => extensions.map(extension => `${extension}${compression}`))
+}
+
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf])
+const foreign: readonly (readonly [bytes: readonly number[], what: string])[] = [
+  [[0x1f, 0x8b], "it is gzip; give it a name that ends in '.gz'"],
+  [[0x28, 0xb5, 0x2f, 0xfd], "it is zstd; give it a name that ends in '.zst'"],
+  [[0xff, 0xfe], 'it is UTF-16; expected UTF-8'],
+  [[0xfe, 0xff], 'it is UTF-16; expected UTF-8'],
+]
+
+/**
+ * The text of an object as DuckDB shall read it: without gzip or zstd and without a byte order mark, which DuckDB would
+ * take for a part of the first row. Other text is read where it lies.
+ */
+export async function plainText(object: SpooledObject, limits?: ExpansionLimits): Promise<Ready> {
+  const kind = await textKind(object)
+  if (kind.is === 'bad') return kind
+  if (kind.compression === undefined && !kind.isMarked) return { is: 'ready', file: object.file }
+  const target = await open(object.changed, 'wx')
+  try {
+    const reason = await passText(object, chunk => writeAll(target, chunk), limits)
+    return reason === undefined ? { is: 'ready', file: object.changed } : { is: 'bad', reason }
+  } finally {
+    await target.close()
+  }
+}
+
+/**
+ * Hands on the text of an object in pieces, without gzip (all members) or zstd (all frames), as the end of its key says,
+ * and without a byte order mark.
+ *
+ * @returns why the object is a bad one: a stream that is cut off or broken (DuckDB would read what is there and say
+ * nothing), or one that expands beyond the limits
+ */
+export async function passText(
+  object: SpooledObject,
+  to: (chunk: Buffer) => Promise<void>,
+  limits: ExpansionLimits = defaultLimits,
+): Promise<string | undefined> {
+  const kind = await textKind(object)
+  if (kind.is === 'bad') return kind.reason
+  const { compression, size } = kind
+  const bytesMax = Math.max(limits.bytes, size * limits.times)
+  let passed = 0
+  const pieces = textOf(object.file, size, compression)
+  for (;;) {
+    object.signal.throwIfAborted()
+    const next = await pieces.next().catch((error: unknown) => {
+      const code = String((error as NodeJS.ErrnoException).code ?? '')
+      if (compression === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error
+      return `its ${names[compression]} stream is broken: ${(error as Error).message}`
+    })
+    if (typeof next === 'string') return next
+    if (next.done) return undefined
+    passed += next.value.length
+    if (compression !== undefined && passed > bytesMax) {
+      await pieces.return(undefined)
+      return `its ${size} bytes expand to more than ${bytesMax}; cut it into objects of less`
+    }
+    await to(next.value)
+  }
+}
+
+type Kind =
+  | {
+      readonly is: 'text'
+      readonly compression: Compression | undefined
+      readonly isMarked: boolean
+      readonly size: number
+    }
+  | { readonly is: 'bad'; readonly reason: string }
+
+async function textKind({ file, key }: SpooledObject): Promise<Kind> {
+  const compression = /\.(gz|zst)$/i.exec(key)?.[1]?.toLowerCase() as Compression | undefined
+  const source = await open(file)
+  try {
+    const { size } = await source.stat()
+    const head = Buffer.alloc(4)
+    const { bytesRead } = await source.read(head, 0, head.length, 0)
+    const starts = (bytes: readonly number[]) => bytes.every((byte, index) => index < bytesRead && head[index] === byte)
+    const other = compression === undefined ? foreign.find(([bytes]) => starts(bytes)) : undefined
+    if (other) return { is: 'bad', reason: other[1] }
+    return { is: 'text', compression, isMarked: starts([...byteOrderMark]), size }
+  } finally {
+    await source.close()
+  }
+}
+
+type Compression = 'gz' | 'zst'
+const names: Readonly<Record<Compression, string>> = { gz: 'gzip', zst: 'zstd' }
+
+/** The text in pieces, without its byte order mark. */
+async function* textOf(
+  file: string,
+  size: number,
+  compression: Compression | undefined,
+): AsyncGenerator<Buffer, undefined> {
+  let head: Buffer | undefined = Buffer.alloc(0)
+  for await (const chunk of expanded(file, size, compression)) {
+    if (head === undefined) {
+      yield chunk
+      continue
+    }
+    head = Buffer.concat([head, chunk])
+    if (head.length < byteOrderMark.length) continue
+    yield head.subarray(head.subarray(0, 3).equals(byteOrderMark) ? 3 : 0)
+    head = undefined
+  }
+  if (head !== undefined && head.length > 0) yield head
+  return undefined
+}
+
+async function* expanded(file: string, size: number, compression: Compression | undefined): AsyncGenerator<Buffer> {
+  if (compression === undefined) {
+    yield* createReadStream(file) as AsyncIterable<Buffer>
+    return
+  }
+  let start = 0
+  do {
+    const source = createReadStream(file, { start })
+    const decoder = compression === 'gz' ? createGunzip() : createZstdDecompress()
+    source.on('error', error => decoder.destroy(error))
+    source.pipe(decoder)
+    try {
+      yield* decoder as AsyncIterable<Buffer>
+    } finally {
+      source.destroy()
+      decoder.destroy()
+    }
+    // gzip's decoder goes through all members; that of zstd ends with its frame.
+    start += decoder.bytesWritten
+  } while (compression === 'zst' && start < size)
+}
+
+export async function writeAll(target: FileHandle, chunk: Buffer): Promise<void> {
+  for (let at = 0; at < chunk.length; ) at += (await target.write(chunk, at)).bytesWritten
+}

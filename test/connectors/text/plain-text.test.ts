@@ -1,0 +1,114 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { constants, gzip, type ZstdOptions, zstdCompress } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { plainText } from '../../../connectors/text/plain-text.ts'
+import { seededRandom } from '../../../src/testing/index.ts'
+
+let folder: string
+let count = 0
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-text-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** The text of an object, or why it is a bad one. */
+async function read(key: string, body: Uint8Array, signal = new AbortController().signal): Promise<string> {
+  const file = join(folder, `${count++}`)
+  await writeFile(file, body)
+  const ready = await plainText(
+    { file, changed: `${file}.rows`, key, columns: [], signal },
+    { bytes: 20_000_000, times: 200 },
+  )
+  return ready.is === 'bad' ? `bad: ${ready.reason}` : await readFile(ready.file, 'utf8')
+}
+
+// Does not compress well, so that streams are longer than what is read of a file at once.
+const random = seededRandom(7)
+const long = Array.from({ length: 200_000 }, () => random().toString(36).slice(2)).join('\n')
+const bytes = (text: string) => Buffer.from(text)
+
+// A frame has a checksum only where its writer asks for one, as the command line tool does.
+const checkedZstd = (body: Uint8Array) =>
+  promisify<Uint8Array, ZstdOptions, Buffer>(zstdCompress)(body, { params: { [constants.ZSTD_c_checksumFlag]: 1 } })
+
+describe.each([
+  ['gz', promisify(gzip), 'gzip', 'incorrect header check'],
+  ['zst', checkedZstd, 'zstd', 'Unknown frame descriptor'],
+] as const)('an object that ends in .%s', (extension, compress, name, noStream) => {
+  const key = `a.jsonl.${extension}`
+  const parts = async (...texts: readonly string[]) =>
+    Buffer.concat(await Promise.all(texts.map(text => compress(bytes(text)))))
+
+  test('is its text, whatever the case of its name', async () => {
+    expect(await read(key.toUpperCase(), await parts(long))).toBe(long)
+  })
+
+  test('may be of several members or frames, empty ones between', async () => {
+    expect(await read(key, await parts(long, '', '{"a', '":1}', long))).toBe(`${long}{"a":1}${long}`)
+  })
+
+  test('loses its byte order mark, which may come in pieces', async () => {
+    expect(await read(key, await parts('\uFEFFtext'))).toBe('text')
+    const [mark, rest] = [bytes('\uFEFF').subarray(0, 1), Buffer.concat([bytes('\uFEFF').subarray(1), bytes('text')])]
+    expect(await read(key, Buffer.concat([await compress(mark), await compress(rest)]))).toBe('text')
+  })
+
+  test('is a bad object when it is cut off, in the first or a later part, or empty', async () => {
+    const cut = `bad: its ${name} stream is broken: unexpected end of file`
+    const whole = await parts(long)
+    expect(await read(key, whole.subarray(0, -9))).toBe(cut)
+    expect(await read(key, whole.subarray(0, 1000))).toBe(cut)
+    expect(await read(key, Buffer.concat([whole, whole.subarray(0, -9)]))).toBe(cut)
+    expect(await read(key, new Uint8Array())).toBe(cut)
+  })
+
+  test('is a bad object when a byte of it is wrong, when more follows, or when it is not compressed at all', async () => {
+    const whole = await parts(long)
+    const wrong = Buffer.from(whole)
+    wrong[wrong.length >> 1] = (wrong[wrong.length >> 1] ?? 0) ^ 0xff
+    expect((await read(key, wrong)).slice(0, 40)).toMatch(new RegExp(`^bad: its ${name} stream is broken: `))
+    expect(await read(key, Buffer.concat([whole, bytes('more')]))).toBe(
+      `bad: its ${name} stream is broken: ${noStream}`,
+    )
+    expect(await read(key, bytes('{"a":1}\n'))).toBe(`bad: its ${name} stream is broken: ${noStream}`)
+  })
+
+  test('is a bad object when it expands without bounds', async () => {
+    const bomb = await compress(Buffer.alloc(60_000_000))
+    expect(await read(key, bomb)).toBe(
+      `bad: its ${bomb.length} bytes expand to more than 20000000; cut it into objects of less`,
+    )
+  })
+
+  test('is named as what it is when its name does not say so', async () => {
+    expect(await read('a.jsonl', await parts(long))).toBe(
+      `bad: it is ${name}; give it a name that ends in '.${extension}'`,
+    )
+  })
+
+  test('stops with the run', async () => {
+    await expect(read(key, await parts(long), AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped')
+  })
+})
+
+describe('an object that is not compressed', () => {
+  test.each(['', 'x', '\uFEFF', '\uFEFFtext', long, `\uFEFF${long}`])(
+    'is its text without a byte order mark: %#',
+    async text => {
+      expect(await read('a.jsonl', bytes(text))).toBe(text.replace('\uFEFF', ''))
+    },
+  )
+
+  test('of UTF-16 is a bad object', async () => {
+    expect(await read('a.jsonl', Buffer.from('\uFEFF{}', 'utf16le'))).toBe('bad: it is UTF-16; expected UTF-8')
+  })
+})
+
+test('zstd of parallel writers, with frames that are to be skipped', async () => {
+  const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4])
+  const frame = await promisify(zstdCompress)(bytes(long))
+  expect(await read('a.zst', Buffer.concat([skipped, frame, skipped, frame]))).toBe(`${long}${long}`)
+})
