@@ -15,9 +15,11 @@ import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { PartialRows, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
+import type { ApproxDistinct } from './aggregates/approx-distinct.ts'
 import type { ArgMax } from './aggregates/arg-max.ts'
 import type { ArgMin } from './aggregates/arg-min.ts'
 import type { Avg } from './aggregates/avg.ts'
+import type { Collect } from './aggregates/collect.ts'
 import type { CountDistinct } from './aggregates/count-distinct.ts'
 import type { Count } from './aggregates/count.ts'
 import type { ExactQuantile } from './aggregates/exact-quantile.ts'
@@ -25,6 +27,7 @@ import type { First } from './aggregates/first.ts'
 import type { Last } from './aggregates/last.ts'
 import type { Max } from './aggregates/max.ts'
 import type { Min } from './aggregates/min.ts'
+import type { Quantile } from './aggregates/quantile.ts'
 import { aggregates } from './aggregates/registry.ts'
 import type { Sum } from './aggregates/sum.ts'
 import {
@@ -222,10 +225,13 @@ type Any<C> =
   | Last<Name<C>>
   | ArgMin<Name<C>, Name<C>>
   | ArgMax<Name<C>, Name<C>>
+  | ApproxDistinct<KeysOf<C, Scalar>>
+  | Collect<KeysOf<C, Scalar>, Name<C>>
   | CountDistinct<Name<C>>
   | ExactQuantile<KeysOf<C, Numeric | Time>>
+  | Quantile<KeysOf<C, Numeric>>
   | TopK<KeysOf<C, Scalar>>
-type Counts = Count | CountDistinct<string>
+type Counts = Count | ApproxDistinct<string> | CountDistinct<string>
 type Result<C, A> =
   A extends Filtered<infer F extends AggregateCall>
     ? F extends Counts
@@ -236,19 +242,27 @@ type Result<C, A> =
 type Like<T, R extends string> = T extends `${string} NOT NULL` ? `${R} NOT NULL` : R
 type Unfiltered<C, A> = A extends Counts
   ? 'BIGINT NOT NULL'
-  : A extends Avg<infer K extends keyof C & string>
+  : A extends Avg<infer K extends keyof C & string> | Quantile<infer K extends keyof C & string>
     ? Like<C[K], 'DOUBLE'>
     : A extends Sum<infer K extends keyof C & string>
       ? Like<C[K], SumOf<C[K]>>
-      : A extends TopK<infer K extends keyof C & string>
-        ? Like<C[K], Counted<Base<C[K]> & string>>
-        : A extends { readonly column: infer K extends keyof C & string; readonly by: infer B extends keyof C & string }
-          ? C[B] extends `${string} NOT NULL`
-            ? C[K]
-            : Base<C[K]>
-          : A extends { readonly column: infer K extends keyof C & string }
-            ? C[K]
-            : never
+      : A extends Collect<infer K extends keyof C & string, infer B>
+        ? Like<
+            [B] extends [never] ? C[K] : C[B & keyof C] extends `${string} NOT NULL` ? C[K] : Base<C[K]>,
+            `${Base<C[K]> & string}[]`
+          >
+        : A extends TopK<infer K extends keyof C & string>
+          ? Like<C[K], Counted<Base<C[K]> & string>>
+          : A extends {
+                readonly column: infer K extends keyof C & string
+                readonly by: infer B extends keyof C & string
+              }
+            ? C[B] extends `${string} NOT NULL`
+              ? C[K]
+              : Base<C[K]>
+            : A extends { readonly column: infer K extends keyof C & string }
+              ? C[K]
+              : never
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }

@@ -47,7 +47,8 @@ export function picked(
   }
 }
 
-function comparedType(by: unknown, field: string, input: Readonly<Record<string, string>>): ParsedType {
+/** The type of the column that rows are compared by. */
+export function comparedType(by: unknown, field: string, input: Readonly<Record<string, string>>): ParsedType {
   const type = typeof by === 'string' && Object.hasOwn(input, by) ? input[by] : undefined
   if (type === undefined) throw configError(`${field} by`, by, `a column: ${Object.keys(input).join(', ')}`)
   return parseColumnType(type, field)

@@ -3,12 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { aggregate, aggregateStep } from '../../operators/aggregate.ts'
 import { argMax } from '../../operators/aggregates/arg-max.ts'
 import { argMin } from '../../operators/aggregates/arg-min.ts'
+import { collect } from '../../operators/aggregates/collect.ts'
 import { count } from '../../operators/aggregates/count.ts'
 import { exactQuantile } from '../../operators/aggregates/exact-quantile.ts'
 import { first } from '../../operators/aggregates/first.ts'
 import { last } from '../../operators/aggregates/last.ts'
 import { max } from '../../operators/aggregates/max.ts'
 import { min } from '../../operators/aggregates/min.ts'
+import { quantile } from '../../operators/aggregates/quantile.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
 import { topK } from '../../operators/aggregates/top-k.ts'
@@ -116,6 +118,34 @@ test.each([
   ],
   [{ n: topK('zone', 0) }, "aggregate n: topK('zone') k: 0 is not valid; expected a whole number from 1 to 10000."],
   [{ n: topK('zone', 2.5) }, "aggregate n: topK('zone') k: 2.5 is not valid; expected a whole number from 1 to 10000."],
+  [
+    { n: quantile('picked_up', 0.5) },
+    "aggregate n: quantile('picked_up'): 'TIMESTAMP' is not valid; expected a number; exactQuantile takes times too.",
+  ],
+  [
+    { n: quantile('amount', -0.5) },
+    "aggregate n: quantile('amount') q: -0.5 is not valid; expected a number from 0 to 1, such as 0.95.",
+  ],
+  [
+    { n: quantile('amount', 0.5, { relativeError: 1 }) },
+    "aggregate n: quantile('amount') relativeError: 1 is not valid; expected a number from 0.001 to 0.25.",
+  ],
+  [
+    { n: collect('zone', {} as never) },
+    "aggregate n: collect('zone') max: undefined is not valid; expected a whole number from 1 to 10000.",
+  ],
+  [
+    { n: collect('zone', { max: 1e6 }) },
+    "aggregate n: collect('zone') max: 1000000 is not valid; expected a whole number from 1 to 10000.",
+  ],
+  [
+    { n: collect('zone', { max: 5, order: 'desc' as never }) },
+    "aggregate n: collect('zone') order: 'desc' is not valid; expected 'ascending' or 'descending'.",
+  ],
+  [
+    { n: collect('zone', { max: 5, by: 'amout' }) },
+    "aggregate n: collect('zone') by: 'amout' is not valid; expected a column: picked_up, zone, kind, amount, tip, distance.",
+  ],
   [{ zone: count() }, `aggregate: 'zone' is not valid; expected ${names}.`],
   [{ window_end: count() }, `aggregate: 'window_end' is not valid; expected ${names}.`],
   [
@@ -150,9 +180,11 @@ test('window_start cannot be a group key: windows add it themselves', () => {
 
 test('aggregates of this release, and their results by input type (S21)', () => {
   expect([...aggregates.keys()]).toEqual([
+    'approxDistinct',
     'argMax',
     'argMin',
     'avg',
+    'collect',
     'count',
     'countDistinct',
     'exactQuantile',
@@ -160,6 +192,7 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'last',
     'max',
     'min',
+    'quantile',
     'sum',
     'topK',
   ])

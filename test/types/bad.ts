@@ -1,6 +1,8 @@
 import {
   aggregate,
+  approxDistinct,
   argMax,
+  collect,
   columns,
   count,
   derive,
@@ -13,6 +15,7 @@ import {
   min,
   parquet,
   pipeline,
+  quantile,
   rows,
   run,
   select,
@@ -97,6 +100,14 @@ requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: argMax('host', 'by
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('host', 0.5) }))
 // @ts-expect-error a quantile without its share: but got 1
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('bytes') }))
+// @ts-expect-error a quantile of times: Type '"ts"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: quantile('ts', 0.5) }))
+// @ts-expect-error distinct lists are not estimated: Type '"tags"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: approxDistinct('tags') }))
+// @ts-expect-error what is collected has a bound: Property 'max' is missing
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: collect('bytes', {}) }))
+// @ts-expect-error collected by an unknown column: Type '"byte"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: collect('bytes', { max: 5, by: 'byte' }) }))
 // @ts-expect-error the most frequent lists: Type '"tags"' is not assignable to type
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: topK('tags', 3) }))
 // @ts-expect-error no column is declared so: "STRUCT(value BIGINT, count BIGINT)[]"

@@ -1,7 +1,9 @@
 import {
   aggregate,
+  approxDistinct,
   argMax,
   argMin,
+  collect,
   type ColType,
   columns,
   count,
@@ -20,6 +22,7 @@ import {
   type MiniBatch,
   parquet,
   pipeline,
+  quantile,
   type Row,
   rows,
   select,
@@ -131,6 +134,14 @@ const counted = requests.pipe(
     latest: exactQuantile('ts', 0.99, { filter: 'status >= 500' }),
     sizes: topK('bytes', 3),
     prices: topK('price', 3),
+    users: approxDistinct('user_id', { filter: 'status >= 500' }),
+    p95: quantile('bytes', 0.95, { relativeError: 0.02 }),
+    p99: quantile('price', 0.99),
+    slow: quantile('bytes', 0.99, { filter: 'status >= 500' }),
+    early: collect('bytes', { max: 5 }),
+    dear: collect('tax', { max: 5, by: 'bytes', order: 'descending' }),
+    some: collect('bytes', { max: 5, by: 'price' }),
+    failed: collect('bytes', { max: 5, filter: 'status >= 500' }),
   }),
 )
 is<
@@ -144,6 +155,14 @@ is<
     latest: 'TIMESTAMPTZ'
     sizes: 'STRUCT(value BIGINT, count BIGINT)[] NOT NULL'
     prices: 'STRUCT(value DECIMAL(18,2), count BIGINT)[]'
+    users: 'BIGINT NOT NULL'
+    p95: 'DOUBLE NOT NULL'
+    p99: 'DOUBLE'
+    slow: 'DOUBLE'
+    early: 'BIGINT[] NOT NULL'
+    dear: 'DECIMAL(5, 3)[] NOT NULL'
+    some: 'BIGINT[]'
+    failed: 'BIGINT[]'
   }
 >(true)
 type Counted = Row<ColumnsOf<typeof counted>>

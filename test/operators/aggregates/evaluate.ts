@@ -5,6 +5,7 @@ import { aggregate, aggregateStep } from '../../../operators/aggregate.ts'
 import { groupBy } from '../../../operators/group-by.ts'
 import { hopping } from '../../../operators/hopping.ts'
 import { statefulContext } from '../../../src/plan/node.ts'
+import type { Row } from '../../../src/core/ports.ts'
 import type { ColumnTypes } from '../../../src/plan/relation.ts'
 import type { PartialRows, PartialTable, Stateful } from '../../../src/plan/step.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
@@ -64,6 +65,10 @@ export interface Evaluator extends AsyncDisposable {
     values: readonly string[],
     calls: Readonly<Record<string, object>>,
   ): Promise<Record<string, unknown>>
+  /** The results for every window and group of this relation. */
+  of(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
+  /** The first call's side rows of this relation. */
+  side(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
 }
 
 const minuteUs = 60_000_000
@@ -76,11 +81,19 @@ export async function openEvaluator(): Promise<Evaluator> {
   const folder = String(allowed?.folder)
   let files = 0
 
+  /** DuckDB's long name as the short one. */
+  async function describe(sql: string): Promise<Record<string, string>> {
+    const found = Object.entries(await db.describe(sql))
+    return Object.fromEntries(
+      found.map(([name, type]) => [name, type.replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')]),
+    )
+  }
+
   async function stored(table: PartialTable, sql: string): Promise<string> {
     const file = `${folder}${files++}.parquet`
-    expect(await db.describe(sql)).toEqual(table.columns)
+    expect(await describe(sql)).toEqual(table.columns)
     await db.rows(`COPY (${sql}) TO '${file}' (FORMAT parquet)`)
-    expect(await db.describe(`FROM '${file}'`)).toEqual(table.columns)
+    expect(await describe(`FROM '${file}'`)).toEqual(table.columns)
     return `SELECT * FROM '${file}'`
   }
 
@@ -122,7 +135,7 @@ export async function openEvaluator(): Promise<Evaluator> {
     const plain = Object.fromEntries(
       Object.entries(output).map(([name, type]) => [name, type.replace(/ NOT NULL$/, '')]),
     )
-    expect(await db.describe(`SELECT ${names} FROM (${sql})`)).toEqual(plain)
+    expect(await describe(`SELECT ${names} FROM (${sql})`)).toEqual(plain)
     return await db.rows(`SELECT ${names} FROM (${sql}) ORDER BY window_start, k`)
   }
 
@@ -183,6 +196,16 @@ export async function openEvaluator(): Promise<Evaluator> {
       expect(await emitted(step, [relation(type, rows)], columns)).toEqual(found)
       const { window_start: _start, window_end: _end, k: _k, ...results } = found[0] ?? {}
       return results
+    },
+    async of(type, sql, calls) {
+      const columns = columnsOf(type)
+      return await emitted(foldOf(columns, calls), [sql], columns)
+    },
+    async side(type, sql, calls) {
+      const columns = columnsOf(type)
+      const [, side] = foldOf(columns, calls).tables
+      if (side === undefined) throw new Error('no side table')
+      return await db.rows(side.partial({ sql, columns, hidden: ['_seq', '_row', '_watermark'] }))
     },
     [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
   }

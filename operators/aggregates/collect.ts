@@ -1,0 +1,88 @@
+import { configError } from '../../src/core/errors.ts'
+import { normalKey } from '../../src/plan/normal-key.ts'
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  scalarType,
+  wholeSetting,
+  type WithOptions,
+} from './aggregate.ts'
+import { comparedType } from './picked.ts'
+
+export interface Collect<out K extends string, out B extends string> extends AggregateCall {
+  readonly aggregate: 'collect'
+  readonly column: K
+  readonly max: number
+  readonly by?: B
+  readonly order?: 'ascending' | 'descending'
+}
+
+export interface CollectOptions extends AggregateOptions {
+  /** So many values at most, 1 to 10,000: the first ones of the order. */
+  readonly max: number
+  /** Column to order by; rows where it is NULL are left out. Default: event time. */
+  readonly by?: string
+  /** Default 'ascending'. */
+  readonly order?: 'ascending' | 'descending'
+}
+
+const maxMax = 10_000
+
+/**
+ * The accumulator is the list itself: structs that begin with what rows are ordered by and end with the value. (`_seq`,
+ * `_row`) between them makes the order total, as in `picked`.
+ */
+export const collectAggregate: Aggregate = {
+  name: 'collect',
+  settings: ['max', 'by', 'order'],
+  plan(type, field, call, input) {
+    const value = scalarType(type, field, 'single values')
+    const max = wholeSetting(call.max, `${field} max`, 1, maxMax)
+    const { by, order = 'ascending' } = call
+    if (order !== 'ascending' && order !== 'descending')
+      throw configError(`${field} order`, order, "'ascending' or 'descending'")
+    const other = by === undefined ? undefined : comparedType(by, field, input)
+    const struct = `STRUCT("at" ${other?.sql ?? 'BIGINT'}, seq BIGINT, "row" BIGINT, "value" ${value.sql})`
+    const result = `${value.sql}[]`
+    // Where the largest struct comes first, the earliest row must have the largest numbers.
+    const [first, sign, direction] = order === 'ascending' ? ['min', '', 'ASC'] : ['max', '-', 'DESC']
+    return {
+      result: value.nullable || other?.nullable ? result : `${result} NOT NULL`,
+      accumulators: [
+        {
+          name: 'rows',
+          type: `${struct}[]`,
+          partial(sql, { timeUs, seq, row, filter, column }) {
+            const at = other ? normalKey(column(String(by)), other) : timeUs
+            const wanted = [
+              `${sql} IS NOT NULL`,
+              ...(other ? [`${column(String(by))} IS NOT NULL`] : []),
+              ...(filter === undefined ? [] : [filter]),
+            ].join(' AND ')
+            const item = `{'at': ${at}, 'seq': ${sign}${seq}, 'row': ${sign}${row}, 'value': ${normalKey(sql, value)}}`
+            return `${first}(CAST(${item} AS ${struct}), ${max}) FILTER (WHERE ${wanted})`
+          },
+          merge: rows =>
+            `list_sort(flatten(list(${rows}) FILTER (WHERE ${rows} IS NOT NULL)), '${direction}')[:${max}]`,
+        },
+      ],
+      finish: ([rows]) => `list_transform(${rows}, lambda _co_row: _co_row."value")`,
+    }
+  },
+}
+
+/**
+ * The values as a list, NULL when no value was seen: the first `max` by event time, or by another column, ascending or
+ * descending; of equal ones the earlier row in ledger order comes first. NULLs are left out, -0.0 is 0.0. State
+ * holds `max` values
+ * for each window and group.
+ *
+ *     aggregate({ largest_fares: collect('fare_amount', { max: 5, by: 'fare_amount', order: 'descending' }) })
+ */
+export function collect<const K extends string, const O extends CollectOptions>(
+  column: K,
+  options: O,
+): WithOptions<Collect<K, O extends { readonly by: infer B extends string } ? B : never>, O> {
+  return { aggregate: 'collect', column, ...options } as never
+}
