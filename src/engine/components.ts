@@ -36,7 +36,8 @@ export const components: Components = {
     await checkFileSystem(root)
     return createDirectoryStore(root)
   },
-  async openNotifications(spec) {
+  async openNotifications(spec, context) {
+    if (spec.notifications === 'sqs') return (await import('../../connectors/sqs/open.ts')).openSqs(spec, context)
     throw new MillraceError('fatal', 'not-built', `This build does not read ${spec.notifications} yet.`)
   },
 }

@@ -1,0 +1,17 @@
+import type { NotificationSource } from '../../src/core/ports.ts'
+import type { SqsSpec } from '../../src/plan/notification-spec.ts'
+import type { NotificationContext } from '../notifications/context.ts'
+import { createQueue } from './client.ts'
+import { checkQueue, createSqsSource } from './source.ts'
+
+/** @throws MillraceError `user` when the queue does not exist, or there is no region or credential for it. */
+export async function openSqs(spec: SqsSpec, context: NotificationContext): Promise<NotificationSource> {
+  const queue = createQueue(spec)
+  try {
+    await checkQueue(queue, spec, context)
+  } catch (error) {
+    queue.close()
+    throw error
+  }
+  return createSqsSource(queue, spec, context)
+}

@@ -1,0 +1,316 @@
+import { describe, expect, it } from 'vitest'
+import type { EntryOutcome, Queue, QueueMessage } from '../../../connectors/sqs/queue.ts'
+import { checkQueue, createSqsSource } from '../../../connectors/sqs/source.ts'
+import { MillraceError } from '../../../src/core/errors.ts'
+import type { Notification } from '../../../src/core/ports.ts'
+import { contextOf, manualClock, messageOf, recordOf } from '../notifications/fixtures.ts'
+
+const queueUrl = 'http://127.0.0.1/000000000000/landed'
+const never = new AbortController().signal
+const hour = 3_600_000
+const retry = new MillraceError('retry', 'queue-unreachable', 'no answer')
+const denied = new MillraceError('user', 'queue-access-denied', 'denied')
+
+type Answers = EntryOutcome[] | Error
+
+/** A queue that does what a test says and writes down what it was asked for, by time in seconds. */
+function lab(
+  settings: {
+    onMalformed?: 'leave' | 'quarantine'
+    onForeign?: 'acknowledge' | 'leave'
+    visibilityTimeoutS?: number
+  } = {},
+) {
+  const clock = manualClock()
+  const context = contextOf({ clock })
+  const calls: string[] = []
+  const bodies: string[] = []
+  const receives: (Error | undefined)[] = []
+  const hides: Answers[] = []
+  const removes: Answers[] = []
+  const arrivals = new Set<() => void>()
+  let sent = 0
+  let polls = 0
+  const at = () => `${clock.nowMs() / 1000} s`
+  const answer = (size: number, answers: Answers[]): EntryOutcome[] => {
+    const next = answers.shift()
+    if (next instanceof Error) throw next
+    return next ?? Array.from({ length: size }, () => 'done')
+  }
+  const queue: Queue = {
+    async receive(count, signal) {
+      polls++
+      const error = receives.shift()
+      if (error) throw error
+      while (bodies.length === 0 && !signal.aborted)
+        await new Promise<void>(resolve => {
+          arrivals.add(resolve)
+          signal.addEventListener('abort', () => resolve())
+        })
+      const messages: QueueMessage[] = bodies.splice(0, count).map(body => {
+        sent++
+        return { id: `m${sent}`, receipt: `r${sent}`, body }
+      })
+      return messages
+    },
+    async hide(entries) {
+      calls.push(`${at()} hide ${entries.map(({ receipt, seconds }) => `${receipt}=${seconds}`).join(' ')}`)
+      return answer(entries.length, hides)
+    },
+    async remove(receipts) {
+      calls.push(`${at()} remove ${receipts.join(' ')}`)
+      return answer(receipts.length, removes)
+    },
+    attributes: async () => ({ messages: bodies.length, hasRedrive: false }),
+    close: () => calls.push('close'),
+  }
+  const spec = {
+    queueUrl,
+    visibilityTimeoutS: 120,
+    onMalformed: 'leave',
+    onForeign: 'acknowledge',
+    ...settings,
+  } as const
+  const source = createSqsSource(queue, spec, context)
+  const send = (...all: readonly string[]): void => {
+    bodies.push(...all)
+    for (const arrive of arrivals) arrive()
+    arrivals.clear()
+  }
+  return { clock, context, calls, receives, hides, removes, queue, spec, source, send, polls: () => polls }
+}
+
+const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
+
+describe('an SQS source', () => {
+  it('holds a message from its receipt until it is acknowledged, at half of its visibility', async () => {
+    const { clock, source, send, calls } = lab()
+    send(messageOf('a', 'b'))
+    const [message] = await source.pull(100, never)
+    expect(keys([message as Notification])).toEqual(['a', 'b'])
+    await clock.advance(150_000)
+    await message?.acknowledge()
+    await clock.advance(600_000)
+    expect(calls).toEqual(['60 s hide r1=120', '120 s hide r1=120', '150 s remove r1'])
+    expect(source.counts).toEqual({ messages: 1, accepted: 2, extended: 2, deleted: 1 })
+    await source.close()
+  })
+
+  it('holds what was received and not pulled yet as well, and gives it back when it ends', async () => {
+    const { clock, source, send, calls } = lab()
+    send(messageOf('a'), messageOf('b'))
+    expect(keys(await source.pull(1, never))).toEqual(['a'])
+    // The one above asked for one message; this one asks for ten, and takes one.
+    send(messageOf('c'))
+    expect(keys(await source.pull(10, never))).toEqual(['b', 'c'])
+    await clock.advance(60_000)
+    await source.close()
+    expect(calls).toEqual(['60 s hide r1=120 r2=120 r3=120', '60 s hide r1=0 r2=0 r3=0', 'close'])
+    expect(await source.pull(1, never)).toEqual([])
+  })
+
+  it('lets go of a message after twelve hours: no longer extended, no error', async () => {
+    const { clock, source, send, calls, context } = lab({ visibilityTimeoutS: 7_200 })
+    send(messageOf('a'))
+    const [message] = await source.pull(1, never)
+    await clock.advance(20 * hour)
+    // The last extension ends where SQS's limit does, a minute before twelve hours.
+    expect(calls.slice(-2)).toEqual(['36000 s hide r1=7140', '39600 s hide r1=3540'])
+    expect(calls).toHaveLength(11)
+    expect(context.events.map(({ event }) => event)).toEqual(['holds-expired'])
+    await message?.acknowledge()
+    expect(calls.at(-1)).toBe('72000 s remove r1')
+    await source.close()
+    expect(source.counts).toMatchObject({ 'holds-expired': 1, deleted: 1 })
+  })
+
+  it('deletes in batches of ten and tries again only what failed', async () => {
+    const { clock, source, send, calls, removes } = lab()
+    send(...Array.from({ length: 10 }, (_, n) => messageOf(`a${n}`)))
+    const messages = [...(await source.pull(100, never))]
+    send(messageOf('b1'), messageOf('b2'))
+    messages.push(...(await source.pull(100, never)))
+    removes.push(
+      ['done', 'failed', 'stale', 'done', 'done', 'failed', 'done', 'done', 'done', 'done'],
+      retry,
+      ['done', 'done'],
+      ['done', 'failed'],
+    )
+    const acknowledged = Promise.all(messages.map(message => message.acknowledge()))
+    await clock.advance(10_000)
+    await acknowledged
+    expect(calls.map(call => call.replace(/^[\d.]+ s /, ''))).toEqual([
+      'remove r1 r2 r3 r4 r5 r6 r7 r8 r9 r10',
+      'remove r11 r12',
+      // Both wait a moment by chance; the second batch as a whole was not answered.
+      expect.stringMatching(/^remove (r2 r6|r11 r12)$/),
+      expect.stringMatching(/^remove (r2 r6|r11 r12)$/),
+      expect.stringMatching(/^remove r(6|12)$/),
+    ])
+    expect(source.counts).toMatchObject({ deleted: 11, 'stale-receipts': 1, retries: 1 })
+    await source.close()
+  })
+
+  it('gives up deleting after a while: the message comes again and is in the ledger', async () => {
+    const { clock, source, send, removes, context } = lab()
+    send(messageOf('a'))
+    const [message] = await source.pull(1, never)
+    for (let i = 0; i < 20; i++) removes.push(['failed'])
+    const acknowledged = message?.acknowledge()
+    await clock.advance(hour)
+    await acknowledged
+    expect(removes).toHaveLength(10)
+    expect(source.counts).toMatchObject({ 'deletes-given-up': 1 })
+    expect(context.events.map(({ event }) => event)).toEqual(['deletes-given-up'])
+    await source.close()
+  })
+
+  it('drops a hold that the queue no longer knows, and tries again soon what failed', async () => {
+    const { clock, source, send, calls, hides, context } = lab()
+    send(messageOf('a'), messageOf('b'))
+    await source.pull(10, never)
+    hides.push(['stale', 'failed'], retry, ['done'])
+    await clock.advance(150_000)
+    expect(calls).toEqual(['60 s hide r1=120 r2=120', '72 s hide r2=120', '84 s hide r2=120', '144 s hide r2=120'])
+    expect(context.events.map(({ event, details }) => [event, details.id])).toEqual([['holds-lost', 'm1']])
+    await source.close()
+  })
+
+  it('settles a message once, whatever it is told afterwards', async () => {
+    const { source, send, calls } = lab()
+    send(messageOf('a'), messageOf('b'))
+    const [a, b] = await source.pull(10, never)
+    await Promise.all([a?.acknowledge(), a?.acknowledge(), b?.release()])
+    await Promise.all([a?.release(), b?.acknowledge()])
+    await source.close()
+    expect(calls).toEqual(['0 s remove r1', '0 s hide r2=0', 'close'])
+  })
+
+  it('waits out a queue that does not answer, and says so once', async () => {
+    const { clock, source, send, receives, context, polls } = lab()
+    receives.push(...Array.from({ length: 30 }, () => retry))
+    send(messageOf('a'))
+    const pulled = source.pull(1, never)
+    await clock.advance(hour)
+    expect(keys(await pulled)).toEqual(['a'])
+    expect(polls()).toBe(31)
+    expect(source.counts).toMatchObject({ retries: 30 })
+    expect(context.events.map(({ event }) => event)).toEqual(['queue-unreachable', 'queue-reachable'])
+    await source.close()
+  })
+
+  it.each(['receive', 'remove', 'hide'] as const)('ends a pull with what only a person can mend: %s', async call => {
+    const { clock, source, send, receives, removes, hides } = lab()
+    if (call === 'receive') receives.push(denied)
+    send(messageOf('a'))
+    if (call !== 'receive') {
+      const [message] = await source.pull(1, never)
+      if (call === 'remove') removes.push(denied)
+      else hides.push(denied)
+      await (call === 'remove' ? message?.acknowledge() : clock.advance(60_000))
+    }
+    await expect(source.pull(1, never)).rejects.toBe(denied)
+    await source.close()
+  })
+
+  it('asks with one long poll while there is nothing, with more while there is much', async () => {
+    const { source, send, polls } = lab()
+    const quiet = source.pull(1_000, never)
+    await Promise.resolve()
+    expect(polls()).toBe(1)
+    send(...Array.from({ length: 95 }, (_, n) => messageOf(`a${n}`)))
+    const pulled = [...(await quiet)]
+    const seen = [polls()]
+    while (pulled.length < 95) {
+      pulled.push(...(await source.pull(1_000, never)))
+      seen.push(polls())
+    }
+    expect(new Set(keys(pulled)).size).toBe(95)
+    // 1, 2, 4, 8 at once; what comes in short brings it back to one.
+    expect(Math.max(...seen)).toBeGreaterThan(8)
+    await source.close()
+  })
+
+  it('ends a pull, empty, when the signal is aborted; what comes then is for the next one', async () => {
+    const { source, send } = lab()
+    const stop = new AbortController()
+    const pulled = source.pull(10, stop.signal)
+    stop.abort()
+    expect(await pulled).toEqual([])
+    send(messageOf('a'))
+    expect(keys(await source.pull(10, never))).toEqual(['a'])
+    await source.close()
+  })
+
+  const foreign = JSON.stringify({ Records: [recordOf('other', 'in/x')] })
+  const mixed = JSON.stringify({ Records: [recordOf('landed', 'in/good'), { eventVersion: '2.1' }] })
+  const removed = JSON.stringify({ Records: [{ ...recordOf('landed', 'in/x'), eventName: 'ObjectRemoved:Delete' }] })
+  const test = JSON.stringify({ Service: 'Amazon S3', Event: 's3:TestEvent' })
+
+  it('settles inside what names nothing of its own, and counts it', async () => {
+    const { source, send, calls, context } = lab()
+    send(removed, test, foreign, foreign, 'no JSON', messageOf('a'))
+    expect(keys(await source.pull(10, never))).toEqual(['a'])
+    await source.close()
+    // Malformed, it is left for the redrive policy; r6 is given back.
+    expect(calls).toEqual(['0 s remove r1 r2 r3 r4', '0 s hide r6=0', 'close'])
+    expect(source.counts).toEqual({
+      messages: 6,
+      accepted: 1,
+      'not-created': 1,
+      'test-event': 1,
+      'foreign-bucket': 2,
+      malformed: 1,
+      left: 1,
+      deleted: 4,
+      released: 1,
+    })
+    expect(context.events.map(({ event }) => event)).toEqual(['foreign-bucket', 'malformed'])
+  })
+
+  it('quarantines what is malformed where that is asked for: logged with its body, deleted', async () => {
+    const { source, send, calls, context } = lab({ onMalformed: 'quarantine' })
+    send('no JSON', messageOf('a'))
+    await source.pull(10, never)
+    await source.close()
+    expect(calls[0]).toBe('0 s remove r1')
+    expect(context.events).toEqual([
+      {
+        level: 'warn',
+        event: 'malformed',
+        message: `Message m1 of ${queueUrl}: not JSON: 'no JSON'`,
+        details: { queue: queueUrl, id: 'm1', quarantined: 'no JSON' },
+      },
+    ])
+  })
+
+  it('never deletes a message with a malformed record, good ones beside it or not', async () => {
+    const { source, send, calls } = lab()
+    send(mixed)
+    const [message] = await source.pull(10, never)
+    expect(keys([message as Notification])).toEqual(['good'])
+    await message?.acknowledge()
+    await source.close()
+    expect(calls).toEqual(['close'])
+    expect(source.counts).toMatchObject({ accepted: 1, malformed: 1, left: 1 })
+  })
+
+  it('leaves what is foreign to those who read the queue as well, where that is asked for', async () => {
+    const { source, send, calls } = lab({ onForeign: 'leave' })
+    send(foreign, removed, messageOf('a'))
+    await source.pull(10, never)
+    await source.close()
+    expect(calls).toEqual(['0 s remove r2', '0 s hide r3=0', 'close'])
+  })
+
+  it('warns of a queue where a poison message comes again for ever', async () => {
+    const { queue, spec, context, source } = lab()
+    await checkQueue(queue, spec, context)
+    await checkQueue(queue, { ...spec, onMalformed: 'quarantine' }, context)
+    await checkQueue({ ...queue, attributes: () => Promise.reject(denied) }, spec, context)
+    expect(context.events.map(({ event }) => event)).toEqual(['no-redrive-policy', 'queue-not-described'])
+    const gone = new MillraceError('user', 'queue-not-found', 'gone')
+    await expect(checkQueue({ ...queue, attributes: () => Promise.reject(gone) }, spec, context)).rejects.toBe(gone)
+    await source.close()
+  })
+})
