@@ -1,3 +1,4 @@
+export { type CsvOptions, csv } from '../connectors/csv/spec.ts'
 export { files, type FilesOptions } from '../connectors/files/spec.ts'
 export { json } from '../connectors/json/spec.ts'
 export { type KafkaOptions, kafka } from '../connectors/kafka/spec.ts'
@@ -48,6 +49,7 @@ export type {
 } from './engine/summary.ts'
 export { type Difference, type Verification, type VerifyOptions, verify } from './engine/verify.ts'
 export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
+export type { CsvSettings } from './plan/csv-settings.ts'
 export type { MiniBatchOptions } from './plan/mini-batch-options.ts'
 export type { KafkaSasl, KafkaSpec, KafkaTls, NotificationSpec, SqsSpec } from './plan/notification-spec.ts'
 export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.ts'

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
@@ -7,7 +8,9 @@ import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
-import type { Format } from '../plan/format.ts'
+import type { CsvSettings } from '../plan/csv-settings.ts'
+import type { Format, FormatName } from '../plan/format.ts'
+import type { SourceSettings } from '../plan/source-settings.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 /** Settings to components: the one place that knows every store and format. */
@@ -15,7 +18,7 @@ export interface Components {
   readonly clock: Clock
   /** Whether `rows()` hands rows over. */
   readonly deliversRows: boolean
-  readonly formats: Readonly<Record<string, Format>>
+  readonly formats: Readonly<Record<FormatName, (settings: SourceSettings) => Format>>
   /** @param field names the address in errors */
   openInput(address: string, field: string): ObjectStore
   /** For a checkpoint or for output: made when it is not there yet. */
@@ -27,7 +30,11 @@ export interface Components {
 export const components: Components = {
   clock: systemClock,
   deliversRows: true,
-  formats: { parquet: parquetFormat, json: jsonFormat },
+  formats: {
+    parquet: () => parquetFormat,
+    json: () => jsonFormat,
+    csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
+  },
   openInput: (address, field) => createDirectoryStore(parseDirectoryAddress(address, field)),
   async openWritable(address, field) {
     const root = parseDirectoryAddress(address, field)

@@ -158,11 +158,11 @@ async function mark(
       await release()
       return badObject(context, version, ready.reason)
     }
-    const spool = format.spool(ready.file, table)
+    const spool = format.spool(ready.file, table, ready.names, names)
     isSpooled = spool !== null
     const at = spool === null ? ready.file : table
     if (spool !== null) await executor.run(spool, signal)
-    const physical = await executor.describe(format.physical(at, names))
+    const physical = await executor.describe(format.physical(at, names, ready.names))
     const columns = declared.map(column => readColumn(column, format, physical))
     const broken = columns.find(column => 'impossible' in column)
     if (broken && 'impossible' in broken) {
@@ -173,7 +173,7 @@ async function mark(
     const scan = format.scan(
       at,
       good.map(({ found, type }) => ({ name: found, type })),
-      Object.keys(physical),
+      ready.names ?? Object.keys(physical),
     )
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
     const timeUs = `epoch_us(${time.value})`
@@ -269,6 +269,7 @@ const brokenMax = 1_000
 
 /** SQL over `_row`: the text of a row that cannot be parsed, NULL where the format cannot tell. */
 async function brokenText({ executor, format }: FetchContext, file: string, scan: string): Promise<string> {
+  if (format.brokenSql !== undefined) return format.brokenSql
   if (!format.brokenText) return 'NULL'
   const rows = await executor.rows(`SELECT _row FROM (${scan}) WHERE _broken ORDER BY _row LIMIT ${brokenMax}`)
   if (rows.length === 0) return 'NULL'

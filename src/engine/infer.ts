@@ -1,5 +1,6 @@
 import { copyFile, link, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import { csvExtensions } from '../../connectors/csv/format.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError, errorMessage } from '../core/errors.ts'
@@ -26,25 +27,28 @@ export interface InferredColumn {
   readonly type: string | null
 }
 
-/** Reads the columns of one Parquet or JSON lines file. @throws MillraceError `user` for a file that cannot be read. */
+/** Reads the columns of one Parquet, JSON lines or CSV file. @throws MillraceError `user` for a file that cannot be read. */
 export async function infer(path: string): Promise<readonly InferredColumn[]> {
   const file = resolve(path)
   const found = await stat(file).catch(() => undefined)
-  if (!found?.isFile()) throw configError('path', path, 'a Parquet or JSON lines file')
+  if (!found?.isFile()) throw configError('path', path, 'a Parquet, JSON lines or CSV file')
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
     const spooled = join(session.spool, 'file')
     await link(file, spooled).catch(() => copyFile(file, spooled))
-    const isJson = jsonFormat.extensions.some(extension => file.toLowerCase().endsWith(extension))
-    const from = isJson
-      ? `read_json(${text(await textFile(spooled, file, path))}, format = 'newline_delimited', sample_size = 100000)`
-      : `read_parquet(${text(spooled)}, hive_partitioning = false)`
+    const isNamed = (extensions: readonly string[]) => extensions.some(end => file.toLowerCase().endsWith(end))
+    const plain = async () => text(await textFile(spooled, file, path))
+    const from = isNamed(jsonFormat.extensions)
+      ? `read_json(${await plain()}, format = 'newline_delimited', sample_size = 100000)`
+      : isNamed(csvExtensions)
+        ? `read_csv(${await plain()}, sample_size = 100000)`
+        : `read_parquet(${text(spooled)}, hive_partitioning = false)`
     const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
       throw configError(
         'path',
         path,
-        `a Parquet or JSON lines file; DuckDB says: ${errorMessage(error).split('\n')[0]}`,
+        `a Parquet, JSON lines or CSV file; DuckDB says: ${errorMessage(error).split('\n')[0]}`,
         error,
       )
     })

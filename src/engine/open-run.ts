@@ -80,9 +80,7 @@ export async function openRun(
   const flows = await bindFlows(terminals, createGate(computing), computing)
   const nodes = statefulNodes(flows)
   const plan = pipelinePlan(terminals)
-  const format = components.formats[settings.format]
-  if (!format)
-    throw configError(`source ${settings.name}: format`, settings.format, Object.keys(components.formats).join(' or '))
+  const format = components.formats[settings.format](settings)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await parseInput(options.input ?? definition.objects, inputField)
   const addresses = outputAddresses(flows, options.output)

@@ -17,10 +17,12 @@ export interface Format {
   /**
    * A statement that reads the whole object into a table once, for row formats; null where the file itself is read
    * as often as needed.
+   *
+   * @param names as `ready` found them
    */
-  spool(file: string, table: string): string | null
+  spool(file: string, table: string, names?: readonly string[], declared?: readonly string[]): string | null
   /** SQL whose DESCRIBE gives the object's own columns and types. `at` is the file, or the table of `spool`. */
-  physical(at: string, declared: readonly string[]): string
+  physical(at: string, declared: readonly string[], names?: readonly string[]): string
   /**
    * The object's rows: `_row` (its number in the object, before any filter, S18), `_broken` (TRUE for a row that
    * cannot be parsed at all) and the columns by their own names and types.
@@ -32,6 +34,8 @@ export interface Format {
   find(declared: string, physical: readonly string[]): string | undefined
   /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
+  /** The same as SQL over the rows of `scan`. */
+  readonly brokenSql?: string
   /** What a broken row should have been, for errors. */
   readonly rowIs: string
 }
@@ -62,4 +66,11 @@ export interface SpooledObject {
 }
 
 /** The file that DuckDB reads, or why the object is a bad one. */
-export type Ready = { readonly is: 'ready'; readonly file: string } | { readonly is: 'bad'; readonly reason: string }
+export type Ready =
+  | {
+      readonly is: 'ready'
+      readonly file: string
+      /** The object's own columns, where only its text tells them. */
+      readonly names?: readonly string[]
+    }
+  | { readonly is: 'bad'; readonly reason: string }

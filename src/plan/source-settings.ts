@@ -1,8 +1,11 @@
+import type { CsvSettings } from './csv-settings.ts'
+import type { FormatName } from './format.ts'
+
 /** A source as plain data: the options of every plan's first node. */
 export interface SourceSettings {
   readonly name: string
-  /** 'parquet' or 'json'. */
-  readonly format: string
+  readonly format: FormatName
+  readonly csv?: CsvSettings
   /** Column name to declared type, canonical, with ' NOT NULL' where declared. */
   readonly columns: Readonly<Record<string, string>>
   readonly time: string

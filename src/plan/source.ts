@@ -3,6 +3,8 @@ import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
 import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
+import type { CsvSettings } from './csv-settings.ts'
+import type { FormatName } from './format.ts'
 import { keyPeriod } from './key-period.ts'
 import type { MiniBatchOptions } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
@@ -10,10 +12,14 @@ import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
 
-/** A format as a user names it: `parquet()`, `json()`. */
+/** A format as a user names it: `parquet()`, `json()`, `csv()`. */
 export interface FormatSpec {
-  readonly format: 'parquet' | 'json'
+  readonly format: FormatName
+  /** Of `csv()`. */
+  readonly csv?: CsvSettings
 }
+
+const formatNames: readonly string[] = ['parquet', 'json', 'csv'] satisfies readonly FormatName[]
 
 export interface WatermarkOptions {
   /** How far behind the highest event time seen a row may still come. */
@@ -101,8 +107,9 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     throw configError('source', name, 'a name of letters, digits, _ and -, at most 64')
   if (typeof options.objects !== 'string' || options.objects === '')
     throw configError(`${at}: objects`, options.objects, 'a directory or file:// address')
-  if (options.format?.format !== 'parquet' && options.format?.format !== 'json')
-    throw configError(`${at}: format`, options.format, 'parquet() or json()')
+  const { format, csv } = options.format ?? {}
+  if (format === undefined || !formatNames.includes(format) || (format === 'csv') !== (csv !== undefined))
+    throw configError(`${at}: format`, options.format, 'parquet(), json() or csv()')
   const parsed = columnsOf(options.columns, `${at}: columns`)
   const time = parsed[options.time]
   if (!time) throw configError(`${at}: time`, options.time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
@@ -151,7 +158,8 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     ...(notifications ? { notifications } : {}),
     settings: {
       name,
-      format: options.format.format,
+      format,
+      ...(csv ? { csv } : {}),
       columns: Object.fromEntries(
         Object.entries(parsed).map(([column, type]) => [column, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
       ),

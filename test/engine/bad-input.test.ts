@@ -3,7 +3,7 @@ import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { count, max, sum } from '../../src/index.ts'
+import { count, csv, max, sum } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, outputHashes, run, windowed, type WindowedFlow } from './harness.ts'
 
 let lab: Lab
@@ -348,6 +348,53 @@ describe('JSON lines as they are sent', () => {
     const error = await failure(run(windowed(lab, again, { ...json, onBadObject: 'fail' })))
     // Objects of a mini-batch are fetched at the same time.
     expect(error.message).toMatch(/object '\d\.jsonl\.\w+' cannot be read: its \w+ stream is broken: unexpected end/)
+  })
+})
+
+describe('CSV', () => {
+  const csvFlow: WindowedFlow = { ...flow, format: csv(), onBadRow: 'quarantine' }
+  const text =
+    't,k,v,extra\r\n2022-01-01T01:00:00Z,a,1,x\r\n2022-01-01T01:00:00Z,a,1.5,x\r\n2022-01-01T01:00:00Z,a\r\n"2022-01-01 01:30:00",a,"4","two\nlines"\r\n,a,2,x\r\n'
+
+  test('fields are cast by value, bad rows are set aside with their text and number, plain and compressed (S17, S18)', async () => {
+    await writeFile(join(lab.input, 'a.csv'), text)
+    await writeFile(join(lab.input, 'b.csv.gz'), gzipSync(`\uFEFF${text}`))
+    await writeFile(join(lab.input, 'c.CSV.zst'), zstdCompressSync(text))
+    await writeFile(join(lab.input, 'd.txt'), text)
+    const summary = await run(windowed(lab, lab, csvFlow))
+    expect(summary.totals).toMatchObject({ objects: 3, rows: 15, quarantinedRows: 9, quarantined: 0 })
+    expect(summary.run.ignored).toBe(1)
+    expect(await counted()).toEqual(['01: 6 15'])
+    const aside = (await lab.channel('quarantine')).filter(({ object }) => object === 'a.csv')
+    expect(aside.map(({ _row, column, expected, found }) => [_row, column, expected, found])).toEqual([
+      ['1', 'v', 'BIGINT', '1.5'],
+      ['2', '', 'a CSV record of as many fields as the header, with its quotes closed', '2022-01-01T01:00:00Z,a'],
+      ['4', 't', 'TIMESTAMP NOT NULL', null],
+    ])
+  })
+
+  test('without a header columns have the declared order, and lists are JSON', async () => {
+    await writeFile(join(lab.input, 'a.csv'), '2022-01-01 00:00:00;a;1;"[1, 2]"\n2022-01-01 00:00:00;a;NULL;NULL\n')
+    const columns = { ...flow.columns, tags: 'BIGINT[]' }
+    const format = csv({ header: false, delimiter: ';', nullText: 'NULL' })
+    await run(windowed(lab, lab, { ...csvFlow, format, columns, where: 'tags IS NULL OR tags[2] = 2' }))
+    expect(await counted()).toEqual(['00: 2 1'])
+  })
+
+  test('a broken record under fail is named, and so are objects that are bad as a whole (S17)', async () => {
+    await writeFile(join(lab.input, 'a.csv'), text)
+    const error = await failure(run(windowed(lab, lab, { ...csvFlow, onBadRow: 'fail' })))
+    expect(error.message).toContain("object 'a.csv', row 1, column 'v': expected BIGINT, found '1.5'. 3 such rows")
+    await expectNothing()
+    await writeFile(join(lab.input, 'a.csv'), 't,k\n2022-01-01,a\n')
+    await writeFile(join(lab.input, 'b.csv'), 't,k,v\n2022-01-01,a,"1\n')
+    await writeFile(join(lab.input, 'c.csv'), '')
+    const summary = await run(windowed(lab, lab, csvFlow))
+    expect(summary.run.setAside.map(({ reason }) => reason)).toEqual([
+      "column 'v' is missing; expected BIGINT, the object has t, k",
+      'the quote that opens in record 2 is never closed',
+      'it is empty; expected a header',
+    ])
   })
 })
 

@@ -71,6 +71,6 @@ describe('infer', () => {
     expect(await failure(infer(lab.root))).toMatchObject({ kind: 'user' })
     const file = join(lab.root, 'a.txt')
     await writeFile(file, 'no Parquet at all')
-    expect((await failure(infer(file))).message).toContain('a Parquet or JSON lines file')
+    expect((await failure(infer(file))).message).toContain('a Parquet, JSON lines or CSV file')
   })
 })

@@ -13,6 +13,7 @@ import {
   type BackfillOptions,
   backfill,
   count,
+  type FormatSpec,
   files,
   groupBy,
   hopping,
@@ -181,7 +182,7 @@ export function name(identifier: string): string {
 export interface WindowedFlow {
   readonly columns: Readonly<Record<string, string>>
   readonly time?: string
-  readonly format?: 'parquet' | 'json'
+  readonly format?: 'parquet' | 'json' | FormatSpec
   readonly output?: 'parquet' | 'json'
   readonly delay?: string
   readonly bounds?: string | { readonly lastModifiedSkew: string }
@@ -201,7 +202,7 @@ export interface WindowedFlow {
 export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
   return source('in', {
     objects: lab.input,
-    format: flow.format === 'json' ? json() : parquet(),
+    format: typeof flow.format === 'object' ? flow.format : flow.format === 'json' ? json() : parquet(),
     columns: flow.columns as { t: 'TIMESTAMP' },
     time: (flow.time ?? 't') as 't',
     ...(flow.delay === undefined

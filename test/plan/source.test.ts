@@ -66,8 +66,8 @@ describe('a source', () => {
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
     [{ objects: undefined }, 'objects', 'undefined', aDirectory],
-    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet() or json()'],
-    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet() or json()'],
+    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet(), json() or csv()'],
+    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet(), json() or csv()'],
     [{ columns: {} }, 'columns', '{}', 'at least one column: { name: SQL type }'],
     [{ time: 'when' }, 'time', "'when'", 'one of its columns: at, zone, amount, names'],
     [{ time: 'zone' }, 'time', "'zone BIGINT'", 'a TIMESTAMP, TIMESTAMPTZ or DATE column'],

@@ -10,7 +10,7 @@ export const inferCommand: Command = {
   summary: "print a source's columns block for a file",
   help: `Usage: millrace infer FILE [OPTIONS]
 
-Reads the columns of a Parquet or JSON lines file and prints a 'columns' block to paste into source().
+Reads the columns of a Parquet, JSON lines or CSV file and prints a 'columns' block to paste into source().
 Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that the file holds as DOUBLE.
 
 ${renderOptions(options)}
@@ -18,7 +18,8 @@ ${renderOptions(options)}
   async run(args, terminal) {
     const { positionals, values } = readArguments('infer', options, args)
     const [file, extra] = positionals
-    if (file === undefined) throw usageError('infer', 'the file is missing; expected a Parquet or JSON lines file.')
+    if (file === undefined)
+      throw usageError('infer', 'the file is missing; expected a Parquet, JSON lines or CSV file.')
     if (extra !== undefined) throw usageError('infer', `found '${extra}' after ${file}; expected one file.`)
     const { infer } = await import('../../engine/infer.ts')
     const columns = await infer(file)
