@@ -1,0 +1,20 @@
+import { afterAll } from 'vitest'
+import { MissingServer } from './installed.ts'
+import type { Server } from './server.ts'
+
+/**
+ * A server for the tests of one file, ended after them: `const minio = await serverFor(startMinio)` at the top of the
+ * file, then `describe.skipIf(!minio)(...)`. Where it cannot be got, tests are skipped with a line that says why; under
+ * CI=true, where nothing may be skipped, the file fails.
+ */
+export async function serverFor<S extends Server>(start: () => Promise<S>): Promise<S | undefined> {
+  try {
+    const server = await start()
+    afterAll(() => server.stop())
+    return server
+  } catch (error) {
+    if (!(error instanceof MissingServer) || process.env.CI === 'true') throw error
+    console.warn(`skipped: ${error.message}`)
+    return undefined
+  }
+}
