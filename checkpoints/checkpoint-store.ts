@@ -13,6 +13,7 @@ import {
   type HeadSeen,
   mergedSpan,
   RETAINED_MAX,
+  TAKEOVER_MS,
   settleWrite,
 } from './decide.ts'
 import { loadFile, stageFile } from './files.ts'
@@ -41,6 +42,19 @@ export type MergeFiles = (
   to: string,
 ) => Promise<{ readonly rows: number; readonly bytes: number; readonly sha256: string }>
 
+/** How a start behaves before a live owner (P5). */
+export interface StandBy {
+  nowMs(): number
+  /** Waits; ends early when the start is given up. */
+  sleep(ms: number): Promise<void>
+  /** Whether the process that HEAD names has ended, as far as this host can tell. */
+  isGone(owner: string): boolean
+  /** Told when it begins to wait, once for each owner. */
+  onWait(owner: string): void
+  /** Aborted: `claim` ends with the signal's reason. */
+  readonly signal: AbortSignal
+}
+
 /** `head` is what the bucket holds now: the next manifest is made from its manifest. */
 export type CommitOutcome =
   | { readonly is: 'committed'; readonly head: Head }
@@ -57,8 +71,8 @@ export interface CheckpointStore {
   probe(signal?: AbortSignal): Promise<void>
   /** Without a claim. */
   readHead(): Promise<Head | undefined>
-  /** P5. `initial` is what a new checkpoint begins with. */
-  claim(initial: EngineState): Promise<Head>
+  /** P5. `initial` is what a new checkpoint begins with. Without `standBy` a live owner is fenced at once. */
+  claim(initial: EngineState, standBy?: StandBy): Promise<Head>
   /** Makes a local file durable. It counts once a committed manifest names it. */
   stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
   /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
@@ -106,13 +120,12 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     return retrying(sleep, readHeadOnce)
   }
 
-  async function claim(initial: EngineState): Promise<Head> {
+  async function claim(initial: EngineState, standBy?: StandBy): Promise<Head> {
     mine = undefined
     closed = undefined
     let cause: unknown
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const seen = await readHead()
-      const decision = decideClaim(seen?.head)
+      const { seen, decision } = await claimable(standBy)
       const head: Head = {
         format: FORMAT,
         minReader: MIN_READER,
@@ -140,6 +153,27 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       await sleep(pauseMs(attempt))
     }
     throw unavailable(`Claiming ${headName}`, cause)
+  }
+
+  /** Reads HEAD until it may be claimed; a live owner is waited for (P5). */
+  async function claimable(standBy: StandBy | undefined) {
+    let since: { readonly eTag: string; readonly atMs: number } | undefined
+    let waitsFor: string | undefined
+    for (;;) {
+      standBy?.signal.throwIfAborted()
+      const seen = await readHead()
+      const nowMs = standBy?.nowMs() ?? 0
+      if (seen && since?.eTag !== seen.eTag) since = { eTag: seen.eTag, atMs: nowMs }
+      const owner = seen?.head.owner ?? ''
+      const decision = decideClaim(
+        seen?.head,
+        standBy && { isGone: standBy.isGone(owner), unchangedMs: nowMs - (since?.atMs ?? nowMs) },
+      )
+      if (decision.is !== 'wait') return { seen, decision }
+      if (waitsFor !== owner) standBy?.onWait(owner)
+      waitsFor = owner
+      await standBy?.sleep(TAKEOVER_MS / 20)
+    }
   }
 
   function own(head: Head, eTag: string): Head {

@@ -12,14 +12,29 @@ export const RETAINED_MAX = 2
 /** Parts of one tier that are merged into one (P3). */
 export const TIER_PARTS_MAX = 10
 
-/** What a start may do about the HEAD it read. Waiting for a live owner (P5) will be a third case. */
+/** Without a change of HEAD for so long its owner counts as gone (P5): three missed beats. */
+export const TAKEOVER_MS = 30_000
+
+/** What a start knows of the owner that HEAD names. Safety never depends on any of it: a claim fences (I3). */
+export interface OwnerSeen {
+  /** The owner's process ended, as far as this host can tell. */
+  readonly isGone: boolean
+  /** How long HEAD has not changed, by this process's own monotonic clock. */
+  readonly unchangedMs: number
+}
+
+/** What a start may do about the HEAD it read. */
 export type ClaimDecision =
   | { readonly is: 'birth'; readonly term: 1 }
   | { readonly is: 'claim'; readonly term: number; readonly from: Head }
+  | { readonly is: 'wait'; readonly owner: string }
 
-/** In this version every start claims at once; safety never depends on waiting (P5). */
-export function decideClaim(head: Head | undefined): ClaimDecision {
-  return head === undefined ? { is: 'birth', term: 1 } : { is: 'claim', term: head.term + 1, from: head }
+/** P5. `seen` undefined: claim without waiting. */
+export function decideClaim(head: Head | undefined, seen: OwnerSeen | undefined): ClaimDecision {
+  if (head === undefined) return { is: 'birth', term: 1 }
+  if (seen === undefined || head.released || seen.isGone || seen.unchangedMs >= TAKEOVER_MS)
+    return { is: 'claim', term: head.term + 1, from: head }
+  return { is: 'wait', owner: head.owner }
 }
 
 /** HEAD as read after a write whose outcome is in doubt. */

@@ -44,6 +44,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
 
   return {
     address,
+    showsUnfinished: true,
 
     async get(key, options = {}) {
       checkKey(key)

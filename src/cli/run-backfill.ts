@@ -20,6 +20,9 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
     const summary = await backfill(pipeline, {
       ...options,
       onProgress: progress.update,
+      onEvent: event => {
+        if (event.is === 'waiting') terminal.err(`${waitingLine(event.owner)}\n`)
+      },
       drain: stopping.drain,
       signal: stopping.stop,
     })
@@ -36,4 +39,9 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
     progress.done()
     stopping.close()
   }
+}
+
+/** What a start says that stands by (P5). */
+export function waitingLine(owner: string): string {
+  return `waiting for ${owner}, which owns the checkpoint; it goes on when that one ends or falls silent for 30 s (--takeover: at once)`
 }

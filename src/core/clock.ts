@@ -7,7 +7,7 @@ export interface Clock {
   readonly startedAtMs: number
   /** Milliseconds of this process's monotonic clock. */
   nowMs(): number
-  /** Ends early, without an error, when the signal is aborted. With a signal it keeps no process alive. */
+  /** Ends early, without an error, when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
@@ -15,8 +15,7 @@ export const systemClock: Clock = {
   startedAtMs: Math.trunc(performance.timeOrigin),
   nowMs: () => performance.now(),
   sleep: async (ms, signal) => {
-    // With a signal it is somebody's background work; without one the caller has nothing else to do.
-    await setTimeout(ms, undefined, signal ? { signal, ref: false } : {}).catch((error: unknown) => {
+    await setTimeout(ms, undefined, signal ? { signal } : {}).catch((error: unknown) => {
       if (!signal?.aborted) throw error
     })
   },

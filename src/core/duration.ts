@@ -1,33 +1,37 @@
 import { configError } from './errors.ts'
 
-type Unit = 's' | 'm' | 'h' | 'd'
-type UnitName = 'second' | 'minute' | 'hour' | 'day'
+type Unit = 'ms' | 's' | 'm' | 'h' | 'd'
+type UnitName = 'millisecond' | 'second' | 'minute' | 'hour' | 'day'
 
-/** '5m', '90s', '1 hour', '30 days': a whole number of seconds, minutes, hours or days. */
+/** '200ms', '5m', '90s', '1 hour', '30 days': a whole number of milliseconds, seconds, minutes, hours or days. */
 export type Duration = `${number}${Unit}` | `${number} ${UnitName}${'' | 's'}`
 
-const unitSeconds: Readonly<Record<string, number>> = {
-  s: 1,
-  second: 1,
-  seconds: 1,
-  m: 60,
-  minute: 60,
-  minutes: 60,
-  h: 3_600,
-  hour: 3_600,
-  hours: 3_600,
-  d: 86_400,
-  day: 86_400,
-  days: 86_400,
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  millisecond: 1,
+  milliseconds: 1,
+  s: 1_000,
+  second: 1_000,
+  seconds: 1_000,
+  m: 60_000,
+  minute: 60_000,
+  minutes: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  hours: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+  days: 86_400_000,
 }
 
 /** Microseconds of a duration. Throws a configuration error that names `field`. */
 export function durationUs(value: string, field: string): bigint {
   const match = /^(\d+) ?([a-z]+)$/.exec(value)
   const unit = match?.[2] ?? ''
-  const seconds = Object.hasOwn(unitSeconds, unit) ? unitSeconds[unit] : undefined
-  // 400,000 years in seconds stay well inside BIGINT microseconds.
-  if (!match || !seconds || (match[1] as string).length > 12)
+  const ms = Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined
+  const us = match && ms ? BigInt(match[1] as string) * BigInt(ms) * 1_000n : undefined
+  // Window arithmetic stays inside BIGINT.
+  if (us === undefined || us > 2n ** 62n)
     throw configError(field, value, "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'")
-  return BigInt(match[1] as string) * BigInt(seconds) * 1_000_000n
+  return us
 }

@@ -28,6 +28,8 @@ export interface StoredBody {
 export interface ObjectStore {
   /** The root, for messages: 'file:///data/in', 'memory:'. */
   readonly address: string
+  /** A listing may show an object that is still being written: a local directory. */
+  readonly showsUnfinished?: true
   get(key: string, options?: GetOptions): Promise<StoredBody | 'missing' | 'changed'>
   /** `ifMatch` is the eTag that the key must have now, or 'absent'. */
   put(key: string, body: Uint8Array | { readonly file: string }, ifMatch: string, signal?: AbortSignal): Promise<Put>

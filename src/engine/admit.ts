@@ -35,7 +35,15 @@ export interface AdmittedMark {
 
 export type Admitted = AdmittedObject | AdmittedMark
 
-export interface Listing {
+/** Where mini-batches come from: a listing, a replayed ledger, or what is announced. */
+export interface MiniBatches {
+  /** The next mini-batch, in ledger order; undefined at the end. Never asked twice at once. */
+  next(): Promise<readonly Admitted[] | undefined>
+}
+
+/** What a listing found. */
+export interface Listed {
+  /** That the ledger does not hold. */
   readonly objects: number
   readonly bytes: number
   /** Files without the format's extension. */
@@ -44,11 +52,11 @@ export interface Listing {
   readonly matched: number
   /** Left out by --from and --to. */
   readonly leftOut: number
-  /** The next mini-batch, in ledger order; undefined at the end. */
-  next(): Promise<readonly Admitted[] | undefined>
 }
 
-export interface AdmitContext {
+export interface Listing extends Listed, MiniBatches {}
+
+export interface ListContext {
   readonly store: ObjectStore
   readonly matches: (key: string) => boolean
   readonly format: Format
@@ -56,7 +64,6 @@ export interface AdmitContext {
   readonly executor: Executor
   readonly from: string | undefined
   readonly to: string | undefined
-  readonly miniBatch: MiniBatchOptions
   readonly signal: AbortSignal
 }
 
@@ -82,11 +89,22 @@ export function periodBounds(
   return { fromUs, toUs }
 }
 
+/** Lists a source once and hands out what the ledger does not hold, in the order of S7. */
+export async function admit(context: ListContext, miniBatch: MiniBatchOptions): Promise<Listing> {
+  const listed = await listNew(context)
+  return { ...listed, next: pulled(context.executor, miniBatch, admittedObject) }
+}
+
+/** A row of table `admitted`. */
+export function admittedObject(row: Row): AdmittedObject {
+  return { ...versionOf(row), is: 'object', overwrites: row.overwrites === true }
+}
+
 /**
- * Lists a source once, leaves out what the ledger holds, and hands the rest out in the order of S7: the period that
- * the key names, then the key's UTF-8 bytes. The listing lies in a DuckDB table, so its length costs no memory.
+ * Fills table `admitted` with what the source holds and the ledger does not, numbered in the order of S7: the period
+ * that the key names, then the key's UTF-8 bytes. The listing lies in DuckDB, so its length costs no memory.
  */
-export async function admit(context: AdmitContext): Promise<Listing> {
+export async function listNew(context: ListContext): Promise<Listed> {
   const { store, format, settings, executor, signal } = context
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
@@ -142,11 +160,6 @@ export async function admit(context: AdmitContext): Promise<Listing> {
     ignored,
     matched,
     leftOut,
-    next: pulled(executor, context.miniBatch, row => ({
-      ...versionOf(row),
-      is: 'object',
-      overwrites: row.overwrites === true,
-    })),
   }
 }
 
@@ -174,18 +187,25 @@ export function pulled(
   const ready: (readonly Admitted[])[] = []
   const head = new Subject<Admitted>()
   head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
-  let read = 0
-  let isDone = false
+  const pages = admittedPages(executor)
   return async () => {
-    while (ready.length === 0 && !isDone) {
-      const page = await executor.rows(`SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
-      read += page.length
-      for (const row of page) head.next(toAdmitted(row))
-      if (page.length < pageMax) {
-        isDone = true
+    while (ready.length === 0) {
+      const { value: page, done } = await pages.next()
+      if (done) {
         head.complete()
+        break
       }
+      for (const row of page) head.next(toAdmitted(row))
     }
     return ready.shift()
+  }
+}
+
+/** The rows of table `admitted`, in order, a bounded number at a time. */
+export async function* admittedPages(executor: Executor): AsyncGenerator<readonly Row[], undefined> {
+  for (let read = 0; ; read += pageMax) {
+    const page = await executor.rows(`SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
+    if (page.length > 0) yield page
+    if (page.length < pageMax) return undefined
   }
 }

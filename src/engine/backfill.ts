@@ -1,15 +1,15 @@
 import { configError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { eachPart } from './channels.ts'
-import { type Committer, createCommitter, outputAddress } from './commit-epoch.ts'
+import { admit, type Listing, periodBounds } from './admit.ts'
+import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
-import { openSession, type Session } from './duckdb/session.ts'
-import { subscribeFlows } from './flows.ts'
-import { openRun, type Run } from './open-run.ts'
+import type { Run } from './open-run.ts'
+import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
-import { partialsSql, stateTables } from './state.ts'
-import type { BackfillOptions, EpochResult, FarAhead, SetAside, Summary, Totals } from './summary.ts'
+import { addDone, nothingDone, summarise } from './summarise.ts'
+import type { BackfillOptions, EpochResult, RunOptions, Summary } from './summary.ts'
+import { withRun } from './with-run.ts'
 
 /**
  * Runs a pipeline over the objects of its source that its checkpoint has not counted yet, commits each mini-batch as
@@ -36,54 +36,78 @@ export async function backfillWith(
 ): Promise<Summary> {
   const startedMs = parts.clock.nowMs()
   checkOptions(options)
-  const flows = subscribeFlows(pipeline)
-  const abort = new AbortController()
-  const forward = () => abort.abort(options.signal?.reason)
-  options.signal?.addEventListener('abort', forward, { once: true })
-  if (options.signal?.aborted) forward()
-  let session: Session | undefined
-  try {
-    session = await openSession(options)
-    const run = await openRun(pipeline, options, flows, session, parts, abort)
-    return await work(run, onEpoch, startedMs)
-  } finally {
-    options.signal?.removeEventListener('abort', forward)
-    // What ran ahead stops before its folder goes.
-    abort.abort()
-    flows.complete()
-    await session?.close()
-  }
+  return withRun(parts, pipeline, options, async run => {
+    const listing = await openListing(run, options)
+    const committer = createCommitter(run)
+    try {
+      return await commitAll(run, listing, committer, options, onEpoch, startedMs)
+    } finally {
+      await committer.stop()
+    }
+  })
 }
 
-const optionNames = {
+function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
+  const { objectsPerEpoch } = options
+  const miniBatch =
+    objectsPerEpoch === undefined ? run.miniBatch : { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
+  const { store, format, settings, executor, signal } = run.fetch
+  if (run.replayed)
+    return replay({
+      ...run.reader,
+      other: run.replayed,
+      source: settings.name,
+      executor,
+      miniBatch,
+      nextSeq: run.position.nextSeq,
+    })
+  const { from, to } = options
+  return admit({ store, matches: run.input.matches, format, settings, executor, from, to, signal }, miniBatch)
+}
+
+/** The names of what both kinds of run take. */
+export const runOptionNames = {
   input: true,
   output: true,
   checkpoint: true,
+  takeover: true,
+  threads: true,
+  memory: true,
+  spill: true,
+  onEvent: true,
+  drain: true,
+  signal: true,
+} satisfies Record<keyof RunOptions, true>
+
+const optionNames = {
+  ...runOptionNames,
   from: true,
   to: true,
   objectsPerEpoch: true,
   ledger: true,
-  threads: true,
-  memory: true,
-  spill: true,
   flush: true,
+  final: true,
   onProgress: true,
-  drain: true,
-  signal: true,
 } satisfies Record<keyof BackfillOptions, true>
 
-function checkOptions(options: BackfillOptions): void {
-  // Node strips types and tells nobody of a misspelt option.
+/** Refuses a misspelt option: Node strips types and tells nobody. */
+export function checkOptionNames(options: object, names: Readonly<Record<string, true>>): void {
   for (const name of Object.keys(options))
-    if (!Object.hasOwn(optionNames, name)) {
-      const near = nearestName(name, Object.keys(optionNames))
+    if (!Object.hasOwn(names, name)) {
+      const near = nearestName(name, Object.keys(names))
       throw configError(
         'options',
         name,
-        near === undefined ? `one of ${Object.keys(optionNames).join(', ')}` : `'${near}'`,
+        near === undefined ? `one of ${Object.keys(names).join(', ')}` : `'${near}'`,
       )
     }
-  const { objectsPerEpoch, threads, memory, ledger, from, to } = options
+}
+
+function checkOptions(options: BackfillOptions): void {
+  checkOptionNames(options, optionNames)
+  const { objectsPerEpoch, threads, memory, ledger, from, to, final, flush } = options
+  if (final === true && (ledger !== undefined || flush === false))
+    throw configError('final', final, 'no ledger and no flush: false beside it')
   if (ledger !== undefined && (from !== undefined || to !== undefined))
     throw configError('ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
   for (const [name, value] of Object.entries({ objectsPerEpoch, threads }))
@@ -93,40 +117,17 @@ function checkOptions(options: BackfillOptions): void {
     throw configError('memory', memory, "a size such as '2GB' or '512MB'")
 }
 
-/** What this run has done so far. */
-interface Done {
-  objects: number
-  rows: number
-  bytes: number
-  late: number
-  epochs: number
-  readonly setAside: SetAside[]
-}
-
-async function work(run: Run, onEpoch: (result: EpochResult) => void, startedMs: number): Promise<Summary> {
-  const committer = createCommitter(run)
-  try {
-    return await commitAll(run, committer, onEpoch, startedMs)
-  } finally {
-    await committer.stop()
-  }
-}
-
 async function commitAll(
   run: Run,
+  listing: Listing,
   committer: Committer,
+  options: BackfillOptions,
   onEpoch: (result: EpochResult) => void,
   startedMs: number,
 ): Promise<Summary> {
-  const { listing, options } = run
-  const ahead = createRunAhead(run, committer.position)
-  const done: Done = { objects: 0, rows: 0, bytes: 0, late: 0, epochs: 0, setAside: [] }
-  const tell = (result?: EpochResult) => {
-    if (result) {
-      done.epochs++
-      done.late += result.late
-      onEpoch(result)
-    }
+  const ahead = createRunAhead(run, listing, committer.position)
+  const done = nothingDone()
+  const tell = () =>
     options.onProgress?.({
       objectsDone: done.objects,
       objectsTotal: listing.objects,
@@ -135,7 +136,6 @@ async function commitAll(
       rows: done.rows,
       epoch: committer.manifest.epoch,
     })
-  }
 
   tell()
   let isComplete = false
@@ -146,87 +146,21 @@ async function commitAll(
       break
     }
     const result = await committer.commit(ready)
-    for (const { marked } of ready.stamped.objects) {
-      done.objects++
-      done.rows += marked.rows
-      done.bytes += marked.version.sizeBytes
-      if (marked.reason !== null) done.setAside.push({ key: marked.version.key, reason: marked.reason })
-    }
     await ahead.done()
-    tell(result)
+    addDone(done, ready, result)
+    onEpoch(result)
+    tell()
   }
   // A replayed ledger brings its own flushes.
   if (isComplete && options.flush !== false && options.ledger === undefined) {
-    const result = await committer.flush()
-    if (result) tell(result)
+    const result = await committer.flush(options.final === true)
+    if (result) {
+      done.epochs++
+      onEpoch(result)
+      tell()
+    }
   }
   await committer.close()
-  return summarise(run, committer, done, !isComplete, (run.clock.nowMs() - startedMs) / 1000)
-}
-
-const farAheadMax = 100
-
-async function summarise(
-  run: Run,
-  committer: Committer,
-  done: Done,
-  drained: boolean,
-  seconds: number,
-): Promise<Summary> {
-  const { executor } = run.commit
-  const { highMarkUs, watermarkUs } = committer.position
-  let openWindows = 0
-  const farAhead: FarAhead[] = []
-  for (const state of stateTables(run.nodes).filter(({ table }) => table.name === '')) {
-    const { node } = state
-    const open = node.step.openWindows(partialsSql(state), watermarkUs)
-    const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
-    openWindows += Number(count?.n)
-    if (highMarkUs === null) continue
-    const beyond = await executor.rows(
-      `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ${farAheadMax - farAhead.length}`,
-    )
-    const flow = run.flows.find(({ stateful }) => stateful?.id === node.id)?.name ?? ''
-    for (const row of beyond)
-      farAhead.push({
-        flow,
-        windowStart: iso(row._window_start as bigint),
-        windowEnd: iso(row._window_end as bigint),
-        groups: Number(row.groups),
-      })
-  }
-  return {
-    pipeline: run.pipeline.name,
-    checkpoint: run.checkpointAddress,
-    outputs: [...run.outputs.values()].map(({ store }) => store.address),
-    totals: committer.manifest.engine.totals as unknown as Totals,
-    outputFiles: await outputFiles(run, committer),
-    run: {
-      ...done,
-      seconds,
-      ignored: run.listing.ignored,
-      matched: run.listing.matched,
-      leftOut: run.listing.leftOut,
-      drained,
-    },
-    openWindows,
-    farAhead,
-    nothingToDo: done.epochs === 0 && !drained,
-  }
-}
-
-/** Every output file of the checkpoint, from its own record of them. */
-async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly string[]> {
-  const found: string[] = []
-  await eachPart({ ...run.reader, manifest }, 'outputs', async rows => {
-    const files = await run.commit.executor.rows(`SELECT output, key FROM ${rows} ORDER BY epoch, output`)
-    found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
-  })
-  return found
-}
-
-/** Microseconds as ISO 8601, UTC; beyond what Date can hold as microseconds. */
-export function iso(us: bigint): string {
-  const ms = Number(us / 1000n)
-  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${us} microseconds since 1970`
+  const seconds = (run.clock.nowMs() - startedMs) / 1000
+  return summarise(run, committer, done, { listed: listing, isDrained: !isComplete, seconds })
 }

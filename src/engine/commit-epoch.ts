@@ -5,6 +5,7 @@ import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
 import { addPart, dropParts, dropPublished } from '../../checkpoints/manifest.ts'
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { Json } from '../core/json.ts'
 import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import type { Flow } from '../plan/stages.ts'
@@ -12,11 +13,14 @@ import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } fr
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
-import { engineState, positionOf } from './recover.ts'
+import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
 import { adopt, flushWatermark, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult, Totals } from './summary.ts'
+
+/** No window starts later: see the limit of event times in fetch.ts. */
+const endOfTimeUs = 2n ** 62n
 
 /** Garbage is collected when this many files have gathered, and at the end. */
 const garbageMax = 64
@@ -26,9 +30,13 @@ export interface Committer {
   readonly manifest: Manifest
   readonly position: LedgerPosition
   /** Commits the next mini-batch as an epoch. */
-  commit(ready: Ready): Promise<EpochResult>
-  /** At the end of a listing: one flush, none when nothing is new (S6). */
-  flush(): Promise<EpochResult | undefined>
+  /** @param positions where a notification source goes on once this epoch is committed */
+  commit(ready: Ready, positions?: Json): Promise<EpochResult>
+  /**
+   * At the end of a listing: one flush, none when nothing is new (S6). A final one closes every window, also those far
+   * ahead, and seals the checkpoint.
+   */
+  flush(final: boolean): Promise<EpochResult | undefined>
   /** Publishes what is committed, collects garbage and releases the checkpoint. */
   close(): Promise<void>
   /** Ends the heartbeat; always called. */
@@ -54,6 +62,7 @@ export function createCommitter(run: Run): Committer {
     partials: Partials,
     rows: readonly LedgerRow[],
     after: LedgerPosition,
+    records: Partial<Pick<EngineRecords, 'positions' | 'sealed'>> = {},
   ): Promise<EpochResult> {
     const epoch = manifest.epoch + 1
     // The operators see every epoch; the engine executes what the first description said, and they may not differ.
@@ -62,7 +71,15 @@ export function createCommitter(run: Run): Committer {
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
-    const engine = engineState(run.pipeline.name, run.plan, { outputs: outputsBy, closesAt }, source, after, totals)
+    const { positions, sealed } = engineRecords(manifest)
+    const engine = engineState(
+      run.pipeline.name,
+      run.plan,
+      { positions, sealed, ...records, outputs: outputsBy, closesAt },
+      source,
+      after,
+      totals,
+    )
 
     // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
     let next = dropPublished({ ...manifest, epoch, engine }, await publishing)
@@ -122,22 +139,25 @@ export function createCommitter(run: Run): Committer {
     get position() {
       return position
     },
-    commit({ stamped, partials }) {
+    commit({ stamped, partials }, positions) {
       const epoch = manifest.epoch + 1
       const rows = [
         ...stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0)),
         ...stamped.marks.map(mark => markRow(mark, epoch, source)),
       ]
-      return commitEpoch(partials, rows, stamped.after)
+      return commitEpoch(partials, rows, stamped.after, positions === undefined ? {} : { positions })
     },
-    async flush() {
-      if (position.highMarkUs === null || !(await isFlushDue(executor))) return undefined
-      const flushUs = await flushWatermark(executor, states, position.highMarkUs)
-      if (flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)) return undefined
-      // A flush says what the watermark is, so no delay comes in.
-      const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs: flushUs, sizeBytes: 0 }], undefined)
+    async flush(final) {
+      if (position.highMarkUs === null) return undefined
+      if (!final && !(await isFlushDue(executor))) return undefined
+      const flushUs = await flushWatermark(executor, states, final ? endOfTimeUs : position.highMarkUs)
+      const isBehind = flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)
+      if (isBehind && !final) return undefined
+      // A flush says what the watermark is, so no delay comes in. A final one is written even where nothing is open.
+      const watermarkUs = isBehind ? (position.watermarkUs ?? position.highMarkUs) : flushUs
+      const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs, sizeBytes: 0 }], undefined)
       const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source))
-      return commitEpoch(noPartials, rows, after)
+      return commitEpoch(noPartials, rows, after, final ? { sealed: true } : {})
     },
     async close() {
       const published = dropPublished(manifest, await publishing)

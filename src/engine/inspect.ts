@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Row } from '../core/ports.ts'
-import { iso } from './backfill.ts'
+import { iso } from './summarise.ts'
 import { eachPart } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'

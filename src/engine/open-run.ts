@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
@@ -11,21 +10,25 @@ import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
+import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import type { LiveSettings } from '../plan/source.ts'
 import { text } from '../plan/sql.ts'
 import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
-import { admit, type Listing, periodBounds } from './admit.ts'
+import { periodBounds } from './admit.ts'
 import type { ChannelReader } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './epoch.ts'
 import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
-import { checkPlan, initialState, loadState, positionOf } from './recover.ts'
+import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { segmentChannel, stateTables } from './state.ts'
-import { readCheckpoint } from './read-checkpoint.ts'
-import { checkReplayable, replay } from './replay.ts'
-import type { BackfillOptions } from './summary.ts'
+import { ownerName, isOwnerGone } from './owner.ts'
+import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
+import { checkReplayable } from './replay.ts'
+import type { LedgerPosition } from './stamp.ts'
+import type { BackfillOptions, RunOptions } from './summary.ts'
 
 /** Where a flow's files go. */
 export interface Output {
@@ -34,16 +37,24 @@ export interface Output {
   readonly outbox: Outbox
 }
 
-/** A run with its plan bound, its checkpoint claimed, its state loaded and its input listed. */
+/** A run with its plan bound, its checkpoint claimed and its state loaded. */
 export interface Run {
   readonly pipeline: Pipeline
-  readonly options: BackfillOptions
+  readonly options: RunOptions
   readonly subscribed: Flows
   readonly flows: readonly Flow[]
   readonly nodes: readonly StatefulNode[]
   readonly plan: ReturnType<typeof pipelinePlan>
   readonly fetch: FetchContext
-  readonly listing: Listing
+  readonly input: Input
+  /** The ledger that is replayed instead of a listing. */
+  readonly replayed: ReadCheckpoint | undefined
+  readonly miniBatch: MiniBatchOptions
+  readonly live: LiveSettings
+  /** For listings and look-ups of a live run, which wait for no epoch. */
+  readonly lookUps: Executor
+  /** Where the ledger stood at the start. */
+  readonly position: LedgerPosition
   readonly reader: ChannelReader
   readonly clock: Clock
   readonly deliversRows: boolean
@@ -62,18 +73,22 @@ export interface Run {
 
 export async function openRun(
   pipeline: Pipeline,
-  options: BackfillOptions,
+  options: RunOptions & Pick<BackfillOptions, 'from' | 'to' | 'ledger'>,
   subscribed: Flows,
   session: Session,
   components: Components,
   abort: AbortController,
 ): Promise<Run> {
   const { signal } = abort
+  // Who waits for a live owner may give up at a drain, too.
+  const given = AbortSignal.any([signal, ...(options.drain ? [options.drain] : [])])
   const { definition } = subscribed
   const { settings, policies } = definition
   const fetching = await session.executor(signal)
   const computing = await session.executor(signal)
   const committing = await session.executor(signal)
+  // Listings and look-ups of a live run wait for none of these.
+  const lookUps = await session.executor(signal)
 
   // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
   const terminals = subscribed.describe(0)
@@ -107,9 +122,11 @@ export async function openRun(
     return { flow, store: output, outbox }
   }
   const store = await components.openWritable(checkpointAddress, checkpointField)
+  const { clock } = components
+  const owner = ownerName(clock)
   const checkpoint = createCheckpointStore({
     store,
-    owner: `${hostname()}/${process.pid}/${components.clock.startedAtMs}`,
+    owner,
     newId: randomUUID,
     scratch: session.stage,
     merge: (channel, files, to) => mergeFiles(committing, nodes, channel, files, to),
@@ -121,11 +138,23 @@ export async function openRun(
   if (replayed) checkReplayable(replayed, settings)
   const seen = await checkpoint.readHead()
   if (seen) {
+    checkOpen(seen.manifest, store.address)
     checkPlan(seen.manifest, pipeline.name, plan, store.address)
     if (seen.manifest.epoch > 0) for (const [flow, address] of addresses) await openOutput(flow, address, seen.manifest)
   }
   await checkpoint.probe(signal)
-  const head = await checkpoint.claim(initialState(pipeline.name, plan))
+  const head = await checkpoint.claim(
+    initialState(pipeline.name, plan),
+    options.takeover === true
+      ? undefined
+      : {
+          nowMs: clock.nowMs,
+          sleep: ms => clock.sleep(ms, given),
+          isGone: other => isOwnerGone(other, owner),
+          onWait: other => options.onEvent?.({ is: 'waiting', owner: other }),
+          signal: given,
+        },
+  )
   checkPlan(head.manifest, pipeline.name, plan, store.address)
 
   const outputs = new Map<string, Output>()
@@ -139,31 +168,6 @@ export async function openRun(
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
   await loadState(reader, nodes, position, committing)
   const inputStore = components.openInput(input.root, inputField)
-  const miniBatch =
-    options.objectsPerEpoch === undefined
-      ? definition.miniBatch
-      : { objectsMax: options.objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
-  const listing =
-    replayed === undefined
-      ? await admit({
-          store: inputStore,
-          matches: input.matches,
-          format,
-          settings,
-          executor: fetching,
-          from: options.from,
-          to: options.to,
-          miniBatch,
-          signal,
-        })
-      : await replay({
-          ...reader,
-          other: replayed,
-          source: settings.name,
-          executor: fetching,
-          miniBatch,
-          nextSeq: position.nextSeq,
-        })
   const context = { flows, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
@@ -173,7 +177,12 @@ export async function openRun(
     nodes,
     plan,
     fetch: { store: inputStore, format, settings, policies, executor: fetching, spool: session.spool, signal },
-    listing,
+    input,
+    replayed,
+    miniBatch: definition.miniBatch,
+    live: definition.live,
+    lookUps,
+    position,
     reader,
     clock: components.clock,
     deliversRows: components.deliversRows,

@@ -25,7 +25,14 @@ export const noTotals: Totals = {
 
 /** What a new checkpoint begins with. */
 export function initialState(pipeline: string, plan: Json): EngineState {
-  return engineState(pipeline, plan, { outputs: {}, closesAt: {} }, '', { ...beginning, nextSeq: 1 }, noTotals)
+  return engineState(
+    pipeline,
+    plan,
+    { outputs: {}, closesAt: {}, positions: null, sealed: false },
+    '',
+    { ...beginning, nextSeq: 1 },
+    noTotals,
+  )
 }
 
 /** What readers of the checkpoint need beside the plan. */
@@ -34,12 +41,21 @@ export interface EngineRecords {
   readonly outputs: Readonly<Record<string, string>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
+  /** What the notification source keeps. */
+  readonly positions: Json
+  /** A final flush was written: nothing may follow. */
+  readonly sealed: boolean
+}
+
+/** The records that one commit hands to the next. */
+export function engineRecords({ engine }: Manifest): Pick<EngineRecords, 'positions' | 'sealed'> {
+  return { positions: engine.positions, sealed: (engine.settings as { readonly sealed?: boolean }).sealed === true }
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
-  records: EngineRecords,
+  { positions, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   totals: Totals,
@@ -49,7 +65,7 @@ export function engineState(
     settings: { duckdb, session: sessionSettings, ...records },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
-    positions: {},
+    positions,
     totals: { ...totals },
   }
 }
@@ -59,6 +75,16 @@ export function positionOf(manifest: Manifest, source: string): LedgerPosition {
   const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
   const found = marks[source]
   return { ...(found ? watermarkFrom(found) : beginning), nextSeq: manifest.engine.nextSeq }
+}
+
+/** Refuses a checkpoint that was sealed by a final flush (S6). */
+export function checkOpen(manifest: Manifest, address: string): void {
+  if (engineRecords(manifest).sealed)
+    throw new MillraceError(
+      'user',
+      'sealed',
+      `The checkpoint ${address} is sealed: a backfill with --final closed every window in epoch ${manifest.epoch}, and what comes later would be late. Use a new checkpoint and output folder.`,
+    )
 }
 
 /** Refuses a pipeline that is not the one the checkpoint was written by, naming what changed. */

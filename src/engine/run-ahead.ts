@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
-import type { Admitted } from './admit.ts'
+import type { Admitted, MiniBatches } from './admit.ts'
+import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { badObject, createFetch, type MarkedObject, reasonOf, unread } from './fetch.ts'
 import type { Run } from './open-run.ts'
@@ -14,14 +15,15 @@ const bytesMax = 512 * 1024 * 1024
 /** Objects fetched at once. DuckDB's own threads do the work; these overlap waiting. */
 const fetchesMax = 4
 
-/** The next epoch's objects and partials, ready for apply and commit. */
+/** The next epoch's entries, objects and partials, ready for apply and commit. */
 export interface Ready {
+  readonly batch: readonly Admitted[]
   readonly stamped: Stamped
   readonly partials: Partials
 }
 
 export interface RunAhead {
-  /** Waits for the next mini-batch; the same one until `done`. Undefined at the end of the listing. */
+  /** Waits for the next mini-batch; the same one until `done`. Undefined at the end. */
   next(): Promise<Ready | undefined>
   /** The mini-batch that `next` gave is committed. */
   done(): Promise<void>
@@ -29,22 +31,29 @@ export interface RunAhead {
 
 interface Ahead {
   readonly batch: readonly Admitted[]
-  readonly marked: Promise<readonly MarkedEntry[]>
+  readonly marked: readonly MarkedEntry[]
   readonly stamped: Promise<Stamped>
   readonly partials: Promise<Partials>
 }
 
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
-export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
+export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosition): RunAhead {
   const { settings, policies } = run.fetch
   const columns = settings.columns
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
   const fetch = createFetch(run.fetch)
   const inTurn = limited(fetchesMax)
+  const { rowsMax } = miniBatchLimits(run.miniBatch, 'miniBatch')
   const ahead: Ahead[] = []
+  /** The mini-batch that is awaited, fetched and marked. */
+  let coming: Promise<void> | undefined
+  /** One that waits until the bytes before it are committed. */
   let waiting: readonly Admitted[] | undefined
-  let isListed = false
+  let isEnded = false
+  let failure: { readonly error: unknown } | undefined
   let committed = from
+  /** What is stamped again and what comes new do not mix. */
+  let placing: Promise<unknown> = Promise.resolve()
 
   async function markOne(entry: Admitted): Promise<MarkedEntry> {
     if (entry.is !== 'object') return entry
@@ -57,44 +66,69 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
     return { ...marked, highMarkUs: known.highMarkUs }
   }
 
-  function prepare(batch: readonly Admitted[], known?: Promise<readonly MarkedEntry[]>): Ahead {
+  function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[]): Ahead {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
-    const marked = known ?? Promise.all(batch.map(entry => inTurn(() => markOne(entry))))
-    const stamped = Promise.all([marked, before]).then(([entries, position]) => stamp(position, entries, delayUs))
+    const stamped = before.then(position => stamp(position, marked, delayUs))
     const partials = stamped.then(({ objects }) => computePartials(run.ahead, objects, columns))
     // Awaited in turn, or dropped when an earlier one fails.
-    for (const promise of [marked, stamped, partials]) promise.catch(() => {})
+    for (const promise of [stamped, partials]) promise.catch(() => {})
     return { batch, marked, stamped, partials }
   }
 
-  async function fill(): Promise<void> {
-    while (!isListed && ahead.length < batchesMax) {
-      waiting ??= await run.listing.next()
-      if (!waiting) {
-        isListed = true
-        return
-      }
-      const bytes = [...ahead.flatMap(({ batch }) => batch), ...waiting].reduce(
-        (sum, object) => sum + object.sizeBytes,
-        0,
-      )
-      if (ahead.length > 0 && bytes > bytesMax) return
-      ahead.push(prepare(waiting))
-      waiting = undefined
+  /** Takes the next mini-batch in hand as soon as there is one, while there is room for it. */
+  function fill(): void {
+    if (coming || isEnded || ahead.length >= batchesMax) return
+    if (waiting && ahead.length > 0 && bytesOf([...ahead.flatMap(({ batch }) => batch), ...waiting]) > bytesMax) return
+    coming = take().then(
+      () => {
+        coming = undefined
+        fill()
+      },
+      (error: unknown) => {
+        // What is ahead of it is committed first.
+        isEnded = true
+        failure = { error }
+        coming = undefined
+      },
+    )
+  }
+
+  async function take(): Promise<void> {
+    const batch = waiting ?? (await batches.next())
+    waiting = undefined
+    if (!batch) {
+      isEnded = true
+      return
     }
+    if (ahead.length > 0 && bytesOf([...ahead.flatMap(entry => entry.batch), ...batch]) > bytesMax) {
+      waiting = batch
+      return
+    }
+    const marked = await Promise.all(batch.map(entry => inTurn(() => markOne(entry))))
+    await place(() => {
+      for (const [start, end] of cutByRows(marked, rowsMax))
+        ahead.push(prepare(batch.slice(start, end), marked.slice(start, end)))
+    })
+  }
+
+  function place(work: () => void | Promise<void>): Promise<void> {
+    const placed = placing.then(work)
+    placing = placed.catch(() => {})
+    return placed
   }
 
   /** Stamps every batch again, the first with these objects: what was stamped after a bad object had its mark. */
-  async function restamp(first: readonly MarkedEntry[]): Promise<void> {
-    const old = ahead.splice(0)
-    for (const { partials } of old) {
-      const made = await partials.catch(() => undefined)
-      if (!made) continue
-      await dropTables(run.ahead.executor, made.tables)
-      for (const { written } of [...made.channels, ...made.outputs]) await rm(written.file, { force: true })
-    }
-    for (const [index, { batch, marked }] of old.entries())
-      ahead.push(prepare(batch, index === 0 ? Promise.resolve(first) : marked))
+  function restamp(first: readonly MarkedEntry[]): Promise<void> {
+    return place(async () => {
+      const old = ahead.splice(0)
+      for (const { partials } of old) {
+        const made = await partials.catch(() => undefined)
+        if (!made) continue
+        await dropTables(run.ahead.executor, made.tables)
+        for (const { written } of [...made.channels, ...made.outputs]) await rm(written.file, { force: true })
+      }
+      for (const [index, { batch, marked }] of old.entries()) ahead.push(prepare(batch, index === 0 ? first : marked))
+    })
   }
 
   /** The objects of a batch that turned out bad after they were marked, with the reason. */
@@ -119,19 +153,26 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
   return {
     async next() {
       for (;;) {
-        await fill()
+        fill()
         const head = ahead[0]
-        if (!head) return undefined
+        if (!head) {
+          if (coming) {
+            await coming
+            continue
+          }
+          if (failure) throw failure.error
+          return undefined
+        }
         const stamped = await head.stamped
         const bad = await foundBad(stamped, head.partials)
-        if (bad.size === 0) return { stamped, partials: await head.partials }
+        if (bad.size === 0) return { batch: head.batch, stamped, partials: await head.partials }
         const again: MarkedEntry[] = []
-        for (const entry of await head.marked) {
+        for (const entry of head.marked) {
           const reason = entry.is === 'object' ? bad.get(entry) : undefined
           if (entry.is !== 'object' || reason === undefined) again.push(entry)
           else {
             await entry.release()
-            if (run.options.ledger !== undefined) throw gone(entry.version, reason)
+            if (run.replayed) throw gone(entry.version, reason)
             again.push(badObject(run.fetch, entry.version, reason))
           }
         }
@@ -146,6 +187,26 @@ export function createRunAhead(run: Run, from: LedgerPosition): RunAhead {
       for (const { marked } of objects) await marked.release()
     },
   }
+}
+
+function bytesOf(entries: readonly Admitted[]): number {
+  return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+}
+
+/** Cuts a mini-batch before the object whose rows would pass `rowsMax`: rows are known when objects are marked. */
+function* cutByRows(marked: readonly MarkedEntry[], rowsMax: number): Generator<readonly [start: number, end: number]> {
+  let start = 0
+  let rows = 0
+  for (const [index, entry] of marked.entries()) {
+    const own = entry.is === 'object' ? entry.rows : 0
+    if (index > start && rows + own > rowsMax) {
+      yield [start, index]
+      start = index
+      rows = 0
+    }
+    rows += own
+  }
+  yield [start, marked.length]
 }
 
 const overwritten =

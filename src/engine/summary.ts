@@ -1,4 +1,5 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
+import type { RunEvent } from './events.ts'
 
 /** Emitted after each commit, and while objects are read. */
 export interface Progress {
@@ -86,12 +87,30 @@ export interface Summary {
   readonly nothingToDo: boolean
 }
 
-export interface BackfillOptions {
-  /** Directory, `file://` address or glob; overrides `source.objects`. */
+/** What `backfill()` and `run()` have in common. */
+export interface RunOptions {
+  /** Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `source.objects`. */
   readonly input?: string
   /** Overrides the address of the one `files()` sink; refused when the pipeline has several. */
   readonly output?: string
   readonly checkpoint?: string
+  /** true: claim the checkpoint from a live owner at once, which stops; else wait until it is released or silent. */
+  readonly takeover?: boolean
+  /** DuckDB threads. Default: the machine's cores. */
+  readonly threads?: number
+  /** DuckDB memory limit, such as '2GB'. Default: 60 percent of the machine's memory. */
+  readonly memory?: string
+  /** Where DuckDB spills and objects are spooled. Default: a fresh folder under the system's temporary folder. */
+  readonly spill?: string
+  /** Told what happens, as plain data: what logs and metrics are made of. */
+  readonly onEvent?: (event: RunEvent) => void
+  /** Aborted: finish the epoch in flight, commit, publish, release, and stop. */
+  readonly drain?: AbortSignal
+  /** Aborted: stop now. Nothing half visible is left; the next start continues. */
+  readonly signal?: AbortSignal
+}
+
+export interface BackfillOptions extends RunOptions {
   /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern. */
   readonly from?: string
   /** Exclusive end. */
@@ -100,19 +119,21 @@ export interface BackfillOptions {
   readonly objectsPerEpoch?: number
   /** A checkpoint whose ledger is replayed: its object versions, order, outcomes and flushes, instead of a listing. */
   readonly ledger?: string
-  /** DuckDB threads. Default: the machine's cores. */
-  readonly threads?: number
-  /** DuckDB memory limit, such as '2GB'. Default: 60 percent of the machine's memory. */
-  readonly memory?: string
-  /** Where DuckDB spills and objects are spooled. Default: a fresh folder under the system's temporary folder. */
-  readonly spill?: string
   /** false: leave windows open for later months (S6). Default true. */
   readonly flush?: boolean
+  /** true: the flush closes every window, those far ahead too, and the checkpoint takes nothing more (S6). */
+  readonly final?: boolean
   readonly onProgress?: (progress: Progress) => void
-  /** Aborted: finish the epoch in flight, commit, publish, release, and stop. */
-  readonly drain?: AbortSignal
-  /** Aborted: stop now. Nothing half visible is left; the next start continues. */
-  readonly signal?: AbortSignal
+}
+
+export interface FollowOptions extends RunOptions {
+  /**
+   * Whether objects that lie there at the very first start are read, before anything that is announced. Default true;
+   * false records them in the ledger as skipped.
+   */
+  readonly catchUp?: boolean
+  /** How long a drain may take before the run is stopped. Default 25,000. */
+  readonly drainMs?: number
 }
 
 /** What a checkpoint holds, read without claiming it. */

@@ -6,7 +6,7 @@ import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import { keyPeriod } from './key-period.ts'
-import type { MiniBatchOptions } from './mini-batch-options.ts'
+import { type MiniBatchOptions, miniBatchLimits } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
@@ -30,6 +30,11 @@ export interface WatermarkOptions {
    * modification). Default: every row, so one row stamped 2098 closes everything before it.
    */
   readonly bounds?: string | { readonly lastModifiedSkew: Duration }
+  /**
+   * Live only: when nothing has come for so long, the delay is dropped, so that windows before the highest event time
+   * close (S5). Default: never.
+   */
+  readonly idle?: Duration
 }
 
 export interface SourceOptions<C extends Columns, K extends string> {
@@ -52,6 +57,11 @@ export interface SourceOptions<C extends Columns, K extends string> {
   readonly miniBatch?: MiniBatchOptions
   /** What announces new objects of `objects` to a run that follows them: `sqs({...})`, `kafka({...})`. */
   readonly notifications?: NotificationSpec
+  /**
+   * Live only: how often the place is listed, for objects that nothing has announced; false: never. Default every
+   * second for a directory, every minute for S3.
+   */
+  readonly reconcile?: Duration | false
 }
 
 /**
@@ -93,6 +103,14 @@ export interface SourceDefinition {
   readonly objects: string
   readonly miniBatch: MiniBatchOptions
   readonly notifications?: NotificationSpec
+  readonly live: LiveSettings
+}
+
+/** What only a live run asks for. No part of the plan: what it decides is in the ledger. */
+export interface LiveSettings {
+  /** Milliseconds between listings; false: none; undefined: the engine's default for the kind of store. */
+  readonly reconcileMs: number | false | undefined
+  readonly idleMs: number | undefined
 }
 
 const policies = {
@@ -131,6 +149,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     'overwrite',
     'miniBatch',
     'notifications',
+    'reconcile',
   ]
   for (const field of Object.keys(options))
     if (!known.includes(field))
@@ -151,11 +170,16 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
         "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
       )
   }
+  miniBatchLimits(options.miniBatch ?? {}, `${at}: miniBatch`)
   const bounds = boundsOf(options.watermark?.bounds, `${at}: watermark.bounds`)
   return {
     objects: options.objects,
     miniBatch: options.miniBatch ?? {},
     ...(notifications ? { notifications } : {}),
+    live: {
+      reconcileMs: options.reconcile === false ? false : ms(options.reconcile, `${at}: reconcile`),
+      idleMs: ms(options.watermark?.idle, `${at}: watermark.idle`),
+    },
     settings: {
       name,
       format,
@@ -173,6 +197,10 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       overwrite: options.overwrite ?? 'quarantine',
     },
   }
+}
+
+function ms(duration: Duration | undefined, field: string): number | undefined {
+  return duration === undefined ? undefined : Number(durationUs(duration, field) / 1000n)
 }
 
 function boundsOf(bounds: WatermarkOptions['bounds'], field: string): Bounds | undefined {

@@ -8,6 +8,7 @@ import {
   HEAD_BYTES_MAX,
   mergedSpan,
   settleWrite,
+  TAKEOVER_MS,
 } from '../../checkpoints/decide.ts'
 import { garbageKey } from '../../checkpoints/manifest.ts'
 import type { Part } from '../../checkpoints/types.ts'
@@ -18,13 +19,24 @@ function part(name: string, bytes: number, epochs: readonly [number, number] = [
 }
 
 describe('decideClaim', () => {
+  const from = emptyHead(4, 'p')
+  const live = { isGone: false, unchangedMs: TAKEOVER_MS - 1 }
+
   it('begins an absent checkpoint with term 1', () => {
-    expect(decideClaim(undefined)).toEqual({ is: 'birth', term: 1 })
+    expect(decideClaim(undefined, live)).toEqual({ is: 'birth', term: 1 })
   })
 
-  it('takes over with the next term (I1)', () => {
-    const from = emptyHead(4, 'p')
-    expect(decideClaim(from)).toEqual({ is: 'claim', term: 5, from })
+  it('waits for a live owner (P5)', () => {
+    expect(decideClaim(from, live)).toEqual({ is: 'wait', owner: from.owner })
+  })
+
+  it.each([
+    { name: 'asked to', head: from, seen: undefined },
+    { name: 'the owner released it', head: { ...from, released: true }, seen: live },
+    { name: 'its process is gone', head: from, seen: { ...live, isGone: true } },
+    { name: 'HEAD has not changed for long', head: from, seen: { ...live, unchangedMs: TAKEOVER_MS } },
+  ])('takes over with the next term when $name (P5, I1)', ({ head, seen }) => {
+    expect(decideClaim(head, seen)).toEqual({ is: 'claim', term: 5, from: head })
   })
 })
 

@@ -42,6 +42,7 @@ test.each([
   '1e3s',
   '１h',
   '1000000000000s',
+  '999999999999d',
   '1 constructor',
 ])('%j is no duration: the error names field, value and what was expected', text => {
   expect(() => durationUs(text, 'source trips: watermark.delay')).toThrow(

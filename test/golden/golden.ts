@@ -63,6 +63,8 @@ export interface StartOptions {
   readonly input?: string
   readonly threads?: number
   readonly noFlush?: boolean
+  /** Fence a live owner instead of waiting for it. */
+  readonly takeover?: boolean
   readonly spill?: string
 }
 
@@ -118,6 +120,7 @@ function backfillArgs(site: Site, input: string, options: StartOptions): string[
     fileURLToPath(new URL(`pipelines/${site.golden.name}.ts`, import.meta.url)),
     '--json',
     ...(options.noFlush ? ['--no-flush'] : []),
+    ...(options.takeover ? ['--takeover'] : []),
     ...given.flatMap(([name, value]) => (value === undefined ? [] : [name, value])),
   ]
 }

@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawn, wholeFromEnvironment } from './drawn.ts'
 import { type Ended, expectDone, type Golden, type GoldenLab, goldens, openGoldenLab, pause } from './golden.ts'
@@ -45,7 +47,7 @@ describe('several processes on one checkpoint and output', () => {
         const where = `${label}, the second one ${Math.round(offsetMs)} ms after the first`
         const first = lab.start(site)
         await pause(offsetMs)
-        const second = lab.start(site)
+        const second = lab.start(site, { takeover: true })
         const both = await Promise.all([first.ended, second.ended])
         const winners = both.filter(({ code }) => code === 0)
         const losers = both.filter(({ code }) => code !== 0)
@@ -68,7 +70,7 @@ describe('several processes on one checkpoint and output', () => {
     const straight = await straightOf('tumbling-zones')
     for (let round = 0; round < Math.ceil(meetings / 6); round++) {
       const site = lab.site(golden('tumbling-zones'))
-      const all = await Promise.all(Array.from({ length: 4 }, () => lab.start(site).ended))
+      const all = await Promise.all(Array.from({ length: 4 }, () => lab.start(site, { takeover: true }).ended))
       const said = all.map(({ code, stderr }) => `${code}: ${stderr}`).join('\n')
       expect(all.filter(({ code }) => code === 0).length, said).toBeGreaterThan(0)
       for (const ended of all) {
@@ -84,4 +86,27 @@ describe('several processes on one checkpoint and output', () => {
       expectSame(await lab.seen(site), straight.seen, said)
     }
   }, 180_000)
+
+  it('without --takeover the second one waits until the first has ended, and finds nothing to do (P5)', async () => {
+    const straight = await straightOf('two-flows')
+    const site = lab.site(golden('two-flows'))
+    const first = lab.start(site)
+    await firstClaimed(site.checkpoint)
+    const second = lab.start(site)
+    const [a, b] = await Promise.all([first.ended, second.ended])
+    expect(a.code, a.stderr).toBe(0)
+    expect(b.code, b.stderr).toBe(0)
+    expect(b.stderr).toMatch(new RegExp(`waiting for .*/${a.pid}/`))
+    expect(JSON.parse(b.stdout)).toMatchObject({ nothingToDo: true })
+    expectSame(await lab.seen(site), straight.seen, 'after both')
+  }, 120_000)
 })
+
+/** Resolves when the checkpoint's folder shows a HEAD: its owner is alive then, and has months before it. */
+async function firstClaimed(checkpoint: string): Promise<void> {
+  for (;;) {
+    const heads = await readdir(join(checkpoint, 'head')).catch(() => [])
+    if (heads.length > 0) return
+    await pause(5)
+  }
+}

@@ -39,6 +39,8 @@ const options = {
   threads: { value: 'N', help: 'threads of DuckDB; default: all cores', read: readWhole(1, 1024) },
   memory: { value: 'SIZE', help: "memory limit of DuckDB, such as '2GB'; default: 60 percent", read: readMemory },
   spill: { value: 'DIR', help: 'folder for what does not fit into memory; default: a temporary one', read: readText },
+  takeover: { help: 'claim the checkpoint from a process that is alive: it stops. Else wait for it' },
+  final: { help: 'close every window at the end, also those far ahead, and seal the checkpoint' },
   'no-flush': { help: 'leave windows open at the end, for months that come later' },
   json: { help: 'one line of JSON on stdout instead of the summary' },
 } satisfies Options
@@ -53,6 +55,10 @@ export function readBackfillArguments(args: readonly string[]): {
   const [file, extra] = positionals
   if (file === undefined) throw usageError('backfill', 'the pipeline is missing; expected a file such as pipeline.ts.')
   if (extra !== undefined) throw usageError('backfill', `found '${extra}' after ${file}; expected one pipeline file.`)
+  if (values.final && values['no-flush'])
+    throw usageError('backfill', '--final and --no-flush exclude each other; expected one of them.')
+  if (values.final && values.ledger !== undefined)
+    throw usageError('backfill', '--final and --ledger exclude each other: a ledger brings its own flushes.')
   const { json, 'no-flush': noFlush, 'objects-per-epoch': objectsPerEpoch, ...rest } = values
   if (rest.from !== undefined && rest.to !== undefined && instantUs(rest.from, '--from') >= instantUs(rest.to, '--to'))
     throw configError('--to', rest.to, `a period after --from ${rest.from} (--to is exclusive)`)

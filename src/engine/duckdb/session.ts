@@ -5,6 +5,7 @@ import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
 import type { Executor } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
+import { isAlive } from '../owner.ts'
 import { createExecutor, type SessionExecutor } from './executor.ts'
 
 /** A run's throw-away folder, and the DuckDB instance inside it. */
@@ -109,14 +110,4 @@ export async function makeScratch(parent: string = tmpdir()): Promise<string> {
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => {})
   }
   return mkdtemp(join(parent, `millrace-${host}-${process.pid}-`))
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: somebody else's process, alive.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

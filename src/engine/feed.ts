@@ -1,0 +1,162 @@
+import type { Announced, ObjectVersion } from '../core/object-version.ts'
+import type { NotificationSource, ObjectStore } from '../core/ports.ts'
+import type { KnownOutcome, Listed } from './admit.ts'
+import type { Committer } from './commit-epoch.ts'
+import type { RunEvent } from './events.ts'
+import type { Intake } from './intake.ts'
+import type { Run } from './open-run.ts'
+import { createReconciler } from './reconcile.ts'
+import type { FollowOptions } from './summary.ts'
+
+export interface FeedContext {
+  readonly run: Run
+  readonly options: FollowOptions
+  readonly intake: Intake
+  readonly committer: Pick<Committer, 'position'>
+  /** Counts what listings have shown, for the summary. */
+  readonly listed: Mutable<Listed>
+  readonly notifications?: NotificationSource
+  onEvent(event: RunEvent): void
+  readonly signal: AbortSignal
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export const nothingListed = (): Mutable<Listed> => ({ objects: 0, bytes: 0, ignored: 0, matched: 0, leftOut: 0 })
+
+/** How often a place is listed, unless the source says: what announces, misses little. */
+const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 60_000 } as const
+
+/**
+ * What keeps object versions coming: the listing first, so that history lies before the live stream; then messages, a
+ * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run.
+ */
+export function startFeeds(context: FeedContext): readonly Promise<void>[] {
+  const history = followListing(context)
+  const works = [history.ended, watchIdle(context)]
+  const { notifications } = context
+  if (notifications) works.push(history.begun.then(() => receive(context, notifications)))
+  return works.map(work => work.catch(context.intake.fail))
+}
+
+const skippedHistory: KnownOutcome = {
+  outcome: 'skipped',
+  reason: 'was there before the first start, which was told to take nothing of that (--no-catch-up)',
+  highMarkUs: null,
+}
+
+/** `begun` resolves when what lay there at the start is admitted. */
+function followListing(context: FeedContext): { readonly begun: Promise<void>; readonly ended: Promise<void> } {
+  const { run, options, intake, signal, notifications, onEvent, listed } = context
+  const { store } = run.fetch
+  const { reconcileMs = defaultMs() } = run.live
+  const reconciler = createReconciler(run, intake, run.lookUps)
+
+  function defaultMs(): number {
+    if (notifications) return reconcileMsDefault.announced
+    return store.showsUnfinished ? reconcileMsDefault.directory : reconcileMsDefault.bucket
+  }
+
+  async function list(known?: KnownOutcome): Promise<void> {
+    const startedMs = run.clock.nowMs()
+    const found = await reconciler.run(known)
+    Object.assign(listed, { ...found, objects: listed.objects + found.found, bytes: listed.bytes + found.bytes })
+    onEvent({
+      is: 'reconciled',
+      listed: found.matched,
+      found: found.found,
+      tookMs: run.clock.nowMs() - startedMs,
+    })
+  }
+
+  async function history(): Promise<void> {
+    if (options.catchUp === false) {
+      if (run.position.nextSeq === 1) await list(skippedHistory)
+      return
+    }
+    await list()
+    // The first listing of a directory only says what to look at again.
+    if (store.showsUnfinished) {
+      await run.clock.sleep(Math.min(reconcileMs || reconcileMsDefault.directory, reconcileMsDefault.directory), signal)
+      if (!signal.aborted) await list()
+    }
+  }
+
+  async function again(): Promise<void> {
+    while (reconcileMs !== false) {
+      await run.clock.sleep(reconcileMs, signal)
+      if (signal.aborted) return
+      await list()
+    }
+  }
+
+  const unlessOver = async (work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (error) {
+      // A listing that the end of the run interrupted.
+      if (!signal.aborted) throw error
+    }
+  }
+  const begun = unlessOver(history)
+  return { begun, ended: begun.then(() => unlessOver(again)) }
+}
+
+/** Messages of one pull. */
+const pullMax = 100
+
+async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
+  const { run, intake, signal, onEvent } = context
+  const { store } = run.fetch
+  while (!signal.aborted) {
+    // What is received is held, so nothing is received that has to wait.
+    await intake.room()
+    const messages = await notifications.pull(pullMax, signal)
+    if (messages.length === 0) continue
+    const offered = await Promise.all(
+      messages.map(async notification => ({
+        notification,
+        offers: await Promise.all(
+          notification.objects.map(async announced => ({
+            version: await lookedUp(store, announced),
+            ...(announced.isRestored ? { isRestored: true as const } : {}),
+          })),
+        ),
+      })),
+    )
+    const objects = offered.reduce((sum, { offers }) => sum + offers.length, 0)
+    const duplicates = await intake.offer(offered)
+    onEvent({ is: 'received', messages: messages.length, objects, duplicates })
+  }
+}
+
+/** A look at the store for what the message leaves out. What is gone by now is found so when it is fetched. */
+async function lookedUp(store: ObjectStore, announced: Announced): Promise<ObjectVersion> {
+  const { eTag, sizeBytes, lastModifiedMs, isRestored: _, ...named } = announced
+  if (eTag !== undefined && sizeBytes !== undefined && lastModifiedMs !== undefined)
+    return { ...named, eTag, sizeBytes, lastModifiedMs }
+  const found = (await store.head?.(announced.key, announced.versionId)) ?? 'missing'
+  const now = found === 'missing' ? { eTag: '', sizeBytes: 0, lastModifiedMs: 0 } : found
+  return {
+    ...named,
+    eTag: eTag ?? now.eTag,
+    sizeBytes: sizeBytes ?? now.sizeBytes,
+    lastModifiedMs: lastModifiedMs ?? now.lastModifiedMs,
+  }
+}
+
+/** Ticks (S5): the clock decides only when one is written; its value comes from event times seen. */
+async function watchIdle({ run, intake, committer, signal }: FeedContext): Promise<void> {
+  const { idleMs } = run.live
+  if (idleMs === undefined) return
+  while (!signal.aborted) {
+    const leftMs = intake.lastMovedMs + idleMs - run.clock.nowMs()
+    if (leftMs > 0 || !intake.isIdle) {
+      await run.clock.sleep(Math.max(leftMs, idleMs / 10), signal)
+      continue
+    }
+    const { highMarkUs, watermarkUs } = committer.position
+    if (highMarkUs !== null && (watermarkUs === null || watermarkUs < highMarkUs)) intake.tick(highMarkUs)
+    else await run.clock.sleep(idleMs, signal)
+  }
+}

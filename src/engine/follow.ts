@@ -1,0 +1,130 @@
+import { configError, errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
+import { checkOptionNames, runOptionNames } from './backfill.ts'
+import { createCommitter } from './commit-epoch.ts'
+import type { Components } from './components.ts'
+import { nothingListed, startFeeds } from './feed.ts'
+import { createIntake } from './intake.ts'
+import type { Run } from './open-run.ts'
+import { createRunAhead } from './run-ahead.ts'
+import { addDone, type Done, nothingDone, summarise } from './summarise.ts'
+import type { EpochResult, FollowOptions, Summary } from './summary.ts'
+import { withRun } from './with-run.ts'
+
+const drainMsDefault = 25_000
+/** Pauses before a run starts again from its checkpoint. */
+const restartMs = { first: 1_000, most: 60_000 } as const
+
+const optionNames = { ...runOptionNames, catchUp: true, drainMs: true } satisfies Record<keyof FollowOptions, true>
+
+/**
+ * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything outside
+ * that fails for a while (kind 'retry') starts the run again from its checkpoint, as a crash would.
+ */
+export async function followWith(
+  parts: Components,
+  pipeline: Pipeline,
+  options: FollowOptions,
+  onEpoch: (result: EpochResult) => void = () => {},
+): Promise<Summary> {
+  checkOptions(options)
+  const done = nothingDone()
+  const startedMs = parts.clock.nowMs()
+  const stop = AbortSignal.any([...(options.drain ? [options.drain] : []), ...(options.signal ? [options.signal] : [])])
+  for (let failures = 0; ; failures++) {
+    const before = done.epochs
+    try {
+      return await withRun(parts, pipeline, options, run => follow(run, options, done, startedMs, onEpoch))
+    } catch (error) {
+      if (!isMillraceError(error) || error.kind !== 'retry' || stop.aborted) throw error
+      if (done.epochs > before) failures = 0
+      const inMs = Math.min(restartMs.first * 2 ** failures, restartMs.most)
+      options.onEvent?.({ is: 'restarting', error: errorMessage(error), inMs })
+      await parts.clock.sleep(inMs, stop)
+      if (stop.aborted) throw error
+    }
+  }
+}
+
+function checkOptions(options: FollowOptions): void {
+  checkOptionNames(options, optionNames)
+  const { drainMs } = options
+  if (drainMs !== undefined && (!Number.isSafeInteger(drainMs) || drainMs < 0))
+    throw configError('drainMs', drainMs, 'a whole number of milliseconds')
+}
+
+async function follow(
+  run: Run,
+  options: FollowOptions,
+  done: Done,
+  startedMs: number,
+  onEpoch: (result: EpochResult) => void,
+): Promise<Summary> {
+  const { clock } = run
+  const onEvent = options.onEvent ?? (() => {})
+  // Feeding ends at a drain, at a stop, and when this function ends.
+  const closing = new AbortController()
+  const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
+  const committer = createCommitter(run)
+  const intake = createIntake({
+    executor: run.lookUps,
+    miniBatch: run.miniBatch,
+    clock,
+    signal: feeding,
+    onTrouble: (what, error) => onEvent({ is: 'trouble', what, error: errorMessage(error) }),
+  })
+  const work: Promise<void>[] = []
+  const drained = () => {
+    onEvent({ is: 'draining' })
+    intake.end()
+    work.push(stopWhenLate(run, options.drainMs ?? drainMsDefault, closing.signal))
+  }
+  options.drain?.addEventListener('abort', drained, { once: true })
+  run.fetch.signal.addEventListener('abort', intake.end, { once: true })
+  const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
+  onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
+  const listed = nothingListed()
+  try {
+    if (options.drain?.aborted) drained()
+    else work.push(...startFeeds({ run, options, intake, committer, listed, onEvent, signal: feeding }))
+    const ahead = createRunAhead(run, intake, committer.position)
+    for (;;) {
+      const ready = await ahead.next()
+      if (!ready) break
+      const result = await committer.commit(ready)
+      await ahead.done()
+      intake.committed(ready.batch)
+      addDone(done, ready, result)
+      onEpoch(result)
+      onEvent({ is: 'epoch', result })
+      if (options.drain?.aborted) break
+    }
+    run.fetch.signal.throwIfAborted()
+    closing.abort()
+    await Promise.all(work)
+    await intake.close()
+    await committer.close()
+    onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
+    const seconds = (clock.nowMs() - startedMs) / 1000
+    return await summarise(run, committer, done, { listed, isDrained: true, seconds })
+  } finally {
+    options.drain?.removeEventListener('abort', drained)
+    closing.abort()
+    await Promise.all(work)
+    await intake.close()
+    await committer.stop()
+  }
+}
+
+/** A drain that takes too long becomes a stop. */
+async function stopWhenLate(run: Run, drainMs: number, closing: AbortSignal): Promise<void> {
+  await run.clock.sleep(drainMs, closing)
+  if (closing.aborted) return
+  run.stop(
+    new MillraceError(
+      'fatal',
+      'drain-timeout',
+      `The epoch in flight did not end within ${drainMs} ms of the drain. Nothing of it was committed; the next start does it again.`,
+    ),
+  )
+}

@@ -1,0 +1,313 @@
+import { Subject } from 'rxjs'
+import { miniBatch } from '../../operators/mini-batch.ts'
+import type { Clock } from '../core/clock.ts'
+import { isSameVersion, type ObjectVersion } from '../core/object-version.ts'
+import type { Executor, Notification } from '../core/ports.ts'
+import { type MiniBatchOptions, miniBatchLimits } from '../plan/mini-batch-options.ts'
+import { text } from '../plan/sql.ts'
+import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
+import { sameVersionSql } from './ledger.ts'
+
+/** An object version that may be new: announced by a message, or found by a listing. */
+export interface Offer {
+  readonly version: ObjectVersion
+  /** An archived object can be read now: it counts unless it was read before. */
+  readonly isRestored?: true
+  /** The outcome is settled: the object is not read. */
+  readonly known?: KnownOutcome
+}
+
+/** Objects of one message, or of a listing. */
+export interface Offered {
+  readonly offers: readonly Offer[]
+  readonly notification?: Notification
+}
+
+/** A message that is held until every object it names is in the ledger (P9). */
+interface Held {
+  readonly notification: Notification
+  /** Objects of it that are not in the ledger yet. */
+  open: number
+}
+
+interface HeldOffer {
+  readonly offer: Offer
+  readonly held: Held | undefined
+}
+
+/** An object version on its way into the ledger. */
+interface Pending {
+  readonly version: ObjectVersion
+  readonly holders: Held[]
+  /** Other versions of its key: they wait, because whether they overwrite one that counts is not known before. */
+  readonly parked: HeldOffer[]
+}
+
+export interface IntakeContext {
+  readonly executor: Executor
+  readonly miniBatch: MiniBatchOptions
+  readonly clock: Clock
+  /** Aborted: nothing more is due. */
+  readonly signal: AbortSignal
+  /** Told when an acknowledgement failed: the message comes again, and is acknowledged on sight. */
+  onTrouble(what: string, error: unknown): void
+}
+
+/**
+ * The head of a live flow: takes object versions as they are announced, drops what the ledger holds (law 3), windows
+ * the rest into mini-batches, and tells which messages a commit settles. Holds a bounded number of objects.
+ */
+export interface Intake extends MiniBatches {
+  /**
+   * Takes messages with their objects, or what a listing found, in order; resolves when all are admitted or known, which
+   * waits for room. How many were in the ledger or under way already.
+   */
+  offer(offered: readonly Offered[]): Promise<number>
+  /** Resolves when there is room. */
+  room(): Promise<void>
+  /** A tick as a mini-batch of its own, when nothing is under way (S5). */
+  tick(watermarkUs: bigint): void
+  /** Nothing is under way. */
+  readonly isIdle: boolean
+  /** When something was last admitted or committed, by the monotonic clock. */
+  readonly lastMovedMs: number
+  /** Messages that the commit of this mini-batch settles. */
+  settledBy(batch: readonly Admitted[]): readonly Notification[]
+  /** The mini-batch is committed: acknowledges what that settles (P9). */
+  committed(batch: readonly Admitted[]): void
+  /** No more mini-batches: `next` ends. */
+  end(): void
+  /** `next` ends in this error; what is not committed is done again after the next start. */
+  fail(error: unknown): void
+  /** Waits for acknowledgements under way and gives back every message that is not settled. */
+  close(): Promise<void>
+}
+
+/** Rows of one look-up in the ledger. */
+const lookupMax = 1_000
+
+export function createIntake(context: IntakeContext): Intake {
+  const { executor, clock, signal } = context
+  const { objectsMax, bytesMax, everyMs } = miniBatchLimits(context.miniBatch, 'miniBatch')
+  /** Twice a mini-batch: one is filled while one is worked on. */
+  const pendingMax = 2 * objectsMax
+  const pending = new Map<string, Pending>()
+  const held = new Set<Held>()
+  const acknowledging = new Set<Promise<void>>()
+  const ready: (readonly Admitted[])[] = []
+  const head = new Subject<AdmittedObject>()
+  const news = signalOf()
+  const room = signalOf()
+  let parked = 0
+  let isEnded = false
+  let failure: { readonly error: unknown } | undefined
+  let lastMovedMs = clock.nowMs()
+  /** Offers are judged one after another, against a ledger and a pending set that agree. */
+  let judging: Promise<unknown> = Promise.resolve()
+
+  head.pipe(miniBatch({ objectsMax, bytesMax }, () => clock.sleep(everyMs, signal))).subscribe(batch => {
+    ready.push(batch)
+    news.give()
+  })
+
+  function offer(offered: readonly Offered[]): Promise<number> {
+    const all = offered.flatMap(({ offers, notification }) => {
+      const holder = notification && { notification, open: offers.length }
+      if (holder) held.add(holder)
+      return offers.map(one => ({ offer: one, held: holder }))
+    })
+    const judged = judging.then(async () => {
+      let duplicates = 0
+      for (let start = 0; start < all.length; start += lookupMax)
+        duplicates += await judge(all.slice(start, start + lookupMax))
+      return duplicates
+    })
+    judging = judged.catch(() => {})
+    return judged
+  }
+
+  async function hasRoom(): Promise<void> {
+    while (pending.size + parked >= pendingMax && !isEnded) await room.wait()
+  }
+
+  /** Admits, parks or drops each offer. How many are in the ledger or under way already. */
+  async function judge(all: readonly HeldOffer[]): Promise<number> {
+    await hasRoom()
+    // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
+    const strangers = new Set(all.map(one => one.offer).filter(({ version }) => !pending.has(name(version))))
+    const found = await lookUp(executor, [...strangers])
+    const admitted = new Set<string>()
+    let duplicates = 0
+    for (const { offer: offered, held: holder } of all) {
+      const under = pending.get(name(offered.version))
+      if (under && isSameVersion(under.version, offered.version)) {
+        duplicates++
+        if (holder) under.holders.push(holder)
+      } else if (under) {
+        parked++
+        under.parked.push({ offer: offered, held: holder })
+      } else {
+        const isKnown = strangers.has(offered) && !admitted.has(name(offered.version))
+        const known = (isKnown ? found : await lookUp(executor, [offered])).get(offered)
+        if (known?.isCounted && !(offered.isRestored && !known.isRead)) {
+          duplicates++
+          if (holder) settle(holder, 1)
+        } else {
+          admitted.add(name(offered.version))
+          admit(offered, known?.overwrites === true, holder)
+        }
+      }
+    }
+    return duplicates
+  }
+
+  function admit({ version, known }: Offer, overwrites: boolean, holder: Held | undefined): void {
+    pending.set(name(version), { version, holders: holder ? [holder] : [], parked: [] })
+    lastMovedMs = clock.nowMs()
+    head.next({ ...version, is: 'object', overwrites, ...(known ? { known } : {}) })
+  }
+
+  /** So many objects of the message are in the ledger; with the last one it is acknowledged. */
+  function settle(holder: Held, objects: number): void {
+    holder.open -= objects
+    if (holder.open > 0 || !held.delete(holder)) return
+    const done: Promise<void> = holder.notification
+      .acknowledge()
+      .catch((error: unknown) => context.onTrouble(`acknowledging message ${holder.notification.id}`, error))
+      .finally(() => acknowledging.delete(done))
+    acknowledging.add(done)
+  }
+
+  function end(): void {
+    isEnded = true
+    news.give()
+    room.give()
+  }
+
+  function fail(error: unknown): void {
+    failure ??= { error }
+    end()
+  }
+
+  const objectsOf = (batch: readonly Admitted[]) => batch.filter(entry => entry.is === 'object')
+
+  return {
+    offer,
+    room: hasRoom,
+    tick(watermarkUs) {
+      lastMovedMs = clock.nowMs()
+      ready.push([{ is: 'tick', watermarkUs, sizeBytes: 0 }])
+      news.give()
+    },
+    get isIdle() {
+      return pending.size === 0 && ready.length === 0
+    },
+    get lastMovedMs() {
+      return lastMovedMs
+    },
+    async next() {
+      while (ready.length === 0 && !isEnded) await news.wait()
+      if (isEnded) {
+        if (failure) throw failure.error
+        return undefined
+      }
+      return joined(ready, objectsMax, bytesMax)
+    },
+    settledBy(batch) {
+      const settled = new Map<Held, number>()
+      for (const entry of objectsOf(batch))
+        for (const holder of pending.get(name(entry))?.holders ?? []) settled.set(holder, (settled.get(holder) ?? 0) + 1)
+      return [...settled].filter(([holder, count]) => holder.open === count).map(([{ notification }]) => notification)
+    },
+    committed(batch) {
+      lastMovedMs = clock.nowMs()
+      const again: Pending['parked'] = []
+      for (const entry of objectsOf(batch)) {
+        const done = pending.get(name(entry))
+        pending.delete(name(entry))
+        for (const holder of done?.holders ?? []) settle(holder, 1)
+        again.push(...(done?.parked ?? []))
+      }
+      parked -= again.length
+      room.give()
+      // What waited for an earlier version of its key is judged anew, by a ledger that holds that version.
+      judging = judging.then(async () => {
+        for (const one of again) await judge([one])
+      })
+      judging.catch(fail)
+    },
+    end,
+    fail,
+    async close() {
+      end()
+      await judging.catch(() => {})
+      await Promise.all(acknowledging)
+      await Promise.all(
+        [...held].map(({ notification }) =>
+          notification
+            .release()
+            .catch((error: unknown) => context.onTrouble(`releasing message ${notification.id}`, error)),
+        ),
+      )
+      held.clear()
+    },
+  }
+}
+
+const name = ({ bucket, key }: ObjectVersion): string => `${bucket}/${key}`
+
+interface Known {
+  /** The ledger holds this version. */
+  readonly isCounted: boolean
+  /** And it was read. */
+  readonly isRead: boolean
+  /** Another version of the key was read. */
+  readonly overwrites: boolean
+}
+
+async function lookUp(executor: Executor, offers: readonly Offer[]): Promise<ReadonlyMap<Offer, Known>> {
+  const known = new Map<Offer, Known>()
+  if (offers.length === 0) return known
+  const values = offers.map(
+    ({ version: { bucket, key, eTag, versionId } }, index) =>
+      `(${index}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ${versionId === undefined ? 'CAST(NULL AS VARCHAR)' : text(versionId)})`,
+  )
+  const same = sameVersionSql('l', 'o')
+  const rows = await executor.rows(
+    `SELECT o.i, coalesce(bool_or(${same}), FALSE) AS counted, coalesce(bool_or(${same} AND l.outcome = 'read'), FALSE) AS was_read, ` +
+      `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS o(i, bucket, key, e_tag, version_id) ` +
+      `JOIN ledger AS l ON l.key = o.key AND l.bucket = o.bucket WHERE l.key IN (${offers.map(({ version }) => text(version.key)).join(', ')}) GROUP BY o.i`,
+  )
+  for (const row of rows)
+    known.set(offers[Number(row.i)] as Offer, {
+      isCounted: row.counted === true,
+      isRead: row.was_read === true,
+      overwrites: row.overwrites === true,
+    })
+  return known
+}
+
+/** The mini-batches that are ready, as one while limits allow: what came during a commit joins the next epoch (P3). */
+function joined(ready: (readonly Admitted[])[], objectsMax: number, bytesMax: number): readonly Admitted[] {
+  const batch = [...(ready.shift() ?? [])]
+  const bytes = (entries: readonly Admitted[]) => entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  for (let next = ready[0]; next; next = ready[0]) {
+    if (batch.length + next.length > objectsMax || bytes(batch) + bytes(next) > bytesMax) break
+    batch.push(...next)
+    ready.shift()
+  }
+  return batch
+}
+
+/** Lets any number wait until somebody gives. */
+function signalOf(): { wait(): Promise<void>; give(): void } {
+  let waiting: (() => void)[] = []
+  return {
+    wait: () => new Promise(resolve => waiting.push(resolve)),
+    give() {
+      const all = waiting
+      waiting = []
+      for (const resolve of all) resolve()
+    },
+  }
+}

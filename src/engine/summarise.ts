@@ -1,0 +1,100 @@
+import type { Listed } from './admit.ts'
+import { eachPart } from './channels.ts'
+import { type Committer, outputAddress } from './commit-epoch.ts'
+import type { Run } from './open-run.ts'
+import type { Ready } from './run-ahead.ts'
+import { partialsSql, stateTables } from './state.ts'
+import type { EpochResult, FarAhead, SetAside, Summary, Totals } from './summary.ts'
+
+/** What a run has done so far. */
+export interface Done {
+  objects: number
+  rows: number
+  bytes: number
+  late: number
+  epochs: number
+  readonly setAside: SetAside[]
+}
+
+export function nothingDone(): Done {
+  return { objects: 0, rows: 0, bytes: 0, late: 0, epochs: 0, setAside: [] }
+}
+
+/** Counts a committed mini-batch. */
+export function addDone(done: Done, { stamped }: Ready, result: EpochResult): void {
+  done.epochs++
+  done.late += result.late
+  for (const { marked } of stamped.objects) {
+    done.objects++
+    done.rows += marked.rows
+    done.bytes += marked.version.sizeBytes
+    if (marked.reason !== null) done.setAside.push({ key: marked.version.key, reason: marked.reason })
+  }
+}
+
+const farAheadMax = 100
+
+/** What a run did, and what its checkpoint holds at the end. */
+export async function summarise(
+  run: Run,
+  committer: Committer,
+  done: Done,
+  { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
+): Promise<Summary> {
+  const { executor } = run.commit
+  const { highMarkUs, watermarkUs } = committer.position
+  let openWindows = 0
+  const farAhead: FarAhead[] = []
+  for (const state of stateTables(run.nodes).filter(({ table }) => table.name === '')) {
+    const { node } = state
+    const open = node.step.openWindows(partialsSql(state), watermarkUs)
+    const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
+    openWindows += Number(count?.n)
+    if (highMarkUs === null) continue
+    const beyond = await executor.rows(
+      `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ${farAheadMax - farAhead.length}`,
+    )
+    const flow = run.flows.find(({ stateful }) => stateful?.id === node.id)?.name ?? ''
+    for (const row of beyond)
+      farAhead.push({
+        flow,
+        windowStart: iso(row._window_start as bigint),
+        windowEnd: iso(row._window_end as bigint),
+        groups: Number(row.groups),
+      })
+  }
+  return {
+    pipeline: run.pipeline.name,
+    checkpoint: run.checkpointAddress,
+    outputs: [...run.outputs.values()].map(({ store }) => store.address),
+    totals: committer.manifest.engine.totals as unknown as Totals,
+    outputFiles: await outputFiles(run, committer),
+    run: {
+      ...done,
+      seconds,
+      ignored: listed.ignored,
+      matched: listed.matched,
+      leftOut: listed.leftOut,
+      drained: isDrained,
+    },
+    openWindows,
+    farAhead,
+    nothingToDo: done.epochs === 0 && !isDrained,
+  }
+}
+
+/** Every output file of the checkpoint, from its own record of them. */
+async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly string[]> {
+  const found: string[] = []
+  await eachPart({ ...run.reader, manifest }, 'outputs', async rows => {
+    const files = await run.commit.executor.rows(`SELECT output, key FROM ${rows} ORDER BY epoch, output`)
+    found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
+  })
+  return found
+}
+
+/** Microseconds as ISO 8601, UTC; beyond what Date can hold as microseconds. */
+export function iso(us: bigint): string {
+  const ms = Number(us / 1000n)
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${us} microseconds since 1970`
+}

@@ -1,0 +1,31 @@
+import type { Pipeline } from '../plan/pipeline.ts'
+import type { Components } from './components.ts'
+import { openSession, type Session } from './duckdb/session.ts'
+import { subscribeFlows } from './flows.ts'
+import { openRun, type Run } from './open-run.ts'
+import type { BackfillOptions, RunOptions } from './summary.ts'
+
+/** Opens a run, works, and leaves nothing behind in this process, whatever happens. */
+export async function withRun<T>(
+  parts: Components,
+  pipeline: Pipeline,
+  options: RunOptions & Pick<BackfillOptions, 'from' | 'to' | 'ledger'>,
+  work: (run: Run) => Promise<T>,
+): Promise<T> {
+  const flows = subscribeFlows(pipeline)
+  const abort = new AbortController()
+  const forward = () => abort.abort(options.signal?.reason)
+  options.signal?.addEventListener('abort', forward, { once: true })
+  if (options.signal?.aborted) forward()
+  let session: Session | undefined
+  try {
+    session = await openSession(options)
+    return await work(await openRun(pipeline, options, flows, session, parts, abort))
+  } finally {
+    options.signal?.removeEventListener('abort', forward)
+    // What ran ahead stops before its folder goes.
+    abort.abort()
+    flows.complete()
+    await session?.close()
+  }
+}
