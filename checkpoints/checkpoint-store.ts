@@ -51,7 +51,7 @@ export interface StandBy {
   isGone(owner: string): boolean
   /** Told when it begins to wait, once for each owner. */
   onWait(owner: string): void
-  /** Aborted: `claim` ends with the signal's reason. */
+  /** Aborted: `claim` ends with an error of code 'stopped-waiting'. */
   readonly signal: AbortSignal
 }
 
@@ -160,7 +160,12 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     let since: { readonly eTag: string; readonly atMs: number } | undefined
     let waitsFor: string | undefined
     for (;;) {
-      standBy?.signal.throwIfAborted()
+      if (standBy?.signal.aborted)
+        throw new MillraceError(
+          'fatal',
+          'stopped-waiting',
+          `Stopped before ${headName} was claimed${waitsFor === undefined ? '' : `, while ${waitsFor} owned it`}; nothing was done.`,
+        )
       const seen = await readHead()
       const nowMs = standBy?.nowMs() ?? 0
       if (seen && since?.eTag !== seen.eTag) since = { eTag: seen.eTag, atMs: nowMs }

@@ -46,6 +46,8 @@ export type {
   SetAside,
   Summary,
   Totals,
+  FollowOptions,
+  RunOptions,
 } from './engine/summary.ts'
 export { type Difference, type Verification, type VerifyOptions, verify } from './engine/verify.ts'
 export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
@@ -56,3 +58,4 @@ export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.t
 export type { Sink } from './plan/sink.ts'
 export { type FormatSpec, type SourceOptions, source, type WatermarkOptions } from './plan/source.ts'
 export { Stream } from './plan/stream.ts'
+export type { RunEvent } from './engine/events.ts'

@@ -6,12 +6,14 @@ import { demoCommand } from './commands/demo.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
 const commands: readonly Command[] = [
+  runCommand,
   backfillCommand,
   verifyCommand,
   explainCommand,
@@ -22,7 +24,7 @@ const commands: readonly Command[] = [
 ]
 
 /** Of the design, not of this release. */
-const later = ['run', 'doctor']
+const later = ['doctor']
 
 const help = `millrace: a streaming micro-batch processor over DuckDB
 

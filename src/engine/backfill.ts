@@ -1,7 +1,7 @@
 import { configError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { admit, type Listing, periodBounds } from './admit.ts'
+import { admit, type Listing } from './admit.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
 import type { Run } from './open-run.ts'
@@ -95,11 +95,7 @@ export function checkOptionNames(options: object, names: Readonly<Record<string,
   for (const name of Object.keys(options))
     if (!Object.hasOwn(names, name)) {
       const near = nearestName(name, Object.keys(names))
-      throw configError(
-        'options',
-        name,
-        near === undefined ? `one of ${Object.keys(names).join(', ')}` : `'${near}'`,
-      )
+      throw configError('options', name, near === undefined ? `one of ${Object.keys(names).join(', ')}` : `'${near}'`)
     }
 }
 

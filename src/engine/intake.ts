@@ -216,7 +216,8 @@ export function createIntake(context: IntakeContext): Intake {
     settledBy(batch) {
       const settled = new Map<Held, number>()
       for (const entry of objectsOf(batch))
-        for (const holder of pending.get(name(entry))?.holders ?? []) settled.set(holder, (settled.get(holder) ?? 0) + 1)
+        for (const holder of pending.get(name(entry))?.holders ?? [])
+          settled.set(holder, (settled.get(holder) ?? 0) + 1)
       return [...settled].filter(([holder, count]) => holder.open === count).map(([{ notification }]) => notification)
     },
     committed(batch) {

@@ -42,7 +42,7 @@ describe('the command line', () => {
     ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
     [
       'run p.ts',
-      "millrace: 'run' comes in a later release; this one has backfill, verify, explain, inspect, sql, infer, demo.\n",
+      "millrace: 'doctor' comes in a later release; this one has run, backfill, verify, explain, inspect, sql, infer, demo.\n",
     ],
     ['doctor', "millrace: 'doctor' comes in a later release"],
     ['inspect', 'millrace: inspect: the checkpoint is missing'],

@@ -1,21 +1,18 @@
 import { join } from 'node:path'
-import { concatMap, filter, lastValueFrom, map, of, take, tap, toArray } from 'rxjs'
+import { concatMap, filter, map, of, take, tap } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   aggregate,
   count,
   derive,
-  type EpochResult,
   files,
   groupBy,
   max,
   parquet,
   pipeline,
   rows,
-  run as observe,
   select,
   source,
-  sum,
   to,
   tumbling,
   where,
@@ -46,9 +43,6 @@ const out = (name: string) => join(lab.root, name)
 const parquetTo = (name: string) => files(out(name), { format: 'parquet' })
 const at = (name: string) => ({ output: out(name), checkpoint: lab.checkpoint })
 const each = { objectsPerEpoch: 1 }
-
-const hourly = () =>
-  trips().pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count(), total: sum('d') }), to(parquetTo('hourly')))
 
 async function segments(): Promise<string[]> {
   return Object.keys((await lab.head()).manifest.channels).filter(name => name.startsWith('segment-'))
@@ -217,46 +211,6 @@ describe('rows()', () => {
     await run(pipeline('rows', { checkpoint: lab.checkpoint }, flow))
     expect(seen).toHaveLength(25_000)
     expect(seen).toEqual(Array.from({ length: 25_000 }, (_, index) => -BigInt(index)))
-  })
-})
-
-describe('run()', () => {
-  test('emits each committed epoch and completes', async () => {
-    const results = await lastValueFrom(
-      observe(pipeline('hourly', { checkpoint: lab.checkpoint }, hourly()), each).pipe(toArray()),
-    )
-    expect(results.map(({ epoch, objects, rows, late }) => [epoch, objects, rows, late])).toEqual([
-      [1, 1, 2, 0],
-      [2, 1, 2, 0],
-      [3, 1, 2, 2],
-      [4, 1, 2, 0],
-      [5, 0, 0, 0],
-    ])
-    expect(results.at(-1)?.totals).toMatchObject({ rows: 8, late: 2, objects: 4, epochs: 5 })
-    expect(results.flatMap(({ outputFiles }) => outputFiles)).toHaveLength((await outputFiles(out('hourly'))).length)
-  })
-
-  test.each([1, 2, 3])(
-    'unsubscribing after epoch %i stops the run; a later one continues to the same bytes',
-    async epochs => {
-      const pipelineOf = pipeline('hourly', { checkpoint: lab.checkpoint }, hourly())
-      await lastValueFrom(observe(pipelineOf, each).pipe(take(epochs)))
-      // The abort is under way: whoever starts now claims the checkpoint, and the first one cannot commit any more.
-      const after: EpochResult[] = []
-      await lastValueFrom(observe(pipelineOf, each).pipe(tap(result => after.push(result))), {
-        defaultValue: undefined,
-      })
-      expect(after.at(-1)?.totals ?? {}).toMatchObject({ rows: 8, objects: 4, late: 2 })
-      const whole = pipeline('hourly', { checkpoint: out('ck-whole') }, hourly())
-      await run(whole, { ...each, output: out('whole') })
-      expect(await outputHashes(out('hourly'))).toEqual(await outputHashes(out('whole')))
-    },
-  )
-
-  test('an error is final and arrives as an error of the Observable', async () => {
-    await lab.parquet('9.parquet', `SELECT TIMESTAMP '2022-01-09' AS t, 'a' AS k, 'x' AS v, 0 AS d`)
-    const error = await failure(lastValueFrom(observe(pipeline('hourly', { checkpoint: lab.checkpoint }, hourly()))))
-    expect(error.code).toBe('bad-row')
   })
 })
 

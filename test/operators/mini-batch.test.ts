@@ -116,7 +116,12 @@ test.each([
   [{ bytesMax: Number.MAX_SAFE_INTEGER + 1 }, 'miniBatch.bytesMax', '9007199254740992', above],
   [{ rowsMax: 0 }, 'miniBatch.rowsMax', '0', above],
   [{ rowMax: 5 }, 'miniBatch.rowMax', '5', 'objectsMax or bytesMax or rowsMax or every'],
-  [{ every: 'now' }, 'miniBatch.every', "'now'", "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"],
+  [
+    { every: 'now' },
+    'miniBatch.every',
+    "'now'",
+    "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'",
+  ],
 ])('a limit that is none is refused: %j', (options, field, value, expected) => {
   expectConfigError(() => miniBatch(options as never), field, value, expected)
 })
