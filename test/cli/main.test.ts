@@ -41,7 +41,7 @@ describe('the command line', () => {
     ['frobnicate', "millrace: unknown command frobnicate. See 'millrace --help'.\n"],
     ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
     [
-      'run p.ts',
+      'doctor p.ts',
       "millrace: 'doctor' comes in a later release; this one has run, backfill, verify, explain, inspect, sql, infer, demo.\n",
     ],
     ['doctor', "millrace: 'doctor' comes in a later release"],
