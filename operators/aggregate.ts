@@ -147,6 +147,7 @@ function fold(
     columns,
     holdUs: 0n,
     closesAt: windows.closesAt,
+    emitsFrom: windows.emitsFrom,
     flushAt: windows.flushAt,
     mayBeLate: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
 
@@ -170,7 +171,7 @@ function fold(
         return `SELECT ${[columns, ...items].join(', ')} FROM (${rows}) GROUP BY ${columns}`
       }
       const mainRows = partials(main) ?? { sql: emptyPartials(main), isMerged: true }
-      let joined = `(${placed(mainRows, mergedItems(plans))}) AS m`
+      let joined = `(${withQuick(placed(mainRows, mergedItems(plans)), plans)}) AS m`
       const found = new Map<string, string>()
       for (const { name, plan, side } of sides) {
         const rows = partials(side)
@@ -196,7 +197,12 @@ function fold(
         ...keys.map(mainColumn),
         ...plans.map(({ name, plan }) => {
           const accumulators = plan.accumulators.map(part => mainColumn(partName(name, part.name)))
-          return `${plan.finish(accumulators, found.get(name) ?? null, where)} AS ${id(name)}`
+          const side = found.get(name) ?? null
+          const finished = plan.finish(accumulators, side, where)
+          if (!plan.quick) return `${finished} AS ${id(name)}`
+          const quick = mainColumn(partName(name, 'quick'))
+          const usual = side === null ? quick : `CASE WHEN ${side} IS NULL THEN ${quick} END`
+          return `coalesce(${usual}, ${finished}) AS ${id(name)}`
         }),
       ]
       const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
@@ -212,6 +218,20 @@ function fold(
       )
     },
   }
+}
+
+/** Merged main rows with the columns of every plan's quick arithmetic. */
+function withQuick(rows: string, plans: readonly { readonly name: string; readonly plan: AggregatePlan }[]): string {
+  const layers = plans.flatMap(({ name, plan }) => {
+    const of = (column: string) => id(partName(name, column))
+    const accumulators = plan.accumulators.map(part => of(part.name))
+    const named = plan.quick?.layers(accumulators, of) ?? []
+    return [named.map(layer => Object.entries(layer).map(([column, sql]) => `${sql} AS ${of(column)}`))]
+  })
+  let wrapped = rows
+  for (let depth = 0; depth < Math.max(0, ...layers.map(({ length }) => length)); depth++)
+    wrapped = `SELECT *, ${layers.flatMap(own => own[depth] ?? []).join(', ')} FROM (${wrapped})`
+  return wrapped
 }
 
 type Name<C> = keyof C & string

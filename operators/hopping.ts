@@ -53,6 +53,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
       return `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end FROM (${partials})`
     },
     closesAt: lastEnd('_pane'),
+    emitsFrom: '_from_end',
     flushAt: highMarkUs => {
       // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
       const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs, everyUs) + sizeUs})`

@@ -27,7 +27,8 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
     paneColumns: ['_start'],
     isOneWindow: true,
     panes: time => [floorTo(time, sizeUs)],
-    accepts: (time, watermark) => `(${watermark} IS NULL OR ${end(time)} > ${watermark})`,
+    // The window's end is above the watermark iff the time is at or above the start of the watermark's own window.
+    accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} >= ${floorTo(watermark, sizeUs)})`,
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,
     firstEnd: timeUs => floorToUs(timeUs, sizeUs) + sizeUs,
     windowsOf: (partials, fromUs, toUs) => {
@@ -38,6 +39,7 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
       return `SELECT *, _start + ${sizeUs} AS _window_end FROM (${partials})${bounds.length > 0 ? ` WHERE ${bounds.join(' AND ')}` : ''}`
     },
     closesAt: `(_start + ${sizeUs})`,
+    emitsFrom: `(_start + ${sizeUs})`,
     flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN _start + ${sizeUs} END`,
   }
 }

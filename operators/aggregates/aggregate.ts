@@ -57,6 +57,16 @@ export interface AggregatePlan {
    * rows; `side` is null where no group has any. `where` names the window and the group in an error.
    */
   finish(accumulators: readonly string[], side: string | null, where: string): string
+  readonly quick?: Quick
+}
+
+/** Cheaper arithmetic for the usual case: columns that are computed one after the other, each once for all rows. */
+export interface Quick {
+  /**
+   * Names and SQL, in layers: a layer may use the layers before it by `of`. The last layer is one column, the result:
+   * exactly what `finish` would give without side rows, or NULL where this arithmetic may not.
+   */
+  layers(accumulators: readonly string[], of: (name: string) => string): readonly Readonly<Record<string, string>>[]
 }
 
 /** Partial rows of grain (window, group, bucket): bins of a sum, buckets of a sketch, distinct values. */

@@ -8,7 +8,7 @@ import {
   inputType,
   type WithOptions,
 } from './aggregate.ts'
-import { exactSumAccumulators, exactSumSide, finishAvg, finishQuotient } from './exact-sum.ts'
+import { exactSumAccumulators, exactSumSide, finishAvg, finishQuotient, quickAvg } from './exact-sum.ts'
 import { sumAggregate, unscaled } from './sum.ts'
 
 export interface Avg<out K extends string> extends AggregateCall {
@@ -25,7 +25,7 @@ export const avgAggregate: Aggregate = {
     const column = inputType(type, field)
     const result = column.nullable ? 'DOUBLE' : 'DOUBLE NOT NULL'
     if (!column.list && (column.name === 'FLOAT' || column.name === 'DOUBLE'))
-      return { result, accumulators: exactSumAccumulators, side: exactSumSide, finish: finishAvg }
+      return { result, accumulators: exactSumAccumulators, side: exactSumSide, finish: finishAvg, quick: quickAvg }
     return { ...ofExact(column, field, sumAggregate.plan(type, field, call, input)), result }
   },
 }

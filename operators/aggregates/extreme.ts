@@ -13,7 +13,8 @@ export function extreme(name: 'min' | 'max'): Aggregate {
           {
             name,
             type: input.sql,
-            partial: value => `${name}(${normalKey(value, input)})`,
+            // Once a group is enough: all zeros are equal to the function, and so is every NaN.
+            partial: value => normalKey(`${name}(${value})`, input),
             merge: accumulator => `${name}(${accumulator})`,
           },
         ],

@@ -1,5 +1,5 @@
 import { configError } from '../../src/core/errors.ts'
-import { exactSumAccumulators, exactSumSide, finishSum } from './exact-sum.ts'
+import { exactSumAccumulators, exactSumSide, finishSum, quickSum } from './exact-sum.ts'
 import { text } from '../../src/plan/sql.ts'
 import {
   type Accumulator,
@@ -59,7 +59,13 @@ export const sumAggregate: Aggregate = {
       }
       case 'FLOAT':
       case 'DOUBLE':
-        return { result: nullable('DOUBLE'), accumulators: exactSumAccumulators, side: exactSumSide, finish: finishSum }
+        return {
+          result: nullable('DOUBLE'),
+          accumulators: exactSumAccumulators,
+          side: exactSumSide,
+          finish: finishSum,
+          quick: quickSum,
+        }
       default:
         throw configError(field, input.sql, 'a number to sum')
     }

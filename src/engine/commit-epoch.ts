@@ -16,7 +16,7 @@ import type { Run } from './open-run.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
-import { adopt, flushWatermark, segmentChannel, stateTables } from './state.ts'
+import { adopt, flushWatermark, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult, Totals } from './summary.ts'
 
 /** No window starts later: see the limit of event times in fetch.ts. */
@@ -50,6 +50,8 @@ export function createCommitter(run: Run): Committer {
   const source = run.fetch.settings.name
   let manifest = run.head.manifest
   let position = positionOf(manifest, source)
+  /** What lies in the state tables, by key. */
+  const held = new Map<string, Held>()
   // What an earlier run committed and did not publish is published first (P10).
   let publishing = publish(run, manifest.unpublished)
   const heartbeat = startHeartbeat(checkpoint, run.clock, lost =>
@@ -67,7 +69,8 @@ export function createCommitter(run: Run): Committer {
     const epoch = manifest.epoch + 1
     // The operators see every epoch; the engine executes what the first description said, and they may not differ.
     run.subscribed.describe(epoch)
-    const applied = await applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs)
+    for (const state of states) if (!held.has(state.key)) held.set(state.key, await heldRows(executor, state))
+    const applied = await applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs, held)
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
@@ -114,7 +117,12 @@ export function createCommitter(run: Run): Committer {
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     publishing = publish(run, manifest.unpublished)
 
-    for (const state of states) await adopt(executor, state, partials.partials.get(state.key), after.watermarkUs)
+    for (const state of states) {
+      const table = partials.partials.get(state.key)
+      const own = applied.own.get(state.key)
+      const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
+      held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, after.watermarkUs))
+    }
     await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
     position = after
     await deliverRows(run, [partials.rowTables, applied.rowTables])

@@ -10,7 +10,17 @@ import { id, text } from '../plan/sql.ts'
 import { applySteps, type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import { isBadObject } from './fetch.ts'
 import type { StampedObject } from './ledger.ts'
-import { partialsSql, segmentChannel, stateName, type StateTable, stateTables, survivorsSql } from './state.ts'
+import {
+  type Held,
+  isReached,
+  ownPartials,
+  type OwnPartials,
+  partialsSql,
+  segmentChannel,
+  type StateTable,
+  stateTables,
+  survivorsSql,
+} from './state.ts'
 
 /** Rows for a channel or an output, in a local file that waits to be staged. */
 export interface ChannelFile {
@@ -39,6 +49,8 @@ export interface Partials {
 
 /** What the watermark's move made final. */
 export interface Applied {
+  /** By state table's key: the epoch's own partial rows, for the state to adopt. */
+  readonly own: ReadonlyMap<string, OwnPartials>
   readonly channels: readonly ChannelFile[]
   readonly outputs: readonly OutputFile[]
   readonly rowTables: ReadonlyMap<Flow, string>
@@ -160,31 +172,38 @@ async function epochScan(
   return { sql: parts.map(name => `SELECT * FROM ${name}`).join(' UNION ALL '), columns, hidden: rowHidden }
 }
 
-/** Apply: emits windows that end in (from, to] out of state and the epoch's partials, and writes what stays as segments. */
+/**
+ * Apply: emits windows that end in (from, to] out of state and the epoch's partials, and writes what stays as segments.
+ *
+ * @param held by state table's key
+ */
 export async function applyEpoch(
   context: EpochContext,
   partials: Partials,
   fromUs: bigint | null,
   toUs: bigint | null,
+  held: ReadonlyMap<string, Held>,
 ): Promise<Applied> {
   const { flows, executor } = context
   const channels: ChannelFile[] = []
   const outputs: OutputFile[] = []
   const rowTables = new Map<Flow, string>()
   const tables: string[] = []
+  const own = new Map<string, OwnPartials>()
   try {
     for (const state of stateTables(statefulNodes(flows))) {
-      const own = partials.partials.get(state.key)
-      if (own === undefined) continue
-      const survivors = survivorsSql(state, own, toUs)
-      const written = await executor.write(survivors, join(context.stage, context.newId()), state.table.order)
-      if (written.rows === 0) continue
-      const [alive] = await executor.rows(`SELECT max(${state.node.step.closesAt}) AS until FROM (${survivors})`)
-      channels.push({ channel: segmentChannel(state), written, aliveToUs: alive?.until as bigint })
+      const table = partials.partials.get(state.key)
+      if (table === undefined) continue
+      const found = await ownPartials(executor, state, table, toUs)
+      own.set(state.key, found)
+      if (found.survivors.rows === 0) continue
+      const file = join(context.stage, context.newId())
+      const written = await executor.write(survivorsSql(state, table, toUs), file, state.table.order)
+      channels.push({ channel: segmentChannel(state), written, aliveToUs: found.aliveToUs as bigint })
     }
     for (const flow of flows) {
-      if (!flow.stateful || toUs === null || toUs === fromUs) continue
-      const rows = await emittable(flow.stateful)
+      if (!flow.stateful || toUs === null || toUs === fromUs || !isEmitting(flow.stateful)) continue
+      const rows = emittable(flow.stateful)
       const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? null, fromUs, toUs)
       const result = applySteps(emitted, flow.after)
       const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
@@ -202,7 +221,7 @@ export async function applyEpoch(
         })
       }
     }
-    return { channels, outputs, rowTables, tables }
+    return { own, channels, outputs, rowTables, tables }
   } catch (error) {
     await dropTables(executor, tables)
     if (isMillraceError(error)) throw error
@@ -217,14 +236,21 @@ export async function applyEpoch(
     )
   }
 
+  function isEmitting(node: StatefulNode): boolean {
+    const reached = ({ key }: StateTable) =>
+      isReached(held.get(key)?.emitsFromUs, toUs) || isReached(own.get(key)?.emitsFromUs, toUs)
+    return stateTables([node]).some(reached)
+  }
+
   /** Partial rows by table name; a side table without any is left out, which spares a join. */
-  async function emittable(node: StatefulNode): Promise<ReadonlyMap<string, PartialRows>> {
+  function emittable(node: StatefulNode): ReadonlyMap<string, PartialRows> {
     const rows = new Map<string, PartialRows>()
     for (const state of stateTables([node])) {
-      const own = partials.partials.get(state.key)
-      const [earlier] = await executor.rows(`SELECT 1 AS one FROM ${stateName(state)} LIMIT 1`)
-      if (earlier) rows.set(state.table.name, { sql: partialsSql(state, own), isMerged: false })
-      else if (own !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${own}`, isMerged: true })
+      const table = partials.partials.get(state.key)
+      // Where no earlier row is among those that close, each window and group has the one row that its partial gave.
+      if (isReached(held.get(state.key)?.emitsFromUs, toUs))
+        rows.set(state.table.name, { sql: partialsSql(state, table), isMerged: false })
+      else if (table !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${table}`, isMerged: true })
     }
     return rows
   }

@@ -41,18 +41,77 @@ export function survivorsSql(state: StateTable, own: string, watermarkUs: bigint
   return `SELECT ${columnList(state)} FROM ${own}${alive}`
 }
 
-/** After the commit: the state adopts the epoch's survivors and drops what the watermark has closed (P11). */
+/** What is known of partial rows without looking at them again. */
+export interface Held {
+  readonly rows: number
+  /** No watermark below this makes a window of theirs final; null without rows. */
+  readonly emitsFromUs: bigint | null
+}
+
+/** An epoch's partial rows under its watermark. */
+export interface OwnPartials {
+  /** The first watermark that makes a window final. */
+  readonly emitsFromUs: bigint | null
+  /** Those that outlive the watermark: the segment. */
+  readonly survivors: Held
+  /** The watermark from which no survivor is alive. */
+  readonly aliveToUs: bigint | null
+}
+
+export async function heldRows(executor: Executor, state: StateTable): Promise<Held> {
+  const [row] = await executor.rows(
+    `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first FROM ${stateName(state)}`,
+  )
+  return { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
+}
+
+export async function ownPartials(
+  executor: Executor,
+  { node: { step } }: StateTable,
+  own: string,
+  watermarkUs: bigint | null,
+): Promise<OwnPartials> {
+  const isAlive = watermarkUs === null ? 'TRUE' : `${step.closesAt} > ${watermarkUs}`
+  const [row] = await executor.rows(
+    `SELECT min(first) AS emits_from, count_if(alive) AS rows, min(first) FILTER (alive) AS first, max(last) AS last ` +
+      `FROM (SELECT ${step.emitsFrom} AS first, ${step.closesAt} AS last, ${isAlive} AS alive FROM ${own})`,
+  )
+  return {
+    emitsFromUs: (row?.emits_from ?? null) as bigint | null,
+    survivors: { rows: Number(row?.rows ?? 0), emitsFromUs: (row?.first ?? null) as bigint | null },
+    aliveToUs: (row?.last ?? null) as bigint | null,
+  }
+}
+
+/** Whether a watermark makes a window of these rows final. */
+export function isReached(emitsFromUs: bigint | null | undefined, watermarkUs: bigint | null): boolean {
+  return emitsFromUs !== null && emitsFromUs !== undefined && watermarkUs !== null && emitsFromUs <= watermarkUs
+}
+
+/**
+ * After the commit: the state adopts the epoch's survivors and drops what the watermark has closed (P11). What opens and
+ * closes within the epoch never comes here.
+ */
 export async function adopt(
   executor: Executor,
   state: StateTable,
-  own: string | undefined,
+  held: Held,
+  own: { readonly table: string; readonly survivors: Held } | undefined,
   watermarkUs: bigint | null,
-): Promise<void> {
+): Promise<Held> {
   const name = stateName(state)
-  if (watermarkUs !== null)
+  let left = held
+  if (isReached(held.emitsFromUs, watermarkUs)) {
     await executor.run(`DELETE FROM ${name} WHERE ${state.node.step.closesAt} <= ${watermarkUs}`)
-  if (own !== undefined)
-    await executor.run(`INSERT INTO ${name} (${columnList(state)}) ${survivorsSql(state, own, watermarkUs)}`)
+    left = await heldRows(executor, state)
+  }
+  if (own === undefined || own.survivors.rows === 0) return left
+  await executor.run(`INSERT INTO ${name} (${columnList(state)}) ${survivorsSql(state, own.table, watermarkUs)}`)
+  const first = [left.emitsFromUs, own.survivors.emitsFromUs].filter(us => us !== null)
+  return {
+    rows: left.rows + own.survivors.rows,
+    emitsFromUs: first.reduce((a, b) => (a < b ? a : b)),
+  }
 }
 
 /** The largest closing threshold of state whose rows lie at or below the highest high mark (S6); null when there is none. */

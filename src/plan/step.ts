@@ -84,6 +84,8 @@ export interface Stateful {
   emit(partials: (table: PartialTable) => PartialRows | null, fromUs: bigint | null, toUs: bigint): Relation
   /** SQL over a partial row of any table: the watermark that makes it dead. The only way a state row ever goes (P11). */
   readonly closesAt: string
+  /** SQL over a partial row of any table: a watermark below this makes none of its windows final. */
+  readonly emitsFrom: string
   /** SQL over a main partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
   flushAt(highMarkUs: bigint): string
   /** Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in microseconds, `groups`. */

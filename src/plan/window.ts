@@ -22,13 +22,20 @@ export interface WindowAssigner {
   windowsOf(partials: string, fromUs: bigint | null, toUs: bigint | null): string
   /** SQL over a partial row: the last end of its windows. */
   readonly closesAt: string
+  /** SQL over a partial row: the first end of its windows. */
+  readonly emitsFrom: string
   /** SQL over a partial row: the largest end of its windows that start at or below M; else NULL. */
   flushAt(highMarkUs: bigint): string
 }
 
-/** SQL: the largest multiple of `stepUs` at or below `value`. `%` truncates in DuckDB, so negative times need care (S9). */
+/**
+ * SQL: the largest multiple of `stepUs` at or below `value`. `%` truncates in DuckDB, so negative times need care (S9).
+ * No second division, which would cost more than all the rest; DuckDB computes the
+ * repeated part once.
+ */
 export function floorTo(value: string, stepUs: bigint): string {
-  return `(${value} - ((${value} % ${stepUs}) + ${stepUs}) % ${stepUs})`
+  const rest = `(${value} % ${stepUs})`
+  return `(${value} - ${rest} - CAST(${rest} < 0 AS BIGINT) * ${stepUs})`
 }
 
 /** The largest multiple of `stepUs` at or below `valueUs`. */

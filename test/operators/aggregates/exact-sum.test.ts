@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { exactSumAccumulators, exactSumSide, finishAvg, finishSum } from '../../../operators/aggregates/exact-sum.ts'
+import type { Quick } from '../../../operators/aggregates/aggregate.ts'
+import {
+  exactSumAccumulators,
+  exactSumSide,
+  finishAvg,
+  finishSum,
+  quickAvg,
+  quickSum,
+} from '../../../operators/aggregates/exact-sum.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
 
 type Value = number | null
@@ -256,6 +264,41 @@ describe('sums and averages of DOUBLE', () => {
     expect(row?.sum).toBe(round(total, 1n, -20))
     expect(row?.avg).toBe(round(total, 9_000_001n, -20))
     expect(row?.naive).not.toBe(row?.sum)
+  })
+})
+
+describe('the quick arithmetic', () => {
+  const layered = (quick: Quick, prefix: string, rows: string) =>
+    quick
+      .layers(names, name => `${prefix}_${name}`)
+      .reduce(
+        (from, layer) =>
+          `(SELECT *, ${Object.entries(layer)
+            .map(([name, sql]) => `${sql} AS ${prefix}_${name}`)
+            .join(', ')} FROM ${from})`,
+        rows,
+      )
+
+  // Counts, magnitudes and low bits of every kind: powers of two that tie, small divisors, sums that cancel.
+  const random = (salt: number) => `hash(i * 1000003 + ${salt})`
+  const signed = (salt: number, bits: string) =>
+    `CAST(CAST(${random(salt)} % CAST(pow(2, ${bits}) AS UBIGINT) AS BIGINT) * CASE WHEN ${random(salt + 50)} % 2 = 0 THEN 1 ELSE -1 END AS BIGINT)`
+  const state =
+    `(SELECT i, CAST(1 + CASE WHEN i % 3 = 0 THEN ${random(1)} % 16 WHEN i % 3 = 1 THEN CAST(pow(2, ${random(2)} % 27) AS UBIGINT) - 1 ELSE ${random(3)} % 1000000 END AS BIGINT) AS count, CAST(0 AS BIGINT) AS misfits, ` +
+    `${signed(4, `${random(5)} % 46`)} AS bin0, CASE WHEN i % 5 = 0 THEN 0 ELSE ${signed(6, `${random(7)} % 54`)} END AS bin1, ` +
+    `CASE WHEN i % 7 < 3 THEN 0 ELSE ${signed(8, `${random(9)} % 53`)} END AS bin2 FROM range(300000) AS _(i))`
+
+  test.each([
+    ['sum', quickSum, finishSum],
+    ['avg', quickAvg, finishAvg],
+  ] as const)('gives the exact %s or nothing', async (_, quick, finish) => {
+    const [row] = await duckdb.rows(
+      `SELECT count(*) AS n, count(q_quick) AS quick, count(*) FILTER (q_quick <> slow) AS wrong FROM ` +
+        `(SELECT *, ${finish(names, null)} AS slow FROM ${layered(quick, 'q', state)})`,
+    )
+    expect(row?.wrong).toBe(0n)
+    expect(Number(row?.quick)).toBeGreaterThan(200_000)
+    expect(Number(row?.quick)).toBeLessThan(Number(row?.n))
   })
 })
 
