@@ -11,7 +11,7 @@ import {
   type Time,
 } from '../src/core/types.ts'
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { type ColumnTypes, inputColumn } from '../src/plan/relation.ts'
+import { type ColumnTypes, inputColumn, ordinalColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { PartialRows, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
@@ -154,8 +154,9 @@ function fold(
     late(rows) {
       const visible = Object.keys(rows.columns).map(id).join(', ')
       const ends = windows.lateEnds(timeUs, watermark)
+      const ordinal = rows.hidden.includes(ordinalColumn) ? `${ordinalColumn}, ` : ''
       return (
-        `SELECT _seq, _row, _watermark, _window_end - ${windows.sizeUs} AS _window_start, _window_end, ${visible} ` +
+        `SELECT _seq, _row, ${ordinal}_watermark, _window_end - ${windows.sizeUs} AS _window_start, _window_end, ${visible} ` +
         `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
       )
     },

@@ -1,6 +1,6 @@
 import type { ParsedType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type ColumnTypes, inputColumn } from '../../src/plan/relation.ts'
+import { type ColumnTypes, inputColumn, type Relation, rowNumber } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
 import type { PartialTable } from '../../src/plan/step.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
@@ -51,8 +51,8 @@ function valueOf({ column, filter }: PlannedCall): string {
   return filter === undefined ? inputColumn(column) : `CASE WHEN ${filter} THEN ${inputColumn(column)} END`
 }
 
-function inputRow({ timeUs }: Grain, { filter }: PlannedCall): InputRow {
-  return { timeUs, seq: inputColumn('_seq'), row: inputColumn('_row'), filter, column: inputColumn }
+function inputRow({ timeUs }: Grain, { filter }: PlannedCall, rows: Relation): InputRow {
+  return { timeUs, seq: inputColumn('_seq'), row: rowNumber(rows), filter, column: inputColumn }
 }
 
 /** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
@@ -70,7 +70,8 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
     partial(rows) {
       const accumulators = plans.flatMap(call =>
         call.plan.accumulators.map(
-          part => `${part.partial(valueOf(call), inputRow(grain, call))} AS ${id(partName(call.name, part.name))}`,
+          part =>
+            `${part.partial(valueOf(call), inputRow(grain, call, rows))} AS ${id(partName(call.name, part.name))}`,
         ),
       )
       const positions = groups.map((_, index) => index + 1).join(', ')
@@ -107,7 +108,9 @@ export function sideTable(grain: Grain, table: string, call: PlannedCall, side: 
       const items = [
         ...names(grain).map(id),
         ...side.buckets.map(({ name, of }) => `${of('_item')} AS ${id(name)}`),
-        ...side.accumulators.map(({ name, partial }) => `${partial('_item', inputRow(grain, call))} AS ${id(name)}`),
+        ...side.accumulators.map(
+          ({ name, partial }) => `${partial('_item', inputRow(grain, call, rows))} AS ${id(name)}`,
+        ),
       ]
       return `SELECT ${items.join(', ')} FROM (${inner}) GROUP BY ${groups.map((_, index) => index + 1).join(', ')}`
     },

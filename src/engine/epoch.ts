@@ -7,8 +7,10 @@ import { rowHidden } from '../plan/bind.ts'
 import type { Relation } from '../plan/relation.ts'
 import type { PartialRows } from '../plan/step.ts'
 import { id, text } from '../plan/sql.ts'
-import { applySteps, type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
+import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
+import type { SessionExecutor } from './duckdb/executor.ts'
 import { isBadObject } from './fetch.ts'
+import { type FunctionRun, runSteps } from './function-steps.ts'
 import type { StampedObject } from './ledger.ts'
 import {
   type Held,
@@ -59,7 +61,7 @@ export interface Applied {
 
 export interface EpochContext {
   readonly flows: readonly Flow[]
-  readonly executor: Executor
+  readonly executor: SessionExecutor
   /** Folder for files that DuckDB writes. */
   readonly stage: string
   readonly newId: () => string
@@ -96,6 +98,13 @@ export async function computePartials(
   const write = (relation: string, order: readonly string[], format?: 'parquet' | 'json') =>
     executor.write(relation, join(context.stage, context.newId()), order, format)
 
+  const functions: FunctionRun = {
+    executor,
+    table,
+    keyOf: seq => read.find(object => object.seq === seq)?.marked.version.key,
+    given: new Map(),
+  }
+
   try {
     const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
     if (aside.length > 0)
@@ -110,7 +119,7 @@ export async function computePartials(
       const consumers = nodes.flatMap(({ step }) => step.tables).filter(({ neededBy }) => neededBy === undefined)
       const scan = await epochScan(read, source, consumers.length + stateless.length > 1, table)
       for (const node of nodes) {
-        const rows = applySteps(scan, node.before)
+        const rows = await runSteps({ ...functions, isBeforeWindow: true }, scan, node.before)
         for (const state of stateTables([node])) {
           const main = partials.get(node.id)
           if (main !== undefined && !(await isNeeded(state, main))) continue
@@ -123,9 +132,9 @@ export async function computePartials(
         if (suspects.length > 0) await collectLate(node, suspects)
       }
       for (const flow of stateless) {
-        const result = applySteps(scan, flow.after)
+        const result = await runSteps(functions, scan, flow.after)
         const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
-        const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY _seq, _row`
+        const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${rowOrder(result).join(', ')}`
         if (flow.terminal.is === 'rows') rowTables.set(flow, await table(numbered(ordered)))
         else outputs.push({ flow, written: await write(ordered, [], flow.terminal.format) })
       }
@@ -142,18 +151,22 @@ export async function computePartials(
     return row?.needed === true
   }
 
-  /** Late rows are looked for only in objects whose earliest row can be late. */
+  /** Late rows are looked for only in objects whose earliest row can be late. Functions have run already. */
   async function collectLate(node: StatefulNode, suspects: readonly StampedObject[]): Promise<void> {
     const scan = await epochScan(suspects, source, false, table)
-    const found = await table(node.step.late(applySteps(scan, node.before)))
+    const rows = await runSteps(functions, scan, node.before)
+    const found = await table(node.step.late(rows))
     const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
     if (counts.length === 0) return
     for (const { _seq, n } of counts) late.set(Number(_seq), (late.get(Number(_seq)) ?? 0) + Number(n))
     const names = suspects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
     const relation = `SELECT o.object AS _object, l.*, 'the window had closed: its end is at or below the watermark before the object' AS _reason FROM ${found} AS l JOIN (VALUES ${names}) AS o(seq, object) ON o.seq = l._seq`
-    channels.push({ channel: `late-${node.id}`, written: await write(relation, ['_seq', '_row', '_window_end']) })
+    channels.push({ channel: `late-${node.id}`, written: await write(relation, [...rowOrder(rows), '_window_end']) })
   }
 }
+
+/** What orders rows before a window totally: those that one row became stand in the order of the function. */
+const rowOrder = ({ hidden }: Relation): readonly string[] => hidden.filter(name => name !== '_watermark')
 
 /** The epoch's rows. Shared by several consumers, they are read once into a table. */
 async function epochScan(
@@ -205,16 +218,18 @@ export async function applyEpoch(
       if (!flow.stateful || toUs === null || toUs === fromUs || !isEmitting(flow.stateful)) continue
       const rows = emittable(flow.stateful)
       const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? null, fromUs, toUs)
-      const result = applySteps(emitted, flow.after)
+      const table = async (sql: string) => {
+        const name = workTable(context)
+        tables.push(name)
+        await executor.run(`CREATE TABLE ${name} AS ${sql}`)
+        return name
+      }
+      const result = await runSteps({ executor, table }, emitted, flow.after)
       const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
       const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
       const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${order}`
-      if (flow.terminal.is === 'rows') {
-        const name = workTable(context)
-        tables.push(name)
-        await executor.run(`CREATE TABLE ${name} AS ${numbered(ordered)}`)
-        rowTables.set(flow, name)
-      } else {
+      if (flow.terminal.is === 'rows') rowTables.set(flow, await table(numbered(ordered)))
+      else {
         outputs.push({
           flow,
           written: await executor.write(ordered, join(context.stage, context.newId()), [], flow.terminal.format),

@@ -3,8 +3,8 @@ import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { ColumnTypes, Relation } from '../plan/relation.ts'
 import { id } from '../plan/sql.ts'
-import { applySteps } from '../plan/stages.ts'
-import { chain } from '../plan/node.ts'
+import { applySteps, hiddenAfter } from '../plan/stages.ts'
+import { chain, type PlanNode } from '../plan/node.ts'
 import { openSession } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
 
@@ -45,9 +45,14 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
       source: { name: settings.name, format: settings.format, columns: settings.columns },
       flows: flows.map(({ name, terminal, stateful, after }) => {
         const stages: { stage: string; sql: string }[] = []
+        const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
+          const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
+          stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
+          return { sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
+        }
         let result = rows
         if (stateful) {
-          const before = applySteps(rows, stateful.before)
+          const before = applySteps(rows, stateful.before, given)
           for (const table of stateful.step.tables) {
             const of = table.name === '' ? '' : ` ${table.name}`
             stages.push({ stage: `partial${of}`, sql: table.partial(before) })
@@ -60,7 +65,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
             0n,
           )
         }
-        const output = applySteps(result, after)
+        const output = applySteps(result, after, given)
         const order = output.hidden.map(column => `${id(column)} ASC NULLS LAST`).join(', ')
         const columns = Object.keys(output.columns).map(id).join(', ')
         stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })

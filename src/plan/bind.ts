@@ -1,12 +1,13 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { parseColumnType } from '../core/types.ts'
+import { checkDistinct } from './function-code.ts'
 import type { createGate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, type Relation } from './relation.ts'
 import { id, text } from './sql.ts'
-import { applySteps, type Flow, splitFlow } from './stages.ts'
+import { applySteps, type Flow, hiddenAfter, splitFlow } from './stages.ts'
 import type { UserExpression } from './step.ts'
 
 /** Hidden columns of rows before any stateful step. */
@@ -21,6 +22,7 @@ export async function bindFlows(
   gate: ReturnType<typeof createGate>,
   executor: Pick<Executor, 'describe'>,
 ): Promise<readonly Flow[]> {
+  checkDistinct(terminals.flatMap(terminal => chain(terminal.node)))
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()
   for (const node of terminals.flatMap(terminal => chain(terminal.node))) {
@@ -89,6 +91,20 @@ function emptyRows(columns: ColumnTypes): string {
   return `SELECT ${[...rowHidden.map(name => `CAST(NULL AS BIGINT) AS ${name}`), ...items].join(', ')} WHERE FALSE`
 }
 
+/** No rows, with the columns that a function is declared to give and the hidden ones that ride along. */
+function typed(input: Relation, { columns, step }: PlanNode): Relation {
+  const items = Object.entries(columns).map(
+    ([name, type]) => `CAST(NULL AS ${parseColumnType(type, name).sql}) AS ${id(name)}`,
+  )
+  const hidden = hiddenAfter(input, step)
+  const carried = hidden.map(name => (input.hidden.includes(name) ? inputColumn(name) : `CAST(0 AS BIGINT) AS ${name}`))
+  return {
+    sql: `SELECT ${[...carried, ...items].join(', ')} FROM (${input.sql}) AS ${id(inputAlias)}`,
+    columns,
+    hidden,
+  }
+}
+
 /** The types that operators computed are those that DuckDB finds. */
 async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Promise<void> {
   const source = chain(flow.terminal.node)[0] as PlanNode
@@ -99,10 +115,10 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
   if (flow.stateful) {
     const { step, before } = flow.stateful
     for (const table of step.tables)
-      await expectTypes(flow.name, executor, table.partial(applySteps(scan, before)), table.columns)
+      await expectTypes(flow.name, executor, table.partial(applySteps(scan, before, typed)), table.columns)
     result = step.emit(table => ({ sql: emptyRows(table.columns), isMerged: false }), null, 0n)
   }
-  const output = applySteps(result, flow.after)
+  const output = applySteps(result, flow.after, typed)
   await expectTypes(
     flow.name,
     executor,

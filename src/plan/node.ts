@@ -69,10 +69,20 @@ export function checkOrder(input: PlanNode, step: Step): void {
         `a second stateful step after '${stateful.op}' is not in this release; write the first result with to() and read it in another pipeline.`,
       )
     const { time } = sourceOf(input)
-    if (!Object.hasOwn(input.columns, time)) fail(`the event time column '${time}' is gone; keep it in select().`)
+    if (!Object.hasOwn(input.columns, time))
+      fail(`the event time column '${time}' is gone; keep it in select() and in the columns of functions.`)
     if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
       fail(
         `the event time column '${time}' was replaced by derive(); watermarks are taken from the column as read, so derive another name.`,
+      )
+    const type = (columns: ColumnTypes) => columns[time]?.replace(/ NOT NULL$/, '')
+    const remade = before.find(
+      ({ step: { is }, input, columns }) =>
+        is === 'function' && Object.hasOwn(columns, time) && type(input?.columns ?? {}) !== type(columns),
+    )
+    if (remade)
+      fail(
+        `the event time column '${time}' was made anew by ${remade.op}(); watermarks are taken from the column as read, so hand it on with its type, ${type(before[0]?.columns ?? {})}.`,
       )
   }
   if (

@@ -13,6 +13,20 @@ export interface Relation {
   readonly hidden: readonly string[]
 }
 
+/**
+ * Hidden column of rows that a function gave: which of them it is, from 0, of those that one source row became. Beside
+ * `_seq` and `_row` it makes their order total (S14).
+ */
+export const ordinalColumn = '_ordinal'
+/** A source row becomes at most this many rows, so that (`_row`, `_ordinal`) fits into one BIGINT. */
+export const ordinalsMax = 2 ** 20
+
+/** SQL over an input row: its number in its object, total also where one source row became several. */
+export function rowNumber({ hidden }: Pick<Relation, 'hidden'>): string {
+  const row = inputColumn('_row')
+  return hidden.includes(ordinalColumn) ? `(${row} * ${ordinalsMax} + ${inputColumn(ordinalColumn)})` : row
+}
+
 /** The alias under which an expression sees its input. The gate qualifies every column with it. */
 export const inputAlias = '_in'
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey, statefulContext } from './node.ts'
-import type { Relation } from './relation.ts'
-import type { Stateful } from './step.ts'
+import { ordinalColumn, type Relation } from './relation.ts'
+import type { Stateful, Step } from './step.ts'
 
-/** A stateless step with its expressions gated and bound. */
+/** A stateless step, or a function, with its expressions gated and bound. */
 export interface BoundNode {
   readonly node: PlanNode
   readonly bound: readonly string[]
@@ -34,7 +34,9 @@ export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<P
   const nodes = chain(terminal.node)
   const at = nodes.findIndex(node => node.step.is === 'stateful')
   const stateless = (part: readonly PlanNode[]): BoundNode[] =>
-    part.filter(node => node.step.is === 'stateless').map(node => ({ node, bound: bound.get(node) ?? [] }))
+    part
+      .filter(node => node.step.is === 'stateless' || node.step.is === 'function')
+      .map(node => ({ node, bound: bound.get(node) ?? [] }))
   if (at === -1) return { name, terminal, stateful: undefined, after: stateless(nodes) }
   const node = nodes[at] as PlanNode
   if (node.step.is !== 'stateful' || !node.input) throw new Error('unreachable: checked by findIndex')
@@ -50,12 +52,28 @@ export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<P
   }
 }
 
-/** Wraps a relation in stateless steps, in order. */
-export function applySteps(input: Relation, steps: readonly BoundNode[]): Relation {
+/**
+ * Wraps a relation in stateless steps, in order.
+ *
+ * @param functions what stands for the rows that a function gives, where nothing runs; the engine runs them in
+ * `src/engine/function-steps.ts`
+ */
+export function applySteps(
+  input: Relation,
+  steps: readonly BoundNode[],
+  functions?: (input: Relation, node: PlanNode) => Relation,
+): Relation {
   return steps.reduce((relation, { node, bound }) => {
+    if (node.step.is === 'function' && functions) return functions(relation, node)
     if (node.step.is !== 'stateless') throw new Error(`unreachable: ${node.op} is not stateless`)
     return { ...relation, sql: node.step.sql(relation, node.options as never, bound), columns: node.columns }
   }, input)
+}
+
+/** The hidden columns of what a function gives: `mapRows` may make several rows of one. */
+export function hiddenAfter({ hidden }: Relation, step: Step): readonly string[] {
+  const isMany = step.is === 'function' && step.call.is === 'map-rows'
+  return isMany && !hidden.includes(ordinalColumn) ? [...hidden, ordinalColumn] : hidden
 }
 
 /** Each stateful node once. */

@@ -30,6 +30,23 @@ export interface StatelessStep<O = Json> {
   sql(input: Relation, options: O, bound: readonly string[]): string
 }
 
+/**
+ * Rows through a function of TypeScript. No SQL stands for it: the engine runs what is before it, hands the rows over a
+ * chunk at a time, and goes on from a table of what came back. Hidden columns ride along.
+ */
+export interface FunctionStep<O = Json> {
+  readonly is: 'function'
+  readonly op: string
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  readonly call: FunctionCall
+}
+
+/** The user's function; it must be a function of the row alone, as it may run again. */
+export type FunctionCall =
+  | { readonly is: 'map-rows'; readonly of: (row: never) => unknown }
+  | { readonly is: 'filter-rows'; readonly of: (row: never) => unknown }
+  | { readonly is: 'map-batches'; readonly of: (batch: never) => unknown }
+
 /** Says into which windows a row goes. An annotation: the stateful step that follows uses it. */
 export interface WindowStep<O = Json> {
   readonly is: 'window'
@@ -125,6 +142,7 @@ export interface SinkStep<O = Json> {
 export type Step<O = never> =
   | SourceStep<O>
   | StatelessStep<O>
+  | FunctionStep<O>
   | WindowStep<O>
   | GroupStep<O>
   | StatefulStep<O>

@@ -190,6 +190,8 @@ export interface WindowedFlow {
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
   readonly overwrite?: 'quarantine' | 'append'
   readonly where?: string
+  /** Further steps before the window. */
+  readonly steps?: (head: SourceFlow) => SourceFlow
   /** Tumbling, or hopping with `every`. Default '1 hour'. */
   readonly size?: string
   readonly every?: string
@@ -197,6 +199,8 @@ export interface WindowedFlow {
   /** Default: `{ n: count() }`. */
   readonly aggregates?: Readonly<Record<string, { readonly aggregate: string; readonly column?: string }>>
 }
+
+type SourceFlow = ReturnType<typeof sourceOf>
 
 /** The source alone. Options are plain text here, so the types that guard them are left behind. */
 export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
@@ -217,7 +221,8 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
 export function windowed(lab: Pick<Lab, 'input'>, at: Place, flow: WindowedFlow): Pipeline {
   const { size = '1 hour', every, keys = [], aggregates = { n: count() } } = flow
   const head = sourceOf(lab, flow)
-  const kept = flow.where === undefined ? head : head.pipe(where(flow.where as string))
+  const filtered = flow.where === undefined ? head : head.pipe(where(flow.where as string))
+  const kept = flow.steps?.(filtered) ?? filtered
   return pipeline(
     'tested',
     { checkpoint: at.checkpoint },

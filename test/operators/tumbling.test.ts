@@ -28,6 +28,7 @@ test.each([
 test('a window needs the event time column', () => {
   expect(errorOf(trips => trips.pipe(select('zone'), tumbling('1 hour')))).toMatchObject({
     kind: 'user',
-    message: "tumbling: the event time column 'picked_up' is gone; keep it in select().",
+    message:
+      "tumbling: the event time column 'picked_up' is gone; keep it in select() and in the columns of functions.",
   })
 })

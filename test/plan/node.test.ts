@@ -167,7 +167,8 @@ describe('an order of steps that makes no sense is refused, naming both steps', 
     {
       name: 'a window without its event time',
       apply: trips => trips.pipe(select('zone'), hopping('1h', '5m')),
-      message: "hopping: the event time column 'picked_up' is gone; keep it in select().",
+      message:
+        "hopping: the event time column 'picked_up' is gone; keep it in select() and in the columns of functions.",
     },
     {
       name: 'a window over a derived event time',

@@ -8,9 +8,12 @@ import {
   derive,
   exactQuantile,
   files,
+  filterRows,
   groupBy,
   hopping,
   json,
+  mapBatches,
+  mapRows,
   max,
   min,
   parquet,
@@ -26,6 +29,7 @@ import {
   tumbling,
   where,
 } from 'millrace'
+import { makeVector, Table } from 'apache-arrow'
 import { map } from 'rxjs'
 
 // One mistake after each directive. The words after the colon stand in the compiler's message: `types.test.ts`
@@ -146,3 +150,39 @@ outRows.pipe(map(row => row.hots))
 outRows.pipe(map(row => Math.abs(row.n)))
 // @ts-expect-error a VARCHAR may be NULL: 'row.host' is possibly 'null'
 outRows.pipe(map(row => row.host.length))
+
+// ---- Functions ----------------------------------------------------------------------------------------------------
+// @ts-expect-error unknown column of a row: Property 'hots' does not exist
+requests.pipe(filterRows(row => row.hots === 'a'))
+// @ts-expect-error a row may hold NULL: possibly 'null'
+requests.pipe(filterRows(row => row.status >= 500))
+// @ts-expect-error a filter answers with a boolean: not assignable
+requests.pipe(filterRows(row => row.status))
+// @ts-expect-error a function answers at once: not assignable
+requests.pipe(filterRows(async () => true))
+// @ts-expect-error DECIMAL is text: not assignable
+requests.pipe(mapRows(row => ({ x: Number(row.total_amount) }), { x: 'DECIMAL(18,2)' }))
+// @ts-expect-error BIGINT is a bigint: not assignable
+requests.pipe(mapRows(() => ({ n: 5 }), { n: 'BIGINT' }))
+// @ts-expect-error NULL under NOT NULL: not assignable
+requests.pipe(mapRows(({ bytes }) => ({ bytes }), { bytes: 'BIGINT NOT NULL' }))
+// @ts-expect-error an output column is missing: not assignable
+requests.pipe(mapRows(({ ts }) => ({ ts }), { ts: 'TIMESTAMPTZ NOT NULL', host: 'VARCHAR' }))
+// @ts-expect-error no such SQL type: "STRING"
+requests.pipe(mapRows(({ host }) => ({ host }), { host: 'STRING' }))
+// @ts-expect-error columns must be declared: Expected 2-3 arguments
+requests.pipe(mapRows(row => row))
+// @ts-expect-error no such option: 'name' does not exist
+requests.pipe(filterRows(() => true, { name: 'x' }))
+const yes = () => true
+const fewer = requests.pipe(mapRows(({ ts }) => ({ ts }), { ts: 'TIMESTAMPTZ NOT NULL' }))
+// @ts-expect-error what a function does not give is gone: no column "bytes"
+fewer.pipe(where('bytes > 5'))
+// @ts-expect-error between window and groupBy: not assignable to parameter of type
+requests.pipe(tumbling('5m'), filterRows(yes))
+// @ts-expect-error unknown column of a batch: '"hots"' is not assignable
+requests.pipe(mapBatches(batch => batch.select(['host', 'hots']), { host: 'VARCHAR' }))
+// @ts-expect-error another Arrow type than the column's: column "n" of the returned batch has not the Arrow type of BIGINT
+requests.pipe(mapBatches(() => new Table({ n: makeVector(new Float64Array(1)) }), { n: 'BIGINT' }))
+// @ts-expect-error a column of the batch is missing: the returned batch has no column "bytes"
+requests.pipe(mapBatches(batch => batch.select(['host']), { host: 'VARCHAR', bytes: 'BIGINT' }))

@@ -12,11 +12,14 @@ import {
   type Done,
   exactQuantile,
   files,
+  filterRows,
   first,
   groupBy,
   hopping,
   json,
   last,
+  mapBatches,
+  mapRows,
   max,
   min,
   type MiniBatch,
@@ -34,6 +37,7 @@ import {
   tumbling,
   where,
 } from 'millrace'
+import { makeVector, Table, vectorFromArray } from 'apache-arrow'
 import { filter, map, type Observable } from 'rxjs'
 import { is } from './is.ts'
 
@@ -245,6 +249,54 @@ const daily = source('daily', {
 is<TimeOf<typeof daily>, 'DATE NOT NULL'>(true)
 const byDay = daily.pipe(tumbling('7 days'), groupBy(), aggregate({ n: sum('n') }))
 is<ColumnsOf<typeof byDay>, { window_start: 'DATE NOT NULL'; window_end: 'DATE NOT NULL'; n: 'DECIMAL(38,0)' }>(true)
+
+// ---- Functions: rows by their columns, before a window and after it. -----------------------------------------------
+const busy = requests.pipe(
+  filterRows(({ status, tags }) => (status ?? 0) >= 500 && tags?.[0] !== 'test'),
+  mapRows(
+    ({ ts, host, bytes, tax }) => {
+      is<typeof bytes, bigint>(true)
+      is<typeof tax, string>(true)
+      return host === null ? null : [{ ts, host, kb: Number(bytes) / 1024 }]
+    },
+    { ts: 'TIMESTAMPTZ NOT NULL', host: 'VARCHAR NOT NULL', kb: 'DOUBLE' },
+    { version: '1' },
+  ),
+)
+is<
+  ColumnsOf<typeof busy>,
+  { readonly ts: 'TIMESTAMPTZ NOT NULL'; readonly host: 'VARCHAR NOT NULL'; readonly kb: 'DOUBLE' }
+>(true)
+is<TimeOf<typeof busy>, 'TIMESTAMPTZ NOT NULL'>(true)
+const labelled = busy.pipe(
+  tumbling('5m'),
+  groupBy('host'),
+  aggregate({ n: count(), kb: max('kb') }),
+  mapRows(({ host, n, kb }) => ({ text: `${host}: ${n}, ${kb?.toFixed(1)}` }), { text: 'VARCHAR NOT NULL' }),
+)
+is<ColumnsOf<typeof labelled>, { readonly text: 'VARCHAR NOT NULL' }>(true)
+const byBatch = requests.pipe(
+  mapBatches(
+    batch => {
+      const bytes = batch.getChild('bytes')
+      is<ReturnType<NonNullable<typeof bytes>['toArray']>, BigInt64Array>(true)
+      const kb = Float64Array.from({ length: batch.numRows }, (_, row) => Number(bytes?.get(row) ?? 0n) / 1024)
+      const ts = batch.getChild('ts')
+      if (!ts) throw new Error('unreachable')
+      return new Table({ ts, kb: makeVector(kb), label: vectorFromArray(['a', 'b']) })
+    },
+    { ts: 'TIMESTAMPTZ NOT NULL', kb: 'DOUBLE', label: 'VARCHAR' },
+  ),
+  where('kb > 1'),
+)
+is<
+  ColumnsOf<typeof byBatch>,
+  { readonly ts: 'TIMESTAMPTZ NOT NULL'; readonly kb: 'DOUBLE'; readonly label: 'VARCHAR' }
+>(true)
+requests.pipe(
+  mapBatches(batch => batch, hits),
+  select('tags'),
+)
 
 // ---- Types that can be declared. ----------------------------------------------------------------------------------
 is<ColType extends string ? true : false, true>(true)

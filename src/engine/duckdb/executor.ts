@@ -3,16 +3,36 @@ import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
+import { type Chunk, createSink, type Sink } from './chunks.ts'
 import { plainValue } from './values.ts'
 
 export interface SessionExecutor extends Executor {
+  /**
+   * Passes the query's rows, a chunk at a time and in the query's order, through `pass` into an empty table. The query
+   * streams and the table lies on disk, so nothing of the size of an object is held.
+   */
+  through(
+    query: string,
+    table: string,
+    pass: (chunk: Chunk, sink: Sink) => void,
+    end: (sink: Sink) => void,
+  ): Promise<void>
   /** After the statements under way. */
   close(): Promise<void>
 }
 
-/** Runs SQL on one connection, one statement at a time; `signal` interrupts the statement that is running. */
-export function createExecutor(connection: DuckDBConnection, signal: AbortSignal): SessionExecutor {
+/**
+ * Runs SQL on one connection, one statement at a time; `signal` interrupts the statement that is running.
+ *
+ * @param connect a further connection: while one streams, another must write
+ */
+export function createExecutor(
+  connection: DuckDBConnection,
+  signal: AbortSignal,
+  connect: () => Promise<DuckDBConnection>,
+): SessionExecutor {
   let tail: Promise<unknown> = Promise.resolve()
+  let writing: DuckDBConnection | undefined
 
   /** A DuckDB connection takes one query at a time: later callers wait their turn. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -45,11 +65,37 @@ export function createExecutor(connection: DuckDBConnection, signal: AbortSignal
     async close() {
       await tail
       connection.closeSync()
+      writing?.closeSync()
     },
     async run(sql) {
       await inTurn(() => connection.run(sql))
     },
     rows,
+    through(query, table, pass, end) {
+      return inTurn(async () => {
+        writing ??= await connect()
+        const appender = await writing.createAppender(table)
+        try {
+          const sink = createSink(appender)
+          const result = await connection.stream(query)
+          for (;;) {
+            const chunk = await result.fetchChunk()
+            if (signal.aborted) throw aborted(signal)
+            if (chunk === null || chunk.rowCount === 0) break
+            pass(chunk, sink)
+          }
+          end(sink)
+        } catch (error) {
+          // What is buffered belongs to a table that the caller drops, and the first error says why.
+          try {
+            appender.clear()
+            appender.closeSync()
+          } catch {}
+          throw error
+        }
+        appender.closeSync()
+      })
+    },
     async describe(sql) {
       const described = await rows(`DESCRIBE ${sql}`)
       return Object.fromEntries(described.map(row => [String(row.column_name), String(row.column_type)]))

@@ -3,7 +3,6 @@ import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
-import type { Executor } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { isAlive } from '../owner.ts'
 import { createExecutor, type SessionExecutor } from './executor.ts'
@@ -15,7 +14,7 @@ export interface Session {
   /** Files that DuckDB writes before they are staged. */
   readonly stage: string
   /** An executor on a connection of its own; `signal` interrupts its statements and refuses further ones. */
-  executor(signal: AbortSignal): Promise<Executor>
+  executor(signal: AbortSignal): Promise<SessionExecutor>
   /** Waits for statements under way, then removes the folder. */
   close(): Promise<void>
 }
@@ -72,7 +71,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       spool,
       stage,
       async executor(signal) {
-        const executor = createExecutor(await instance.connect(), signal)
+        const executor = createExecutor(await instance.connect(), signal, () => instance.connect())
         executors.push(executor)
         return executor
       },

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { configError, MillraceError } from '../core/errors.ts'
+import { parseColumnType } from '../core/types.ts'
+import { planKey, type PlanNode } from './node.ts'
+import type { ColumnTypes } from './relation.ts'
+
+export interface FunctionOptions {
+  /**
+   * Stands for the function in the plan: change it whenever the function answers differently. Without it the plan
+   * holds the SHA-256 of the function's source text, so that any change of the text needs a new checkpoint. Neither sees
+   * what the function reads from outside itself (a constant, an imported function): give a version where it does.
+   */
+  readonly version?: string
+}
+
+/** What the plan knows of a function, and so what the checkpoint holds it to. */
+export interface FunctionCode {
+  readonly [key: string]: string
+}
+
+/**
+ * @param op names the operator in errors
+ * @throws MillraceError `user` for what is no function, an unknown option, or a function whose text says nothing.
+ */
+export function functionCode(op: string, of: unknown, options: FunctionOptions): FunctionCode {
+  if (typeof of !== 'function') throw configError(op, typeof of, `a function, such as ${op}((row) => ...)`)
+  if (typeof options !== 'object' || options === null) throw configError(op, options, "options: { version: '1' }")
+  for (const name of Object.keys(options))
+    if (name !== 'version') throw configError(`${op}: option`, name, "'version', the only option")
+  const { version } = options
+  if (version !== undefined) {
+    if (typeof version !== 'string' || version.trim() === '' || version.length > 100)
+      throw configError(`${op}: version`, version, 'text that is not empty, at most 100 characters')
+    return { version }
+  }
+  const source = Function.prototype.toString.call(of)
+  if (/\{\s*\[native code\]\s*\}\s*$/.test(source))
+    throw configError(
+      `${op}: version`,
+      undefined,
+      "a version such as '1', as a bound or built-in function has no source text to tell a change by",
+    )
+  if (/^async\b/.test(source))
+    throw configError(op, 'an async function', 'a function that answers at once; millrace waits for none')
+  return { sha256: createHash('sha256').update(source).digest('hex') }
+}
+
+/** Refuses columns that a function cannot be given. */
+export function checkGiven(op: string, input: ColumnTypes): void {
+  for (const [name, type] of Object.entries(input)) {
+    try {
+      parseColumnType(type, name)
+    } catch (error) {
+      throw new MillraceError(
+        'user',
+        'function-column',
+        `${op}: column '${name}' is ${type}, which has no form in TypeScript; leave it out with select(), or derive a column of another type from it.`,
+        error,
+      )
+    }
+  }
+}
+
+/**
+ * State, partial rows and checkpoints are shared by equal plans, so two different functions must not look the same:
+ * closures of one text do.
+ */
+export function checkDistinct(nodes: readonly PlanNode[]): void {
+  const calls = new Map<string, unknown>()
+  for (const node of nodes) {
+    if (node.step.is !== 'function') continue
+    const key = planKey(node)
+    const { of } = node.step.call
+    if (calls.has(key) && calls.get(key) !== of)
+      throw new MillraceError(
+        'user',
+        'function-version',
+        `${node.op}: two flows have different functions here that the plan cannot tell apart (the same source text or version); give each a version of its own: { version: '...' }.`,
+      )
+    calls.set(key, of)
+  }
+}
