@@ -1,6 +1,6 @@
 import type { Row } from '../src/core/types.ts'
 import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { checkGiven, type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
+import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
 interface FilteredOptions {
@@ -27,10 +27,7 @@ export function filterRows<C, T>(
   const filterRowsStep: FunctionStep<FilteredOptions> = {
     is: 'function',
     op: 'filterRows',
-    columns(input) {
-      checkGiven('filterRows', input)
-      return input
-    },
+    columns: input => input,
     call: { is: 'filter-rows', of },
   }
   return step(filterRowsStep, { function: functionCode('filterRows', of, options), portable: false })

@@ -19,7 +19,7 @@ import type {
 } from 'apache-arrow'
 import type { Base, Columns, SqlName } from '../src/core/types.ts'
 import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { checkGiven, type FunctionOptions } from '../src/plan/function-code.ts'
+import { checkArrow, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 import { type MappedOptions, mappedOptions } from './map-rows.ts'
 
@@ -106,7 +106,7 @@ export function mapBatches<C, T, const D extends Columns, R extends RecordBatch<
     is: 'function',
     op: 'mapBatches',
     columns(input, { columns }) {
-      checkGiven('mapBatches', input)
+      checkArrow('mapBatches', input)
       return columns
     },
     call: { is: 'map-batches', of },

@@ -1,6 +1,6 @@
 import { type Columns, columnsOf, type Row } from '../src/core/types.ts'
 import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { checkGiven, type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
+import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
@@ -58,10 +58,7 @@ export function mapRows<C, T, const D extends Columns>(
   const mapRowsStep: FunctionStep<MappedOptions> = {
     is: 'function',
     op: 'mapRows',
-    columns(input, { columns }) {
-      checkGiven('mapRows', input)
-      return columns
-    },
+    columns: (_input, { columns }) => columns,
     call: { is: 'map-rows', of },
   }
   return step(mapRowsStep, mappedOptions('mapRows', of, columns, options))

@@ -108,7 +108,9 @@ async function runFunction(run: FunctionRun, input: Relation, node: PlanNode, ca
   const from = `FROM (${input.sql}) AS ${id(inputAlias)}`
   // Rows that one row became are numbered on by the next function, so it must see them in order.
   const isChained = call.is === 'map-rows' && input.hidden.includes(ordinalColumn)
-  const order = isChained ? ` ORDER BY ${input.hidden.map(name => `${inputColumn(name)} NULLS LAST`).join(', ')}` : ''
+  // Results of an aggregate come in any order, and an error should name the same one each time.
+  const isOrdered = isChained || !input.hidden.includes('_seq')
+  const order = isOrdered ? ` ORDER BY ${input.hidden.map(name => `${inputColumn(name)} NULLS LAST`).join(', ')}` : ''
   const query = `SELECT ${[...input.hidden.map(inputColumn), ...items].join(', ')} ${from}${order}`
   const shape = [
     ...hidden.map(name => (input.hidden.includes(name) ? inputColumn(name) : `CAST(0 AS BIGINT) AS ${name}`)),

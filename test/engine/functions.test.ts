@@ -23,6 +23,7 @@ import {
   source,
   sum,
   to,
+  topK,
   tumbling,
   verify,
   where,
@@ -723,7 +724,7 @@ describe('after aggregate', () => {
         k === 1
           ? null
           : [
-              { window_start, k, text: `${rows}` },
+              { window_start, k, text: String(rows) },
               { window_start, k, text: `${String(total)}` },
             ],
       result,
@@ -739,6 +740,37 @@ describe('after aggregate', () => {
     }
   })
 
+  test('the counts of topK are an array of values and counts, which filterRows hands on', async () => {
+    const flow = (at: Place, ...steps: readonly unknown[]) =>
+      pipeline(
+        'tested',
+        { checkpoint: at.checkpoint },
+        (sourceOf(lab, { columns: simple }).pipe as (...all: unknown[]) => never)(
+          tumbling('1 hour'),
+          groupBy(),
+          aggregate({ top: topK('n' as never, 2) }),
+          ...steps,
+          to(files(at.output, { format: 'parquet' })),
+        ),
+      )
+    const [plain, kept, read] = ['plain', 'kept', 'read'].map(name => lab.place(name)) as [Place, Place, Place]
+    await run(flow(plain))
+    await run(
+      flow(
+        kept,
+        filtered(() => true),
+      ),
+    )
+    expect(await lab.rows(kept)).toEqual(await lab.rows(plain))
+    await run(
+      flow(
+        read,
+        mapped(({ top }) => ({ n: (top as { count: bigint }[])[0]?.count }), { n: 'BIGINT NOT NULL' }),
+      ),
+    )
+    expect((await lab.rows(read)).map(({ n }) => n)).toEqual(['1', '1', '1', '1', '1'])
+  })
+
   test('an error names the row by its values, as no object is its own', async () => {
     const error = await failure(
       run(
@@ -748,8 +780,8 @@ describe('after aggregate', () => {
         ),
       ),
     )
-    expect(error.message).toMatch(
-      /^mapRows: the row of window_start 2022-01-01 00:00:00, window_end 2022-01-01 01:00:00, k 2, rows 20, total \d+: field 'text'|^mapRows: the row of window_start 2022-01-01 00:00:00, window_end 2022-01-01 01:00:00, k 0, rows 20, total \d+: field 'text'/,
+    expect(error.message).toBe(
+      `mapRows: the row of window_start 2022-01-01 00:00:00, window_end 2022-01-01 01:00:00, k 0, rows 20, total 570: field 'text': expected VARCHAR, text of whole characters; found undefined (the field is missing; null is NULL). ${tail}`,
     )
     expect(await lab.rows()).toEqual([])
   })

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Observable, OperatorFunction } from 'rxjs'
 import { expect, test } from 'vitest'
+import { aggregate } from '../../operators/aggregate.ts'
+import { topK } from '../../operators/aggregates/top-k.ts'
 import { filterRows } from '../../operators/filter-rows.ts'
+import { groupBy } from '../../operators/group-by.ts'
 import { mapBatches } from '../../operators/map-batches.ts'
 import { mapRows } from '../../operators/map-rows.ts'
 import { tumbling } from '../../operators/tumbling.ts'
-import { checkGiven } from '../../src/plan/function-code.ts'
 import { checkOneToOne, describeOnce, errorOf, expectConfigError, sourceNode } from './flow.ts'
 
 const columns = { picked_up: 'TIMESTAMP NOT NULL', n: 'decimal(18, 2)' } as const
@@ -102,9 +104,27 @@ test.each([
   expectConfigError(() => mapBatches(() => null as never, wrong as never), `mapBatches: ${field}`, value, expected)
 })
 
-test('a column of a type that has no form in TypeScript is refused when the plan is made', () => {
-  expect(() => checkGiven('mapRows', { top: 'STRUCT(a INTEGER)[]' })).toThrow(
-    "mapRows: column 'top' is STRUCT(a INTEGER)[], which has no form in TypeScript; leave it out with select(), or derive a column of another type from it.",
+test('the counts of topK are handed over as rows, not as Arrow, and no function gives them', () => {
+  const steps = (operator: unknown): never =>
+    ((source: Observable<unknown>) =>
+      source.pipe(
+        tumbling('1 hour') as never,
+        groupBy() as never,
+        aggregate({ top: topK('kind' as never, 2) }) as never,
+        operator as OperatorFunction<unknown, unknown>,
+      )) as never
+  expect(errorOf(trips => trips.pipe(steps(operators.mapRows(() => null))))).toBe(undefined)
+  expect(errorOf(trips => trips.pipe(steps(operators.filterRows(() => true))))).toBe(undefined)
+  expect(errorOf(trips => trips.pipe(steps(operators.mapBatches(() => null))))).toMatchObject({
+    kind: 'user',
+    message:
+      'mapBatches: column \'top\' is STRUCT("value" VARCHAR, count BIGINT)[], which is not handed over as Arrow; leave it out with select(), or use mapRows().',
+  })
+  expectConfigError(
+    () => mapRows(() => null, { top: 'STRUCT(value VARCHAR, count BIGINT)[]' } as never),
+    'mapRows: columns.top',
+    "'STRUCT(value VARCHAR, count BIGINT)[]'",
+    'JSON, as only topK makes this type',
   )
 })
 

@@ -77,6 +77,8 @@ function arrowType(arrow: ArrowLibrary, type: ParsedType): DataType {
       return new arrow.TimestampMicrosecond('UTC')
     case 'DECIMAL':
       return new arrow.Decimal(type.scale ?? 0, type.precision ?? 38, 128)
+    case 'STRUCT':
+      throw new Error('unreachable: refused when the plan was made')
   }
 }
 
@@ -253,8 +255,8 @@ export function returnedColumn(
   const vector = result.getChild(name)
   if (!vector) throw new Misfit('the column is missing')
   const wanted = arrowType(arrow, type)
-  const expected = `expected ${type.sql}${type.nullable ? '' : ' NOT NULL'}, Arrow's ${String(wanted)}`
-  if (!isSame(vector.type, wanted)) throw new Misfit(`${expected}; found ${String(vector.type)}`)
+  const expected = `expected ${type.sql}${type.nullable ? '' : ' NOT NULL'}, Arrow's ${named(wanted)}`
+  if (!isSame(vector.type, wanted)) throw new Misfit(`${expected}; found ${named(vector.type)}`)
   const starts: number[] = []
   let length = 0
   for (const { length: rows } of vector.data) {
@@ -279,6 +281,9 @@ export function returnedColumn(
     },
   }
 }
+
+/** `Timestamp<MICROSECOND>`; the library's declarations do not tell that its types name themselves. */
+const named = (type: { toString(): string }): string => type.toString()
 
 /** By number: a function may bring another copy of the library, whose classes are others. */
 function isSame(found: DataType, wanted: DataType): boolean {
