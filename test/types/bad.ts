@@ -56,8 +56,8 @@ source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: '
 source('hits', { objects: 'data/hits', format: 'parquet', columns: hits, time: 'ts' })
 // @ts-expect-error no such policy: '"drop"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', onBadRow: 'drop' })
-// @ts-expect-error no such option: 'notifications' does not exist
-source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notifications: {} })
+// @ts-expect-error no such option: 'topics' does not exist
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', topics: {} })
 // @ts-expect-error a delay is a duration: '"a day"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', watermark: { delay: 'a day' } })
 // @ts-expect-error a pipeline has a checkpoint: Property 'checkpoint' is missing
