@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MillraceError } from '../src/core/errors.ts'
+import { objectAddress } from '../src/core/object-address.ts'
 import type { ObjectStore, Put } from '../src/core/ports.ts'
 import { corrupt } from './codec.ts'
 import { ATTEMPTS_MAX, isRetryable, pauseMs, retrying, type Sleep, unavailable } from './retry.ts'
@@ -14,7 +15,7 @@ export interface Content {
 
 /** The address of an object, as messages name it. */
 export function nameOf(store: ObjectStore, key: string): string {
-  return `${store.address.replace(/\/$/, '')}/${key}`
+  return objectAddress(store.address, key)
 }
 
 /** Reads an immutable object that should have this many bytes, piece by piece; also one that is shorter or longer. */

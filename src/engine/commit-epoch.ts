@@ -6,6 +6,7 @@ import { addPart, dropParts, dropPublished } from '../../checkpoints/manifest.ts
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
+import { objectAddress } from '../core/object-address.ts'
 import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import type { Flow } from '../plan/stages.ts'
@@ -250,7 +251,7 @@ function outputStores(run: Run) {
 
 /** A published file as a person would name it. */
 export function outputAddress(run: Run, output: string, key: string): string {
-  return `${run.outputs.get(output)?.store.address ?? output}/${key}`
+  return objectAddress(run.outputs.get(output)?.store.address ?? output, key)
 }
 
 function sum(rows: readonly LedgerRow[], column: keyof LedgerRow): number {

@@ -1,10 +1,12 @@
 import { mkdir } from 'node:fs/promises'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
+import { type Input, parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import type { NotificationContext } from '../../connectors/notifications/context.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
+import { isS3Address } from '../../connectors/s3/spec.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
@@ -19,8 +21,10 @@ export interface Components {
   /** Whether `rows()` hands rows over. */
   readonly deliversRows: boolean
   readonly formats: Readonly<Record<FormatName, (settings: SourceSettings) => Format>>
-  /** @param field names the address in errors */
-  openInput(address: string, field: string): ObjectStore
+  /** A place that is only read. @param field names the address in errors */
+  openInput(address: string, field: string): Promise<ObjectStore>
+  /** A folder or prefix, one object or a glob: which root to open, and which of its keys are meant. */
+  findInput(address: string, field: string): Promise<Input>
   /** For a checkpoint or for output: made when it is not there yet. */
   openWritable(address: string, field: string): Promise<ObjectStore>
   /** Connects, and refuses a queue or topic that is not there or not allowed. */
@@ -35,8 +39,17 @@ export const components: Components = {
     json: () => jsonFormat,
     csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
   },
-  openInput: (address, field) => createDirectoryStore(parseDirectoryAddress(address, field)),
+  // SDKs are loaded when an address asks for one: a local run pays nothing for them.
+  async openInput(address, field) {
+    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
+    return createDirectoryStore(parseDirectoryAddress(address, field))
+  },
+  async findInput(address, field) {
+    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).findS3Input(address, field)
+    return parseInput(address, field)
+  },
   async openWritable(address, field) {
+    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
     const root = parseDirectoryAddress(address, field)
     await mkdir(root, { recursive: true })
     // File systems without atomic link and rename are refused (P7).

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { objectAddress } from '../core/object-address.ts'
 import type { Row } from '../core/ports.ts'
 import { iso } from './summarise.ts'
 import { eachPart } from './channels.ts'
@@ -53,7 +54,9 @@ export async function inspect(address: string): Promise<Inspection> {
         bytes: parts.reduce((total, part) => total + part.bytes, 0),
       })),
       unpublished: manifest.unpublished.length,
-      outputFiles: outputs.map(row => `${addresses[String(row.output)] ?? String(row.output)}/${String(row.key)}`),
+      outputFiles: outputs.map(row =>
+        objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),
+      ),
       setAside: aside.map(row => ({ key: String(row.key), reason: String(row.reason) })),
     }
   } finally {

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { isAbsolute, join, relative, sep } from 'node:path'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
-import { type Input, parseInput } from '../../connectors/directory/listing.ts'
-import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
+import type { Input } from '../../connectors/directory/listing.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
@@ -22,6 +20,7 @@ import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './epoch.ts'
 import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
+import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { segmentChannel, stateTables } from './state.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
@@ -97,7 +96,7 @@ export async function openRun(
   const plan = pipelinePlan(terminals)
   const format = components.formats[settings.format](settings)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
-  const input = await parseInput(options.input ?? definition.objects, inputField)
+  const input = await components.findInput(options.input ?? definition.objects, inputField)
   const addresses = outputAddresses(flows, options.output)
   const checkpointField = options.checkpoint === undefined ? 'pipeline checkpoint' : 'checkpoint'
   const checkpointAddress = options.checkpoint ?? pipeline.checkpoint
@@ -167,7 +166,7 @@ export async function openRun(
   const position = positionOf(head.manifest, settings.name)
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
   await loadState(reader, nodes, position, committing)
-  const inputStore = components.openInput(input.root, inputField)
+  const inputStore = await components.openInput(input.root, inputField)
   const context = { flows, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
@@ -210,18 +209,16 @@ function outputAddresses(flows: readonly Flow[], override: string | undefined): 
 
 /** Refuses to write where the input is read: the next run would take this one's files for objects. */
 function checkApart(input: Input, address: string, field: string, extensions: readonly string[]): void {
-  const inside = relative(input.root, parseDirectoryAddress(address, field))
-  if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside)) return
-  const key = join(inside, `part${extensions[0] ?? ''}`)
-    .split(sep)
-    .join('/')
-  if (input.matches(key)) throw configError(field, address, `a folder outside the input ${input.root}`)
+  const inside = pathWithin(input.root, 'input', address, field)
+  if (inside === undefined) return
+  const name = `part${extensions[0] ?? ''}`
+  if (input.matches(inside === '' ? name : `${inside}/${name}`))
+    throw configError(field, address, `a folder outside the input ${input.root}`)
 }
 
 /** Refuses output inside the checkpoint's folder, where only the checkpoint's own files may lie: the rest are orphans. */
 function checkOutside(address: string, checkpoint: string): void {
-  const inside = relative(parseDirectoryAddress(checkpoint, 'checkpoint'), parseDirectoryAddress(address, 'output'))
-  if (inside === '' || (inside !== '..' && !inside.startsWith(`..${sep}`) && !isAbsolute(inside)))
+  if (pathWithin(checkpoint, 'checkpoint', address, 'output') !== undefined)
     throw configError('output', address, `a folder outside the checkpoint ${checkpoint}`)
 }
 

@@ -125,7 +125,7 @@ async function loadOutput(
   flow: string,
   name: string,
 ): Promise<boolean> {
-  const store = components.openInput(address, 'output')
+  const store = await components.openInput(address, 'output')
   const refs = await outputRefs(reader, executor, flow)
   if (refs.length === 0) return false
   const files: string[] = []

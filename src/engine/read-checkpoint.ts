@@ -19,7 +19,7 @@ export async function readCheckpoint(
   field: string,
   scratch: string,
 ): Promise<ReadCheckpoint> {
-  const store = components.openInput(address, field)
+  const store = await components.openInput(address, field)
   const checkpoint = createCheckpointStore({
     store,
     owner: 'reader',

@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
-import { parseInput } from '../../connectors/directory/listing.ts'
 import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
@@ -110,8 +109,8 @@ export async function verify(
     let lateRows = 0
     for (const flow of outputNames(manifest, copy.head.manifest)) {
       const store = (of: Manifest, override?: string) => outputStore(parts, of, flow, override)
-      const left = await outputRows(reader, executor, store(manifest, options.output), flow)
-      const right = await outputRows(replayed, executor, store(copy.head.manifest), flow)
+      const left = await outputRows(reader, executor, await store(manifest, options.output), flow)
+      const right = await outputRows(replayed, executor, await store(copy.head.manifest), flow)
       rows += await compare(executor, flow, left, right, differences)
     }
     for (const channel of lateChannels(manifest, copy.head.manifest)) {
@@ -138,7 +137,7 @@ async function goneObjects(
   parts: Components,
   input: string,
 ): Promise<readonly string[]> {
-  const store = parts.openInput((await parseInput(input, 'input')).root, 'input')
+  const store = await parts.openInput((await parts.findInput(input, 'input')).root, 'input')
   const wanted = new Map<string, string>()
   await eachPart(reader, 'ledger', async rows => {
     for (const row of await executor.rows(`SELECT key, e_tag FROM ${rows} WHERE outcome = 'read'`))
@@ -152,7 +151,12 @@ function outputNames(...manifests: readonly Manifest[]): readonly string[] {
   return [...new Set(manifests.flatMap(manifest => Object.keys(outputsOf(manifest))))].toSorted()
 }
 
-function outputStore(parts: Components, manifest: Manifest, flow: string, override?: string): ObjectStore {
+async function outputStore(
+  parts: Components,
+  manifest: Manifest,
+  flow: string,
+  override?: string,
+): Promise<ObjectStore> {
   const address = override ?? outputsOf(manifest)[flow]
   if (address === undefined) throw configError('output', flow, 'a flow that the checkpoint has output of')
   return parts.openInput(address, 'output')

@@ -1,0 +1,499 @@
+import { createReadStream } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { randomInt, randomUUID } from 'node:crypto'
+import { addAbortSignal, type Readable } from 'node:stream'
+import { crc32 } from 'node:zlib'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  PutObjectCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
+import { failureOf, isTransient, type Request, toMillrace } from './errors.ts'
+import { addressOf, type S3Spec } from './spec.ts'
+
+export interface S3StoreOptions {
+  readonly clock?: Clock
+  /** Numbers in [0, 1), to spread retries. */
+  readonly random?: () => number
+  readonly newId?: () => string
+  /** Files above it go in parts. S3 takes 5 GiB in one request. */
+  readonly singlePutBytesMax?: number
+  /** S3 takes parts from 5 MiB on, and 10,000 of them. */
+  readonly partBytes?: number
+}
+
+const SINGLE_PUT_BYTES_MAX = 5 * 1024 ** 3
+/** 10,000 parts of it are 640 GiB, far beyond what one epoch writes. */
+const PART_BYTES = 64 * 1024 ** 2
+const DELETE_KEYS_MAX = 1_000
+/** Attempts at what changes nothing, or nothing twice: with full jitter about three seconds, ten at most. */
+const ATTEMPTS_MAX = 6
+const FIRST_PAUSE_MS = 100
+const PAUSE_MS_MAX = 5_000
+const FILE_CHUNK_BYTES = 1024 * 1024
+
+/**
+ * An object store under one prefix of a bucket. A conditional write is sent once: what the network or an overloaded
+ * server leaves open is 'unknown', and the caller reads to find out (P6). Reads, listings and deletes are repeated with
+ * full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS 2015) until the body is here whole.
+ */
+export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOptions = {}): ObjectStore {
+  const { clock = systemClock, random = () => randomInt(2 ** 32) / 2 ** 32, newId = randomUUID } = options
+  const { singlePutBytesMax = SINGLE_PUT_BYTES_MAX, partBytes = PART_BYTES } = options
+  const { bucket: Bucket, prefix } = spec
+  const address = addressOf(spec)
+  const payer = spec.requesterPays === true ? ({ RequestPayer: 'requester' } as const) : {}
+  let honoursCopyCondition: Promise<boolean> | undefined
+
+  return {
+    address,
+
+    get: (key, options = {}) =>
+      repeated(about('Reading', key, true), options.signal, () => getOnce(prefix + key, options)),
+
+    async put(key, body, ifMatch, signal) {
+      signal?.throwIfAborted()
+      const size = body instanceof Uint8Array ? body.length : (await stat(body.file)).size
+      if (!(body instanceof Uint8Array) && size > singlePutBytesMax)
+        return putParts(key, body.file, size, ifMatch, signal)
+      // Read once for the checksum and once for the request: so the body needs no trailer, which not every server knows.
+      const checksum = body instanceof Uint8Array ? crc32(body) : await crc32OfFile(body.file)
+      return written(about('Writing', key), ifMatch, async () => {
+        const input = {
+          ...{ Bucket, Key: prefix + key, ContentLength: size, ChecksumCRC32: base64(checksum) },
+          ...{ ...condition(ifMatch), ...payer },
+        }
+        if (body instanceof Uint8Array)
+          return client.send(new PutObjectCommand({ ...input, Body: body }), sending(signal))
+        const stream = createReadStream(body.file, { highWaterMark: FILE_CHUNK_BYTES })
+        try {
+          return await client.send(new PutObjectCommand({ ...input, Body: stream }), sending(signal))
+        } finally {
+          stream.destroy()
+        }
+      })
+    },
+
+    async copy(from, to, signal) {
+      signal?.throwIfAborted()
+      honoursCopyCondition ??= tryCopyCondition(`${prefix}${from}.copy-probe-${newId()}`).catch((error: unknown) => {
+        honoursCopyCondition = undefined
+        throw error
+      })
+      if (!(await honoursCopyCondition)) return copyByPut(from, to, signal)
+      const found = await headOnce(from)
+      if (found === 'missing') throw missing(from)
+      // CopyObject takes 5 GiB.
+      if (found.sizeBytes > SINGLE_PUT_BYTES_MAX) return copyByPut(from, to, signal)
+      const copying = new CopyObjectCommand({
+        ...{ Bucket, Key: prefix + to, CopySource: copySource(prefix + from), IfNoneMatch: '*' },
+        ...payer,
+      })
+      return written(about('Copying to', to), 'absent', async () => {
+        const { CopyObjectResult } = await client.send(copying, sending(signal)).catch((error: unknown) => {
+          throw failureOf(error).code === 'NoSuchKey' ? missing(from) : error
+        })
+        return { ETag: CopyObjectResult?.ETag }
+      })
+    },
+
+    list: (keyPrefix, after) => listKeys(keyPrefix, after),
+
+    head: key => headOnce(key),
+
+    async delete(keys) {
+      // XML 1.0 has no way to name these.
+      const isAlone = (key: string): boolean => /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u.test(key)
+      const together = keys.filter(key => !isAlone(key))
+      for (let i = 0; i < together.length; i += DELETE_KEYS_MAX)
+        await deleteBatch(together.slice(i, i + DELETE_KEYS_MAX))
+      for (const key of keys.filter(isAlone))
+        await repeated(about('Deleting', key), undefined, () =>
+          client.send(new DeleteObjectCommand({ Bucket, Key: prefix + key, ...payer })),
+        )
+    },
+  }
+
+  function about(doing: string, key: string, isRead = false): Request {
+    return { doing, bucket: Bucket, key: prefix + key, isRead }
+  }
+
+  function missing(key: string): MillraceError {
+    return new MillraceError(
+      'fatal',
+      'missing-object',
+      `s3://${Bucket}/${prefix}${key} does not exist; cannot copy it.`,
+    )
+  }
+
+  // Reading.
+
+  async function repeated<T>(request: Request, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      signal?.throwIfAborted()
+      try {
+        return await work()
+      } catch (error) {
+        signal?.throwIfAborted()
+        const failed = toMillrace(error, request)
+        if (!(failed instanceof MillraceError) || failed.kind !== 'retry' || attempt + 1 >= ATTEMPTS_MAX) throw failed
+      }
+      await clock.sleep(random() * Math.min(PAUSE_MS_MAX, FIRST_PAUSE_MS * 2 ** attempt), signal)
+    }
+  }
+
+  async function getOnce(
+    Key: string,
+    { ifMatch, versionId, range, signal }: GetOptions,
+  ): Promise<StoredBody | 'missing' | 'changed'> {
+    if (range !== undefined && range[1] <= range[0]) return emptyRange(Key, ifMatch, versionId)
+    let output: GetObjectCommandOutput
+    try {
+      output = await client.send(
+        new GetObjectCommand({
+          Bucket,
+          Key,
+          ...(ifMatch === undefined ? {} : { IfMatch: quoted(ifMatch) }),
+          ...(versionId === undefined ? {} : { VersionId: versionId }),
+          ...(range === undefined ? {} : { Range: `bytes=${range[0]}-${range[1] - 1}` }),
+          ...payer,
+        }),
+        sending(signal),
+      )
+    } catch (error) {
+      const { code, status } = failureOf(error)
+      if (status === 412) return 'changed'
+      if (status === 416) return emptyRange(Key, ifMatch, versionId)
+      if (isMissing(code, status)) return 'missing'
+      throw error
+    }
+    const body = await collect(output, signal)
+    const eTag = unquoted(output.ETag)
+    // A server that ignores If-Match still says what it sent.
+    if (ifMatch !== undefined && eTag !== ifMatch) return 'changed'
+    // A server that ignores the range sends everything.
+    const cut = range !== undefined && output.ContentRange === undefined ? body.subarray(range[0], range[1]) : body
+    return { body: cut, eTag }
+  }
+
+  /** S3 has no empty ranges, and none that begin at the end. */
+  async function emptyRange(
+    Key: string,
+    ifMatch: string | undefined,
+    versionId: string | undefined,
+  ): Promise<StoredBody | 'missing' | 'changed'> {
+    const found = await headOnce(Key.slice(prefix.length), versionId)
+    if (found === 'missing') return 'missing'
+    if (ifMatch !== undefined && found.eTag !== ifMatch) return 'changed'
+    return { body: new Uint8Array(), eTag: found.eTag }
+  }
+
+  function headOnce(key: string, versionId?: string): Promise<ObjectVersion | 'missing'> {
+    return repeated(about('Looking at', key, true), undefined, async () => {
+      try {
+        const found = await client.send(
+          new HeadObjectCommand({
+            ...{ Bucket, Key: prefix + key, ...payer },
+            ...(versionId === undefined ? {} : { VersionId: versionId }),
+          }),
+        )
+        return {
+          bucket: Bucket,
+          key,
+          eTag: unquoted(found.ETag),
+          // Buckets without versions call the version 'null'.
+          ...(found.VersionId === undefined || found.VersionId === 'null' ? {} : { versionId: found.VersionId }),
+          sizeBytes: found.ContentLength ?? 0,
+          lastModifiedMs: found.LastModified?.getTime() ?? 0,
+        }
+      } catch (error) {
+        const { code, status } = failureOf(error)
+        if (isMissing(code, status)) return 'missing'
+        throw error
+      }
+    })
+  }
+
+  async function* listKeys(keyPrefix: string, after: string | undefined): AsyncGenerator<ObjectVersion> {
+    let token: string | undefined
+    let last: Buffer | undefined
+    do {
+      const page: ListObjectsV2CommandOutput = await repeated(about('Listing', keyPrefix), undefined, () =>
+        client.send(
+          new ListObjectsV2Command({
+            ...{ Bucket, Prefix: prefix + keyPrefix, EncodingType: 'url', ...payer },
+            ...(token !== undefined
+              ? { ContinuationToken: token }
+              : after === undefined
+                ? {}
+                : { StartAfter: prefix + after }),
+          }),
+        ),
+      )
+      for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {
+        const whole = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key
+        const key = whole.slice(prefix.length)
+        // The folder that a console makes of a prefix.
+        if (key === '') continue
+        const order = Buffer.from(key)
+        if (after !== undefined && Buffer.compare(order, Buffer.from(after)) <= 0) continue
+        if (last !== undefined && Buffer.compare(last, order) >= 0)
+          throw new MillraceError(
+            'user',
+            'unsafe-store',
+            `${address} does not list in the order of UTF-8 bytes: '${key}' came after '${last.toString()}'. Use a store that does.`,
+          )
+        last = order
+        yield {
+          ...{ bucket: Bucket, key, eTag: unquoted(ETag), sizeBytes: Size },
+          lastModifiedMs: LastModified?.getTime() ?? 0,
+        }
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    } while (token !== undefined)
+  }
+
+  async function deleteBatch(keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return
+    let left = keys
+    await repeated(about('Deleting', left[0] ?? ''), undefined, async () => {
+      const { Errors = [] } = await client.send(
+        new DeleteObjectsCommand({
+          ...{ Bucket, ...payer },
+          Delete: { Quiet: true, Objects: left.map(key => ({ Key: prefix + key })) },
+        }),
+      )
+      const failed = Errors.filter(({ Code }) => Code !== 'NoSuchKey')
+      const [first] = failed
+      if (first === undefined) return
+      left = failed.map(({ Key = '' }) => Key.slice(prefix.length))
+      const error = Object.assign(new Error(first.Message ?? 'no message'), {
+        name: first.Code ?? 'Unknown',
+        $metadata: { httpStatusCode: first.Code === 'AccessDenied' ? 403 : 400 },
+      })
+      const more = failed.length > 1 ? ` and ${failed.length - 1} more` : ''
+      throw toMillrace(error, about('Deleting', `${first.Key?.slice(prefix.length)}${more}`))
+    })
+  }
+
+  // Writing.
+
+  /** One conditional write, sent once: its outcome as the port tells it. */
+  async function written(
+    request: Request,
+    ifMatch: string,
+    work: () => Promise<{ readonly ETag?: string | undefined }>,
+  ): Promise<Put> {
+    try {
+      return { is: 'stored', eTag: unquoted((await work()).ETag) }
+    } catch (error) {
+      const failure = failureOf(error)
+      const { code, status } = failure
+      // 409 ConditionalRequestConflict: another write of the key was under way. The caller reads and decides.
+      if (status === 412 || (status === 409 && code !== 'OperationAborted')) return { is: 'conflict' }
+      // If-Match on a key that is not there.
+      if (ifMatch !== 'absent' && isMissing(code, status)) return { is: 'conflict' }
+      if (isTransient(failure) || failure.error.name === 'AbortError') return { is: 'unknown', cause: failure.error }
+      throw toMillrace(error, request)
+    }
+  }
+
+  /** A file in parts, which appear as one object by the last, conditional request. */
+  async function putParts(
+    key: string,
+    file: string,
+    size: number,
+    ifMatch: string,
+    signal?: AbortSignal,
+  ): Promise<Put> {
+    const Key = prefix + key
+    const request = about('Writing', key)
+    const { UploadId } = await repeated(request, signal, () =>
+      client.send(new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: 'CRC32', ...payer })),
+    )
+    const parts: { readonly PartNumber: number; readonly ETag?: string; readonly ChecksumCRC32: string }[] = []
+    try {
+      const handle = await open(file)
+      try {
+        for (let start = 0; start < size; start += partBytes) {
+          const body = Buffer.allocUnsafe(Math.min(partBytes, size - start))
+          const { bytesRead } = await handle.read(body, 0, body.length, start)
+          if (bytesRead !== body.length) throw new MillraceError('fatal', 'file-changed', `${file} became shorter.`)
+          const PartNumber = parts.length + 1
+          const ChecksumCRC32 = base64(crc32(body))
+          const { ETag } = await repeated(request, signal, () =>
+            client.send(
+              new UploadPartCommand({
+                ...{
+                  Bucket,
+                  Key,
+                  UploadId,
+                  PartNumber,
+                  Body: body,
+                  ContentLength: body.length,
+                  ChecksumCRC32,
+                  ...payer,
+                },
+              }),
+              sending(signal),
+            ),
+          )
+          parts.push({ PartNumber, ...(ETag === undefined ? {} : { ETag }), ChecksumCRC32 })
+        }
+      } finally {
+        await handle.close()
+      }
+    } catch (error) {
+      await abandon(Key, UploadId)
+      throw error
+    }
+    const put = await written(request, ifMatch, () =>
+      client.send(
+        new CompleteMultipartUploadCommand({
+          ...{ Bucket, Key, UploadId, MultipartUpload: { Parts: parts }, ...condition(ifMatch), ...payer },
+        }),
+      ),
+    )
+    // In doubt the parts stay: they may be the object. The bucket's lifecycle rule removes what is left.
+    if (put.is === 'conflict') await abandon(Key, UploadId)
+    return put
+  }
+
+  async function abandon(Key: string, UploadId: string | undefined): Promise<void> {
+    // Parts that stay cost money and nothing else; the bucket's lifecycle rule removes them.
+    await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId, ...payer })).catch(() => {})
+  }
+
+  /** P8: reads and writes the bytes, under the same condition that every other write has. */
+  async function copyByPut(from: string, to: string, signal?: AbortSignal): Promise<Put> {
+    let source: GetObjectCommandOutput
+    try {
+      source = await repeated(about('Reading', from), signal, () =>
+        client.send(new GetObjectCommand({ Bucket, Key: prefix + from, ...payer }), sending(signal)),
+      )
+    } catch (error) {
+      const { code, status } = failureOf(error instanceof MillraceError ? error.cause : error)
+      throw isMissing(code, status) ? missing(from) : error
+    }
+    const body = source.Body as Readable
+    try {
+      return await written(about('Copying to', to), 'absent', () =>
+        client.send(
+          new PutObjectCommand({
+            ...{
+              Bucket,
+              Key: prefix + to,
+              Body: body,
+              ContentLength: source.ContentLength,
+              IfNoneMatch: '*',
+              ...payer,
+            },
+          }),
+          sending(signal),
+        ),
+      )
+    } finally {
+      body.destroy()
+    }
+  }
+
+  /**
+   * Whether CopyObject keeps If-None-Match, tried on an object of its own that is copied onto itself: MinIO and versitygw
+   * accept the condition and ignore it.
+   */
+  async function tryCopyCondition(Key: string): Promise<boolean> {
+    const key = Key.slice(prefix.length)
+    await repeated(about('Writing', key), undefined, () =>
+      client.send(new PutObjectCommand({ Bucket, Key, Body: Buffer.from('probe'), ...payer })),
+    )
+    try {
+      return await repeated(about('Copying to', key), undefined, async () => {
+        try {
+          await client.send(
+            new CopyObjectCommand({
+              ...{ Bucket, Key, CopySource: copySource(Key), IfNoneMatch: '*', MetadataDirective: 'REPLACE', ...payer },
+            }),
+          )
+          return false
+        } catch (error) {
+          const failure = failureOf(error)
+          if (isTransient(failure)) throw error
+          // Any other answer: the way that needs no copying.
+          return failure.status === 412
+        }
+      })
+    } finally {
+      await client.send(new DeleteObjectCommand({ Bucket, Key, ...payer })).catch(() => {})
+    }
+  }
+
+  function copySource(key: string): string {
+    return `${Bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
+  }
+}
+
+async function collect({ Body, ContentLength }: GetObjectCommandOutput, signal?: AbortSignal): Promise<Uint8Array> {
+  // An unread body would hold its connection, and the process, for minutes.
+  const stream = Body as Readable
+  if (signal !== undefined) addAbortSignal(signal, stream)
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  const [only] = chunks
+  const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
+  if (ContentLength !== undefined && body.length !== ContentLength)
+    throw new MillraceError(
+      'retry',
+      'short-body',
+      `A body of ${body.length} bytes came where ${ContentLength} were announced; look at the server or proxy between.`,
+    )
+  return body
+}
+
+async function crc32OfFile(file: string): Promise<number> {
+  let checksum = 0
+  for await (const chunk of createReadStream(file, { highWaterMark: FILE_CHUNK_BYTES }))
+    checksum = crc32(chunk as Buffer, checksum)
+  return checksum
+}
+
+function base64(checksum: number): string {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(checksum)
+  return bytes.toString('base64')
+}
+
+function condition(ifMatch: string): { readonly IfNoneMatch: string } | { readonly IfMatch: string } {
+  return ifMatch === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: quoted(ifMatch) }
+}
+
+function sending(signal: AbortSignal | undefined): { readonly abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal }
+}
+
+function isMissing(code: string, status: number | undefined): boolean {
+  // A delete marker answers 405 to who asks for its version.
+  return (status === 404 && code !== 'NoSuchBucket') || (status === 405 && code === 'MethodNotAllowed')
+}
+
+function quoted(eTag: string): string {
+  return `"${eTag}"`
+}
+
+function unquoted(eTag: string | undefined): string {
+  return (eTag ?? '').replace(/^"|"$/g, '')
+}
