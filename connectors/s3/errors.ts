@@ -25,8 +25,17 @@ export function failureOf(thrown: unknown): Failure {
 const NETWORK =
   /^(E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_AGAIN|PROTO)|ENOTFOUND|ERR_(STREAM|SOCKET|HTTP|SSL)|HPE_|TimeoutError|aborted|socket hang up)/
 const TRANSIENT = new Set([
-  ...['RequestTimeout', 'RequestTimeoutException', 'SlowDown', 'ThrottlingException', 'Throttling', 'TooManyRequests'],
-  ...['InternalError', 'ServiceUnavailable', 'OperationAborted', 'RequestTimeTooSkewed', 'RequestLimitExceeded'],
+  'RequestTimeout',
+  'RequestTimeoutException',
+  'SlowDown',
+  'ThrottlingException',
+  'Throttling',
+  'TooManyRequests',
+  'InternalError',
+  'ServiceUnavailable',
+  'OperationAborted',
+  'RequestTimeTooSkewed',
+  'RequestLimitExceeded',
 ])
 
 /** Whether the same request may succeed later; a write may also have been applied. */
@@ -37,7 +46,7 @@ export function isTransient({ code, status, error }: Failure): boolean {
   return status >= 500 || status === 408 || status === 429 || (status < 300 && error.name !== 'AbortError')
 }
 
-/** Codes of errors about one object, which the source's `onBadObject` decides about. */
+/** Codes of errors about one object: what the engine calls a bad object (`onBadObject`). */
 export const OBJECT_DENIED = 'object-denied'
 export const OBJECT_ARCHIVED = 'object-archived'
 

@@ -43,7 +43,7 @@ export function parseS3Address(address: string, field: string): S3Address {
   const bucket = slash < 0 ? place : place.slice(0, slash)
   const path = slash < 0 ? '' : place.slice(slash + 1)
   if (bucket.includes('@')) throw withoutCredentials(field, address)
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) || /--x-s3$/.test(bucket))
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) || bucket.endsWith('--x-s3'))
     throw configError(
       field,
       shown(address),

@@ -75,8 +75,12 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       const checksum = body instanceof Uint8Array ? crc32(body) : await crc32OfFile(body.file)
       return written(about('Writing', key), ifMatch, async () => {
         const input = {
-          ...{ Bucket, Key: prefix + key, ContentLength: size, ChecksumCRC32: base64(checksum) },
-          ...{ ...condition(ifMatch), ...payer },
+          Bucket,
+          Key: prefix + key,
+          ContentLength: size,
+          ChecksumCRC32: base64(checksum),
+          ...condition(ifMatch),
+          ...payer,
         }
         if (body instanceof Uint8Array)
           return client.send(new PutObjectCommand({ ...input, Body: body }), sending(signal))
@@ -101,7 +105,10 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       // CopyObject takes 5 GiB.
       if (found.sizeBytes > SINGLE_PUT_BYTES_MAX) return copyByPut(from, to, signal)
       const copying = new CopyObjectCommand({
-        ...{ Bucket, Key: prefix + to, CopySource: copySource(prefix + from), IfNoneMatch: '*' },
+        Bucket,
+        Key: prefix + to,
+        CopySource: copySource(prefix + from),
+        IfNoneMatch: '*',
         ...payer,
       })
       return written(about('Copying to', to), 'absent', async () => {
@@ -208,7 +215,9 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       try {
         const found = await client.send(
           new HeadObjectCommand({
-            ...{ Bucket, Key: prefix + key, ...payer },
+            Bucket,
+            Key: prefix + key,
+            ...payer,
             ...(versionId === undefined ? {} : { VersionId: versionId }),
           }),
         )
@@ -236,7 +245,10 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       const page: ListObjectsV2CommandOutput = await repeated(about('Listing', keyPrefix), undefined, () =>
         client.send(
           new ListObjectsV2Command({
-            ...{ Bucket, Prefix: prefix + keyPrefix, EncodingType: 'url', ...payer },
+            Bucket,
+            Prefix: prefix + keyPrefix,
+            EncodingType: 'url',
+            ...payer,
             ...(token !== undefined
               ? { ContinuationToken: token }
               : after === undefined
@@ -260,7 +272,10 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
           )
         last = order
         yield {
-          ...{ bucket: Bucket, key, eTag: unquoted(ETag), sizeBytes: Size },
+          bucket: Bucket,
+          key,
+          eTag: unquoted(ETag),
+          sizeBytes: Size,
           lastModifiedMs: LastModified?.getTime() ?? 0,
         }
       }
@@ -274,7 +289,8 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     await repeated(about('Deleting', left[0] ?? ''), undefined, async () => {
       const { Errors = [] } = await client.send(
         new DeleteObjectsCommand({
-          ...{ Bucket, ...payer },
+          Bucket,
+          ...payer,
           Delete: { Quiet: true, Objects: left.map(key => ({ Key: prefix + key })) },
         }),
       )
@@ -339,16 +355,14 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
           const { ETag } = await repeated(request, signal, () =>
             client.send(
               new UploadPartCommand({
-                ...{
-                  Bucket,
-                  Key,
-                  UploadId,
-                  PartNumber,
-                  Body: body,
-                  ContentLength: body.length,
-                  ChecksumCRC32,
-                  ...payer,
-                },
+                Bucket,
+                Key,
+                UploadId,
+                PartNumber,
+                Body: body,
+                ContentLength: body.length,
+                ChecksumCRC32,
+                ...payer,
               }),
               sending(signal),
             ),
@@ -365,7 +379,12 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     const put = await written(request, ifMatch, () =>
       client.send(
         new CompleteMultipartUploadCommand({
-          ...{ Bucket, Key, UploadId, MultipartUpload: { Parts: parts }, ...condition(ifMatch), ...payer },
+          Bucket,
+          Key,
+          UploadId,
+          MultipartUpload: { Parts: parts },
+          ...condition(ifMatch),
+          ...payer,
         }),
       ),
     )
@@ -395,14 +414,12 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       return await written(about('Copying to', to), 'absent', () =>
         client.send(
           new PutObjectCommand({
-            ...{
-              Bucket,
-              Key: prefix + to,
-              Body: body,
-              ContentLength: source.ContentLength,
-              IfNoneMatch: '*',
-              ...payer,
-            },
+            Bucket,
+            Key: prefix + to,
+            Body: body,
+            ContentLength: source.ContentLength,
+            IfNoneMatch: '*',
+            ...payer,
           }),
           sending(signal),
         ),
@@ -426,7 +443,12 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         try {
           await client.send(
             new CopyObjectCommand({
-              ...{ Bucket, Key, CopySource: copySource(Key), IfNoneMatch: '*', MetadataDirective: 'REPLACE', ...payer },
+              Bucket,
+              Key,
+              CopySource: copySource(Key),
+              IfNoneMatch: '*',
+              MetadataDirective: 'REPLACE',
+              ...payer,
             }),
           )
           return false

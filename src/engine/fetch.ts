@@ -1,6 +1,6 @@
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errorMessage, MillraceError } from '../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { type ParsedType, parseColumnType } from '../core/types.ts'
@@ -81,11 +81,15 @@ export function createFetch(context: FetchContext): Fetch {
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EACCES') return badObject(context, version, 'permission denied')
+      if (isMillraceError(error) && unreadable.has(error.code)) return badObject(context, version, error.message)
       if (!isBadObject(error)) throw error
       return badObject(context, version, reasonOf(error, version.key))
     }
   }
 }
+
+/** What a store says of one object that it will not give. */
+const unreadable = new Set(['object-denied', 'object-archived'])
 
 /** An object that was not read, under the `onBadObject` policy. */
 export function badObject(

@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs'
 import { configError } from '../core/errors.ts'
 
 export interface PipelineOptions {
-  /** Where state, ledger and commits lie: a directory, as a path or `file://` address. One pipeline each. */
+  /** Where state, ledger and commits lie: a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address. One pipeline each. */
   readonly checkpoint: string
 }
 
@@ -25,7 +25,7 @@ export function pipeline(name: string, options: PipelineOptions, ...flows: Obser
   if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(name))
     throw configError('pipeline', name, 'a name of letters, digits, ., _ and -, at most 128')
   if (typeof options?.checkpoint !== 'string' || options.checkpoint === '')
-    throw configError('pipeline checkpoint', options?.checkpoint, 'a directory or file:// address')
+    throw configError('pipeline checkpoint', options?.checkpoint, 'a directory, or a file:// or s3:// address')
   if (flows.length === 0)
     throw configError('pipeline', name, 'at least one flow, such as trips.pipe(..., to(files(...)))')
   for (const [index, flow] of flows.entries())

@@ -124,7 +124,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
   if (typeof name !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name))
     throw configError('source', name, 'a name of letters, digits, _ and -, at most 64')
   if (typeof options.objects !== 'string' || options.objects === '')
-    throw configError(`${at}: objects`, options.objects, 'a directory or file:// address')
+    throw configError(`${at}: objects`, options.objects, 'a directory, or a file:// or s3:// address')
   const { format, csv } = options.format ?? {}
   if (format === undefined || !formatNames.includes(format) || (format === 'csv') !== (csv !== undefined))
     throw configError(`${at}: format`, options.format, 'parquet(), json() or csv()')

@@ -83,8 +83,8 @@ describe('sinks', () => {
   })
 
   test.each([
-    ['', { format: 'json' }, 'files', "''", 'a directory or file:// address'],
-    [5, { format: 'json' }, 'files', '5', 'a directory or file:// address'],
+    ['', { format: 'json' }, 'files', "''", 'a directory, or a file:// or s3:// address'],
+    [5, { format: 'json' }, 'files', '5', 'a directory, or a file:// or s3:// address'],
     ['out', { format: 'csv' }, 'files format', "'csv'", "'parquet' or 'json'"],
     ['out', undefined, 'files format', 'undefined', "'parquet' or 'json'"],
   ])('files refuses %j %j', (uri, options, field, value, expected) => {

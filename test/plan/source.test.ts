@@ -59,7 +59,7 @@ describe('a source', () => {
     ])
   })
 
-  const aDirectory = 'a directory or file:// address'
+  const aDirectory = 'a directory, or a file:// or s3:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
   const all = 'objects, format, columns, time, watermark, onBadRow, onBadObject, overwrite, miniBatch, notifications'
 
@@ -144,11 +144,11 @@ describe('a pipeline', () => {
     },
     {
       make: () => pipeline('a', { checkpoint: '' }, flow),
-      message: "pipeline checkpoint: '' is not valid; expected a directory or file:// address.",
+      message: "pipeline checkpoint: '' is not valid; expected a directory, or a file:// or s3:// address.",
     },
     {
       make: () => pipeline('a', undefined as never, flow),
-      message: 'pipeline checkpoint: undefined is not valid; expected a directory or file:// address.',
+      message: 'pipeline checkpoint: undefined is not valid; expected a directory, or a file:// or s3:// address.',
     },
     {
       make: () => pipeline('a', { checkpoint: 'c' }),
