@@ -62,4 +62,5 @@ export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.t
 export type { Sink } from './plan/sink.ts'
 export { type FormatSpec, type SourceOptions, source, type WatermarkOptions } from './plan/source.ts'
 export { Stream } from './plan/stream.ts'
-export type { RunEvent } from './engine/events.ts'
+export type { Phase, RunEvent } from './engine/events.ts'
+export type { MeasuredState, Measurement, Running } from './engine/running.ts'

@@ -1,5 +1,5 @@
 import type { Progress } from '../engine/summary.ts'
-import { showBytes, showCompact, showCount, showRate, showSeconds } from './quantity.ts'
+import { showBytes, showCompact, showCount, showRate, showSeconds } from '../core/quantity.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface ProgressDisplay {

@@ -1,5 +1,5 @@
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
-import { showBytes, showCount, showCounted, showRate, showSeconds } from './quantity.ts'
+import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { addressToPath, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
 

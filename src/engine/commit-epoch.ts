@@ -11,6 +11,7 @@ import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import type { Flow } from '../plan/stages.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
+import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
@@ -71,7 +72,9 @@ export function createCommitter(run: Run): Committer {
     // The operators see every epoch; the engine executes what the first description said, and they may not differ.
     run.subscribed.describe(epoch)
     for (const state of states) if (!held.has(state.key)) held.set(state.key, await heldRows(executor, state))
-    const applied = await applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs, held)
+    const applied = await timed(run, 'apply', () =>
+      applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs, held),
+    )
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
@@ -87,6 +90,7 @@ export function createCommitter(run: Run): Committer {
 
     // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
     let next = dropPublished({ ...manifest, epoch, engine }, await publishing)
+    const stagedFromMs = run.clock.nowMs()
     const outputs = [...partials.outputs, ...applied.outputs].filter(({ written }) => written.rows > 0)
     const unpublished: Unpublished[] = []
     for (const { flow, written } of outputs) unpublished.push(await stageOutput(run, flow, epoch, written))
@@ -116,6 +120,7 @@ export function createCommitter(run: Run): Committer {
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
     // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+    run.options.onEvent?.({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
     publishing = publish(run, manifest.unpublished)
 
     for (const state of states) {
@@ -220,18 +225,20 @@ function outputsSql(epoch: number, unpublished: readonly Unpublished[]): string 
 }
 
 function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {
-  const work = Promise.all(
-    unpublished.map(file => {
-      const output = run.outputs.get(file.output)
-      if (!output)
-        throw new MillraceError(
-          'fatal',
-          'output',
-          `The checkpoint has committed files of '${file.output}' to publish, which the pipeline no longer writes.`,
-        )
-      return output.outbox.publish(file)
-    }),
-  ).then(() => unpublished)
+  if (unpublished.length === 0) return Promise.resolve(unpublished)
+  const files = unpublished.map(file => {
+    const output = run.outputs.get(file.output)
+    if (!output)
+      throw new MillraceError(
+        'fatal',
+        'output',
+        `The checkpoint has committed files of '${file.output}' to publish, which the pipeline no longer writes.`,
+      )
+    return { file, outbox: output.outbox }
+  })
+  const work = timed(run, 'publish', () => Promise.all(files.map(({ file, outbox }) => outbox.publish(file)))).then(
+    () => unpublished,
+  )
   // Awaited before the next commit: until then its failure is no unhandled one.
   work.catch(() => {})
   return work

@@ -1,4 +1,12 @@
-import type { EpochResult } from './summary.ts'
+import type { NotificationEvent } from '../../connectors/notifications/context.ts'
+import type { EpochResult, SetAside } from './summary.ts'
+
+/**
+ * The parts of an epoch: objects fetched and marked; first partials and late rows; what the watermark's move closes;
+ * staging and the write of HEAD; output made visible. Those of one epoch overlap with those of the next.
+ */
+export const phases = ['mark', 'partial', 'apply', 'commit', 'publish'] as const
+export type Phase = (typeof phases)[number]
 
 /** What happens in a run, as plain data: logs and metrics are made of these. Times are milliseconds. */
 export type RunEvent =
@@ -6,14 +14,44 @@ export type RunEvent =
   | { readonly is: 'waiting'; readonly owner: string }
   /** The checkpoint is claimed and its state loaded. */
   | { readonly is: 'started'; readonly term: number; readonly epoch: number; readonly checkpoint: string }
-  | { readonly is: 'epoch'; readonly result: EpochResult }
+  /** An epoch is committed; `tookMs` since its first object was fetched. */
+  | {
+      readonly is: 'epoch'
+      readonly result: EpochResult
+      readonly tookMs: number
+      /** Of its objects. */
+      readonly bytes: number
+      readonly quarantined: number
+      readonly skipped: number
+      readonly quarantinedRows: number
+      /** Why objects were not read; the first hundred. */
+      readonly setAside: readonly SetAside[]
+    }
+  /** A part of an epoch took so long. */
+  | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
   /** Messages came in, with so many objects; so many of them are in the ledger or under way already. */
   | { readonly is: 'received'; readonly messages: number; readonly objects: number; readonly duplicates: number }
   /** The source was listed: so many objects are new to the ledger. */
   | { readonly is: 'reconciled'; readonly listed: number; readonly found: number; readonly tookMs: number }
+  /** What a queue or topic has to say: a refused message, a lost hold. */
+  | { readonly is: 'notification'; readonly notification: NotificationEvent }
   /** Something outside does not answer as it should, and is tried again. */
   | { readonly is: 'trouble'; readonly what: string; readonly error: string }
   /** The run starts again from its checkpoint, as after a crash. */
   | { readonly is: 'restarting'; readonly error: string; readonly inMs: number }
   | { readonly is: 'draining' }
   | { readonly is: 'stopped'; readonly epoch: number }
+
+/** Does one part of an epoch and tells how long it took, unless it fails. */
+export async function timed<T>({ clock, options }: Timing, phase: Phase, work: () => Promise<T>): Promise<T> {
+  const startedMs = clock.nowMs()
+  const made = await work()
+  options.onEvent?.({ is: 'phase', phase, ms: clock.nowMs() - startedMs })
+  return made
+}
+
+/** A run, as far as timing needs it. */
+interface Timing {
+  readonly clock: { nowMs(): number }
+  readonly options: { readonly onEvent?: (event: RunEvent) => void }
+}

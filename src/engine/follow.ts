@@ -7,7 +7,8 @@ import { nothingListed, startFeeds } from './feed.ts'
 import { createIntake } from './intake.ts'
 import type { Run } from './open-run.ts'
 import { createRunAhead } from './run-ahead.ts'
-import { addDone, type Done, nothingDone, summarise } from './summarise.ts'
+import { createRunning } from './running.ts'
+import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
 import type { EpochResult, FollowOptions, Summary } from './summary.ts'
 import { withRun } from './with-run.ts'
 
@@ -15,7 +16,10 @@ const drainMsDefault = 25_000
 /** Pauses before a run starts again from its checkpoint. */
 const restartMs = { first: 1_000, most: 60_000 } as const
 
-const optionNames = { ...runOptionNames, catchUp: true, drainMs: true } satisfies Record<keyof FollowOptions, true>
+const optionNames = { ...runOptionNames, catchUp: true, drainMs: true, onRunning: true } satisfies Record<
+  keyof FollowOptions,
+  true
+>
 
 /**
  * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything outside
@@ -84,6 +88,17 @@ async function follow(
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
   const listed = nothingListed()
+  let lastCommitMs = clock.nowMs()
+  let committingSinceMs: number | undefined
+  options.onRunning?.(
+    createRunning({
+      run,
+      committer,
+      intake,
+      lastCommitMs: () => lastCommitMs,
+      committingSinceMs: () => committingSinceMs,
+    }),
+  )
   try {
     if (options.drain?.aborted) drained()
     else work.push(...startFeeds({ run, options, intake, committer, listed, onEvent, signal: feeding }))
@@ -91,12 +106,15 @@ async function follow(
     for (;;) {
       const ready = await ahead.next()
       if (!ready) break
+      committingSinceMs = clock.nowMs()
       const result = await committer.commit(ready)
       await ahead.done()
       intake.committed(ready.batch)
       addDone(done, ready, result)
       onEpoch(result)
-      onEvent({ is: 'epoch', result })
+      onEvent(epochEvent(ready, result, clock.nowMs()))
+      lastCommitMs = clock.nowMs()
+      committingSinceMs = undefined
       if (options.drain?.aborted) break
     }
     run.fetch.signal.throwIfAborted()

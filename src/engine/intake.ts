@@ -38,6 +38,7 @@ interface HeldOffer {
 /** An object version on its way into the ledger. */
 interface Pending {
   readonly version: ObjectVersion
+  readonly sinceMs: number
   readonly holders: Held[]
   /** Other versions of its key: they wait, because whether they overwrite one that counts is not known before. */
   readonly parked: HeldOffer[]
@@ -71,6 +72,10 @@ export interface Intake extends MiniBatches {
   readonly isIdle: boolean
   /** When something was last admitted or committed, by the monotonic clock. */
   readonly lastMovedMs: number
+  /** Object versions on their way into the ledger, and since when the first of them is. */
+  readonly inHand: { readonly objects: number; readonly sinceMs: number | undefined }
+  /** What was taken in since the start. */
+  readonly admitted: { readonly objects: number; readonly bytes: number }
   /** Messages that the commit of this mini-batch settles. */
   settledBy(batch: readonly Admitted[]): readonly Notification[]
   /** The mini-batch is committed: acknowledges what that settles (P9). */
@@ -98,6 +103,7 @@ export function createIntake(context: IntakeContext): Intake {
   const head = new Subject<AdmittedObject>()
   const news = signalOf()
   const room = signalOf()
+  const admitted = { objects: 0, bytes: 0 }
   let parked = 0
   let isEnded = false
   let failure: { readonly error: unknown } | undefined
@@ -136,7 +142,7 @@ export function createIntake(context: IntakeContext): Intake {
     // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
     const strangers = new Set(all.map(one => one.offer).filter(({ version }) => !pending.has(name(version))))
     const found = await lookUp(executor, [...strangers])
-    const admitted = new Set<string>()
+    const fresh = new Set<string>()
     let duplicates = 0
     for (const { offer: offered, held: holder } of all) {
       const under = pending.get(name(offered.version))
@@ -147,13 +153,13 @@ export function createIntake(context: IntakeContext): Intake {
         parked++
         under.parked.push({ offer: offered, held: holder })
       } else {
-        const isKnown = strangers.has(offered) && !admitted.has(name(offered.version))
+        const isKnown = strangers.has(offered) && !fresh.has(name(offered.version))
         const known = (isKnown ? found : await lookUp(executor, [offered])).get(offered)
         if (known?.isCounted && !(offered.isRestored && !known.isRead)) {
           duplicates++
           if (holder) settle(holder, 1)
         } else {
-          admitted.add(name(offered.version))
+          fresh.add(name(offered.version))
           admit(offered, known?.overwrites === true, holder)
         }
       }
@@ -162,8 +168,10 @@ export function createIntake(context: IntakeContext): Intake {
   }
 
   function admit({ version, known }: Offer, overwrites: boolean, holder: Held | undefined): void {
-    pending.set(name(version), { version, holders: holder ? [holder] : [], parked: [] })
     lastMovedMs = clock.nowMs()
+    pending.set(name(version), { version, sinceMs: lastMovedMs, holders: holder ? [holder] : [], parked: [] })
+    admitted.objects++
+    admitted.bytes += version.sizeBytes
     head.next({ ...version, is: 'object', overwrites, ...(known ? { known } : {}) })
   }
 
@@ -205,6 +213,11 @@ export function createIntake(context: IntakeContext): Intake {
     get lastMovedMs() {
       return lastMovedMs
     },
+    get inHand() {
+      const [first] = pending.values()
+      return { objects: pending.size + parked, sinceMs: first?.sinceMs }
+    },
+    admitted,
     async next() {
       while (ready.length === 0 && !isEnded) await news.wait()
       if (isEnded) {

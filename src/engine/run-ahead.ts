@@ -4,6 +4,7 @@ import type { ObjectVersion } from '../core/object-version.ts'
 import type { Admitted, MiniBatches } from './admit.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
+import { timed } from './events.ts'
 import { badObject, createFetch, type MarkedObject, reasonOf, unread } from './fetch.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
@@ -20,6 +21,8 @@ export interface Ready {
   readonly batch: readonly Admitted[]
   readonly stamped: Stamped
   readonly partials: Partials
+  /** When its first object began to be fetched. */
+  readonly begunMs: number
 }
 
 export interface RunAhead {
@@ -34,6 +37,7 @@ interface Ahead {
   readonly marked: readonly MarkedEntry[]
   readonly stamped: Promise<Stamped>
   readonly partials: Promise<Partials>
+  readonly begunMs: number
 }
 
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
@@ -66,13 +70,15 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     return { ...marked, highMarkUs: known.highMarkUs }
   }
 
-  function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[]): Ahead {
+  function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[], begunMs: number): Ahead {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
     const stamped = before.then(position => stamp(position, marked, delayUs))
-    const partials = stamped.then(({ objects }) => computePartials(run.ahead, objects, columns))
+    const partials = stamped.then(({ objects }) =>
+      timed(run, 'partial', () => computePartials(run.ahead, objects, columns)),
+    )
     // Awaited in turn, or dropped when an earlier one fails.
     for (const promise of [stamped, partials]) promise.catch(() => {})
-    return { batch, marked, stamped, partials }
+    return { batch, marked, stamped, partials, begunMs }
   }
 
   /** Takes the next mini-batch in hand as soon as there is one, while there is room for it. */
@@ -104,10 +110,11 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       waiting = batch
       return
     }
-    const marked = await Promise.all(batch.map(entry => inTurn(() => markOne(entry))))
+    const begunMs = run.clock.nowMs()
+    const marked = await timed(run, 'mark', () => Promise.all(batch.map(entry => inTurn(() => markOne(entry)))))
     await place(() => {
       for (const [start, end] of cutByRows(marked, rowsMax))
-        ahead.push(prepare(batch.slice(start, end), marked.slice(start, end)))
+        ahead.push(prepare(batch.slice(start, end), marked.slice(start, end), begunMs))
     })
   }
 
@@ -127,7 +134,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
         await dropTables(run.ahead.executor, made.tables)
         for (const { written } of [...made.channels, ...made.outputs]) await rm(written.file, { force: true })
       }
-      for (const [index, { batch, marked }] of old.entries()) ahead.push(prepare(batch, index === 0 ? first : marked))
+      for (const [index, { batch, marked, begunMs }] of old.entries())
+        ahead.push(prepare(batch, index === 0 ? first : marked, begunMs))
     })
   }
 
@@ -165,7 +173,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
         }
         const stamped = await head.stamped
         const bad = await foundBad(stamped, head.partials)
-        if (bad.size === 0) return { batch: head.batch, stamped, partials: await head.partials }
+        if (bad.size === 0) return { batch: head.batch, stamped, partials: await head.partials, begunMs: head.begunMs }
         const again: MarkedEntry[] = []
         for (const entry of head.marked) {
           const reason = entry.is === 'object' ? bad.get(entry) : undefined

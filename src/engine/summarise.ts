@@ -1,6 +1,7 @@
 import type { Listed } from './admit.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
+import type { RunEvent } from './events.ts'
 import type { Run } from './open-run.ts'
 import type { Ready } from './run-ahead.ts'
 import { partialsSql, stateTables } from './state.ts'
@@ -29,6 +30,27 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
     done.rows += marked.rows
     done.bytes += marked.version.sizeBytes
     if (marked.reason !== null) done.setAside.push({ key: marked.version.key, reason: marked.reason })
+  }
+}
+
+/** Objects that an event names. */
+const setAsideMax = 100
+
+/** A committed mini-batch as an event. */
+export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, nowMs: number): RunEvent {
+  const objects = stamped.objects.map(({ marked }) => marked)
+  const having = (outcome: string) => objects.filter(object => object.outcome === outcome).length
+  return {
+    is: 'epoch',
+    result,
+    tookMs: nowMs - begunMs,
+    bytes: objects.reduce((sum, { version }) => sum + version.sizeBytes, 0),
+    quarantined: having('quarantined'),
+    skipped: having('skipped'),
+    quarantinedRows: objects.reduce((sum, { quarantinedRows }) => sum + quarantinedRows, 0),
+    setAside: objects
+      .flatMap(({ version, reason }) => (reason === null ? [] : [{ key: version.key, reason }]))
+      .slice(0, setAsideMax),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
 import type { RunEvent } from './events.ts'
+import type { Running } from './running.ts'
 
 /** Emitted after each commit, and while objects are read. */
 export interface Progress {
@@ -134,6 +135,8 @@ export interface FollowOptions extends RunOptions {
   readonly catchUp?: boolean
   /** How long a drain may take before the run is stopped. Default 25,000. */
   readonly drainMs?: number
+  /** Told at each start of the run what measures it, until it ends or starts again: what no event tells. */
+  readonly onRunning?: (running: Running) => void
 }
 
 /** What a checkpoint holds, read without claiming it. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { describeProgress, displayProgress } from '../../src/cli/progress.ts'
-import { showBytes, showSeconds } from '../../src/cli/quantity.ts'
+import { showBytes, showSeconds } from '../../src/core/quantity.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Progress } from '../../src/engine/summary.ts'
 import { recordingTerminal } from './recorder.ts'

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { type Options, readArguments, readMemory, readText, readWhole, renderOptions, usageError } from '../options.ts'
 import { displayProgress } from '../progress.ts'
-import { showCounted } from '../quantity.ts'
+import { showCounted } from '../../core/quantity.ts'
 
 const options = {
   input: { value: 'DIR', help: "where the objects lie, instead of the source's own `objects`", read: readText },

@@ -1,0 +1,127 @@
+import { encodeHead } from '../../checkpoints/codec.ts'
+import type { Backlog, NotificationSource } from '../core/ports.ts'
+import { miniBatchLimits } from '../plan/mini-batch-options.ts'
+import type { Committer } from './commit-epoch.ts'
+import type { Intake } from './intake.ts'
+import type { Run } from './open-run.ts'
+import { partialsSql, segmentChannel, stateName, stateTables } from './state.ts'
+import type { Totals } from './summary.ts'
+
+/** A run between its start and its end, for those who watch it. */
+export interface Running {
+  /**
+   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none. Of
+   * the monotonic clock. It grows without end only when the engine hangs.
+   */
+  stalledMs(): number
+  /** Costs queries of the state and a request to the queue: for every few seconds. */
+  measure(): Promise<Measurement>
+}
+
+/** What a run holds now. */
+export interface Measurement {
+  readonly term: number
+  readonly epoch: number
+  readonly checkpointAddress: string
+  readonly outputs: readonly string[]
+  readonly totals: Totals
+  /** Object versions on their way into the ledger. */
+  readonly inHand: number
+  /** Taken in since the start. */
+  readonly admitted: { readonly objects: number; readonly bytes: number }
+  /** Since the last commit, or the start. */
+  readonly commitAgeMs: number
+  /** Event times, microseconds since 1970; null before the first. */
+  readonly watermarkUs: bigint | null
+  readonly highMarkUs: bigint | null
+  readonly states: readonly MeasuredState[]
+  readonly checkpoint: { readonly headBytes: number; readonly bytes: number; readonly files: number }
+  readonly backlog: Backlog
+  /** What the notification source has counted, by name. */
+  readonly notifications: Readonly<Record<string, number>>
+  readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number }
+}
+
+/** A state table: its rows in DuckDB, its bytes as segments of the checkpoint. */
+export interface MeasuredState {
+  readonly name: string
+  readonly rows: number
+  readonly bytes: number
+  /** Undefined for side tables. */
+  readonly openWindows?: number
+}
+
+export interface RunningContext {
+  readonly run: Run
+  readonly committer: Pick<Committer, 'manifest' | 'position'>
+  readonly intake: Pick<Intake, 'inHand' | 'admitted'>
+  readonly notifications?: Pick<NotificationSource, 'backlog' | 'counts'>
+  lastCommitMs(): number
+  /** When the commit under way began. */
+  committingSinceMs(): number | undefined
+}
+
+export function createRunning(context: RunningContext): Running {
+  const { run, committer, intake, notifications } = context
+  const { clock, lookUps } = run
+  const { everyMs } = miniBatchLimits(run.miniBatch, 'miniBatch')
+
+  async function number(sql: string): Promise<number> {
+    const [row] = await lookUps.rows(`SELECT coalesce((${sql}), 0)::DOUBLE AS n`)
+    return Number(row?.n)
+  }
+
+  async function states(): Promise<readonly MeasuredState[]> {
+    const measured: MeasuredState[] = []
+    for (const state of stateTables(run.nodes)) {
+      const parts = committer.manifest.channels[segmentChannel(state)] ?? []
+      const open = state.node.step.openWindows(partialsSql(state), committer.position.watermarkUs)
+      measured.push({
+        name: state.key,
+        rows: await number(`SELECT count(*) FROM ${stateName(state)}`),
+        bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+        ...(state.table.name === '' ? { openWindows: await number(`SELECT count(*) FROM (${open})`) } : {}),
+      })
+    }
+    return measured
+  }
+
+  return {
+    stalledMs() {
+      const { sinceMs } = intake.inHand
+      const begun = Math.min(
+        sinceMs === undefined ? Infinity : sinceMs + everyMs,
+        context.committingSinceMs() ?? Infinity,
+      )
+      return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs()))
+    },
+    async measure() {
+      const { manifest, position } = committer
+      const parts = Object.values(manifest.channels).flat()
+      return {
+        term: run.head.term,
+        epoch: manifest.epoch,
+        checkpointAddress: run.checkpointAddress,
+        outputs: [...run.outputs.values()].map(({ store }) => store.address),
+        totals: manifest.engine.totals as unknown as Totals,
+        inHand: intake.inHand.objects,
+        admitted: { ...intake.admitted },
+        commitAgeMs: clock.nowMs() - context.lastCommitMs(),
+        watermarkUs: position.watermarkUs,
+        highMarkUs: position.highMarkUs,
+        states: await states(),
+        checkpoint: {
+          headBytes: encodeHead({ ...run.head, manifest }).length,
+          bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+          files: parts.filter(({ inline }) => inline === undefined).length,
+        },
+        backlog: (await notifications?.backlog()) ?? {},
+        notifications: { ...notifications?.counts },
+        duckdb: {
+          memoryBytes: await number('SELECT sum(memory_usage_bytes) FROM duckdb_memory()'),
+          spillBytes: await number('SELECT sum(temporary_storage_bytes) FROM duckdb_memory()'),
+        },
+      }
+    },
+  }
+}
