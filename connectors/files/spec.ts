@@ -13,7 +13,8 @@ export interface FilesOptions {
  * @throws MillraceError `user` for another format or an empty address.
  */
 export function files(uri: string, options: FilesOptions): Sink<unknown> {
-  if (typeof uri !== 'string' || uri === '') throw configError('files', uri, 'a directory, or a file:// or s3:// address')
+  if (typeof uri !== 'string' || uri === '')
+    throw configError('files', uri, 'a directory, or a file:// or s3:// address')
   if (options?.format !== 'parquet' && options?.format !== 'json')
     throw configError('files format', options?.format, "'parquet' or 'json'")
   return { sink: 'files', uri, format: options.format }

@@ -17,9 +17,18 @@ export interface ColumnChunk {
   readonly bloomFilter: ByteRange | undefined
 }
 
+/** A top-level column, with what DuckDB would read wrong in it or below it. */
+export interface FooterColumn {
+  readonly name: string
+  /** A DECIMAL of more than 38 digits, which DuckDB reads as a DOUBLE, and as a wrong one. */
+  readonly wideDecimal: string | undefined
+  /** UTC timestamps of nanoseconds, which DuckDB cuts to microseconds. */
+  readonly isUtcNanos: boolean
+}
+
 export interface Footer {
   /** Top-level columns in the file's order. */
-  readonly columns: readonly string[]
+  readonly columns: readonly FooterColumn[]
   readonly chunks: readonly ColumnChunk[]
 }
 
@@ -47,7 +56,13 @@ export function footerStart(tail: Uint8Array, sizeBytes: number): number | undef
   return start
 }
 
-type Thrift = Readonly<Record<string, unknown>>
+export type Thrift = Readonly<Record<string, unknown>>
+
+/** The footer as thrift has it: field_1, field_2 and so on. */
+export function decodeFooter(bytes: Uint8Array): Thrift {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  return deserializeTCompactProtocol({ view, offset: 0 }) as Thrift
+}
 
 /**
  * Decodes what fetching and checking need of a footer (parquet.thrift, FileMetaData); types and statistics are DuckDB's
@@ -57,10 +72,7 @@ type Thrift = Readonly<Record<string, unknown>>
  * @throws Error that says what is wrong with it
  */
 export function readFooter(bytes: Uint8Array, start: number): Footer {
-  const fields = deserializeTCompactProtocol({
-    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
-    offset: 0,
-  }) as Thrift
+  const fields = decodeFooter(bytes)
   const [root, ...schema] = list(fields.field_2, 'schema')
   const groups = list(fields.field_4, 'row groups')
   const found = groups.flatMap(group =>
@@ -111,19 +123,39 @@ function chunkOf(meta: Thrift, footer: number, starts: readonly number[]): Colum
   }
 }
 
-/** Names of the root's children: the schema is the tree in depth-first order. */
-function topLevel(schema: readonly Thrift[], children: number): readonly string[] {
-  const names: string[] = []
+/** The root's children: the schema is the tree in depth-first order. */
+function topLevel(schema: readonly Thrift[], children: number): readonly FooterColumn[] {
+  const columns: FooterColumn[] = []
   let at = 0
   const skip = () => {
     const element = schema[at++]
     for (let child = (element?.field_5 as number | undefined) ?? 0; child > 0 && at < schema.length; child--) skip()
   }
   for (let child = 0; child < children && at < schema.length; child++) {
-    names.push(Buffer.from((schema[at]?.field_4 as Uint8Array | undefined) ?? []).toString('utf8'))
+    const start = at
     skip()
+    const elements = schema.slice(start, at)
+    columns.push({
+      name: Buffer.from((elements[0]?.field_4 as Uint8Array | undefined) ?? []).toString('utf8'),
+      wideDecimal: elements.map(wideDecimal).find(found => found !== undefined),
+      isUtcNanos: elements.some(isUtcNanos),
+    })
   }
-  return names
+  return columns
+}
+
+/** DECIMAL is converted type 5, or logical type 5 with scale and precision of its own. */
+function wideDecimal({ field_6: converted, field_7, field_8, field_10: logical }: Thrift): string | undefined {
+  const decimal = (logical as Thrift | undefined)?.field_5 as Thrift | undefined
+  const [scale = 0, precision] = decimal ? [decimal.field_1, decimal.field_2] : [field_7, field_8]
+  if (decimal === undefined && converted !== 5) return undefined
+  return Number(precision) > 38 ? `DECIMAL(${Number(precision)},${Number(scale)})` : undefined
+}
+
+/** Logical type 8 is TIMESTAMP: adjusted to UTC, and its unit. */
+export function isUtcNanos({ field_10: logical }: Thrift): boolean {
+  const timestamp = (logical as Thrift | undefined)?.field_8 as Thrift | undefined
+  return timestamp?.field_1 === true && (timestamp.field_2 as Thrift | undefined)?.field_3 !== undefined
 }
 
 function list(value: unknown, what: string): readonly Thrift[] {

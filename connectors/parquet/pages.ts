@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js'
 import { type ColumnChunk, footerStart, readFooter } from './footer.ts'
-import { findColumn } from '../../src/plan/find-column.ts'
+import { columnsRead } from '../../src/plan/find-column.ts'
 
 /** A page's header is some 30 bytes, or more where it holds long statistics; small pages are read many at a time. */
 const headerBytes = 4 * 1024
@@ -11,34 +11,39 @@ const headerBytesMax = 16 * 1024 * 1024
 const pieceBytes = 1024 * 1024
 const footerGuessBytes = 64 * 1024
 
+/** What is wrong with a file, or what of it DuckDB would read wrong without a word. */
+export type Checked =
+  | { readonly is: 'bad'; readonly reason: string }
+  | { readonly is: 'good'; readonly hasUtcNanos: boolean }
+
 /**
  * Checks of a local file what DuckDB does not: that the pages of the declared columns lie where the footer says, and
  * that those with a checksum have it (parquet.thrift, PageHeader.crc: CRC-32 of the page as stored). Pages without one
  * cost the read of their header.
- *
- * @returns what is wrong, undefined where nothing is
  */
-export async function checkPages(
-  file: string,
-  declared: readonly string[],
-  signal: AbortSignal,
-): Promise<string | undefined> {
+export async function checkPages(file: string, declared: readonly string[], signal: AbortSignal): Promise<Checked> {
   const handle = await open(file)
   try {
     const { size } = await handle.stat()
     const guess = await bytes(handle, Math.max(0, size - footerGuessBytes), size)
     const start = footerStart(guess, size)
     // No Parquet at all: DuckDB says why.
-    if (start === undefined) return undefined
+    if (start === undefined) return { is: 'good', hasUtcNanos: false }
     const footer = readFooter(await bytes(handle, start, size), start)
-    const wanted = new Set(declared.map(name => findColumn(name, footer.columns)))
+    const names = footer.columns.map(({ name }) => name)
+    const wanted = columnsRead(declared, names)
+    const columns = footer.columns.filter(({ name }) => wanted.has(name))
+    const wide = columns.find(({ wideDecimal }) => wideDecimal !== undefined)
+    if (wide)
+      throw new PageError(
+        `column '${wide.name}' is ${wide.wideDecimal}; DECIMAL has at most 38 digits here, so it would have to be written as one of those, or as text`,
+      )
     const read = windowed(handle, size)
     for (const chunk of footer.chunks) if (wanted.has(chunk.column)) await checkChunk(read, chunk, signal)
-    return undefined
+    return { is: 'good', hasUtcNanos: columns.some(column => column.isUtcNanos) }
   } catch (error) {
-    if (signal.aborted) throw error
-    if (error instanceof PageError || !isSystemError(error)) return (error as Error).message
-    throw error
+    if (signal.aborted || isSystemError(error)) throw error
+    return { is: 'bad', reason: (error as Error).message }
   } finally {
     await handle.close()
   }

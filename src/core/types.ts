@@ -76,7 +76,8 @@ export type Show<T> = { -readonly [K in keyof T]: T[K] } & {}
 
 // ---- At run time. ---------------------------------------------------------------------------------------------
 
-const sqlNames = [
+/** Names of the scalar types but DECIMAL, which has digits. */
+export const sqlNames = [
   'BOOLEAN',
   'TINYINT',
   'SMALLINT',

@@ -166,8 +166,11 @@ async function mark(
     isSpooled = spool !== null
     const at = spool === null ? ready.file : table
     if (spool !== null) await executor.run(spool, signal)
-    const physical = await executor.describe(format.physical(at, names, ready.names))
-    const columns = declared.map(column => readColumn(column, format, physical))
+    const own = await executor.describe(format.physical(at, names, ready.names))
+    const fields = await structFields(context, format.physical(at, names, ready.names), names, own)
+    const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
+    const paths = new Map(fields.map(({ name, path }) => [name, path]))
+    const columns = declared.map(column => readColumn(column, format, physical, own))
     const broken = columns.find(column => 'impossible' in column)
     if (broken && 'impossible' in broken) {
       await release()
@@ -176,8 +179,11 @@ async function mark(
     const good = columns as readonly ReadColumn[]
     const scan = format.scan(
       at,
-      good.map(({ found, type }) => ({ name: found, type })),
-      ready.names ?? Object.keys(physical),
+      good.map(({ found, type }) => {
+        const path = paths.get(found)
+        return { name: found, type, ...(path ? { path } : {}) }
+      }),
+      ready.names ?? Object.keys(own),
     )
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
     const timeUs = `epoch_us(${time.value})`
@@ -236,22 +242,63 @@ async function mark(
   }
 }
 
+interface StructField {
+  readonly name: string
+  readonly path: readonly string[]
+  readonly type: string
+}
+
+/** Declared names that are no columns but fields of one: 'address.city' of the struct `address`. */
+async function structFields(
+  { executor, format }: FetchContext,
+  physicalSql: string,
+  declared: readonly string[],
+  own: Readonly<Record<string, string>>,
+): Promise<readonly StructField[]> {
+  const found: StructField[] = []
+  for (const name of declared) {
+    const [first = '', ...rest] = name.split('.')
+    if (!format.fieldOf || rest.length === 0 || format.find(name, Object.keys(own)) !== undefined) continue
+    const column = format.find(first, Object.keys(own))
+    if (column === undefined || !own[column]?.startsWith('STRUCT(')) continue
+    const path = [column, ...rest]
+    // A field that is not there is no field: the column is then missing, and said to be.
+    const types = await executor
+      .describe(`SELECT ${format.fieldOf(path)} AS ${id(name)} FROM (${physicalSql})`)
+      .catch((error: unknown) => {
+        if (errorMessage(error).startsWith('Binder Error')) return {}
+        throw error
+      })
+    const type = Object.values(types)[0]
+    if (type !== undefined) found.push({ name, path, type })
+  }
+  return found
+}
+
 function readColumn(
   column: DeclaredColumn,
   format: Format,
   physical: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
 ): ReadColumn | { readonly impossible: string } {
   const { name, type } = column
   const found = format.find(name, Object.keys(physical))
   if (found === undefined)
     return {
-      impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${Object.keys(physical).join(', ')}`,
+      impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${columnList(own)}`,
     }
   const raw = id(found)
   const cast = checkedCast(raw, physical[found] as string, type, format.name)
   if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
   const bad = [...(cast.misfit === null ? [] : [cast.misfit]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
   return { ...column, found, raw, value: cast.value, bad: bad.length === 0 ? null : `(${bad.join(' OR ')})` }
+}
+
+/** Columns for messages, a struct with its fields; cut to a length that can be read. */
+function columnList(physical: Readonly<Record<string, string>>): string {
+  const names = Object.entries(physical).map(([name, type]) => (type.startsWith('STRUCT(') ? `${name} ${type}` : name))
+  const list = names.join(', ')
+  return list.length <= 2000 ? list : `${list.slice(0, 2000)}...`
 }
 
 /** SQL over `t`: whether this time may move the high mark (S3). */

@@ -1,4 +1,4 @@
-import type { ParsedType } from '../core/types.ts'
+import { type ParsedType, parseColumnType, sqlNames } from '../core/types.ts'
 import type { FormatName } from './format.ts'
 import { text } from './sql.ts'
 
@@ -265,6 +265,27 @@ function castElements(expr: string, from: string, declared: ParsedType, format: 
 function advice(from: string, declared: ParsedType): string {
   const isTime = declared.name === 'TIMESTAMP' || declared.name === 'TIMESTAMPTZ' || declared.name === 'DATE'
   if (isTime && isNumber(from)) return '; declare BIGINT and derive the time, for example with epoch_ms(...)'
-  if (isNested(from) && !declared.list) return '; declare JSON, or a list type where it is a list'
-  return ''
+  const fields = from.startsWith('STRUCT(') ? ", or one of its fields by a name such as 'struct.field'" : ''
+  if (isNested(from) && !declared.list) return `; declare JSON${listAdvice(from)}${fields}`
+  const names = [...sqlNames, 'DECIMAL(18,2)'].filter(
+    name => castScalar('x', from, parseColumnType(name, '')) !== undefined,
+  )
+  if (names.length === 0) return '; no type that can be declared holds it, so leave it out of columns'
+  return `; it can be declared as ${[...new Set([from, ...names])].filter(isDeclarable).join(', ')}`
+}
+
+/** The list type of a list of scalars. */
+function listAdvice(from: string): string {
+  const list = /^[A-Z]+\[\]$/.test(from) && isDeclarable(from) ? from : undefined
+  if (list !== undefined) return ` or ${list}`
+  return from.endsWith(']') ? ', or a list of the type of its elements where they are scalars' : ''
+}
+
+function isDeclarable(type: string): boolean {
+  try {
+    parseColumnType(type, '')
+    return true
+  } catch {
+    return false
+  }
 }

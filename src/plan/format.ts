@@ -32,6 +32,8 @@ export interface Format {
   scan(at: string, columns: readonly ScannedColumn[], physical: readonly string[]): string
   /** The object's own name of a declared column; undefined when it has none, which makes it a bad object. */
   find(declared: string, physical: readonly string[]): string | undefined
+  /** SQL of a field inside a column that is a struct; absent where columns have no fields. */
+  fieldOf?(path: readonly string[]): string
   /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */
@@ -43,6 +45,8 @@ export interface Format {
 /** A column by the object's own name, with the type that it is declared as. */
 export interface ScannedColumn {
   readonly name: string
+  /** Of a field inside a struct: the column and the fields down to it. `name` is then the declared one. */
+  readonly path?: readonly string[]
   readonly type: ParsedType
 }
 

@@ -278,6 +278,29 @@ describe('drift between months (S17)', () => {
     expect((await lab.channel('quarantine')).map(({ _row }) => _row)).toEqual(['4321'])
   })
 
+  test('a field of a struct is a column by its path, in expressions and as a key; without it the object is bad', async () => {
+    const fields = { t: 'TIMESTAMP NOT NULL', 'place.zone.id': 'BIGINT', 'Place.name': 'VARCHAR' }
+    const paths: WindowedFlow = { ...flow, columns: fields, keys: ['place.zone.id'], aggregates: { n: count() } }
+    const row = (id: string, name: string) =>
+      `SELECT TIMESTAMP '2022-01-01' AS t, {'zone': {'id': ${id}}, 'name': ${name}} AS place`
+    await lab.parquet('0.parquet', `${row('7', `'a'`)} UNION ALL ${row('8', `'b'`)} UNION ALL ${row('NULL', `'a'`)}`)
+    await lab.parquet('1.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, {'name': 'a'} AS place`)
+    await lab.parquet('2.parquet', row(`'9.5'`, `'a'`))
+    const summary = await run(windowed(lab, lab, { ...paths, onBadRow: 'quarantine', where: `"Place.name" = 'a'` }))
+    expect((await lab.rows()).map(rowOf => [rowOf['place.zone.id'], rowOf.n])).toEqual([
+      ['7', '1'],
+      [null, '1'],
+    ])
+    expect(summary.run.setAside).toEqual([
+      {
+        key: '1.parquet',
+        reason: 'column \'place.zone.id\' is missing; expected BIGINT, the object has t, place STRUCT("name" VARCHAR)',
+      },
+    ])
+    const [bad] = await lab.channel('quarantine')
+    expect(bad).toMatchObject({ object: '2.parquet', column: 'place.zone.id', expected: 'BIGINT', found: '9.5' })
+  })
+
   test('DOUBLE amounts are DECIMAL(18,2) by value, a third digit is a bad row', async () => {
     const declared = { ...flow, columns: { ...flow.columns, v: 'DECIMAL(18,2)' } }
     await lab.parquet(

@@ -1,0 +1,154 @@
+/** Parquet files read by the engine's own stage 1, whatever their columns, beside hyparquet as an independent reader. */
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { parquetReadObjects } from 'hyparquet'
+import { compressors } from 'hyparquet-compressors'
+import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import { parquetFormat } from '../../connectors/parquet/format.ts'
+import { parseColumnType } from '../../src/core/types.ts'
+import { openSession } from '../../src/engine/duckdb/session.ts'
+import { createFetch, reasonOf } from '../../src/engine/fetch.ts'
+import { infer } from '../../src/engine/infer.ts'
+import type { Format } from '../../src/plan/format.ts'
+import { name } from '../engine/harness.ts'
+
+export type Cells = Readonly<Record<string, unknown>>
+
+export interface Reading {
+  /** Why the object is a bad one; null where it was read. */
+  readonly reason: string | null
+  readonly rows: readonly Cells[]
+  /** Rows set aside: column, what was expected and found. */
+  readonly aside: readonly Cells[]
+}
+
+const time = 'corpus_time'
+const constant = `TIMESTAMP '2022-01-01' AS ${time}`
+
+/** Most files of a corpus have no event time: each row gets the same one. */
+const timed: Format = {
+  ...parquetFormat,
+  physical: (at, declared, names) => `SELECT *, ${constant} FROM (${parquetFormat.physical(at, declared, names)})`,
+  scan: (at, columns, physical) => {
+    const own = columns.filter(column => column.name !== time)
+    return `SELECT *, ${constant} FROM (${parquetFormat.scan(at, own, physical)})`
+  },
+}
+
+/** Reads declared columns of a file; values as `cell` gives them. */
+export async function readParquet(path: string, columns: Readonly<Record<string, string>>): Promise<Reading> {
+  const session = await openSession({ threads: 2, memory: '1GB' })
+  try {
+    const { signal } = new AbortController()
+    const executor = await session.executor(signal)
+    const fetch = createFetch({
+      store: createDirectoryStore(dirname(path)),
+      format: timed,
+      settings: { name: 'corpus', format: 'parquet', columns: { ...columns, [time]: 'TIMESTAMP' }, time },
+      policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', overwrite: 'quarantine' },
+      executor,
+      spool: session.spool,
+      signal,
+    })
+    for await (const version of createDirectoryStore(dirname(path)).list('')) {
+      if (join(dirname(path), version.key) !== path) continue
+      const marked = await fetch(version)
+      if (!marked.scan) return { reason: marked.reason, rows: [], aside: [] }
+      const cells = Object.entries(columns).map(([column, type]) => `${cellSql(column, type)} AS ${name(column)}`)
+      try {
+        const rows = await executor.rows(`SELECT ${cells.join(', ')} FROM (${marked.scan(1, null)}) ORDER BY _row`)
+        const aside = marked.setAside ? await executor.rows(`FROM (${marked.setAside(1)}) ORDER BY _row, "column"`) : []
+        return { reason: null, rows, aside }
+      } catch (error) {
+        // A page that cannot be decoded shows when its column is read; stage 2 then takes the object back.
+        return { reason: reasonOf(error, version.key), rows: [], aside: [] }
+      }
+    }
+    throw new Error(`${path} is not there`)
+  } finally {
+    await session.close()
+  }
+}
+
+/** What `infer` says can be declared, nested columns as JSON. */
+export async function declarable(path: string): Promise<Readonly<Record<string, string>>> {
+  const columns = await infer(path)
+  return Object.fromEntries(columns.map(({ name: column, type }) => [column, type ?? 'JSON']))
+}
+
+function cellSql(column: string, declared: string): string {
+  const sql = name(column)
+  const type = parseColumnType(declared, column)
+  if (type.list) return `CAST(to_json(${sql}) AS VARCHAR)`
+  if (type.name === 'BLOB') return `lower(hex(${sql}))`
+  if (type.name === 'TIMESTAMP' || type.name === 'TIMESTAMPTZ') return `CAST(epoch_us(${sql}) AS VARCHAR)`
+  if (type.name === 'DATE') return `CAST(${sql} - DATE '1970-01-01' AS VARCHAR)`
+  return `CAST(${sql} AS VARCHAR)`
+}
+
+/** The same file by hyparquet, with strings only where the file says so, and times as integers. */
+export async function readIndependently(path: string): Promise<readonly Cells[]> {
+  const bytes = await readFile(path)
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer
+  const identity = <T>(value: T) => value as never
+  return parquetReadObjects({
+    file,
+    compressors,
+    utf8: false,
+    parsers: {
+      timestampFromMilliseconds: (value: bigint) => (BigInt(value) * 1000n) as never,
+      timestampFromMicroseconds: identity,
+      timestampFromNanoseconds: (value: bigint) => (value / 1000n) as never,
+      dateFromDays: identity,
+    },
+  })
+}
+
+/** Whether hyparquet's value is that of the cell, which is text. */
+export function agree(cell: unknown, value: unknown, declared: string): boolean {
+  if (value === null || value === undefined) return cell === null
+  if (typeof cell !== 'string') return false
+  const type = parseColumnType(declared, 'column')
+  if (type.list || type.name === 'JSON') return same(JSON.parse(cell), value)
+  switch (type.name) {
+    case 'DOUBLE':
+      return Object.is(float(cell), value)
+    case 'FLOAT':
+      return Object.is(Math.fround(float(cell)), Math.fround(value as number))
+    case 'DECIMAL':
+      // hyparquet multiplies a double by a power of ten.
+      return Math.abs(Number(cell) - Number(value)) <= 1e-14 * Math.abs(Number(value))
+    case 'BLOB':
+      return cell === Buffer.from(value as Uint8Array).toString('hex')
+    default:
+      return cell === String(value as string | number | bigint | boolean)
+  }
+}
+
+function float(cell: string): number {
+  return cell === 'nan' ? Number.NaN : cell === 'inf' ? Infinity : cell === '-inf' ? -Infinity : Number(cell)
+}
+
+/** '52951-07-27 10:00:00.000001' in microseconds since 1970. */
+function micros(time: string): bigint {
+  const [, year, rest, fraction = ''] = /^(\d+)-(.*?)(?:\.(\d+))?$/.exec(time) ?? []
+  const extended = `+${(year ?? '').padStart(6, '0')}-${(rest ?? '').replace(' ', 'T')}Z`
+  return BigInt(Date.parse(extended)) * 1000n + BigInt(fraction.padEnd(6, '0'))
+}
+
+/** Nested values: JSON of one side, objects, arrays, bytes and integers of any size of the other. */
+function same(json: unknown, value: unknown): boolean {
+  if (value === null || value === undefined) return json === null
+  // Times inside JSON are text.
+  if (typeof value === 'bigint' && typeof json === 'string' && json.includes(':')) return micros(json) === value
+  if (typeof value === 'bigint' || typeof value === 'number') return Number(json) === Number(value)
+  if (value instanceof Uint8Array) return json === Buffer.from(value).toString('latin1')
+  if (Array.isArray(value)) return Array.isArray(json) && json.length === value.length && json.every((one, i) => same(one, value[i]))
+  if (typeof value !== 'object') return json === value
+  if (typeof json !== 'object' || json === null) return false
+  const names = Object.keys(value)
+  return (
+    names.length === Object.keys(json).length &&
+    names.every(field => same((json as Cells)[field] ?? null, (value as Cells)[field]))
+  )
+}
