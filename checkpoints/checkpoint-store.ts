@@ -40,6 +40,8 @@ export type MergeFiles = (
   channel: string,
   files: readonly string[],
   to: string,
+  /** What the merge begins from: rows that it has closed for good may be left out (P11). */
+  manifest: Manifest,
 ) => Promise<{ readonly rows: number; readonly bytes: number; readonly sha256: string }>
 
 /** How a start behaves before a live owner (P5). */
@@ -287,7 +289,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     let result = manifest
     for (const channel of decideInlineMerge(manifest, headBytes)) {
       const parts = (manifest.channels[channel] ?? []).filter(part => part.inline !== undefined)
-      const part = await mergeParts(channel, parts, term, manifest.epoch)
+      const part = await mergeParts(channel, parts, term, manifest)
       const names = new Set(parts.map(p => p.name))
       result = addPart(
         dropParts(result, channel, p => names.has(p.name)),
@@ -298,7 +300,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     return result
   }
 
-  async function mergeParts(channel: string, parts: readonly Part[], term: number, epoch: number): Promise<Part> {
+  async function mergeParts(channel: string, parts: readonly Part[], term: number, manifest: Manifest): Promise<Part> {
     const folder = join(scratch, newId())
     await mkdir(folder, { recursive: true })
     try {
@@ -309,8 +311,8 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
         files.push(file)
       }
       const to = join(folder, 'merged.parquet')
-      const { rows } = await merge(channel, files, to)
-      const name = filePath({ kind: channel, term, epoch }, newId(), 'parquet')
+      const { rows } = await merge(channel, files, to, manifest)
+      const name = filePath({ kind: channel, term, epoch: manifest.epoch }, newId(), 'parquet')
       return { ...(await stageFile(store, name, to, rows, sleep)), ...mergedSpan(parts) }
     } finally {
       await rm(folder, { recursive: true, force: true })
@@ -394,7 +396,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       const keys = replaced.map(name => garbageKey({ store: CHECKPOINT, name }))
       for (const key of keys) inFlight.add(key)
       try {
-        return { channel, replaced, part: await mergeParts(channel, parts, head.term, manifest.epoch) }
+        return { channel, replaced, part: await mergeParts(channel, parts, head.term, manifest) }
       } finally {
         for (const key of keys) inFlight.delete(key)
       }

@@ -13,6 +13,7 @@ import type { Flow } from '../plan/stages.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
+import { createCompactor } from './compaction.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
@@ -56,6 +57,7 @@ export function createCommitter(run: Run): Committer {
   const held = new Map<string, Held>()
   // What an earlier run committed and did not publish is published first (P10).
   let publishing = publish(run, manifest.unpublished)
+  const compactor = createCompactor(checkpoint)
   const heartbeat = startHeartbeat(checkpoint, run.clock, lost =>
     run.stop(lost instanceof Error ? lost : fencedBy(lost)),
   )
@@ -117,11 +119,14 @@ export function createCommitter(run: Run): Committer {
           aliveToUs !== undefined && after.watermarkUs !== null && BigInt(aliveToUs) <= after.watermarkUs,
       )
 
+    next = compactor.take(next)
+
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
     // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     run.options.onEvent?.({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
     publishing = publish(run, manifest.unpublished)
+    compactor.begin(manifest)
 
     for (const state of states) {
       const table = partials.partials.get(state.key)
@@ -174,14 +179,18 @@ export function createCommitter(run: Run): Committer {
       return commitEpoch(noPartials, rows, after, final ? { sealed: true } : {})
     },
     async close() {
-      const published = dropPublished(manifest, await publishing)
+      await compactor.settle()
+      const published = compactor.take(dropPublished(manifest, await publishing))
       // Staged files are deleted only after a commit that no longer names them (P12).
       if (published !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(published)))
       if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
       await heartbeat.stop()
       manifest = committed(await checkpoint.release(manifest))
     },
-    stop: () => heartbeat.stop(),
+    async stop() {
+      await heartbeat.stop()
+      await compactor.settle()
+    },
   }
 }
 

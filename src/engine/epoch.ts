@@ -21,7 +21,7 @@ import {
   segmentChannel,
   type StateTable,
   stateTables,
-  survivorsSql,
+  aliveSql,
 } from './state.ts'
 
 /** Rows for a channel or an output, in a local file that waits to be staged. */
@@ -211,7 +211,7 @@ export async function applyEpoch(
       own.set(state.key, found)
       if (found.survivors.rows === 0) continue
       const file = join(context.stage, context.newId())
-      const written = await executor.write(survivorsSql(state, table, toUs), file, state.table.order)
+      const written = await executor.write(aliveSql(state, `SELECT * FROM ${table}`, toUs), file, state.table.order)
       channels.push({ channel: segmentChannel(state), written, aliveToUs: found.aliveToUs as bigint })
     }
     for (const flow of flows) {

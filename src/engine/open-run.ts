@@ -22,7 +22,7 @@ import type { FetchContext } from './fetch.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
-import { segmentChannel, stateTables } from './state.ts'
+import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
 import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable } from './replay.ts'
@@ -86,6 +86,7 @@ export async function openRun(
   const fetching = await session.executor(signal)
   const computing = await session.executor(signal)
   const committing = await session.executor(signal)
+  const merging = await session.executor(signal)
   // Listings and look-ups of a live run wait for none of these.
   const lookUps = await session.executor(signal)
 
@@ -128,7 +129,8 @@ export async function openRun(
     owner,
     newId: randomUUID,
     scratch: session.stage,
-    merge: (channel, files, to) => mergeFiles(committing, nodes, channel, files, to),
+    merge: (channel, files, to, manifest) =>
+      mergeFiles(merging, nodes, channel, files, to, positionOf(manifest, settings.name).watermarkUs),
   })
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
@@ -228,8 +230,11 @@ async function mergeFiles(
   channel: string,
   files: readonly string[],
   to: string,
+  watermarkUs: bigint | null,
 ) {
   const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
   const state = stateTables(nodes).find(found => channel === segmentChannel(found))
-  return executor.write(state ? state.table.merge(rows) : rows, to, state ? state.table.order : [])
+  if (!state) return executor.write(rows, to, [])
+  // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
+  return executor.write(state.table.merge(aliveSql(state, rows, watermarkUs)), to, state.table.order)
 }

@@ -9,7 +9,7 @@ import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
 import { createLedgerTable, ledgerColumns, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { LedgerPosition } from './stamp.ts'
-import { columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
+import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
 
 export const noTotals: Totals = {
@@ -133,9 +133,10 @@ export async function loadState(
     await createStateTable(executor, state)
     const columns = columnList(state)
     // A segment may hold rows that the watermark has closed since it was written.
-    const alive = position.watermarkUs === null ? '' : ` WHERE ${state.node.step.closesAt} > ${position.watermarkUs}`
     await eachPart(reader, segmentChannel(state), rows =>
-      executor.run(`INSERT INTO ${stateName(state)} (${columns}) SELECT ${columns} FROM ${rows}${alive}`),
+      executor.run(
+        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, position.watermarkUs)}`,
+      ),
     )
   }
 }

@@ -35,15 +35,17 @@ export function partialsSql(state: StateTable, own?: string): string {
   return own === undefined ? committed : `${committed} UNION ALL SELECT ${columns} FROM ${own}`
 }
 
-/** The epoch's partial rows that outlive this watermark: its segment. */
-export function survivorsSql(state: StateTable, own: string, watermarkUs: bigint | null): string {
+/** The partial rows of a relation that outlive this watermark. Those of an epoch are its segment. */
+export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | null): string {
   const alive = watermarkUs === null ? '' : ` WHERE ${state.node.step.closesAt} > ${watermarkUs}`
-  return `SELECT ${columnList(state)} FROM ${own}${alive}`
+  return `SELECT ${columnList(state)} FROM (${rows})${alive}`
 }
 
 /** What is known of partial rows without looking at them again. */
 export interface Held {
   readonly rows: number
+  /** How many there were when each group of a window had one row: after the last merge in the process. */
+  readonly mergedRows: number
   /** No watermark below this makes a window of theirs final; null without rows. */
   readonly emitsFromUs: bigint | null
 }
@@ -53,16 +55,16 @@ export interface OwnPartials {
   /** The first watermark that makes a window final. */
   readonly emitsFromUs: bigint | null
   /** Those that outlive the watermark: the segment. */
-  readonly survivors: Held
+  readonly survivors: Pick<Held, 'rows' | 'emitsFromUs'>
   /** The watermark from which no survivor is alive. */
   readonly aliveToUs: bigint | null
 }
 
-export async function heldRows(executor: Executor, state: StateTable): Promise<Held> {
+export async function heldRows(executor: Executor, state: StateTable, mergedRows = 0): Promise<Held> {
   const [row] = await executor.rows(
     `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first FROM ${stateName(state)}`,
   )
-  return { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
+  return { rows: Number(row?.n), mergedRows, emitsFromUs: (row?.first ?? null) as bigint | null }
 }
 
 export async function ownPartials(
@@ -96,22 +98,43 @@ export async function adopt(
   executor: Executor,
   state: StateTable,
   held: Held,
-  own: { readonly table: string; readonly survivors: Held } | undefined,
+  own: { readonly table: string; readonly survivors: OwnPartials['survivors'] } | undefined,
   watermarkUs: bigint | null,
 ): Promise<Held> {
   const name = stateName(state)
   let left = held
   if (isReached(held.emitsFromUs, watermarkUs)) {
     await executor.run(`DELETE FROM ${name} WHERE ${state.node.step.closesAt} <= ${watermarkUs}`)
-    left = await heldRows(executor, state)
+    left = await heldRows(executor, state, held.mergedRows)
   }
   if (own === undefined || own.survivors.rows === 0) return left
-  await executor.run(`INSERT INTO ${name} (${columnList(state)}) ${survivorsSql(state, own.table, watermarkUs)}`)
+  await executor.run(
+    `INSERT INTO ${name} (${columnList(state)}) ${aliveSql(state, `SELECT * FROM ${own.table}`, watermarkUs)}`,
+  )
   const first = [left.emitsFromUs, own.survivors.emitsFromUs].filter(us => us !== null)
-  return {
+  left = {
     rows: left.rows + own.survivors.rows,
+    mergedRows: left.mergedRows,
     emitsFromUs: first.reduce((a, b) => (a < b ? a : b)),
   }
+  return left.rows > mergeRowsMin && left.rows > 2 * left.mergedRows ? mergeState(executor, state) : left
+}
+
+/** Below this many rows a state table is not worth a merge of its own. */
+const mergeRowsMin = 100_000
+
+/**
+ * One row for each group of a window again. It happens when the rows have doubled, so a row is rewritten once on
+ * average, and state and emission cost what its groups cost, however many epochs they came from.
+ */
+async function mergeState(executor: Executor, state: StateTable): Promise<Held> {
+  const name = stateName(state)
+  const merged = id(`merged_${state.key}`)
+  await executor.run(`CREATE TABLE ${merged} AS ${state.table.merge(partialsSql(state))}`)
+  await executor.run(`DROP TABLE ${name}`)
+  await executor.run(`ALTER TABLE ${merged} RENAME TO ${name}`)
+  const held = await heldRows(executor, state)
+  return { ...held, mergedRows: held.rows }
 }
 
 /** The largest closing threshold of state whose rows lie at or below the highest high mark (S6); null when there is none. */

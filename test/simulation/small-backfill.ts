@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileSystem } from '../../connectors/directory/file-system.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import type { Duration } from '../../src/core/duration.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { components } from '../../src/engine/components.ts'
@@ -35,15 +36,24 @@ export interface SmallBackfill extends AsyncDisposable {
 /** Objects and so epochs before the flush. */
 export const objects = 3
 
+export interface Shape {
+  /** Rows of each day's object. */
+  readonly days?: readonly number[]
+  readonly window?: Duration
+}
+
 /**
  * Two flows over three days. Segments, late rows and output are files in one epoch and ride inline in HEAD in another:
  * keys are hashes, which no codec shortens, and the second day has few of them.
  */
-export async function openSmallBackfill(): Promise<SmallBackfill> {
+export async function openSmallBackfill({
+  days = [1200, 40, 900],
+  window = '8 hours',
+}: Shape = {}): Promise<SmallBackfill> {
   const lab = await openLab()
-  for (const [day, rows] of [1200, 40, 900].entries())
+  for (const [day, rows] of days.entries())
     await lab.parquet(
-      `day_2024-05-0${day + 1}.parquet`,
+      `day_2024-05-${String(day + 1).padStart(2, '0')}.parquet`,
       `SELECT TIMESTAMP '2024-05-01' + to_days(${day}) + to_seconds(i * 977 % 86400)
           - CASE WHEN i % 50 = 49 THEN INTERVAL 60 HOUR ELSE INTERVAL 0 HOUR END AS t,
         md5(concat(${day}, '-', i)) AS k, i AS n FROM range(${rows}) AS r(i)`,
@@ -68,7 +78,7 @@ export async function openSmallBackfill(): Promise<SmallBackfill> {
         'small',
         { checkpoint: place.checkpoint },
         rows.pipe(
-          tumbling('8 hours'),
+          tumbling(window),
           groupBy('k'),
           aggregate({ rows: count(), total: sum('n'), last: max('t') }),
           to(files(windows, { format: 'parquet' })),

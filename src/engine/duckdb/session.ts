@@ -42,7 +42,10 @@ export const sessionSettings = {
 
 export const duckdb = duckdbVersion()
 
-/** Opens DuckDB on a scratch file, locked: it reads and writes inside `spool` and `stage` and nowhere else. */
+/**
+ * Opens DuckDB, locked: it reads and writes inside `spool` and `stage` and nowhere else. Its tables lie in memory and go
+ * to `spill` where they pass the limit; a database file would be compressed, logged and synced for nobody.
+ */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const folder = await makeScratch(options.spill)
   const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
@@ -50,7 +53,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const executors: SessionExecutor[] = []
   const remove = () => rm(folder, { recursive: true, force: true })
   try {
-    const instance = await DuckDBInstance.create(join(folder, 'scratch.duckdb'), {
+    const instance = await DuckDBInstance.create(':memory:', {
       threads: String(options.threads ?? availableParallelism()),
       memory_limit: options.memory ?? `${Math.floor((totalmem() * 0.6) / 1_000_000)}MB`,
       temp_directory: spill,

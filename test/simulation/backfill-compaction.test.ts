@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decodeHead } from '../../checkpoints/codec.ts'
+import { TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
+import { HEAD_KEY } from '../../checkpoints/paths.ts'
+import type { Manifest } from '../../checkpoints/types.ts'
+import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import { isMillraceError } from '../../src/core/errors.ts'
+import { drawn } from '../golden/drawn.ts'
+import { expectSame, expectWhole, lookAt, type Seen } from '../golden/seen.ts'
+import { mortal } from './mortal-file-system.ts'
+import { everyCall, isProbe, openSmallBackfill, over, type SmallBackfill } from './small-backfill.ts'
+
+// One window that stays open over more epochs than a tier has segments: the checkpoint merges them beside the commits.
+
+describe('a backfill that merges segments beside its epochs', () => {
+  const epochs = TIER_PARTS_MAX + 4
+  let small: SmallBackfill
+  let straight: Seen
+  let calls: number
+  /** The first call that may be part of a merge. */
+  let full: number
+  const counts = (path: string) => !isProbe(path)
+
+  beforeAll(async () => {
+    small = await openSmallBackfill({ days: Array.from({ length: epochs }, () => 1200), window: '40 days' })
+    const place = small.place()
+    const commits: number[] = []
+    const fs = mortal({
+      counts,
+      onCall(nth, name, [path = '']) {
+        if (name === 'rename' && path.includes('HEAD@')) commits.push(nth)
+      },
+    })
+    await small.run(place, over(fs))
+    straight = await lookAt(small.lab, place)
+    calls = fs.calls
+    full = commits[TIER_PARTS_MAX - 1] as number
+  })
+  afterAll(() => small[Symbol.asyncDispose]())
+
+  const segments = ({ channels }: Manifest) =>
+    Object.entries(channels).flatMap(([name, parts]) => (name.startsWith('segment-') ? parts : []))
+
+  it('holds fewer segments than epochs while their window is open (P3, P11)', async () => {
+    const place = small.place()
+    const manifests: Manifest[] = []
+    await small.run(place, root => {
+      const store = createDirectoryStore(root, { fs: mortal({}) })
+      return {
+        ...store,
+        put(key, body, ifMatch, signal) {
+          if (key === HEAD_KEY && body instanceof Uint8Array) manifests.push(decodeHead(body, key).manifest)
+          return store.put(key, body, ifMatch, signal)
+        },
+      }
+    })
+    const merged = manifests.filter(manifest => segments(manifest).some(({ epochs: [first, last] }) => last > first))
+    expect(merged.length).toBeGreaterThan(0)
+    for (const manifest of merged) {
+      const spans = segments(manifest).map(({ epochs: [first, last] }) => last - first + 1)
+      expect(
+        spans.reduce((a, b) => a + b),
+        'no epoch is lost or there twice',
+      ).toBe(manifest.epoch)
+      expect(segments(manifest).length).toBeLessThan(manifest.epoch)
+    }
+    expectSame(await lookAt(small.lab, place), straight, 'a run with a merge')
+  })
+
+  it('ends the same when it is killed while or after it merges (I2, I6, I7, I8, I10)', async () => {
+    const { random, label } = drawn()
+    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 10), random)) {
+      const killAt = full + offset
+      const place = small.place()
+      const where = `${label}, killed at call ${killAt} of ${calls}`
+      const fs = mortal({ killAt, counts })
+      const error = await small.run(place, over(fs)).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      )
+      if (error !== undefined && fs.calls < killAt) throw error
+      const seen = await expectWhole(small.lab, place, straight, undefined, where)
+      await small.run(place, over(mortal({})))
+      await expectWhole(small.lab, place, straight, seen, where)
+      expectSame(await lookAt(small.lab, place), straight, where)
+    }
+  }, 600_000)
+
+  it('and what a merge of an older process leaves changes nothing (P12, I3)', async () => {
+    const { random, label } = drawn()
+    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 6), random)) {
+      const at = full + offset
+      const place = small.place()
+      const where = `${label}, asleep at call ${at} of ${calls}`
+      let [fallAsleep, wakeUp] = [() => {}, () => {}]
+      const asleep = new Promise<void>(resolve => (fallAsleep = resolve))
+      const awake = new Promise<void>(resolve => (wakeUp = resolve))
+      const fs = mortal({ counts, stall: { at, until: awake, onStall: fallAsleep } })
+      const ended = small.run(place, over(fs)).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      )
+      await Promise.race([asleep, ended])
+      await small.run(place, over(mortal({})))
+      const seen = await expectWhole(small.lab, place, straight, undefined, where)
+      wakeUp()
+      const error = await ended
+      if (error !== undefined && !(isMillraceError(error) && error.kind === 'fenced')) throw error
+      await expectWhole(small.lab, place, straight, seen, where)
+      await small.run(place, over(mortal({})))
+      expectSame(await lookAt(small.lab, place), straight, where)
+    }
+  }, 600_000)
+})
