@@ -20,7 +20,7 @@ export interface S3Address extends Omit<S3Spec, 'prefix'> {
 const EXPECTED = "an S3 address, such as 's3://bucket/prefix/' or 's3://bucket/prefix/?region=eu-central-1'"
 const PARAMETERS = ['region', 'endpoint', 'pathStyle', 'requesterPays'] as const
 /** Bytes of a key (S3 user guide, "Naming Amazon S3 objects"). */
-const KEY_BYTES_MAX = 1024
+export const KEY_BYTES_MAX = 1024
 
 export function isS3Address(address: string): boolean {
   return /^s3:/i.test(address)

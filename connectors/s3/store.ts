@@ -24,7 +24,7 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
 import { failureOf, isTransient, type Request, toMillrace } from './errors.ts'
-import { addressOf, type S3Spec } from './spec.ts'
+import { addressOf, KEY_BYTES_MAX, type S3Spec } from './spec.ts'
 
 export interface S3StoreOptions {
   readonly clock?: Clock
@@ -64,7 +64,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     address,
 
     get: (key, options = {}) =>
-      repeated(about('Reading', key, true), options.signal, () => getOnce(prefix + key, options)),
+      repeated(about('Reading', key, true), options.signal, () => getOnce(keyOf(key), options)),
 
     async put(key, body, ifMatch, signal) {
       signal?.throwIfAborted()
@@ -76,7 +76,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       return written(about('Writing', key), ifMatch, async () => {
         const input = {
           Bucket,
-          Key: prefix + key,
+          Key: keyOf(key),
           ContentLength: size,
           ChecksumCRC32: base64(checksum),
           ...condition(ifMatch),
@@ -106,8 +106,8 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       if (found.sizeBytes > SINGLE_PUT_BYTES_MAX) return copyByPut(from, to, signal)
       const copying = new CopyObjectCommand({
         Bucket,
-        Key: prefix + to,
-        CopySource: copySource(prefix + from),
+        Key: keyOf(to),
+        CopySource: copySource(keyOf(from)),
         IfNoneMatch: '*',
         ...payer,
       })
@@ -121,7 +121,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
 
     list: (keyPrefix, after) => listKeys(keyPrefix, after),
 
-    head: key => headOnce(key),
+    head: headOnce,
 
     async delete(keys) {
       // XML 1.0 has no way to name these.
@@ -131,9 +131,20 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         await deleteBatch(together.slice(i, i + DELETE_KEYS_MAX))
       for (const key of keys.filter(isAlone))
         await repeated(about('Deleting', key), undefined, () =>
-          client.send(new DeleteObjectCommand({ Bucket, Key: prefix + key, ...payer })),
+          client.send(new DeleteObjectCommand({ Bucket, Key: keyOf(key), ...payer })),
         )
     },
+  }
+
+  function keyOf(key: string): string {
+    const whole = prefix + key
+    // Some servers answer 500 to longer ones, which would be doubt about a write.
+    if (Buffer.byteLength(whole) <= KEY_BYTES_MAX) return whole
+    throw new MillraceError(
+      'user',
+      'key-too-long',
+      `s3://${Bucket}/${whole} is longer than ${KEY_BYTES_MAX} bytes, which S3 allows; choose a shorter prefix.`,
+    )
   }
 
   function about(doing: string, key: string, isRead = false): Request {
@@ -216,7 +227,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         const found = await client.send(
           new HeadObjectCommand({
             Bucket,
-            Key: prefix + key,
+            Key: keyOf(key),
             ...payer,
             ...(versionId === undefined ? {} : { VersionId: versionId }),
           }),
@@ -291,7 +302,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         new DeleteObjectsCommand({
           Bucket,
           ...payer,
-          Delete: { Quiet: true, Objects: left.map(key => ({ Key: prefix + key })) },
+          Delete: { Quiet: true, Objects: left.map(key => ({ Key: keyOf(key) })) },
         }),
       )
       const failed = Errors.filter(({ Code }) => Code !== 'NoSuchKey')
@@ -337,7 +348,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     ifMatch: string,
     signal?: AbortSignal,
   ): Promise<Put> {
-    const Key = prefix + key
+    const Key = keyOf(key)
     const request = about('Writing', key)
     const { UploadId } = await repeated(request, signal, () =>
       client.send(new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: 'CRC32', ...payer })),
@@ -403,7 +414,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     let source: GetObjectCommandOutput
     try {
       source = await repeated(about('Reading', from), signal, () =>
-        client.send(new GetObjectCommand({ Bucket, Key: prefix + from, ...payer }), sending(signal)),
+        client.send(new GetObjectCommand({ Bucket, Key: keyOf(from), ...payer }), sending(signal)),
       )
     } catch (error) {
       const { code, status } = failureOf(error instanceof MillraceError ? error.cause : error)
@@ -415,7 +426,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         client.send(
           new PutObjectCommand({
             Bucket,
-            Key: prefix + to,
+            Key: keyOf(to),
             Body: body,
             ContentLength: source.ContentLength,
             IfNoneMatch: '*',
