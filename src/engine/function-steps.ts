@@ -11,7 +11,7 @@ import {
   type Chunk,
   chunkRowsMax,
   copyItems,
-  microsOf,
+  copyRange,
   Misfit,
   readValues,
   rowWire,
@@ -195,6 +195,8 @@ function mapRows(pass: Pass, of: (row: unknown) => unknown, hidden: readonly str
   const ordinalAt = hidden.indexOf(ordinalColumn)
   // Values for the table by column: hidden ones, then those of the function.
   const buffer: unknown[][] = [...hidden, ...outputs].map(() => [])
+  /** The chunk's hidden columns. */
+  let riding: readonly (Vector | undefined)[] = []
   let before = ''
   let ordinal = 0
 
@@ -206,19 +208,18 @@ function mapRows(pass: Pass, of: (row: unknown) => unknown, hidden: readonly str
   /** The event time as it was read: a Date of the same millisecond stands for it. */
   const sameTime = (given: unknown, was: unknown): unknown =>
     given instanceof Date && was instanceof Date && given.getTime() === was.getTime() ? was : given
-  const isSame = (given: unknown, was: unknown) =>
-    given instanceof Date && was instanceof Date ? microsOf(given) === microsOf(was) : given === was
-
   return {
     pass(chunk, sink) {
       const rowOf = rowsOf(pass, chunk)
       // The function may change the row that it is given.
       const times = time === undefined ? undefined : readTime(chunk)
-      for (let row = 0; row < chunk.rowCount; row++) {
+      const { rowCount } = chunk
+      riding = hidden.map(name => (name === ordinalColumn && !isChained ? undefined : hiddenVector(chunk, name)))
+      for (let row = 0; row < rowCount; row++) {
         const result = called(pass, of, rowOf(row), chunk, row)
         if (result === null) continue
         if (isChained) {
-          const now = kept.map(name => String(hiddenItem(chunk, name, row))).join()
+          const now = kept.map(name => String(hiddenVector(chunk, name).getItem(row))).join()
           if (now !== before) ordinal = 0
           before = now
         } else ordinal = 0
@@ -230,8 +231,8 @@ function mapRows(pass: Pass, of: (row: unknown) => unknown, hidden: readonly str
     end: flush,
   }
 
-  function hiddenItem(chunk: Chunk, name: string, row: number): unknown {
-    return chunk.getColumnVector(pass.hidden.indexOf(name)).getItem(row)
+  function hiddenVector(chunk: Chunk, name: string): Vector {
+    return chunk.getColumnVector(pass.hidden.indexOf(name))
   }
 
   function readTime(chunk: Chunk): unknown[] {
@@ -247,7 +248,7 @@ function mapRows(pass: Pass, of: (row: unknown) => unknown, hidden: readonly str
       let value = Object.hasOwn(result, name) ? result[name] : undefined
       if (name === time) {
         value = sameTime(value, was)
-        if (!isSame(value, was))
+        if (value !== was)
           throw fail(
             chunk,
             row,
@@ -262,8 +263,8 @@ function mapRows(pass: Pass, of: (row: unknown) => unknown, hidden: readonly str
         throw fail(chunk, row, `field '${name}': ${error.message}`, error)
       }
     }
-    for (const [column, name] of hidden.entries())
-      (buffer[column] as unknown[]).push(column === ordinalAt ? BigInt(ordinal) : hiddenItem(chunk, name, row))
+    for (let column = 0; column < hidden.length; column++)
+      (buffer[column] as unknown[]).push(column === ordinalAt ? BigInt(ordinal) : riding[column]?.getItem(row))
     ordinal++
   }
 }
@@ -273,7 +274,8 @@ function filterRows(pass: Pass, of: (row: unknown) => unknown): Through {
     pass(chunk, sink) {
       const rowOf = rowsOf(pass, chunk)
       const kept: number[] = []
-      for (let row = 0; row < chunk.rowCount; row++) {
+      const { rowCount } = chunk
+      for (let row = 0; row < rowCount; row++) {
         const result = called(pass, of, rowOf(row), chunk, row)
         if (typeof result !== 'boolean') throw pass.fail(chunk, row, `expected true or false; found ${shown(result)}`)
         if (result) kept.push(row)
@@ -298,7 +300,6 @@ async function mapBatches(
   // Only a plan with mapBatches pays for the library.
   const arrow = await import('apache-arrow')
   const build = batchBuilder(arrow, columns)
-  const every = Array.from({ length: chunkRowsMax }, (_, row) => row)
   let chunks: Chunk[] = []
 
   const flush = (sink: Sink) => {
@@ -342,7 +343,8 @@ async function mapBatches(
     const timeAt = outputs.findIndex(({ name }) => name === time)
     if (time !== undefined) {
       const was = returnedColumn(arrow, batch, time, { ...(outputs[timeAt] as Column).type, nullable: true })
-      for (let row = 0; row < rows; row++)
+      const isHandedOn = returned[timeAt]?.isSameAs(was.data) ?? false
+      for (let row = 0; row < rows && !isHandedOn; row++)
         if (returned[timeAt]?.raw(row) !== was.raw(row))
           throw misfit(
             time,
@@ -357,7 +359,7 @@ async function mapBatches(
       const { rowCount } = chunk
       sink.append(rowCount, (column, vector: Vector, from, count) => {
         const output = column - hidden.length
-        if (output < 0) copyItems(chunk.getColumnVector(column), vector, every.slice(from, from + count))
+        if (output < 0) copyRange(chunk.getColumnVector(column), vector, from, count)
         else
           try {
             returned[output]?.write(vector, start + from, count)

@@ -9,7 +9,17 @@ import {
 } from '@duckdb/node-api'
 import type { Data, DataType, Field, RecordBatch, Struct, Vector as ArrowVector } from 'apache-arrow'
 import { type ParsedType, parseColumnType } from '../../core/types.ts'
-import { isJson, itemsOf, Misfit, shown, timestampUsMin, uuidPattern, validOf, type Vector } from './chunks.ts'
+import {
+  isJson,
+  itemsOf,
+  Misfit,
+  setNumbers,
+  shown,
+  timestampUsMin,
+  uuidPattern,
+  validOf,
+  type Vector,
+} from './chunks.ts'
 
 /** The library, loaded when a plan has `mapBatches` and never before. */
 export type ArrowLibrary = typeof import('apache-arrow')
@@ -238,6 +248,9 @@ export interface ReturnedColumn {
   write(vector: Vector, from: number, count: number): void
   /** DATE as days, a time in microseconds. */
   raw(row: number): unknown
+  readonly data: readonly Data[]
+  /** These are the very arrays of the other column, so that no value need be compared. */
+  isSameAs(other: readonly Data[]): boolean
 }
 
 /**
@@ -276,7 +289,19 @@ export function returnedColumn(
   }
   return {
     raw: row => rawValue(...at(row), type),
+    isSameAs: other =>
+      other.length === vector.data.length && other.every((data, part) => data.values === vector.data[part]?.values),
+    data: vector.data,
     write(to, from, count) {
+      const [data, start] = at(from)
+      // Numbers without NULL are copied at once. Times and days have bounds of their own.
+      const isPlain = !type.list && !data.dictionary && numbers[type.name] !== undefined && data.nullCount === 0
+      if (isPlain && start + count <= data.length) {
+        if (['DATE', 'TIMESTAMP', 'TIMESTAMPTZ'].includes(type.name))
+          for (let row = 0; row < count; row++) checked(from + row)
+        setNumbers(to, data.values as BigInt64Array, start, count)
+        return
+      }
       for (let row = 0; row < count; row++) to.setItem(row, duckValue(checked(from + row), type) as never)
     },
   }
