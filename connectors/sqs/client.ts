@@ -20,7 +20,9 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
     // A socket that died without a word must end a long poll, not hold it for ever.
     requestHandler: { connectionTimeout: 5_000, requestTimeout: (WAIT_S + 10) * 1_000, throwOnRequestTimeout: true },
     ...(spec.region === undefined ? {} : { region: spec.region }),
-    ...(spec.endpoint === undefined ? {} : { endpoint: spec.endpoint }),
+    // Said twice so that the SDK does not print that they differ: the queue's own address is where it is.
+    endpoint: spec.endpoint ?? new URL(QueueUrl).origin,
+    useQueueUrlAsEndpoint: false,
   })
   const attempt = async <T>(action: string, call: () => Promise<T>): Promise<T> => {
     try {

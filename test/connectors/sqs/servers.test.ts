@@ -1,0 +1,189 @@
+import {
+  CreateQueueCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sqs, type SqsOptions } from '../../../connectors/sqs/spec.ts'
+import { components } from '../../../src/engine/components.ts'
+import type { Notification } from '../../../src/core/ports.ts'
+import { describeNotificationSource } from '../../contracts/notification-source.ts'
+import { startElasticmq } from '../../servers/elasticmq.ts'
+import { serverFor } from '../../servers/for-tests.ts'
+import { startMinistack } from '../../servers/ministack.ts'
+import { contextOf, messageOf, type TestContext } from '../notifications/fixtures.ts'
+
+const elasticmq = await serverFor(startElasticmq)
+const ministack = await serverFor(startMinistack)
+const credentials = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'testtest', AWS_REGION: 'us-east-1' }
+const never = new AbortController().signal
+let queues = 0
+
+beforeAll(() => void Object.assign(process.env, credentials))
+
+function clientOf(endpoint: string): SQSClient {
+  const client = new SQSClient({ endpoint })
+  afterAll(() => client.destroy())
+  return client
+}
+
+async function createQueue(client: SQSClient, attributes: Record<string, string> = {}): Promise<string> {
+  const suffix = attributes.FifoQueue ? '.fifo' : ''
+  const QueueName = `landed-${process.pid}-${++queues}${suffix}`
+  return (await client.send(new CreateQueueCommand({ QueueName, Attributes: attributes }))).QueueUrl as string
+}
+
+const open = (queueUrl: string, options: Partial<SqsOptions> = {}, context: TestContext = contextOf()) =>
+  components.openNotifications(sqs({ queueUrl, visibilityTimeout: '2s', ...options }), context)
+
+const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
+
+for (const [name, server] of [
+  ['SQS of ElasticMQ', elasticmq],
+  ['SQS of MiniStack', ministack],
+] as const) {
+  if (!server) continue
+  const client = clientOf(server.endpoint)
+  describeNotificationSource(name, async () => {
+    const QueueUrl = await createQueue(client)
+    return {
+      async send(bodies) {
+        for (let from = 0; from < bodies.length; from += 10) {
+          const Entries = bodies.slice(from, from + 10).map((MessageBody, n) => ({ Id: `${n}`, MessageBody }))
+          await client.send(new SendMessageBatchCommand({ QueueUrl, Entries }))
+        }
+      },
+      open: () => open(QueueUrl),
+      close: async () => void (await client.send(new DeleteQueueCommand({ QueueUrl }))),
+    }
+  })
+}
+
+describe.skipIf(!elasticmq)('an SQS queue', () => {
+  const client = elasticmq ? clientOf(elasticmq.endpoint) : (undefined as never)
+  const send = (QueueUrl: string, MessageBody: string, fifo?: { group: string }) =>
+    client.send(
+      new SendMessageCommand({
+        QueueUrl,
+        MessageBody,
+        ...(fifo && { MessageGroupId: fifo.group, MessageDeduplicationId: `${process.hrtime.bigint()}` }),
+      }),
+    )
+  const visible = async (QueueUrl: string): Promise<number> => {
+    const AttributeNames = ['ApproximateNumberOfMessages'] as const
+    const { Attributes } = await client.send(
+      new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+    )
+    return Number(Attributes?.ApproximateNumberOfMessages)
+  }
+
+  it('gives nobody else a message that is held for several times its visibility', async () => {
+    const queueUrl = await createQueue(client)
+    const source = await open(queueUrl)
+    await send(queueUrl, messageOf('a'))
+    const [message] = await source.pull(1, never)
+    await expect.poll(() => source.counts.extended ?? 0, { timeout: 30_000 }).toBeGreaterThanOrEqual(5)
+    expect(await visible(queueUrl)).toBe(0)
+    await message?.acknowledge()
+    await source.close()
+    await expect.poll(() => visible(queueUrl)).toBe(0)
+    expect(source.counts).toMatchObject({ messages: 1, deleted: 1 })
+  })
+
+  it('gives a message again when its holder is gone without a word', async () => {
+    const queueUrl = await createQueue(client)
+    await send(queueUrl, messageOf('a'))
+    // What a process that was killed leaves behind: a message that it received and nobody extends.
+    await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, VisibilityTimeout: 2 }))
+    const source = await open(queueUrl)
+    expect(keys(await source.pull(1, never))).toEqual(['a'])
+    await source.close()
+  })
+
+  it('counts a receipt that has become stale, and leaves the message to its new holder', async () => {
+    const queueUrl = await createQueue(client)
+    const source = await open(queueUrl, { visibilityTimeout: '1h' })
+    await send(queueUrl, messageOf('a'))
+    const [stale] = await source.pull(1, never)
+    // Somebody else gets it: its visibility was ended behind the back of this process.
+    const other = await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, WaitTimeSeconds: 0 }))
+    expect(other.Messages ?? []).toEqual([])
+    const receipts: string[] = []
+    const found = await open(queueUrl, { visibilityTimeout: '1h' })
+    await stale?.release()
+    const [fresh] = await found.pull(1, never)
+    receipts.push(fresh?.id ?? '')
+    expect(receipts).toEqual([stale?.id])
+    await fresh?.acknowledge()
+    await Promise.all([source.close(), found.close()])
+    expect(found.counts).toMatchObject({ deleted: 1 })
+  })
+
+  it('moves a malformed message to its dead-letter queue', async () => {
+    const dead = await createQueue(client)
+    const { Attributes } = await client.send(
+      new GetQueueAttributesCommand({ QueueUrl: dead, AttributeNames: ['QueueArn'] }),
+    )
+    const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: Attributes?.QueueArn, maxReceiveCount: '2' })
+    const queueUrl = await createQueue(client, { RedrivePolicy })
+    const context = contextOf()
+    const source = await open(queueUrl, {}, context)
+    await send(queueUrl, 'no event')
+    const stop = new AbortController()
+    const pulled = source.pull(10, stop.signal)
+    await expect.poll(() => visible(dead), { timeout: 30_000 }).toBe(1)
+    stop.abort()
+    expect(await pulled).toEqual([])
+    await source.close()
+    expect(source.counts).toEqual({ messages: 2, malformed: 2, left: 2 })
+    expect(context.events.map(({ event }) => event)).toEqual(['malformed', 'malformed'])
+  })
+
+  it('keeps the order of each group of a FIFO queue, while it is held and when it was given back', async () => {
+    const queueUrl = await createQueue(client, { FifoQueue: 'true' })
+    const source = await open(queueUrl)
+    const sent = Array.from({ length: 24 }, (_, n) => ({
+      group: `g${n % 3}`,
+      key: `g${n % 3}/${String(n).padStart(2, '0')}`,
+    }))
+    for (const { group, key } of sent) await send(queueUrl, messageOf(key), { group })
+    const seen: string[] = []
+    let hasReleased = false
+    while (seen.length < sent.length) {
+      const messages = await source.pull(100, never)
+      if (!hasReleased) {
+        hasReleased = true
+        await Promise.all(messages.map(message => message.release()))
+        continue
+      }
+      await expect.poll(() => source.counts.extended ?? 0, { timeout: 10_000 }).toBeGreaterThan(0)
+      seen.push(...keys(messages))
+      await Promise.all(messages.map(message => message.acknowledge()))
+    }
+    await source.close()
+    for (const group of ['g0', 'g1', 'g2'])
+      expect(seen.filter(key => key.startsWith(group))).toEqual(
+        sent.filter(each => each.group === group).map(({ key }) => key),
+      )
+    expect(source.counts).toMatchObject({ deleted: 24 })
+  })
+
+  it('that is not there is refused by name, and so is one without a server only later', async () => {
+    const queueUrl = `${elasticmq?.endpoint}/000000000000/nobody`
+    await expect(open(queueUrl)).rejects.toMatchObject({
+      kind: 'user',
+      code: 'queue-not-found',
+      message: expect.stringContaining(`Queue ${queueUrl} does not exist`),
+    })
+    const context = contextOf()
+    const away = await open('http://127.0.0.1:1/000000000000/landed', {}, context)
+    await away.pull(1, AbortSignal.timeout(1_000))
+    await away.close()
+    expect(context.events.map(({ event }) => event)).toEqual(['queue-not-described', 'queue-unreachable'])
+    expect(away.counts.retries).toBeGreaterThan(0)
+  })
+})
