@@ -8,7 +8,6 @@ import type { NotificationContext } from '../../connectors/notifications/context
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { MillraceError } from '../core/errors.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { CsvSettings } from '../plan/csv-settings.ts'
 import type { Format, FormatName } from '../plan/format.ts'
@@ -58,6 +57,6 @@ export const components: Components = {
   },
   async openNotifications(spec, context) {
     if (spec.notifications === 'sqs') return (await import('../../connectors/sqs/open.ts')).openSqs(spec, context)
-    throw new MillraceError('fatal', 'not-built', `This build does not read ${spec.notifications} yet.`)
+    return (await import('../../connectors/kafka/open.ts')).openKafka(spec, context)
   },
 }

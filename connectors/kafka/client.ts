@@ -1,0 +1,224 @@
+import { Admin, Consumer } from '@platformatic/kafka'
+import { errorMessage, MillraceError } from '../../src/core/errors.ts'
+import type { KafkaSpec } from '../../src/plan/notification-spec.ts'
+import type { Extent, Fetched, Log, LogRecord } from './log.ts'
+
+const WAIT_MS = 500
+const FETCH_BYTES_MAX = 8 * 1_048_576
+const PARTITION_BYTES_MAX = 1_048_576
+/** A marker of a transaction, not a message. */
+const CONTROL_BIT = 0b10_0000
+const OFFSET_OUT_OF_RANGE = 1
+
+type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
+
+/**
+ * The topic over @platformatic/kafka: plain fetches from the leaders, without a consumer group. It never retries by
+ * itself: the source does, by the clock port.
+ */
+export function createLog(spec: KafkaSpec): Log {
+  const { topic } = spec
+  const options = {
+    clientId: spec.clientId,
+    bootstrapBrokers: [...spec.brokers],
+    retries: 0,
+    ...(spec.sasl && { sasl: { ...spec.sasl, mechanism: mechanisms[spec.sasl.mechanism] } }),
+    ...(spec.tls && { tls: spec.tls === true ? {} : { ...spec.tls } }),
+  }
+  // The group's name is asked for and used nowhere: a consumer that never joins is one that only fetches.
+  const consumer = new Consumer({ ...options, groupId: spec.groupId })
+  const admin = new Admin(options)
+  consumer.topics.trackAll(topic)
+  let latest: { readonly id: string; readonly leaders: readonly number[] } | undefined
+
+  const attempt = async <T>(action: string, call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call()
+    } catch (error) {
+      latest = undefined
+      throw explain(error, action, spec)
+    }
+  }
+  const metadata = async (): Promise<{ readonly id: string; readonly leaders: readonly number[] }> => {
+    const found = (await consumer.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)
+    if (!found) throw new Error(`Unknown topic ${topic}.`)
+    latest = { id: found.id, leaders: found.partitions.map(({ leader }) => leader) }
+    return latest
+  }
+
+  return {
+    describe: () =>
+      attempt('list offsets', async () => {
+        const { leaders } = await metadata()
+        const earliest = (await consumer.listOffsets({ topics: [topic], timestamp: -2n })).get(topic) ?? []
+        const next = (await consumer.listOffsets({ topics: [topic], timestamp: -1n })).get(topic) ?? []
+        return new Map(
+          leaders.map((_, partition): [number, Extent] => [
+            partition,
+            { earliest: Number(earliest[partition] ?? 0), next: Number(next[partition] ?? 0) },
+          ]),
+        )
+      }),
+    fetch: offsets =>
+      attempt('fetch', async () => {
+        const { id, leaders } = latest ?? (await metadata())
+        const byLeader = new Map<number, number[]>()
+        const fetched: Fetched[] = []
+        for (const partition of offsets.keys()) {
+          const leader = leaders[partition] ?? -1
+          if (leader < 0) fetched.push({ partition, is: 'unavailable', why: 'it has no leader' })
+          else byLeader.set(leader, [...(byLeader.get(leader) ?? []), partition])
+        }
+        const nodes = [...byLeader]
+        const answers = await Promise.allSettled(
+          nodes.map(([node, partitions]) =>
+            fetchFrom(consumer, node, id, new Map(partitions.map(each => [each, offsets.get(each) ?? 0]))),
+          ),
+        )
+        for (const [n, answer] of answers.entries()) {
+          if (answer.status === 'fulfilled') fetched.push(...answer.value)
+          // One broker that is away does not hold up what the others have.
+          else if (answers.length === 1) throw answer.reason
+          else
+            for (const partition of nodes[n]?.[1] ?? [])
+              fetched.push({ partition, is: 'unavailable', why: errorMessage(answer.reason) })
+        }
+        if (fetched.some(({ is }) => is === 'unavailable')) latest = undefined
+        return fetched
+      }),
+    commit: (groupId, offsets) =>
+      attempt('commit offsets', () => {
+        const partitionOffsets = [...offsets].map(([partition, offset]) => ({ partition, offset: BigInt(offset) }))
+        return admin.alterConsumerGroupOffsets({ groupId, topics: [{ name: topic, partitionOffsets }] })
+      }),
+    close: async () => {
+      await Promise.all([consumer.close(true), admin.close()])
+    },
+  }
+}
+
+const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
+
+async function fetchFrom(
+  consumer: Consumer,
+  node: number,
+  topicId: string,
+  offsets: ReadonlyMap<number, number>,
+): Promise<readonly Fetched[]> {
+  const partitions = [...offsets].map(([partition, offset]) => ({
+    partition,
+    fetchOffset: BigInt(offset),
+    currentLeaderEpoch: -1,
+    lastFetchedEpoch: -1,
+    partitionMaxBytes: PARTITION_BYTES_MAX,
+  }))
+  const sizes = { minBytes: 1, maxBytes: FETCH_BYTES_MAX, maxWaitTime: WAIT_MS }
+  try {
+    // An announcement is only a hint: one of an aborted transaction harms nothing, so all are read.
+    return read(await consumer.fetch({ node, topics: [{ topicId, partitions }], isolationLevel: 0, ...sizes }), offsets)
+  } catch (error) {
+    // One partition's trouble is an error of the whole call, which carries what the others answered.
+    const response = responseOf(error)
+    if (response === undefined || response.errorCode !== 0) throw error
+    return read(response, offsets)
+  }
+}
+
+function responseOf(error: unknown): FetchResponse | undefined {
+  const response: unknown = error instanceof Error && 'response' in error ? error.response : undefined
+  return typeof response === 'object' && response !== null && 'responses' in response
+    ? (response as FetchResponse)
+    : undefined
+}
+
+function read(response: FetchResponse, offsets: ReadonlyMap<number, number>): readonly Fetched[] {
+  return response.responses
+    .flatMap(topic => topic.partitions)
+    .map(({ partitionIndex: partition, errorCode, records: batches }): Fetched => {
+      if (errorCode === OFFSET_OUT_OF_RANGE) return { partition, is: 'out-of-range' }
+      if (errorCode !== 0) return { partition, is: 'unavailable', why: `error ${errorCode}` }
+      const from = offsets.get(partition) ?? 0
+      const records: LogRecord[] = []
+      let next = from
+      for (const batch of batches ?? []) {
+        next = Math.max(next, Number(batch.firstOffset) + batch.lastOffsetDelta + 1)
+        if ((batch.attributes & CONTROL_BIT) !== 0) continue
+        for (const record of batch.records) {
+          const offset = Number(batch.firstOffset) + record.offsetDelta
+          // A batch comes whole, also when it began before what was asked for.
+          if (offset < from) continue
+          records.push({
+            offset,
+            timestampMs: Number(batch.firstTimestamp + record.timestampDelta),
+            value: record.value,
+          })
+        }
+      }
+      return { partition, is: 'records', records, next }
+    })
+}
+
+function explain(error: unknown, action: string, { topic, brokers }: KafkaSpec): MillraceError {
+  const chain = causes(error)
+  const said = [...new Set(chain.map(errorMessage))].join(' ')
+  const where = `Topic ${topic} at ${brokers.join(', ')}`
+  const has = (...names: readonly string[]): boolean =>
+    chain.some(each => names.some(name => each.apiId === name || each.code === name))
+  if (/^Unknown topic /m.test(errorMessage(error)) || has('UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID'))
+    return new MillraceError(
+      'user',
+      'topic-not-found',
+      `${where} does not exist (${said}). Create it, or correct brokers and topic.`,
+      error,
+    )
+  if (has('TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED'))
+    return new MillraceError(
+      'user',
+      'topic-access-denied',
+      `${where} refuses to ${action} (${said}). Allow READ and DESCRIBE on the topic for this user.`,
+      error,
+    )
+  if (has('PLT_KFK_AUTHENTICATION', 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM', 'ILLEGAL_SASL_STATE'))
+    return new MillraceError(
+      'user',
+      'kafka-login-failed',
+      `${where}: the brokers refuse this login (${said}). Correct sasl.mechanism, username and password.`,
+      error,
+    )
+  if (
+    chain.some(
+      ({ code }) => typeof code === 'string' && /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code),
+    )
+  )
+    return new MillraceError(
+      'user',
+      'kafka-tls-failed',
+      `${where}: no trusted TLS connection (${said}). Correct tls: true for a trusted certificate, { ca } for your own.`,
+      error,
+    )
+  if (has('PLT_KFK_UNSUPPORTED_COMPRESSION'))
+    return new MillraceError(
+      'user',
+      'kafka-codec',
+      `${where} holds messages that this Node cannot decompress (${said}). Use a newer Node, or another compression.type.`,
+      error,
+    )
+  return new MillraceError(
+    'retry',
+    'kafka-unreachable',
+    `${where}: ${action} failed (${said}). It is tried again.`,
+    error,
+  )
+}
+
+interface Cause extends Error {
+  readonly code?: unknown
+  readonly apiId?: unknown
+}
+
+/** An error, what it gathers and what caused it. */
+function causes(error: unknown): readonly Cause[] {
+  if (!(error instanceof Error)) return []
+  const gathered: readonly unknown[] = error instanceof AggregateError ? error.errors : []
+  return [error, ...gathered.flatMap(causes), ...causes(error.cause)]
+}

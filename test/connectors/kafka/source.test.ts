@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest'
+import type { Extent, Fetched, Log } from '../../../connectors/kafka/log.ts'
+import { createKafkaSource } from '../../../connectors/kafka/source.ts'
+import { MillraceError } from '../../../src/core/errors.ts'
+import type { Json } from '../../../src/core/json.ts'
+import type { Notification } from '../../../src/core/ports.ts'
+import { contextOf, manualClock, messageOf } from '../notifications/fixtures.ts'
+
+const never = new AbortController().signal
+const retry = new MillraceError('retry', 'kafka-unreachable', 'no answer')
+const missing = new MillraceError('user', 'topic-not-found', 'missing')
+const denied = new MillraceError('user', 'topic-access-denied', 'denied')
+const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
+
+/** A topic in memory; errors are thrown by the next calls. */
+function lab(positions: Json = null) {
+  const clock = manualClock()
+  const context = contextOf({ clock, positions, term: 3 })
+  const partitions: { earliest: number; bodies: (string | null)[] }[] = [{ earliest: 0, bodies: [] }]
+  const errors: Error[] = []
+  const commits: string[] = []
+  const answers: Fetched[] = []
+  let fetches = 0
+  const fail = (): void => {
+    const error = errors.shift()
+    if (error) throw error
+  }
+  const log: Log = {
+    describe: async () =>
+      new Map(partitions.map(({ earliest, bodies }, n): [number, Extent] => [n, { earliest, next: bodies.length }])),
+    async fetch(offsets) {
+      fetches++
+      fail()
+      await clock.sleep(500)
+      if (answers.length > 0) return answers.splice(0)
+      return [...offsets].map(([partition, from]): Fetched => {
+        const { earliest, bodies } = partitions[partition] ?? { earliest: 0, bodies: [] }
+        if (from < earliest || from > bodies.length) return { partition, is: 'out-of-range' }
+        const records = bodies.slice(from).map((body, n) => ({
+          offset: from + n,
+          timestampMs: clock.startedAtMs,
+          value: body === null ? null : Buffer.from(body),
+        }))
+        return { partition, is: 'records', records, next: bodies.length }
+      })
+    },
+    async commit(groupId, offsets) {
+      commits.push(`${groupId} ${JSON.stringify(Object.fromEntries(offsets))}`)
+    },
+    close: async () => void commits.push('close'),
+  }
+  const source = createKafkaSource(log, { topic: 't', groupId: 'g', from: 'earliest', keys: 'encoded' }, context)
+  /** A pull during which time passes. */
+  const pull = async (max = 1_000): Promise<readonly Notification[]> => {
+    const pulled = source.pull(max, never)
+    let isThere = false
+    void pulled.finally(() => (isThere = true)).catch(() => {})
+    for (let n = 0; n < 1_000 && !isThere; n++) await clock.advance(500)
+    return pulled
+  }
+  return { clock, context, partitions, errors, commits, answers, log, source, pull, fetches: () => fetches }
+}
+
+describe('a Kafka source', () => {
+  it('fetches only what it is asked for, and keeps the rest for the next pull', async () => {
+    const { partitions, source, pull, clock, fetches } = lab()
+    partitions[0]?.bodies.push(...['a', 'b', 'c'].map(key => messageOf(key)))
+    await clock.advance(60_000)
+    expect(fetches()).toBe(0)
+    expect([keys(await pull(2)), keys(await pull(2)), fetches()]).toEqual([['a', 'b'], ['c'], 1])
+    await source.close()
+  })
+
+  it('commits offsets for people now and then, and at its end', async () => {
+    const { partitions, source, pull, clock, commits } = lab()
+    partitions[0]?.bodies.push(...['a', 'b', 'c', 'd'].map(key => messageOf(key)))
+    const [a, b, c] = await pull()
+    await a?.acknowledge()
+    await b?.acknowledge()
+    await clock.advance(10_000)
+    await c?.acknowledge()
+    await source.close()
+    // The second of two in one moment waits for the next; the last one is of the end.
+    expect(commits).toEqual(['g-3 {"0":1}', 'g-3 {"0":3}', 'g-3 {"0":3}', 'close'])
+  })
+
+  it('passes tombstones and what is malformed, and says what they held', async () => {
+    const { partitions, source, pull, context } = lab()
+    partitions[0]?.bodies.push('no event', null, messageOf('a'))
+    expect(keys(await pull())).toEqual(['a'])
+    expect(source.positionsAfter([])).toEqual({ t: { 0: 2 } })
+    expect(source.counts).toEqual({ messages: 3, malformed: 2, accepted: 1 })
+    expect(context.events.map(({ details }) => [details.id, details.quarantined])).toEqual([
+      ['t/0/0', 'no event'],
+      ['t/0/1', ''],
+    ])
+    await source.close()
+  })
+
+  it('waits out brokers that do not answer, and a topic that is missing while they start', async () => {
+    const { partitions, source, pull, errors, context, fetches } = lab()
+    partitions[0]?.bodies.push(messageOf('a'))
+    errors.push(retry, missing, retry, retry)
+    expect(keys(await pull())).toEqual(['a'])
+    expect(fetches()).toBe(5)
+    expect(source.counts).toMatchObject({ retries: 4 })
+    expect(context.events.map(({ event }) => event)).toEqual(['kafka-unreachable', 'kafka-reachable'])
+    await source.close()
+  })
+
+  it('ends a pull with what only a person can mend', async () => {
+    const { source, pull, errors } = lab()
+    errors.push(denied)
+    await expect(pull()).rejects.toBe(denied)
+    await source.close()
+  })
+
+  it('says once that a partition cannot be read, and reads the others', async () => {
+    const { partitions, source, pull, answers, context } = lab()
+    partitions[0]?.bodies.push(messageOf('a'))
+    partitions.push({ earliest: 0, bodies: [messageOf('b')] })
+    const away: Fetched = { partition: 1, is: 'unavailable', why: 'it has no leader' }
+    answers.push({ partition: 0, is: 'records', records: [], next: 0 }, away)
+    expect(keys(await pull())).toEqual(['a', 'b'])
+    answers.push(away, away)
+    partitions[0]?.bodies.push(messageOf('c'))
+    expect(keys(await pull())).toEqual(['c'])
+    expect(context.events.map(({ event }) => event)).toEqual(['partition-unavailable'])
+    await source.close()
+  })
+
+  it('reads a topic that was made anew from its beginning', async () => {
+    const { partitions, source, pull, context } = lab({ t: { 0: 9 } })
+    partitions[0]?.bodies.push(messageOf('a'))
+    const messages = await pull()
+    expect(keys(messages)).toEqual(['a'])
+    expect(source.positionsAfter(messages)).toEqual({ t: { 0: 1 } })
+    expect(context.events).toMatchObject([{ event: 'positions-lost', details: { position: 9, earliest: 0 } }])
+    expect(source.counts['messages-lost']).toBeUndefined()
+    await source.close()
+  })
+
+  it('does not wait for what retention took while it was held', async () => {
+    const { partitions, source, pull, answers } = lab()
+    partitions[0]?.bodies.push(messageOf('a'), messageOf('b'))
+    const [a] = await pull()
+    partitions[0]?.bodies.push(messageOf('c'), messageOf('d'))
+    ;(partitions[0] as { earliest: number }).earliest = 3
+    answers.push({ partition: 0, is: 'out-of-range' })
+    const later = await pull()
+    expect(keys(later)).toEqual(['d'])
+    await a?.acknowledge()
+    expect([source.positionsAfter([]), source.positionsAfter(later)]).toEqual([{ t: { 0: 3 } }, { t: { 0: 4 } }])
+    await source.close()
+  })
+
+  it('stops reading when too much is held past the oldest message that is not settled', async () => {
+    const { partitions, source, pull, fetches } = lab()
+    partitions[0]?.bodies.push(...Array.from({ length: 100_001 }, (_, n) => messageOf(`k${n}`)))
+    const held = [...(await pull(100_001))]
+    expect(held).toHaveLength(100_001)
+    const stop = new AbortController()
+    const waiting = source.pull(1, stop.signal)
+    stop.abort()
+    expect([await waiting, fetches()]).toEqual([[], 1])
+    // Out of order, all but the oldest: it is what reading waits for.
+    for (const message of held.slice(1).toReversed()) await message.acknowledge()
+    expect(source.positionsAfter([])).toEqual({ t: { 0: 0 } })
+    await held[0]?.acknowledge()
+    expect(source.positionsAfter([])).toEqual({ t: { 0: 100_001 } })
+    partitions[0]?.bodies.push(messageOf('more'))
+    expect(keys(await pull())).toEqual(['more'])
+    await source.close()
+  })
+
+  it('settles a message once, and gives a released one again in its place', async () => {
+    const { partitions, source, pull } = lab()
+    partitions[0]?.bodies.push(...['a', 'b', 'c'].map(key => messageOf(key)))
+    const [a, b] = await pull(2)
+    await b?.release()
+    await a?.release()
+    await a?.acknowledge()
+    expect(keys(await pull())).toEqual(['a', 'b', 'c'])
+    expect(source.counts).toMatchObject({ released: 2 })
+    await source.close()
+  })
+})
