@@ -54,12 +54,18 @@ const readers = {
           try {
             const found = (await consumer.metadata({ topics: [topic] })).topics.get(topic)
             const request = next.map((fetchOffset, partition) => ({
-              ...{ partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: 1_048_576 },
+              partition,
+              fetchOffset,
+              currentLeaderEpoch: -1,
+              lastFetchedEpoch: -1,
+              partitionMaxBytes: 1_048_576,
             }))
             const { responses } = await consumer.fetch({
               node: found?.partitions[0]?.leader ?? 1,
               topics: [{ topicId: found?.id ?? '', partitions: request }],
-              ...{ maxWaitTime: 500, minBytes: 1, maxBytes: 8 * 1_048_576 },
+              maxWaitTime: 500,
+              minBytes: 1,
+              maxBytes: 8 * 1_048_576,
             })
             for (const { partitionIndex, records } of responses.flatMap(each => each.partitions))
               for (const batch of records ?? []) {
