@@ -35,7 +35,7 @@ const readers = {
       const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500 })
       await consumer.connect()
       await consumer.subscribe({ topic, fromBeginning: true })
-      consumer.on(consumer.events.CRASH, ({ payload }) => console.log(`  says: ${payload.error.message}`))
+      consumer.on(consumer.events.CRASH, ({ payload }) => say(payload.error.message))
       await consumer.run({
         autoCommit: false,
         eachBatch: async ({ batch }) => seen(batch.messages.length, Number(batch.messages[0]?.offset)),
@@ -77,7 +77,7 @@ const readers = {
               }
           } catch (error) {
             const errors = error instanceof AggregateError ? error.errors : [error]
-            console.log(`  says: ${errors.map((each: Error) => each.message).join(' ')}`)
+            for (const each of errors as readonly Error[]) say(each.message)
             await new Promise(resolve => setTimeout(resolve, 200))
           }
         }
@@ -89,6 +89,14 @@ const readers = {
       }
     },
   }),
+}
+
+const said = new Set<string>()
+
+/** What a client tells its user, once each. */
+function say(message: string): void {
+  if (!said.has(message)) console.log(`  says: ${message}`)
+  said.add(message)
 }
 
 const compressions = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
