@@ -29,6 +29,8 @@ import type { Max } from './aggregates/max.ts'
 import type { Min } from './aggregates/min.ts'
 import type { Quantile } from './aggregates/quantile.ts'
 import { aggregates } from './aggregates/registry.ts'
+import type { StddevPop } from './aggregates/stddev-pop.ts'
+import type { Stddev } from './aggregates/stddev.ts'
 import type { Sum } from './aggregates/sum.ts'
 import {
   emptyPartials,
@@ -40,6 +42,8 @@ import {
   sideTable,
 } from './aggregates/tables.ts'
 import type { TopK } from './aggregates/top-k.ts'
+import type { VarPop } from './aggregates/var-pop.ts'
+import type { Variance } from './aggregates/variance.ts'
 import { checkNewName, columnType } from './columns.ts'
 
 /** Output name to call, as plain data. */
@@ -251,7 +255,11 @@ type Any<C> =
   | CountDistinct<Name<C>>
   | ExactQuantile<KeysOf<C, Numeric | Time>>
   | Quantile<KeysOf<C, Numeric>>
+  | Stddev<KeysOf<C, Numeric>>
+  | StddevPop<KeysOf<C, Numeric>>
   | TopK<KeysOf<C, Scalar>>
+  | Variance<KeysOf<C, Numeric>>
+  | VarPop<KeysOf<C, Numeric>>
 type Counts = Count | ApproxDistinct<string> | CountDistinct<string>
 type Result<C, A> =
   A extends Filtered<infer F extends AggregateCall>
@@ -263,27 +271,33 @@ type Result<C, A> =
 type Like<T, R extends string> = T extends `${string} NOT NULL` ? `${R} NOT NULL` : R
 type Unfiltered<C, A> = A extends Counts
   ? 'BIGINT NOT NULL'
-  : A extends Avg<infer K extends keyof C & string> | Quantile<infer K extends keyof C & string>
-    ? Like<C[K], 'DOUBLE'>
-    : A extends Sum<infer K extends keyof C & string>
-      ? Like<C[K], SumOf<C[K]>>
-      : A extends Collect<infer K extends keyof C & string, infer B>
-        ? Like<
-            [B] extends [never] ? C[K] : C[B & keyof C] extends `${string} NOT NULL` ? C[K] : Base<C[K]>,
-            `${Base<C[K]> & string}[]`
-          >
-        : A extends TopK<infer K extends keyof C & string>
-          ? Like<C[K], Counted<Base<C[K]> & string>>
-          : A extends {
-                readonly column: infer K extends keyof C & string
-                readonly by: infer B extends keyof C & string
-              }
-            ? C[B] extends `${string} NOT NULL`
-              ? C[K]
-              : Base<C[K]>
-            : A extends { readonly column: infer K extends keyof C & string }
-              ? C[K]
-              : never
+  : A extends Stddev<string> | Variance<string>
+    ? 'DOUBLE'
+    : A extends
+          | Avg<infer K extends keyof C & string>
+          | Quantile<infer K extends keyof C & string>
+          | StddevPop<infer K extends keyof C & string>
+          | VarPop<infer K extends keyof C & string>
+      ? Like<C[K], 'DOUBLE'>
+      : A extends Sum<infer K extends keyof C & string>
+        ? Like<C[K], SumOf<C[K]>>
+        : A extends Collect<infer K extends keyof C & string, infer B>
+          ? Like<
+              [B] extends [never] ? C[K] : C[B & keyof C] extends `${string} NOT NULL` ? C[K] : Base<C[K]>,
+              `${Base<C[K]> & string}[]`
+            >
+          : A extends TopK<infer K extends keyof C & string>
+            ? Like<C[K], Counted<Base<C[K]> & string>>
+            : A extends {
+                  readonly column: infer K extends keyof C & string
+                  readonly by: infer B extends keyof C & string
+                }
+              ? C[B] extends `${string} NOT NULL`
+                ? C[K]
+                : Base<C[K]>
+              : A extends { readonly column: infer K extends keyof C & string }
+                ? C[K]
+                : never
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }

@@ -23,7 +23,7 @@ import type { Accumulator, Quick, Side } from './aggregate.ts'
  */
 
 /** Bins of the side table that stand for what is no number. Their units are counts. */
-const nanBin = 100
+export const nanBin = 100
 const infinityBin = 101
 const minusInfinityBin = 102
 
@@ -64,12 +64,12 @@ function accumulator(name: string, partial: (value: string) => string): ExactSum
  * `trunc` and not by the cast's rounding: DuckDB checks the range before it rounds, so 2147483647.5 became -2^31.
  * Not by `floor`: what is left of a small negative value would need more bits than it has.
  */
-function whole(value: string): string {
+export function whole(value: string): string {
   return `TRY_CAST(trunc(${value}) AS INTEGER)`
 }
 
 /** The rest, below 1, in units of 2^-62. Both steps are exact. An integer iff nothing is left under 2^-62. */
-function fraction(value: string): string {
+export function fraction(value: string): string {
   return `((${value} - ${whole(value)}) * ${number(2 ** 62)})`
 }
 
@@ -123,7 +123,7 @@ function items(value: string): string {
 }
 
 /** A finite double in at most three bins, from the one of its leading bit down: 53 bits reach over no more. */
-function split(value: string): string {
+export function split(value: string): string {
   const [shift, y, bin, z, high, rest, middle] = ['_es_s', '_es_y', '_es_k', '_es_z', '_es_h', '_es_q', '_es_m']
   const entries = bind(
     // Twenty bins nearer to 1 first, so that no power below leaves the range of DOUBLE. A product with a power of two
@@ -307,7 +307,7 @@ function leading(bins: readonly string[], side: string): string {
   )
 }
 
-function carried(list: string): string {
+export function carried(list: string): string {
   const below = `CASE WHEN _es_i = 1 THEN 0 ELSE ${high31('_es_c[greatest(_es_i - 1, 1)]')} END`
   return bind(
     '_es_c',
@@ -317,7 +317,7 @@ function carried(list: string): string {
 }
 
 /** The quotient of `leading` by the divisor to the nearest double, over the whole range. */
-function roundedOnce(parts: string, divisor: string | null): string {
+export function roundedOnce(parts: string, divisor: string | null): string {
   const [p, odd, unit] = ['_es_v', '_es_o', '_es_p']
   // 2^-1076 is two bits under the smallest subnormal: below 2^-1021 the last place no longer moves, and these two bits
   // are rounded here, half to even. Elsewhere the conversion to DOUBLE rounds.
@@ -356,7 +356,11 @@ function low31(units: string): string {
  * @param total SQL of a HUGEINT. @param divisor null for 1. @param least the smallest exponent allowed; the integer
  * then has fewer bits.
  */
-function roundToOdd(total: string, divisor: string | null, least: string | null): { odd: string; exponent: string } {
+export function roundToOdd(
+  total: string,
+  divisor: string | null,
+  least: string | null,
+): { odd: string; exponent: string } {
   const log2 = (integer: string) => `log2(CAST(greatest(${integer}, 1) AS DOUBLE))`
   const magnitude = `abs(${total})`
   const up = divisor === null ? '0' : `greatest(CAST(57 + ${log2(divisor)} - ${log2(magnitude)} AS INTEGER), 0)`
@@ -370,25 +374,25 @@ function roundToOdd(total: string, divisor: string | null, least: string | null)
 
 const none = `CAST([] AS ${sideType})`
 
-function entry(bin: string, units: string): string {
+export function entry(bin: string, units: string): string {
   return `struct_pack(bin := CAST(${bin} AS SMALLINT), units := CAST(${units} AS BIGINT))`
 }
 
 /** `let name = value in body`: each intermediate is written and computed once. The names start with `_es_`. */
-function bind(name: string, value: string, body: string): string {
+export function bind(name: string, value: string, body: string): string {
   return `list_transform([${value}], lambda ${name}: ${body})[1]`
 }
 
 /** Exact: every C library's pow is within one unit in the last place and exact where the result is a double. */
-function powerOf2(exponent: string): string {
+export function powerOf2(exponent: string): string {
   return `pow(${number(2)}, ${exponent})`
 }
 
 /** A bare literal may be a DECIMAL. JavaScript prints the shortest text that reads back as the same double. */
-function number(value: number): string {
+export function number(value: number): string {
   return `CAST('${value}' AS DOUBLE)`
 }
 
-function double(value: string): string {
+export function double(value: string): string {
   return `CAST(${value} AS DOUBLE)`
 }

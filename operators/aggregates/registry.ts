@@ -12,8 +12,12 @@ import { lastAggregate } from './last.ts'
 import { maxAggregate } from './max.ts'
 import { minAggregate } from './min.ts'
 import { quantileAggregate } from './quantile.ts'
+import { stddevPopAggregate } from './stddev-pop.ts'
+import { stddevAggregate } from './stddev.ts'
 import { sumAggregate } from './sum.ts'
 import { topKAggregate } from './top-k.ts'
+import { varPopAggregate } from './var-pop.ts'
+import { varianceAggregate } from './variance.ts'
 
 /** Every aggregate by name. A new one is a file here and a line below. */
 export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
@@ -31,7 +35,11 @@ export const aggregates: ReadonlyMap<string, Aggregate> = new Map(
     maxAggregate,
     minAggregate,
     quantileAggregate,
+    stddevAggregate,
+    stddevPopAggregate,
     sumAggregate,
     topKAggregate,
+    varPopAggregate,
+    varianceAggregate,
   ].map(aggregate => [aggregate.name, aggregate]),
 )

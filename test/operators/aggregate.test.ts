@@ -14,6 +14,8 @@ import { quantile } from '../../operators/aggregates/quantile.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
 import { topK } from '../../operators/aggregates/top-k.ts'
+import { varPop } from '../../operators/aggregates/var-pop.ts'
+import { variance } from '../../operators/aggregates/variance.ts'
 import { derive } from '../../operators/derive.ts'
 import { groupBy } from '../../operators/group-by.ts'
 import { hopping } from '../../operators/hopping.ts'
@@ -146,6 +148,7 @@ test.each([
     { n: collect('zone', { max: 5, by: 'amout' }) },
     "aggregate n: collect('zone') by: 'amout' is not valid; expected a column: picked_up, zone, kind, amount, tip, distance.",
   ],
+  [{ n: variance('kind') }, "aggregate n: variance('kind'): 'VARCHAR' is not valid; expected a number."],
   [{ zone: count() }, `aggregate: 'zone' is not valid; expected ${names}.`],
   [{ window_end: count() }, `aggregate: 'window_end' is not valid; expected ${names}.`],
   [
@@ -193,8 +196,12 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'max',
     'min',
     'quantile',
+    'stddev',
+    'stddevPop',
     'sum',
     'topK',
+    'varPop',
+    'variance',
   ])
   const results = (types: readonly ColType[], call: (column: 'x') => object) =>
     types.map(type => {
@@ -220,6 +227,12 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'DECIMAL(38,5) NOT NULL',
     'DECIMAL(38,0)',
   ])
+  expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)', 'DOUBLE'], variance)).toEqual(['DOUBLE', 'DOUBLE', 'DOUBLE'])
+  expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)'], varPop)).toEqual(['DOUBLE NOT NULL', 'DOUBLE'])
+  for (const type of ['DECIMAL(19,2)', 'DECIMAL(18,10)', 'BIGINT[]'] as const)
+    expect(() => results([type], variance)).toThrow(
+      `aggregate r: variance('x'): '${type}' is not valid; expected a ${type === 'BIGINT[]' ? 'number, not a list' : 'DECIMAL of at most 18 digits and scale 9; derive one, or a DOUBLE, first'}.`,
+    )
   expect(results(['VARCHAR', 'DATE NOT NULL', 'DOUBLE'], min)).toEqual(['VARCHAR', 'DATE NOT NULL', 'DOUBLE'])
 })
 

@@ -27,6 +27,7 @@ import {
   to,
   topK,
   tumbling,
+  variance,
   where,
 } from 'millrace'
 import { makeVector, Table } from 'apache-arrow'
@@ -104,6 +105,8 @@ requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: argMax('host', 'by
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('host', 0.5) }))
 // @ts-expect-error a quantile without its share: but got 1
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: exactQuantile('bytes') }))
+// @ts-expect-error the variance of text: Type '"host"' is not assignable to type
+requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: variance('host') }))
 // @ts-expect-error a quantile of times: Type '"ts"' is not assignable to type
 requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: quantile('ts', 0.5) }))
 // @ts-expect-error distinct lists are not estimated: Type '"tags"' is not assignable to type

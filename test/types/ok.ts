@@ -30,11 +30,15 @@ import {
   rows,
   select,
   source,
+  stddev,
+  stddevPop,
   type Stream,
   sum,
   to,
   topK,
   tumbling,
+  variance,
+  varPop,
   where,
 } from 'millrace'
 import { makeVector, Table, vectorFromArray } from 'apache-arrow'
@@ -142,6 +146,10 @@ const counted = requests.pipe(
     p95: quantile('bytes', 0.95, { relativeError: 0.02 }),
     p99: quantile('price', 0.99),
     slow: quantile('bytes', 0.99, { filter: 'status >= 500' }),
+    spread: variance('bytes'),
+    deviation: stddev('price', { filter: 'status >= 500' }),
+    spreadOfAll: varPop('bytes'),
+    deviationOfAll: stddevPop('ratio'),
     early: collect('bytes', { max: 5 }),
     dear: collect('tax', { max: 5, by: 'bytes', order: 'descending' }),
     some: collect('bytes', { max: 5, by: 'price' }),
@@ -163,6 +171,10 @@ is<
     p95: 'DOUBLE NOT NULL'
     p99: 'DOUBLE'
     slow: 'DOUBLE'
+    spread: 'DOUBLE'
+    deviation: 'DOUBLE'
+    spreadOfAll: 'DOUBLE NOT NULL'
+    deviationOfAll: 'DOUBLE'
     early: 'BIGINT[] NOT NULL'
     dear: 'DECIMAL(5, 3)[] NOT NULL'
     some: 'BIGINT[]'

@@ -69,7 +69,7 @@ describe('approxDistinct', () => {
       const rows =
         `SELECT 1 AS _seq, i AS _row, NULL::BIGINT AS _watermark, make_timestamp(0) AS t, NULL::VARCHAR AS k, ` +
         `CAST(i + ${offset} AS BIGINT) AS x, 1::BIGINT AS "by", true AS wanted FROM range(${n}) AS _(i)`
-      const [row] = await evaluator.of('BIGINT', rows, { n: approxDistinct('x') })
+      const [row] = await evaluator.of('BIGINT', [rows], { n: approxDistinct('x') })
       const found = row?.n
       expect(found).toBe(expected)
       expect(Math.abs(Number(found) - n) / n).toBeLessThan(4 * 0.01625)

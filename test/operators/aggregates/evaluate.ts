@@ -65,8 +65,8 @@ export interface Evaluator extends AsyncDisposable {
     values: readonly string[],
     calls: Readonly<Record<string, object>>,
   ): Promise<Record<string, unknown>>
-  /** The results for every window and group of this relation. */
-  of(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
+  /** The results for every window and group of these relations, a partial each. */
+  of(type: string, relations: readonly string[], calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
   /** The first call's side rows of this relation. */
   side(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
 }
@@ -197,9 +197,9 @@ export async function openEvaluator(): Promise<Evaluator> {
       const { window_start: _start, window_end: _end, k: _k, ...results } = found[0] ?? {}
       return results
     },
-    async of(type, sql, calls) {
+    async of(type, relations, calls) {
       const columns = columnsOf(type)
-      return await emitted(foldOf(columns, calls), [sql], columns)
+      return await emitted(foldOf(columns, calls), relations, columns)
     },
     async side(type, sql, calls) {
       const columns = columnsOf(type)

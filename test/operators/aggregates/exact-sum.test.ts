@@ -10,6 +10,7 @@ import {
   quickSum,
 } from '../../../operators/aggregates/exact-sum.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
+import { exact, round, unitExponent } from './rational.ts'
 
 type Value = number | null
 interface Result {
@@ -29,36 +30,6 @@ afterAll(async () => {
 })
 
 // --- The oracle: rational numbers of BigInt, rounded once. ---
-
-/** Every finite double is a multiple of this, the smallest subnormal. */
-const unitExponent = -1074
-
-/** A finite double in units of 2^-1074. */
-function exact(value: number): bigint {
-  const bits = new BigUint64Array(new Float64Array([value]).buffer)[0] as bigint
-  const exponent = (bits >> 52n) & 0x7ffn
-  const fraction = bits & ((1n << 52n) - 1n)
-  const magnitude = exponent === 0n ? fraction : (fraction | (1n << 52n)) << (exponent - 1n)
-  return bits >> 63n === 1n ? -magnitude : magnitude
-}
-
-/** numerator / denominator * 2^exponent to the nearest double, ties to even. */
-function round(numerator: bigint, denominator: bigint, exponent: number): number {
-  if (numerator < 0n) return -round(-numerator, denominator, exponent)
-  if (numerator === 0n) return 0
-  const length = numerator.toString(2).length - denominator.toString(2).length
-  // The quotient of 53 or 54 bits that this exponent gives; one more place when there are 54.
-  for (let place = Math.max(length + exponent - 53, unitExponent); ; place++) {
-    const shift = BigInt(place - exponent)
-    const n = shift < 0n ? numerator << -shift : numerator
-    const d = shift < 0n ? denominator : denominator << shift
-    const whole = n / d
-    if (whole >= 1n << 53n) continue
-    const twice = 2n * (n % d)
-    const up = twice > d || (twice === d && whole % 2n === 1n)
-    return place > 971 ? Infinity : Number(up ? whole + 1n : whole) * 2 ** place
-  }
-}
 
 function expected(values: readonly Value[]): Result {
   const present = values.filter(value => value !== null)

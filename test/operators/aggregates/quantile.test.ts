@@ -92,7 +92,7 @@ describe('quantile', () => {
           const rows =
             `SELECT 1 AS _seq, k AS _row, NULL::BIGINT AS _watermark, make_timestamp(0) AS t, CAST(k AS VARCHAR) AS k, ` +
             `CAST(unnest(list) AS DOUBLE) AS x, 1::BIGINT AS "by", true AS wanted FROM (VALUES ${triples.join(', ')}) AS _(k, list)`
-          const found = await evaluator.of('DOUBLE', rows, { q: quantile('x', 0.5, { relativeError }) })
+          const found = await evaluator.of('DOUBLE', [rows], { q: quantile('x', 0.5, { relativeError }) })
           expect(found).toHaveLength(2 * values.length)
           const row = { row: 0, minute: 0, key: null, by: null, isWanted: null, part: 0 }
           for (const { k, q } of found) {

@@ -1,0 +1,408 @@
+import { configError } from '../../src/core/errors.ts'
+import type { ParsedType } from '../../src/core/types.ts'
+import { text } from '../../src/plan/sql.ts'
+import { type Accumulator, type Aggregate, type AggregatePlan, scalarType, type Side } from './aggregate.ts'
+import {
+  bind,
+  carried,
+  double,
+  entry,
+  exactSumAccumulators,
+  exactSumSide,
+  fraction,
+  nanBin,
+  number,
+  powerOf2,
+  roundedOnce,
+  roundToOdd,
+  split,
+  whole,
+} from './exact-sum.ts'
+
+/*
+ * Variances of exact arithmetic, rounded once (S20). With the exact sums S of the values and Q of their squares, the
+ * variance of n values is (n Q - S^2) / (n (n - 1)), or over n^2 for a population: a quotient of integers, however much
+ * cancels.
+ *
+ * A usual value is three digits in base 2^31, a 2^62 + b 2^31 + c times a unit: an integer as it is, a DECIMAL as its
+ * unscaled integer, a DOUBLE below 2^31 with nothing under 2^-62 in units of 2^-62. Its square has five, whose products
+ * of 62 bits are summed as HUGEINT. Values of DOUBLE that do not fit there go digit by digit to the side table of
+ * `exact-sum.ts`, and so do the digits of their squares, under bins of their own.
+ */
+
+/** The side table's bin for 2^(31k) of a square is this + k; sums have bins from -35 to 33. */
+const squareBin = 1000
+/** Between the two. */
+const firstSquareBin = 500
+
+type Kind = 'variance' | 'stddev' | 'varPop' | 'stddevPop'
+
+/** So that 10^(2 scale) leaves 124 bits of a quotient their place in HUGEINT. */
+const scaleMax = 9
+
+/** At most so many values of one window and group: no product below passes 127 bits. */
+const countMax = 2 ** 30
+
+export function exactVariance(name: Kind): Aggregate {
+  return {
+    name,
+    plan(type, field) {
+      const input = scalarType(type, field, 'a number')
+      const { digits, top, scale, isDouble } = digitsOf(input, field)
+      // A sample of one value has no variance.
+      const result = name.endsWith('Pop') && !input.nullable ? 'DOUBLE NOT NULL' : 'DOUBLE'
+      return {
+        result,
+        accumulators: [
+          ...(isDouble ? exactSumAccumulators.slice(0, 2) : [counted]),
+          ...['a', 'b', 'c'].map((digit, index) => sumOf(digit, 'BIGINT', value => `sum(${digits(value)[index]})`)),
+          ...squares.map(([square, of]) => sumOf(square, 'DECIMAL(38,0)', value => of(digits(value)))),
+        ],
+        ...(isDouble ? { side: varianceSide } : {}),
+        finish: (accumulators, side, where) =>
+          finish({ name, field, top, scale, where }, isDouble ? accumulators.toSpliced(1, 1) : accumulators, side),
+      } satisfies AggregatePlan
+    },
+  }
+}
+
+const counted: Accumulator = {
+  name: 'count',
+  type: 'BIGINT',
+  partial: value => `count(${value})`,
+  merge: count => `CAST(sum(${count}) AS BIGINT)`,
+}
+
+function sumOf(name: string, type: string, partial: (value: string) => string): Accumulator {
+  return {
+    name,
+    type,
+    partial: value => `CAST(coalesce(${partial(value)}, 0) AS ${type})`,
+    merge: column => `CAST(sum(${column}) AS ${type})`,
+  }
+}
+
+type Digits = readonly [a: string, b: string, c: string]
+
+/** Products of digits from the highest down. The middle one is 2ac + b^2; the doubling of ab and bc waits for the end. */
+const squares: readonly (readonly [string, (digits: Digits) => string])[] = [
+  ['aa', ([a]) => `sum(${a} * ${a})`],
+  ['ab', ([a, b]) => `sum(${a} * ${b})`],
+  ['acbb', ([a, b, c]) => `2 * sum(${a} * ${c}) + sum(${b} * ${b})`],
+  ['bc', ([, b, c]) => `sum(${b} * ${c})`],
+  ['cc', ([, , c]) => `sum(${c} * ${c})`],
+]
+
+interface DigitsOf {
+  /** BIGINT each, NULL for NULL and for what does not fit; b and c are below 2^31. */
+  digits(value: string): Digits
+  /** `a` counts units of 2^(31 top). */
+  readonly top: number
+  readonly scale: number
+  readonly isDouble: boolean
+}
+
+function digitsOf(type: ParsedType, field: string): DigitsOf {
+  const cut = (integer: string): Digits => [
+    `CAST(${integer} >> 62 AS BIGINT)`,
+    `CAST((${integer} >> 31) & 2147483647 AS BIGINT)`,
+    `CAST(${integer} & 2147483647 AS BIGINT)`,
+  ]
+  switch (type.name) {
+    case 'TINYINT':
+    case 'SMALLINT':
+    case 'INTEGER':
+    case 'BIGINT':
+      return { digits: value => cut(`CAST(${value} AS BIGINT)`), top: 2, scale: 0, isDouble: false }
+    case 'UBIGINT':
+      return { digits: value => cut(`CAST(${value} AS HUGEINT)`), top: 2, scale: 0, isDouble: false }
+    case 'DECIMAL': {
+      const [precision, scale] = [type.precision as number, type.scale as number]
+      if (precision > 18 || scale > scaleMax)
+        throw configError(
+          field,
+          type.sql,
+          `a DECIMAL of at most 18 digits and scale ${scaleMax}; derive one, or a DOUBLE, first`,
+        )
+      // Of 38 digits, as DuckDB keeps a product of two short ones at 18.
+      const power = `CAST('${10n ** BigInt(scale)}' AS DECIMAL(${scale + 1},0))`
+      const wide = (value: string) => `CAST(${value} AS DECIMAL(38,${scale}))`
+      return { digits: value => cut(`CAST(${wide(value)} * ${power} AS BIGINT)`), top: 2, scale, isDouble: false }
+    }
+    case 'FLOAT':
+    case 'DOUBLE':
+      return { digits: digitsOfDouble, top: 0, scale: 0, isDouble: true }
+    default:
+      throw configError(field, type.sql, 'a number')
+  }
+}
+
+/** Without CASE, in which DuckDB computes every repeated part again: 0 // 0 is NULL and makes NULL what does not fit. */
+function digitsOfDouble(value: string): Digits {
+  const x = double(value)
+  const fits = `(0 // CAST(floor(${fraction(x)}) = ${fraction(x)} AS BIGINT))`
+  const below = `CAST(${fraction(x)} AS BIGINT)`
+  return [
+    `(CAST(${whole(x)} AS BIGINT) + ${fits})`,
+    `((${below} >> 31) + ${fits})`,
+    `((${below} & 2147483647) + ${fits})`,
+  ]
+}
+
+/** What the accumulators do not hold at all: the digits of such values and of their squares, NaN and the infinities. */
+const varianceSide: Side = {
+  ...exactSumSide,
+  items(value) {
+    const [x, list, a, b, product] = ['_ev_x', '_ev_l', '_ev_a', '_ev_b', '_ev_p']
+    const bin = `${a}.bin + ${b}.bin + ${squareBin}`
+    const digits = bind(
+      product,
+      `${a}.units * ${b}.units`,
+      `[${entry(`${bin} + 1`, `${product} >> 31`)}, ${entry(bin, `${product} & 2147483647`)}]`,
+    )
+    const all = `flatten(flatten(list_transform(${list}, lambda ${a}: list_transform(${list}, lambda ${b}: ${digits}))))`
+    return bind(
+      x,
+      double(value),
+      `CASE WHEN isfinite(${x}) THEN ${bind(list, split(x), `list_concat(${list}, ${all})`)} ` +
+        `ELSE [${entry(String(nanBin), '1')}] END`,
+    )
+  },
+}
+
+interface Finish {
+  readonly name: Kind
+  readonly field: string
+  readonly top: number
+  readonly scale: number
+  readonly where: string
+}
+
+/** @param accumulators count, the three sums, the five squares. */
+function finish(
+  { name, field, top, scale, where }: Finish,
+  accumulators: readonly string[],
+  side: string | null,
+): string {
+  const count = `${accumulators[0]}`
+  const isSample = !name.endsWith('Pop')
+  const usual = usualNumerator(accumulators, top)
+  const numerator =
+    side === null
+      ? usual
+      : `CASE WHEN coalesce(len(${side}), 0) = 0 THEN ${usual} ELSE ${fullNumerator(accumulators, side)} END`
+  const value = rounded(quotient(numerator, isSample, scale), name.startsWith('stddev'))
+  const tooMany = `error(${text(`${field}: more than ${countMax} values in the window and group `)} || ${where})`
+  const isSpecial =
+    side === null
+      ? ''
+      : `WHEN list_contains(list_transform(${side}, lambda _ev_e: _ev_e.bin), ${nanBin}) THEN ${number(Number.NaN)} `
+  return (
+    `CASE WHEN ${count} < ${isSample ? 2 : 1} THEN NULL ${isSpecial}` +
+    `WHEN ${count} > ${countMax} THEN ${tooMany} ELSE ${value} END`
+  )
+}
+
+/*
+ * What follows is a chain of structs, each made from the one before, which is always called `_ev_v`. As lambdas inside
+ * lambdas the same steps would take DuckDB seconds to plan.
+ */
+
+function stage(before: string, fields: Readonly<Record<string, string>>): string {
+  const items = Object.entries(fields).map(([name, sql]) => `${name} := ${sql}`)
+  return `list_transform([${before}], lambda _ev_v: struct_pack(${items.join(', ')}))[1]`
+}
+
+const v = (name: string) => `_ev_v.${name}`
+const keep = (...names: readonly string[]) => Object.fromEntries(names.map(name => [name, v(name)]))
+
+const hugeint = (sql: string | undefined) => `CAST(${sql} AS HUGEINT)`
+/** The limbs of `quotient`: what is under 2^62, and what is above. */
+const limb = (sql: string) => `(${sql} & CAST('${2n ** 62n - 1n}' AS HUGEINT))`
+const carry = (sql: string) => `(${sql} >> 62)`
+const shifted = (sql: string) => `${sql} * CAST('${2n ** 62n}' AS HUGEINT)`
+
+/**
+ * n Q - S^2 = (n2 2^124 + n1 2^62 + n0) 2^exponent from the accumulators alone: three limbs, not carried. `rest` is the
+ * sign of what is under them.
+ */
+function usualNumerator(accumulators: readonly string[], top: number): string {
+  const [n, a, b, c, aa, ab, acbb, bc, cc] = accumulators.map(hugeint)
+  const low = `(${b} * ${2n ** 31n} + ${c})`
+  const low30 = (sql: string | undefined) => `(${sql} & ${2n ** 30n - 1n}) * ${2n ** 32n}`
+  const limbs = {
+    n: `${n}`,
+    h: `${a} + ${carry(low)}`,
+    l: limb(low),
+    // 2ab 2^93 is ab 2^94, and 2bc 2^31 is bc 2^32: cut at the limbs' borders.
+    q2: `${aa} + (${ab} >> 30)`,
+    q1: `${acbb} + ${low30(ab)} + (${bc} >> 30)`,
+    q0: `${cc} + ${low30(bc)}`,
+  }
+  const first = `struct_pack(${Object.entries(limbs)
+    .map(([name, sql]) => `${name} := ${sql}`)
+    .join(', ')})`
+  return stage(first, {
+    ...keep('n'),
+    n2: `${v('n')} * ${v('q2')} - ${v('h')} * ${v('h')}`,
+    n1: `${v('n')} * ${v('q1')} - 2 * ${v('h')} * ${v('l')}`,
+    n0: `${v('n')} * ${v('q0')} - ${v('l')} * ${v('l')}`,
+    rest: '0',
+    exponent: `${62 * (top - 2)}`,
+  })
+}
+
+/** Zero digits below, so that the eight leading ones are always there. */
+const padding = 8
+
+/**
+ * The same of a DOUBLE's accumulators and side rows, from the whole range: the eight leading digits of n Q - S^2.
+ *
+ * After carries every digit is between -(2^30 + 40) and 2^30 + 40, so that the first digit that is not 0 has the sign
+ * of all from there down. The numerator is never negative, so its leading digit is positive.
+ */
+function fullNumerator(accumulators: readonly string[], side: string): string {
+  const [n, a, b, c, aa, ab, acbb, bc, cc] = accumulators.map(hugeint)
+  const digit = (bin: number | string, units: string | undefined) =>
+    `struct_pack(bin := CAST(${bin} AS INTEGER), units := ${units})`
+  const usual = [
+    digit(0, a),
+    digit(-1, b),
+    digit(-2, c),
+    digit(squareBin, aa),
+    digit(squareBin - 1, `2 * ${ab}`),
+    digit(squareBin - 2, acbb),
+    digit(squareBin - 3, `2 * ${bc}`),
+    digit(squareBin - 4, cc),
+  ]
+  const rows = `list_transform(${side}, lambda _ev_e: ${digit('_ev_e.bin', hugeint('_ev_e.units'))})`
+  const bins = (all: string, isWanted: string) =>
+    `list_transform(list_filter(${all}, lambda _ev_i: ${isWanted}), lambda _ev_i: _ev_i.bin)`
+  const isSum = `_ev_i.bin < ${firstSquareBin}`
+  const dense = (from: string, end: string) => {
+    const units = `list_transform(list_filter(${v('entries')}, lambda _ev_i: _ev_i.bin = _ev_k), lambda _ev_i: _ev_i.units)`
+    return `list_transform(range(${from}, ${end}), lambda _ev_k: coalesce(list_sum(${units}), CAST(0 AS HUGEINT)))`
+  }
+  const [s, q, digits] = [v('s'), v('q'), v('digits')]
+  // Place k of S^2: all pairs of digits whose places sum to it. Places count from 1.
+  const pairs =
+    `coalesce(list_sum(list_transform(range(greatest(1, _ev_k - len(${s}) + 1), least(_ev_k, len(${s})) + 1), ` +
+    `lambda _ev_i: ${s}[_ev_i] * ${s}[_ev_k - _ev_i + 1])), CAST(0 AS HUGEINT))`
+  const lastUsed = (end: string) => `list_max(list_filter(range(1, ${end}), lambda _ev_i: ${digits}[_ev_i] <> 0))`
+  const at = (below: number) => `coalesce(${digits}[${v('top')} - ${below}], 0)`
+  const two = (below: number) => `(${at(below)} * ${2n ** 31n} + ${at(below + 1)})`
+
+  const entries = `struct_pack(n := ${n}, entries := list_concat([${usual.join(', ')}], ${rows}))`
+  const low = stage(entries, { ...keep('n', 'entries'), low: `list_min(${bins(v('entries'), isSum)})` })
+  const dug = stage(low, {
+    ...keep('n', 'low'),
+    // Two digits more take the carries of sums of BIGINT, four those of the squares' DECIMAL.
+    s: dense(v('low'), `list_max(${bins(v('entries'), isSum)}) + 3`),
+    q: dense(`${squareBin} + 2 * ${v('low')}`, `list_max(${bins(v('entries'), `NOT ${isSum}`)}) + 5`),
+  })
+  const carriedOnce = stage(dug, { ...keep('n', 'low'), s: carried(carried(s)), q: carried(carried(carried(q))) })
+  const numerator = stage(carriedOnce, {
+    ...keep('n', 'low'),
+    digits:
+      `list_transform(range(1, greatest(len(${q}), 2 * len(${s})) + 3), ` +
+      `lambda _ev_k: ${v('n')} * coalesce(${q}[_ev_k], 0) - ${pairs})`,
+  })
+  const padded = stage(numerator, {
+    ...keep('n', 'low'),
+    digits:
+      `list_concat(list_transform(range(${padding}), lambda _ev_k: CAST(0 AS HUGEINT)), ` +
+      `${carried(carried(carried(digits)))})`,
+  })
+  const topped = stage(padded, { ...keep('n', 'low', 'digits'), top: lastUsed(`len(${digits}) + 1`) })
+  const rested = stage(topped, {
+    ...keep('n', 'low', 'digits', 'top'),
+    rest: `CAST(coalesce(sign(${digits}[${lastUsed(`${v('top')} - ${padding - 1}`)}]), 0) AS INTEGER)`,
+  })
+  return stage(rested, {
+    ...keep('n'),
+    n2: `${shifted(two(0))} + ${two(2)}`,
+    n1: two(4),
+    n0: `${two(6)} - CAST(${v('rest')} < 0 AS INTEGER)`,
+    ...keep('rest'),
+    // Everything cancelled: no digit at all.
+    exponent: `coalesce(CAST(31 * (2 * ${v('low')} + ${v('top')} - ${2 * padding}) AS INTEGER), 0)`,
+  })
+}
+
+/**
+ * The numerator over n (n - 1) or n^2, and over 10^(2 scale), as `total` * 2^(`exponent` - 1) with at least 62 bits,
+ * odd where anything was cut: long division in base 2^62, each divisor below 2^61.
+ */
+function quotient(numerator: string, isSample: boolean, scale: number): string {
+  // Two places behind the point for the smallest quotient, 2^-60; a third for the scale.
+  const behind = scale === 0 ? ['f1', 'f2'] : ['f1', 'f2', 'f3']
+  const limbs = ['n2', 'n1', 'n0', ...behind]
+  const others = ['rest', 'exponent', 'divisor']
+  let chain = stage(numerator, {
+    ...keep('n2', 'rest', 'exponent'),
+    n1: `${v('n1')} + ${carry(v('n0'))}`,
+    n0: limb(v('n0')),
+    divisor: `${v('n')} * ${isSample ? `(${v('n')} - 1)` : v('n')}`,
+  })
+  chain = stage(chain, {
+    ...keep('n0', ...others),
+    n2: `${v('n2')} + ${carry(v('n1'))}`,
+    n1: limb(v('n1')),
+    ...Object.fromEntries(behind.map(name => [name, 'CAST(0 AS HUGEINT)'])),
+    r: 'CAST(0 AS HUGEINT)',
+  })
+  const divide = (divisor: string) => {
+    for (const name of limbs) {
+      const part = `(${shifted(v('r'))} + ${v(name)})`
+      chain = stage(chain, {
+        ...keep(...limbs.filter(other => other !== name), ...others),
+        [name]: `${part} // ${divisor}`,
+        r: `${part} % ${divisor}`,
+      })
+    }
+    chain = stage(chain, {
+      ...keep(...limbs, 'exponent', 'divisor'),
+      rest: `CAST(${v('rest')} <> 0 OR ${v('r')} <> 0 AS INTEGER)`,
+      r: 'CAST(0 AS HUGEINT)',
+    })
+  }
+  divide(v('divisor'))
+  if (scale > 0) divide(`CAST('${10n ** BigInt(2 * scale)}' AS HUGEINT)`)
+
+  // The two leading limbs that are not 0, or the first one alone where it is that long.
+  const leading = (from: number, count: 1 | 2) => {
+    const [first = '', second = ''] = limbs.slice(from)
+    const total = count === 1 ? v(first) : `(${shifted(v(first))} + ${v(second)})`
+    const below = limbs.slice(from + count).map(name => `${v(name)} <> 0`)
+    const isCut = [`${v('rest')} <> 0`, ...below].join(' OR ')
+    return `struct_pack(total := 2 * ${total} + CAST(${isCut} AS INTEGER), exponent := ${v('exponent')} + ${124 - 62 * (from + count - 1)})`
+  }
+  const last = limbs.length - 2
+  const cases = limbs
+    .slice(0, last)
+    .map((name, from) => `WHEN ${v(name)} > 0 THEN ${leading(from, 2)}`)
+    .join(' ')
+  const picked = `CASE WHEN ${v('n2')} >= ${2n ** 62n} THEN ${leading(0, 1)} ${cases} ELSE ${leading(last, 2)} END`
+  return `list_transform([${chain}], lambda _ev_v: ${picked})[1]`
+}
+
+/** total * 2^(exponent - 1) to the nearest double, or its square root. */
+function rounded(parts: string, isRoot: boolean): string {
+  const at = '_ev_q'
+  // What is far under the smallest subnormal would only be shifted out of its 127 bits.
+  if (!isRoot)
+    return bind(at, parts, `CASE WHEN ${at}.exponent < -1201 THEN ${number(0)} ELSE ${roundedOnce(at, null)} END`)
+  // Of the correctly rounded mantissa with an even exponent, so that nothing overflows on its way.
+  const cut = roundToOdd(`${at}.total`, '2', null)
+  const [mantissa, exponent, half] = ['_ev_m', '_ev_x', '((_ev_x - (_ev_x & 1)) // 2)']
+  const square = bind(
+    exponent,
+    `CAST(${cut.exponent} + ${at}.exponent AS INTEGER)`,
+    bind(
+      mantissa,
+      `CAST(${cut.odd} AS DOUBLE) * (1 + (${exponent} & 1))`,
+      `sqrt(${mantissa}) * ${powerOf2(`${half} // 2`)} * ${powerOf2(`${half} - ${half} // 2`)}`,
+    ),
+  )
+  return bind(at, parts, square)
+}

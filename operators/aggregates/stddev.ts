@@ -1,0 +1,22 @@
+import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import { exactVariance } from './exact-variance.ts'
+
+export interface Stddev<out K extends string> extends AggregateCall {
+  readonly aggregate: 'stddev'
+  readonly column: K
+}
+
+export const stddevAggregate: Aggregate = exactVariance('stddev')
+
+/**
+ * The standard deviation of a sample, as SQL's `stddev_samp`: the square root of the exact variance, within one unit in
+ * the last place, without overflow on its way. Otherwise as `variance`.
+ *
+ *     aggregate({ deviation: stddev('fare_amount') })
+ */
+export function stddev<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  options?: O,
+): WithOptions<Stddev<K>, O> {
+  return { aggregate: 'stddev', column, ...options } as WithOptions<Stddev<K>, O>
+}

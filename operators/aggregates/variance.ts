@@ -1,0 +1,23 @@
+import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import { exactVariance } from './exact-variance.ts'
+
+export interface Variance<out K extends string> extends AggregateCall {
+  readonly aggregate: 'variance'
+  readonly column: K
+}
+
+export const varianceAggregate: Aggregate = exactVariance('variance')
+
+/**
+ * The variance of a sample, as SQL's `var_samp`: that of exact arithmetic, correctly rounded, whatever the order and the
+ * cut. NULLs are ignored; NULL for fewer than two values; NaN where any value is NaN or infinite; an error that names the
+ * window beyond 2^30 values of one group. DOUBLE, of integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits and scale 9.
+ *
+ *     aggregate({ spread: variance('fare_amount') })
+ */
+export function variance<const K extends string, const O extends AggregateOptions = {}>(
+  column: K,
+  options?: O,
+): WithOptions<Variance<K>, O> {
+  return { aggregate: 'variance', column, ...options } as WithOptions<Variance<K>, O>
+}
