@@ -303,7 +303,7 @@ export interface Sink {
   append(rows: number, fill: (column: number, vector: Vector, from: number, count: number) => void): void
 }
 
-/** Hands rows to an appender in chunks. It writes them to the table, and so to disk, every 204,800 rows. */
+/** Hands rows to an appender in chunks. It writes them to the table, which may spill, every 204,800 rows. */
 export function createSink(appender: DuckDBAppender): Sink {
   const types: DuckDBType[] = Array.from({ length: appender.columnCount }, (_, column) => appender.columnType(column))
   return {

@@ -9,7 +9,7 @@ import { plainValue } from './values.ts'
 export interface SessionExecutor extends Executor {
   /**
    * Passes the query's rows, a chunk at a time and in the query's order, through `pass` into an empty table. The query
-   * streams and the table lies on disk, so nothing of the size of an object is held.
+   * streams and the table spills where memory is short, so nothing of the size of an object is held.
    */
   through(
     query: string,
