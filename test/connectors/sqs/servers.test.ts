@@ -1,4 +1,11 @@
 import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutBucketNotificationConfigurationCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import {
   CreateQueueCommand,
   DeleteQueueCommand,
   GetQueueAttributesCommand,
@@ -8,6 +15,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createQueue as createSdkQueue } from '../../../connectors/sqs/client.ts'
 import { sqs, type SqsOptions } from '../../../connectors/sqs/spec.ts'
 import { components } from '../../../src/engine/components.ts'
 import type { Notification } from '../../../src/core/ports.ts'
@@ -104,23 +112,17 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     await source.close()
   })
 
-  it('counts a receipt that has become stale, and leaves the message to its new holder', async () => {
+  it('tells a receipt that has become stale from one that holds', async () => {
     const queueUrl = await createQueue(client)
-    const source = await open(queueUrl, { visibilityTimeout: '1h' })
+    const queue = createSdkQueue({ queueUrl, visibilityTimeoutS: 2 })
     await send(queueUrl, messageOf('a'))
-    const [stale] = await source.pull(1, never)
-    // Somebody else gets it: its visibility was ended behind the back of this process.
-    const other = await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, WaitTimeSeconds: 0 }))
-    expect(other.Messages ?? []).toEqual([])
-    const receipts: string[] = []
-    const found = await open(queueUrl, { visibilityTimeout: '1h' })
-    await stale?.release()
-    const [fresh] = await found.pull(1, never)
-    receipts.push(fresh?.id ?? '')
-    expect(receipts).toEqual([stale?.id])
-    await fresh?.acknowledge()
-    await Promise.all([source.close(), found.close()])
-    expect(found.counts).toMatchObject({ deleted: 1 })
+    const [first] = await queue.receive(1, never)
+    const [second] = await queue.receive(1, never)
+    expect(second?.id).toBe(first?.id)
+    const receipts = [first?.receipt ?? '', second?.receipt ?? '']
+    expect(await queue.remove(receipts)).toEqual(['stale', 'done'])
+    expect(await queue.hide(receipts.map(receipt => ({ receipt, seconds: 2 })))).toEqual(['stale', 'stale'])
+    queue.close()
   })
 
   it('moves a malformed message to its dead-letter queue', async () => {
@@ -185,5 +187,52 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     await away.close()
     expect(context.events.map(({ event }) => event)).toEqual(['queue-not-described', 'queue-unreachable'])
     expect(away.counts.retries).toBeGreaterThan(0)
+  })
+})
+
+describe.skipIf(!ministack)('S3 announces to SQS, as AWS does', () => {
+  it('what lands under the prefix, by the name that it has; all else is settled and counted', async () => {
+    const endpoint = ministack?.endpoint as string
+    const client = clientOf(endpoint)
+    const queueUrl = await createQueue(client)
+    const { Attributes } = await client.send(
+      new GetQueueAttributesCommand({ QueueUrl: queueUrl, AttributeNames: ['QueueArn'] }),
+    )
+    const s3 = new S3Client({ endpoint, forcePathStyle: true })
+    afterAll(() => s3.destroy())
+    const Bucket = 'landed'
+    await s3.send(new CreateBucketCommand({ Bucket }))
+    const QueueConfigurations = [
+      { QueueArn: Attributes?.QueueArn, Events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'] },
+    ]
+    await s3.send(
+      new PutBucketNotificationConfigurationCommand({
+        Bucket,
+        NotificationConfiguration: { QueueConfigurations },
+      } as never),
+    )
+    const names = ['trip data/gréen+2022%.parquet', "dt=2022-01-01/a&b=c;d,e:f@g$h!i*j(k)'l~m%25n#o?p😀.csv", 'plain']
+    for (const name of names) await s3.send(new PutObjectCommand({ Bucket, Key: `in/${name}`, Body: 'four' }))
+    await s3.send(new PutObjectCommand({ Bucket, Key: 'out/x', Body: 'four' }))
+    await s3.send(new DeleteObjectCommand({ Bucket, Key: 'out/x' }))
+    const source = await open(queueUrl)
+    const messages: Notification[] = []
+    while (messages.length < names.length) messages.push(...(await source.pull(10, AbortSignal.timeout(30_000))))
+    const stop = new AbortController()
+    const rest = source.pull(10, stop.signal)
+    await expect.poll(() => source.counts.deleted, { timeout: 30_000 }).toBe(3)
+    stop.abort()
+    expect(await rest).toEqual([])
+    expect(keys(messages).toSorted()).toEqual(names.toSorted())
+    expect(messages[0]?.objects[0]).toMatchObject({ sizeBytes: 4, eTag: expect.stringMatching(/^[0-9a-f]{32}$/) })
+    await Promise.all(messages.map(message => message.acknowledge()))
+    await source.close()
+    expect(source.counts).toMatchObject({
+      accepted: 3,
+      'foreign-prefix': 1,
+      'not-created': 1,
+      'test-event': 1,
+      deleted: 6,
+    })
   })
 })
