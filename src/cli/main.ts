@@ -1,6 +1,7 @@
-import { createRequire } from 'node:module'
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { Command } from './command.ts'
+import { exitCodeOf } from './exit-code.ts'
+import { version } from './version.ts'
 import { backfillCommand } from './commands/backfill.ts'
 import { demoCommand } from './commands/demo.ts'
 import { explainCommand } from './commands/explain.ts'
@@ -107,15 +108,4 @@ function describeError(error: unknown): string {
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ')
   return isMillraceError(error) ? line : `${line} (unexpected; MILLRACE_DEBUG=1 shows where)`
-}
-
-function exitCodeOf(error: unknown): number {
-  if (!isMillraceError(error)) return 1
-  return error.kind === 'user' ? 2 : error.kind === 'fenced' ? 3 : 1
-}
-
-/** By the package's own name, so that source and build find the same file. */
-function version(): string {
-  const { version } = createRequire(import.meta.url)('millrace/package.json') as { version: string }
-  return version
 }

@@ -111,3 +111,21 @@ export function readPeriod(text: string, option: string): string {
   instantUs(text, option)
   return text
 }
+
+/** One of these words. */
+export function readOneOf<const T extends string>(words: readonly T[]): (text: string, option: string) => T {
+  return (text, option) => {
+    const found = words.find(word => word === text)
+    if (found === undefined) throw configError(option, text, `one of ${words.join(', ')}`)
+    return found
+  }
+}
+
+/** Where a server listens: '127.0.0.1:9464', 'localhost:9464', '[::1]:9464'; port 0 is any free one. */
+export function readListenAddress(text: string, option: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/[\]]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  if (host === undefined || Number(port) > 65_535)
+    throw configError(option, text, "HOST:PORT, such as '127.0.0.1:9464' or '0.0.0.0:9464'")
+  return { host, port: Number(port) }
+}

@@ -19,7 +19,7 @@ const sameKeyMs = 100
 
 const numbers = { SIGINT: 2, SIGTERM: 15 } as const
 
-export function listenForSignals(terminal: Terminal): Stopping {
+export function listenForSignals(terminal: Pick<Terminal, 'err' | 'nowMs'>): Stopping {
   const drain = new AbortController()
   const stop = new AbortController()
   let exitCode: number | undefined

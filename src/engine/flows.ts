@@ -20,6 +20,13 @@ export interface Flows {
 
 const sourceStep: SourceStep = { is: 'source', op: 'source', columns: input => input }
 
+/** The source of a pipeline, which is not run. */
+export function sourceOf(pipeline: Pipeline): SourceDefinition {
+  const subscribed = subscribeFlows(pipeline)
+  subscribed.complete()
+  return subscribed.definition
+}
+
 export function subscribeFlows(pipeline: Pipeline): Flows {
   const epochs = new Subject<number>()
   const subscriptions: Subscription[] = []

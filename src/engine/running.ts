@@ -29,8 +29,6 @@ export interface Measurement {
   readonly inHand: number
   /** Taken in since the start. */
   readonly admitted: { readonly objects: number; readonly bytes: number }
-  /** Since the last commit, or the start. */
-  readonly commitAgeMs: number
   /** Event times, microseconds since 1970; null before the first. */
   readonly watermarkUs: bigint | null
   readonly highMarkUs: bigint | null
@@ -39,7 +37,8 @@ export interface Measurement {
   readonly backlog: Backlog
   /** What the notification source has counted, by name. */
   readonly notifications: Readonly<Record<string, number>>
-  readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number }
+  /** The limit to a tenth of its unit, as DuckDB shows it. */
+  readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number; readonly limitBytes: number }
 }
 
 /** A state table: its rows in DuckDB, its bytes as segments of the checkpoint. */
@@ -86,6 +85,14 @@ export function createRunning(context: RunningContext): Running {
     return measured
   }
 
+  async function memory(): Promise<Measurement['duckdb']> {
+    return {
+      memoryBytes: await number('SELECT sum(memory_usage_bytes) FROM duckdb_memory()'),
+      spillBytes: await number('SELECT sum(temporary_storage_bytes) FROM duckdb_memory()'),
+      limitBytes: sizeBytes(String((await lookUps.rows(`SELECT current_setting('memory_limit') AS size`))[0]?.size)),
+    }
+  }
+
   return {
     stalledMs() {
       const { sinceMs } = intake.inHand
@@ -97,6 +104,7 @@ export function createRunning(context: RunningContext): Running {
     },
     async measure() {
       const { manifest, position } = committer
+      const [measured, backlog, duckdb] = await Promise.all([states(), notifications?.backlog(), memory()])
       const parts = Object.values(manifest.channels).flat()
       return {
         term: run.head.term,
@@ -106,22 +114,26 @@ export function createRunning(context: RunningContext): Running {
         totals: manifest.engine.totals as unknown as Totals,
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
-        commitAgeMs: clock.nowMs() - context.lastCommitMs(),
         watermarkUs: position.watermarkUs,
         highMarkUs: position.highMarkUs,
-        states: await states(),
+        states: measured,
         checkpoint: {
           headBytes: encodeHead({ ...run.head, manifest }).length,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
           files: parts.filter(({ inline }) => inline === undefined).length,
         },
-        backlog: (await notifications?.backlog()) ?? {},
+        backlog: backlog ?? {},
         notifications: { ...notifications?.counts },
-        duckdb: {
-          memoryBytes: await number('SELECT sum(memory_usage_bytes) FROM duckdb_memory()'),
-          spillBytes: await number('SELECT sum(temporary_storage_bytes) FROM duckdb_memory()'),
-        },
+        duckdb,
       }
     },
   }
+}
+
+const unitBytes = { bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
+
+/** A size as DuckDB shows it: '476.8 MiB'. */
+function sizeBytes(size: string): number {
+  const [, amount, unit] = /^([\d.]+) (bytes|[KMGT]iB)$/.exec(size) ?? []
+  return Math.round(Number(amount ?? Number.NaN) * unitBytes[(unit ?? 'bytes') as keyof typeof unitBytes])
 }

@@ -17,6 +17,8 @@ export interface Child {
   /** Resolves when the output, both streams, holds the text. */
   says(text: string): Promise<void>
   kill(signal: NodeJS.Signals): void
+  /** What it has said so far. */
+  output(): Pick<Ended, 'stdout' | 'stderr'>
 }
 
 /** The loader's hooks and signals belong to a process of their own, and vitest replaces import(). */
@@ -46,6 +48,7 @@ export function startNode(
         look()
       }),
     kill: signal => void child.kill(signal),
+    output: () => ({ stdout, stderr }),
   }
 }
 

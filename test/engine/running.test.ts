@@ -68,6 +68,7 @@ test('what a run holds can be measured while it follows, and each epoch tells ho
     backlog: {},
     notifications: {},
   })
+  expect(measured?.duckdb).toMatchObject({ spillBytes: 0, limitBytes: expect.closeTo(500e6, -6) })
   expect(measured?.duckdb.memoryBytes).toBeGreaterThan(0)
   expect(measured?.checkpoint.headBytes).toBeGreaterThan(measured?.checkpoint.bytes ?? 0)
   const [epoch] = events.filter(event => event.is === 'epoch')

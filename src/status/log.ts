@@ -1,0 +1,158 @@
+import { pino } from 'pino'
+import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
+import type { RunEvent } from '../engine/events.ts'
+import type { Redact } from './redact.ts'
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
+export type LogLevel = (typeof logLevels)[number]
+export const logFormats = ['json', 'pretty'] as const
+export type LogFormat = (typeof logFormats)[number]
+
+/** One line of the log. `event` is kebab-case and stable: what alerts go by. */
+export interface LogRecord {
+  readonly level: LogLevel
+  readonly event: string
+  readonly message: string
+  readonly fields?: Readonly<Record<string, unknown>>
+}
+
+export type Log = (record: LogRecord) => void
+
+export interface LogOptions {
+  readonly format: LogFormat
+  readonly level: LogLevel
+  readonly pipeline: string
+  readonly redact: Redact
+  /** Takes whole lines. */
+  write(text: string): void
+}
+
+/** A log of JSON lines, or of lines for a person; written at once, so that nothing is lost when the process ends. */
+export function createLog({ format, level, pipeline, redact, write }: LogOptions): Log {
+  const logger = pino(
+    {
+      level,
+      base: { pid: process.pid, pipeline },
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+    },
+    { write: line => write(format === 'json' ? line : prettyLine(JSON.parse(line) as Line)) },
+  )
+  return ({ level: at, event, message, fields }) => logger[at]({ event, ...redact(fields ?? {}) }, redact(message))
+}
+
+interface Line {
+  readonly time: string
+  readonly level: LogLevel
+  readonly message: string
+}
+
+/** `12:30:05Z WARN message`: what the fields hold is in the message already. */
+function prettyLine({ time, level, message }: Line): string {
+  const mark = level === 'info' ? '' : `${level.toUpperCase()} `
+  return `${time.slice(11, 19)}Z ${mark}${message.replaceAll(/\s*\n\s*/g, ' ')}\n`
+}
+
+/** What an operator reads of an event, none, one or several lines. */
+export function logRecords(event: RunEvent): readonly LogRecord[] {
+  switch (event.is) {
+    case 'waiting':
+      return [
+        {
+          level: 'info',
+          event: 'standing-by',
+          message: `standing by: ${event.owner} owns the checkpoint; this run goes on when that one ends or falls silent for 30 s (--takeover: at once)`,
+          fields: { owner: event.owner },
+        },
+      ]
+    case 'started': {
+      const { term, epoch, checkpoint } = event
+      const message = `started: owns ${checkpoint} by term ${term}, goes on after epoch ${epoch}`
+      return [{ level: 'info', event: 'started', message, fields: { term, epoch, checkpoint } }]
+    }
+    case 'epoch':
+      return epochRecords(event)
+    case 'phase':
+      return [
+        {
+          level: 'trace',
+          event: 'phase',
+          message: `${event.phase} took ${event.ms.toFixed(1)} ms`,
+          fields: { phase: event.phase, ms: event.ms },
+        },
+      ]
+    case 'received': {
+      const { messages, objects, duplicates } = event
+      const known = duplicates > 0 ? `, ${showCount(duplicates)} of them known already` : ''
+      const message = `received ${showCounted(messages, 'message')} with ${showCounted(objects, 'object')}${known}`
+      return [{ level: 'debug', event: 'received', message, fields: { messages, objects, duplicates } }]
+    }
+    case 'reconciled': {
+      const { listed, found, tookMs } = event
+      const message = `listed ${showCounted(listed, 'object')}, ${found === 0 ? 'none' : showCount(found)} new, in ${showSeconds(tookMs / 1000)}`
+      return [{ level: found === 0 ? 'debug' : 'info', event: 'listed', message, fields: { listed, found, tookMs } }]
+    }
+    case 'notification': {
+      const { level, event: name, message, details } = event.notification
+      return [{ level, event: name, message, fields: { details } }]
+    }
+    case 'trouble':
+      return [
+        {
+          level: 'warn',
+          event: 'trouble',
+          message: `${event.what} failed and is tried again: ${event.error}`,
+          fields: { what: event.what, error: event.error },
+        },
+      ]
+    case 'restarting':
+      return [
+        {
+          level: 'warn',
+          event: 'restarting',
+          message: `starts again from the checkpoint in ${showSeconds(event.inMs / 1000)}: ${event.error}`,
+          fields: { error: event.error, inMs: event.inMs },
+        },
+      ]
+    case 'draining':
+      return [
+        { level: 'info', event: 'draining', message: 'draining: the epoch in flight is finished, nothing new begun' },
+      ]
+    case 'stopped':
+      return [
+        {
+          level: 'info',
+          event: 'stopped',
+          message: `stopped after epoch ${event.epoch}; the checkpoint is released`,
+          fields: { epoch: event.epoch },
+        },
+      ]
+  }
+}
+
+function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogRecord[] {
+  const { result, tookMs, bytes, quarantined, skipped, quarantinedRows, setAside } = event
+  const { epoch, objects, rows, late, outputFiles } = result
+  const some = (count: number, text: string) => (count > 0 ? `, ${showCount(count)} ${text}` : '')
+  return [
+    {
+      level: 'info',
+      event: 'epoch',
+      message:
+        `epoch ${epoch}: ${showCounted(objects, 'object')}, ${showCounted(rows, 'row')}, ${showBytes(bytes)}` +
+        some(late, 'late') +
+        some(quarantinedRows, 'bad rows') +
+        `${some(outputFiles.length, outputFiles.length === 1 ? 'output file' : 'output files')} in ${showSeconds(tookMs / 1000)}`,
+      fields: { epoch, objects, rows, bytes, late, quarantined, skipped, quarantinedRows, outputFiles, tookMs },
+    },
+    ...setAside.map(
+      ({ key, reason }): LogRecord => ({
+        level: 'warn',
+        event: 'object-set-aside',
+        message: `object ${key} was not counted: ${reason}`,
+        fields: { epoch, key, reason },
+      }),
+    ),
+  ]
+}

@@ -1,0 +1,112 @@
+import type { Clock } from '../core/clock.ts'
+import type { RunEvent } from '../engine/events.ts'
+import type { Measurement, Running } from '../engine/running.ts'
+
+export type RunState = 'starting' | 'standby' | 'running' | 'restarting' | 'draining' | 'stopped'
+
+export interface Health {
+  readonly state: RunState
+  readonly isLive: boolean
+  readonly isReady: boolean
+  /** What is missing, where something is. */
+  readonly why?: string
+}
+
+/** What a process knows of its run: where it stands, whether it lives, what it holds. */
+export interface Monitor {
+  onEvent(event: RunEvent): void
+  onRunning(running: Running): void
+  readonly health: Health
+  /** Since the last commit of this process, or its start. */
+  readonly commitAgeMs: number
+  /** The newest measurement; a new one at most every 15 s. Undefined until there is one. */
+  measured(): Promise<Measurement | undefined>
+}
+
+/**
+ * Work in hand without a commit for so long means that the engine hangs: an epoch is a bounded number of objects, bytes
+ * and rows, stores and queues have time limits of their own, and what they refuse starts the run again.
+ */
+const stallMs = 15 * 60_000
+
+/** Measuring queries the state and asks the queue, which costs. */
+const measureEveryMs = 15_000
+/** A scrape is given what is known when measuring takes longer: Prometheus waits 10 s by default. */
+const measureWaitMs = 2_000
+
+/** @param onTrouble told when measuring fails: the figures before are shown on */
+export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void): Monitor {
+  let state: RunState = 'starting'
+  let running: Running | undefined
+  let last: Measurement | undefined
+  let lastCommitMs = clock.nowMs()
+  let measuring: { readonly startedMs: number; readonly ended: Promise<void>; isOver: boolean } | undefined
+
+  function measure(from: Running): Promise<void> {
+    const now = { startedMs: clock.nowMs(), ended: Promise.resolve(), isOver: false }
+    measuring = now
+    now.ended = from
+      .measure()
+      .then(
+        found => {
+          if (running === from) last = found
+        },
+        (error: unknown) => {
+          // The end of a run interrupts its queries.
+          if (running === from && state === 'running') onTrouble(error)
+        },
+      )
+      .finally(() => {
+        now.isOver = true
+      })
+    return now.ended
+  }
+
+  return {
+    onEvent(event) {
+      if (event.is === 'epoch') lastCommitMs = clock.nowMs()
+      else if (event.is === 'waiting') state = 'standby'
+      else if (event.is === 'started') state = 'running'
+      else if (event.is === 'draining' || event.is === 'stopped')
+        state = event.is === 'draining' ? 'draining' : 'stopped'
+      else if (event.is === 'restarting') {
+        state = 'restarting'
+        running = undefined
+      }
+    },
+    onRunning(given) {
+      running = given
+      measuring = undefined
+    },
+    get health() {
+      const stalledMs = running?.stalledMs() ?? 0
+      const isLive = stalledMs < stallMs
+      const isReady = isLive && state === 'running'
+      const why = isLive
+        ? notReady[state]
+        : `work in hand has waited for a commit for ${Math.floor(stalledMs / 60_000)} minutes`
+      return { state, isLive, isReady, ...(why === undefined ? {} : { why }) }
+    },
+    get commitAgeMs() {
+      return clock.nowMs() - lastCommitMs
+    },
+    async measured() {
+      if (running === undefined) return last
+      const isDue = !measuring || (measuring.isOver && clock.nowMs() - measuring.startedMs >= measureEveryMs)
+      const ended = isDue ? measure(running) : measuring?.ended
+      const waited = new AbortController()
+      await Promise.race([ended, clock.sleep(measureWaitMs, waited.signal)])
+      waited.abort()
+      return last
+    },
+  }
+}
+
+const notReady: Readonly<Record<RunState, string | undefined>> = {
+  starting: 'the checkpoint is not claimed yet',
+  standby: 'another process owns the checkpoint and is alive',
+  running: undefined,
+  restarting: 'the run starts again from its checkpoint',
+  draining: 'the run is ending',
+  stopped: 'the run has ended',
+}

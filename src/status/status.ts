@@ -1,0 +1,92 @@
+import type { Clock } from '../core/clock.ts'
+import { errorMessage } from '../core/errors.ts'
+import type { FollowOptions } from '../engine/summary.ts'
+import { iso } from '../engine/summarise.ts'
+import { type StatusServer, serveStatus } from './http.ts'
+import { type Log, logRecords } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { createMonitor, type Monitor } from './monitor.ts'
+import type { Redact } from './redact.ts'
+
+export interface StatusOptions {
+  readonly clock: Clock
+  readonly pipeline: string
+  readonly version: string
+  readonly log: Log
+  readonly redact: Redact
+  /** Absent: no server, and no metrics. */
+  readonly http?: { readonly host: string; readonly port: number }
+}
+
+/** What an operator sees of a run. */
+export interface Status extends Required<Pick<FollowOptions, 'onEvent' | 'onRunning'>> {
+  close(): Promise<void>
+}
+
+/** Logs the events of a run and, where asked for, serves its metrics and health. */
+export async function openStatus({ clock, pipeline, version, log, redact, http }: StatusOptions): Promise<Status> {
+  const logEvent: Status['onEvent'] = event => {
+    for (const record of logRecords(event)) log(record)
+  }
+  if (!http) return { onEvent: logEvent, onRunning: () => {}, close: async () => {} }
+
+  const failed = (event: string, what: string) => (error: unknown) =>
+    log({ level: 'warn', event, message: `${what}: ${errorMessage(error)}` })
+  const monitor = createMonitor(clock, failed('not-measured', 'The figures of this run could not be measured'))
+  const metrics = createMetrics(monitor, { pipeline, version })
+  const health = (isOk: (health: Monitor['health']) => boolean) => ({
+    contentType: json,
+    respond: async () => ({ isOk: isOk(monitor.health), body: `${JSON.stringify(monitor.health)}\n` }),
+  })
+  const server: StatusServer = await serveStatus({
+    ...http,
+    routes: {
+      '/': {
+        contentType: json,
+        respond: async () => ({ isOk: true, body: `${JSON.stringify(redact(await page()), null, 2)}\n` }),
+      },
+      '/metrics': {
+        contentType: metrics.registry.contentType,
+        respond: async () => ({ isOk: true, body: await metrics.render() }),
+      },
+      '/healthz': health(({ isLive }) => isLive),
+      '/readyz': health(({ isReady }) => isReady),
+    },
+    onError: (path, error) => failed('not-served', `${path} failed`)(error),
+  })
+  log({
+    level: 'info',
+    event: 'listening',
+    message: `status at ${server.address}: /metrics, /healthz, /readyz`,
+    fields: { address: server.address },
+  })
+
+  /** What `inspect` tells, of the run as it stands. */
+  async function page(): Promise<object> {
+    const found = await monitor.measured()
+    const head = { pipeline, version, ...monitor.health }
+    if (!found) return head
+    const { watermarkUs, highMarkUs, checkpointAddress, checkpoint, ...measured } = found
+    const time = (us: bigint | null) => (us === null ? null : iso(us))
+    return {
+      ...head,
+      checkpoint: checkpointAddress,
+      ...measured,
+      watermark: time(watermarkUs),
+      highestEventTime: time(highMarkUs),
+      checkpointSize: checkpoint,
+    }
+  }
+
+  return {
+    onEvent(event) {
+      monitor.onEvent(event)
+      metrics.onEvent(event)
+      logEvent(event)
+    },
+    onRunning: monitor.onRunning,
+    close: () => server.close(),
+  }
+}
+
+const json = 'application/json; charset=utf-8'

@@ -1,0 +1,31 @@
+import type { Measurement } from '../../src/engine/running.ts'
+
+/** What a run of one state might hold. */
+export const measurement: Measurement = {
+  term: 3,
+  epoch: 7,
+  checkpointAddress: 'file:///ck',
+  outputs: ['file:///out'],
+  totals: {
+    rows: 100,
+    late: 2,
+    objects: 10,
+    quarantined: 1,
+    skipped: 0,
+    quarantinedRows: 4,
+    outsideBounds: 0,
+    epochs: 7,
+  },
+  inHand: 5,
+  admitted: { objects: 15, bytes: 1_500 },
+  watermarkUs: 1_640_995_200_000_000n,
+  highMarkUs: 1_640_998_800_000_000n,
+  states: [
+    { name: 'aggregate-1', rows: 12, bytes: 600, openWindows: 2 },
+    { name: 'aggregate-1-values', rows: 40, bytes: 900 },
+  ],
+  checkpoint: { headBytes: 4_000, bytes: 9_000, files: 2 },
+  backlog: { messages: 11, oldestAgeMs: 2_500 },
+  notifications: { malformed: 1, deleted: 9 },
+  duckdb: { memoryBytes: 1_000_000, spillBytes: 0, limitBytes: 2_000_000 },
+}
