@@ -121,7 +121,7 @@ async function commitAll(
   onEpoch: (result: EpochResult) => void,
   startedMs: number,
 ): Promise<Summary> {
-  const ahead = createRunAhead(run, listing, committer.position)
+  const ahead = createRunAhead(run, listing, committer.position, committer.care)
   const done = nothingDone()
   const tell = () =>
     options.onProgress?.({

@@ -13,6 +13,7 @@ import type { Flow } from '../plan/stages.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
+import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import { createCompactor } from './compaction.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
@@ -32,6 +33,8 @@ const garbageMax = 64
 export interface Committer {
   readonly manifest: Manifest
   readonly position: LedgerPosition
+  /** What earlier deaths ask of the mini-batches to come (P13). */
+  readonly care: Care
   /** Commits the next mini-batch as an epoch. */
   /** @param positions where a notification source goes on once this epoch is committed */
   commit(ready: Ready, positions?: Json): Promise<EpochResult>
@@ -61,6 +64,12 @@ export function createCommitter(run: Run): Committer {
   const heartbeat = startHeartbeat(checkpoint, run.clock, lost =>
     run.stop(lost instanceof Error ? lost : fencedBy(lost)),
   )
+
+  const attemptBefore = attemptOf(manifest)
+  const care = createCare(run.attempt, async attempt => {
+    manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
+  })
+  let isReleased = false
 
   const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
 
@@ -119,7 +128,7 @@ export function createCommitter(run: Run): Committer {
           aliveToUs !== undefined && after.watermarkUs !== null && BigInt(aliveToUs) <= after.watermarkUs,
       )
 
-    next = compactor.take(next)
+    next = withAttempt(compactor.take(next), care.after(rows.length, epoch))
 
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
     // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
@@ -158,6 +167,7 @@ export function createCommitter(run: Run): Committer {
     get position() {
       return position
     },
+    care,
     commit({ stamped, partials }, positions) {
       const epoch = manifest.epoch + 1
       const rows = [
@@ -185,9 +195,13 @@ export function createCommitter(run: Run): Committer {
       if (published !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(published)))
       if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
       await heartbeat.stop()
-      manifest = committed(await checkpoint.release(manifest))
+      manifest = committed(await checkpoint.release(withAttempt(manifest, null)))
+      isReleased = true
     },
     async stop() {
+      // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
+      // on record, which at worst makes a later start careful.
+      if (!isReleased) await care.undo(attemptBefore).catch(() => {})
       await heartbeat.stop()
       await compactor.settle()
     },

@@ -102,7 +102,7 @@ async function follow(
   try {
     if (options.drain?.aborted) drained()
     else work.push(...startFeeds({ run, options, intake, committer, listed, onEvent, signal: feeding }))
-    const ahead = createRunAhead(run, intake, committer.position)
+    const ahead = createRunAhead(run, intake, committer.position, committer.care)
     for (;;) {
       const ready = await ahead.next()
       if (!ready) break

@@ -14,6 +14,7 @@ import type { LiveSettings } from '../plan/source.ts'
 import { text } from '../plan/sql.ts'
 import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import { periodBounds } from './admit.ts'
+import { type AttemptDecision, decideAttempt } from './attempt.ts'
 import type { ChannelReader } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
@@ -52,6 +53,8 @@ export interface Run {
   readonly live: LiveSettings
   /** For listings and look-ups of a live run, which wait for no epoch. */
   readonly lookUps: Executor
+  /** What the deaths of earlier processes ask of this one (P13). */
+  readonly attempt: AttemptDecision
   /** Where the ledger stood at the start. */
   readonly position: LedgerPosition
   readonly reader: ChannelReader
@@ -183,6 +186,8 @@ export async function openRun(
     miniBatch: definition.miniBatch,
     live: definition.live,
     lookUps,
+    attempt:
+      replayed !== undefined || seen === undefined ? { is: 'none' } : decideAttempt(head.manifest, seen.released),
     position,
     reader,
     clock: components.clock,

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Admitted, MiniBatches } from './admit.ts'
+import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
@@ -41,7 +42,7 @@ interface Ahead {
 }
 
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
-export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosition): RunAhead {
+export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosition, care: Care): RunAhead {
   const { settings, policies } = run.fetch
   const columns = settings.columns
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
@@ -63,6 +64,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     if (entry.is !== 'object') return entry
     const { overwrites, known, ...version } = entry
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
+    const deadly = care.reason(version)
+    if (deadly !== undefined) return unread(version, 'quarantined', deadly)
     if (overwrites && policies.overwrite === 'quarantine') return badObject(run.fetch, version, overwritten)
     const marked = await fetch(version)
     if (!known) return marked
@@ -84,6 +87,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   /** Takes the next mini-batch in hand as soon as there is one, while there is room for it. */
   function fill(): void {
     if (coming || isEnded || ahead.length >= batchesMax) return
+    // Where processes died nothing is read beside the mini-batch that is tried (P13).
+    if (care.limit() !== undefined && ahead.length > 0) return
     if (waiting && ahead.length > 0 && bytesOf([...ahead.flatMap(({ batch }) => batch), ...waiting]) > bytesMax) return
     coming = take().then(
       () => {
@@ -100,16 +105,22 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   }
 
   async function take(): Promise<void> {
-    const batch = waiting ?? (await batches.next())
+    let batch = waiting ?? (await batches.next())
     waiting = undefined
     if (!batch) {
       isEnded = true
       return
     }
+    const limit = care.limit()
+    if (limit !== undefined && batch.length > limit) {
+      waiting = batch.slice(limit)
+      batch = batch.slice(0, limit)
+    }
     if (ahead.length > 0 && bytesOf([...ahead.flatMap(entry => entry.batch), ...batch]) > bytesMax) {
       waiting = batch
       return
     }
+    await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
     const begunMs = run.clock.nowMs()
     const marked = await timed(run, 'mark', () => Promise.all(batch.map(entry => inTurn(() => markOne(entry)))))
     await place(() => {

@@ -4,7 +4,7 @@ import { TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
 import { HEAD_KEY } from '../../checkpoints/paths.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
-import { isMillraceError } from '../../src/core/errors.ts'
+import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
 import { drawn } from '../golden/drawn.ts'
 import { expectSame, expectWhole, lookAt, type Seen } from '../golden/seen.ts'
 import { mortal } from './mortal-file-system.ts'
@@ -78,7 +78,8 @@ describe('a backfill that merges segments beside its epochs', () => {
         () => undefined,
         (cause: unknown) => cause,
       )
-      if (error !== undefined && fs.calls < killAt) throw error
+      if (error !== undefined && fs.calls < killAt)
+        throw new Error(`${where}: ${errorMessage(error)}`, { cause: error })
       const seen = await expectWhole(small.lab, place, straight, undefined, where)
       await small.run(place, over(mortal({})))
       await expectWhole(small.lab, place, straight, seen, where)
@@ -105,7 +106,8 @@ describe('a backfill that merges segments beside its epochs', () => {
       const seen = await expectWhole(small.lab, place, straight, undefined, where)
       wakeUp()
       const error = await ended
-      if (error !== undefined && !(isMillraceError(error) && error.kind === 'fenced')) throw error
+      if (error !== undefined && !(isMillraceError(error) && error.kind === 'fenced'))
+        throw new Error(`${where}: ${errorMessage(error)}`, { cause: error })
       await expectWhole(small.lab, place, straight, seen, where)
       await small.run(place, over(mortal({})))
       expectSame(await lookAt(small.lab, place), straight, where)

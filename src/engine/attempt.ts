@@ -1,0 +1,125 @@
+import type { Manifest } from '../../checkpoints/types.ts'
+import type { Json } from '../core/json.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+
+/**
+ * What HEAD says of an epoch in which processes died (P13). It is written only by a start that finds the checkpoint not
+ * released, so an epoch of a healthy run stays one write.
+ */
+export interface Attempt {
+  /** The epoch that was to be committed. */
+  readonly epoch: number
+  /** Deaths before its commit, in a row. */
+  readonly deaths: number
+  /** Objects of the mini-batch under way, from `carefulAfter` deaths on: then nothing else is read beside it. */
+  readonly objects: number | null
+  /** Objects among which the one that kills is sought. */
+  readonly left: number | null
+  /** The object under way where it is alone. */
+  readonly alone: Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> | null
+}
+
+/** Deaths in one epoch that are no object's fault: machines go down, and people kill processes. */
+export const carefulAfter = 5
+
+/** What a start does about the deaths before it. */
+export type AttemptDecision =
+  | { readonly is: 'none' }
+  /** Reads on as ever, and records the death. */
+  | { readonly is: 'count'; readonly attempt: Attempt }
+  /** Reads at most `limit` objects at a time, alone, and records which. */
+  | { readonly is: 'careful'; readonly attempt: Attempt; readonly limit: number }
+  /** Leaves out the object that was alone when a process died. */
+  | { readonly is: 'quarantine'; readonly killer: NonNullable<Attempt['alone']>; readonly deaths: number }
+
+/** P13, over what HEAD held before the claim. */
+export function decideAttempt(manifest: Manifest, isReleased: boolean): AttemptDecision {
+  if (isReleased) return { is: 'none' }
+  const epoch = manifest.epoch + 1
+  const last = attemptOf(manifest)
+  if (last === null || last.epoch !== epoch)
+    return { is: 'count', attempt: { epoch, deaths: 1, objects: null, left: null, alone: null } }
+  const attempt = { ...last, deaths: last.deaths + 1 }
+  if (last.alone !== null) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
+  if (attempt.deaths < carefulAfter) return { is: 'count', attempt }
+  const limit = last.objects === null ? Number.MAX_SAFE_INTEGER : Math.ceil(last.objects / 2)
+  return { is: 'careful', attempt, limit }
+}
+
+export function attemptOf({ engine }: Manifest): Attempt | null {
+  return (engine.settings as { readonly attempt?: Attempt | null }).attempt ?? null
+}
+
+export function withAttempt(manifest: Manifest, attempt: Attempt | null): Manifest {
+  const { attempt: _, ...rest } = manifest.engine.settings as Record<string, Json>
+  const settings =
+    attempt === null ? rest : { ...rest, attempt: { ...attempt, alone: attempt.alone && { ...attempt.alone } } }
+  return { ...manifest, engine: { ...manifest.engine, settings } }
+}
+
+/** What deaths in the epoch to come ask of this run; changes with its commits. */
+export interface Care {
+  /** The most objects of the next mini-batch. Undefined where nothing is to be careful about. */
+  limit(): number | undefined
+  /** Before anything of the mini-batch is read: what is to be known if the process dies of it. */
+  begin(objects: readonly Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'>[]): Promise<void>
+  /** Why an object is set aside unread, where processes died while it was read alone. */
+  reason(object: ObjectVersion): string | undefined
+}
+
+/** @param write commits a record in HEAD, and nothing else. */
+export function createCare(
+  first: AttemptDecision,
+  write: (attempt: Attempt | null) => Promise<void>,
+): Care & {
+  /** The record that the commit of this many objects leaves. */
+  after(objects: number, epoch: number): Attempt | null
+  /** After an end that was no death: what this run has recorded is taken back. */
+  undo(before: Attempt | null): Promise<void>
+} {
+  let now = first
+  let hasWritten = false
+  return {
+    limit: () => (now.is === 'careful' ? now.limit : undefined),
+    async begin(objects) {
+      if (now.is !== 'count' && now.is !== 'careful') return
+      let { attempt } = now
+      if (now.is === 'careful') {
+        const alone = objects.length === 1 && objects[0] !== undefined ? objects[0] : null
+        attempt = {
+          ...attempt,
+          objects: objects.length,
+          left: attempt.left ?? objects.length,
+          alone: alone && { bucket: alone.bucket, key: alone.key, eTag: alone.eTag },
+        }
+        now = { ...now, attempt, limit: Math.min(now.limit, objects.length) }
+      } else if (hasWritten) return
+      hasWritten = true
+      await write(attempt)
+    },
+    reason(object) {
+      if (now.is !== 'quarantine') return undefined
+      const { killer, deaths } = now
+      if (killer.key !== object.key || killer.bucket !== object.bucket || killer.eTag !== object.eTag) return undefined
+      return `the process died ${deaths} times in a row in its epoch, the last time while it read this object alone`
+    },
+    after(objects, epoch) {
+      hasWritten = false
+      if (now.is !== 'careful' || now.attempt.left === null) {
+        if (now.is !== 'quarantine') now = { is: 'none' }
+        return null
+      }
+      const left = now.attempt.left - objects
+      if (left <= 0) {
+        now = { is: 'none' }
+        return null
+      }
+      const attempt = { ...now.attempt, epoch: epoch + 1, objects: Math.min(now.limit, left), left, alone: null }
+      now = { ...now, attempt }
+      return attempt
+    },
+    async undo(before) {
+      if (hasWritten) await write(before)
+    },
+  }
+}

@@ -1,0 +1,83 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import type { Manifest } from '../../checkpoints/types.ts'
+import { type Attempt, attemptOf, carefulAfter, decideAttempt, withAttempt } from '../../src/engine/attempt.ts'
+import { startNode } from '../cli/child.ts'
+import { openLab } from './harness.ts'
+
+const manifest = {
+  checkpointId: 'c',
+  epoch: 6,
+  engine: { plan: null, settings: { duckdb: '1' }, nextSeq: 1, watermarks: {}, positions: null, totals: {} },
+  channels: {},
+  unpublished: [],
+  retained: [],
+  garbage: [],
+} satisfies Manifest
+const killer = { bucket: '', key: 'a', eTag: '1' }
+const record = (changes: Partial<Attempt>): Attempt => ({
+  epoch: 7,
+  deaths: carefulAfter,
+  objects: null,
+  left: null,
+  alone: null,
+  ...changes,
+})
+
+describe('what a start makes of deaths before it (P13)', () => {
+  test('nothing after a clean stop, whatever is on record', () => {
+    expect(decideAttempt(withAttempt(manifest, record({ alone: killer })), true)).toEqual({ is: 'none' })
+  })
+
+  test('a first death, and deaths in another epoch, are counted from one', () => {
+    const first = { is: 'count', attempt: record({ deaths: 1 }) }
+    expect(decideAttempt(manifest, false)).toEqual(first)
+    expect(decideAttempt(withAttempt(manifest, record({ epoch: 6, deaths: 9 })), false)).toEqual(first)
+  })
+
+  test('from the fifth on, the mini-batch is halved until one object is alone, and that one is left out', () => {
+    const after = (changes: Partial<Attempt>) => decideAttempt(withAttempt(manifest, record(changes)), false)
+    expect(after({ deaths: carefulAfter - 2 })).toMatchObject({ is: 'count' })
+    expect(after({ deaths: carefulAfter - 1 })).toMatchObject({ is: 'careful', limit: Number.MAX_SAFE_INTEGER })
+    expect(after({ objects: 5, left: 5 })).toMatchObject({ is: 'careful', limit: 3, attempt: { left: 5 } })
+    expect(after({ objects: 2, left: 3 })).toMatchObject({ is: 'careful', limit: 1 })
+    expect(after({ objects: 1, left: 3, alone: killer })).toEqual({
+      is: 'quarantine',
+      killer,
+      deaths: carefulAfter + 1,
+    })
+  })
+
+  test('a record leaves no trace when it is taken back', () => {
+    expect(withAttempt(withAttempt(manifest, record({})), null)).toEqual(manifest)
+    expect(attemptOf(withAttempt(manifest, record({ alone: killer })))).toEqual(record({ alone: killer }))
+  })
+})
+
+test('an object that kills every process which reads it is found and quarantined; all others count once (P13, I5, I10)', async () => {
+  await using lab = await openLab()
+  const keys = Array.from({ length: 9 }, (_, i) => `o_${i}${i === 6 ? '_deadly' : ''}.parquet`)
+  for (const [i, key] of keys.entries())
+    await lab.parquet(key, `SELECT TIMESTAMP '2024-05-01' + to_hours(${i}) AS t, j AS k FROM range(10) AS r(j)`)
+  const script = fileURLToPath(new URL('../simulation/deadly-backfill.ts', import.meta.url))
+  const deaths: (number | null)[] = []
+  for (;;) {
+    const { code, stderr } = await startNode([script, lab.input, lab.checkpoint, lab.output]).ended
+    if (code === 0) break
+    expect(code, stderr).toBeNull()
+    deaths.push(code)
+    expect(deaths.length).toBeLessThan(20)
+  }
+  // Five deaths before it is careful, then mini-batches of four, two and one.
+  expect(deaths.length).toBeGreaterThanOrEqual(carefulAfter)
+  const ledger = (await lab.channel('ledger')).filter(row => row.is === 'object')
+  expect(new Set(ledger.map(({ key }) => key))).toEqual(new Set(keys))
+  expect(ledger).toHaveLength(keys.length)
+  const quarantined = ledger.filter(({ outcome }) => outcome === 'quarantined')
+  expect(quarantined.map(({ key }) => key)).toEqual(['o_6_deadly.parquet'])
+  expect(quarantined[0]?.reason).toMatch(/^the process died \d+ times in a row/)
+  expect(await lab.rows()).toHaveLength(80)
+  const head = await lab.head()
+  expect(head.released).toBe(true)
+  expect(attemptOf(head.manifest)).toBeNull()
+}, 120_000)
