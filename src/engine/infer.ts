@@ -18,6 +18,9 @@ const wider: Readonly<Record<string, string>> = {
   TIMESTAMP_S: 'TIMESTAMP',
   TIMESTAMP_MS: 'TIMESTAMP',
   TIMESTAMP_NS: 'TIMESTAMP',
+  TIME: 'VARCHAR',
+  TIME_NS: 'VARCHAR',
+  INTERVAL: 'VARCHAR',
 }
 
 /** A column of a file: the type to declare, or why none fits. */
@@ -70,8 +73,8 @@ function declarable(physical: string): string | null {
   const type = wider[physical] ?? (physical.startsWith('ENUM') ? 'VARCHAR' : physical)
   try {
     const { name, sql } = parseColumnType(type, 'column')
-    return name === 'STRUCT' ? null : sql
+    return name === 'STRUCT' ? 'JSON' : sql
   } catch {
-    return null
+    return /^(STRUCT|MAP)\(|\]$/.test(type) ? 'JSON' : null
   }
 }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { avg, count } from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
@@ -52,10 +53,10 @@ describe('explain', () => {
 })
 
 describe('infer', () => {
-  test('gives a declarable type for each column, and says which have none', async () => {
+  test('gives a declarable type for each column', async () => {
     const file = await lab.parquet(
       'a.parquet',
-      `SELECT 1::UINTEGER AS u, TIMESTAMP_NS '2022-01-01' AS ns, TIMESTAMPTZ '2022-01-01' AS tz, 1.5::DECIMAL(9,3) AS d, ['a'] AS l, {'a': 1} AS s`,
+      `SELECT 1::UINTEGER AS u, TIMESTAMP_NS '2022-01-01' AS ns, TIMESTAMPTZ '2022-01-01' AS tz, 1.5::DECIMAL(9,3) AS d, ['a'] AS l, {'a': 1} AS s, map {1: 2} AS m, TIME '10:00' AS clock`,
     )
     expect((await infer(file)).map(({ name, type }) => [name, type])).toEqual([
       ['u', 'BIGINT'],
@@ -63,8 +64,20 @@ describe('infer', () => {
       ['tz', 'TIMESTAMPTZ'],
       ['d', 'DECIMAL(9,3)'],
       ['l', 'VARCHAR[]'],
-      ['s', null],
+      ['s', 'JSON'],
+      ['m', 'JSON'],
+      ['clock', 'VARCHAR'],
     ])
+  })
+
+  test('reads CSV and compressed text', async () => {
+    await writeFile(join(lab.root, 'a.csv'), 'at;n;name\n2022-01-01 10:00:00;1;a\n')
+    await writeFile(join(lab.root, 'b.jsonl.gz'), gzipSync('\uFEFF{"n":1,"tags":["a"]}\n'))
+    await writeFile(join(lab.root, 'c.csv.gz'), 'no gzip')
+    const types = async (file: string) => (await infer(join(lab.root, file))).map(({ name, type }) => `${name} ${type}`)
+    expect(await types('a.csv')).toEqual(['at TIMESTAMP', 'n BIGINT', 'name VARCHAR'])
+    expect(await types('b.jsonl.gz')).toEqual(['n BIGINT', 'tags VARCHAR[]'])
+    expect((await failure(types('c.csv.gz'))).message).toContain('its gzip stream is broken')
   })
 
   test('refuses what is no file, and a file that is neither Parquet nor JSON lines', async () => {

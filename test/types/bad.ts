@@ -5,6 +5,7 @@ import {
   collect,
   columns,
   count,
+  csv,
   derive,
   exactQuantile,
   files,
@@ -55,6 +56,10 @@ columns({ n: 'HUGEINT' })
 source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'host' })
 // @ts-expect-error a format is a call: Type 'string' is not assignable to type 'FormatSpec'
 source('hits', { objects: 'data/hits', format: 'parquet', columns: hits, time: 'ts' })
+// @ts-expect-error an option of csv() has one type: Type 'number' is not assignable to type 'string'
+csv({ delimiter: 5 })
+// @ts-expect-error no such option of csv(): 'separator' does not exist
+csv({ separator: ';' })
 // @ts-expect-error no such policy: '"drop"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', onBadRow: 'drop' })
 // @ts-expect-error no such option: 'topics' does not exist

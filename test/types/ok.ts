@@ -7,6 +7,7 @@ import {
   type ColType,
   columns,
   count,
+  csv,
   countDistinct,
   derive,
   type Done,
@@ -313,3 +314,13 @@ requests.pipe(
 // ---- Types that can be declared. ----------------------------------------------------------------------------------
 is<ColType extends string ? true : false, true>(true)
 columns({ a: 'VARCHAR[] NOT NULL', b: 'DECIMAL(38,0)', c: 'UUID NOT NULL', d: 'TIMESTAMP[]', e: 'DECIMAL(18,2)[]' })
+
+// ---- CSV, and a field of a struct by its path. ------------------------------------------------------------------
+const places = source('places', {
+  objects: 'data/places',
+  format: csv({ header: false, delimiter: ';', nullText: 'NULL' }),
+  columns: { at: 'TIMESTAMP', 'place.name': 'VARCHAR' },
+  time: 'at',
+})
+const named = places.pipe(where(`"place.name" = 'a'`), select('at', 'place.name'))
+is<keyof ColumnsOf<typeof named>, 'at' | 'place.name'>(true)
