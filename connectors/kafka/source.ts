@@ -57,6 +57,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
   const logged = new Set<string>()
   let fetching: Promise<void> | undefined
   let committing: Promise<void> | undefined
+  let closed: Promise<void> | undefined
   let describedAtMs = Number.NEGATIVE_INFINITY
   let isDescribed = false
   let committedAtMs = Number.NEGATIVE_INFINITY
@@ -229,6 +230,14 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
     }
   }
 
+  async function end(): Promise<void> {
+    closing.abort()
+    change.notify()
+    await Promise.all([fetching, committing])
+    if (isDescribed && counts.acknowledged) await commit()
+    await log.close()
+  }
+
   function notification(entry: Entry): Notification {
     let isTold = false
     const once = async (then: () => void): Promise<void> => {
@@ -292,13 +301,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
         return {}
       }
     },
-    async close() {
-      closing.abort()
-      change.notify()
-      await Promise.all([fetching, committing])
-      if (isDescribed && counts.acknowledged) await commit()
-      await log.close()
-    },
+    close: () => (closed ??= end()),
   }
 }
 

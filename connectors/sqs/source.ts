@@ -53,6 +53,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
   let receiving = 0
   let receivesWanted = 1
   let failure: Error | undefined
+  let closed: Promise<void> | undefined
   const warn = (event: string, message: string, details = {}): void =>
     onEvent({ level: 'warn', event, message, details: { queue: spec.queueUrl, ...details } })
 
@@ -225,6 +226,14 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
     change.notify()
   }
 
+  async function end(): Promise<void> {
+    closing.abort()
+    change.notify()
+    while (receiving > 0) await change.next()
+    await Promise.all([beating, ...[...held].map(message => settle(message, giveBack))])
+    queue.close()
+  }
+
   function notification(message: Held): Notification {
     return {
       id: message.id,
@@ -266,13 +275,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
         return {}
       }
     },
-    async close() {
-      closing.abort()
-      change.notify()
-      while (receiving > 0) await change.next()
-      await Promise.all([beating, ...[...held].map(message => settle(message, giveBack))])
-      queue.close()
-    },
+    close: () => (closed ??= end()),
   }
 }
 

@@ -83,7 +83,7 @@ export interface NotificationSource {
   backlog(): Promise<Backlog>
   /** What has been received and refused so far, by reason; for metrics. */
   readonly counts: Readonly<Record<string, number>>
-  /** Ends receiving. What is still held is released. */
+  /** Ends receiving. What is still held is released. May be called twice. */
   close(): Promise<void>
 }
 

@@ -132,6 +132,18 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       await pullNothing(await start(positions))
     })
 
+    it('may be closed twice, also while a pull waits', async () => {
+      const source = await start()
+      await lab.send([messageOf('a')])
+      const [message] = await pullObjects(source, 1)
+      await message?.acknowledge()
+      const waiting = source.pull(1, never)
+      await Promise.all([source.close(), source.close()])
+      expect(await waiting).toEqual([])
+      await source.close()
+      expect(source.counts['group-commits-failed']).toBeUndefined()
+    })
+
     it('tells how many messages wait', async () => {
       const source = await start()
       await lab.send(Array.from({ length: 7 }, (_, n) => messageOf(`a${n}`)))

@@ -79,6 +79,7 @@ describe('a Kafka source', () => {
     await b?.acknowledge()
     await clock.advance(10_000)
     await c?.acknowledge()
+    await Promise.all([source.close(), source.close()])
     await source.close()
     // The second of two in one moment waits for the next; the last one is of the end.
     expect(commits).toEqual(['g-3 {"0":1}', 'g-3 {"0":3}', 'g-3 {"0":3}', 'close'])
