@@ -9,7 +9,7 @@ import { runs } from '../engine/harness.ts'
 import { sharedData } from '../shared-data.ts'
 import { readParquet } from './reading.ts'
 
-// An independent writer, and a reader where it is right: see docs/decisions/0013.
+// An independent writer, and a reader where it is right: see docs/decisions/0016.
 interface Field {
   readonly type?: string
   readonly compression?: string
