@@ -5,6 +5,15 @@
 // pool reads its size at its first use, so this comes before anything else.
 if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
 
+// Process 1 of a container: the kernel drops its signals while nobody listens, and `docker stop` would end in a kill.
+if (process.pid === 1) {
+  const numbers = { SIGINT: 2, SIGTERM: 15 } as const
+  for (const signal of Object.keys(numbers) as (keyof typeof numbers)[])
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(128 + numbers[signal])
+    })
+}
+
 const version = process.versions.node.split('.').map(Number)
 const major = version[0] || 0
 const minor = version[1] || 0

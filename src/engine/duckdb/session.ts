@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
 import { text } from '../../plan/sql.ts'
@@ -55,7 +55,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   try {
     const instance = await DuckDBInstance.create(':memory:', {
       threads: String(options.threads ?? availableParallelism()),
-      memory_limit: options.memory ?? `${Math.floor((totalmem() * 0.6) / 1_000_000)}MB`,
+      memory_limit: options.memory ?? `${Math.floor((memoryBytes() * 0.6) / 1_000_000)}MB`,
       temp_directory: spill,
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
@@ -93,8 +93,17 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
+/** Of the machine, or of the container where that has less: the kernel kills what goes beyond. */
+function memoryBytes(): number {
+  // 0: the kernel does not say; a number beyond all memory: there is no limit.
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity)
+}
+
 /** This machine, or this container of it: a process id says nothing elsewhere. */
 const host = hostname().replace(/[^A-Za-z0-9]/g, '_')
+
+/** Folders of this process. Process 1 of a container that is started again finds those of the killed one under its number. */
+const made = new Set<string>()
 
 /**
  * A fresh throw-away folder. A killed run leaves its own behind: those of this host whose process is gone are removed.
@@ -108,8 +117,11 @@ export async function makeScratch(parent: string = tmpdir()): Promise<string> {
   for (const name of await readdir(parent)) {
     const pid = abandoned.exec(name)?.[1]
     // Another start may be removing it as well.
-    if (pid !== undefined && !isAlive(Number(pid)))
+    if (pid === undefined) continue
+    if (pid === '1' && process.pid === 1 ? !made.has(name) : !isAlive(Number(pid)))
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => {})
   }
-  return mkdtemp(join(parent, `millrace-${host}-${process.pid}-`))
+  const folder = await mkdtemp(join(parent, `millrace-${host}-${process.pid}-`))
+  made.add(basename(folder))
+  return folder
 }
