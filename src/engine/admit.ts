@@ -121,9 +121,9 @@ export async function listNew(context: ListContext): Promise<Listed> {
   }
   for await (const version of store.list('')) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
-    // Output of this or another pipeline that lies here is no input.
-    if (!context.matches(version.key) || `/${version.key}`.includes('/_millrace/')) continue
-    if (!format.extensions.some(extension => version.key.toLowerCase().endsWith(extension))) {
+    const kind = kindOf(version.key, context)
+    if (kind === 'foreign') continue
+    if (kind === 'other-format') {
       ignored++
       continue
     }
@@ -161,6 +161,16 @@ export async function listNew(context: ListContext): Promise<Listed> {
     matched,
     leftOut,
   }
+}
+
+/** Whether a key of the place is one that the source reads. */
+export function kindOf(
+  key: string,
+  { matches, format }: Pick<ListContext, 'matches' | 'format'>,
+): 'object' | 'other-format' | 'foreign' {
+  // Output of this or another pipeline that lies here is no input.
+  if (!matches(key) || `/${key}`.includes('/_millrace/')) return 'foreign'
+  return format.extensions.some(extension => key.toLowerCase().endsWith(extension)) ? 'object' : 'other-format'
 }
 
 /** The object version of a row of the listing or of a ledger. */

@@ -1,6 +1,6 @@
 import type { Announced, ObjectVersion } from '../core/object-version.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
-import type { KnownOutcome, Listed } from './admit.ts'
+import { kindOf, type KnownOutcome, type Listed } from './admit.ts'
 import type { Committer } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import type { Intake } from './intake.ts'
@@ -107,7 +107,8 @@ const pullMax = 100
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
   const { run, intake, signal, onEvent } = context
-  const { store } = run.fetch
+  const { store, format } = run.fetch
+  const { matches } = run.input
   while (!signal.aborted) {
     // What is received is held, so nothing is received that has to wait.
     await intake.room()
@@ -116,11 +117,14 @@ async function receive(context: FeedContext, notifications: NotificationSource):
     const offered = await Promise.all(
       messages.map(async notification => ({
         notification,
+        // A key that a listing would pass over is passed over here.
         offers: await Promise.all(
-          notification.objects.map(async announced => ({
-            version: await lookedUp(store, announced),
-            ...(announced.isRestored ? { isRestored: true as const } : {}),
-          })),
+          notification.objects
+            .filter(({ key }) => kindOf(key, { matches, format }) === 'object')
+            .map(async announced => ({
+              version: await lookedUp(store, announced),
+              ...(announced.isRestored ? { isRestored: true as const } : {}),
+            })),
         ),
       })),
     )

@@ -194,7 +194,7 @@ async function mark(
 
     const [found] = await executor.rows(
       `SELECT count(*) AS rows, count(*) FILTER (bad) AS bad, count(*) FILTER (NOT bad AND timeless) AS timeless, ` +
-        `min(t) FILTER (ok) AS min_time, max(t) FILTER (ok AND inside) AS high_mark, count(*) FILTER (ok AND NOT inside) AS outside ` +
+        `min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, count(*) FILTER (ok AND NOT inside) AS outside ` +
         `FROM (SELECT *, NOT bad AND NOT timeless AS ok, ${inside} AS inside FROM (SELECT ${bad} AS bad, ${timeless} AS timeless, ${timeUs} AS t FROM (${scan})))`,
       signal,
     )
@@ -299,6 +299,18 @@ function columnList(physical: Readonly<Record<string, string>>): string {
   const names = Object.entries(physical).map(([name, type]) => (type.startsWith('STRUCT(') ? `${name} ${type}` : name))
   const list = names.join(', ')
   return list.length <= 2000 ? list : `${list.slice(0, 2000)}...`
+}
+
+/** SQL over `t`, `ok` and `inside`: the object's high mark (S3). */
+function highMarkSql({ mark, bounds }: SourceSettings): string {
+  const latest = 'max(t) FILTER (ok AND inside)'
+  if (!mark) return latest
+  // 1 - 0.9 is a little less than 0.1: ten rows are enough.
+  const rowsMin = Math.ceil((1 - 1e-9) / (1 - mark.quantile))
+  return (
+    `CASE WHEN count(*) FILTER (ok AND inside) >= ${rowsMin} ` +
+    `THEN quantile_disc(t, ${mark.quantile}) FILTER (ok AND inside) ELSE ${bounds ? latest : 'NULL'} END`
+  )
 }
 
 /** SQL over `t`: whether this time may move the high mark (S3). */

@@ -1,11 +1,16 @@
+import { parseS3Address, toSpec } from '../../connectors/s3/spec.ts'
 import { configError, errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import type { NotificationSource } from '../core/ports.ts'
+import { systemRandom } from '../core/random.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { checkOptionNames, runOptionNames } from './backfill.ts'
 import { createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
+import type { RunEvent } from './events.ts'
 import { nothingListed, startFeeds } from './feed.ts'
 import { createIntake } from './intake.ts'
 import type { Run } from './open-run.ts'
+import { engineRecords } from './recover.ts'
 import { createRunAhead } from './run-ahead.ts'
 import { createRunning } from './running.ts'
 import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
@@ -38,7 +43,7 @@ export async function followWith(
   for (let failures = 0; ; failures++) {
     const before = done.epochs
     try {
-      return await withRun(parts, pipeline, options, run => follow(run, options, done, startedMs, onEpoch))
+      return await withRun(parts, pipeline, options, run => follow(parts, run, options, done, startedMs, onEpoch))
     } catch (error) {
       if (!isMillraceError(error) || error.kind !== 'retry' || stop.aborted) throw error
       if (done.epochs > before) failures = 0
@@ -58,6 +63,7 @@ function checkOptions(options: FollowOptions): void {
 }
 
 async function follow(
+  parts: Components,
   run: Run,
   options: FollowOptions,
   done: Done,
@@ -88,26 +94,32 @@ async function follow(
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
   const listed = nothingListed()
+  let notifications: NotificationSource | undefined
   let lastCommitMs = clock.nowMs()
   let committingSinceMs: number | undefined
-  options.onRunning?.(
-    createRunning({
-      run,
-      committer,
-      intake,
-      lastCommitMs: () => lastCommitMs,
-      committingSinceMs: () => committingSinceMs,
-    }),
-  )
   try {
+    notifications = await openNotifications(parts, run, onEvent)
+    options.onRunning?.(
+      createRunning({
+        run,
+        committer,
+        intake,
+        ...(notifications ? { notifications } : {}),
+        lastCommitMs: () => lastCommitMs,
+        committingSinceMs: () => committingSinceMs,
+      }),
+    )
     if (options.drain?.aborted) drained()
-    else work.push(...startFeeds({ run, options, intake, committer, listed, onEvent, signal: feeding }))
+    else {
+      const context = { run, options, intake, committer, listed, onEvent, signal: feeding }
+      work.push(...startFeeds(notifications ? { ...context, notifications } : context))
+    }
     const ahead = createRunAhead(run, intake, committer.position, committer.care)
     for (;;) {
       const ready = await ahead.next()
       if (!ready) break
       committingSinceMs = clock.nowMs()
-      const result = await committer.commit(ready)
+      const result = await committer.commit(ready, notifications?.positionsAfter(intake.settledBy(ready.batch)))
       await ahead.done()
       intake.committed(ready.batch)
       addDone(done, ready, result)
@@ -121,6 +133,7 @@ async function follow(
     closing.abort()
     await Promise.all(work)
     await intake.close()
+    await notifications?.close()
     await committer.close()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
     const seconds = (clock.nowMs() - startedMs) / 1000
@@ -130,8 +143,26 @@ async function follow(
     closing.abort()
     await Promise.all(work)
     await intake.close()
+    await notifications?.close()
     await committer.stop()
   }
+}
+
+async function openNotifications(
+  parts: Components,
+  { notifications, fetch, clock, head }: Run,
+  onEvent: (event: RunEvent) => void,
+): Promise<NotificationSource | undefined> {
+  if (!notifications) return undefined
+  const { bucket, prefix } = toSpec(parseS3Address(fetch.store.address, `source ${fetch.settings.name}: objects`))
+  return parts.openNotifications(notifications, {
+    clock,
+    random: systemRandom,
+    place: { bucket, prefix },
+    positions: engineRecords(head.manifest).positions,
+    term: head.term,
+    onEvent: notification => onEvent({ is: 'notification', notification }),
+  })
 }
 
 /** A drain that takes too long becomes a stop. */

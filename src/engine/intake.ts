@@ -119,7 +119,11 @@ export function createIntake(context: IntakeContext): Intake {
   function offer(offered: readonly Offered[]): Promise<number> {
     const all = offered.flatMap(({ offers, notification }) => {
       const holder = notification && { notification, open: offers.length }
-      if (holder) held.add(holder)
+      if (holder) {
+        held.add(holder)
+        // It names nothing that the source reads.
+        if (offers.length === 0) settle(holder, 0)
+      }
       return offers.map(one => ({ offer: one, held: holder }))
     })
     const judged = judging.then(async () => {

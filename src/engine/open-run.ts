@@ -9,6 +9,7 @@ import type { Executor, ObjectStore } from '../core/ports.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { LiveSettings } from '../plan/source.ts'
 import { text } from '../plan/sql.ts'
@@ -51,6 +52,8 @@ export interface Run {
   readonly replayed: ReadCheckpoint | undefined
   readonly miniBatch: MiniBatchOptions
   readonly live: LiveSettings
+  /** What announces objects, if the source names it. */
+  readonly notifications: NotificationSpec | undefined
   /** For listings and look-ups of a live run, which wait for no epoch. */
   readonly lookUps: Executor
   /** What the deaths of earlier processes ask of this one (P13). */
@@ -185,6 +188,7 @@ export async function openRun(
     replayed,
     miniBatch: definition.miniBatch,
     live: definition.live,
+    notifications: definition.notifications,
     lookUps,
     attempt:
       replayed !== undefined || seen === undefined ? { is: 'none' } : decideAttempt(head.manifest, seen.released),

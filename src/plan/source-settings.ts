@@ -12,6 +12,8 @@ export interface SourceSettings {
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string
   readonly bounds?: Bounds
+  /** Absent: the maximum. */
+  readonly mark?: { readonly quantile: number }
 }
 
 /**

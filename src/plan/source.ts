@@ -31,6 +31,13 @@ export interface WatermarkOptions {
    */
   readonly bounds?: string | { readonly lastModifiedSkew: Duration }
   /**
+   * Which time of an object is its high mark. Default: the latest one inside `bounds`. `{ quantile: 0.999 }`: the time
+   * that this share of its rows inside `bounds` lie at or before, exactly (nearest rank), so that a few rows far ahead
+   * move nothing. An object of fewer than 1 / (1 - quantile) such rows has no quantile: then its latest time inside
+   * `bounds` counts, or nothing where there are no bounds.
+   */
+  readonly mark?: { readonly quantile: number }
+  /**
    * Live only: when nothing has come for so long, the delay is dropped, so that windows before the highest event time
    * close (S5). Default: never.
    */
@@ -158,6 +165,9 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
         (options as unknown as Record<string, unknown>)[field],
         `no such option; the options are ${known.join(', ')}`,
       )
+  for (const [field, value] of Object.entries(options.watermark ?? {}))
+    if (!watermarkOptions.includes(field))
+      throw configError(`${at}: watermark.${field}`, value, `one of ${watermarkOptions.join(', ')}`)
   const { notifications } = options
   if (notifications !== undefined) {
     // Its value is not shown: it may hold a password.
@@ -190,6 +200,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       time: options.time,
       ...(options.watermark ? { delayUs: String(durationUs(options.watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
+      ...(options.watermark?.mark ? { mark: markOf(options.watermark.mark, `${at}: watermark.mark`) } : {}),
     },
     policies: {
       onBadRow: options.onBadRow ?? 'fail',
@@ -197,6 +208,15 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       overwrite: options.overwrite ?? 'quarantine',
     },
   }
+}
+
+const watermarkOptions = ['delay', 'bounds', 'mark', 'idle']
+
+function markOf(mark: { readonly quantile: number }, field: string): { readonly quantile: number } {
+  const { quantile } = mark
+  if (typeof quantile !== 'number' || !(quantile > 0 && quantile < 1))
+    throw configError(`${field}.quantile`, quantile, 'a number above 0 and below 1, such as 0.999')
+  return { quantile }
 }
 
 function ms(duration: Duration | undefined, field: string): number | undefined {

@@ -186,6 +186,7 @@ export interface WindowedFlow {
   readonly output?: 'parquet' | 'json'
   readonly delay?: string
   readonly bounds?: string | { readonly lastModifiedSkew: string }
+  readonly mark?: { readonly quantile: number }
   readonly onBadRow?: 'fail' | 'quarantine'
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
   readonly overwrite?: 'quarantine' | 'append'
@@ -211,7 +212,13 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
     time: (flow.time ?? 't') as 't',
     ...(flow.delay === undefined
       ? {}
-      : { watermark: { delay: flow.delay as '1 day', ...(flow.bounds ? { bounds: flow.bounds as string } : {}) } }),
+      : {
+          watermark: {
+            delay: flow.delay as '1 day',
+            ...(flow.bounds ? { bounds: flow.bounds as string } : {}),
+            ...(flow.mark ? { mark: flow.mark } : {}),
+          },
+        }),
     ...(flow.onBadRow ? { onBadRow: flow.onBadRow } : {}),
     ...(flow.onBadObject ? { onBadObject: flow.onBadObject } : {}),
     ...(flow.overwrite ? { overwrite: flow.overwrite } : {}),

@@ -62,8 +62,10 @@ csv({ delimiter: 5 })
 csv({ separator: ';' })
 // @ts-expect-error no such policy: '"drop"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', onBadRow: 'drop' })
-// @ts-expect-error no such option: 'topics' does not exist
-source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', topics: {} })
+// @ts-expect-error no such option: 'notification' does not exist
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notification: {} })
+// @ts-expect-error notifications are made by a call: not assignable to type 'NotificationSpec'
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notifications: {} })
 // @ts-expect-error a delay is a duration: '"a day"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', watermark: { delay: 'a day' } })
 // @ts-expect-error a pipeline has a checkpoint: Property 'checkpoint' is missing

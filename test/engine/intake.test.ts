@@ -1,0 +1,253 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/core/clock.ts'
+import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { Executor, Notification } from '../../src/core/ports.ts'
+import type { Admitted } from '../../src/engine/admit.ts'
+import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
+import { createIntake, type Intake } from '../../src/engine/intake.ts'
+import { createLedgerTable, ledgerSql, objectRow } from '../../src/engine/ledger.ts'
+import { unread } from '../../src/engine/fetch.ts'
+
+let session: Session
+let executor: Executor
+let stop: AbortController
+let intake: Intake
+let troubles: string[]
+beforeEach(async () => {
+  session = await openSession({ threads: 1 })
+  stop = new AbortController()
+  executor = await session.executor(new AbortController().signal)
+  await createLedgerTable(executor, 'ledger')
+  troubles = []
+  intake = open()
+})
+afterEach(async () => {
+  stop.abort()
+  await intake.close()
+  await session.close()
+})
+
+const open = (objectsMax = 3): Intake =>
+  createIntake({
+    executor,
+    miniBatch: { objectsMax, every: '1ms' },
+    clock: systemClock,
+    signal: stop.signal,
+    onTrouble: what => troubles.push(what),
+  })
+
+const version = (key: string, eTag = '1', versionId?: string): ObjectVersion => ({
+  bucket: 'b',
+  key,
+  eTag,
+  ...(versionId === undefined ? {} : { versionId }),
+  sizeBytes: 10,
+  lastModifiedMs: 0,
+})
+
+/** A message that tells what became of it. */
+function message(id: string, fails = false) {
+  const told: string[] = []
+  const notification: Notification = {
+    objects: [],
+    id,
+    acknowledge: async () => {
+      told.push('acknowledged')
+      if (fails) throw new Error('gone')
+    },
+    release: async () => void told.push('released'),
+  }
+  return { notification, told }
+}
+
+const offer = (notification: Notification | undefined, ...versions: readonly ObjectVersion[]) =>
+  intake.offer([{ offers: versions.map(one => ({ version: one })), ...(notification ? { notification } : {}) }])
+
+let seq = 1
+/** What the engine does with a mini-batch: its objects go to the ledger, then the intake hears of it. */
+async function commit(batch: readonly Admitted[], outcome: 'read' | 'quarantined' = 'read'): Promise<void> {
+  for (const entry of batch) {
+    if (entry.is !== 'object') continue
+    const marked = { ...unread(entry, 'quarantined', null), outcome }
+    await executor.run(
+      `INSERT INTO ledger ${ledgerSql([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 's', 0)])}`,
+    )
+  }
+  intake.committed(batch)
+  await settled()
+}
+
+/** Acknowledgements run beside. */
+const settled = () => systemClock.sleep(1)
+
+async function next(): Promise<readonly Admitted[]> {
+  const batch = await intake.next()
+  if (!batch) throw new Error('the intake ended')
+  return batch
+}
+
+const keys = (batch: readonly Admitted[]) => batch.map(entry => (entry.is === 'object' ? entry.key : entry.is))
+
+describe('what is announced', () => {
+  test('a message is acknowledged by the commit of the last of its objects, and by nothing before (I4, P9)', async () => {
+    const { notification, told } = message('m')
+    await offer(notification, version('a'), version('b'), version('c'), version('d'))
+    const first = await next()
+    expect(keys(first)).toEqual(['a', 'b', 'c'])
+    expect(intake.settledBy(first)).toEqual([])
+    await commit(first)
+    expect(told).toEqual([])
+    const second = await next()
+    expect(intake.settledBy(second)).toEqual([notification])
+    expect(told).toEqual([])
+    await commit(second)
+    expect(told).toEqual(['acknowledged'])
+  })
+
+  test('an object announced twice before its commit counts once, and both messages wait for that commit (I5)', async () => {
+    const [one, two] = [message('1'), message('2')]
+    expect(await offer(one.notification, version('a'))).toBe(0)
+    expect(await offer(two.notification, version('a'))).toBe(1)
+    const batch = await next()
+    expect(keys(batch)).toEqual(['a'])
+    expect(new Set(intake.settledBy(batch))).toEqual(new Set([one.notification, two.notification]))
+    await commit(batch)
+    expect([one.told, two.told]).toEqual([['acknowledged'], ['acknowledged']])
+    expect(intake.isIdle).toBe(true)
+  })
+
+  test('the same object twice in one message counts once', async () => {
+    const { notification, told } = message('m')
+    expect(await offer(notification, version('a'), version('a'))).toBe(1)
+    const batch = await next()
+    expect(keys(batch)).toEqual(['a'])
+    expect(intake.settledBy(batch)).toEqual([notification])
+    await commit(batch)
+    expect(told).toEqual(['acknowledged'])
+  })
+
+  test('a message whose objects the ledger holds is acknowledged on sight (P9)', async () => {
+    await offer(undefined, version('a'))
+    await commit(await next())
+    const { notification, told } = message('m')
+    expect(await offer(notification, version('a'))).toBe(1)
+    await settled()
+    expect(told).toEqual(['acknowledged'])
+    expect(intake.isIdle).toBe(true)
+  })
+
+  test('a message that names nothing of the source is acknowledged', async () => {
+    const { notification, told } = message('m')
+    await offer(notification)
+    await settled()
+    expect(told).toEqual(['acknowledged'])
+  })
+
+  test.each([
+    {
+      name: 'equal versionIds are one version, whatever the eTag',
+      held: version('a', '1', 'v1'),
+      come: version('a', '2', 'v1'),
+      isNew: false,
+    },
+    {
+      name: 'other versionIds are two, whatever the eTag',
+      held: version('a', '1', 'v1'),
+      come: version('a', '1', 'v2'),
+      isNew: true,
+    },
+    {
+      name: 'where one side has no versionId the eTag tells',
+      held: version('a', '1', 'v1'),
+      come: version('a', '1'),
+      isNew: false,
+    },
+    { name: 'other eTags are two', held: version('a', '1'), come: version('a', '2'), isNew: true },
+  ])('$name (P1)', async ({ held, come, isNew }) => {
+    await offer(undefined, held)
+    await commit(await next())
+    expect(await offer(undefined, come)).toBe(isNew ? 0 : 1)
+    if (isNew) expect(await next()).toMatchObject([{ key: 'a', overwrites: true }])
+  })
+
+  test('another version of a key waits until the first is committed: only then is known what it overwrites', async () => {
+    const { notification, told } = message('m')
+    await offer(undefined, version('a', '1'))
+    await offer(notification, version('a', '2'))
+    const first = await next()
+    expect(first).toMatchObject([{ key: 'a', eTag: '1', overwrites: false }])
+    await commit(first, 'quarantined')
+    const second = await next()
+    // The first one was not read, so this one overwrites nothing.
+    expect(second).toMatchObject([{ key: 'a', eTag: '2', overwrites: false }])
+    expect(told).toEqual([])
+    await commit(second)
+    expect(told).toEqual(['acknowledged'])
+    await offer(undefined, version('a', '3'))
+    expect(await next()).toMatchObject([{ key: 'a', eTag: '3', overwrites: true }])
+  })
+
+  test('an object that could not be read while it was archived counts once it is restored, and once only', async () => {
+    const restored = () => intake.offer([{ offers: [{ version: version('a'), isRestored: true }] }])
+    await offer(undefined, version('a'))
+    await commit(await next(), 'quarantined')
+    expect(await offer(undefined, version('a'))).toBe(1)
+    expect(await restored()).toBe(0)
+    await commit(await next())
+    expect(await restored()).toBe(1)
+    expect(intake.isIdle).toBe(true)
+  })
+
+  test('an acknowledgement that fails is told, and ends nothing: the message comes again', async () => {
+    const { notification } = message('m', true)
+    await offer(notification, version('a'))
+    await commit(await next())
+    expect(troubles).toEqual(['acknowledging message m'])
+    const again = message('m')
+    await offer(again.notification, version('a'))
+    await settled()
+    expect(again.told).toEqual(['acknowledged'])
+  })
+
+  test('what is not committed at the end is given back, and is not acknowledged', async () => {
+    const [open1, done] = [message('open'), message('done')]
+    await offer(done.notification, version('a'))
+    await commit(await next())
+    await offer(open1.notification, version('b'))
+    await intake.close()
+    expect([done.told, open1.told]).toEqual([['acknowledged'], ['released']])
+    expect(await intake.next()).toBeUndefined()
+  })
+
+  test('what came while a commit ran is one mini-batch, as far as limits allow (P3)', async () => {
+    for (const key of ['a', 'b']) {
+      await offer(undefined, version(key))
+      // Each is due by itself.
+      await systemClock.sleep(20)
+    }
+    expect(keys(await next())).toEqual(['a', 'b'])
+  })
+
+  test('no more is taken than two mini-batches hold: a backlog waits where it is (law 6)', async () => {
+    let taken = 0
+    const all = (async () => {
+      for (let index = 0; index < 20; index++) {
+        await offer(undefined, version(`k${index}`))
+        taken++
+      }
+    })()
+    for (let seen = 0; seen < 20; ) {
+      const batch = await next()
+      expect(taken).toBeLessThanOrEqual(seen + 6)
+      await commit(batch)
+      seen += batch.length
+    }
+    await all
+    expect(intake.isIdle).toBe(true)
+  })
+
+  test('a failure of what feeds it ends it', async () => {
+    intake.fail(new Error('no queue'))
+    await expect(intake.next()).rejects.toThrow('no queue')
+  })
+})
