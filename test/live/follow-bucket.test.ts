@@ -1,0 +1,149 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { drawn } from '../golden/drawn.ts'
+import { startElasticmq } from '../servers/elasticmq.ts'
+import { serverFor } from '../servers/for-tests.ts'
+import { startKafka } from '../servers/kafka.ts'
+import { startMinio } from '../servers/minio.ts'
+import { type Announcer, announceByKafka, announceBySqs } from './announce.ts'
+import { type Daemon, type Landed, type LiveLab, openLiveLab, s3Event } from './live-lab.ts'
+
+const minio = await serverFor(startMinio)
+const elasticmq = await serverFor(startElasticmq)
+const kafka = await serverFor(startKafka)
+
+/** The rows' first five columns, which the oracle computes. */
+const judged = (rows: readonly string[]) => rows.map(row => row.split(' ').slice(0, 5).join(' ')).toSorted()
+
+/** What a backfill of the daemon's ledger writes, as text. */
+async function replayed(lab: LiveLab): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-replay-'))
+  try {
+    const places = ['--checkpoint', join(folder, 'checkpoint'), '--output', join(folder, 'output')]
+    const args = ['backfill', join(import.meta.dirname, 'pipelines/trips.ts'), '--ledger', lab.addresses.checkpoint]
+    await promisify(execFile)(process.execPath, ['src/cli/bin.ts', ...args, ...places, '--objects-per-epoch', '7'], {
+      env: lab.env({}),
+    })
+    return await lab.rowsOf(join(folder, 'output'))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** The daemon's rows are those of an independent computation over its ledger, and of a backfill of it. */
+async function expectTrue(lab: LiveLab, objects: number): Promise<void> {
+  const keys = await lab.ledgerKeys()
+  expect(keys).toHaveLength(objects)
+  expect(new Set(keys).size).toBe(objects)
+  const rows = await lab.rows()
+  const expected = await lab.expected()
+  expect(judged(rows)).toEqual(expected.rows)
+  expect(rows.length).toBeGreaterThan(100)
+  expect(await lab.late()).toBe(expected.late)
+  expect(await replayed(lab)).toEqual(rows)
+}
+
+const transports: readonly [name: string, endpoint: string | undefined, open: (endpoint: string) => Promise<Announcer>][] =
+  [
+    ['SQS', elasticmq?.endpoint, announceBySqs],
+    ['Kafka', kafka?.endpoint, announceByKafka],
+  ]
+
+describe.each(transports)('a bucket followed through %s', (name, endpoint, open) => {
+  let lab: LiveLab
+  let announcer: Announcer
+  beforeAll(async () => {
+    if (!minio || !endpoint) return
+    lab = await openLiveLab(minio.endpoint, name.toLowerCase())
+    announcer = await open(endpoint)
+  })
+  afterAll(async () => {
+    await announcer?.close()
+    await lab?.[Symbol.asyncDispose]()
+  })
+
+  test.skipIf(!minio || !endpoint)(
+    'months in many small objects, announced out of order, twice, and some never, count once; rows equal the oracle and the replay',
+    async () => {
+      const { random, label } = drawn()
+      const cut = await lab.cutMonths(3, 6_000, 150)
+      const daemon = lab.start({ ...announcer.env, TRIPS_RECONCILE: '3s' })
+      // Month by month, as they land.
+      for (const month of ['2022-01', '2022-02', '2022-03']) {
+        const landed: Landed[] = []
+        for (const { key, file } of cut.filter(({ key }) => key.includes(month))) landed.push(await lab.put(key, file))
+        const told = landed.filter(() => random() < 0.9)
+        const twice = told.filter(() => random() < 0.2)
+        const events = [...told, ...twice]
+          .map(one => ({ one, at: random() }))
+          .toSorted((a, b) => a.at - b.at)
+          .map(({ one }) => s3Event(lab.bucket, one))
+        await announcer.announce(events)
+      }
+      await lab.counted(cut.length, daemon)
+      // What is told again is known.
+      await announcer.announce([s3Event(lab.bucket, { key: cut[0]?.key ?? '', eTag: '', size: 0 })])
+      daemon.kill('SIGTERM')
+      const { code, stderr } = await daemon.ended
+      expect(code, `${label}\n${stderr}`).toBe(0)
+      await expectTrue(lab, cut.length)
+    },
+    240_000,
+  )
+})
+
+describe.skipIf(!minio || !kafka)('a daemon that is killed again and again', () => {
+  test(
+    'with store and broker killed in between, loses and doubles no row (I1 to I10)',
+    async () => {
+      if (!minio || !kafka) return
+      await using lab = await openLiveLab(minio.endpoint, 'kills')
+      const announcer = await announceByKafka(kafka.endpoint)
+      try {
+        const { random, label } = drawn()
+        const kills = Number(process.env.MILLRACE_KILLS ?? 50)
+        const cut = await lab.cutMonths(3, 6_000, 120)
+        const shuffled = cut.map(one => ({ one, at: random() })).toSorted((a, b) => a.at - b.at)
+        const env = { ...announcer.env, TRIPS_EVERY: '50ms', TRIPS_OBJECTS_MAX: '5', TRIPS_RECONCILE: '2s' }
+        let landed = 0
+        let daemon: Daemon | undefined
+        for (let kill = 0; kill < kills; kill++) {
+          daemon = lab.start(env)
+          // A share of what is left lands and is told of in this life; of some nothing is told.
+          const share = shuffled.slice(landed, Math.ceil(((kill + 1) / kills) * shuffled.length))
+          landed += share.length
+          for (const { one } of share) {
+            const put = await lab.put(one.key, one.file)
+            if (random() < 0.9) await announcer.announce([s3Event(lab.bucket, put)])
+          }
+          await new Promise(resolve => setTimeout(resolve, random() * 2_500))
+          daemon.kill('SIGKILL')
+          await daemon.ended
+          if (kill % 10 === 4) {
+            await minio.kill()
+            await minio.restart()
+          }
+          if (kill % 10 === 9) {
+            await kafka.kill()
+            await kafka.restart()
+          }
+        }
+        daemon = lab.start(env)
+        await lab.counted(cut.length, daemon)
+        // The servers go while the daemon lives: it waits, and goes on.
+        await Promise.all([minio.restart(), kafka.restart()])
+        daemon.kill('SIGTERM')
+        const { code, stderr } = await daemon.ended
+        expect(code, `${label}\n${stderr}`).toBe(0)
+        await expectTrue(lab, cut.length)
+      } finally {
+        await announcer.close()
+      }
+    },
+    900_000,
+  )
+})
