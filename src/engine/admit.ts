@@ -105,7 +105,7 @@ export function admittedObject(row: Row): AdmittedObject {
  * that the key names, then the key's UTF-8 bytes. The listing lies in DuckDB, so its length costs no memory.
  */
 export async function listNew(context: ListContext): Promise<Listed> {
-  const { store, format, settings, executor, signal } = context
+  const { store, settings, executor, signal } = context
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
   await executor.run(

@@ -1,11 +1,18 @@
 /** A bucket that fills, a daemon that follows it, and an independent computation of what it must write. */
+import { randomUUID } from 'node:crypto'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import { makeMonths } from '../../src/cli/demo/make-months.ts'
 import { inspect } from '../../src/engine/inspect.ts'
@@ -34,7 +41,11 @@ export interface LiveLab extends AsyncDisposable {
   /** Puts a local file into the bucket, under `input/`. */
   put(key: string, file: string): Promise<Landed>
   /** Months as files in a local folder, each cut into objects of so many rows. */
-  cutMonths(months: number, rowsPerMonth: number, rowsPerObject: number): Promise<readonly { key: string; file: string }[]>
+  cutMonths(
+    months: number,
+    rowsPerMonth: number,
+    rowsPerObject: number,
+  ): Promise<readonly { key: string; file: string }[]>
   /** Starts the daemon. */
   start(more: Readonly<Record<string, string>>, args?: readonly string[]): Daemon
   /** Resolves when the ledger holds so many objects; tells what the daemon said when it ends before. */
@@ -60,7 +71,7 @@ export interface Daemon {
 
 export async function openLiveLab(endpoint: string, name: string): Promise<LiveLab> {
   const folder = await mkdtemp(join(tmpdir(), `millrace-live-`))
-  const bucket = `${name}-${Math.trunc(Math.random() * 1e9)}`
+  const bucket = `${name}-${randomUUID().slice(0, 8)}`
   const s3 = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: S3_CREDENTIALS })
   await s3.send(new CreateBucketCommand({ Bucket: bucket }))
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
@@ -124,7 +135,16 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
     start(more, args = []) {
       const child = spawn(
         nodeBinary,
-        [join(root, 'src/cli/bin.ts'), 'run', join(import.meta.dirname, 'pipelines/trips.ts'), '--threads', '1', '--memory', '500MB', ...args],
+        [
+          join(root, 'src/cli/bin.ts'),
+          'run',
+          join(import.meta.dirname, 'pipelines/trips.ts'),
+          '--threads',
+          '1',
+          '--memory',
+          '500MB',
+          ...args,
+        ],
         { env: lab.env(more), stdio: ['ignore', 'ignore', 'pipe'] },
       )
       let said = ''
@@ -187,15 +207,25 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
         )
         const [t, zone, cents] = reader.getColumns() as [bigint[], bigint[], bigint[]]
         ledger.push({
-          bounds: [BigInt(Date.UTC(Number(year), Number(month) - 1)) * 1000n, BigInt(Date.UTC(Number(year), Number(month))) * 1000n],
+          bounds: [
+            BigInt(Date.UTC(Number(year), Number(month) - 1)) * 1000n,
+            BigInt(Date.UTC(Number(year), Number(month))) * 1000n,
+          ],
           rows: t.map((time, row) => ({ t: time, key: [zone[row] ?? null], values: [cents[row] ?? null] })),
         })
       }
-      const { final, late } = oracle({ ledger, windows: { sizeUs: hourUs, everyUs: hourUs }, delayUs: dayUs, flush: false })
+      const { final, late } = oracle({
+        ledger,
+        windows: { sizeUs: hourUs, everyUs: hourUs },
+        delayUs: dayUs,
+        flush: false,
+      })
       return {
         late: late.length,
         rows: final
-          .map(({ windowStart, windowEnd, key, count, values }) => [windowStart, windowEnd, key[0], count, values[0]?.sum].join(' '))
+          .map(({ windowStart, windowEnd, key, count, values }) =>
+            [windowStart, windowEnd, key[0], count, values[0]?.sum].join(' '),
+          )
           .toSorted(),
       }
     },

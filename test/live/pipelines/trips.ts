@@ -15,11 +15,29 @@ import {
   tumbling,
 } from '../../../src/index.ts'
 
-const { TRIPS_OBJECTS = '', TRIPS_CHECKPOINT = '', TRIPS_OUTPUT = '', TRIPS_QUEUE, TRIPS_SQS, TRIPS_TOPIC, TRIPS_KAFKA } = process.env
-const { TRIPS_EVERY = '200ms', TRIPS_RECONCILE = '5s', TRIPS_OBJECTS_MAX = '20', TRIPS_VISIBILITY = '10 seconds' } = process.env
+const {
+  TRIPS_OBJECTS = '',
+  TRIPS_CHECKPOINT = '',
+  TRIPS_OUTPUT = '',
+  TRIPS_QUEUE,
+  TRIPS_SQS,
+  TRIPS_TOPIC,
+  TRIPS_KAFKA,
+} = process.env
+const {
+  TRIPS_EVERY = '200ms',
+  TRIPS_RECONCILE = '5s',
+  TRIPS_OBJECTS_MAX = '20',
+  TRIPS_VISIBILITY = '10 seconds',
+} = process.env
 
 const notifications = TRIPS_QUEUE
-  ? sqs({ queueUrl: TRIPS_QUEUE, endpoint: TRIPS_SQS as string, region: 'us-east-1', visibilityTimeout: TRIPS_VISIBILITY as '10s' })
+  ? sqs({
+      queueUrl: TRIPS_QUEUE,
+      endpoint: TRIPS_SQS as string,
+      region: 'us-east-1',
+      visibilityTimeout: TRIPS_VISIBILITY as '10s',
+    })
   : TRIPS_TOPIC
     ? kafka({ brokers: [TRIPS_KAFKA as string], topic: TRIPS_TOPIC })
     : undefined
@@ -46,7 +64,12 @@ export default pipeline(
   trips.pipe(
     tumbling('1 hour'),
     groupBy('PULocationID'),
-    aggregate({ trips: count(), revenue: sum('total_amount'), miles: sum('trip_distance'), farthest: max('trip_distance') }),
+    aggregate({
+      trips: count(),
+      revenue: sum('total_amount'),
+      miles: sum('trip_distance'),
+      farthest: max('trip_distance'),
+    }),
     to(files(TRIPS_OUTPUT, { format: 'parquet' })),
   ),
 )
