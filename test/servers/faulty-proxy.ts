@@ -24,15 +24,20 @@ export interface FaultyProxy {
   close(): Promise<void>
 }
 
-/** An HTTP proxy before one server, on loopback, that fails by script. Host names are kept, so signatures hold. */
-export async function startFaultyProxy(endpoint: string): Promise<FaultyProxy> {
+/** An HTTP proxy before one server, on loopback, that fails by script and tells of every request. Host names are kept, so signatures hold. */
+export async function startFaultyProxy(
+  endpoint: string,
+  onRequest: (request: string, stage: 'came' | 'applied') => void = () => {},
+): Promise<FaultyProxy> {
   const target = new URL(endpoint)
   const requests: string[] = []
   const scripted: { readonly method: string; readonly fault: HttpFault }[] = []
   const server = createServer((incoming, outgoing) => void handle(incoming, outgoing).catch(() => outgoing.destroy()))
 
   async function handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    requests.push(`${incoming.method} ${incoming.url}`)
+    const name = `${incoming.method} ${incoming.url}`
+    requests.push(name)
+    onRequest(name, 'came')
     const at = scripted.findIndex(({ method }) => method === incoming.method)
     const fault = at < 0 ? undefined : scripted.splice(at, 1)[0]?.fault
     const sent = await buffer(incoming)
@@ -49,6 +54,7 @@ export async function startFaultyProxy(endpoint: string): Promise<FaultyProxy> {
     onward.end(sent)
     const [response] = (await once(onward, 'response')) as [IncomingMessage]
     const body = await buffer(response)
+    onRequest(name, 'applied')
     if (fault?.is === 'reset-after') return void incoming.socket.resetAndDestroy()
     if (fault?.is === 'status-after') return answer(outgoing, fault.status, fault.code)
     outgoing.writeHead(response.statusCode ?? 500, response.headers)

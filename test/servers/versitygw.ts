@@ -4,16 +4,24 @@ import { installed } from './installed.ts'
 import { S3_CREDENTIALS } from './minio.ts'
 import { type Server, startServer } from './server.ts'
 
-/** versitygw: S3 over a POSIX folder. A second opinion on conditional writes. */
-export async function startVersitygw(): Promise<Server> {
+export interface VersitygwOptions {
+  /**
+   * Keeps attributes, eTags among them, in a folder beside the objects instead of in the file system. Then object and eTag
+   * change one after the other, and several writers may win one If-Match: what the probe must refuse (P4).
+   */
+  readonly sidecar?: boolean
+}
+
+/** versitygw: S3 over a POSIX folder with extended attributes. A second opinion on conditional writes. */
+export async function startVersitygw({ sidecar = false }: VersitygwOptions = {}): Promise<Server> {
   const binary = join(await installed('versitygw'), 'versitygw')
   return startServer('versitygw', 1, async ({ folder, ports: [port] }) => {
     const [data, attributes] = [join(folder, 'data'), join(folder, 'attributes')]
     for (const each of [data, attributes]) await mkdir(each)
+    const beside = sidecar ? ['--sidecar', attributes] : []
     return {
       command: binary,
-      // Attributes beside the files, for temporary folders on file systems without extended attributes.
-      args: ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', '--sidecar', attributes, data],
+      args: ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', ...beside, data],
       env: { ROOT_ACCESS_KEY: S3_CREDENTIALS.accessKeyId, ROOT_SECRET_KEY: S3_CREDENTIALS.secretAccessKey },
       endpoint: `http://127.0.0.1:${port}`,
     }
