@@ -12,19 +12,24 @@ const OFFSET_OUT_OF_RANGE = 1
 
 type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
 
-/**
- * The topic over @platformatic/kafka: plain fetches from the leaders, without a consumer group. It never retries by
- * itself: the source does, by the clock port.
- */
-export function createLog(spec: KafkaSpec): Log {
-  const { topic } = spec
-  const options = {
+/** How every client of a topic reaches its brokers. */
+export function connectionOptions(spec: KafkaSpec) {
+  return {
     clientId: spec.clientId,
     bootstrapBrokers: [...spec.brokers],
     retries: 0,
     ...(spec.sasl && { sasl: { ...spec.sasl, mechanism: mechanisms[spec.sasl.mechanism] } }),
     ...(spec.tls && { tls: spec.tls === true ? {} : { ...spec.tls } }),
   }
+}
+
+/**
+ * The topic over @platformatic/kafka: plain fetches from the leaders, without a consumer group. It never retries by
+ * itself: the source does, by the clock port.
+ */
+export function createLog(spec: KafkaSpec): Log {
+  const { topic } = spec
+  const options = connectionOptions(spec)
   // The group's name is asked for and used nowhere: a consumer that never joins is one that only fetches.
   const consumer = new Consumer({ ...options, groupId: spec.groupId })
   const admin = new Admin(options)

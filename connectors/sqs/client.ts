@@ -12,18 +12,33 @@ import type { EntryOutcome, Queue } from './queue.ts'
 /** SQS's limit of a long poll. */
 const WAIT_S = 20
 
-/** The queue over AWS's SDK. It never retries by itself: the source does, by the clock port. */
-export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint' | 'visibilityTimeoutS'>): Queue {
-  const { queueUrl: QueueUrl } = spec
-  const client = new SQSClient({
+/** The SDK's client of one queue. */
+export function createSqsClient(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint'>): SQSClient {
+  return new SQSClient({
     maxAttempts: 1,
     // A socket that died without a word must end a long poll, not hold it for ever.
     requestHandler: { connectionTimeout: 5_000, requestTimeout: (WAIT_S + 10) * 1_000, throwOnRequestTimeout: true },
     ...(spec.region === undefined ? {} : { region: spec.region }),
     // Said twice so that the SDK does not print that they differ: the queue's own address is where it is.
-    endpoint: spec.endpoint ?? new URL(QueueUrl).origin,
+    endpoint: spec.endpoint ?? new URL(spec.queueUrl).origin,
     useQueueUrlAsEndpoint: false,
   })
+}
+
+/** Whether the queue does not exist. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && missing.has(error.name)
+}
+
+/** Whether this identity may not do that. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof Error && denied.has(error.name)
+}
+
+/** The queue over AWS's SDK. It never retries by itself: the source does, by the clock port. */
+export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint' | 'visibilityTimeoutS'>): Queue {
+  const { queueUrl: QueueUrl } = spec
+  const client = createSqsClient(spec)
   const attempt = async <T>(action: string, call: () => Promise<T>): Promise<T> => {
     try {
       return await call()
@@ -137,13 +152,13 @@ function explain(
 ): MillraceError {
   const name = error instanceof Error ? error.name : ''
   const said = `${name}: ${errorMessage(error)}`
-  if (missing.has(name))
+  if (isMissing(error))
     return user(
       'queue-not-found',
       `Queue ${queueUrl} does not exist in region ${region ?? 'of AWS_REGION'} (${said}). Create it, or correct queueUrl and region.`,
       error,
     )
-  if (denied.has(name))
+  if (isDenied(error))
     return user(
       'queue-access-denied',
       `Queue ${queueUrl} refuses ${action} (${said}). Allow ${action} for this identity in IAM and in the queue's policy (and kms:Decrypt for an encrypted queue), or correct the credentials.`,

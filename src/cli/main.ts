@@ -4,6 +4,7 @@ import { exitCodeOf } from './exit-code.ts'
 import { version } from './version.ts'
 import { backfillCommand } from './commands/backfill.ts'
 import { demoCommand } from './commands/demo.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -21,11 +22,9 @@ const commands: readonly Command[] = [
   inspectCommand,
   sqlCommand,
   inferCommand,
+  doctorCommand,
   demoCommand,
 ]
-
-/** Of the design, not of this release. */
-const later = ['doctor']
 
 const help = `millrace: a streaming micro-batch processor over DuckDB
 
@@ -85,10 +84,6 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
 }
 
 function unknownCommand(name: string): MillraceError {
-  if (later.includes(name)) {
-    const now = commands.map(command => command.name).join(', ')
-    return new MillraceError('user', 'usage', `'${name}' comes in a later release; this one has ${now}.`)
-  }
   const near = nearestName(name, name.startsWith('-') ? ['--help', '--version'] : commands.map(command => command.name))
   const what = name.startsWith('-') ? 'option' : 'command'
   return new MillraceError(

@@ -40,11 +40,7 @@ describe('the command line', () => {
     ['bakfill p.ts', "millrace: unknown command bakfill; did you mean backfill? See 'millrace --help'.\n"],
     ['frobnicate', "millrace: unknown command frobnicate. See 'millrace --help'.\n"],
     ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
-    [
-      'doctor p.ts',
-      "millrace: 'doctor' comes in a later release; this one has run, backfill, verify, explain, inspect, sql, infer, demo.\n",
-    ],
-    ['doctor', "millrace: 'doctor' comes in a later release"],
+    ['doctor', 'millrace: doctor: the pipeline is missing'],
     ['inspect', 'millrace: inspect: the checkpoint is missing'],
     ['inspect a b', "millrace: inspect: found 'b' after a"],
     ['demo here', "millrace: demo: found 'here'; expected options only"],
