@@ -80,16 +80,32 @@ export function createFetch(context: FetchContext): Fetch {
         },
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EACCES') return badObject(context, version, 'permission denied')
-      if (isMillraceError(error) && unreadable.has(error.code)) return badObject(context, version, error.message)
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') return deniedObject(context, version, 'permission denied')
+      if (isMillraceError(error) && error.code === 'object-denied') return deniedObject(context, version, error.message)
+      if (isMillraceError(error) && error.code === 'object-archived') return badObject(context, version, error.message)
       if (!isBadObject(error)) throw error
       return badObject(context, version, reasonOf(error, version.key))
     }
   }
 }
 
-/** What a store says of one object that it will not give. */
-const unreadable = new Set(['object-denied', 'object-archived'])
+/**
+ * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by default
+ * it stops the run rather than setting a whole backlog aside.
+ */
+function deniedObject(
+  { settings: { name }, policies: { onDenied } }: Pick<FetchContext, 'settings' | 'policies'>,
+  version: ObjectVersion,
+  reason: string,
+): MarkedObject {
+  if (onDenied === 'fail')
+    throw new MillraceError(
+      'fatal',
+      'denied-object',
+      `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
+    )
+  return unread(version, onDenied === 'skip' ? 'skipped' : 'quarantined', reason)
+}
 
 /** An object that was not read, under the `onBadObject` policy. */
 export function badObject(

@@ -23,6 +23,7 @@ export interface SourceSettings {
 export interface SourcePolicies {
   readonly onBadRow: 'fail' | 'quarantine'
   readonly onBadObject: 'fail' | 'skip' | 'quarantine'
+  readonly onDenied: 'fail' | 'skip' | 'quarantine'
   readonly overwrite: 'quarantine' | 'append'
 }
 

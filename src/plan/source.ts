@@ -58,6 +58,8 @@ export interface SourceOptions<C extends Columns, K extends string> {
   readonly onBadRow?: 'fail' | 'quarantine'
   /** An object that cannot be read, or lacks a column. Default 'quarantine': recorded with the reason. */
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
+  /** An object that may not be read. Default 'fail': a missing permission denies all objects alike. */
+  readonly onDenied?: 'fail' | 'skip' | 'quarantine'
   /** A new version of a key that was already counted. Default 'quarantine'; 'append' reads it as well. */
   readonly overwrite?: 'quarantine' | 'append'
   /** How object versions are windowed into mini-batches (epochs). */
@@ -123,6 +125,7 @@ export interface LiveSettings {
 const policies = {
   onBadRow: ['fail', 'quarantine'],
   onBadObject: ['fail', 'skip', 'quarantine'],
+  onDenied: ['fail', 'skip', 'quarantine'],
   overwrite: ['quarantine', 'append'],
 } as const
 
@@ -153,6 +156,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     'watermark',
     'onBadRow',
     'onBadObject',
+    'onDenied',
     'overwrite',
     'miniBatch',
     'notifications',
@@ -205,6 +209,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     policies: {
       onBadRow: options.onBadRow ?? 'fail',
       onBadObject: options.onBadObject ?? 'quarantine',
+      onDenied: options.onDenied ?? 'fail',
       overwrite: options.overwrite ?? 'quarantine',
     },
   }

@@ -189,6 +189,7 @@ export interface WindowedFlow {
   readonly mark?: { readonly quantile: number }
   readonly onBadRow?: 'fail' | 'quarantine'
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
+  readonly onDenied?: 'fail' | 'skip' | 'quarantine'
   readonly overwrite?: 'quarantine' | 'append'
   readonly where?: string
   /** Further steps before the window. */
@@ -221,6 +222,7 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
         }),
     ...(flow.onBadRow ? { onBadRow: flow.onBadRow } : {}),
     ...(flow.onBadObject ? { onBadObject: flow.onBadObject } : {}),
+    ...(flow.onDenied ? { onDenied: flow.onDenied } : {}),
     ...(flow.overwrite ? { overwrite: flow.overwrite } : {}),
   })
 }

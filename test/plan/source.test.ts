@@ -16,7 +16,7 @@ describe('a source', () => {
   test('is plain data with canonical types and the default policies', () => {
     const { settings, policies, objects, miniBatch } = defineSource('trips', valid as never)
     expect({ objects, miniBatch }).toEqual({ objects: 'data/input', miniBatch: {} })
-    expect(policies).toEqual({ onBadRow: 'fail', onBadObject: 'quarantine', overwrite: 'quarantine' })
+    expect(policies).toEqual({ onBadRow: 'fail', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' })
     expect(settings).toEqual({
       name: 'trips',
       format: 'parquet',
@@ -35,7 +35,7 @@ describe('a source', () => {
       miniBatch: { objectsMax: 3 },
     }
     const { settings, policies, miniBatch } = define(options)()
-    expect(policies).toEqual({ onBadRow: 'quarantine', onBadObject: 'skip', overwrite: 'append' })
+    expect(policies).toEqual({ onBadRow: 'quarantine', onBadObject: 'skip', onDenied: 'fail', overwrite: 'append' })
     expect(miniBatch).toEqual({ objectsMax: 3 })
     expect(settings).toMatchObject({
       format: 'json',
@@ -62,7 +62,7 @@ describe('a source', () => {
   const aDirectory = 'a directory, or a file:// or s3:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
   const all =
-    'objects, format, columns, time, watermark, onBadRow, onBadObject, overwrite, miniBatch, notifications, reconcile'
+    'objects, format, columns, time, watermark, onBadRow, onBadObject, onDenied, overwrite, miniBatch, notifications, reconcile'
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
