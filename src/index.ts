@@ -48,6 +48,7 @@ export type {
   BackfillOptions,
   EpochResult,
   FarAhead,
+  InspectedState,
   Inspection,
   Progress,
   SetAside,

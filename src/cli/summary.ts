@@ -165,6 +165,12 @@ export function renderInspection(inspection: Inspection): string {
     ...Object.entries(inspection.watermarks).map(
       ([source, at]): Line => ['watermark', `${source}: ${at ?? 'none yet'}`],
     ),
+    ...inspection.states.map(
+      ({ name, rows, bytes, openWindows }): Line => [
+        'open state',
+        `${name}: ${openWindows === undefined ? '' : `${showCounted(openWindows, 'window')}, `}${showCounted(rows, 'row')}, ${showBytes(bytes)}`,
+      ],
+    ),
     [
       'output',
       `${showCounted(inspection.outputFiles.length, 'file')}, ${showCount(inspection.unpublished)} still to publish`,

@@ -89,11 +89,16 @@ export function createCommitter(run: Run): Committer {
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
+    const openWindows = Object.fromEntries(
+      states
+        .filter(({ table }) => table.name === '')
+        .map(({ key, node }) => [key, node.step.openWindows('SELECT * FROM partials', after.watermarkUs)]),
+    )
     const { positions, sealed } = engineRecords(manifest)
     const engine = engineState(
       run.pipeline.name,
       run.plan,
-      { positions, sealed, ...records, outputs: outputsBy, closesAt },
+      { positions, sealed, ...records, outputs: outputsBy, closesAt, openWindows },
       source,
       after,
       totals,

@@ -5,9 +5,11 @@ import { iso } from './summarise.ts'
 import { eachPart } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
+import { loadTable } from './query.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import type { watermarkJson } from './ledger.ts'
-import type { Inspection, Totals } from './summary.ts'
+import type { EngineRecords } from './recover.ts'
+import type { InspectedState, Inspection, Totals } from './summary.ts'
 
 /** Reads a checkpoint without claiming it: safe beside a running owner. @throws MillraceError `user` when there is none. */
 export async function inspect(address: string): Promise<Inspection> {
@@ -31,6 +33,24 @@ export async function inspect(address: string): Promise<Inspection> {
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
     const addresses = outputsOf(manifest)
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
+    const { closesAt = {}, openWindows = {} } = manifest.engine.settings as Partial<EngineRecords>
+    const [mark] = Object.values(marks)
+    const watermark = typeof mark?.watermarkUs === 'string' ? mark.watermarkUs : null
+    const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
+    const states: InspectedState[] = []
+    for (const [name, dead] of Object.entries(closesAt)) {
+      const channel = `segment-${name}`
+      const hasRows = await loadTable(reader, executor, channel, 'partials')
+      const alive = watermark === null ? '' : ` WHERE ${dead} > ${watermark}`
+      const open = openWindows[name]
+      states.push({
+        name,
+        rows: hasRows ? await count(`SELECT 1 FROM partials${alive}`) : 0,
+        bytes: (manifest.channels[channel] ?? []).reduce((total, { bytes }) => total + bytes, 0),
+        ...(open === undefined ? {} : { openWindows: hasRows ? await count(open) : 0 }),
+      })
+      if (hasRows) await executor.run('DROP TABLE partials')
+    }
     return {
       checkpoint: shown,
       checkpointId: manifest.checkpointId,
@@ -47,6 +67,7 @@ export async function inspect(address: string): Promise<Inspection> {
           watermarkUs === null ? null : iso(BigInt(watermarkUs)),
         ]),
       ),
+      states,
       channels: Object.entries(manifest.channels).map(([name, parts]) => ({
         name,
         files: parts.length,

@@ -107,7 +107,13 @@ const epochsSql =
   `count(*) FILTER (outcome = 'quarantined') AS quarantined, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
   `FROM ledger GROUP BY epoch ORDER BY epoch`
 
-async function loadTable(reader: ChannelReader, executor: Executor, channel: string, name: string): Promise<boolean> {
+/** Rows of a channel as a table; false where it has no file. */
+export async function loadTable(
+  reader: ChannelReader,
+  executor: Executor,
+  channel: string,
+  name: string,
+): Promise<boolean> {
   let isMade = false
   await eachPart(reader, channel, async rows => {
     await executor.run(

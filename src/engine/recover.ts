@@ -28,7 +28,7 @@ export function initialState(pipeline: string, plan: Json): EngineState {
   return engineState(
     pipeline,
     plan,
-    { outputs: {}, closesAt: {}, positions: null, sealed: false },
+    { outputs: {}, closesAt: {}, openWindows: {}, positions: null, sealed: false },
     '',
     { ...beginning, nextSeq: 1 },
     noTotals,
@@ -41,6 +41,8 @@ export interface EngineRecords {
   readonly outputs: Readonly<Record<string, string>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
+  /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */
+  readonly openWindows: Readonly<Record<string, string>>
   /** What the notification source keeps. */
   readonly positions: Json
   /** A final flush was written: nothing may follow. */

@@ -139,6 +139,15 @@ export interface FollowOptions extends RunOptions {
   readonly onRunning?: (running: Running) => void
 }
 
+export interface InspectedState {
+  readonly name: string
+  readonly rows: number
+  /** Of its segments, rows of closed windows among them. */
+  readonly bytes: number
+  /** Undefined for side tables, and until an epoch is committed by a release that records it. */
+  readonly openWindows?: number
+}
+
 /** What a checkpoint holds, read without claiming it. */
 export interface Inspection {
   readonly checkpoint: string
@@ -153,6 +162,8 @@ export interface Inspection {
   readonly totals: Totals
   /** ISO 8601 per source; null before the first mark. */
   readonly watermarks: Readonly<Record<string, string | null>>
+  /** State tables, by their rows that are alive. */
+  readonly states: readonly InspectedState[]
   readonly channels: readonly {
     readonly name: string
     readonly files: number

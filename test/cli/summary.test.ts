@@ -75,6 +75,10 @@ test('a checkpoint, for a person', () => {
     duckdb: 'v1.5.6',
     totals: summary.totals,
     watermarks: { trips: '2022-04-29T23:59:58.000000Z', other: null },
+    states: [
+      { name: '7b635880', rows: 1_200, bytes: 34_000, openWindows: 3 },
+      { name: '7b635880-values', rows: 20, bytes: 900 },
+    ],
     channels: [
       { name: 'state', files: 1, rows: 1, bytes: 812 },
       { name: 'ledger', files: 4, rows: 5, bytes: 12_345 },
