@@ -143,6 +143,8 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
           '1',
           '--memory',
           '500MB',
+          '--http',
+          '127.0.0.1:0',
           ...args,
         ],
         { env: lab.env(more), stdio: ['ignore', 'ignore', 'pipe'] },
