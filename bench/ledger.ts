@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openSession } from '../src/engine/duckdb/session.ts'
-import { createLedgerTable, ledgerColumns, sameVersionSql } from '../src/engine/ledger.ts'
+import { createIdentities } from '../src/engine/identities.ts'
+import { createLedgerTable, ledgerColumns } from '../src/engine/ledger.ts'
 
 const [entries = 20_000_000] = process.argv.slice(2, 3).map(Number)
 const memory = process.argv[3] ?? '2GB'
@@ -72,16 +73,23 @@ try {
     `${entries.toLocaleString('en')} entries, memory ${memory}: Parquet ${(size / entries).toFixed(0)} bytes each, loaded in ${(loaded / 1000).toFixed(1)} s, ` +
       `${((Number(used?.m) + Number(used?.t)) / entries).toFixed(0)} bytes each in DuckDB`,
   )
+  let identities: Awaited<ReturnType<typeof createIdentities>> | undefined
+  const ordered = await timed(async () => (identities = await createIdentities(executor)))
+  console.log(`fingerprints ordered in ${(ordered / 1000).toFixed(1)} s`)
   const ask = async (what: string, numbers: string) => {
-    await executor.run(
-      `CREATE OR REPLACE TABLE offers AS SELECT 'bucket' AS bucket, ${keyOf('i')} AS key, md5(concat('e', i)) AS e_tag, CAST(NULL AS VARCHAR) AS version_id FROM (${numbers}) AS n(i)`,
+    const offers = await executor.rows(
+      `SELECT ${keyOf('i')} AS key, md5(concat('e', i)) AS e_tag FROM (${numbers}) AS n(i)`,
     )
-    const keys = (await executor.rows('SELECT key FROM offers')).map(({ key }) => `'${String(key)}'`).join(', ')
+    const versions = offers.map(({ key, e_tag }) => ({
+      bucket: 'bucket',
+      key: String(key),
+      eTag: String(e_tag),
+      sizeBytes: 0,
+      lastModifiedMs: 0,
+    }))
     let found = 0
-    const sql = `SELECT count(*) AS n FROM offers AS o JOIN ledger AS l ON ${sameVersionSql('l', 'o')} WHERE l.key IN (${keys})`
     const ms = await bestOf(5, async () => {
-      const [row] = await executor.rows(sql)
-      found = Number(row?.n)
+      found = (await identities?.lookUp(versions))?.size ?? 0
     })
     console.log(`${what.padEnd(24)} ${ms.toFixed(1).padStart(8)} ms, ${found} found`)
   }

@@ -8,6 +8,7 @@ import { createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
 import type { RunEvent } from './events.ts'
 import { nothingListed, startFeeds } from './feed.ts'
+import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
@@ -75,9 +76,10 @@ async function follow(
   // Feeding ends at a drain, at a stop, and when this function ends.
   const closing = new AbortController()
   const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
+  const identities = await createIdentities(run.lookUps)
   const committer = createCommitter(run)
   const intake = createIntake({
-    executor: run.lookUps,
+    identities,
     miniBatch: run.miniBatch,
     clock,
     signal: feeding,

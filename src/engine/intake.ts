@@ -2,11 +2,10 @@ import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import type { Clock } from '../core/clock.ts'
 import { isSameVersion, type ObjectVersion } from '../core/object-version.ts'
-import type { Executor, Notification } from '../core/ports.ts'
+import type { Notification } from '../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../plan/mini-batch-options.ts'
-import { text } from '../plan/sql.ts'
 import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
-import { sameVersionSql } from './ledger.ts'
+import type { Identities } from './identities.ts'
 
 /** An object version that may be new: announced by a message, or found by a listing. */
 export interface Offer {
@@ -45,7 +44,7 @@ interface Pending {
 }
 
 export interface IntakeContext {
-  readonly executor: Executor
+  readonly identities: Identities
   readonly miniBatch: MiniBatchOptions
   readonly clock: Clock
   /** Aborted: nothing more is due. */
@@ -92,7 +91,7 @@ export interface Intake extends MiniBatches {
 const lookupMax = 1_000
 
 export function createIntake(context: IntakeContext): Intake {
-  const { executor, clock, signal } = context
+  const { identities, clock, signal } = context
   const { objectsMax, bytesMax, everyMs } = miniBatchLimits(context.miniBatch, 'miniBatch')
   /** Twice a mini-batch: one is filled while one is worked on. */
   const pendingMax = 2 * objectsMax
@@ -145,7 +144,7 @@ export function createIntake(context: IntakeContext): Intake {
     await hasRoom()
     // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
     const strangers = new Set(all.map(one => one.offer).filter(({ version }) => !pending.has(name(version))))
-    const found = await lookUp(executor, [...strangers])
+    const found = await identities.lookUp([...strangers].map(({ version }) => version))
     const fresh = new Set<string>()
     let duplicates = 0
     for (const { offer: offered, held: holder } of all) {
@@ -158,7 +157,7 @@ export function createIntake(context: IntakeContext): Intake {
         under.parked.push({ offer: offered, held: holder })
       } else {
         const isKnown = strangers.has(offered) && !fresh.has(name(offered.version))
-        const known = (isKnown ? found : await lookUp(executor, [offered])).get(offered)
+        const known = (isKnown ? found : await identities.lookUp([offered.version])).get(offered.version)
         if (known?.isCounted && !(offered.isRestored && !known.isRead)) {
           duplicates++
           if (holder) settle(holder, 1)
@@ -273,37 +272,6 @@ export function createIntake(context: IntakeContext): Intake {
 }
 
 const name = ({ bucket, key }: ObjectVersion): string => `${bucket}/${key}`
-
-interface Known {
-  /** The ledger holds this version. */
-  readonly isCounted: boolean
-  /** And it was read. */
-  readonly isRead: boolean
-  /** Another version of the key was read. */
-  readonly overwrites: boolean
-}
-
-async function lookUp(executor: Executor, offers: readonly Offer[]): Promise<ReadonlyMap<Offer, Known>> {
-  const known = new Map<Offer, Known>()
-  if (offers.length === 0) return known
-  const values = offers.map(
-    ({ version: { bucket, key, eTag, versionId } }, index) =>
-      `(${index}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ${versionId === undefined ? 'CAST(NULL AS VARCHAR)' : text(versionId)})`,
-  )
-  const same = sameVersionSql('l', 'o')
-  const rows = await executor.rows(
-    `SELECT o.i, coalesce(bool_or(${same}), FALSE) AS counted, coalesce(bool_or(${same} AND l.outcome = 'read'), FALSE) AS was_read, ` +
-      `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS o(i, bucket, key, e_tag, version_id) ` +
-      `JOIN ledger AS l ON l.key = o.key AND l.bucket = o.bucket WHERE l.key IN (${offers.map(({ version }) => text(version.key)).join(', ')}) GROUP BY o.i`,
-  )
-  for (const row of rows)
-    known.set(offers[Number(row.i)] as Offer, {
-      isCounted: row.counted === true,
-      isRead: row.was_read === true,
-      overwrites: row.overwrites === true,
-    })
-  return known
-}
 
 /** The mini-batches that are ready, as one while limits allow: what came during a commit joins the next epoch (P3). */
 function joined(ready: (readonly Admitted[])[], objectsMax: number, bytesMax: number): readonly Admitted[] {

@@ -4,6 +4,7 @@ import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { Executor, Notification } from '../../src/core/ports.ts'
 import type { Admitted } from '../../src/engine/admit.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
+import { createIdentities, type Identities } from '../../src/engine/identities.ts'
 import { createIntake, type Intake } from '../../src/engine/intake.ts'
 import { createLedgerTable, ledgerSql, objectRow } from '../../src/engine/ledger.ts'
 import { unread } from '../../src/engine/fetch.ts'
@@ -12,12 +13,14 @@ let session: Session
 let executor: Executor
 let stop: AbortController
 let intake: Intake
+let identities: Identities
 let troubles: string[]
 beforeEach(async () => {
   session = await openSession({ threads: 1 })
   stop = new AbortController()
   executor = await session.executor(new AbortController().signal)
   await createLedgerTable(executor, 'ledger')
+  identities = await createIdentities(executor)
   troubles = []
   intake = open()
 })
@@ -29,7 +32,7 @@ afterEach(async () => {
 
 const open = (objectsMax = 3): Intake =>
   createIntake({
-    executor,
+    identities,
     miniBatch: { objectsMax, every: '1ms' },
     clock: systemClock,
     signal: stop.signal,
