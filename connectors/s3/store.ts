@@ -119,7 +119,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
       })
     },
 
-    list: (keyPrefix, after) => listKeys(keyPrefix, after),
+    list: listKeys,
 
     head: headOnce,
 
@@ -221,8 +221,8 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     return { body: new Uint8Array(), eTag: found.eTag }
   }
 
-  function headOnce(key: string, versionId?: string): Promise<ObjectVersion | 'missing'> {
-    return repeated(about('Looking at', key, true), undefined, async () => {
+  function headOnce(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'> {
+    return repeated(about('Looking at', key, true), signal, async () => {
       try {
         const found = await client.send(
           new HeadObjectCommand({
@@ -231,6 +231,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
             ...payer,
             ...(versionId === undefined ? {} : { VersionId: versionId }),
           }),
+          sending(signal),
         )
         return {
           bucket: Bucket,
@@ -249,11 +250,11 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     })
   }
 
-  async function* listKeys(keyPrefix: string, after: string | undefined): AsyncGenerator<ObjectVersion> {
+  async function* listKeys(keyPrefix: string, after?: string, signal?: AbortSignal): AsyncGenerator<ObjectVersion> {
     let token: string | undefined
     let last: Buffer | undefined
     do {
-      const page: ListObjectsV2CommandOutput = await repeated(about('Listing', keyPrefix), undefined, () =>
+      const page: ListObjectsV2CommandOutput = await repeated(about('Listing', keyPrefix), signal, () =>
         client.send(
           new ListObjectsV2Command({
             Bucket,
@@ -266,6 +267,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
                 ? {}
                 : { StartAfter: prefix + after }),
           }),
+          sending(signal),
         ),
       )
       for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {

@@ -36,9 +36,9 @@ export interface ObjectStore {
   /** To a name never used before: answers 'conflict' when `to` exists. Server-side where the store can. */
   copy(from: string, to: string, signal?: AbortSignal): Promise<Put>
   /** Keys under the prefix in UTF-8 byte order, those after `after` only. */
-  list(prefix: string, after?: string): AsyncIterable<ObjectVersion>
+  list(prefix: string, after?: string, signal?: AbortSignal): AsyncIterable<ObjectVersion>
   /** What a key holds now, or this version of it; 'missing' where there is none. */
-  head?(key: string, versionId?: string): Promise<ObjectVersion | 'missing'>
+  head?(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'>
   /** Missing keys are no error. */
   delete(keys: readonly string[]): Promise<void>
   /**

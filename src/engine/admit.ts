@@ -119,7 +119,7 @@ export async function listNew(context: ListContext): Promise<Listed> {
     if (values.length > 0) await executor.run(`INSERT INTO listing VALUES ${values.join(', ')}`)
     values = []
   }
-  for await (const version of store.list('')) {
+  for await (const version of store.list('', undefined, signal)) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
     const kind = kindOf(version.key, context)
     if (kind === 'foreign') continue

@@ -33,9 +33,9 @@ const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 6
  */
 export function startFeeds(context: FeedContext): readonly Promise<void>[] {
   const history = followListing(context)
-  const works = [history.ended, watchIdle(context)]
+  const works = [history.ended, history.begun.then(() => watchIdle(context))]
   const { notifications } = context
-  if (notifications) works.push(history.begun.then(() => receive(context, notifications)))
+  if (notifications) works.push(history.begun.then(() => unlessOver(context, () => receive(context, notifications))))
   return works.map(work => work.catch(context.intake.fail))
 }
 
@@ -50,7 +50,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   const { run, options, intake, signal, notifications, onEvent, listed } = context
   const { store } = run.fetch
   const { reconcileMs = defaultMs() } = run.live
-  const reconciler = createReconciler(run, intake, run.lookUps)
+  const reconciler = createReconciler(run, intake, run.lookUps, signal)
 
   function defaultMs(): number {
     if (notifications) return reconcileMsDefault.announced
@@ -90,16 +90,17 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
     }
   }
 
-  const unlessOver = async (work: () => Promise<void>) => {
-    try {
-      await work()
-    } catch (error) {
-      // A listing that the end of the run interrupted.
-      if (!signal.aborted) throw error
-    }
+  const begun = unlessOver(context, history)
+  return { begun, ended: begun.then(() => unlessOver(context, again)) }
+}
+
+/** What the end of the run interrupts is no failure. */
+async function unlessOver({ signal }: FeedContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!signal.aborted) throw error
   }
-  const begun = unlessOver(history)
-  return { begun, ended: begun.then(() => unlessOver(again)) }
 }
 
 /** Messages of one pull. */
@@ -122,7 +123,7 @@ async function receive(context: FeedContext, notifications: NotificationSource):
           notification.objects
             .filter(({ key }) => kindOf(key, { matches, format }) === 'object')
             .map(async announced => ({
-              version: await lookedUp(store, announced),
+              version: await lookedUp(store, announced, signal),
               ...(announced.isRestored ? { isRestored: true as const } : {}),
             })),
         ),
@@ -135,11 +136,11 @@ async function receive(context: FeedContext, notifications: NotificationSource):
 }
 
 /** A look at the store for what the message leaves out. What is gone by now is found so when it is fetched. */
-async function lookedUp(store: ObjectStore, announced: Announced): Promise<ObjectVersion> {
+async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortSignal): Promise<ObjectVersion> {
   const { eTag, sizeBytes, lastModifiedMs, isRestored: _, ...named } = announced
   if (eTag !== undefined && sizeBytes !== undefined && lastModifiedMs !== undefined)
     return { ...named, eTag, sizeBytes, lastModifiedMs }
-  const found = (await store.head?.(announced.key, announced.versionId)) ?? 'missing'
+  const found = (await store.head?.(announced.key, announced.versionId, signal)) ?? 'missing'
   const now = found === 'missing' ? { eTag: '', sizeBytes: 0, lastModifiedMs: 0 } : found
   return {
     ...named,
@@ -149,12 +150,16 @@ async function lookedUp(store: ObjectStore, announced: Announced): Promise<Objec
   }
 }
 
-/** Ticks (S5): the clock decides only when one is written; its value comes from event times seen. */
+/**
+ * Ticks (S5): the clock decides only when one is written; its value comes from event times seen. A source whose history
+ * is still being listed is not idle, however long that takes.
+ */
 async function watchIdle({ run, intake, committer, signal }: FeedContext): Promise<void> {
   const { idleMs } = run.live
   if (idleMs === undefined) return
+  const begunMs = run.clock.nowMs()
   while (!signal.aborted) {
-    const leftMs = intake.lastMovedMs + idleMs - run.clock.nowMs()
+    const leftMs = Math.max(intake.lastMovedMs, begunMs) + idleMs - run.clock.nowMs()
     if (leftMs > 0 || !intake.isIdle) {
       await run.clock.sleep(Math.max(leftMs, idleMs / 10), signal)
       continue

@@ -86,7 +86,19 @@ async function follow(
     onTrouble: (what, error) => onEvent({ is: 'trouble', what, error: errorMessage(error) }),
   })
   const work: Promise<void>[] = []
+  let notifications: NotificationSource | undefined
+  /** Ends what feeds the run. A listing may wait for room that no commit will give any more, so the intake ends first. */
+  const endFeeds = async () => {
+    intake.end()
+    closing.abort()
+    await Promise.all(work)
+    // Both at once: a queue that does not answer is given up on sooner when it is closing.
+    await Promise.all([intake.close(), notifications?.close()])
+  }
+  let isDraining = false
   const drained = () => {
+    if (isDraining) return
+    isDraining = true
     onEvent({ is: 'draining' })
     intake.end()
     work.push(stopWhenLate(run, options.drainMs ?? drainMsDefault, closing.signal))
@@ -96,7 +108,6 @@ async function follow(
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
   const listed = nothingListed()
-  let notifications: NotificationSource | undefined
   let lastCommitMs = clock.nowMs()
   let committingSinceMs: number | undefined
   try {
@@ -132,20 +143,14 @@ async function follow(
       if (options.drain?.aborted) break
     }
     run.fetch.signal.throwIfAborted()
-    closing.abort()
-    await Promise.all(work)
-    await intake.close()
-    await notifications?.close()
+    await endFeeds()
     await committer.close()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
     const seconds = (clock.nowMs() - startedMs) / 1000
     return await summarise(run, committer, done, { listed, isDrained: true, seconds })
   } finally {
     options.drain?.removeEventListener('abort', drained)
-    closing.abort()
-    await Promise.all(work)
-    await intake.close()
-    await notifications?.close()
+    await endFeeds()
     await committer.stop()
   }
 }

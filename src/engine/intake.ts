@@ -142,6 +142,8 @@ export function createIntake(context: IntakeContext): Intake {
   /** Admits, parks or drops each offer. How many are in the ledger or under way already. */
   async function judge(all: readonly HeldOffer[]): Promise<number> {
     await hasRoom()
+    // What comes after the end is neither admitted nor settled: its message is given back.
+    if (isEnded) return 0
     // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
     const strangers = new Set(all.map(one => one.offer).filter(({ version }) => !pending.has(name(version))))
     const found = await identities.lookUp([...strangers].map(({ version }) => version))
@@ -149,7 +151,8 @@ export function createIntake(context: IntakeContext): Intake {
     let duplicates = 0
     for (const { offer: offered, held: holder } of all) {
       const under = pending.get(name(offered.version))
-      if (under && isSameVersion(under.version, offered.version)) {
+      // A restore tells that the object can be read from now on, so it waits for what became of the read under way.
+      if (under && isSameVersion(under.version, offered.version) && !offered.isRestored) {
         duplicates++
         if (holder) under.holders.push(holder)
       } else if (under) {

@@ -11,9 +11,13 @@ export interface Reconciler {
   run(known?: KnownOutcome): Promise<Listed & { readonly found: number }>
 }
 
-/** The listing and the ledger lie in DuckDB tables, so a million keys cost no memory here. */
-export function createReconciler(run: Run, intake: Intake, executor: Executor): Reconciler {
-  const { store, format, settings, signal } = run.fetch
+/**
+ * The listing and the ledger lie in DuckDB tables, so a million keys cost no memory here.
+ *
+ * @param signal ends a listing on its way, with an error
+ */
+export function createReconciler(run: Run, intake: Intake, executor: Executor, signal: AbortSignal): Reconciler {
+  const { store, format, settings } = run.fetch
   /** What the last listing showed first. A file that is still being written looks different in the next one. */
   let hasSeen = false
 
@@ -32,6 +36,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor): 
       if (store.showsUnfinished && !known) await keepSettled()
       let found = 0
       for await (const page of admittedPages(executor)) {
+        signal.throwIfAborted()
         const offers = page.map(row => ({ version: admittedObject(row), ...(known ? { known } : {}) }))
         found += offers.length - (await intake.offer([{ offers }]))
       }

@@ -97,9 +97,9 @@ export function withFaults(store: ObjectStore, options: FaultOptions): FaultySto
     copy(from, to, signal) {
       return write(() => store.copy(from, to, signal))
     },
-    async *list(prefix, after) {
+    async *list(prefix, after, signal) {
       await read()
-      yield* store.list(prefix, after)
+      yield* store.list(prefix, after, signal)
     },
     async delete(keys) {
       await read()

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { lastValueFrom, take, tap, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { components } from '../../src/engine/components.ts'
+import { type Components, components } from '../../src/engine/components.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import {
@@ -67,14 +67,21 @@ async function following(
     readonly events: readonly RunEvent[]
     until(condition: () => boolean): Promise<void>
   }) => Promise<void>,
-  { live, ...options }: Omit<FollowOptions, 'drain'> & { readonly live?: Live } = {},
+  {
+    live,
+    parts = components,
+    ...options
+  }: Omit<FollowOptions, 'drain'> & {
+    readonly live?: Live
+    readonly parts?: Components
+  } = {},
 ) {
   const epochs: EpochResult[] = []
   const events: RunEvent[] = []
   let told = () => {}
   const drain = new AbortController()
   const ended = followWith(
-    components,
+    parts,
     hourly(at, live),
     {
       threads: 2,
@@ -165,6 +172,31 @@ describe('following a directory', () => {
     await expectReplays(at)
   })
 
+  test('a source whose first listing takes longer than its idle time is not idle: no tick comes before what it finds', async () => {
+    const at = lab.place('live')
+    await hour('a.parquet', 1)
+    await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 1))
+    await hour('b.parquet', 1)
+    const slow: Components = {
+      ...components,
+      async openInput(address, field) {
+        const store = await components.openInput(address, field)
+        return {
+          ...store,
+          async *list(prefix, after) {
+            await components.clock.sleep(1_500)
+            yield* store.list(prefix, after)
+          },
+        }
+      },
+    }
+    await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 2), {
+      parts: slow,
+      live: { idle: '1s' },
+    })
+    expect((await ledger(at)).slice(0, 2)).toEqual(['a.parquet', 'b.parquet'])
+  })
+
   test('told to leave history alone, the first start records it as skipped, and later ones read what comes', async () => {
     const at = lab.place('live')
     await hour('old.parquet', 1)
@@ -191,6 +223,20 @@ describe('following a directory', () => {
       live: { miniBatch: { rowsMax: 1 } },
     })
     expect(cut.map(({ objects }) => objects)).toEqual([1, 1, 1, 1, 1])
+  })
+
+  test('a run that fails while a listing waits for room ends in its error', async () => {
+    const at = lab.place('live')
+    for (let n = 0; n < 8; n++) await hour(`${n}.parquet`, n)
+    const failed = followWith(
+      components,
+      hourly(at, { miniBatch: { objectsMax: 1 } }),
+      { threads: 2, memory: '500MB' },
+      () => {
+        throw new Error('no more')
+      },
+    )
+    await expect(failed).rejects.toThrow('no more')
   })
 
   test('a bad object is recorded and does not end the run', async () => {

@@ -201,6 +201,26 @@ describe('what is announced', () => {
     expect(intake.isIdle).toBe(true)
   })
 
+  test('a restore that is told while the archived object is being tried is not lost', async () => {
+    await offer(undefined, version('a'))
+    const tried = await next()
+    const { notification, told } = message('restored')
+    await intake.offer([{ offers: [{ version: version('a'), isRestored: true }], notification }])
+    await commit(tried, 'quarantined')
+    expect(told).toEqual([])
+    await commit(await next())
+    expect(told).toEqual(['acknowledged'])
+  })
+
+  test('what is offered after the end is not admitted, and its message is given back', async () => {
+    intake.end()
+    const { notification, told } = message('m')
+    await offer(notification, version('a'))
+    expect(intake.inHand.objects).toBe(0)
+    await intake.close()
+    expect(told).toEqual(['released'])
+  })
+
   test('an acknowledgement that fails is told, and ends nothing: the message comes again', async () => {
     const { notification } = message('m', true)
     await offer(notification, version('a'))
