@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { ClosingLine } from './test/reporter/closing-line.ts'
 
@@ -8,6 +9,8 @@ export default defineConfig({
     setupFiles: ['test/setup.ts'],
     // DuckDB is a native module with threads of its own: a process a file keeps one file's crash out of the others.
     pool: 'forks',
+    // Vitest leaves a core free; tests that wait for servers and processes do so by themselves.
+    maxWorkers: Math.max(availableParallelism(), 2),
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', new ClosingLine()],
