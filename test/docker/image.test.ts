@@ -2,15 +2,23 @@ import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { Admin } from '@platformatic/kafka'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { makeMonths } from '../../src/cli/demo/make-months.ts'
 import { inspect } from '../../src/index.ts'
 import { root, runMillrace } from '../cli/child.ts'
+import { S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
+import { startElasticmq } from '../servers/elasticmq.ts'
+import { serverFor } from '../servers/for-tests.ts'
+import { startKafka } from '../servers/kafka.ts'
+import { startMinio } from '../servers/minio.ts'
+import { freePorts } from '../servers/server.ts'
 import { type Docker, dockerForTests } from './docker.ts'
 import { buildImage, image } from './image.ts'
 
 const minutes = 60_000
 const found = await dockerForTests()
+const servers = found && (await startServers())
 
 /** As the image says, or as the one who runs the tests: root of a user's own machine may not be who owns the files. */
 const user = process.getuid?.() === 0 ? '65532:65532' : `${process.getuid?.()}:${process.getgid?.()}`
@@ -24,6 +32,8 @@ interface Run {
   readonly tmpfs?: readonly string[]
   readonly isReadOnly?: boolean
   readonly memoryBytes?: number
+  /** The host's own network, in which the tests' servers are. */
+  readonly isInHostNetwork?: boolean
 }
 
 describe.skipIf(!found)('the image', () => {
@@ -57,6 +67,7 @@ describe.skipIf(!found)('the image', () => {
       Tmpfs: Object.fromEntries((options.tmpfs ?? []).map(path => [path, 'mode=1777'])),
       CapDrop: ['ALL'],
       ReadonlyRootfs: options.isReadOnly ?? false,
+      ...(options.isInHostNetwork && { NetworkMode: 'host' }),
       ...(options.memoryBytes && { Memory: options.memoryBytes }),
     },
   })
@@ -172,14 +183,7 @@ describe.skipIf(!found)('the image', () => {
       return {
         container,
         logs,
-        /** Waits until it is so, or until the container has ended. */
-        async until(isSo: () => Promise<boolean>) {
-          while (!(await isSo())) {
-            const { State } = await container.inspect()
-            if (!State.Running) throw new Error(`It ended with ${State.ExitCode}: ${await logs()}`)
-            await setTimeout(50)
-          }
-        },
+        until: (isSo: () => Promise<boolean>) => untilRunning(container, isSo),
         /** `docker stop`, and the exit code: 137 when the grace was too short. */
         async stop() {
           await container.stop({ t: 30 })
@@ -258,6 +262,84 @@ describe.skipIf(!found)('the image', () => {
     })
   })
 
+  describe.skipIf(!servers)('with the scripts of docker/compose.yaml on real servers', () => {
+    const { endpoint, brokers, queues, bridgePort } = servers as Servers
+    const containers: Container[] = []
+
+    afterAll(async () => {
+      for (const container of containers) await container.remove({ force: true, v: true })
+    })
+
+    const options = (env: Readonly<Record<string, string>> = {}): Run => ({
+      isInHostNetwork: true,
+      isReadOnly: true,
+      mounts: { '/compose': join(root, 'docker', 'compose'), '/months': join(folder, 'months') },
+      env: { ...S3_ENVIRONMENT, AWS_ENDPOINT_URL_S3: endpoint, AWS_ENDPOINT_URL_SQS: queues, ...env },
+    })
+    const script = (name: string, args: readonly string[] = []) =>
+      done([`/compose/${name}.ts`, ...args], { ...options(), entrypoint: ['node'] })
+
+    async function start(args: readonly string[], run: Run): Promise<Container> {
+      const container = await docker.createContainer(settings(args, run))
+      containers.push(container)
+      await container.start()
+      return container
+    }
+
+    test(
+      'a daemon behind Kafka and one behind SQS count what lands; same rows as backfill --ledger',
+      async () => {
+        const bridge = await start(['/compose/bridge.ts'], {
+          ...options({ PORT: String(bridgePort) }),
+          entrypoint: ['node'],
+        })
+        await untilRunning(bridge, async () => (await outputOf(bridge)).stdout.startsWith('to http'))
+        await script('prepare', ['arn:minio:sqs::PRIMARY:kafka', 'arn:minio:sqs::PRIMARY:webhook'])
+        const daemons = [
+          { checkpoint: 's3://taxi/checkpoint/', output: 's3://taxi/zones/', env: { KAFKA_BROKERS: brokers } },
+          {
+            checkpoint: 's3://taxi/checkpoint-sqs/',
+            output: 's3://taxi/zones-sqs/',
+            env: { QUEUE_URL: `${queues}/000000000000/landed` },
+          },
+        ].map(({ checkpoint, output, env }) => ({
+          checkpoint,
+          env,
+          args: ['/compose/pipeline.ts', '--checkpoint', checkpoint, '--output', output],
+        }))
+        const started: Container[] = []
+        for (const { args, env } of daemons)
+          started.push(await start(['run', ...args, '--no-http', '--log-level', 'debug'], options(env)))
+        // Their first listing has found nothing, so all that follows is announced.
+        for (const each of started)
+          await untilRunning(each, async () => (await outputOf(each)).stderr.includes('"event":"listed"'))
+        expect(await script('produce', ['/months', '0.1'])).toContain('landed: green_tripdata_2022-05.parquet')
+
+        for (const [i, { checkpoint, env, args }] of daemons.entries()) {
+          const container = started[i] as Container
+          await untilRunning(container, async () => (await seen(checkpoint))?.totals.objects === 5)
+          await container.stop({ t: 30 })
+          const logs = Object.values(await outputOf(container)).join('')
+          expect((await container.inspect()).State.ExitCode, logs).toBe(0)
+          expect(await seen(checkpoint)).toMatchObject({ totals: { objects: 5, quarantined: 1, rows: 8_000 } })
+          expect(logs).not.toMatch(/"event":"listed".*"found":[1-9]/)
+
+          const place = await makePlace()
+          const replay = { ...options(env), mounts: { ...options().mounts, '/data': place } }
+          const copy = ['--checkpoint', '/data/checkpoint', '--output', '/data/output']
+          await done(['backfill', args[0] as string, '--ledger', checkpoint, ...copy], replay)
+          const rows = (from: string) => done(['sql', from, 'SELECT * FROM output ORDER BY ALL', '--json'], replay)
+          const expected = await rows('/data/checkpoint')
+          expect(expected.split('\n').length).toBeGreaterThan(1_000)
+          expect(await rows(checkpoint)).toBe(expected)
+        }
+      },
+      3 * minutes,
+    )
+
+    const seen = (checkpoint: string) => inspect(`${checkpoint}?endpoint=${endpoint}`).catch(() => undefined)
+  })
+
   /** A fresh data folder that the container's user may write to. */
   async function makePlace(): Promise<string> {
     const place = await mkdtemp(join(folder, 'data-'))
@@ -271,6 +353,47 @@ describe.skipIf(!found)('the image', () => {
     '/pipelines': join(folder, 'pipelines'),
   })
 })
+
+interface Servers {
+  readonly endpoint: string
+  readonly brokers: string
+  readonly queues: string
+  readonly bridgePort: number
+}
+
+/** What docker/compose.yaml starts beside millrace, as processes of this host: MinIO announces to Kafka and to a webhook. */
+async function startServers(): Promise<Servers | undefined> {
+  // Elsewhere containers do not share the host's network.
+  if (process.platform !== 'linux') return undefined
+  const kafka = await serverFor(startKafka)
+  const queue = await serverFor(startElasticmq)
+  if (!kafka || !queue) return undefined
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [kafka.endpoint] })
+  await admin.createTopics({ topics: ['landed'], partitions: 4, replicas: 1 })
+  await admin.close()
+  const [bridgePort] = (await freePorts(1)) as [number]
+  const minio = await serverFor(() =>
+    startMinio({
+      kafka: { brokers: kafka.endpoint, topic: 'landed' },
+      webhook: `http://127.0.0.1:${bridgePort}`,
+    }),
+  )
+  if (!minio) return undefined
+  Object.assign(process.env, S3_ENVIRONMENT)
+  return { endpoint: minio.endpoint, brokers: kafka.endpoint, queues: queue.endpoint, bridgePort }
+}
+
+/** Waits until it is so, or until the container has ended. */
+async function untilRunning(container: Container, isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) {
+    const { State } = await container.inspect()
+    if (!State.Running) {
+      const { stdout, stderr } = await outputOf(container)
+      throw new Error(`It ended with ${State.ExitCode}: ${stdout}${stderr}`)
+    }
+    await setTimeout(50)
+  }
+}
 
 type Container = Awaited<ReturnType<Docker['createContainer']>>
 

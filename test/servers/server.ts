@@ -167,7 +167,7 @@ export async function answers(url: string): Promise<boolean> {
   return response.ok
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const held = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(held.map(server => once(server, 'listening')))
   const ports = held.map(server => (server.address() as { readonly port: number }).port)
