@@ -209,6 +209,9 @@ export function createCommitter(run: Run): Committer {
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})
       await heartbeat.stop()
       await compactor.settle()
+      // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
+      // published now is by the next start (P10).
+      if (!isReleased && !run.fetch.signal.aborted) await publishing.catch(() => {})
     },
   }
 }
