@@ -49,6 +49,18 @@ export function isTransient({ code, status, error }: Failure): boolean {
 /** Codes of errors about one object: what the engine calls a bad object (`onBadObject`). */
 export const OBJECT_DENIED = 'object-denied'
 export const OBJECT_ARCHIVED = 'object-archived'
+/** The key or the version that was asked for is none that the store can have: a message may say anything. */
+export const OBJECT_REFUSED = 'object-refused'
+
+/** What stores answer to a read of such a key or version, or of an object that needs the customer's own key. */
+const REFUSALS = new Set([
+  'InvalidArgument',
+  'InvalidRequest',
+  'InvalidURI',
+  'InvalidObjectName',
+  'XMinioInvalidObjectName',
+  'NoSuchVersion',
+])
 
 export interface Request {
   /** 'reading', 'writing', 'listing' ... */
@@ -79,6 +91,13 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
       region === undefined
         ? 'The bucket lies in another region or behind another endpoint; name it in the address.'
         : `The bucket lies in region ${region}: add '?region=${region}' to the address.`,
+    )
+  // An answer to HEAD has no body that could tell.
+  if (isRead && (REFUSALS.has(code) || (status === 400 && /^(Unknown|BadRequest)/.test(code))))
+    return make(
+      'user',
+      OBJECT_REFUSED,
+      'The store cannot have such a key or version, or wants another kind of request.',
     )
   switch (code) {
     case 'NoSuchBucket':

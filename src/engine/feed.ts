@@ -1,3 +1,4 @@
+import { isMillraceError } from '../core/errors.ts'
 import type { Announced, ObjectVersion } from '../core/object-version.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import { kindOf, type KnownOutcome, type Listed } from './admit.ts'
@@ -140,7 +141,7 @@ async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortS
   const { eTag, sizeBytes, lastModifiedMs, isRestored: _, ...named } = announced
   if (eTag !== undefined && sizeBytes !== undefined && lastModifiedMs !== undefined)
     return { ...named, eTag, sizeBytes, lastModifiedMs }
-  const found = (await store.head?.(announced.key, announced.versionId, signal)) ?? 'missing'
+  const found = (await store.head?.(announced.key, announced.versionId, signal).catch(unlessRefused)) ?? 'missing'
   const now = found === 'missing' ? { eTag: '', sizeBytes: 0, lastModifiedMs: 0 } : found
   return {
     ...named,
@@ -148,6 +149,13 @@ async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortS
     sizeBytes: sizeBytes ?? now.sizeBytes,
     lastModifiedMs: lastModifiedMs ?? now.lastModifiedMs,
   }
+}
+
+/** What the store will not say of one object shows when that is fetched, under the source's policies. */
+function unlessRefused(error: unknown): 'missing' {
+  if (isMillraceError(error) && ['object-refused', 'object-denied', 'access-denied'].includes(error.code))
+    return 'missing'
+  throw error
 }
 
 /**

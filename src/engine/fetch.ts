@@ -82,12 +82,15 @@ export function createFetch(context: FetchContext): Fetch {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EACCES') return deniedObject(context, version, 'permission denied')
       if (isMillraceError(error) && error.code === 'object-denied') return deniedObject(context, version, error.message)
-      if (isMillraceError(error) && error.code === 'object-archived') return badObject(context, version, error.message)
+      if (isMillraceError(error) && unreadable.has(error.code)) return badObject(context, version, error.message)
       if (!isBadObject(error)) throw error
       return badObject(context, version, reasonOf(error, version.key))
     }
   }
 }
+
+/** What a store says of one object that it cannot give. */
+const unreadable = new Set(['object-archived', 'object-refused'])
 
 /**
  * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by default

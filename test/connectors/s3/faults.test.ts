@@ -160,6 +160,10 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     ],
     [
       { is: 'status', status: 400, code: 'InvalidArgument' },
+      { kind: 'user', code: 'object-refused' },
+    ],
+    [
+      { is: 'status', status: 400, code: 'ExpiredToken' },
       { kind: 'fatal', code: 'store' },
     ],
   ])('a read that meets %j is not repeated and names the object', async (fault, error) => {
