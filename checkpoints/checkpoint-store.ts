@@ -75,6 +75,8 @@ export interface CheckpointStore {
   readHead(): Promise<Head | undefined>
   /** P5. `initial` is what a new checkpoint begins with. Without `standBy` a live owner is fenced at once. */
   claim(initial: EngineState, standBy?: StandBy): Promise<Head>
+  /** HEAD as it was before the claim, which may have waited long for it; undefined before one, and at a birth. */
+  readonly claimedFrom: Head | undefined
   /** Makes a local file durable. It counts once a committed manifest names it. */
   stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
   /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
@@ -101,6 +103,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
   const headName = nameOf(store, HEAD_KEY)
   /** HEAD as this process last knew it to be, while it is the owner. */
   let mine: HeadSeen | undefined
+  let claimedFrom: Head | undefined
   /** Why HEAD may not be written any more. */
   let closed: MillraceError | undefined
   let isWriting = false
@@ -142,14 +145,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       // its write requires is gone. A crash after it leaves a term in which nothing happened.
       try {
         const put = await store.put(HEAD_KEY, encodeHead(head), seen?.eTag ?? 'absent')
-        if (put.is === 'stored') return own(head, put.eTag)
+        if (put.is === 'stored') return own(head, put.eTag, seen?.head)
         cause = put.is === 'unknown' ? put.cause : undefined
       } catch (error) {
         if (!isRetryable(error)) throw error
         cause = error
       }
       const now = await readHead()
-      if (now?.head.putId === head.putId) return own(head, now.eTag)
+      if (now?.head.putId === head.putId) return own(head, now.eTag, seen?.head)
       // Lost the race, or lost the write: decide again. A write given up on that arrives later is claimed over, or its
       // condition is gone.
       await sleep(pauseMs(attempt))
@@ -183,8 +186,9 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     }
   }
 
-  function own(head: Head, eTag: string): Head {
+  function own(head: Head, eTag: string, from: Head | undefined): Head {
     mine = { head, eTag }
+    claimedFrom = from
     return head
   }
 
@@ -362,6 +366,10 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     },
 
     claim,
+
+    get claimedFrom() {
+      return claimedFrom
+    },
 
     stage(channel, epoch, file, rows) {
       checkChannelName(channel)

@@ -32,11 +32,18 @@ export type AttemptDecision =
   /** Leaves out the object that was alone when a process died. */
   | { readonly is: 'quarantine'; readonly killer: NonNullable<Attempt['alone']>; readonly deaths: number }
 
-/** P13, over what HEAD held before the claim. */
-export function decideAttempt(manifest: Manifest, isReleased: boolean): AttemptDecision {
+/**
+ * P13, over what HEAD held before the claim.
+ *
+ * @param isSameProcess this process owned it and starts again, so nobody died
+ */
+export function decideAttempt(manifest: Manifest, isReleased: boolean, isSameProcess = false): AttemptDecision {
   if (isReleased) return { is: 'none' }
   const epoch = manifest.epoch + 1
   const last = attemptOf(manifest)
+  // Where a search is on, it goes on.
+  const isSearching = last?.epoch === epoch && (last.alone !== null || last.deaths + 1 >= carefulAfter)
+  if (isSameProcess && !isSearching) return { is: 'none' }
   if (last === null || last.epoch !== epoch)
     return { is: 'count', attempt: { epoch, deaths: 1, objects: null, left: null, alone: null } }
   const attempt = { ...last, deaths: last.deaths + 1 }

@@ -15,7 +15,7 @@ import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import { createCompactor } from './compaction.ts'
-import { startHeartbeat } from './heartbeat.ts'
+import { fencedBy } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
@@ -50,7 +50,7 @@ export interface Committer {
 }
 
 export function createCommitter(run: Run): Committer {
-  const { checkpoint } = run
+  const { checkpoint, heartbeat } = run
   const states = stateTables(run.nodes)
   const { executor, stage } = run.commit
   const source = run.fetch.settings.name
@@ -61,9 +61,6 @@ export function createCommitter(run: Run): Committer {
   // What an earlier run committed and did not publish is published first (P10).
   let publishing = publish(run, manifest.unpublished)
   const compactor = createCompactor(checkpoint)
-  const heartbeat = startHeartbeat(checkpoint, run.clock, lost =>
-    run.stop(lost instanceof Error ? lost : fencedBy(lost)),
-  )
 
   const attemptBefore = attemptOf(manifest)
   const care = createCare(run.attempt, async attempt => {
@@ -228,15 +225,6 @@ const noPartials: Partials = {
 function committed(outcome: CommitOutcome): Manifest {
   if (outcome.is === 'committed') return outcome.head.manifest
   throw fencedBy(outcome)
-}
-
-function fencedBy(outcome: CommitOutcome): MillraceError {
-  const by = outcome.is === 'fenced' ? `${outcome.by.owner}, term ${outcome.by.term}` : 'unknown'
-  return new MillraceError(
-    'fenced',
-    'fenced',
-    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
-  )
 }
 
 function stageOutput(run: Run, flow: Flow, epoch: number, written: WrittenFile): Promise<Unpublished> {

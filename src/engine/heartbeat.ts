@@ -1,5 +1,6 @@
 import type { CheckpointStore, CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
 import type { Clock } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
 
 /** An owner that has committed nothing for so long rewrites HEAD, so that others see it live (P5). */
 export const heartbeatMs = 10_000
@@ -8,6 +9,15 @@ export interface Heartbeat {
   /** Runs a write of HEAD with no beat beside it, and counts it as one. */
   around<T>(write: () => Promise<T>): Promise<T>
   stop(): Promise<void>
+}
+
+export function fencedBy(outcome: CommitOutcome): MillraceError {
+  const by = outcome.is === 'fenced' ? `${outcome.by.owner}, term ${outcome.by.term}` : 'unknown'
+  return new MillraceError(
+    'fenced',
+    'fenced',
+    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
+  )
 }
 
 /** Beats until stopped. `onLost` is told once, when a beat finds that the checkpoint has another owner or fails. */

@@ -25,6 +25,7 @@ import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
+import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
 import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable } from './replay.ts'
@@ -66,6 +67,8 @@ export interface Run {
   /** Stops the run with this error: statements are interrupted, nothing further is committed. */
   stop(error: Error): void
   readonly checkpoint: CheckpointStore
+  /** Beats from the claim on; the committer ends it, or the abort of the run. */
+  readonly heartbeat: Heartbeat
   readonly checkpointAddress: string
   readonly head: Head
   /** By flow name. */
@@ -162,7 +165,15 @@ export async function openRun(
           signal: given,
         },
   )
+  const heartbeat = startHeartbeat(checkpoint, clock, lost =>
+    abort.abort(lost instanceof Error ? lost : fencedBy(lost)),
+  )
+  // Loading may take longer than others wait for a silent owner.
+  signal.addEventListener('abort', () => void heartbeat.stop(), { once: true })
+  // Another owner may have been waited for: what it left is looked at again.
+  checkOpen(head.manifest, store.address)
   checkPlan(head.manifest, pipeline.name, plan, store.address)
+  const from = checkpoint.claimedFrom
 
   const outputs = new Map<string, Output>()
   for (const [flow, address] of addresses) outputs.set(flow.name, await openOutput(flow, address, head.manifest))
@@ -191,13 +202,16 @@ export async function openRun(
     notifications: definition.notifications,
     lookUps,
     attempt:
-      replayed !== undefined || seen === undefined ? { is: 'none' } : decideAttempt(head.manifest, seen.released),
+      replayed !== undefined || from === undefined
+        ? { is: 'none' }
+        : decideAttempt(head.manifest, from.released, from.owner === owner),
     position,
     reader,
     clock: components.clock,
     deliversRows: components.deliversRows,
     stop: error => abort.abort(error),
     checkpoint,
+    heartbeat,
     checkpointAddress: store.address,
     head,
     outputs,

@@ -48,6 +48,15 @@ describe('what a start makes of deaths before it (P13)', () => {
     })
   })
 
+  test('a process that starts its run again has not died; a search that is on goes on', () => {
+    expect(decideAttempt(manifest, false, true)).toEqual({ is: 'none' })
+    expect(decideAttempt(withAttempt(manifest, record({ deaths: 1 })), false, true)).toEqual({ is: 'none' })
+    expect(decideAttempt(withAttempt(manifest, record({ objects: 4, left: 4 })), false, true)).toMatchObject({
+      is: 'careful',
+      limit: 2,
+    })
+  })
+
   test('a record leaves no trace when it is taken back', () => {
     expect(withAttempt(withAttempt(manifest, record({})), null)).toEqual(manifest)
     expect(attemptOf(withAttempt(manifest, record({ alone: killer })))).toEqual(record({ alone: killer }))

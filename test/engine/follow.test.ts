@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { lastValueFrom, take, tap, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
@@ -121,6 +123,54 @@ async function expectReplays(at: Place): Promise<void> {
   expect(sorted(await lab.rows(replay))).toEqual(sorted(await lab.rows(at)))
   expect(sorted(await lab.channels('late-', replay))).toEqual(sorted(await lab.channels('late-', at)))
 }
+
+describe('the claim (P5)', () => {
+  test('an owner beats while it loads, however long that takes: nobody takes it for gone', async () => {
+    const at = lab.place('live')
+    await hour('a.parquet', 1)
+    const checkpoint = await components.openWritable(at.checkpoint, 'checkpoint')
+    const eTag = async () => {
+      const head = await checkpoint.get('HEAD')
+      return typeof head === 'string' ? head : head.eTag
+    }
+    const loading: Components = {
+      ...components,
+      clock: { ...components.clock, sleep: (ms, signal) => components.clock.sleep(Math.min(ms, 20), signal) },
+      async openInput(address, field) {
+        for (const first = await eTag(); (await eTag()) === first; ) await components.clock.sleep(20)
+        return components.openInput(address, field)
+      },
+    }
+    await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 1), { parts: loading })
+    expect(await ledger(at)).toEqual(['a.parquet'])
+  })
+
+  test('a checkpoint that its owner sealed while a start stood by is refused', async () => {
+    const at = lab.place('live')
+    await hour('a.parquet', 1)
+    await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 1))
+    const store = await components.openWritable(at.checkpoint, 'checkpoint')
+    const never = () => Promise.reject(new Error('nothing to merge'))
+    const other = createCheckpointStore({
+      store,
+      owner: 'elsewhere/1/1',
+      newId: randomUUID,
+      scratch: at.output,
+      merge: never,
+    })
+    const { manifest } = await other.claim({} as never)
+    const sealing = async () => {
+      const { engine } = manifest
+      const settings = { ...(engine.settings as object), sealed: true }
+      await other.release({ ...manifest, engine: { ...engine, settings } })
+    }
+    const refused = followWith(components, hourly(at), {
+      threads: 1,
+      onEvent: ({ is }) => is === 'waiting' && void sealing(),
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'sealed' })
+  })
+})
 
 describe('following a directory', () => {
   test('what lies there comes first, in order of keys; then what lands; the ledger replays to the same rows', async () => {
