@@ -41,7 +41,7 @@ export interface Process {
   readonly pid: number
   readonly ended: Promise<Ended>
   isEnded(): boolean
-  kill(signal: 'SIGKILL' | 'SIGTERM'): void
+  kill(signal: NodeJS.Signals): void
   /** Standard error so far. */
   stderr(): string
 }

@@ -92,7 +92,11 @@ describe('several processes on one checkpoint and output', () => {
     const site = lab.site(golden('two-flows'))
     const first = lab.start(site)
     await firstClaimed(site.checkpoint)
+    // It stands still while the other one starts, so that there is something to wait for.
+    first.kill('SIGSTOP')
     const second = lab.start(site)
+    while (!second.isEnded() && !second.stderr().includes('waiting for')) await pause(20)
+    first.kill('SIGCONT')
     const [a, b] = await Promise.all([first.ended, second.ended])
     expect(a.code, a.stderr).toBe(0)
     expect(b.code, b.stderr).toBe(0)
