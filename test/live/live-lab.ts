@@ -172,7 +172,7 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
       try {
         return (await inspect(addresses.checkpoint)).totals.objects
       } catch (error) {
-        if (/no checkpoint/i.test(String(error))) return 0
+        if (/holds none/.test(String(error))) return 0
         throw error
       }
     },
