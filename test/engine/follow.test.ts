@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { lastValueFrom, take, tap, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
@@ -300,6 +301,24 @@ describe('following a directory', () => {
       await until(() => objectsIn(epochs) === 3)
     })
     expect(summary.totals).toMatchObject({ objects: 3, quarantined: 1, rows: 4 })
+  })
+
+  test('a clock that jumps by a day, back and forth, changes no row (I9)', async () => {
+    const [steady, jumping] = [lab.place('steady'), lab.place('jumping')]
+    for (const [index, at] of [3, 1, 9, 2, 12].entries()) await hour(`${index}.parquet`, at)
+    let reads = 0
+    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + (reads++ % 3) * 86_400_000 }
+    for (const [at, parts] of [
+      [steady, components],
+      [jumping, { ...components, clock }],
+    ] as const)
+      await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 5), { parts })
+    expect(reads).toBeGreaterThan(10)
+    const sorted = (rows: readonly object[]) => rows.map(row => JSON.stringify(row)).toSorted()
+    expect(await ledger(jumping)).toEqual(await ledger(steady))
+    expect(sorted(await lab.rows(jumping))).toEqual(sorted(await lab.rows(steady)))
+    expect((await lab.rows(steady)).length).toBeGreaterThan(0)
+    await expectReplays(jumping)
   })
 
   test('unknown options are refused, naming the nearest', async () => {
