@@ -56,6 +56,7 @@ export function createFetch(context: FetchContext): Fetch {
   const { settings } = context
   const declared = Object.entries(settings.columns).map(([name, type]) => ({ name, type: parseColumnType(type, name) }))
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
+  const executor = withLastDescription(context.executor)
   let count = 0
   return async version => {
     const number = count++
@@ -70,7 +71,7 @@ export function createFetch(context: FetchContext): Fetch {
           `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`,
         )
       const before = await stat(file, { bigint: true })
-      const marked = await mark(context, version, file, `spool_${number}`, declared, period)
+      const marked = await mark({ ...context, executor }, version, file, `spool_${number}`, declared, period)
       if (fetched !== 'linked' || marked.outcome !== 'read') return marked
       return {
         ...marked,
@@ -91,6 +92,22 @@ export function createFetch(context: FetchContext): Fetch {
 
 /** What a store says of one object that it cannot give. */
 const unreadable = new Set(['object-archived', 'object-refused'])
+
+/** Objects whose columns have names and no types of their own (JSON, CSV) are all described by the same query. */
+function withLastDescription(executor: Executor): Executor {
+  let last: { readonly sql: string; readonly described: Promise<Readonly<Record<string, string>>> } | undefined
+  return {
+    ...executor,
+    describe(sql) {
+      if (last?.sql !== sql) {
+        const described = executor.describe(sql)
+        last = { sql, described }
+        described.catch(() => (last = undefined))
+      }
+      return last.described
+    },
+  }
+}
 
 /**
  * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by default

@@ -14,8 +14,10 @@ import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './st
 const batchesMax = 2
 /** A further mini-batch is begun only while all of them hold no more bytes of objects than this. */
 const bytesMax = 512 * 1024 * 1024
-/** Objects fetched at once. DuckDB's own threads do the work; these overlap waiting. */
-const fetchesMax = 4
+/** Objects fetched at once, by weight. DuckDB's own threads do the work; these overlap waiting. */
+const fetchesMax = 16
+/** One that is fetched in several gets holds memory for each: of these a quarter at once. */
+const heavy = { bytes: 1024 * 1024, weight: 4 } as const
 
 /** The next epoch's entries, objects and partials, ready for apply and commit. */
 export interface Ready {
@@ -122,7 +124,9 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
     const begunMs = run.clock.nowMs()
-    const marked = await timed(run, 'mark', () => Promise.all(batch.map(entry => inTurn(() => markOne(entry)))))
+    const marked = await timed(run, 'mark', () =>
+      Promise.all(batch.map(entry => inTurn(entry.sizeBytes < heavy.bytes ? 1 : heavy.weight, () => markOne(entry)))),
+    )
     await place(() => {
       for (const [start, end] of cutByRows(marked, rowsMax))
         ahead.push(prepare(batch.slice(start, end), marked.slice(start, end), begunMs))
@@ -203,7 +207,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       if (!head) return
       const { objects, after } = await head.stamped
       committed = after
-      for (const { marked } of objects) await marked.release()
+      await Promise.all(objects.map(({ marked }) => marked.release()))
     },
   }
 }
@@ -241,18 +245,26 @@ function gone({ key }: ObjectVersion, reason: string | null): MillraceError {
   )
 }
 
-/** Runs at most `max` pieces of work at once, in the order of asking. */
-function limited(max: number): <T>(work: () => Promise<T>) => Promise<T> {
+/** Runs work of at most `max` weight at once, in the order of asking. */
+function limited(max: number): <T>(weight: number, work: () => Promise<T>) => Promise<T> {
   let active = 0
-  const waiting: (() => void)[] = []
-  return async work => {
-    while (active >= max) await new Promise<void>(resolve => waiting.push(resolve))
-    active++
+  const waiting: { readonly weight: number; begin(): void }[] = []
+  const fill = () => {
+    for (let next = waiting[0]; next && active + next.weight <= max; next = waiting[0]) {
+      waiting.shift()
+      active += next.weight
+      next.begin()
+    }
+  }
+  return async (weight, work) => {
+    const begun = new Promise<void>(begin => waiting.push({ weight, begin }))
+    fill()
+    await begun
     try {
       return await work()
     } finally {
-      active--
-      waiting.shift()?.()
+      active -= weight
+      fill()
     }
   }
 }
