@@ -52,15 +52,9 @@ export const OBJECT_ARCHIVED = 'object-archived'
 /** The key or the version that was asked for is none that the store can have: a message may say anything. */
 export const OBJECT_REFUSED = 'object-refused'
 
-/** What stores answer to a read of such a key or version, or of an object that needs the customer's own key. */
-const REFUSALS = new Set([
-  'InvalidArgument',
-  'InvalidRequest',
-  'InvalidURI',
-  'InvalidObjectName',
-  'XMinioInvalidObjectName',
-  'NoSuchVersion',
-])
+/** What stores answer to a read of such a key or version, or of an object that needs the customer's own key; or Node to an eTag that no header can hold. */
+const REFUSALS =
+  /^((XMinio)?Invalid(Argument|Request|URI|ObjectName|ResourceName)|KeyTooLongError|NoSuchVersion|ERR_INVALID_CHAR)$/
 
 export interface Request {
   /** 'reading', 'writing', 'listing' ... */
@@ -93,7 +87,7 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
         : `The bucket lies in region ${region}: add '?region=${region}' to the address.`,
     )
   // An answer to HEAD has no body that could tell.
-  if (isRead && (REFUSALS.has(code) || (status === 400 && /^(Unknown|BadRequest)/.test(code))))
+  if (isRead && (REFUSALS.test(code) || (status === 400 && /^(Unknown|BadRequest)/.test(code))))
     return make(
       'user',
       OBJECT_REFUSED,

@@ -142,7 +142,9 @@ async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortS
   if (eTag !== undefined && sizeBytes !== undefined && lastModifiedMs !== undefined)
     return { ...named, eTag, sizeBytes, lastModifiedMs }
   const found = (await store.head?.(announced.key, announced.versionId, signal).catch(unlessRefused)) ?? 'missing'
-  const now = found === 'missing' ? { eTag: '', sizeBytes: 0, lastModifiedMs: 0 } : found
+  // Of what was refused a byte is asked for, so that the fetch meets the store's reason.
+  const now =
+    typeof found === 'string' ? { eTag: '', sizeBytes: found === 'refused' ? 1 : 0, lastModifiedMs: 0 } : found
   return {
     ...named,
     eTag: eTag ?? now.eTag,
@@ -151,10 +153,9 @@ async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortS
   }
 }
 
-/** What the store will not say of one object shows when that is fetched, under the source's policies. */
-function unlessRefused(error: unknown): 'missing' {
-  if (isMillraceError(error) && ['object-refused', 'object-denied', 'access-denied'].includes(error.code))
-    return 'missing'
+/** Why the store refuses to look at a key or version shows when it is fetched: an answer to HEAD tells no reason. */
+function unlessRefused(error: unknown): 'refused' {
+  if (isMillraceError(error) && error.code === 'object-refused') return 'refused'
   throw error
 }
 

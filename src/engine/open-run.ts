@@ -119,7 +119,7 @@ export async function openRun(
 
   const openOutput = async (flow: Flow, address: string, manifest: Manifest): Promise<Output> => {
     const field = options.output === undefined ? `${flow.name}: files` : 'output'
-    const output = await components.openWritable(address, field)
+    const output = stoppable(await components.openWritable(address, field), signal)
     const outbox = createOutbox({
       output: flow.name,
       store: output,
@@ -130,7 +130,7 @@ export async function openRun(
     await outbox.own(manifest.epoch === 0)
     return { flow, store: output, outbox }
   }
-  const store = await components.openWritable(checkpointAddress, checkpointField)
+  const store = stoppable(await components.openWritable(checkpointAddress, checkpointField), signal)
   const { clock } = components
   const owner = ownerName(clock)
   const checkpoint = createCheckpointStore({
@@ -217,6 +217,20 @@ export async function openRun(
     outputs,
     ahead: { ...context, executor: computing },
     commit: { ...context, executor: committing },
+  }
+}
+
+/**
+ * The store with every call ended by the run's stop: one that does not answer would hold the process for hours. A write
+ * that is broken off is in doubt, as after a crash, and the next start reads what became of it (P6).
+ */
+function stoppable(store: ObjectStore, signal: AbortSignal): ObjectStore {
+  return {
+    ...store,
+    get: (key, options) => store.get(key, { signal, ...options }),
+    put: (key, body, ifMatch, own = signal) => store.put(key, body, ifMatch, own),
+    copy: (from, to, own = signal) => store.copy(from, to, own),
+    list: (prefix, after, own = signal) => store.list(prefix, after, own),
   }
 }
 

@@ -125,6 +125,30 @@ async function expectReplays(at: Place): Promise<void> {
   expect(sorted(await lab.channels('late-', replay))).toEqual(sorted(await lab.channels('late-', at)))
 }
 
+test('a drain that meets a store which does not answer ends after its time', async () => {
+  const at = lab.place('live')
+  await hour('a.parquet', 1)
+  const drain = new AbortController()
+  let heads = 0
+  const silent: Components = {
+    ...components,
+    async openWritable(address, field) {
+      const store = await components.openWritable(address, field)
+      return {
+        ...store,
+        put(key, body, ifMatch, signal) {
+          // The claim is written, the first commit is not answered.
+          if (key !== 'HEAD' || heads++ === 0) return store.put(key, body, ifMatch, signal)
+          drain.abort()
+          return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+        },
+      }
+    },
+  }
+  const ended = followWith(silent, hourly(at), { threads: 1, drain: drain.signal, drainMs: 100 })
+  await expect(ended).rejects.toMatchObject({ code: 'drain-timeout' })
+})
+
 describe('the claim (P5)', () => {
   test('an owner beats while it loads, however long that takes: nobody takes it for gone', async () => {
     const at = lab.place('live')

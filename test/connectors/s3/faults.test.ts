@@ -173,6 +173,10 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(since(start)).toHaveLength(1)
   })
 
+  it('a read of an eTag that no header can hold is refused as the object, not as the store', async () => {
+    await expect(store.get('x', { ifMatch: 'a\r\nb' })).rejects.toMatchObject({ code: 'object-refused' })
+  })
+
   it('ends a read at its signal, also while the body stalls', async () => {
     await behind.put('x', Buffer.alloc(100_000), 'absent')
     const calm = await newStore(proxy.endpoint, { spec: { prefix: behind.address.split('/').slice(3, 4)[0] + '/' } })
