@@ -8,7 +8,7 @@ import type { Format } from '../plan/format.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
-import { text } from '../plan/sql.ts'
+import { rowsSql } from '../plan/sql.ts'
 import { sameVersionSql } from './ledger.ts'
 
 /** An object version that the ledger does not hold yet. */
@@ -68,6 +68,16 @@ export interface ListContext {
 }
 
 const insertMax = 1_000
+
+const listingColumns = {
+  period: 'BIGINT',
+  bucket: 'VARCHAR',
+  key: 'VARCHAR',
+  version_id: 'VARCHAR',
+  e_tag: 'VARCHAR',
+  size_bytes: 'BIGINT',
+  last_modified_ms: 'BIGINT',
+} as const
 const pageMax = 1_000
 
 /** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source without a key pattern. */
@@ -108,15 +118,14 @@ export async function listNew(context: ListContext): Promise<Listed> {
   const { store, settings, executor, signal } = context
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
-  await executor.run(
-    'CREATE TABLE listing (period BIGINT, bucket VARCHAR, key VARCHAR, version_id VARCHAR, e_tag VARCHAR, size_bytes BIGINT, last_modified_ms BIGINT)',
-  )
+  const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
+  await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
   let ignored = 0
   let matched = 0
   let leftOut = 0
-  let values: string[] = []
+  let values: Parameters<typeof rowsSql>[0][number][] = []
   const insert = async () => {
-    if (values.length > 0) await executor.run(`INSERT INTO listing VALUES ${values.join(', ')}`)
+    if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
     values = []
   }
   for await (const version of store.list('', undefined, signal)) {
@@ -136,9 +145,15 @@ export async function listNew(context: ListContext): Promise<Listed> {
       leftOut++
       continue
     }
-    values.push(
-      `(${startUs ?? 'NULL'}, ${text(version.bucket)}, ${text(version.key)}, ${version.versionId === undefined ? 'NULL' : text(version.versionId)}, ${text(version.eTag)}, ${version.sizeBytes}, ${Math.trunc(version.lastModifiedMs)})`,
-    )
+    values.push({
+      period: startUs ?? null,
+      bucket: version.bucket,
+      key: version.key,
+      version_id: version.versionId ?? null,
+      e_tag: version.eTag,
+      size_bytes: version.sizeBytes,
+      last_modified_ms: Math.trunc(version.lastModifiedMs),
+    })
     if (values.length === insertMax) await insert()
   }
   await insert()

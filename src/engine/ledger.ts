@@ -1,5 +1,5 @@
 import type { Executor } from '../core/ports.ts'
-import { text } from '../plan/sql.ts'
+import { rowsSql } from '../plan/sql.ts'
 import type { WatermarkState } from '../plan/watermark.ts'
 import type { MarkedObject } from './fetch.ts'
 
@@ -70,15 +70,9 @@ export function markRow({ is, seq, watermarkUs }: StampedMark, epoch: number, so
   return { ...nothing, seq, epoch, source, is, watermark_us: watermarkUs }
 }
 
-/** The rows as a query; at least one row. */
+/** The rows as a query. */
 export function ledgerSql(rows: readonly LedgerRow[]): string {
-  const names = Object.keys(ledgerColumns) as (keyof LedgerRow)[]
-  const value = (row: LedgerRow, name: keyof LedgerRow) => {
-    const found = row[name]
-    return `CAST(${typeof found === 'string' ? text(found) : (found ?? 'NULL')} AS ${ledgerColumns[name]})`
-  }
-  const list = names.map(name => `"${name}"`).join(', ')
-  return `SELECT * FROM (VALUES ${rows.map(row => `(${names.map(name => value(row, name)).join(', ')})`).join(', ')}) AS t(${list})`
+  return rowsSql(rows, ledgerColumns)
 }
 
 export async function createLedgerTable(executor: Executor, name: string): Promise<void> {
