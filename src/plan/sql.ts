@@ -19,5 +19,5 @@ export function rowsSql(
   columns: Readonly<Record<string, string>>,
 ): string {
   const json = JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
-  return `SELECT unnest(from_json(${text(json)}, ${text(JSON.stringify([columns]))}), recursive := true)`
+  return `SELECT * FROM (SELECT unnest(from_json(${text(json)}, ${text(JSON.stringify([columns]))}), recursive := true))`
 }

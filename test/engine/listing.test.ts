@@ -53,7 +53,7 @@ describe('the ledger order of a backfill (S7)', () => {
 
 describe('what is listed', () => {
   test('files of the format at any depth; others are counted as ignored and never opened', async () => {
-    await write('m_2022-01.jsonl', 'deep/er/m_2022-02.JSONL', 'notes.txt', 'm_2022-03.parquet', 'm_2022-04.jsonl.gz')
+    await write('m_2022-01.jsonl', 'deep/er/m_2022-02.JSONL', 'notes.txt', 'm_2022-03.parquet', 'm_2022-04.jsonl.bz2')
     const summary = await run(windowed(lab, lab, flow))
     expect(await keys()).toEqual(['m_2022-01.jsonl', 'deep/er/m_2022-02.JSONL'])
     expect(summary.run).toMatchObject({ ignored: 3, leftOut: 0, objects: 2 })
