@@ -19,6 +19,23 @@ export async function readCheckpoint(
   field: string,
   scratch: string,
 ): Promise<ReadCheckpoint> {
+  const found = await findCheckpoint(components, address, field, scratch)
+  if (!found)
+    throw configError(
+      field,
+      address,
+      'the folder of a checkpoint; it holds none (is it the one that backfill was given with --checkpoint?)',
+    )
+  return found
+}
+
+/** The same; undefined where there is no checkpoint yet. */
+export async function findCheckpoint(
+  components: Components,
+  address: string,
+  field: string,
+  scratch: string,
+): Promise<ReadCheckpoint | undefined> {
   const store = await components.openInput(address, field)
   const checkpoint = createCheckpointStore({
     store,
@@ -28,13 +45,7 @@ export async function readCheckpoint(
     merge: () => Promise.reject(new Error('unreachable: a reader commits nothing')),
   })
   const head = await checkpoint.readHead()
-  if (!head)
-    throw configError(
-      field,
-      address,
-      'the folder of a checkpoint; it holds none (is it the one that backfill was given with --checkpoint?)',
-    )
-  return { checkpoint, head, address: store.address }
+  return head && { checkpoint, head, address: store.address }
 }
 
 /** Where each flow's output lay at the last commit, by the flow's name. */

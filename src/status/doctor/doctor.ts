@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
 import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
@@ -7,7 +8,9 @@ import { errorMessage } from '../../core/errors.ts'
 import { showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
 import { explain } from '../../engine/explain.ts'
-import { sourceOf } from '../../engine/flows.ts'
+import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
+import { findCheckpoint } from '../../engine/read-checkpoint.ts'
+import { checkOpen, checkPlan } from '../../engine/recover.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
@@ -49,6 +52,7 @@ export async function examine(
     ...judgeWatermark(definition.settings),
     ...(await examineInput(components, definition, input)),
     ...(await examineWritable(components, 'checkpoint', checkpoint, '')),
+    ...(await examineFit(components, pipeline, checkpoint)),
   ]
   for (const output of new Set(outputs))
     findings.push(...(await examineWritable(components, 'output', output, OUTPUT_PREFIX)))
@@ -154,6 +158,23 @@ async function examineWritable(
     judge('ok', `${probed.address} can be written, and keeps conditional writes`),
     ...(kept === undefined ? [] : 'is' in kept ? [kept] : judgeKeeping(what, kept)),
   ]
+}
+
+/** Whether the pipeline is still the one that the checkpoint was written by. */
+async function examineFit(components: Components, pipeline: Pipeline, address: string): Promise<readonly Finding[]> {
+  const found = await attempt('checkpoint', async () => {
+    const subscribed = subscribeFlows(pipeline)
+    const plan = pipelinePlan(subscribed.describe(0))
+    subscribed.complete()
+    // Nothing is loaded but HEAD, so nothing is written there.
+    const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
+    if (!held) return { epoch: 0 }
+    checkOpen(held.head.manifest, held.address)
+    checkPlan(held.head.manifest, pipeline.name, plan, held.address)
+    return { epoch: held.head.manifest.epoch }
+  })
+  if ('is' in found) return [found]
+  return found.epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${found.epoch} of this pipeline`)]
 }
 
 async function bucketOf(address: string, field: string): Promise<BucketFacts> {

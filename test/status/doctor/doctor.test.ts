@@ -32,7 +32,7 @@ import {
 import { examine } from '../../../src/status/doctor/doctor.ts'
 import type { Finding } from '../../../src/status/doctor/finding.ts'
 import { rawClient, S3_ENVIRONMENT } from '../../connectors/s3/fixtures.ts'
-import { type Lab, openLab } from '../../engine/harness.ts'
+import { type Lab, openLab, run, windowed } from '../../engine/harness.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startKafka } from '../../servers/kafka.ts'
 import { S3_CREDENTIALS } from '../../servers/minio.ts'
@@ -71,6 +71,20 @@ const watched = ({ objects, output, checkpoint, notifications }: Places) =>
 const brief = (findings: readonly Finding[]) => findings.map(({ check, is }) => `${check}: ${is}`)
 
 describe('over a directory', () => {
+  test('a checkpoint of another plan is a problem, and one of this plan is well', async () => {
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
+    const same = watched({ objects: lab.input, ...lab })
+    await run(same)
+    expect((await examine(components, same, {})).filter(({ check }) => check === 'checkpoint')).toMatchObject([
+      { is: 'ok' },
+      { is: 'ok', message: expect.stringContaining('epoch 2') },
+    ])
+    const other = windowed(lab, lab, { columns: { t: 'TIMESTAMP NOT NULL' } })
+    expect((await examine(components, other, {})).filter(({ is }) => is === 'problem')).toMatchObject([
+      { check: 'checkpoint', message: expect.stringContaining('no longer fits its checkpoint') },
+    ])
+  })
+
   test('all is well, and nothing is left behind', async () => {
     await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
     const found = await examine(components, watched({ objects: lab.input, ...lab }), {})
