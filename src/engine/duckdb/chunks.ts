@@ -15,7 +15,7 @@ import { plainValue } from './values.ts'
 /*
  * Chunks of DuckDB as values of TypeScript, both ways. The binding has no Arrow export and its row objects are slow;
  * this reads vectors as they lie in memory. `items` and `validity` are private in the binding's types, so its version
- * is pinned and test/engine/duckdb/chunks.test.ts holds every type.
+ * is pinned and test/engine/functions.test.ts carries every type through it, both ways.
  */
 
 /** Rows in a chunk of DuckDB, at most. */
