@@ -184,8 +184,25 @@ export function finishAvg(accumulators: readonly string[], side: string | null):
  * @param total SQL of a HUGEINT. @param divisor SQL of a HUGEINT.
  */
 export function finishQuotient(total: string, divisor: string): string {
-  const { odd, exponent } = roundToOdd(total, divisor, null)
-  return `(sign(${total}) * CAST(${odd} AS DOUBLE) * ${powerOf2(exponent)})`
+  const exact = (value: string, least: bigint) => `${value} BETWEEN ${least} AND ${2n ** 53n}`
+  // Both are doubles then, and one division of doubles is correctly rounded.
+  const quick = `CASE WHEN ${exact(total, -(2n ** 53n))} AND ${exact(divisor, 1n)} THEN CAST(${total} AS DOUBLE) / CAST(${divisor} AS DOUBLE) END`
+  return `coalesce(${quick}, ${quotient(total, divisor, 0)})`
+}
+
+/**
+ * `total` * 2^`exponent` / `divisor`, correctly rounded. Written with `bind`: DuckDB computes parts that repeat outside of
+ * a lambda for every row, even where this is the second choice of a `coalesce`, and plans long text slowly.
+ */
+function quotient(total: string, divisor: string | null, exponent: number): string {
+  const [t, n] = ['_es_t', '_es_n']
+  const cut = roundToOdd(t, divisor === null ? null : n, null)
+  const scaled = bind(
+    '_es_o',
+    cut,
+    `sign(${t}) * CAST(_es_o.odd AS DOUBLE) * ${powerOf2(`_es_o.exponent + ${exponent}`)}`,
+  )
+  return bind(t, total, divisor === null ? scaled : bind(n, divisor, scaled))
 }
 
 /**
@@ -261,10 +278,9 @@ function isUsual([count, , bin0, bin1, bin2]: readonly string[]): string {
 
 function finish([count, , ...bins]: readonly string[], side: string | null, divisor: string | null): string {
   const [bin0, bin1, bin2] = bins
-  const total = `(CAST(${bin0} AS HUGEINT) * ${2n ** 62n} + CAST(${bin1} AS HUGEINT) * ${2n ** 31n} + ${bin2})`
-  const { odd, exponent } = roundToOdd(total, divisor, null)
-  // Without CASE, in which DuckDB computes every repeated part again: 0 // 0 is NULL, and so is the sum of no value.
-  const usual = `(sign(${total}) * CAST(${odd} AS DOUBLE) * ${powerOf2(`${exponent} - 62`)} + 0 // ${count})`
+  const total = `CAST(${bin0} AS HUGEINT) * ${2n ** 62n} + CAST(${bin1} AS HUGEINT) * ${2n ** 31n} + ${bin2}`
+  // 0 // 0 is NULL, and so is the sum of no value.
+  const usual = `(${quotient(total, divisor, -62)} + 0 // ${count})`
   if (side === null) return usual
   const has = (bin: number) => `list_contains(list_transform(${side}, lambda _es_e: _es_e.bin), ${bin})`
   return (
@@ -318,21 +334,18 @@ export function carried(list: string): string {
 
 /** The quotient of `leading` by the divisor to the nearest double, over the whole range. */
 export function roundedOnce(parts: string, divisor: string | null): string {
-  const [p, odd, unit] = ['_es_v', '_es_o', '_es_p']
+  const [p, c, unit] = ['_es_v', '_es_c', '_es_p']
   // 2^-1076 is two bits under the smallest subnormal: below 2^-1021 the last place no longer moves, and these two bits
   // are rounded here, half to even. Elsewhere the conversion to DOUBLE rounds.
   const least = -1076
   const total = `${p}.total`
   const cut = roundToOdd(total, divisor === null ? '2' : `(2 * ${divisor})`, `${least} - ${p}.exponent`)
+  const odd = `${c}.odd`
   const subnormal = `CAST((${odd} + 1 + ((${odd} >> 2) & 1)) >> 2 AS DOUBLE) * ${number(2 ** -1074)}`
   // In two steps, as 2^unit alone may be under the range.
   const scaled = `CAST(${odd} AS DOUBLE) * ${powerOf2(`${unit} // 2`)} * ${powerOf2(`${unit} - ${unit} // 2`)}`
   const rounded = `CASE WHEN ${unit} = ${least} AND ${odd} < ${2n ** 55n} THEN ${subnormal} ELSE ${scaled} END`
-  return bind(
-    p,
-    parts,
-    bind(odd, cut.odd, bind(unit, `${cut.exponent} + ${p}.exponent`, `sign(${total}) * ${rounded}`)),
-  )
+  return bind(p, parts, bind(c, cut, bind(unit, `${c}.exponent + ${p}.exponent`, `sign(${total}) * ${rounded}`)))
 }
 
 function high31(units: string): string {
@@ -350,26 +363,37 @@ function low31(units: string): string {
  * neighbours: no multiple of the divisor lies there. Such a total has at least 92 bits and the divisor at most 34, so
  * that nothing is shifted in behind its last bit.
  *
- * Written without `bind`: the usual case runs for every group, DuckDB computes each repeated part once, and a lambda
- * costs more than the arithmetic. Logarithms of rounded values may miss by one; the range of bits allows it.
+ * Logarithms of rounded values may miss by one; the range of bits allows it.
  *
  * @param total SQL of a HUGEINT. @param divisor null for 1. @param least the smallest exponent allowed; the integer
  * then has fewer bits.
+ * @returns SQL of a struct: `odd` BIGINT, `exponent` INTEGER
  */
-export function roundToOdd(
-  total: string,
-  divisor: string | null,
-  least: string | null,
-): { odd: string; exponent: string } {
+export function roundToOdd(total: string, divisor: string | null, least: string | null): string {
+  const [up, numerator, quotient, down, kept] = ['_es_up', '_es_nu', '_es_qu', '_es_dn', '_es_ke']
   const log2 = (integer: string) => `log2(CAST(greatest(${integer}, 1) AS DOUBLE))`
-  const magnitude = `abs(${total})`
-  const up = divisor === null ? '0' : `greatest(CAST(57 + ${log2(divisor)} - ${log2(magnitude)} AS INTEGER), 0)`
-  const numerator = divisor === null ? magnitude : `(${magnitude} << ${up})`
-  const quotient = divisor === null ? magnitude : `(${numerator} // ${divisor})`
-  const down = `greatest(CAST(${log2(quotient)} - 58 AS INTEGER), ${least === null ? '0' : `${least} + ${up}`}, 0)`
-  const kept = `(${quotient} >> ${down})`
-  const exact = `(${kept} << ${down})${divisor === null ? '' : ` * ${divisor}`} = ${numerator}`
-  return { odd: `(CAST(${kept} AS BIGINT) | CAST(NOT (${exact}) AS BIGINT))`, exponent: `(${down} - ${up})` }
+  const back = `(${kept} << ${down})${divisor === null ? '' : ` * ${divisor}`}`
+  return bind(
+    up,
+    divisor === null ? '0' : `greatest(CAST(57 + ${log2(divisor)} - ${log2(`abs(${total})`)} AS INTEGER), 0)`,
+    bind(
+      numerator,
+      `abs(${total}) << ${up}`,
+      bind(
+        quotient,
+        divisor === null ? numerator : `${numerator} // ${divisor}`,
+        bind(
+          down,
+          `greatest(CAST(${log2(quotient)} - 58 AS INTEGER), ${least === null ? '0' : `${least} + ${up}`}, 0)`,
+          bind(
+            kept,
+            `${quotient} >> ${down}`,
+            `struct_pack(odd := CAST(${kept} AS BIGINT) | CAST(NOT (${back} = ${numerator}) AS BIGINT), exponent := ${down} - ${up})`,
+          ),
+        ),
+      ),
+    ),
+  )
 }
 
 const none = `CAST([] AS ${sideType})`

@@ -393,15 +393,18 @@ function rounded(parts: string, isRoot: boolean): string {
   if (!isRoot)
     return bind(at, parts, `CASE WHEN ${at}.exponent < -1201 THEN ${number(0)} ELSE ${roundedOnce(at, null)} END`)
   // Of the correctly rounded mantissa with an even exponent, so that nothing overflows on its way.
-  const cut = roundToOdd(`${at}.total`, '2', null)
-  const [mantissa, exponent, half] = ['_ev_m', '_ev_x', '((_ev_x - (_ev_x & 1)) // 2)']
+  const [cut, mantissa, exponent, half] = ['_ev_c', '_ev_m', '_ev_x', '((_ev_x - (_ev_x & 1)) // 2)']
   const square = bind(
-    exponent,
-    `CAST(${cut.exponent} + ${at}.exponent AS INTEGER)`,
+    cut,
+    roundToOdd(`${at}.total`, '2', null),
     bind(
-      mantissa,
-      `CAST(${cut.odd} AS DOUBLE) * (1 + (${exponent} & 1))`,
-      `sqrt(${mantissa}) * ${powerOf2(`${half} // 2`)} * ${powerOf2(`${half} - ${half} // 2`)}`,
+      exponent,
+      `CAST(${cut}.exponent + ${at}.exponent AS INTEGER)`,
+      bind(
+        mantissa,
+        `CAST(${cut}.odd AS DOUBLE) * (1 + (${exponent} & 1))`,
+        `sqrt(${mantissa}) * ${powerOf2(`${half} // 2`)} * ${powerOf2(`${half} - ${half} // 2`)}`,
+      ),
     ),
   )
   return bind(at, parts, square)
