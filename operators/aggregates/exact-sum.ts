@@ -223,28 +223,44 @@ export const quickSum: Quick = {
 /**
  * `high` + `low` is the exact sum and q the quotient of `high`, whose remainder `high` - q * n is exact by the split
  * of q into halves that n times are exact. So the exact average is q + d with d known to 2^-52 of itself, and where
- * both ends of d's range round to one double, that is the result (A. Ziv's test). By a power of two d is exact, and
- * those are the divisors that give ties.
+ * both ends of d's range round to one double, that is the result (A. Ziv's test).
+ *
+ * That test fails for a tie, which an even n often gives. Where the rest, r = `left` + `low`, is exact, d = r / n is rounded
+ * once and lies on the same side of every double, or on it, as the exact quotient: where d * n gives r back, d is on a tie
+ * only if the quotient is.
  */
 export const quickAvg: Quick = {
   layers(accumulators, of) {
     const count = accumulators[0] as string
-    const [s, t, high, low, n, q, front, d] = ['s', 't', 'high', 'low', 'n', 'q', 'front', 'd'].map(of) as Eight
+    const [s, t, high, low, n, q, front, left, r, d] = [
+      's',
+      't',
+      'high',
+      'low',
+      'n',
+      'q',
+      'front',
+      'left',
+      'r',
+      'd',
+    ].map(of) as Ten
     const off = number(2 ** -50)
     const ends = `${q} + ${d} * (${number(1)} + ${off}) = ${q} + ${d} * (${number(1)} - ${off})`
-    const isSure = `(${ends} OR (${count} & (${count} - 1)) = 0)`
+    const isSure = `(${ends} OR (${twoSumError(left, low, r)} = 0 AND ${d} * ${n} = ${r}))`
     return [
       ...doubles(accumulators, of),
       { high: `${s} + ${t}`, n: `CAST(${count} AS DOUBLE)` },
       { low: twoSumError(s, t, high), q: `${high} / ${n}` },
       { front: `${number(2 ** 27 + 1)} * ${q} - (${number(2 ** 27 + 1)} * ${q} - ${q})` },
-      { d: `(((${high} - ${front} * ${n}) - (${q} - ${front}) * ${n}) + ${low}) / ${n}` },
+      { left: `(${high} - ${front} * ${n}) - (${q} - ${front}) * ${n}` },
+      { r: `${left} + ${low}` },
+      { d: `${r} / ${n}` },
       { quick: `CASE WHEN ${isUsual(accumulators)} AND ${isSure} THEN ${q} + ${d} END` },
     ]
   },
 }
 
-type Eight = [string, string, string, string, string, string, string, string]
+type Ten = [string, string, string, string, string, string, string, string, string, string]
 
 /** Names `a`, `b`, `c`, `s` and `t` of above. */
 function doubles([, , bin0, bin1, bin2]: readonly string[], of: (name: string) => string): Record<string, string>[] {
