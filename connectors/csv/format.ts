@@ -27,19 +27,20 @@ export function createCsvFormat(settings: CsvSettings): Format {
     name: 'csv',
     extensions: csvExtensions,
     ready: object => rewrite(object, settings),
-    spool(file, table, names = [], declared = []) {
+    isShared: true,
+    spool(files, table, names = [], declared = []) {
       const columns = names.map((_, index) => `${text(column(index))}: 'VARCHAR'`)
       const wanted = new Set(declared.map(name => findColumn(name, names)))
       const kept = names.flatMap((name, index) => (wanted.has(name) ? [`, ${column(index)}`] : []))
       return (
-        `CREATE TABLE ${id(table)} AS SELECT broken${kept.join('')} ` +
-        `FROM read_csv(${text(file)}, ${options}, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
+        `CREATE TABLE ${id(table)} AS SELECT broken${kept.join('')}${files.length > 1 ? ', filename AS _file' : ''} ` +
+        `FROM read_csv([${files.map(text).join(', ')}], ${options}, filename = ${files.length > 1}, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
       )
     },
     physical: (_table, _declared, names = []) =>
       `SELECT ${names.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
-    scan: (table, columns, physical) =>
-      `SELECT rowid AS _row, starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
+    scan: (table, columns, physical, withFile = false) =>
+      `SELECT rowid AS _row,${withFile ? ' _file,' : ''} starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
       `${columns.map(({ name }) => `, ${column(physical.indexOf(name))} AS ${id(name)}`).join('')} FROM ${id(table)}`,
     find: findColumn,
     brokenSql: '_text',

@@ -36,11 +36,13 @@ export const jsonFormat: Format = {
   extensions: compressible(['.jsonl', '.ndjson', '.json']),
   ready: object => plainText(object),
   // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
-  spool: (file, table) =>
-    `CREATE TABLE ${id(table)} AS SELECT json FROM read_ndjson_objects(${text(file)}, ignore_errors = true, compression = 'uncompressed')`,
+  isShared: true,
+  spool: (files, table) =>
+    `CREATE TABLE ${id(table)} AS SELECT json${files.length > 1 ? ', filename AS _file' : ''} ` +
+    `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', filename = ${files.length > 1})`,
   physical: (_table, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
-  scan: (table, columns) =>
-    `SELECT rowid AS _row, coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +
+  scan: (table, columns, _physical, withFile = false) =>
+    `SELECT rowid AS _row,${withFile ? ' _file,' : ''} coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +
     `${columns.map(column => `, ${field(column)} AS ${id(column.name)}`).join('')} FROM ${id(table)}`,
   find: declared => declared,
   brokenText: linesOf,

@@ -22,6 +22,7 @@ export const parquetFormat: Format = {
     const reason = await copyWithLocalNanos(file, changed)
     return reason === undefined ? { is: 'ready', file: changed } : { is: 'bad', reason }
   },
+  isShared: false,
   spool: () => null,
   physical: file => `SELECT * FROM read_parquet(${text(file)}, ${options})`,
   scan(file, columns, physical) {

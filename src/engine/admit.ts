@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
-import type { MarkedObject } from './fetch.ts'
+import type { MarkedObject } from './marked-object.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'

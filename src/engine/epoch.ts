@@ -9,7 +9,7 @@ import type { PartialRows } from '../plan/step.ts'
 import { id, text } from '../plan/sql.ts'
 import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
 import type { SessionExecutor } from './duckdb/executor.ts'
-import { isBadObject } from './fetch.ts'
+import { isBadObject, type RowSource, type StampedPart } from './marked-object.ts'
 import { type FunctionRun, runSteps } from './function-steps.ts'
 import type { StampedObject } from './ledger.ts'
 import {
@@ -82,7 +82,7 @@ export async function computePartials(
   source: Relation['columns'],
 ): Promise<Partials> {
   const { flows, executor } = context
-  const read = objects.filter(({ marked }) => marked.scan)
+  const read = objects.filter(({ marked }) => marked.good)
   const partials = new Map<string, string>()
   const rowTables = new Map<Flow, string>()
   const late = new Map<number, number>()
@@ -175,7 +175,13 @@ async function epochScan(
   isShared: boolean,
   table: (sql: string) => Promise<string>,
 ): Promise<Relation> {
-  const scans = objects.map(({ marked, seq, watermarkUs }) => marked.scan?.(seq, watermarkUs) ?? '')
+  const sources = new Map<RowSource, StampedPart[]>()
+  for (const { marked, seq, watermarkUs } of objects) {
+    if (!marked.good) continue
+    const { source, part } = marked.good
+    sources.set(source, [...(sources.get(source) ?? []), { part, seq, watermarkUs }])
+  }
+  const scans = [...sources].map(([source, parts]) => source.scan(parts))
   const groups: string[] = []
   for (let start = 0; start < scans.length; start += branchesMax)
     groups.push(scans.slice(start, start + branchesMax).join(' UNION ALL '))
@@ -327,7 +333,7 @@ export async function diagnose(
       return found ? `object '${found.marked.version.key}'` : all
     })
   if (!isBadObject(error)) throw error
-  for (const object of objects.filter(({ marked }) => marked.scan)) {
+  for (const object of objects.filter(({ marked }) => marked.good)) {
     try {
       const made = await computePartials(context, [object], source)
       await dropTables(context.executor, made.tables)

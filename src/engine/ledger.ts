@@ -1,7 +1,7 @@
 import type { Executor } from '../core/ports.ts'
 import { rowsSql } from '../plan/sql.ts'
 import type { WatermarkState } from '../plan/watermark.ts'
-import type { MarkedObject } from './fetch.ts'
+import type { MarkedObject } from './marked-object.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
 export const ledgerColumns = {

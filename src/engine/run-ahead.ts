@@ -6,7 +6,8 @@ import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
-import { badObject, createFetch, type MarkedObject, reasonOf, unread } from './fetch.ts'
+import { createFetch, groupsOf } from './fetch.ts'
+import { badObject, type MarkedObject, reasonOf, unread } from './marked-object.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
@@ -48,8 +49,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   const { settings, policies } = run.fetch
   const columns = settings.columns
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
-  const fetch = createFetch(run.fetch)
   const inTurn = limited(fetchesMax)
+  const fetch = createFetch(run.fetch, (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work))
   const { rowsMax } = miniBatchLimits(run.miniBatch, 'miniBatch')
   const ahead: Ahead[] = []
   /** The mini-batch that is awaited, fetched and marked. */
@@ -62,17 +63,34 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   /** What is stamped again and what comes new do not mix. */
   let placing: Promise<unknown> = Promise.resolve()
 
-  async function markOne(entry: Admitted): Promise<MarkedEntry> {
+  /** What is known of an entry without a look at its object; undefined where it is to be fetched. */
+  function decided(entry: Admitted): MarkedEntry | undefined {
     if (entry.is !== 'object') return entry
     const { overwrites, known, ...version } = entry
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
     const deadly = care.reason(version)
     if (deadly !== undefined) return unread(version, 'quarantined', deadly)
     if (overwrites && policies.overwrite === 'quarantine') return badObject(run.fetch, version, overwritten)
-    const marked = await fetch(version)
-    if (!known) return marked
-    if (marked.outcome !== 'read') throw gone(version, marked.reason)
-    return { ...marked, highMarkUs: known.highMarkUs }
+    return undefined
+  }
+
+  async function mark(batch: readonly Admitted[]): Promise<readonly MarkedEntry[]> {
+    const entries = batch.map(decided)
+    const wanted = batch.flatMap((entry, index) =>
+      entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : [],
+    )
+    const markGroup = async (group: typeof wanted) => {
+      const marked = await fetch(
+        group.map(({ index: _index, overwrites: _overwrites, known: _known, ...version }) => version),
+      )
+      for (const [at, { index, known }] of group.entries()) {
+        const object = marked[at] as MarkedObject
+        if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
+        entries[index] = known ? { ...object, highMarkUs: known.highMarkUs } : object
+      }
+    }
+    await Promise.all([...groupsOf(wanted)].map(group => markGroup([...group])))
+    return entries as readonly MarkedEntry[]
   }
 
   function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[], begunMs: number): Ahead {
@@ -124,9 +142,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
     const begunMs = run.clock.nowMs()
-    const marked = await timed(run, 'mark', () =>
-      Promise.all(batch.map(entry => inTurn(entry.sizeBytes < heavy.bytes ? 1 : heavy.weight, () => markOne(entry)))),
-    )
+    const marked = await timed(run, 'mark', () => mark(batch))
     await place(() => {
       for (const [start, end] of cutByRows(marked, rowsMax))
         ahead.push(prepare(batch.slice(start, end), marked.slice(start, end), begunMs))

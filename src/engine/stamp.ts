@@ -1,6 +1,6 @@
 import { advance, type WatermarkState } from '../plan/watermark.ts'
 import type { AdmittedMark } from './admit.ts'
-import type { MarkedObject } from './fetch.ts'
+import type { MarkedObject } from './marked-object.ts'
 import type { StampedMark, StampedObject } from './ledger.ts'
 
 /** Where the ledger stands: the next sequence number and the watermark so far. */

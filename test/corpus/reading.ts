@@ -7,7 +7,8 @@ import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { parseColumnType } from '../../src/core/types.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
-import { createFetch, reasonOf } from '../../src/engine/fetch.ts'
+import { createFetch } from '../../src/engine/fetch.ts'
+import { type MarkedObject, reasonOf } from '../../src/engine/marked-object.ts'
 import { infer } from '../../src/engine/infer.ts'
 import type { Format } from '../../src/plan/format.ts'
 import { name } from '../engine/harness.ts'
@@ -41,7 +42,7 @@ export async function readParquet(path: string, columns: Readonly<Record<string,
   try {
     const { signal } = new AbortController()
     const executor = await session.executor(signal)
-    const fetch = createFetch({
+    const context = {
       store: createDirectoryStore(dirname(path)),
       format: timed,
       settings: { name: 'corpus', format: 'parquet', columns: { ...columns, [time]: 'TIMESTAMP' }, time },
@@ -49,14 +50,16 @@ export async function readParquet(path: string, columns: Readonly<Record<string,
       executor,
       spool: session.spool,
       signal,
-    })
+    } as const
+    const fetch = createFetch(context, (_sizeBytes, work) => work())
     for await (const version of createDirectoryStore(dirname(path)).list('')) {
       if (join(dirname(path), version.key) !== path) continue
-      const marked = await fetch(version)
-      if (!marked.scan) return { reason: marked.reason, rows: [], aside: [] }
+      const [marked] = (await fetch([version])) as [MarkedObject]
+      if (!marked.good) return { reason: marked.reason, rows: [], aside: [] }
       const cells = Object.entries(columns).map(([column, type]) => `${cellSql(column, type)} AS ${name(column)}`)
       try {
-        const rows = await executor.rows(`SELECT ${cells.join(', ')} FROM (${marked.scan(1, null)}) ORDER BY _row`)
+        const good = marked.good.source.scan([{ part: marked.good.part, seq: 1, watermarkUs: null }])
+        const rows = await executor.rows(`SELECT ${cells.join(', ')} FROM (${good}) ORDER BY _row`)
         const aside = marked.setAside ? await executor.rows(`FROM (${marked.setAside(1)}) ORDER BY _row, "column"`) : []
         return { reason: null, rows, aside }
       } catch (error) {

@@ -7,7 +7,7 @@ import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
 import { createIdentities, type Identities } from '../../src/engine/identities.ts'
 import { createIntake, type Intake } from '../../src/engine/intake.ts'
 import { createLedgerTable, ledgerSql, objectRow } from '../../src/engine/ledger.ts'
-import { unread } from '../../src/engine/fetch.ts'
+import { unread } from '../../src/engine/marked-object.ts'
 
 let session: Session
 let executor: Executor

@@ -38,7 +38,7 @@ async function read(body: string | Uint8Array, columns: readonly string[], optio
   const ready = await format.ready({ file, changed: `${file}.rows`, key, columns, signal })
   if (ready.is === 'bad') return ready.reason
   const { names = [] } = ready
-  await connection.run(format.spool(ready.file, 't', names, columns) as string)
+  await connection.run(format.spool([ready.file], 't', names, columns) as string)
   const found = columns.map(name => ({ name: format.find(name, names) as string, type }))
   const reader = await connection.runAndReadAll(`FROM (${format.scan('t', found, names)}) ORDER BY _row`)
   await connection.run('DROP TABLE t')

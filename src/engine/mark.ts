@@ -1,0 +1,412 @@
+import { rm } from 'node:fs/promises'
+import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+import type { Row } from '../core/ports.ts'
+import type { ParsedType } from '../core/types.ts'
+import { rowHidden } from '../plan/bind.ts'
+import { checkedCast } from '../plan/checked-cast.ts'
+import type { Format } from '../plan/format.ts'
+import { keyPeriod } from '../plan/key-period.ts'
+import type { SourceSettings } from '../plan/source-settings.ts'
+import { id, text } from '../plan/sql.ts'
+import { badObject, type FetchContext, type MarkedObject, type RowSource, type StampedPart } from './marked-object.ts'
+
+/** Times beyond about 146,000 years from 1970 are no event times: window arithmetic would leave BIGINT. */
+const timeLimitUs = 2n ** 62n
+
+/** An object whose text lies in the spool, ready for DuckDB. */
+export interface SpooledVersion {
+  readonly version: ObjectVersion
+  /** The file that DuckDB reads. */
+  readonly file: string
+  /** The object's own columns, where only its text tells them. */
+  readonly names?: readonly string[]
+  /** Files of the spool that go with it. */
+  readonly files: readonly string[]
+}
+
+export interface DeclaredColumn {
+  readonly name: string
+  readonly type: ParsedType
+}
+
+/** One declared column of one object: its value by declared type, and the predicate of values that do not fit. */
+interface ReadColumn extends DeclaredColumn {
+  /** The object's own name of the column. */
+  readonly found: string
+  readonly raw: string
+  readonly value: string
+  readonly bad: string | null
+}
+
+/**
+ * Checks every value of these objects and takes their high marks, in one pass for all of them: a statement costs some
+ * milliseconds, and a small object's own share is far below. Objects of a format that reads rows into a table are typed
+ * there once; of other formats there is one at a time.
+ *
+ * @param objects of one shape: with the same `names`
+ * @param table a name that nothing else uses
+ */
+export async function markObjects(
+  context: FetchContext,
+  objects: readonly SpooledVersion[],
+  table: string,
+  declared: readonly DeclaredColumn[],
+  period: ReturnType<typeof keyPeriod> | undefined,
+): Promise<readonly MarkedObject[]> {
+  const { executor, format, settings, policies, signal } = context
+  const [{ file, names: found }] = objects as readonly [SpooledVersion]
+  const names = declared.map(({ name }) => name)
+  const [raw, typed] = [`${table}_raw`, `${table}_typed`]
+  const tables = new Set<string>()
+  const drop = async (name: string) => {
+    if (tables.delete(name)) await executor.run(`DROP TABLE IF EXISTS ${id(name)}`)
+  }
+  const held = new Set(objects)
+  const release = async (object: SpooledVersion) => {
+    if (!held.delete(object)) return
+    if (held.size === 0) for (const name of tables) await drop(name)
+    await Promise.all(object.files.map(path => rm(path, { force: true })))
+  }
+
+  try {
+    const isShared = objects.length > 1
+    const spool = format.spool(
+      objects.map(object => object.file),
+      raw,
+      found,
+      names,
+    )
+    const at = spool === null ? file : raw
+    if (spool !== null) {
+      tables.add(raw)
+      await executor.run(spool, signal)
+    }
+    const own = await executor.describe(format.physical(at, names, found))
+    const fields = await structFields(context, format.physical(at, names, found), names, own)
+    const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
+    const paths = new Map(fields.map(({ name, path }) => [name, path]))
+    const columns = declared.map(column => readColumn(column, format, physical, own))
+    const broken = columns.find(column => 'impossible' in column)
+    if (broken && 'impossible' in broken) {
+      for (const object of objects) await release(object)
+      return objects.map(({ version }) => badObject(context, version, broken.impossible))
+    }
+    const good = columns as readonly ReadColumn[]
+    const scan = format.scan(
+      at,
+      good.map(({ found, type }) => {
+        const path = paths.get(found)
+        return { name: found, type, ...(path ? { path } : {}) }
+      }),
+      found ?? Object.keys(own),
+      isShared,
+    )
+    const time = good.find(({ name }) => name === settings.time) as ReadColumn
+    const timeUs = `epoch_us(${time.value})`
+    const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
+    const bad = `(${['_broken', ...checks].join(' OR ')})`
+    const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
+    const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${timeUs} AS _t`
+    const values = good.map(({ value }, index) => `${value} AS _v${index}`)
+
+    if (spool !== null) {
+      const from = isShared
+        ? `(${scan}) JOIN (VALUES ${objects.map(({ file }, part) => `(${text(file)}, ${part})`).join(', ')}) AS _(_file, _part) USING (_file)`
+        : `(SELECT *, 0 AS _part FROM (${scan}))`
+      tables.add(typed)
+      await executor.run(
+        `CREATE TABLE ${id(typed)} AS SELECT _part, _row, ${flags}, ${values.join(', ')} FROM ${from}`,
+        signal,
+      )
+    }
+    const flagged = spool === null ? `(SELECT 0 AS _part, 0 AS _row, ${flags} FROM (${scan}))` : id(typed)
+    const counts = await partCounts(context, objects, flagged, period)
+
+    const marked: MarkedObject[] = []
+    const source: RowSource = { scan: stamped => goodRowsSql(stamped) }
+    let isRawNeeded = false
+    for (const [part, object] of objects.entries()) {
+      const { version } = object
+      const own = counts[part] as PartCounts
+      const rows = isShared ? partSql(scan, object.file, own.firstRow) : scan
+      const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
+      const asideSql = (seq: number | null) =>
+        setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
+      if (own.bad > 0 && policies.onBadRow === 'fail') {
+        const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
+        throw badRow(settings, version, own.bad, first as Row)
+      }
+      const aside = own.bad + own.timeless
+      isRawNeeded ||= aside > 0
+      marked.push({
+        is: 'object',
+        version,
+        outcome: 'read',
+        reason: null,
+        rows: own.rows,
+        quarantinedRows: aside,
+        outsideBounds: own.outside,
+        highMarkUs: own.highMarkUs,
+        minTimeUs: own.minTimeUs,
+        good: { source, part },
+        ...(aside > 0 ? { setAside: (seq: number) => asideSql(seq) } : {}),
+        // What lies in a table was read whole.
+        ...(spool === null ? { probe: () => probe(context, scan, good) } : {}),
+        release: () => release(object),
+      })
+    }
+    if (!isRawNeeded) await drop(raw)
+    return marked
+
+    function goodRowsSql(stamped: readonly StampedPart[]): string {
+      const hasAside = stamped.some(({ part }) => (marked[part]?.quarantinedRows ?? 0) > 0)
+      const [seq, row, watermark] = rowHidden
+      const [only] = stamped
+      if (spool === null || (only && objects.length === 1)) {
+        const { seq: number, watermarkUs } = only as StampedPart
+        const items = good.map(({ name, value }, index) => `${spool === null ? value : `_v${index}`} AS ${id(name)}`)
+        const kept = spool === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
+        return (
+          `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
+          `FROM ${spool === null ? `(${scan})` : id(typed)}${hasAside ? ` WHERE ${kept}` : ''}`
+        )
+      }
+      const items = good.map(({ name }, index) => `_v${index} AS ${id(name)}`)
+      const stamps = stamped.map(
+        ({ part, seq, watermarkUs }) =>
+          `(${part}, CAST(${seq} AS BIGINT), CAST(${watermarkUs ?? 'NULL'} AS BIGINT), CAST(${counts[part]?.firstRow} AS BIGINT))`,
+      )
+      return (
+        `SELECT _seq_of AS ${seq}, _row - _first AS ${row}, _watermark_of AS ${watermark}, ${items.join(', ')} FROM ${id(typed)} ` +
+        `JOIN (VALUES ${stamps.join(', ')}) AS _(_part, _seq_of, _watermark_of, _first) USING (_part)` +
+        (hasAside ? ' WHERE NOT _bad AND NOT _timeless' : '')
+      )
+    }
+  } catch (error) {
+    for (const name of tables) await drop(name).catch(() => {})
+    throw error
+  }
+}
+
+interface PartCounts {
+  readonly rows: number
+  readonly bad: number
+  readonly timeless: number
+  readonly outside: number
+  readonly minTimeUs: bigint | null
+  readonly highMarkUs: bigint | null
+  /** The `_row` of the table where the object begins. */
+  readonly firstRow: bigint
+}
+
+const noRows: PartCounts = {
+  rows: 0,
+  bad: 0,
+  timeless: 0,
+  outside: 0,
+  minTimeUs: null,
+  highMarkUs: null,
+  firstRow: 0n,
+}
+
+/** What each object's rows say, one entry an object. */
+async function partCounts(
+  { executor, settings, signal }: FetchContext,
+  objects: readonly SpooledVersion[],
+  flagged: string,
+  period: ReturnType<typeof keyPeriod> | undefined,
+): Promise<readonly PartCounts[]> {
+  const bounds = objects.map(({ version }) => markBounds(settings, version, period))
+  const isOne = objects.length === 1
+  const bound = (us: bigint | null | undefined) => `CAST(${us ?? 'NULL'} AS BIGINT)`
+  const lists = bounds.map((own, part) => `(${part}, ${bound(own?.fromUs)}, ${bound(own?.toUs)})`)
+  const [from, to] = isOne ? [bound(bounds[0]?.fromUs), bound(bounds[0]?.toUs)] : ['_from', '_to']
+  const isUnbound = bounds.every(own => own === undefined)
+  const inside = isUnbound ? 'TRUE' : `coalesce(_t >= ${from}, TRUE) AND coalesce(_t < ${to}, TRUE)`
+  const rows =
+    isOne || isUnbound ? flagged : `${flagged} JOIN (VALUES ${lists.join(', ')}) AS _(_part, _from, _to) USING (_part)`
+  const found = await executor.rows(
+    `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count_if(_bad) AS bad, ` +
+      `count_if(NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
+      `count_if(ok AND NOT inside) AS outside FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
+      (isOne ? '' : ' GROUP BY _part'),
+    signal,
+  )
+  const counts: PartCounts[] = objects.map(() => noRows)
+  for (const row of found) {
+    const [count, first] = [BigInt(row.rows as bigint), (row.first ?? 0n) as bigint]
+    if (!isOne && BigInt(row.last as bigint) - BigInt(first) + 1n !== count)
+      throw new Error('unreachable: the rows of one file do not lie together')
+    counts[Number(row.part)] = {
+      rows: Number(count),
+      bad: Number(row.bad),
+      timeless: Number(row.timeless),
+      outside: Number(row.outside),
+      minTimeUs: (row.min_time ?? null) as bigint | null,
+      highMarkUs: (row.high_mark ?? null) as bigint | null,
+      firstRow: BigInt(first),
+    }
+  }
+  return counts
+}
+
+/** The rows of one of several objects, numbered as in the object. */
+function partSql(scan: string, file: string, firstRow: bigint): string {
+  return `SELECT * REPLACE (_row - ${firstRow} AS _row) FROM (${scan}) WHERE _file = ${text(file)}`
+}
+
+async function probe({ executor }: FetchContext, scan: string, columns: readonly ReadColumn[]): Promise<void> {
+  const read = columns.map(
+    ({ raw }, index) => `, count(${raw}) AS c${index}, max(length(CAST(${raw} AS VARCHAR))) AS l${index}`,
+  )
+  await executor.rows(`SELECT count(*) AS n${read.join('')} FROM (${scan})`)
+}
+
+interface StructField {
+  readonly name: string
+  readonly path: readonly string[]
+  readonly type: string
+}
+
+/** Declared names that are no columns but fields of one: 'address.city' of the struct `address`. */
+async function structFields(
+  { executor, format }: FetchContext,
+  physicalSql: string,
+  declared: readonly string[],
+  own: Readonly<Record<string, string>>,
+): Promise<readonly StructField[]> {
+  const found: StructField[] = []
+  for (const name of declared) {
+    const [first = '', ...rest] = name.split('.')
+    if (!format.fieldOf || rest.length === 0 || format.find(name, Object.keys(own)) !== undefined) continue
+    const column = format.find(first, Object.keys(own))
+    if (column === undefined || !own[column]?.startsWith('STRUCT(')) continue
+    const path = [column, ...rest]
+    // A field that is not there is no field: the column is then missing, and said to be.
+    const types = await executor
+      .describe(`SELECT ${format.fieldOf(path)} AS ${id(name)} FROM (${physicalSql})`)
+      .catch((error: unknown) => {
+        if (errorMessage(error).startsWith('Binder Error')) return {}
+        throw error
+      })
+    const type = Object.values(types)[0]
+    if (type !== undefined) found.push({ name, path, type })
+  }
+  return found
+}
+
+function readColumn(
+  column: DeclaredColumn,
+  format: Format,
+  physical: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+): ReadColumn | { readonly impossible: string } {
+  const { name, type } = column
+  const found = format.find(name, Object.keys(physical))
+  if (found === undefined)
+    return {
+      impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${columnList(own)}`,
+    }
+  const raw = id(found)
+  const cast = checkedCast(raw, physical[found] as string, type, format.name)
+  if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
+  const bad = [...(cast.misfit === null ? [] : [cast.misfit]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
+  return { ...column, found, raw, value: cast.value, bad: bad.length === 0 ? null : `(${bad.join(' OR ')})` }
+}
+
+/** Columns for messages, a struct with its fields; cut to a length that can be read. */
+function columnList(physical: Readonly<Record<string, string>>): string {
+  const names = Object.entries(physical).map(([name, type]) => (type.startsWith('STRUCT(') ? `${name} ${type}` : name))
+  const list = names.join(', ')
+  return list.length <= 2000 ? list : `${list.slice(0, 2000)}...`
+}
+
+/** SQL over `t`, `ok` and `inside`: the object's high mark (S3). */
+function highMarkSql({ mark, bounds }: SourceSettings): string {
+  const latest = 'max(t) FILTER (ok AND inside)'
+  if (!mark) return latest
+  // 1 - 0.9 is a little less than 0.1: ten rows are enough.
+  const rowsMin = Math.ceil((1 - 1e-9) / (1 - mark.quantile))
+  return (
+    `CASE WHEN count(*) FILTER (ok AND inside) >= ${rowsMin} ` +
+    `THEN quantile_disc(t, ${mark.quantile}) FILTER (ok AND inside) ELSE ${bounds ? latest : 'NULL'} END`
+  )
+}
+
+/** The times that may move the high mark (S3), from the first on and before the second; undefined for all. */
+function markBounds(
+  settings: SourceSettings,
+  version: ObjectVersion,
+  period: ReturnType<typeof keyPeriod> | undefined,
+): { readonly fromUs: bigint | null; readonly toUs: bigint | null } | undefined {
+  if (settings.bounds === undefined) return undefined
+  if (settings.bounds.is === 'last-modified')
+    return {
+      fromUs: null,
+      toUs: BigInt(Math.trunc(version.lastModifiedMs)) * 1000n + BigInt(settings.bounds.skewUs) + 1n,
+    }
+  const span = period?.(version.key)
+  // A key that names no period has no row inside the bounds, so no mark.
+  return span === undefined ? { fromUs: 0n, toUs: 0n } : { fromUs: span.startUs, toUs: span.endUs }
+}
+
+/** The text of broken rows that are quoted in a record; those beyond have their number only. */
+const brokenMax = 1_000
+
+/** SQL over `_row`: the text of a row that cannot be parsed, NULL where the format cannot tell. */
+async function brokenText({ executor, format }: FetchContext, file: string, scan: string): Promise<string> {
+  if (format.brokenSql !== undefined) return format.brokenSql
+  if (!format.brokenText) return 'NULL'
+  const rows = await executor.rows(`SELECT _row FROM (${scan}) WHERE _broken ORDER BY _row LIMIT ${brokenMax}`)
+  if (rows.length === 0) return 'NULL'
+  const found = await format.brokenText(
+    file,
+    rows.map(({ _row }) => Number(_row)),
+  )
+  return `CASE _row ${[...found].map(([row, line]) => `WHEN ${row} THEN ${text(line)}`).join(' ')} END`
+}
+
+function setAsideSql(
+  context: FetchContext,
+  version: ObjectVersion,
+  scan: string,
+  columns: readonly ReadColumn[],
+  bad: string,
+  timeless: string,
+  timeUs: string,
+  brokenSql: string,
+  seq: number | null,
+): string {
+  const { settings, format } = context
+  const branch = (column: string, expected: string, found: string, predicate: string) =>
+    `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ${text(column)} AS "column", ` +
+    `${text(expected)} AS expected, left(CAST(${found} AS VARCHAR), 1000) AS found FROM (${scan}) WHERE ${predicate}`
+  const time = columns.find(({ name }) => name === settings.time) as ReadColumn
+  return [
+    branch('', format.rowIs, brokenSql, '_broken'),
+    ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
+      misfit === null
+        ? []
+        : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, raw, `NOT _broken AND ${misfit}`)],
+    ),
+    branch(
+      time.name,
+      'an event time, neither NULL nor infinite nor more than 146,000 years from 1970',
+      time.raw,
+      `NOT ${bad} AND ${timeless}`,
+    ),
+  ].join(' UNION ALL ')
+}
+
+function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: Row): MillraceError {
+  const column = String(first.column)
+  const found = typeof first.found === 'string' ? `'${first.found}'` : 'NULL'
+  return new MillraceError(
+    'fatal',
+    'bad-row',
+    `source ${settings.name}: object '${version.key}', row ${String(first._row)}${column ? `, column '${column}'` : ''}: expected ${String(first.expected)}` +
+      `, found ${found}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
+      "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
+  )
+}

@@ -1,0 +1,129 @@
+import type { ObjectVersion } from '../core/object-version.ts'
+import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { Executor, ObjectStore } from '../core/ports.ts'
+import type { Format } from '../plan/format.ts'
+import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
+
+/** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
+export interface MarkedObject {
+  readonly is: 'object'
+  readonly version: ObjectVersion
+  readonly outcome: 'read' | 'quarantined' | 'skipped'
+  /** Why it was not read. */
+  readonly reason: string | null
+  readonly rows: number
+  readonly quarantinedRows: number
+  readonly outsideBounds: number
+  readonly highMarkUs: bigint | null
+  readonly minTimeUs: bigint | null
+  /** Where its good rows are; undefined unless read. */
+  readonly good?: GoodRows
+  /** SQL of the rows set aside, one a row and column; undefined when there are none. */
+  setAside?(seq: number): string
+  /** Reads every declared column of every row: fails where a page is corrupt. */
+  probe?(): Promise<void>
+  /** Whether the spooled file, a hard link, was written to since: then nothing that was read of it counts. */
+  isChanged?(): Promise<boolean>
+  /** Gives spool space back. */
+  release(): Promise<void>
+}
+
+/** The good rows of one object. Those of small objects lie in one table. */
+export interface GoodRows {
+  readonly source: RowSource
+  /** The object's number in the source. */
+  readonly part: number
+}
+
+export interface RowSource {
+  /** SQL of the good rows of these parts. */
+  scan(parts: readonly StampedPart[]): string
+}
+
+export interface StampedPart {
+  readonly part: number
+  readonly seq: number
+  readonly watermarkUs: bigint | null
+}
+
+export interface FetchContext {
+  readonly store: ObjectStore
+  readonly format: Format
+  readonly settings: SourceSettings
+  readonly policies: SourcePolicies
+  readonly executor: Executor
+  readonly spool: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by default
+ * it stops the run rather than setting a whole backlog aside.
+ */
+export function deniedObject(
+  { settings: { name }, policies: { onDenied } }: Pick<FetchContext, 'settings' | 'policies'>,
+  version: ObjectVersion,
+  reason: string,
+): MarkedObject {
+  if (onDenied === 'fail')
+    throw new MillraceError(
+      'fatal',
+      'denied-object',
+      `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
+    )
+  return unread(version, onDenied === 'skip' ? 'skipped' : 'quarantined', reason)
+}
+
+/** An object that was not read, under the `onBadObject` policy. */
+export function badObject(
+  { settings: { name }, policies: { onBadObject } }: Pick<FetchContext, 'settings' | 'policies'>,
+  version: ObjectVersion,
+  reason: string,
+): MarkedObject {
+  if (onBadObject === 'fail')
+    throw new MillraceError(
+      'fatal',
+      'bad-object',
+      `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
+    )
+  return unread(version, onBadObject === 'skip' ? 'skipped' : 'quarantined', reason)
+}
+
+/** An object of which nothing is read. */
+export function unread(
+  version: ObjectVersion,
+  outcome: 'skipped' | 'quarantined',
+  reason: string | null,
+): MarkedObject {
+  return {
+    is: 'object',
+    version,
+    outcome,
+    reason,
+    rows: 0,
+    quarantinedRows: 0,
+    outsideBounds: 0,
+    highMarkUs: null,
+    minTimeUs: null,
+    release: async () => {},
+  }
+}
+
+/** Whether a DuckDB error is the object's fault. Everything else (memory, disk, a defect) ends the run. */
+export function isBadObject(error: unknown): boolean {
+  if (error instanceof MillraceError) return false
+  return (
+    /^((Invalid Input|IO|Serialization|Conversion|Out of Range|Not implemented|Invalid) Error|Binder Error: Failed to read)/i.test(
+      errorMessage(error),
+    ) && !/no space left|cannot allocate|out of memory|too many open files/i.test(errorMessage(error))
+  )
+}
+
+/** DuckDB's first sentence, with the object's key in place of the spool's path. */
+export function reasonOf(error: unknown, key: string): string {
+  const [line = ''] = errorMessage(error).split('\n')
+  return line
+    .replace(/[^'"]*millrace-\w+-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+(\.rows)?/g, key)
+    .replace(/^[A-Za-z ]+ Error: /, '')
+    .replace(/\.$/, '')
+}

@@ -1,0 +1,174 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createCsvFormat } from '../../connectors/csv/format.ts'
+import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import { jsonFormat } from '../../connectors/json/format.ts'
+import type { ObjectVersion } from '../../src/core/object-version.ts'
+import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
+import { createFetch } from '../../src/engine/fetch.ts'
+import type { FetchContext, MarkedObject } from '../../src/engine/marked-object.ts'
+import type { Format } from '../../src/plan/format.ts'
+import type { SourceSettings } from '../../src/plan/source-settings.ts'
+
+let folder: string
+let session: Session
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-test-'))
+  session = await openSession({ threads: 2, memory: '500MB' })
+})
+afterEach(async () => {
+  await session.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const at = (second: number) => new Date(Date.UTC(2024, 0, 1, 0, 0, second)).toISOString()
+
+async function put(objects: Readonly<Record<string, string | Buffer>>): Promise<readonly ObjectVersion[]> {
+  for (const [key, body] of Object.entries(objects)) await writeFile(join(folder, key), body)
+  const versions: ObjectVersion[] = []
+  for await (const version of createDirectoryStore(folder).list('')) versions.push(version)
+  return versions
+}
+
+/** What there is to know of objects that were marked, their rows under the numbers 1, 2, ... included. */
+async function read(
+  versions: readonly ObjectVersion[],
+  format: Format,
+  settings: Partial<SourceSettings>,
+  isTogether: boolean,
+) {
+  const { signal } = new AbortController()
+  const executor = await session.executor(signal)
+  const context: FetchContext = {
+    store: createDirectoryStore(folder),
+    format,
+    settings: {
+      name: 'events',
+      format: format.name,
+      columns: { at: 'TIMESTAMP NOT NULL', n: 'BIGINT' },
+      time: 'at',
+      ...settings,
+    } as SourceSettings,
+    policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
+    executor,
+    spool: session.spool,
+    signal,
+  }
+  const fetch = createFetch(context, (_sizeBytes, work) => work())
+  const marked: MarkedObject[] = []
+  if (isTogether) marked.push(...(await fetch(versions)))
+  else for (const version of versions) marked.push(...(await fetch([version])))
+  const sources = new Set(marked.flatMap(({ good }) => (good ? [good.source] : [])))
+  const rows: unknown[] = []
+  for (const source of sources) {
+    const parts = marked.flatMap(({ good }, index) =>
+      good?.source === source
+        ? [{ part: good.part, seq: index + 1, watermarkUs: index % 2 === 0 ? null : BigInt(index) }]
+        : [],
+    )
+    rows.push(...(await executor.rows(source.scan(parts))))
+    // Some of the objects alone, as where late rows are looked for.
+    for (const part of parts)
+      expect((await executor.rows(source.scan([part]))).every(row => row._seq === BigInt(part.seq))).toBe(true)
+  }
+  const aside: unknown[] = []
+  for (const [index, { setAside }] of marked.entries())
+    if (setAside) aside.push(...(await executor.rows(`FROM (${setAside(index + 1)}) ORDER BY _row, "column"`)))
+  for (const object of marked) await object.release()
+  const left = await executor.rows('SELECT table_name FROM duckdb_tables()')
+  const order = ({ _seq, _row }: any) => Number(_seq) * 1_000_000 + Number(_row)
+  return {
+    objects: marked.map(
+      ({ version, outcome, reason, rows, quarantinedRows, outsideBounds, highMarkUs, minTimeUs }) => ({
+        key: version.key,
+        outcome,
+        reason,
+        rows,
+        quarantinedRows,
+        outsideBounds,
+        highMarkUs,
+        minTimeUs,
+      }),
+    ),
+    rows: rows.toSorted((a, b) => order(a) - order(b)),
+    aside,
+    sources: sources.size,
+    left,
+  }
+}
+
+const line = (second: number, n: unknown) => JSON.stringify({ at: at(second), n })
+const json = {
+  'a.jsonl': `${line(1, 1)}\n${line(2, 2)}\n`,
+  'b.jsonl': `\n${line(9, 3)}\nno json\n\n${line(3, 'x')}\n{"n": 7}\n${line(4, 4)}`,
+  'c.jsonl': '',
+  'd.jsonl': Buffer.from([0x1f, 0x8b, 1, 2, 3]),
+  'e.jsonl': `${line(5, null)}\n{"at": "infinity", "n": 1}\n`,
+  "f'.jsonl": `${line(1, 1)}\n`.repeat(3_000),
+  'g.jsonl': `${line(20, 5)}\n`,
+}
+
+describe('objects that are marked together are marked as each alone', () => {
+  test.each([
+    ['without bounds', {}],
+    ['by key', { bounds: { is: 'key', pattern: '{yyyy}' } }],
+    ['by lastModified', { bounds: { is: 'last-modified', skewUs: 1_000_000n } }],
+    ['by a quantile', { mark: { quantile: 0.5 } }],
+  ] as const)('JSON, high marks %s', async (_, settings) => {
+    const versions = await put(json)
+    const together = await read(versions, jsonFormat, settings as Partial<SourceSettings>, true)
+    const alone = await read(versions, jsonFormat, settings as Partial<SourceSettings>, false)
+    expect({ ...together, sources: 0 }).toEqual({ ...alone, sources: 0 })
+    expect(together.left).toEqual([])
+    // Those before and those after the one that is no text.
+    expect([together.sources, alone.sources]).toEqual([2, 6])
+    expect(together.objects.map(({ rows, quarantinedRows }) => [rows, quarantinedRows])).toEqual([
+      [2, 0],
+      [5, 3],
+      [0, 0],
+      [0, 0],
+      [2, 1],
+      [3_000, 0],
+      [1, 0],
+    ])
+    expect(together.aside).toMatchObject([
+      { _seq: 2n, _row: 1n, column: '', found: 'no json' },
+      { _seq: 2n, _row: 2n, column: 'n', found: 'x' },
+      { _seq: 2n, _row: 3n, column: 'at', found: null },
+      { _seq: 5n, _row: 1n, column: 'at' },
+    ])
+  })
+
+  test('CSV, those of one header', async () => {
+    const versions = await put({
+      'a.csv': `at,n\n${at(1)},1\n${at(2)},x\n`,
+      'b.csv': `at,n\n${at(3)},3\nbroken\n${at(4)},4\n`,
+      'c.csv': `n,at\n5,${at(5)}\n`,
+      'd.csv': `n\n5\n`,
+      'e.csv': `at,n\n${at(6)},6\n`,
+    })
+    const format = createCsvFormat({ header: true, delimiter: ',', quote: '"', escape: '"', nullText: '' })
+    const together = await read(versions, format, {}, true)
+    const alone = await read(versions, format, {}, false)
+    expect({ ...together, sources: 0 }).toEqual({ ...alone, sources: 0 })
+    expect(together.left).toEqual([])
+    expect([together.sources, alone.sources]).toEqual([3, 4])
+    expect(together.rows).toHaveLength(5)
+    expect(together.objects[3]).toMatchObject({ outcome: 'quarantined', reason: /column 'at' is missing/ })
+    expect(together.aside).toMatchObject([
+      { _seq: 1n, _row: 1n, column: 'n', found: 'x' },
+      { _seq: 2n, _row: 1n, column: '', found: 'broken' },
+    ])
+  })
+
+  test('one that DuckDB cannot read is set aside alone', async () => {
+    const tooLarge = `{"at": "${at(1)}", "n": 1, "pad": "${'x'.repeat(40 * 1024 * 1024)}"}\n`
+    const versions = await put({ 'a.jsonl': `${line(1, 1)}\n`, 'b.jsonl': tooLarge, 'c.jsonl': `${line(2, 2)}\n` })
+    const together = await read(versions, jsonFormat, {}, true)
+    expect(together.objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
+    expect(together.objects[1]?.reason).toMatch(/b\.jsonl|maximum_object_size|size/i)
+    expect(together.left).toEqual([])
+  })
+})
