@@ -147,7 +147,7 @@ export async function computePartials(
 
   async function isNeeded({ table: { neededBy } }: StateTable, main: string): Promise<boolean> {
     if (neededBy === undefined) return true
-    const [row] = await executor.rows(`SELECT coalesce(sum(${id(neededBy)}), 0) > 0 AS needed FROM ${main}`)
+    const [row] = await executor.rows(`SELECT coalesce(bool_or(${id(neededBy)}), FALSE) AS needed FROM ${main}`)
     return row?.needed === true
   }
 

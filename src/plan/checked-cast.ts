@@ -217,26 +217,31 @@ const zonePattern = ' ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)'
 function toDate(expr: string, from: string): Cast | undefined {
   const value = `TRY_CAST(${expr} AS DATE)`
   if (isText(from)) return where(expr, value, `(${matches(expr, `^${datePattern}$`)} AND ${value} IS NOT NULL)`)
-  if (from === 'TIMESTAMPTZ') return toDate(`timezone('UTC', ${expr})`, 'TIMESTAMP')
+  if (from === 'TIMESTAMPTZ') return toDate(utc(expr, 'TIMESTAMP'), 'TIMESTAMP')
   return from.startsWith('TIMESTAMP') ? thereAndBack(expr, from, 'DATE') : undefined
 }
 
 function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): Cast | undefined {
   const other = to === 'TIMESTAMP' ? 'TIMESTAMPTZ' : 'TIMESTAMP'
-  if (from === other) return always(`timezone('UTC', ${expr})`)
+  if (from === other) return always(utc(expr, to))
   if (isText(from)) {
     // DuckDB drops an offset when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC.
     const instant = `TRY_CAST(${expr} AS TIMESTAMPTZ)`
     const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
-    return where(
-      expr,
-      to === 'TIMESTAMP' ? `timezone('UTC', ${instant})` : instant,
-      `(${iso} AND ${instant} IS NOT NULL)`,
-    )
+    return where(expr, to === 'TIMESTAMP' ? utc(instant, to) : instant, `(${iso} AND ${instant} IS NOT NULL)`)
   }
   if (from !== 'DATE' && !/^TIMESTAMP(_S|_MS|_NS)?$/.test(from)) return undefined
   const inner = thereAndBack(expr, from, 'TIMESTAMP')
-  return to === 'TIMESTAMP' ? inner : { ...inner, value: `timezone('UTC', ${inner.value})` }
+  return to === 'TIMESTAMP' ? inner : { ...inner, value: utc(inner.value, to) }
+}
+
+/**
+ * TIMESTAMP and TIMESTAMPTZ of the same instant in UTC. `timezone` asks ICU's calendar, which takes four times as long as
+ * the way over the microseconds, on which an infinity is lost.
+ */
+function utc(expr: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): string {
+  const make = to === 'TIMESTAMP' ? 'make_timestamp' : 'make_timestamptz'
+  return `coalesce(${make}(epoch_us(${expr})), timezone('UTC', ${expr}))`
 }
 
 function castList(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {

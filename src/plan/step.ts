@@ -128,7 +128,7 @@ export interface PartialTable {
   partial(rows: Relation): string
   /** Partial rows to fewer partial rows that mean the same; associative and commutative. */
   merge(partials: string): string
-  /** A column of the main table that counts the rows which need this table; where it sums to 0, `partial` is not run. */
+  /** A BOOLEAN column of the main table: whether a row needs this table. Where it is FALSE everywhere `partial` is not run. */
   readonly neededBy?: string
 }
 
