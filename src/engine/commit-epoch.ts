@@ -35,9 +35,15 @@ export interface Committer {
   readonly position: LedgerPosition
   /** What earlier deaths ask of the mini-batches to come (P13). */
   readonly care: Care
-  /** Commits the next mini-batch as an epoch. */
-  /** @param positions where a notification source goes on once this epoch is committed */
-  commit(ready: Ready, positions?: Json): Promise<EpochResult>
+  /**
+   * Commits the next mini-batch as an epoch.
+   *
+   * @param records `positions`: where a notification source goes on once this epoch is committed
+   */
+  commit(ready: Ready, records?: Partial<Pick<EngineRecords, 'positions' | 'historyToMs'>>): Promise<EpochResult>
+  /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
+  beginHistory(toMs: number): Promise<void>
+  readonly historyToMs: number | null
   /**
    * At the end of a listing: one flush, none when nothing is new (S6). A final one closes every window, also those far
    * ahead, and seals the checkpoint.
@@ -74,7 +80,7 @@ export function createCommitter(run: Run): Committer {
     partials: Partials,
     rows: readonly LedgerRow[],
     after: LedgerPosition,
-    records: Partial<Pick<EngineRecords, 'positions' | 'sealed'>> = {},
+    records: Partial<Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'>> = {},
   ): Promise<EpochResult> {
     const epoch = manifest.epoch + 1
     // The operators see every epoch; the engine executes what the first description said, and they may not differ.
@@ -91,11 +97,10 @@ export function createCommitter(run: Run): Committer {
         .filter(({ table }) => table.name === '')
         .map(({ key, node }) => [key, node.step.openWindows('SELECT * FROM partials', after.watermarkUs)]),
     )
-    const { positions, sealed } = engineRecords(manifest)
     const engine = engineState(
       run.pipeline.name,
       run.plan,
-      { positions, sealed, ...records, outputs: outputsBy, closesAt, openWindows },
+      { ...engineRecords(manifest), ...records, outputs: outputsBy, closesAt, openWindows },
       source,
       after,
       totals,
@@ -170,13 +175,23 @@ export function createCommitter(run: Run): Committer {
       return position
     },
     care,
-    commit({ stamped, partials }, positions) {
+    get historyToMs() {
+      return engineRecords(manifest).historyToMs
+    },
+    async beginHistory(toMs) {
+      const { engine } = manifest
+      const settings = { ...(engine.settings as Record<string, Json>), historyToMs: toMs }
+      manifest = committed(
+        await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
+      )
+    },
+    commit({ stamped, partials }, records) {
       const epoch = manifest.epoch + 1
       const rows = [
         ...stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0)),
         ...stamped.marks.map(mark => markRow(mark, epoch, source)),
       ]
-      return commitEpoch(partials, rows, stamped.after, positions === undefined ? {} : { positions })
+      return commitEpoch(partials, rows, stamped.after, records)
     },
     async flush(final) {
       if (position.highMarkUs === null) return undefined

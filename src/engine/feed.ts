@@ -6,18 +6,20 @@ import type { Committer } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
-import { createReconciler } from './reconcile.ts'
+import { createReconciler, type History } from './reconcile.ts'
 import type { FollowOptions } from './summary.ts'
 
 export interface FeedContext {
   readonly run: Run
   readonly options: FollowOptions
   readonly intake: Intake
-  readonly committer: Pick<Committer, 'position'>
+  readonly committer: Pick<Committer, 'position' | 'historyToMs' | 'beginHistory'>
   /** Counts what listings have shown, for the summary. */
   readonly listed: Mutable<Listed>
   readonly notifications?: NotificationSource
   onEvent(event: RunEvent): void
+  /** What lay there at the start is admitted, unless the run ended before. */
+  onHistory(): void
   readonly signal: AbortSignal
 }
 
@@ -34,6 +36,7 @@ const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 6
  */
 export function startFeeds(context: FeedContext): readonly Promise<void>[] {
   const history = followListing(context)
+  history.begun.then(context.onHistory, () => {})
   const works = [history.ended, history.begun.then(() => watchIdle(context))]
   const { notifications } = context
   if (notifications) works.push(history.begun.then(() => unlessOver(context, () => receive(context, notifications))))
@@ -48,7 +51,7 @@ const skippedHistory: KnownOutcome = {
 
 /** `begun` resolves when what lay there at the start is admitted. */
 function followListing(context: FeedContext): { readonly begun: Promise<void>; readonly ended: Promise<void> } {
-  const { run, options, intake, signal, notifications, onEvent, listed } = context
+  const { run, options, intake, committer, signal, notifications, onEvent, listed } = context
   const { store } = run.fetch
   const { reconcileMs = defaultMs() } = run.live
   const reconciler = createReconciler(run, intake, run.lookUps, signal)
@@ -58,9 +61,9 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
     return store.showsUnfinished ? reconcileMsDefault.directory : reconcileMsDefault.bucket
   }
 
-  async function list(known?: KnownOutcome): Promise<void> {
+  async function list(history?: History): Promise<void> {
     const startedMs = run.clock.nowMs()
-    const found = await reconciler.run(known)
+    const found = await reconciler.run(history)
     Object.assign(listed, { ...found, objects: listed.objects + found.found, bytes: listed.bytes + found.bytes })
     onEvent({
       is: 'reconciled',
@@ -71,10 +74,12 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   }
 
   async function history(): Promise<void> {
-    if (options.catchUp === false) {
-      if (run.position.nextSeq === 1) await list(skippedHistory)
-      return
-    }
+    const isFirst = run.position.nextSeq === 1
+    // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
+    const { historyToMs: toMs } = committer
+    if (toMs !== null || (options.catchUp === false && isFirst))
+      await list({ known: skippedHistory, toMs, begin: ms => committer.beginHistory(ms) })
+    if (options.catchUp === false && toMs === null) return
     await list()
     // The first listing of a directory only says what to look at again.
     if (store.showsUnfinished) {

@@ -110,6 +110,9 @@ async function follow(
   const listed = nothingListed()
   let lastCommitMs = clock.nowMs()
   let committingSinceMs: number | undefined
+  /** Objects that were admitted when history was, and objects that were committed or are about to be. */
+  let history: number | undefined
+  let taken = 0
   try {
     notifications = await openNotifications(parts, run, onEvent)
     options.onRunning?.(
@@ -124,7 +127,10 @@ async function follow(
     )
     if (options.drain?.aborted) drained()
     else {
-      const context = { run, options, intake, committer, listed, onEvent, signal: feeding }
+      const onHistory = () => {
+        if (!feeding.aborted) history = intake.admitted.objects
+      }
+      const context = { run, options, intake, committer, listed, onEvent, onHistory, signal: feeding }
       work.push(...startFeeds(notifications ? { ...context, notifications } : context))
     }
     const ahead = createRunAhead(run, intake, committer.position, committer.care)
@@ -132,7 +138,13 @@ async function follow(
       const ready = await ahead.next()
       if (!ready) break
       committingSinceMs = clock.nowMs()
-      const result = await committer.commit(ready, notifications?.positionsAfter(intake.settledBy(ready.batch)))
+      const positions = notifications?.positionsAfter(intake.settledBy(ready.batch))
+      taken += ready.batch.filter(({ is }) => is === 'object').length
+      const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
+      const result = await committer.commit(ready, {
+        ...(positions === undefined ? {} : { positions }),
+        ...(isHistoryDone ? { historyToMs: null } : {}),
+      })
       await ahead.done()
       intake.committed(ready.batch)
       addDone(done, ready, result)

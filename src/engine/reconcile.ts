@@ -6,9 +6,19 @@ import type { Run } from './open-run.ts'
 export interface Reconciler {
   /**
    * Lists the source and offers what the ledger does not hold, in the order of S7: what no notification named (P2).
-   * @param known the outcome of what is found; absent: it is read
+   *
+   * @param history given: only history is offered, and none of it is read
    */
-  run(known?: KnownOutcome): Promise<Listed & { readonly found: number }>
+  run(history?: History): Promise<Listed & { readonly found: number }>
+}
+
+/** What lay there at the first start, where that is not to be read. */
+export interface History {
+  readonly known: KnownOutcome
+  /** When the last of it was modified, in ms since 1970 by the store's clock; null where no listing has told yet. */
+  readonly toMs: number | null
+  /** Told the end, before anything is offered. */
+  begin(toMs: number): Promise<void>
 }
 
 /**
@@ -22,7 +32,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
   let hasSeen = false
 
   return {
-    async run(known) {
+    async run(history) {
       const listed = await listNew({
         store,
         matches: run.input.matches,
@@ -33,11 +43,22 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
         to: undefined,
         signal,
       })
-      if (store.showsUnfinished && !known) await keepSettled()
+      if (store.showsUnfinished && !history) await keepSettled()
+      let toMs = history?.toMs ?? null
+      if (history && toMs === null) {
+        const [last] = await executor.rows('SELECT coalesce(max(last_modified_ms), 0) AS ms FROM admitted')
+        toMs = Number(last?.ms)
+        await history.begin(toMs)
+      }
       let found = 0
       for await (const page of admittedPages(executor)) {
         signal.throwIfAborted()
-        const offers = page.map(row => ({ version: admittedObject(row), ...(known ? { known } : {}) }))
+        const versions = page.map(admittedObject)
+        const offers = history
+          ? versions
+              .filter(({ lastModifiedMs }) => lastModifiedMs <= (toMs as number))
+              .map(version => ({ version, known: history.known }))
+          : versions.map(version => ({ version }))
         found += offers.length - (await intake.offer([{ offers }]))
       }
       await executor.run('DROP TABLE admitted')

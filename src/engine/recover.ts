@@ -28,7 +28,7 @@ export function initialState(pipeline: string, plan: Json): EngineState {
   return engineState(
     pipeline,
     plan,
-    { outputs: {}, closesAt: {}, openWindows: {}, positions: null, sealed: false },
+    { outputs: {}, closesAt: {}, openWindows: {}, positions: null, sealed: false, historyToMs: null },
     '',
     { ...beginning, nextSeq: 1 },
     noTotals,
@@ -47,11 +47,14 @@ export interface EngineRecords {
   readonly positions: Json
   /** A final flush was written: nothing may follow. */
   readonly sealed: boolean
+  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
+  readonly historyToMs: number | null
 }
 
 /** The records that one commit hands to the next. */
-export function engineRecords({ engine }: Manifest): Pick<EngineRecords, 'positions' | 'sealed'> {
-  return { positions: engine.positions, sealed: (engine.settings as { readonly sealed?: boolean }).sealed === true }
+export function engineRecords({ engine }: Manifest): Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'> {
+  const { sealed, historyToMs } = engine.settings as Partial<Pick<EngineRecords, 'sealed' | 'historyToMs'>>
+  return { positions: engine.positions, sealed: sealed === true, historyToMs: historyToMs ?? null }
 }
 
 export function engineState(

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lastValueFrom, take, tap, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -283,6 +284,25 @@ describe('following a directory', () => {
     expect(summary.totals).toMatchObject({ objects: 2, rows: 2, skipped: 1 })
     const [old] = await lab.channel('ledger', at)
     expect(old).toMatchObject({ key: 'old.parquet', outcome: 'skipped', reason: expect.stringMatching(/no-catch-up/) })
+  })
+
+  test('history that one start began to record as skipped is so in the next start, and what came between is read', async () => {
+    const at = lab.place('live')
+    for (let n = 0; n < 6; n++) await hour(`old-${n}.parquet`, 1)
+    const one = { live: { miniBatch: { objectsMax: 1 } } }
+    const first = await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) >= 1), {
+      ...one,
+      catchUp: false,
+    })
+    expect(first.summary.totals.objects).toBeLessThan(6)
+    await hour('new.parquet', 2)
+    const { summary } = await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 7), one)
+    expect(summary.totals).toMatchObject({ objects: 7, rows: 2, skipped: 6 })
+    // From now on what looks old is new.
+    await hour('late.parquet', 2)
+    await utimes(join(lab.input, 'late.parquet'), 0, 0)
+    const last = await following(at, ({ epochs, until }) => until(() => objectsIn(epochs) === 8), one)
+    expect(last.summary.totals).toMatchObject({ objects: 8, skipped: 6 })
   })
 
   test('an epoch holds no more rows than rowsMax, unless one object has more', async () => {
