@@ -287,7 +287,10 @@ async function memory(queue: Queue): Promise<void> {
     let [objects, seen] = [0, 0]
     const limitMs = Number(process.env.MILLRACE_MEMORY_MS ?? 600_000)
     while (objects < notifications && performance.now() - began < limitMs) {
-      await Promise.race([daemon.counted(Math.min(notifications, objects + 1)), setTimeout(limitMs)])
+      await Promise.race([
+        daemon.counted(Math.min(notifications, objects + 1)),
+        setTimeout(limitMs, undefined, { ref: false }),
+      ])
       for (const epoch of daemon.epochs.slice(seen)) {
         objects += epoch.objects
         for (const mark of [0.01, 0.1, 0.25, 0.5, 0.75, 1])

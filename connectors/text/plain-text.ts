@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import type { Ready, SpooledObject } from '../../src/plan/format.ts'
@@ -30,7 +30,7 @@ const foreign: readonly (readonly [bytes: readonly number[], what: string])[] = 
  * take for a part of the first row. Other text is read where it lies.
  */
 export async function plainText(object: SpooledObject, limits?: ExpansionLimits): Promise<Ready> {
-  const kind = await textKind(object)
+  const kind = textKind(object)
   if (kind.is === 'bad') return kind
   if (kind.compression === undefined && !kind.isMarked) return { is: 'ready', file: object.file }
   const target = await open(object.changed, 'wx')
@@ -54,7 +54,7 @@ export async function passText(
   to: (chunk: Buffer) => Promise<void>,
   limits: ExpansionLimits = defaultLimits,
 ): Promise<string | undefined> {
-  const kind = await textKind(object)
+  const kind = textKind(object)
   if (kind.is === 'bad') return kind.reason
   const { compression, size } = kind
   const bytesMax = Math.max(limits.bytes, size * limits.times)
@@ -87,19 +87,20 @@ type Kind =
     }
   | { readonly is: 'bad'; readonly reason: string }
 
-async function textKind({ file, key }: SpooledObject): Promise<Kind> {
+function textKind({ file, key }: SpooledObject): Kind {
   const compression = /\.(gz|zst)$/i.exec(key)?.[1]?.toLowerCase() as Compression | undefined
-  const source = await open(file)
+  // Synchronous: of a local file that is in memory this takes microseconds, and a turn of the thread pool each call more.
+  const source = openSync(file, 'r')
   try {
-    const { size } = await source.stat()
+    const { size } = fstatSync(source)
     const head = Buffer.alloc(4)
-    const { bytesRead } = await source.read(head, 0, head.length, 0)
+    const bytesRead = readSync(source, head, 0, head.length, 0)
     const starts = (bytes: readonly number[]) => bytes.every((byte, index) => index < bytesRead && head[index] === byte)
     const other = compression === undefined ? foreign.find(([bytes]) => starts(bytes)) : undefined
     if (other) return { is: 'bad', reason: other[1] }
     return { is: 'text', compression, isMarked: starts([...byteOrderMark]), size }
   } finally {
-    await source.close()
+    closeSync(source)
   }
 }
 

@@ -56,7 +56,7 @@ export function createFetch(
         const reason = `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`
         return badObject(context, version, reason)
       }
-      const before = await stat(file, { bigint: true })
+      const before = fetched === 'linked' ? await stat(file, { bigint: true }) : undefined
       const ready = await format.ready({ file, changed, key: version.key, columns: names, signal: context.signal })
       if (ready.is === 'bad') {
         await remove()
@@ -65,10 +65,10 @@ export function createFetch(
       const found = {
         version,
         file: ready.file,
-        files: [file, changed],
+        files: ready.file === file ? [file] : [file, changed],
         ...(ready.names ? { names: ready.names } : {}),
       }
-      if (fetched !== 'linked') return found
+      if (before === undefined) return found
       return {
         ...found,
         isChanged: async () => {

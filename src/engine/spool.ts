@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
@@ -21,6 +22,11 @@ const defaultLimits: SpoolLimits = {
   tailBytes: 64 * 1024,
   gapBytesMax: 256 * 1024,
 }
+/**
+ * Objects up to this are written in one synchronous call. Into the page cache it takes some 50 microseconds; the four
+ * calls through the thread pool take the event loop several times as long, and it is what small objects wait for.
+ */
+const smallBytesMax = 64 * 1024
 /** Gets under way for one object: with `chunkBytes` what it holds in memory. */
 const getsMax = 4
 /** A body that came short is asked for again so often in all. */
@@ -49,6 +55,12 @@ export async function spoolObject(context: SpoolContext, version: ObjectVersion,
   const linked = (await store.link?.(version, file)) ?? 'unsupported'
   if (linked !== 'unsupported') return linked
   const size = version.sizeBytes
+  if (size > 0 && size <= smallBytesMax) {
+    const body = await get(context, version, [0, size])
+    if (typeof body === 'string') return body
+    writeFileSync(file, body, { flag: 'wx' })
+    return 'copied'
+  }
   const handle = await open(file, 'wx')
   try {
     // Absent ranges read as zeros: nothing but `needed` may be read of it.
