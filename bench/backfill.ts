@@ -1,6 +1,6 @@
 /**
- * A backfill of months beside DuckDB running the one plain query over the same files: whole processes, both sides in
- * turn, the best of several rounds, and their ratio.
+ * A backfill of months beside DuckDB running the one plain query over the same files: whole processes, millrace as it is
+ * built for npm, both sides in turn, the best of several rounds, and their ratio.
  *
  *     npm run bench [-- MONTHS ROWS_PER_MONTH ROUNDS]
  */
@@ -27,7 +27,7 @@ async function backfill(...options: readonly string[]): Promise<number> {
   const [output, checkpoint] = [join(folder, 'output'), join(folder, 'checkpoint')]
   for (const path of [output, checkpoint]) await rm(path, { recursive: true, force: true })
   const places = ['--input', input, '--output', output, '--checkpoint', checkpoint, '--json']
-  return seconds(join(here, '../src/cli/bin.ts'), 'backfill', join(here, 'pipeline.ts'), ...places, ...options)
+  return seconds(join(here, '../dist/src/cli/bin.js'), 'backfill', join(here, 'pipeline.ts'), ...places, ...options)
 }
 
 try {

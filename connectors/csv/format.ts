@@ -34,7 +34,7 @@ export function createCsvFormat(settings: CsvSettings): Format {
       const kept = names.flatMap((name, index) => (wanted.has(name) ? [`, ${column(index)}`] : []))
       return (
         `CREATE TABLE ${id(table)} AS SELECT broken${kept.join('')}${files.length > 1 ? ', filename AS _file' : ''} ` +
-        `FROM read_csv([${files.map(text).join(', ')}], ${options}, filename = ${files.length > 1}, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
+        `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, filename = ${files.length > 1}, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
       )
     },
     physical: (_table, _declared, names = []) =>

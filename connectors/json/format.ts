@@ -39,7 +39,7 @@ export const jsonFormat: Format = {
   isShared: true,
   spool: (files, table) =>
     `CREATE TABLE ${id(table)} AS SELECT json${files.length > 1 ? ', filename AS _file' : ''} ` +
-    `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', filename = ${files.length > 1})`,
+    `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, filename = ${files.length > 1})`,
   physical: (_table, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
   scan: (table, columns, _physical, withFile = false) =>
     `SELECT rowid AS _row,${withFile ? ' _file,' : ''} coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +

@@ -22,8 +22,6 @@ export const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
 /** Stage 1 for some objects (S17): the same number of marked ones, in the same order. */
 export type Fetch = (versions: readonly ObjectVersion[]) => Promise<readonly MarkedObject[]>
 
-type Spooled = SpooledVersion & Pick<MarkedObject, 'isChanged'>
-
 /**
  * Stage 1: fetch to the spool, find columns, check every value, take high marks.
  *
@@ -45,7 +43,7 @@ export function createFetch(
   let groups = 0
 
   /** The object in the spool, or what is wrong with it. */
-  async function spooled(version: ObjectVersion): Promise<Spooled | MarkedObject> {
+  async function spooled(version: ObjectVersion): Promise<SpooledVersion | MarkedObject> {
     const file = join(context.spool, `${files++}`)
     const changed = `${file}.rows`
     const remove = () => Promise.all([file, changed].map(path => rm(path, { force: true })))
@@ -91,15 +89,11 @@ export function createFetch(
   }
 
   /** @param objects of one shape */
-  async function marked(objects: readonly Spooled[]): Promise<readonly MarkedObject[]> {
+  async function marked(objects: readonly SpooledVersion[]): Promise<readonly MarkedObject[]> {
     try {
-      const found = await markObjects(marking, objects, `spool_${groups++}`, declared, period)
-      return found.map((object, index) => {
-        const isChanged = objects[index]?.isChanged
-        return isChanged && object.outcome === 'read' ? { ...object, isChanged } : object
-      })
+      return await markObjects(marking, objects, `spool_${groups++}`, declared, period)
     } catch (error) {
-      const [first] = objects as readonly [Spooled]
+      const [first] = objects as readonly [SpooledVersion]
       if (objects.length > 1 && isBadObject(error)) {
         // One of them cannot be read: the others are read without it.
         const alone: MarkedObject[] = []
@@ -119,19 +113,21 @@ export function createFetch(
   }
 
   /** Runs of neighbours of one shape, and between them what cannot be read. */
-  function grouped(entries: readonly (Spooled | MarkedObject)[]): readonly (readonly Spooled[] | MarkedObject)[] {
-    const groups: (Spooled[] | MarkedObject)[] = []
+  function grouped(
+    entries: readonly (SpooledVersion | MarkedObject)[],
+  ): readonly (readonly SpooledVersion[] | MarkedObject)[] {
+    const groups: (SpooledVersion[] | MarkedObject)[] = []
     for (const entry of entries) {
       const last = groups.at(-1)
       if ('is' in entry) groups.push(entry)
-      else if (format.isShared && last && !('is' in last) && isAlike(last[0] as Spooled, entry)) last.push(entry)
+      else if (format.isShared && last && !('is' in last) && isAlike(last[0] as SpooledVersion, entry)) last.push(entry)
       else groups.push([entry])
     }
     return groups
   }
 }
 
-function isAlike(a: Spooled, b: Spooled): boolean {
+function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
   return JSON.stringify(a.names) === JSON.stringify(b.names)
 }
 

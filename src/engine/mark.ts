@@ -9,7 +9,14 @@ import type { Format } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
-import { badObject, type FetchContext, type MarkedObject, type RowSource, type StampedPart } from './marked-object.ts'
+import {
+  badObject,
+  writtenTo,
+  type FetchContext,
+  type MarkedObject,
+  type RowSource,
+  type StampedPart,
+} from './marked-object.ts'
 
 /** Times beyond about 146,000 years from 1970 are no event times: window arithmetic would leave BIGINT. */
 const timeLimitUs = 2n ** 62n
@@ -23,6 +30,8 @@ export interface SpooledVersion {
   readonly names?: readonly string[]
   /** Files of the spool that go with it. */
   readonly files: readonly string[]
+  /** Whether the file, a hard link, was written to since it was made ready. */
+  isChanged?(): Promise<boolean>
 }
 
 export interface DeclaredColumn {
@@ -129,6 +138,13 @@ export async function markObjects(
     for (const [part, object] of objects.entries()) {
       const { version } = object
       const own = counts[part] as PartCounts
+      const { isChanged } = object
+      // Half a line is no bad row of an object that is still being written.
+      if (own.bad > 0 && (await isChanged?.())) {
+        await release(object)
+        marked.push(badObject(context, version, writtenTo))
+        continue
+      }
       const rows = isShared ? partSql(scan, object.file, own.firstRow) : scan
       const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
       const asideSql = (seq: number | null) =>
@@ -153,6 +169,7 @@ export async function markObjects(
         ...(aside > 0 ? { setAside: (seq: number) => asideSql(seq) } : {}),
         // What lies in a table was read whole.
         ...(spool === null ? { probe: () => probe(context, scan, good) } : {}),
+        ...(isChanged ? { isChanged } : {}),
         release: () => release(object),
       })
     }

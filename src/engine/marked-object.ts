@@ -74,6 +74,9 @@ export function deniedObject(
   return unread(version, onDenied === 'skip' ? 'skipped' : 'quarantined', reason)
 }
 
+/** Why a hard link is not read, whose file changed under it. */
+export const writtenTo = 'the file was written to while it was read'
+
 /** An object that was not read, under the `onBadObject` policy. */
 export function badObject(
   { settings: { name }, policies: { onBadObject } }: Pick<FetchContext, 'settings' | 'policies'>,

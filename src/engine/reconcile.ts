@@ -46,8 +46,9 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
       if (store.showsUnfinished && !history) await keepSettled()
       let toMs = history?.toMs ?? null
       if (history && toMs === null) {
-        const [last] = await executor.rows('SELECT coalesce(max(last_modified_ms), 0) AS ms FROM admitted')
-        toMs = Number(last?.ms)
+        const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM admitted')
+        // An empty place has no history.
+        toMs = Number(last?.ms ?? Number.MIN_SAFE_INTEGER)
         await history.begin(toMs)
       }
       let found = 0

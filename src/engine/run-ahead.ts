@@ -7,7 +7,7 @@ import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { createFetch, groupsOf } from './fetch.ts'
-import { badObject, type MarkedObject, reasonOf, unread } from './marked-object.ts'
+import { badObject, type MarkedObject, reasonOf, unread, writtenTo } from './marked-object.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
@@ -184,8 +184,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
         bad.set(marked, reasonOf(cause, marked.version.key))
       return bad
     }
-    for (const { marked } of objects)
-      if (marked.isChanged && (await marked.isChanged())) bad.set(marked, 'the file was written to while it was read')
+    for (const { marked } of objects) if (marked.isChanged && (await marked.isChanged())) bad.set(marked, writtenTo)
     return bad
   }
 

@@ -226,7 +226,8 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
   if (from === other) return always(utc(expr, to))
   if (isText(from)) {
     // DuckDB drops an offset when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC.
-    const instant = `TRY_CAST(${expr} AS TIMESTAMPTZ)`
+    // ICU raises for times at the end of the range, in a TRY_CAST as well.
+    const instant = `TRY(TRY_CAST(${expr} AS TIMESTAMPTZ))`
     const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
     return where(expr, to === 'TIMESTAMP' ? utc(instant, to) : instant, `(${iso} AND ${instant} IS NOT NULL)`)
   }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -38,6 +38,7 @@ async function read(
   format: Format,
   settings: Partial<SourceSettings>,
   isTogether: boolean,
+  onBadRow: 'quarantine' | 'fail' = 'quarantine',
 ) {
   const { signal } = new AbortController()
   const executor = await session.executor(signal)
@@ -51,7 +52,7 @@ async function read(
       time: 'at',
       ...settings,
     } as SourceSettings,
-    policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
+    policies: { onBadRow, onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
     executor,
     spool: session.spool,
     signal,
@@ -170,5 +171,43 @@ describe('objects that are marked together are marked as each alone', () => {
     expect(together.objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
     expect(together.objects[1]?.reason).toMatch(/b\.jsonl|maximum_object_size|size/i)
     expect(together.left).toEqual([])
+  })
+
+  test('one that is written to while it is read is set aside, and half a line of it stops nothing', async () => {
+    const versions = await put({
+      'a.jsonl': `${line(1, 1)}\n`,
+      'b.jsonl': `${line(2, 2)}\n`,
+      'c.jsonl': `${line(3, 3)}\n`,
+    })
+    const growing: Format = {
+      ...jsonFormat,
+      async ready(object) {
+        // The spooled file is a hard link.
+        if (object.key === 'b.jsonl') await appendFile(join(folder, object.key), '{"at": "2024')
+        return jsonFormat.ready(object)
+      },
+    }
+    const { objects, rows, left } = await read(versions, growing, {}, true, 'fail')
+    expect(objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
+    expect(objects[1]?.reason).toBe('the file was written to while it was read')
+    expect([rows.length, left]).toEqual([2, []])
+  })
+
+  test.each(['json=1', 'filename=7', 'broken=x'])('a spill folder %s is no partition', async name => {
+    await session.close()
+    session = await openSession({ threads: 2, memory: '500MB', spill: join(folder, name) })
+    const versions = (await put({ 'a.jsonl': `${line(1, 1)}\n`, 'b.jsonl': `${line(2, 2)}\n` })).filter(
+      ({ key }) => !key.includes('/'),
+    )
+    expect((await read(versions, jsonFormat, {}, true)).rows).toHaveLength(2)
+    const tables = await put({ 'a.csv': `at,n\n${at(1)},1\n`, 'b.csv': `at,n\n${at(2)},2\n` })
+    const csv = createCsvFormat({ header: true, delimiter: ',', quote: '"', escape: '"', nullText: '' })
+    const found = await read(
+      tables.filter(({ key }) => /^.\.csv$/.test(key)),
+      csv,
+      {},
+      true,
+    )
+    expect(found.rows).toHaveLength(2)
   })
 })
