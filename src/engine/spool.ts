@@ -1,5 +1,4 @@
-import { writeFileSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { ObjectStore } from '../core/ports.ts'
@@ -22,10 +21,7 @@ const defaultLimits: SpoolLimits = {
   tailBytes: 64 * 1024,
   gapBytesMax: 256 * 1024,
 }
-/**
- * Objects up to this are written in one synchronous call. Into the page cache it takes some 50 microseconds; the four
- * calls through the thread pool take the event loop several times as long, and it is what small objects wait for.
- */
+/** Objects up to this are one get and one write: each further call takes the event loop a turn, which small objects wait for. */
 const smallBytesMax = 64 * 1024
 /** Gets under way for one object: with `chunkBytes` what it holds in memory. */
 const getsMax = 4
@@ -58,7 +54,7 @@ export async function spoolObject(context: SpoolContext, version: ObjectVersion,
   if (size > 0 && size <= smallBytesMax) {
     const body = await get(context, version, [0, size])
     if (typeof body === 'string') return body
-    writeFileSync(file, body, { flag: 'wx' })
+    await writeFile(file, body, { flag: 'wx' })
     return 'copied'
   }
   const handle = await open(file, 'wx')
