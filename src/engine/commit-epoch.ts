@@ -23,7 +23,7 @@ import { type LedgerPosition, stamp } from './stamp.ts'
 import { adopt, flushWatermark, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult, Totals } from './summary.ts'
 
-/** No window starts later: see the limit of event times in fetch.ts. */
+/** No window starts later: see the limit of event times in mark.ts. */
 const endOfTimeUs = 2n ** 62n
 
 /** Garbage is collected when this many files have gathered, and at the end. */
