@@ -405,6 +405,10 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       for (const key of keys) inFlight.add(key)
       try {
         return { channel, replaced, part: await mergeParts(channel, parts, head.term, manifest) }
+      } catch (error) {
+        // A later owner collects what it no longer names (P12). The next commit tells who that is.
+        if ((await readHead())?.head.term !== head.term) return undefined
+        throw error
       } finally {
         for (const key of keys) inFlight.delete(key)
       }

@@ -416,6 +416,17 @@ describe('compaction (P3, P11)', () => {
     expect(next.garbage.map(g => g.name)).toContain(compaction.part.name)
   })
 
+  it('of parts that are gone is damage for the owner, and nothing where a later owner may have collected them (P12)', async () => {
+    const store = createMemoryStore()
+    const { checkpoint, manifest } = await tenParts(store)
+    await store.delete(await keysOf(store, 'segment-n/'))
+    await expect(checkpoint.compact(manifest, 'segment-n')).rejects.toMatchObject({ code: 'corrupt-object' })
+    const later = await start(store, folder, 'b')
+    expect(later.head.term).toBeGreaterThan(1)
+    expect(await checkpoint.compact(manifest, 'segment-n')).toBeUndefined()
+    expect(await checkpoint.commit({ ...manifest, epoch: 11 })).toMatchObject({ is: 'fenced' })
+  })
+
   it('keeps collection away from the parts that it reads (P12)', async () => {
     const memory = createMemoryStore()
     const { manifest } = await tenParts(memory)
