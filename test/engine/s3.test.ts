@@ -8,8 +8,10 @@ import { runMillrace } from '../cli/child.ts'
 import { BUCKET, makeBucket, rawClient, S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { startMinio } from '../servers/minio.ts'
+import { startMinistack } from '../servers/ministack.ts'
 
 const minio = await serverFor(startMinio)
+const ministack = await serverFor(startMinistack)
 
 const pipelineText = `
 import { aggregate, count, files, groupBy, json, pipeline, source, sum, to, tumbling } from 'millrace'
@@ -148,5 +150,41 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     })
     expect(ended.stderr).toContain("Create the bucket 'no-such-bucket'")
     expect(ended.code).toBe(2)
+  })
+})
+
+describe.skipIf(!ministack)('an object of storage class GLACIER', () => {
+  const endpoint = ministack?.endpoint ?? ''
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'millrace-s3-'))
+    await writeFile(join(folder, 'pipeline.ts'), pipelineText)
+    await makeBucket(endpoint)
+    const client = rawClient(endpoint)
+    for (const [i, StorageClass] of (['STANDARD', 'GLACIER', 'STANDARD_IA'] as const).entries())
+      await client.send(
+        new PutObjectCommand({ Bucket: BUCKET, Key: `archive/${i}.jsonl`, Body: lines(i), StorageClass }),
+      )
+    client.destroy()
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  it('is set aside with its reason, and what lies beside it counts', async () => {
+    const environment = {
+      ...S3_ENVIRONMENT,
+      INPUT: `s3://${BUCKET}/archive?endpoint=${endpoint}`,
+      CHECKPOINT: './checkpoint',
+      OUTPUT: './output',
+    }
+    const ended = await runMillrace(['backfill', 'pipeline.ts', '--json'], folder, environment)
+    expect(ended.stderr, ended.stderr + ended.stdout).toSatisfy(() => ended.code === 0)
+    expect(JSON.parse(ended.stdout)).toMatchObject({ rows: 100, quarantined: 1 })
+    const sql = ['sql', 'checkpoint', "SELECT key, outcome, reason FROM ledger WHERE outcome = 'quarantined'"]
+    const { stdout } = await runMillrace([...sql, '--json'], folder, environment)
+    expect(JSON.parse(stdout.trim())).toMatchObject({
+      key: '1.jsonl',
+      outcome: 'quarantined',
+      reason: /archive|GLACIER|restore/i,
+    })
   })
 })
