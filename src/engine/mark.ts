@@ -91,26 +91,12 @@ export async function markObjects(
       tables.add(raw)
       await executor.run(spool, signal)
     }
-    const own = await executor.describe(format.physical(at, names, found))
-    const fields = await structFields(context, format.physical(at, names, found), names, own)
-    const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
-    const paths = new Map(fields.map(({ name, path }) => [name, path]))
-    const columns = declared.map(column => readColumn(column, format, physical, own))
-    const broken = columns.find(column => 'impossible' in column)
-    if (broken && 'impossible' in broken) {
+    const reading = await columnsOf(context, at, declared, found, isShared)
+    if ('impossible' in reading) {
       for (const object of objects) await release(object)
-      return objects.map(({ version }) => badObject(context, version, broken.impossible))
+      return objects.map(({ version }) => badObject(context, version, reading.impossible))
     }
-    const good = columns as readonly ReadColumn[]
-    const scan = format.scan(
-      at,
-      good.map(({ found, type }) => {
-        const path = paths.get(found)
-        return { name: found, type, ...(path ? { path } : {}) }
-      }),
-      found ?? Object.keys(own),
-      isShared,
-    )
+    const { good, scan } = reading
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
     const timeUs = `epoch_us(${time.value})`
     const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
@@ -204,6 +190,34 @@ export async function markObjects(
     for (const name of tables) await drop(name).catch(() => {})
     throw error
   }
+}
+
+/** How the declared columns are read of these rows, or why they cannot be. */
+async function columnsOf(
+  context: FetchContext,
+  at: string,
+  declared: readonly DeclaredColumn[],
+  found: readonly string[] | undefined,
+  isShared: boolean,
+): Promise<{ readonly good: readonly ReadColumn[]; readonly scan: string } | { readonly impossible: string }> {
+  const { executor, format } = context
+  const names = declared.map(({ name }) => name)
+  const physicalSql = format.physical(at, names, found)
+  const own = await executor.describe(physicalSql)
+  const fields = await structFields(context, physicalSql, names, own)
+  const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
+  const good: ReadColumn[] = []
+  for (const column of declared) {
+    const read = readColumn(column, format, physical, own)
+    if ('impossible' in read) return read
+    good.push(read)
+  }
+  const paths = new Map(fields.map(({ name, path }) => [name, path]))
+  const scanned = good.map(({ found: name, type }) => {
+    const path = paths.get(name)
+    return { name, type, ...(path ? { path } : {}) }
+  })
+  return { good, scan: format.scan(at, scanned, found ?? Object.keys(own), isShared) }
 }
 
 interface PartCounts {
