@@ -35,8 +35,8 @@ export const jsonFormat: Format = {
   name: 'json',
   extensions: compressible(['.jsonl', '.ndjson', '.json']),
   ready: object => plainText(object),
-  // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
   isShared: true,
+  // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
   spool: (files, table) =>
     `CREATE TABLE ${id(table)} AS SELECT json${files.length > 1 ? ', filename AS _file' : ''} ` +
     `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, filename = ${files.length > 1})`,

@@ -175,13 +175,15 @@ async function epochScan(
   isShared: boolean,
   table: (sql: string) => Promise<string>,
 ): Promise<Relation> {
-  const sources = new Map<RowSource, StampedPart[]>()
+  const stamped = new Map<RowSource, StampedPart[]>()
   for (const { marked, seq, watermarkUs } of objects) {
     if (!marked.good) continue
     const { source, part } = marked.good
-    sources.set(source, [...(sources.get(source) ?? []), { part, seq, watermarkUs }])
+    const own = stamped.get(source)
+    if (own) own.push({ part, seq, watermarkUs })
+    else stamped.set(source, [{ part, seq, watermarkUs }])
   }
-  const scans = [...sources].map(([source, parts]) => source.scan(parts))
+  const scans = [...stamped].map(([source, own]) => source.scan(own))
   const groups: string[] = []
   for (let start = 0; start < scans.length; start += branchesMax)
     groups.push(scans.slice(start, start + branchesMax).join(' UNION ALL '))

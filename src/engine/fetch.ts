@@ -17,7 +17,7 @@ import {
 import { spoolObject } from './spool.ts'
 
 /** Objects are marked together up to so many, and so many bytes: their rows lie in one table. */
-export const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
+const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
 
 /** Stage 1 for some objects (S17): the same number of marked ones, in the same order. */
 export type Fetch = (versions: readonly ObjectVersion[]) => Promise<readonly MarkedObject[]>
@@ -105,7 +105,9 @@ export function createFetch(
     }
   }
 
-  return async versions => {
+  return async versions => (await Promise.all([...groupsOf(versions)].map(fetchGroup))).flat()
+
+  async function fetchGroup(versions: readonly ObjectVersion[]): Promise<readonly MarkedObject[]> {
     const entries = await Promise.all(versions.map(version => inTurn(version.sizeBytes, () => spooled(version))))
     const done: MarkedObject[] = []
     for (const group of grouped(entries)) done.push(...('is' in group ? [group] : await marked(group)))
@@ -132,8 +134,8 @@ function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
 }
 
 /** Objects in groups that are marked together. */
-export function* groupsOf<T extends { readonly sizeBytes: number }>(objects: readonly T[]): Generator<readonly T[]> {
-  let group: T[] = []
+function* groupsOf(objects: readonly ObjectVersion[]): Generator<readonly ObjectVersion[]> {
+  let group: ObjectVersion[] = []
   let bytes = 0
   for (const object of objects) {
     if (group.length > 0 && (group.length === groupMax.objects || bytes + object.sizeBytes > groupMax.bytes)) {

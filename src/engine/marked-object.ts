@@ -65,13 +65,10 @@ export function deniedObject(
   version: ObjectVersion,
   reason: string,
 ): MarkedObject {
-  if (onDenied === 'fail')
-    throw new MillraceError(
-      'fatal',
-      'denied-object',
-      `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
-    )
-  return unread(version, onDenied === 'skip' ? 'skipped' : 'quarantined', reason)
+  return byPolicy(onDenied, version, reason, {
+    code: 'denied-object',
+    message: `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
+  })
 }
 
 /** Why a hard link is not read, whose file changed under it. */
@@ -83,13 +80,20 @@ export function badObject(
   version: ObjectVersion,
   reason: string,
 ): MarkedObject {
-  if (onBadObject === 'fail')
-    throw new MillraceError(
-      'fatal',
-      'bad-object',
-      `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
-    )
-  return unread(version, onBadObject === 'skip' ? 'skipped' : 'quarantined', reason)
+  return byPolicy(onBadObject, version, reason, {
+    code: 'bad-object',
+    message: `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
+  })
+}
+
+function byPolicy(
+  policy: 'fail' | 'quarantine' | 'skip',
+  version: ObjectVersion,
+  reason: string,
+  { code, message }: { readonly code: string; readonly message: string },
+): MarkedObject {
+  if (policy === 'fail') throw new MillraceError('fatal', code, message)
+  return unread(version, policy === 'skip' ? 'skipped' : 'quarantined', reason)
 }
 
 /** An object of which nothing is read. */

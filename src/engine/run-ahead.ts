@@ -6,7 +6,7 @@ import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
-import { createFetch, groupsOf } from './fetch.ts'
+import { createFetch } from './fetch.ts'
 import { badObject, type MarkedObject, reasonOf, unread, writtenTo } from './marked-object.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
@@ -79,17 +79,14 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     const wanted = batch.flatMap((entry, index) =>
       entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : [],
     )
-    const markGroup = async (group: typeof wanted) => {
-      const marked = await fetch(
-        group.map(({ index: _index, overwrites: _overwrites, known: _known, ...version }) => version),
-      )
-      for (const [at, { index, known }] of group.entries()) {
-        const object = marked[at] as MarkedObject
-        if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
-        entries[index] = known ? { ...object, highMarkUs: known.highMarkUs } : object
-      }
+    const marked = await fetch(
+      wanted.map(({ index: _index, overwrites: _overwrites, known: _known, ...version }) => version),
+    )
+    for (const [at, { index, known }] of wanted.entries()) {
+      const object = marked[at] as MarkedObject
+      if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
+      entries[index] = known ? { ...object, highMarkUs: known.highMarkUs } : object
     }
-    await Promise.all([...groupsOf(wanted)].map(group => markGroup([...group])))
     return entries as readonly MarkedEntry[]
   }
 

@@ -1,6 +1,7 @@
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -165,8 +166,8 @@ describe('objects that are marked together are marked as each alone', () => {
   })
 
   test('one that DuckDB cannot read is set aside alone', async () => {
-    const tooLarge = `{"at": "${at(1)}", "n": 1, "pad": "${'x'.repeat(40 * 1024 * 1024)}"}\n`
-    const versions = await put({ 'a.jsonl': `${line(1, 1)}\n`, 'b.jsonl': tooLarge, 'c.jsonl': `${line(2, 2)}\n` })
+    const tooLarge = gzipSync(`{"at": "${at(1)}", "n": 1, "pad": "${'x'.repeat(40 * 1024 * 1024)}"}\n`)
+    const versions = await put({ 'a.jsonl': `${line(1, 1)}\n`, 'b.jsonl.gz': tooLarge, 'c.jsonl': `${line(2, 2)}\n` })
     const together = await read(versions, jsonFormat, {}, true)
     expect(together.objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
     expect(together.objects[1]?.reason).toMatch(/b\.jsonl|maximum_object_size|size/i)
