@@ -45,6 +45,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
   return {
     address,
     showsUnfinished: true,
+    conditionsBy: 'file-system',
 
     async get(key, options = {}) {
       checkKey(key)

@@ -27,7 +27,14 @@ if (major < 22 || (major === 22 && minor < 18)) {
   )
   process.exitCode = 2
 } else {
-  void import('./main.ts').then(({ runMain }) => runMain(process.argv.slice(2)))
+  // What one process compiles is there for the next, below the temporary folder; where that cannot be written, Node goes
+  // on without.
+  void import('node:module')
+    .then(({ enableCompileCache }) => {
+      enableCompileCache()
+      return import('./main.ts')
+    })
+    .then(({ runMain }) => runMain(process.argv.slice(2)))
 }
 
 export {}

@@ -30,6 +30,11 @@ export interface ObjectStore {
   readonly address: string
   /** A listing may show an object that is still being written: a local directory. */
   readonly showsUnfinished?: true
+  /**
+   * What decides conditions. Absent: a server, whose code may check and write in two steps, or give one write's bytes with
+   * the eTag of another. A file system decides in one call of the kernel, and an eTag is the name of the bytes.
+   */
+  readonly conditionsBy?: 'file-system'
   get(key: string, options?: GetOptions): Promise<StoredBody | 'missing' | 'changed'>
   /** `ifMatch` is the eTag that the key must have now, or 'absent'. */
   put(key: string, body: Uint8Array | { readonly file: string }, ifMatch: string, signal?: AbortSignal): Promise<Put>
