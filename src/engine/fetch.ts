@@ -105,12 +105,19 @@ export function createFetch(
     }
   }
 
-  return async versions => (await Promise.all([...groupsOf(versions)].map(fetchGroup))).flat()
+  return async versions => (await inOrder([...groupsOf(versions)].map(fetchGroup))).flat()
 
   async function fetchGroup(versions: readonly ObjectVersion[]): Promise<readonly MarkedObject[]> {
-    const entries = await Promise.all(versions.map(version => inTurn(version.sizeBytes, () => spooled(version))))
+    const spooling = await Promise.allSettled(
+      versions.map(version => inTurn(version.sizeBytes, () => spooled(version))),
+    )
+    const failed = spooling.findIndex(({ status }) => status === 'rejected')
+    const before = failed === -1 ? spooling : spooling.slice(0, failed)
+    const entries = before.flatMap(entry => (entry.status === 'fulfilled' ? [entry.value] : []))
     const done: MarkedObject[] = []
     for (const group of grouped(entries)) done.push(...('is' in group ? [group] : await marked(group)))
+    const first = spooling[failed]
+    if (first?.status === 'rejected') throw first.reason
     return done
   }
 
@@ -127,6 +134,15 @@ export function createFetch(
     }
     return groups
   }
+}
+
+/** Of several failures the first in order is thrown, whichever came first in time. */
+async function inOrder<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
+  // Those after a failure are not awaited any more.
+  for (const promise of promises) promise.catch(() => {})
+  const done: T[] = []
+  for (const promise of promises) done.push(await promise)
+  return done
 }
 
 function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {

@@ -75,10 +75,20 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   }
 
   async function mark(batch: readonly Admitted[]): Promise<readonly MarkedEntry[]> {
-    const entries = batch.map(decided)
-    const wanted = batch.flatMap((entry, index) =>
-      entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : [],
-    )
+    const entries: (MarkedEntry | undefined)[] = []
+    let refused: { readonly error: unknown } | undefined
+    for (const entry of batch) {
+      try {
+        entries.push(decided(entry))
+      } catch (error) {
+        // What comes before it in the ledger is looked at first: of several that stop the run, the first is named.
+        refused = { error }
+        break
+      }
+    }
+    const wanted = batch
+      .slice(0, entries.length)
+      .flatMap((entry, index) => (entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : []))
     const marked = await fetch(
       wanted.map(({ index: _index, overwrites: _overwrites, known: _known, ...version }) => version),
     )
@@ -87,6 +97,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
       entries[index] = known ? { ...object, highMarkUs: known.highMarkUs } : object
     }
+    if (refused) throw refused.error
     return entries as readonly MarkedEntry[]
   }
 

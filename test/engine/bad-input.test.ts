@@ -496,6 +496,15 @@ describe('a new version of a key (S7)', () => {
     expect(await run(windowed(lab, lab, flow))).toMatchObject({ nothingToDo: true })
   })
 
+  test('a bad object before it in the ledger is named rather than it (onBadObject: fail)', async () => {
+    await lab.parquet('1.parquet', good(0))
+    await run(windowed(lab, lab, flow), { flush: false })
+    await lab.parquet('1.parquet', good(1, '5'))
+    await lab.lines('0.parquet', ['no parquet'])
+    const error = await failure(run(windowed(lab, lab, { ...flow, onBadObject: 'fail' })))
+    expect(error.message).toContain("object '0.parquet' cannot be read")
+  })
+
   test('overwrite: append counts it as well', async () => {
     const append = { ...flow, overwrite: 'append' } as const
     await lab.parquet('0.parquet', good(0))

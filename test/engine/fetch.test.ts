@@ -11,7 +11,8 @@ import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
 import { createFetch } from '../../src/engine/fetch.ts'
 import type { FetchContext, MarkedObject } from '../../src/engine/marked-object.ts'
 import type { Format } from '../../src/plan/format.ts'
-import type { SourceSettings } from '../../src/plan/source-settings.ts'
+import type { SourcePolicies, SourceSettings } from '../../src/plan/source-settings.ts'
+import { failure } from './harness.ts'
 
 let folder: string
 let session: Session
@@ -33,17 +34,13 @@ async function put(objects: Readonly<Record<string, string | Buffer>>): Promise<
   return versions
 }
 
-/** What there is to know of objects that were marked, their rows under the numbers 1, 2, ... included. */
-async function read(
-  versions: readonly ObjectVersion[],
+async function contextOf(
   format: Format,
   settings: Partial<SourceSettings>,
-  isTogether: boolean,
-  onBadRow: 'quarantine' | 'fail' = 'quarantine',
-) {
+  policies: Partial<SourcePolicies>,
+): Promise<FetchContext> {
   const { signal } = new AbortController()
-  const executor = await session.executor(signal)
-  const context: FetchContext = {
+  return {
     store: createDirectoryStore(folder),
     format,
     settings: {
@@ -53,11 +50,29 @@ async function read(
       time: 'at',
       ...settings,
     } as SourceSettings,
-    policies: { onBadRow, onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
-    executor,
+    policies: {
+      onBadRow: 'quarantine',
+      onBadObject: 'quarantine',
+      onDenied: 'fail',
+      overwrite: 'quarantine',
+      ...policies,
+    },
+    executor: await session.executor(signal),
     spool: session.spool,
     signal,
   }
+}
+
+/** What there is to know of objects that were marked, their rows under the numbers 1, 2, ... included. */
+async function read(
+  versions: readonly ObjectVersion[],
+  format: Format,
+  settings: Partial<SourceSettings>,
+  isTogether: boolean,
+  onBadRow: 'quarantine' | 'fail' = 'quarantine',
+) {
+  const context = await contextOf(format, settings, { onBadRow })
+  const { executor } = context
   const fetch = createFetch(context, (_sizeBytes, work) => work())
   const marked: MarkedObject[] = []
   if (isTogether) marked.push(...(await fetch(versions)))
@@ -210,5 +225,33 @@ describe('objects that are marked together are marked as each alone', () => {
       true,
     )
     expect(found.rows).toHaveLength(2)
+  })
+})
+
+describe('of several objects that stop the run the first in the order of the ledger is named, whichever fails first', () => {
+  const noText = Buffer.from([0x1f, 0x8b, 1, 2, 3])
+  test.each([
+    ['in one group', { 'a.jsonl': noText, 'b.jsonl': noText }],
+    ['a bad row before a bad object', { 'a.jsonl': `${line(1, 'x')}\n`, 'b.jsonl': noText }],
+    [
+      'in two groups',
+      {
+        'a.jsonl': noText,
+        ...Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`a${i}.jsonl`, ''])),
+        'b.jsonl': noText,
+      },
+    ],
+  ])('%s', async (_, objects) => {
+    const versions = await put(objects)
+    const context = await contextOf(jsonFormat, {}, { onBadRow: 'fail', onBadObject: 'fail' })
+    let lastHasFailed = () => {}
+    const failed = new Promise<void>(resolve => (lastHasFailed = resolve))
+    let begun = 0
+    const fetch = createFetch(context, async (_sizeBytes, work) => {
+      const nth = ++begun
+      if (nth === 1) await failed
+      return work().finally(nth === versions.length ? lastHasFailed : undefined)
+    })
+    expect((await failure(fetch(versions))).message).toContain("object 'a.jsonl'")
   })
 })
