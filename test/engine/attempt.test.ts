@@ -63,30 +63,53 @@ describe('what a start makes of deaths before it (P13)', () => {
   })
 })
 
-test('an object that kills every process which reads it is found and quarantined; all others count once (P13, I5, I10)', async () => {
-  await using lab = await openLab()
-  const keys = Array.from({ length: 9 }, (_, i) => `o_${i}${i === 6 ? '_deadly' : ''}.parquet`)
-  for (const [i, key] of keys.entries())
-    await lab.parquet(key, `SELECT TIMESTAMP '2024-05-01' + to_hours(${i}) AS t, j AS k FROM range(10) AS r(j)`)
-  const script = fileURLToPath(new URL('../simulation/deadly-backfill.ts', import.meta.url))
-  const deaths: (number | null)[] = []
-  for (;;) {
-    const { code, stderr } = await startNode([script, lab.input, lab.checkpoint, lab.output]).ended
-    if (code === 0) break
-    expect(code, stderr).toBeNull()
-    deaths.push(code)
-    expect(deaths.length).toBeLessThan(20)
-  }
-  // Five deaths before it is careful, then mini-batches of four, two and one.
-  expect(deaths.length).toBeGreaterThanOrEqual(carefulAfter)
-  const ledger = (await lab.channel('ledger')).filter(row => row.is === 'object')
-  expect(new Set(ledger.map(({ key }) => key))).toEqual(new Set(keys))
-  expect(ledger).toHaveLength(keys.length)
-  const quarantined = ledger.filter(({ outcome }) => outcome === 'quarantined')
-  expect(quarantined.map(({ key }) => key)).toEqual(['o_6_deadly.parquet'])
-  expect(quarantined[0]?.reason).toMatch(/^the process died \d+ times in a row/)
-  expect(await lab.rows()).toHaveLength(80)
-  const head = await lab.head()
-  expect(head.released).toBe(true)
-  expect(attemptOf(head.manifest)).toBeNull()
-}, 120_000)
+describe('an object that kills every process which reads it is found and quarantined; all others count once (P13, I5, I10)', () => {
+  test.each([
+    ['by a signal', 'kill', {}, ''],
+    [
+      'by a function that runs out of memory on a row of it',
+      'heap',
+      { NODE_OPTIONS: '--max-old-space-size=80' },
+      'JavaScript heap out of memory',
+    ],
+  ])(
+    '%s',
+    async (_, of, env, says) => {
+      await using lab = await openLab()
+      const keys = Array.from({ length: 9 }, (_, i) => `o_${i}${i === 6 ? '_deadly' : ''}.parquet`)
+      for (const [i, key] of keys.entries()) {
+        const k = i === 6 ? 'CASE j WHEN 5 THEN -1 ELSE j END' : 'j'
+        await lab.parquet(key, `SELECT TIMESTAMP '2024-05-01' + to_hours(${i}) AS t, ${k} AS k FROM range(10) AS r(j)`)
+      }
+      const script = fileURLToPath(new URL('../simulation/deadly-backfill.ts', import.meta.url))
+      let deaths = 0
+      for (;;) {
+        const args = [script, lab.input, lab.checkpoint, lab.output, of]
+        const { code, stderr } = await startNode(args, undefined, env).ended
+        if (code === 0) break
+        // No exit, but a signal.
+        expect(code, stderr).toBeNull()
+        expect(stderr).toContain(says)
+        deaths++
+        expect(deaths).toBeLessThan(20)
+      }
+      // Five deaths before it is careful, then mini-batches of four, two and one.
+      expect(deaths).toBeGreaterThanOrEqual(carefulAfter)
+      const ledger = (await lab.channel('ledger')).filter(row => row.is === 'object')
+      expect(new Set(ledger.map(({ key }) => key))).toEqual(new Set(keys))
+      expect(ledger).toHaveLength(keys.length)
+      const quarantined = ledger.filter(({ outcome }) => outcome === 'quarantined')
+      expect(quarantined.map(({ key }) => key)).toEqual(['o_6_deadly.parquet'])
+      expect(quarantined[0]?.reason).toMatch(/^the process died \d+ times in a row/)
+      const rows = await lab.rows()
+      expect(rows).toHaveLength(80)
+      expect(
+        rows.filter(({ window_start, k, n }) => window_start?.includes(' 06:') || k === '-1' || n !== '1'),
+      ).toEqual([])
+      const head = await lab.head()
+      expect(head.released).toBe(true)
+      expect(attemptOf(head.manifest)).toBeNull()
+    },
+    180_000,
+  )
+})

@@ -1,23 +1,37 @@
-/** A backfill in a process of its own, which dies the moment it reads the object `deadly`. Arguments: input, place, and whether it kills. */
+/**
+ * A backfill in a process of its own, which dies of the object `deadly`. Arguments: input, checkpoint, output, and of what:
+ * `kill` as soon as the object is read, or `heap` where a function runs out of memory on its row of -1.
+ */
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { components } from '../../src/engine/components.ts'
-import { aggregate, count, files, groupBy, parquet, pipeline, source, to, tumbling } from '../../src/index.ts'
+import { aggregate, count, files, groupBy, mapRows, parquet, pipeline, source, to, tumbling } from '../../src/index.ts'
 
-const [input = '', checkpoint = '', output = ''] = process.argv.slice(2)
+const [input = '', checkpoint = '', output = '', of] = process.argv.slice(2)
 
+const columns = { t: 'TIMESTAMP NOT NULL', k: 'BIGINT' } as const
 const days = source('days', {
   objects: input,
   format: parquet(),
-  columns: { t: 'TIMESTAMP NOT NULL', k: 'BIGINT' },
+  columns,
   time: 't',
   watermark: { delay: '1 hour' },
 })
 const deadly = pipeline(
   'deadly',
   { checkpoint },
-  days.pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count() }), to(files(output, { format: 'parquet' }))),
+  (of === 'heap' ? days.pipe(mapRows(hungry, columns)) : days).pipe(
+    tumbling('1 hour'),
+    groupBy('k'),
+    aggregate({ n: count() }),
+    to(files(output, { format: 'parquet' })),
+  ),
 )
+function hungry<R extends { readonly k: bigint | null }>(row: R): R {
+  if (row.k === -1n) for (const kept: unknown[] = []; ; ) kept.push(Array.from({ length: 10_000 }, () => kept.length))
+  return row
+}
+
 await backfillWith(
   {
     ...components,
@@ -26,7 +40,7 @@ await backfillWith(
       return {
         ...store,
         async link(version, file) {
-          if (version.key.includes('deadly')) process.kill(process.pid, 'SIGKILL')
+          if (of === 'kill' && version.key.includes('deadly')) process.kill(process.pid, 'SIGKILL')
           return (await store.link?.(version, file)) ?? 'unsupported'
         },
       }
