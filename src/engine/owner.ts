@@ -1,25 +1,50 @@
+import { createHash } from 'node:crypto'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Clock } from '../core/clock.ts'
 
-/** This process as HEAD names it (P5): host, process and start time. */
+/** This process as HEAD names it (P5): host, process and start time, and where the kernel tells more, that too. */
 export function ownerName(clock: Clock): string {
-  return `${hostname()}/${process.pid}/${clock.startedAtMs}`
+  const { pid } = process
+  return [hostname(), pid, clock.startedAtMs, bootId(), pidNamespace(), startTicks(pid), containerId()].join('/')
 }
 
 /**
- * Whether the process that HEAD names has ended, as far as this host can tell; then nobody waits for it. A wrong yes
- * (two containers that share a host name) fences a live owner, and harms nothing else (I3).
+ * Whether the process that HEAD names has ended, as far as this process can tell; then nobody waits for it. Two
+ * containers, and two machines, may share a host name: where what the kernel tells differs, the other one is left alone
+ * until it has been silent for long. A wrong yes fences a live owner, and harms nothing else (I3).
  */
-export function isOwnerGone(owner: string, mine: string): boolean {
+export function isOwnerGone(owner: string, mine: string, processes: Processes = systemProcesses): boolean {
   // A run of this process that ended without a release, or that is to be taken over.
   if (owner === mine) return true
-  const [host, pid] = owner.split('/')
-  const [myHost, myPid] = mine.split('/')
-  if (host !== myHost || pid === undefined) return false
-  // Its process number is ours now: a container that was started again.
-  if (pid === myPid) return true
-  return !isAlive(Number(pid))
+  const other = parsed(owner)
+  const own = parsed(mine)
+  if (other.host !== own.host || other.boot !== own.boot) return false
+  if (other.pids !== own.pids)
+    // Started again a container has new process numbers, and its former process 1 went with the old ones.
+    return other.container !== '' && other.container === own.container && other.pid === '1' && own.pid === '1'
+  // Its process number is ours now.
+  if (other.pid === own.pid) return true
+  const pid = Number(other.pid)
+  if (!processes.isAlive(pid)) return true
+  // Another user's processes may be hidden.
+  const ticks = processes.startTicks(pid)
+  return ticks !== '' && ticks !== other.ticks
 }
+
+function parsed(owner: string) {
+  const [host = '', pid = '', , boot = '', pids = '', ticks = '', container = ''] = owner.split('/')
+  return { host, pid, boot, pids, ticks, container }
+}
+
+/** What the operating system tells of the processes that this one sees. */
+export interface Processes {
+  isAlive(pid: number): boolean
+  /** When it was started, in ticks since the boot; '' where that is not told. */
+  startTicks(pid: number): string
+}
+
+const systemProcesses: Processes = { isAlive, startTicks }
 
 /** Whether a process of this host lives, be it somebody else's (EPERM). */
 export function isAlive(pid: number): boolean {
@@ -28,5 +53,38 @@ export function isAlive(pid: number): boolean {
     return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function startTicks(pid: number): string {
+  // The second field is the program's name, which may hold blanks and parentheses.
+  const stat = told(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** One for each start of the kernel, which containers share; enough of it to tell machines of one name apart. */
+function bootId(): string {
+  return told(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8))
+}
+
+/** Whose process numbers these are: each container has its own. */
+function pidNamespace(): string {
+  return told(() => readlinkSync('/proc/self/ns/pid').replace(/\D/g, ''))
+}
+
+/** The layer that a container writes to, which it keeps when it is started again. */
+function containerId(): string {
+  const mounts = told(() => readFileSync('/proc/self/mountinfo', 'utf8'))
+  const layer = /^\S+ \S+ \S+ \S+ \/ .* - overlay .*\bupperdir=([^,\n]+)/m.exec(mounts)?.[1]
+  return layer === undefined ? '' : createHash('sha256').update(layer).digest('hex').slice(0, 8)
+}
+
+/** '' where the kernel does not say: elsewhere than on Linux, or in a sandbox. */
+function told(read: () => string): string {
+  try {
+    return read()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    return ''
   }
 }
