@@ -11,12 +11,17 @@ function escaped(name: string): string {
   return name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 }
 
-/** A field as text, whatever its JSON type; a JSON null and a missing field are NULL. */
-function field({ name, type }: ScannedColumn): string {
-  const path = text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
-  // `->>` would strip the quotes of a JSON string.
+/** Where a field stands in a line. */
+function pathOf({ name }: ScannedColumn): string {
+  return text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
+}
+
+/** A field as text, whatever its JSON type, of the line `json`; a JSON null and a missing field are NULL. */
+function field(column: ScannedColumn, value: string): string {
+  const { name, type } = column
+  const path = pathOf(column)
+  // As text it would lose the quotes of a JSON string.
   if (type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
-  const value = `json_extract_string(json, ${path})`
   if (type.name !== 'DECIMAL') return value
   // Every way that DuckDB reads a number with a fraction passes through DOUBLE. The line has the number as it was
   // written: where the name occurs once, so that no nested field is meant, its digits are the value.
@@ -41,9 +46,12 @@ export const jsonFormat: Format = {
     `CREATE TABLE ${id(table)} AS SELECT json${files.length > 1 ? ', filename AS _file' : ''} ` +
     `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, filename = ${files.length > 1})`,
   physical: (_table, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
+  // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
   scan: (table, columns, _physical, withFile = false) =>
-    `SELECT rowid AS _row,${withFile ? ' _file,' : ''} coalesce(json_type(json) <> 'OBJECT', TRUE) AS _broken` +
-    `${columns.map(column => `, ${field(column)} AS ${id(column.name)}`).join('')} FROM ${id(table)}`,
+    `SELECT _row,${withFile ? ' _file,' : ''} ` +
+    `coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
+    `${columns.map((column, index) => `, ${field(column, `_fields[${index + 1}]`)} AS ${id(column.name)}`).join('')} FROM ` +
+    `(SELECT rowid AS _row,${withFile ? ' _file,' : ''} json, json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields FROM ${id(table)})`,
   find: declared => declared,
   brokenText: linesOf,
   rowIs: 'one JSON object on a line',

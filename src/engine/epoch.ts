@@ -18,8 +18,10 @@ import {
   ownPartials,
   type OwnPartials,
   partialsSql,
-  segmentChannel,
+  type PartialsTable,
+  partialsTable,
   type StateTable,
+  segmentChannel,
   stateTables,
   aliveSql,
 } from './state.ts'
@@ -37,8 +39,8 @@ export interface OutputFile {
 
 /** What stage 2 made of an epoch's rows: nothing of it depends on state, so it may run ahead of commits. */
 export interface Partials {
-  /** Partial rows by state table's key: a table, absent where there are none. */
-  readonly partials: ReadonlyMap<string, string>
+  /** Partial rows by state table's key, absent where there are none. */
+  readonly partials: ReadonlyMap<string, PartialsTable>
   /** Late (row, window) pairs by sequence number, over all nodes. */
   readonly late: ReadonlyMap<number, number>
   readonly channels: readonly ChannelFile[]
@@ -83,7 +85,7 @@ export async function computePartials(
 ): Promise<Partials> {
   const { flows, executor } = context
   const read = objects.filter(({ marked }) => marked.good)
-  const partials = new Map<string, string>()
+  const partials = new Map<string, PartialsTable>()
   const rowTables = new Map<Flow, string>()
   const late = new Map<number, number>()
   const channels: ChannelFile[] = []
@@ -120,10 +122,12 @@ export async function computePartials(
       const scan = await epochScan(read, source, consumers.length + stateless.length > 1, table)
       for (const node of nodes) {
         const rows = await runSteps({ ...functions, isBeforeWindow: true }, scan, node.before)
+        const flags = node.step.tables.flatMap(({ neededBy }) => neededBy ?? [])
         for (const state of stateTables([node])) {
-          const main = partials.get(node.id)
-          if (main !== undefined && !(await isNeeded(state, main))) continue
-          partials.set(state.key, await table(state.table.partial(rows)))
+          const { name, neededBy, partial } = state.table
+          if (neededBy !== undefined && !partials.get(node.id)?.flags.has(neededBy)) continue
+          const made = await table(partial(rows))
+          partials.set(state.key, await partialsTable(executor, node, made, name === '' ? flags : []))
         }
         const suspects = read.filter(
           ({ marked, watermarkUs }) =>
@@ -143,12 +147,6 @@ export async function computePartials(
   } catch (error) {
     await dropTables(executor, tables)
     throw error
-  }
-
-  async function isNeeded({ table: { neededBy } }: StateTable, main: string): Promise<boolean> {
-    if (neededBy === undefined) return true
-    const [row] = await executor.rows(`SELECT coalesce(bool_or(${id(neededBy)}), FALSE) AS needed FROM ${main}`)
-    return row?.needed === true
   }
 
   /** Late rows are looked for only in objects whose earliest row can be late. Functions have run already. */
@@ -219,7 +217,11 @@ export async function applyEpoch(
       own.set(state.key, found)
       if (found.survivors.rows === 0) continue
       const file = join(context.stage, context.newId())
-      const written = await executor.write(aliveSql(state, `SELECT * FROM ${table}`, toUs), file, state.table.order)
+      const written = await executor.write(
+        aliveSql(state, `SELECT * FROM ${table.name}`, toUs),
+        file,
+        state.table.order,
+      )
       channels.push({ channel: segmentChannel(state), written, aliveToUs: found.aliveToUs as bigint })
     }
     for (const flow of flows) {
@@ -272,8 +274,8 @@ export async function applyEpoch(
       const table = partials.partials.get(state.key)
       // Where no earlier row is among those that close, each window and group has the one row that its partial gave.
       if (isReached(held.get(state.key)?.emitsFromUs, toUs))
-        rows.set(state.table.name, { sql: partialsSql(state, table), isMerged: false })
-      else if (table !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${table}`, isMerged: true })
+        rows.set(state.table.name, { sql: partialsSql(state, table?.name), isMerged: false })
+      else if (table !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${table.name}`, isMerged: true })
     }
     return rows
   }

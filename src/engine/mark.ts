@@ -39,12 +39,17 @@ export interface DeclaredColumn {
   readonly type: ParsedType
 }
 
-/** One declared column of one object: its value by declared type, and the predicate of values that do not fit. */
+/** One declared column of one object, in SQL over its rows. */
 interface ReadColumn extends DeclaredColumn {
   /** The object's own name of the column. */
   readonly found: string
+  /** As read. */
   readonly raw: string
+  /** By declared type: `raw` itself, or a column that is computed beside it. */
   readonly value: string
+  /** What `value` is computed as; null where it is `raw`. */
+  readonly cast: string | null
+  /** Values that do not fit; null where all do. */
   readonly bad: string | null
 }
 
@@ -103,7 +108,7 @@ export async function markObjects(
     const bad = `(${['_broken', ...checks].join(' OR ')})`
     const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
     const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${timeUs} AS _t`
-    const values = good.map(({ value }, index) => `${value} AS _v${index}`)
+    const values = good.map(({ value }, index) => `${value} AS ${typedName(index)}`)
 
     if (spool !== null) {
       const from = isShared
@@ -168,14 +173,16 @@ export async function markObjects(
       const [only] = stamped
       if (spool === null || (only && objects.length === 1)) {
         const { seq: number, watermarkUs } = only as StampedPart
-        const items = good.map(({ name, value }, index) => `${spool === null ? value : `_v${index}`} AS ${id(name)}`)
+        const items = good.map(
+          ({ name, value }, index) => `${spool === null ? value : typedName(index)} AS ${id(name)}`,
+        )
         const kept = spool === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
         return (
           `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
           `FROM ${spool === null ? `(${scan})` : id(typed)}${hasAside ? ` WHERE ${kept}` : ''}`
         )
       }
-      const items = good.map(({ name }, index) => `_v${index} AS ${id(name)}`)
+      const items = good.map(({ name }, index) => `${typedName(index)} AS ${id(name)}`)
       const stamps = stamped.map(
         ({ part, seq, watermarkUs }) =>
           `(${part}, CAST(${seq} AS BIGINT), CAST(${watermarkUs ?? 'NULL'} AS BIGINT), CAST(${counts[part]?.firstRow} AS BIGINT))`,
@@ -207,8 +214,8 @@ async function columnsOf(
   const fields = await structFields(context, physicalSql, names, own)
   const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
   const good: ReadColumn[] = []
-  for (const column of declared) {
-    const read = readColumn(column, format, physical, own)
+  for (const [index, column] of declared.entries()) {
+    const read = readColumn(column, typedName(index), format, physical, own)
     if ('impossible' in read) return read
     good.push(read)
   }
@@ -217,7 +224,10 @@ async function columnsOf(
     const path = paths.get(name)
     return { name, type, ...(path ? { path } : {}) }
   })
-  return { good, scan: format.scan(at, scanned, found ?? Object.keys(own), isShared) }
+  const rows = format.scan(at, scanned, found ?? Object.keys(own), isShared)
+  // One level below what reads them: DuckDB plans and computes a value again for every place where it is written out.
+  const casts = good.flatMap(({ value, cast }) => (cast === null ? [] : [`, ${cast} AS ${value}`]))
+  return { good, scan: casts.length === 0 ? rows : `SELECT *${casts.join('')} FROM (${rows})` }
 }
 
 interface PartCounts {
@@ -327,8 +337,12 @@ async function structFields(
   return found
 }
 
+/** Of the values by declared type. No declared name begins so. */
+const typedName = (index: number) => `_v${index}`
+
 function readColumn(
   column: DeclaredColumn,
+  typed: string,
   format: Format,
   physical: Readonly<Record<string, string>>,
   own: Readonly<Record<string, string>>,
@@ -342,8 +356,10 @@ function readColumn(
   const raw = id(found)
   const cast = checkedCast(raw, physical[found] as string, type, format.name)
   if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
-  const bad = [...(cast.misfit === null ? [] : [cast.misfit]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
-  return { ...column, found, raw, value: cast.value, bad: bad.length === 0 ? null : `(${bad.join(' OR ')})` }
+  const value = cast.value === raw ? raw : typed
+  const bad = [...(cast.misfit === null ? [] : [cast.misfit(value)]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
+  const misfit = bad.length === 0 ? null : `(${bad.join(' OR ')})`
+  return { ...column, found, raw, value, cast: value === raw ? null : cast.value, bad: misfit }
 }
 
 /** Columns for messages, a struct with its fields; cut to a length that can be read. */

@@ -50,6 +50,40 @@ export interface Held {
   readonly emitsFromUs: bigint | null
 }
 
+/** A table of an epoch's partial rows, and what it says of itself: asked once, where it is made. */
+export interface PartialsTable {
+  readonly name: string
+  readonly rows: number
+  /** The first watermark that makes a window final, and those from which some row and no row is closed; null without rows. */
+  readonly emitsFromUs: bigint | null
+  readonly closesFromUs: bigint | null
+  readonly closesToUs: bigint | null
+  /** Flags that are set in some row. */
+  readonly flags: ReadonlySet<string>
+}
+
+/** @param flags BOOLEAN columns of the table. */
+export async function partialsTable(
+  executor: Executor,
+  { step }: StatefulNode,
+  name: string,
+  flags: readonly string[],
+): Promise<PartialsTable> {
+  const set = flags.map((flag, index) => `, bool_or(${id(flag)}) AS f${index}`).join('')
+  const [row] = await executor.rows(
+    `SELECT count(*) AS n, min(${step.emitsFrom}) AS emits_from, min(${step.closesAt}) AS closes_from, ` +
+      `max(${step.closesAt}) AS closes_to${set} FROM ${name}`,
+  )
+  return {
+    name,
+    rows: Number(row?.n),
+    emitsFromUs: (row?.emits_from ?? null) as bigint | null,
+    closesFromUs: (row?.closes_from ?? null) as bigint | null,
+    closesToUs: (row?.closes_to ?? null) as bigint | null,
+    flags: new Set(flags.filter((_, index) => row?.[`f${index}`] === true)),
+  }
+}
+
 /** An epoch's partial rows under its watermark. */
 export interface OwnPartials {
   /** The first watermark that makes a window final. */
@@ -70,19 +104,19 @@ export async function heldRows(executor: Executor, state: StateTable, mergedRows
 export async function ownPartials(
   executor: Executor,
   { node: { step } }: StateTable,
-  own: string,
+  own: PartialsTable,
   watermarkUs: bigint | null,
 ): Promise<OwnPartials> {
-  const isAlive = watermarkUs === null ? 'TRUE' : `${step.closesAt} > ${watermarkUs}`
-  const [row] = await executor.rows(
-    `SELECT min(first) AS emits_from, count_if(alive) AS rows, min(first) FILTER (alive) AS first, max(last) AS last ` +
-      `FROM (SELECT ${step.emitsFrom} AS first, ${step.closesAt} AS last, ${isAlive} AS alive FROM ${own})`,
-  )
-  return {
-    emitsFromUs: (row?.emits_from ?? null) as bigint | null,
-    survivors: { rows: Number(row?.rows ?? 0), emitsFromUs: (row?.first ?? null) as bigint | null },
-    aliveToUs: (row?.last ?? null) as bigint | null,
+  const { name, rows, emitsFromUs, closesFromUs, closesToUs } = own
+  const survivors = async (): Promise<OwnPartials['survivors']> => {
+    if (watermarkUs === null || closesFromUs === null || closesFromUs > watermarkUs) return { rows, emitsFromUs }
+    if (closesToUs === null || closesToUs <= watermarkUs) return { rows: 0, emitsFromUs: null }
+    const [row] = await executor.rows(
+      `SELECT count(*) AS n, min(${step.emitsFrom}) AS first FROM ${name} WHERE ${step.closesAt} > ${watermarkUs}`,
+    )
+    return { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
   }
+  return { emitsFromUs, survivors: await survivors(), aliveToUs: closesToUs }
 }
 
 /** Whether a watermark makes a window of these rows final. */

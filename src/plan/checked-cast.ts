@@ -7,8 +7,12 @@ export interface CheckedCast {
   readonly free: boolean
   /** SQL; never raises. Defined only where `misfit` is not true. */
   readonly value: string
-  /** SQL predicate, never NULL: true where the value does not fit the declared type. `null`: every value fits. */
-  readonly misfit: string | null
+  /**
+   * SQL predicate, never NULL: true where the value does not fit the declared type. `null`: every value fits.
+   *
+   * @param value SQL of what `value` gave, a column of it at best: written out again, DuckDB would plan and compute it again
+   */
+  readonly misfit: ((value: string) => string) | null
 }
 
 /**
@@ -39,7 +43,7 @@ export function checkedCast(
   if (cast !== undefined) return { free: false, ...cast }
   // A column that its writer knew as all NULL comes back from Parquet as INTEGER. It may stand for any type.
   if (from === 'INTEGER') {
-    return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: `(${expr}) IS NOT NULL` }
+    return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: () => `(${expr}) IS NOT NULL` }
   }
   return { impossible: `${physical} can never be read as ${declared.sql}${advice(from, declared)}` }
 }
@@ -48,10 +52,11 @@ type Cast = Omit<CheckedCast, 'free'>
 
 /** Fits every value. */
 const always = (value: string): Cast => ({ value, misfit: null })
+const isNotNull = (value: string) => `${value} IS NOT NULL`
 /** Fits where the predicate is true; false and NULL are misfits of what is not NULL itself. */
-const where = (expr: string, value: string, fits: string): Cast => ({
+const where = (expr: string, value: string, fits: (value: string) => string): Cast => ({
   value,
-  misfit: `((${expr}) IS NOT NULL AND NOT coalesce(${fits}, false))`,
+  misfit: cast => `((${expr}) IS NOT NULL AND NOT coalesce(${fits(cast)}, false))`,
 })
 
 const integerBits: Readonly<Record<string, readonly [signed: boolean, bits: number]>> = {
@@ -99,7 +104,7 @@ function castScalar(expr: string, from: string, declared: ParsedType): Cast | un
     case 'UUID':
       // DuckDB reads '{a0eebc999c0b4ef8bb6d6bb9bd380a11}' too, which would not come back as it was.
       return isText(from)
-        ? where(source, `TRY_CAST(${source} AS UUID)`, `${tried(source, 'UUID')} = lower(${source})`)
+        ? where(source, `TRY_CAST(${source} AS UUID)`, value => `CAST(${value} AS VARCHAR) = lower(${source})`)
         : undefined
     case 'BLOB':
       return isText(from) ? always(`encode(${source})`) : undefined
@@ -110,13 +115,9 @@ function castScalar(expr: string, from: string, declared: ParsedType): Cast | un
   }
 }
 
-/** The value cast and back as text. */
-const tried = (expr: string, type: string) => `CAST(TRY_CAST(${expr} AS ${type}) AS VARCHAR)`
-
 /** Fits where the cast back gives the value again. DuckDB holds NaN equal to NaN and 0.0 equal to -0.0. */
 function thereAndBack(expr: string, from: string, to: string): Cast {
-  const value = `TRY_CAST(${expr} AS ${to})`
-  return where(expr, value, `TRY_CAST(${value} AS ${from}) = (${expr})`)
+  return where(expr, `TRY_CAST(${expr} AS ${to})`, value => `TRY_CAST(${value} AS ${from}) = (${expr})`)
 }
 
 /** Decimal digits, a point, an exponent. */
@@ -133,29 +134,29 @@ const shortAndExact = (expr: string, value: string) =>
   ` AND TRY_CAST(CAST(${value} AS VARCHAR) AS DOUBLE) = TRY_CAST(${expr} AS DOUBLE))`
 
 function toInteger(expr: string, from: string, to: string): Cast | undefined {
-  const value = `TRY_CAST(${expr} AS ${to})`
+  const cast = `TRY_CAST(${expr} AS ${to})`
   const source = integerBits[from]
   const target = integerBits[to]
   if (source && target) {
     const widens = source[0] === target[0] ? target[1] > source[1] : target[0] && target[1] > source[1]
-    return widens ? always(value) : where(expr, value, `${value} IS NOT NULL`)
+    return widens ? always(cast) : where(expr, cast, isNotNull)
   }
   if (isNumber(from)) return thereAndBack(expr, from, to)
   if (!isText(from)) return undefined
   // DuckDB reads digits, zeros after the point and a positive exponent exactly; it rounds all else.
-  const plain = `(${matches(expr, '^[+-]?[0-9]+([.]0*)?([eE][+]?[0-9]+)?$')} AND ${value} IS NOT NULL)`
-  return where(expr, value, `(${plain} OR ${shortAndExact(expr, value)})`)
+  const plain = matches(expr, '^[+-]?[0-9]+([.]0*)?([eE][+]?[0-9]+)?$')
+  return where(expr, cast, value => `((${plain} AND ${value} IS NOT NULL) OR ${shortAndExact(expr, value)})`)
 }
 
 function toDecimal(expr: string, from: string, declared: ParsedType): Cast | undefined {
-  const value = `TRY_CAST(${expr} AS ${declared.sql})`
-  if (from in integerBits) return where(expr, value, `${value} IS NOT NULL`)
+  const cast = `TRY_CAST(${expr} AS ${declared.sql})`
+  if (from in integerBits) return where(expr, cast, isNotNull)
   if (from.startsWith('DECIMAL(')) return thereAndBack(expr, from, declared.sql)
   if (isFloat(from)) return floatToDecimal(expr, from, declared)
   if (!isText(from)) return undefined
   const digits = `[0-9]{0,${declared.scale ?? 0}}0*`
-  const plain = `(${matches(expr, `^[+-]?([0-9]+([.]${digits})?|[.]${digits})$`)} AND ${value} IS NOT NULL)`
-  return where(expr, value, `(${plain} OR ${shortAndExact(expr, value)})`)
+  const plain = matches(expr, `^[+-]?([0-9]+([.]${digits})?|[.]${digits})$`)
+  return where(expr, cast, value => `((${plain} AND ${value} IS NOT NULL) OR ${shortAndExact(expr, value)})`)
 }
 
 /**
@@ -167,47 +168,46 @@ function floatToDecimal(expr: string, from: string, declared: ParsedType): Cast 
   const isShort = from === 'DOUBLE' && scale <= 22 ? `abs(${expr}) < CAST('1e${15 - scale}' AS DOUBLE)` : 'false'
   const near = `TRY_CAST(${expr} AS ${declared.sql})`
   const far = `TRY_CAST(CAST(${expr} AS VARCHAR) AS ${declared.sql})`
-  const fits =
-    `CASE WHEN ${isShort} THEN CAST(${near} AS DOUBLE) = (${expr})` +
-    ` ELSE TRY_CAST(CAST(${far} AS VARCHAR) AS ${from}) = (${expr}) END`
+  const fits = (value: string) =>
+    `CASE WHEN ${isShort} THEN CAST(${value} AS DOUBLE) = (${expr})` +
+    ` ELSE TRY_CAST(CAST(${value} AS VARCHAR) AS ${from}) = (${expr}) END`
   return where(expr, `CASE WHEN ${isShort} THEN ${near} ELSE ${far} END`, fits)
 }
 
 function toFloat(expr: string, from: string, to: 'FLOAT' | 'DOUBLE'): Cast | undefined {
-  const value = `TRY_CAST(${expr} AS ${to})`
+  const cast = `TRY_CAST(${expr} AS ${to})`
   const bits = integerBits[from]?.[1]
-  if (bits !== undefined && bits <= (to === 'DOUBLE' ? 32 : 16)) return always(value)
-  if (from === 'FLOAT') return always(value)
+  if (bits !== undefined && bits <= (to === 'DOUBLE' ? 32 : 16)) return always(cast)
+  if (from === 'FLOAT') return always(cast)
   const decimal = /^DECIMAL\((\d+),\d+\)$/.exec(from)
   if (decimal) {
     // Up to 15 digits DuckDB's division by a power of ten rounds once; beyond that only text is exact.
-    const nearest = Number(decimal[1]) <= 15 && to === 'DOUBLE' ? value : `TRY_CAST(CAST(${expr} AS VARCHAR) AS ${to})`
-    return where(expr, nearest, `TRY_CAST(${nearest} AS ${from}) = (${expr})`)
+    const nearest = Number(decimal[1]) <= 15 && to === 'DOUBLE' ? cast : `TRY_CAST(CAST(${expr} AS VARCHAR) AS ${to})`
+    return where(expr, nearest, value => `TRY_CAST(${value} AS ${from}) = (${expr})`)
   }
   if (isNumber(from)) return thereAndBack(expr, from, to)
   if (!isText(from)) return undefined
   const named = `lower(${expr}) IN ('nan', 'infinity', '-infinity', 'inf', '-inf')`
-  return where(expr, value, `(${named} OR (${matches(expr, numberPattern)} AND isfinite(${value})))`)
+  return where(expr, cast, value => `(${named} OR (${matches(expr, numberPattern)} AND isfinite(${value})))`)
 }
 
 function toBoolean(expr: string, from: string): Cast | undefined {
   const value = `TRY_CAST(${expr} AS BOOLEAN)`
-  if (isNumber(from)) return where(expr, value, `(${expr}) IN (0, 1)`)
-  return isText(from) ? where(expr, value, `lower(${expr}) IN ('true', 'false')`) : undefined
+  if (isNumber(from)) return where(expr, value, () => `(${expr}) IN (0, 1)`)
+  return isText(from) ? where(expr, value, () => `lower(${expr}) IN ('true', 'false')`) : undefined
 }
 
 function toText(expr: string, from: string): Cast | undefined {
   if (isNested(from)) return undefined
   // Parquet files of some writers have text as plain bytes.
-  if (from === 'BLOB') return where(expr, `TRY(decode(${expr}))`, `TRY(decode(${expr})) IS NOT NULL`)
+  if (from === 'BLOB') return where(expr, `TRY(decode(${expr}))`, isNotNull)
   return always(isText(from) ? expr : `CAST(${expr} AS VARCHAR)`)
 }
 
 function toJson(expr: string, from: string): Cast | undefined {
-  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS JSON)`, `json_valid(${expr})`)
+  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS JSON)`, () => `json_valid(${expr})`)
   if (!isNested(from) && !isNumber(from) && from !== 'BOOLEAN') return undefined
-  const value = `TRY(to_json(${expr}))`
-  return where(expr, value, `json_valid(CAST(${value} AS VARCHAR))`)
+  return where(expr, `TRY(to_json(${expr}))`, value => `json_valid(CAST(${value} AS VARCHAR))`)
 }
 
 const datePattern = '[0-9]{4}-[0-9]{2}-[0-9]{2}'
@@ -215,8 +215,8 @@ const timePattern = '([01][0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?'
 const zonePattern = ' ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)'
 
 function toDate(expr: string, from: string): Cast | undefined {
-  const value = `TRY_CAST(${expr} AS DATE)`
-  if (isText(from)) return where(expr, value, `(${matches(expr, `^${datePattern}$`)} AND ${value} IS NOT NULL)`)
+  const iso = matches(expr, `^${datePattern}$`)
+  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS DATE)`, value => `(${iso} AND ${value} IS NOT NULL)`)
   if (from === 'TIMESTAMPTZ') return toDate(utc(expr, 'TIMESTAMP'), 'TIMESTAMP')
   return from.startsWith('TIMESTAMP') ? thereAndBack(expr, from, 'DATE') : undefined
 }
@@ -229,7 +229,9 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
     // ICU raises for times at the end of the range, in a TRY_CAST as well.
     const instant = `TRY(TRY_CAST(${expr} AS TIMESTAMPTZ))`
     const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
-    return where(expr, to === 'TIMESTAMP' ? utc(instant, to) : instant, `(${iso} AND ${instant} IS NOT NULL)`)
+    // An infinity is no ISO time, and the way over the microseconds makes it NULL.
+    const cast = to === 'TIMESTAMP' ? `make_timestamp(epoch_us(${instant}))` : instant
+    return where(expr, cast, value => `(${iso} AND ${value} IS NOT NULL)`)
   }
   if (from !== 'DATE' && !/^TIMESTAMP(_S|_MS|_NS)?$/.test(from)) return undefined
   const inner = thereAndBack(expr, from, 'TIMESTAMP')
@@ -251,7 +253,7 @@ function castList(expr: string, from: string, declared: ParsedType, format: Form
     const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY'`
     const array = `TRY(CASE WHEN ${isArray} THEN from_json(${expr}, '["VARCHAR"]') END)`
     const cast = castElements(array, 'VARCHAR', declared, format)
-    return cast && where(expr, cast.value, `${array} IS NOT NULL AND NOT ${cast.misfit ?? 'false'}`)
+    return cast && where(expr, cast.value, value => `${array} IS NOT NULL AND NOT ${cast.misfit?.(value) ?? 'false'}`)
   }
   const element = /^(.*)\[\d*\]$/.exec(from)?.[1]
   return element === undefined ? undefined : castElements(expr, element, declared, format)
@@ -264,8 +266,10 @@ function castElements(expr: string, from: string, declared: ParsedType, format: 
   if ('impossible' in element) return undefined
   const list = `CAST(${expr} AS ${from}[])`
   const value = element.free ? list : `list_transform(${list}, lambda _element: ${element.value})`
-  if (element.misfit === null) return always(value)
-  return { value, misfit: `coalesce(len(list_filter(${list}, lambda _element: ${element.misfit})) > 0, false)` }
+  const { misfit } = element
+  if (misfit === null) return always(value)
+  const some = `len(list_filter(${list}, lambda _element: ${misfit(element.value)})) > 0`
+  return { value, misfit: () => `coalesce(${some}, false)` }
 }
 
 function advice(from: string, declared: ParsedType): string {

@@ -11,13 +11,22 @@ export function text(value: string): string {
 }
 
 /**
- * Rows as a query, by column name to type. They cross as one JSON text: planning a VALUES list of a thousand rows costs
- * several times as much. A bigint crosses as text, which keeps its digits.
+ * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list of a
+ * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits.
  */
 export function rowsSql(
   rows: readonly Readonly<Record<string, string | number | bigint | boolean | null>>[],
   columns: Readonly<Record<string, string>>,
 ): string {
+  const [only] = rows
+  if (only !== undefined && rows.length === 1) {
+    const literal = (value: string | number | bigint | boolean | null | undefined) =>
+      typeof value === 'string' ? text(value) : String(value ?? null)
+    const items = Object.entries(columns).map(
+      ([name, type]) => `CAST(${literal(only[name])} AS ${type}) AS ${id(name)}`,
+    )
+    return `SELECT ${items.join(', ')}`
+  }
   const json = JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
   return `SELECT * FROM (SELECT unnest(from_json(${text(json)}, ${text(JSON.stringify([columns]))}), recursive := true))`
 }

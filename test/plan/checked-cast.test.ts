@@ -22,10 +22,10 @@ async function cast(literal: string, declared: string, format: 'parquet' | 'json
   const physical = (await db.describe(`SELECT c FROM ${source}`)).c ?? ''
   const checked = checkedCast('c', physical, type, format)
   if ('impossible' in checked) return 'impossible'
-  const misfit = checked.misfit ?? 'false'
+  const misfit = checked.misfit?.('v') ?? 'false'
   const [row] = await db.rows(
-    `SELECT ${misfit} AS misfit, CASE WHEN ${misfit} THEN NULL ELSE CAST(${checked.value} AS VARCHAR) END AS "value",
-            typeof(${checked.value}) AS "type" FROM ${source}`,
+    `SELECT ${misfit} AS misfit, CASE WHEN ${misfit} THEN NULL ELSE CAST(v AS VARCHAR) END AS "value",
+            typeof(v) AS "type" FROM (SELECT c, ${checked.value} AS v FROM ${source})`,
   )
   expect(row?.misfit).not.toBeNull()
   return row as unknown as Outcome
