@@ -27,7 +27,7 @@ describe('several processes on one checkpoint and output', () => {
 
   /** A fenced process names one of the others, and says that it stops. */
   function expectFenced(ended: Ended, others: readonly Ended[], where: string): void {
-    const by = /claimed.*\/(\d+)\/\d+/.exec(ended.stderr)?.[1]
+    const by = /claimed the checkpoint: [^/]+\/(\d+)\//.exec(ended.stderr)?.[1]
     expect(
       others.map(({ pid }) => `${pid}`),
       `${where}: ${ended.stderr}`,
