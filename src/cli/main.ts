@@ -35,7 +35,8 @@ ${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n
   --help      this text; 'millrace COMMAND --help' for a command's own
   --version   the version
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 fenced by another writer.
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 fenced by another writer,
+4 a backfill that could read none of its objects.
 MILLRACE_DEBUG=1 adds the stack to an error.
 `
 

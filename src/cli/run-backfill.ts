@@ -2,9 +2,10 @@ import type { BackfillOptions, Summary } from '../engine/summary.ts'
 import { loadPipeline } from './load-pipeline.ts'
 import { displayProgress } from './progress.ts'
 import { listenForSignals } from './signals.ts'
+import { exitCodeOfSummary } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
 
-/** How a backfill on the command line ended. `exitCode` is 0, or 130 or 143 when a signal ended it early. */
+/** How a backfill on the command line ended. `exitCode` is 130 or 143 when a signal ended it early. */
 export type BackfillEnd =
   | { readonly is: 'summary'; readonly summary: Summary; readonly exitCode: number }
   | { readonly is: 'stopped'; readonly exitCode: number }
@@ -29,7 +30,7 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
     return {
       is: 'summary',
       summary,
-      exitCode: summary.run.drained ? (stopping.exitCode() ?? 1) : 0,
+      exitCode: summary.run.drained ? (stopping.exitCode() ?? 1) : exitCodeOfSummary(summary),
     }
   } catch (error) {
     // After the second signal every error is that stop's own.

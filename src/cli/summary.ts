@@ -1,5 +1,6 @@
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
+import { isNoneRead } from './exit-code.ts'
 import { addressToPath, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
 
@@ -19,6 +20,8 @@ export interface SummaryJson {
   readonly seconds: number
   readonly openWindows: number
   readonly nothingToDo: boolean
+  /** Every object of this run was set aside. */
+  readonly noneRead: boolean
   readonly ignored: number
   readonly leftOut: number
   readonly drained: boolean
@@ -42,6 +45,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     seconds: run.seconds,
     openWindows: summary.openWindows,
     nothingToDo: summary.nothingToDo,
+    noneRead: isNoneRead(run),
     ignored: run.ignored,
     leftOut: run.leftOut,
     drained: run.drained,
@@ -86,7 +90,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 /** What a person would not want to overlook. */
 function warnings({ run }: Summary): readonly string[] {
   return [
-    ...(noneRead(run)
+    ...(isNoneRead(run)
       ? [
           'no object of this run could be read. Is the pipeline right about the columns? Objects once quarantined are not read again by this checkpoint.',
         ]
@@ -97,10 +101,6 @@ function warnings({ run }: Summary): readonly string[] {
         ]
       : []),
   ]
-}
-
-function noneRead({ objects, setAside }: Pick<Summary['run'], 'objects' | 'setAside'>): boolean {
-  return objects > 0 && setAside.length === objects
 }
 
 type Line = readonly [label: string, text: string]

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
+import { exitCodeOfSummary } from '../../src/cli/exit-code.ts'
 import { renderInspection, renderSummary, summaryJson } from '../../src/cli/summary.ts'
-import type { Inspection, Summary } from '../../src/engine/summary.ts'
+import type { Inspection, SetAside, Summary } from '../../src/engine/summary.ts'
 
 const summary: Summary = {
   pipeline: 'revenue-by-zone',
@@ -61,6 +62,16 @@ test('nothing to do, and a drained run, say so first', () => {
 
 test('--json: names and order are a public format; file addresses become paths', () => {
   expect(JSON.stringify(summaryJson(summary), null, 2)).toMatchSnapshot()
+})
+
+test('a run that could read none of its objects warns, and scripts see it by its exit code', () => {
+  const [aside] = summary.run.setAside as [SetAside]
+  const none = { ...summary, run: { ...summary.run, objects: 2, setAside: [aside, aside] } }
+  expect(renderSummary(none)).toContain('Warning: no object of this run could be read.')
+  expect([exitCodeOfSummary(none), summaryJson(none).noneRead]).toEqual([4, true])
+  expect([exitCodeOfSummary(summary), summaryJson(summary).noneRead]).toEqual([0, false])
+  const idle = { ...summary, run: { ...summary.run, objects: 0, setAside: [] } }
+  expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([0, false])
 })
 
 test('a checkpoint, for a person', () => {
