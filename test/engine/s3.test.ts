@@ -1,10 +1,11 @@
 /** A pipeline whose input, checkpoint and output lie in S3, on a real MinIO: every command, beside the same run on a disk. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runMillrace } from '../cli/child.ts'
+import { openLab } from './harness.ts'
 import { BUCKET, makeBucket, rawClient, S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { startMinio } from '../servers/minio.ts'
@@ -98,6 +99,9 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     })
     expect(await millrace('verify', 'pipeline.ts')).toContain('same')
     expect(await millrace('explain', 'pipeline.ts')).toContain('zone')
+    const inferred = await millrace('infer', at('input/2022/gréen%20[1].jsonl'))
+    expect(inferred).toBe(await millrace('infer', 'input/2022/gréen%20[1].jsonl'))
+    expect(inferred).toContain("zone: 'VARCHAR'")
     await millrace(
       'backfill',
       'pipeline.ts',
@@ -138,6 +142,20 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     const ended = await runMillrace(['backfill', 'pipeline.ts'], folder, { ...environment, ...places })
     expect(ended.code).toBe(2)
     expect(ended.stderr).toMatch(message)
+  })
+
+  it('infers the columns of a Parquet object, and refuses what is no object', async () => {
+    await using lab = await openLab()
+    const file = await lab.parquet('big.parquet', 'SELECT i AS n, md5(i::VARCHAR) AS text FROM range(200000) AS r(i)')
+    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'zones/big.parquet', Body: await readFile(file) }))
+    expect(await millrace('infer', at('big.parquet'))).toBe(await millrace('infer', file))
+    for (const path of ['big', 'input/', '']) {
+      const ended = await runMillrace(['infer', at(path)], folder, environment)
+      expect([ended.code, ended.stderr]).toEqual([
+        2,
+        expect.stringContaining('a Parquet, JSON lines or CSV file that is there'),
+      ])
+    }
   })
 
   it('names the bucket that is not there', async () => {

@@ -8,9 +8,10 @@ const options = {
 export const inferCommand: Command = {
   name: 'infer',
   summary: "print a source's columns block for a file",
-  help: `Usage: millrace infer FILE [OPTIONS]
+  help: `Usage: millrace infer FILE|s3://BUCKET/KEY [OPTIONS]
 
-Reads the columns of a Parquet, JSON lines or CSV file and prints a 'columns' block to paste into source().
+Reads the columns of a Parquet, JSON lines or CSV file, or of one object of S3, and prints a 'columns' block to paste into source().
+Of a Parquet object only the footer is fetched, of another one all.
 Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that the file holds as DOUBLE.
 
 ${renderOptions(options)}
