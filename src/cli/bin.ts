@@ -18,11 +18,11 @@ const version = process.versions.node.split('.').map(Number)
 const major = version[0] || 0
 const minor = version[1] || 0
 
-if (major < 22 || (major === 22 && minor < 18)) {
+if (major < 22 || (major === 22 && minor < 22)) {
   process.stderr.write(
     'millrace: Node ' +
       process.versions.node +
-      ' is too old; expected 22.18 or later, which reads TypeScript itself. ' +
+      ' is too old; expected 22.22 or later, which reads TypeScript itself. ' +
       "Run 'npm i -D node@24' in your project: npx then uses that Node.\n",
   )
   process.exitCode = 2

@@ -66,7 +66,7 @@ describe('the bin', () => {
   })
 
   // The version is replaced before the bin starts: it must say so before it loads anything else.
-  test.each(['20.20.2', '22.17.9', '18.0.0'])('Node %s is refused with what to install', async version => {
+  test.each(['20.20.2', '22.21.9', '18.0.0'])('Node %s is refused with what to install', async version => {
     const old = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
     const { code, stderr } = await startNode([
       '--import',
@@ -75,7 +75,9 @@ describe('the bin', () => {
       '--help',
     ]).ended
     expect(code).toBe(2)
-    expect(stderr).toContain(`Node ${version} is too old; expected 22.18 or later`)
+    const { engines } = (await import('../../package.json', { with: { type: 'json' } })).default
+    expect(engines.node).toBe('>=22.22')
+    expect(stderr).toContain(`Node ${version} is too old; expected 22.22 or later`)
     expect(stderr).toContain("'npm i -D node@24'")
   })
 })
