@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { promisify } from 'node:util'
-import { DuckDBInstance } from '@duckdb/node-api'
 import { makeMonths } from './months.ts'
+import { plainQuery } from './plain-query.ts'
 
 const [first, ...rest] = process.argv.slice(2)
 
@@ -39,14 +39,6 @@ async function child(...args: readonly string[]): Promise<Cost> {
   return JSON.parse(stdout) as Cost
 }
 
-async function plainQuery(sql: string): Promise<void> {
-  const instance = await DuckDBInstance.create(':memory:')
-  const connection = await instance.connect()
-  await connection.run(sql)
-  connection.closeSync()
-  instance.closeSync()
-}
-
 async function months(folder: string): Promise<void> {
   const { backfill } = await import('../src/index.ts')
   const { loadPipeline } = await import('../src/cli/load-pipeline.ts')
@@ -60,27 +52,9 @@ async function months(folder: string): Promise<void> {
 }
 
 async function groups(folder: string): Promise<void> {
-  const { aggregate, backfill, count, files, groupBy, parquet, pipeline, source, sum, to, tumbling } = await import(
-    '../src/index.ts'
-  )
-  const events = source('events', {
-    objects: join(folder, 'input'),
-    format: parquet(),
-    columns: { t: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'DOUBLE' },
-    time: 't',
-    watermark: { delay: '1 hour' },
-  })
-  const perDay = pipeline(
-    'groups',
-    { checkpoint: join(folder, 'checkpoint') },
-    events.pipe(
-      tumbling('1 day'),
-      groupBy('k'),
-      aggregate({ n: count(), total: sum('v') }),
-      to(files(join(folder, 'output'), { format: 'parquet' })),
-    ),
-  )
-  await cost(() => backfill(perDay))
+  const { backfill } = await import('../src/index.ts')
+  const { perDay } = await import('./per-day.ts')
+  await cost(() => backfill(perDay(folder)))
 }
 
 async function compare(rows: number): Promise<void> {

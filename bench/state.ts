@@ -8,20 +8,9 @@ import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { DuckDBInstance } from '@duckdb/node-api'
-import {
-  aggregate,
-  backfill,
-  count,
-  files,
-  groupBy,
-  parquet,
-  pipeline,
-  source,
-  sum,
-  to,
-  tumbling,
-} from '../src/index.ts'
+import { backfill } from '../src/index.ts'
+import { perDay } from './per-day.ts'
+import { plainQuery } from './plain-query.ts'
 
 const [keysMax = 10_000_000] = process.argv.slice(2, 3).map(Number)
 const memory = process.argv[3] ?? '512MB'
@@ -40,33 +29,16 @@ async function measure(keys: number): Promise<void> {
   const place = join(folder, String(keys))
   const input = join(place, 'input')
   await mkdir(input, { recursive: true })
-  const instance = await DuckDBInstance.create(':memory:')
-  const connection = await instance.connect()
   // Every key comes twice: in one object, and in the next one.
-  for (let object = 0; object < objects; object++)
-    await connection.run(
-      `COPY (SELECT TIMESTAMP '2024-01-01' + to_seconds(${object}) AS t, CAST(hash((i + ${object} * ${keys / objects}) % ${keys}) >> 2 AS BIGINT) AS k, i / 8 AS v
+  await plainQuery(
+    ...Array.from(
+      { length: objects },
+      (_, object) =>
+        `COPY (SELECT TIMESTAMP '2024-01-01' + to_seconds(${object}) AS t, CAST(hash((i + ${object} * ${keys / objects}) % ${keys}) >> 2 AS BIGINT) AS k, i / 8 AS v
         FROM range(${(2 * keys) / objects}) AS r(i)) TO '${input}/o_${object}.parquet' (FORMAT parquet)`,
-    )
-  connection.closeSync()
-  instance.closeSync()
-  const events = source('events', {
-    objects: input,
-    format: parquet(),
-    columns: { t: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'DOUBLE' },
-    time: 't',
-    watermark: { delay: '1 hour' },
-  })
-  const perDay = pipeline(
-    'state',
-    { checkpoint: join(place, 'checkpoint') },
-    events.pipe(
-      tumbling('1 day'),
-      groupBy('k'),
-      aggregate({ n: count(), total: sum('v') }),
-      to(files(join(place, 'output'), { format: 'parquet' })),
     ),
   )
+  const counted = perDay(place)
   const spill = join(place, 'spill')
   let scratch = 0
   let rss = 0
@@ -84,10 +56,10 @@ async function measure(keys: number): Promise<void> {
     return (performance.now() - started) / 1000
   }
   const options = { objectsPerEpoch: 1, memory, spill }
-  const taken = await timed(() => backfill(perDay, { ...options, flush: false }))
-  const loaded = await timed(() => backfill(perDay, { ...options, flush: false }))
+  const taken = await timed(() => backfill(counted, { ...options, flush: false }))
+  const loaded = await timed(() => backfill(counted, { ...options, flush: false }))
   // The same start, and then the flush.
-  const flushed = await timed(() => backfill(perDay, options))
+  const flushed = await timed(() => backfill(counted, options))
   isOver = true
   await watch
   const mb = (bytes: number) => `${Math.round(bytes / 1e6).toLocaleString('en')} MB`

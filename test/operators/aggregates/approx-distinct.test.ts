@@ -1,14 +1,10 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { approxDistinct } from '../../../operators/aggregates/approx-distinct.ts'
-import { doubleSql, type Evaluator, fewDoubles, inputRows, openEvaluator, type Placed } from './evaluate.ts'
+import { doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
 
-let evaluator: Evaluator
-beforeAll(async () => {
-  evaluator = await openEvaluator()
-})
-afterAll(() => evaluator[Symbol.asyncDispose]())
+const evaluator = await evaluatorForTests()
 
 /** HyperLogLog once more, from the papers: registers in a map, ranks by counting zeros of text, sigma as its series. */
 function estimate(texts: Iterable<string>): bigint {
@@ -30,8 +26,6 @@ function estimate(texts: Iterable<string>): bigint {
   const harmonic = [...ranks.values()].reduce((sum, rank) => sum + 2 ** -rank, 0)
   return BigInt(Math.round((4096 * 4096) / (2 * Math.LN2 * (4096 * sigma + harmonic))))
 }
-
-const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
 
 describe('approxDistinct', () => {
   test('is that of the same registers whatever the cut, and exact for a few values', async () => {

@@ -1,25 +1,13 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { countDistinct } from '../../../operators/aggregates/count-distinct.ts'
 import { exactQuantile } from '../../../operators/aggregates/exact-quantile.ts'
 import { topK } from '../../../operators/aggregates/top-k.ts'
-import {
-  compareDoubles,
-  doubleSql,
-  type Evaluator,
-  fewDoubles,
-  inputRows,
-  openEvaluator,
-  type Placed,
-} from './evaluate.ts'
+import { compareDoubles, doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
 
 // countDistinct, exactQuantile and topK: what keeps every value with its count in a side table.
 
-let evaluator: Evaluator
-beforeAll(async () => {
-  evaluator = await openEvaluator()
-})
-afterAll(() => evaluator[Symbol.asyncDispose]())
+const evaluator = await evaluatorForTests()
 
 interface Kind<V> {
   readonly type: string
@@ -77,8 +65,6 @@ function counted<V>(kind: Kind<V>, rows: readonly Placed<V>[]): { value: V; coun
   }
   return found
 }
-
-const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
 
 describe.each([doubles, bigints, decimals, times, texts] as unknown as Kind<never>[])('over $type', kind => {
   test('countDistinct and topK are those of the rows, whatever the cut', async () => {

@@ -1,23 +1,9 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { collect } from '../../../operators/aggregates/collect.ts'
-import {
-  compareDoubles,
-  doubleSql,
-  type Evaluator,
-  fewDoubles,
-  inputRows,
-  openEvaluator,
-  type Placed,
-} from './evaluate.ts'
+import { compareDoubles, doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
 
-let evaluator: Evaluator
-beforeAll(async () => {
-  evaluator = await openEvaluator()
-})
-afterAll(() => evaluator[Symbol.asyncDispose]())
-
-const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
+const evaluator = await evaluatorForTests()
 
 test('collect gives the first values of its order, ties in ledger order, whatever the cut (S14, I11)', async () => {
   const order = (compare: (a: Placed<number>, b: Placed<number>) => number) => (rows: readonly Placed<number>[]) =>

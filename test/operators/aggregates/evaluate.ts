@@ -1,6 +1,6 @@
 /** An aggregate over rows that are cut into partials, kept as Parquet, merged in a drawn order and emitted. */
 import fc from 'fast-check'
-import { expect } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { aggregate, aggregateStep } from '../../../operators/aggregate.ts'
 import { groupBy } from '../../../operators/group-by.ts'
 import { hopping } from '../../../operators/hopping.ts'
@@ -41,6 +41,8 @@ export function inputRows<V>(
 
 /** A row with its place in the ledger: `_row` counts from 0. */
 export type Placed<V> = InputRow<V> & { readonly row: number }
+/** Those that the filter of a call keeps. */
+export const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
 /** The result of a window and group from all its rows, in ledger order. */
 export type Oracle<V> = (rows: readonly Placed<V>[]) => unknown
 
@@ -75,7 +77,14 @@ const minuteUs = 60_000_000
 const size = 60
 const every = 30
 
-export async function openEvaluator(): Promise<Evaluator> {
+/** One for all tests of a file, closed after them. */
+export async function evaluatorForTests(): Promise<Evaluator> {
+  const evaluator = await openEvaluator()
+  afterAll(() => evaluator[Symbol.asyncDispose]())
+  return evaluator
+}
+
+async function openEvaluator(): Promise<Evaluator> {
   const db = await openTestDuckdb()
   const [allowed] = await db.rows("SELECT current_setting('allowed_directories')[1] AS folder")
   const folder = String(allowed?.folder)

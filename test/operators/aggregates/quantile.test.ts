@@ -1,21 +1,9 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { quantile } from '../../../operators/aggregates/quantile.ts'
-import {
-  compareDoubles,
-  doubleSql,
-  type Evaluator,
-  fewDoubles,
-  inputRows,
-  openEvaluator,
-  type Placed,
-} from './evaluate.ts'
+import { compareDoubles, doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
 
-let evaluator: Evaluator
-beforeAll(async () => {
-  evaluator = await openEvaluator()
-})
-afterAll(() => evaluator[Symbol.asyncDispose]())
+const evaluator = await evaluatorForTests()
 
 const tiny = 2 ** -1074
 const everyExponent = fc
@@ -51,8 +39,6 @@ function nearest(tenths: number, relativeError: number) {
     }
   }
 }
-const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
-
 describe('quantile', () => {
   test('is within its relative error of the nearest rank, whatever the cut', async () => {
     await fc.assert(

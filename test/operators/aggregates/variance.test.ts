@@ -1,18 +1,14 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { stddevPop } from '../../../operators/aggregates/stddev-pop.ts'
 import { stddev } from '../../../operators/aggregates/stddev.ts'
 import { varPop } from '../../../operators/aggregates/var-pop.ts'
 import { variance, varianceAggregate } from '../../../operators/aggregates/variance.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
-import { doubleSql, type Evaluator, inputRows, openEvaluator, type Placed } from './evaluate.ts'
+import { doubleSql, evaluatorForTests, inputRows, type Placed, wanted } from './evaluate.ts'
 import { exact, round, unitExponent } from './rational.ts'
 
-let evaluator: Evaluator
-beforeAll(async () => {
-  evaluator = await openEvaluator()
-})
-afterAll(() => evaluator[Symbol.asyncDispose]())
+const evaluator = await evaluatorForTests()
 
 const calls = {
   s: variance('x'),
@@ -72,7 +68,6 @@ function neighbour(x: number, by: 1 | -1): number {
   return new Float64Array(new BigUint64Array([(bits[0] as bigint) + BigInt(by)]).buffer)[0] as number
 }
 
-const wanted = <V>(rows: readonly Placed<V>[]) => rows.filter(({ isWanted }) => isWanted === true)
 const present = <V>(rows: readonly Placed<V>[]): V[] => rows.flatMap(({ x }) => (x === null ? [] : [x]))
 
 function expected<V>(
