@@ -33,9 +33,11 @@ import type { StddevPop } from './aggregates/stddev-pop.ts'
 import type { Stddev } from './aggregates/stddev.ts'
 import type { Sum } from './aggregates/sum.ts'
 import {
+  asItems,
   emptyPartials,
   type Grain,
   mainTable,
+  type MergedItem,
   mergedItems,
   partName,
   sideItems,
@@ -168,25 +170,31 @@ function fold(
     emit(partials, fromUs, toUs) {
       const groups = ['_window_end', ...keys]
       const list = groups.map(id).join(', ')
-      const placed = ({ sql, isMerged }: PartialRows, items: readonly string[], more: readonly string[] = []) => {
-        const rows = windows.windowsOf(sql, fromUs, toUs)
-        // What is one row a window already needs no second aggregation, which would cost as much as the first.
-        if (isMerged && windows.isOneWindow) return rows
+      const placed = (parts: readonly PartialRows[], items: readonly MergedItem[], more: readonly string[] = []) => {
         const columns = [list, ...more.map(id)].join(', ')
-        return `SELECT ${[columns, ...items].join(', ')} FROM (${rows}) GROUP BY ${columns}`
+        const one = ({ sql, isMerged }: PartialRows) => {
+          const rows = windows.windowsOf(sql, fromUs, toUs)
+          // What is one row a window already needs no second aggregation, which would cost as much as the first.
+          return isMerged
+            ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`
+            : `SELECT ${[columns, ...asItems(items)].join(', ')} FROM (${rows}) GROUP BY ${columns}`
+        }
+        if (windows.isOneWindow) return parts.map(one).join(' UNION ALL ')
+        return one({ sql: parts.map(({ sql }) => sql).join(' UNION ALL '), isMerged: false })
       }
-      const mainRows = partials(main) ?? { sql: emptyPartials(main), isMerged: true }
-      let joined = `(${withQuick(placed(mainRows, mergedItems(plans)), plans)}) AS m`
-      const found = new Map<string, string>()
+      const mainRows = partials(main)
+      const found = mainRows.length > 0 ? mainRows : [{ sql: emptyPartials(main), isMerged: true }]
+      let joined = `(${withQuick(placed(found, mergedItems(plans)), plans)}) AS m`
+      const folded = new Map<string, string>()
       for (const { name, plan, side } of sides) {
         const rows = partials(side)
-        if (rows === null || !plan.side) continue
+        if (rows.length === 0 || !plan.side) continue
         const buckets = plan.side.buckets.map(bucket => bucket.name)
         const perBucket = placed(rows, sideItems(plan.side), buckets)
         const alias = `s${side.name}`
         const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
         joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, list)}) AS ${alias} ON ${same}`
-        found.set(name, `${alias}._folded`)
+        folded.set(name, `${alias}._folded`)
       }
       const start = `(m._window_end - ${windows.sizeUs})`
       const mainColumn = (name: string) => `m.${id(name)}`
@@ -202,7 +210,7 @@ function fold(
         ...keys.map(mainColumn),
         ...plans.map(({ name, plan }) => {
           const accumulators = plan.accumulators.map(part => mainColumn(partName(name, part.name)))
-          const side = found.get(name) ?? null
+          const side = folded.get(name) ?? null
           const finished = plan.finish(accumulators, side, where)
           if (!plan.quick) return `${finished} AS ${id(name)}`
           const quick = mainColumn(partName(name, 'quick'))

@@ -118,19 +118,29 @@ export function sideTable(grain: Grain, table: string, call: PlannedCall, side: 
   }
 }
 
-/** The merged accumulators of main rows, under their own names. */
-export function mergedItems(plans: readonly PlannedCall[]): string[] {
+/** An accumulator of several rows as SQL, under the name that it has in each. */
+export interface MergedItem {
+  readonly column: string
+  readonly sql: string
+}
+
+export function asItems(items: readonly MergedItem[]): string[] {
+  return items.map(({ column, sql }) => `${sql} AS ${column}`)
+}
+
+/** The merged accumulators of main rows. */
+export function mergedItems(plans: readonly PlannedCall[]): readonly MergedItem[] {
   return plans.flatMap(({ name, plan }) =>
     plan.accumulators.map(part => {
       const column = id(partName(name, part.name))
-      return `${part.merge(column)} AS ${column}`
+      return { column, sql: part.merge(column) }
     }),
   )
 }
 
-/** The merged accumulators of side rows, under their own names. */
-export function sideItems(side: Side): string[] {
-  return side.accumulators.map(({ name, merge }) => `${merge(id(name))} AS ${id(name)}`)
+/** The merged accumulators of side rows. */
+export function sideItems(side: Side): readonly MergedItem[] {
+  return side.accumulators.map(({ name, merge }) => ({ column: id(name), sql: merge(id(name)) }))
 }
 
 /** No partial rows, with the table's columns. */
@@ -140,7 +150,7 @@ export function emptyPartials({ columns }: { readonly columns: ColumnTypes }): s
     .join(', ')} WHERE FALSE`
 }
 
-function grouped(groups: readonly string[], items: readonly string[], partials: string): string {
+function grouped(groups: readonly string[], items: readonly MergedItem[], partials: string): string {
   const list = groups.map(id).join(', ')
-  return `SELECT ${[list, ...items].join(', ')} FROM (${partials}) GROUP BY ${list}`
+  return `SELECT ${[list, ...asItems(items)].join(', ')} FROM (${partials}) GROUP BY ${list}`
 }

@@ -147,8 +147,7 @@ export function createCommitter(run: Run): Committer {
     for (const state of states) {
       const table = partials.partials.get(state.key)
       const own = applied.own.get(state.key)
-      const adopted =
-        table === undefined || own === undefined ? undefined : { table: table.name, survivors: own.survivors }
+      const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
       held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, after.watermarkUs))
     }
     await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)

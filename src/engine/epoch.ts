@@ -227,7 +227,7 @@ export async function applyEpoch(
     for (const flow of flows) {
       if (!flow.stateful || toUs === null || toUs === fromUs || !isEmitting(flow.stateful)) continue
       const rows = emittable(flow.stateful)
-      const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? null, fromUs, toUs)
+      const emitted = flow.stateful.step.emit(table => rows.get(table.name) ?? [], fromUs, toUs)
       const table = async (sql: string) => {
         const name = workTable(context)
         tables.push(name)
@@ -268,17 +268,39 @@ export async function applyEpoch(
   }
 
   /** Partial rows by table name; a side table without any is left out, which spares a join. */
-  function emittable(node: StatefulNode): ReadonlyMap<string, PartialRows> {
-    const rows = new Map<string, PartialRows>()
+  function emittable(node: StatefulNode): ReadonlyMap<string, readonly PartialRows[]> {
+    const rows = new Map<string, readonly PartialRows[]>()
     for (const state of stateTables([node])) {
-      const table = partials.partials.get(state.key)
-      // Where no earlier row is among those that close, each window and group has the one row that its partial gave.
-      if (isReached(held.get(state.key)?.emitsFromUs, toUs))
-        rows.set(state.table.name, { sql: partialsSql(state, table?.name), isMerged: false })
-      else if (table !== undefined) rows.set(state.table.name, { sql: `SELECT * FROM ${table.name}`, isMerged: true })
+      const earlier = held.get(state.key)
+      const closesToUs = isReached(earlier?.emitsFromUs, toUs) ? (earlier?.closesToUs ?? null) : null
+      const parts = emittedParts(state, closesToUs, partials.partials.get(state.key))
+      if (parts.length > 0) rows.set(state.table.name, parts)
     }
     return rows
   }
+}
+
+/**
+ * Committed rows, if any of them are emitted, with an epoch's own that may share a window with them, and its others: those
+ * are one row for each window and group, as their partial gave them.
+ *
+ * @param closesToUs where the last of the committed rows closes; null where none is emitted
+ */
+function emittedParts(
+  state: StateTable,
+  closesToUs: bigint | null,
+  own: PartialsTable | undefined,
+): readonly PartialRows[] {
+  const from = own && `SELECT * FROM ${own.name}`
+  if (closesToUs === null) return from === undefined ? [] : [{ sql: from, isMerged: true }]
+  const { closesAt } = state.node.step
+  const isBelow = own !== undefined && own.closesFromUs !== null && own.closesFromUs <= closesToUs
+  const isAbove = own !== undefined && own.closesToUs !== null && own.closesToUs > closesToUs
+  const below = isBelow ? `(${from} WHERE ${closesAt} <= ${closesToUs})` : undefined
+  return [
+    { sql: partialsSql(state, below), isMerged: false },
+    ...(isAbove ? [{ sql: `${from} WHERE ${closesAt} > ${closesToUs}`, isMerged: true }] : []),
+  ]
 }
 
 export async function dropTables(executor: Executor, tables: readonly string[]): Promise<void> {

@@ -60,7 +60,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
           }
           stages.push({ stage: 'late', sql: stateful.step.late(before) })
           result = stateful.step.emit(
-            ({ name: table }) => ({ sql: `SELECT * FROM partials${table && `_${table}`}`, isMerged: false }),
+            ({ name: table }) => [{ sql: `SELECT * FROM partials${table && `_${table}`}`, isMerged: false }],
             null,
             0n,
           )

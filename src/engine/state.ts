@@ -48,6 +48,8 @@ export interface Held {
   readonly mergedRows: number
   /** No watermark below this makes a window of theirs final; null without rows. */
   readonly emitsFromUs: bigint | null
+  /** The watermark from which none of them is alive; null without rows. */
+  readonly closesToUs: bigint | null
 }
 
 /** A table of an epoch's partial rows, and what it says of itself: asked once, where it is made. */
@@ -96,9 +98,14 @@ export interface OwnPartials {
 
 export async function heldRows(executor: Executor, state: StateTable, mergedRows = 0): Promise<Held> {
   const [row] = await executor.rows(
-    `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first FROM ${stateName(state)}`,
+    `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first, max(${state.node.step.closesAt}) AS last FROM ${stateName(state)}`,
   )
-  return { rows: Number(row?.n), mergedRows, emitsFromUs: (row?.first ?? null) as bigint | null }
+  return {
+    rows: Number(row?.n),
+    mergedRows,
+    emitsFromUs: (row?.first ?? null) as bigint | null,
+    closesToUs: (row?.last ?? null) as bigint | null,
+  }
 }
 
 export async function ownPartials(
@@ -132,7 +139,7 @@ export async function adopt(
   executor: Executor,
   state: StateTable,
   held: Held,
-  own: { readonly table: string; readonly survivors: OwnPartials['survivors'] } | undefined,
+  own: { readonly table: PartialsTable; readonly survivors: OwnPartials['survivors'] } | undefined,
   watermarkUs: bigint | null,
 ): Promise<Held> {
   const name = stateName(state)
@@ -143,13 +150,16 @@ export async function adopt(
   }
   if (own === undefined || own.survivors.rows === 0) return left
   await executor.run(
-    `INSERT INTO ${name} (${columnList(state)}) ${aliveSql(state, `SELECT * FROM ${own.table}`, watermarkUs)}`,
+    `INSERT INTO ${name} (${columnList(state)}) ${aliveSql(state, `SELECT * FROM ${own.table.name}`, watermarkUs)}`,
   )
   const first = [left.emitsFromUs, own.survivors.emitsFromUs].filter(us => us !== null)
+  // A survivor closes last: what is closed closed before.
+  const last = [left.closesToUs, own.table.closesToUs].filter(us => us !== null)
   left = {
     rows: left.rows + own.survivors.rows,
     mergedRows: left.mergedRows,
     emitsFromUs: first.reduce((a, b) => (a < b ? a : b)),
+    closesToUs: last.reduce((a, b) => (a > b ? a : b)),
   }
   return left.rows > mergeRowsMin && left.rows > 2 * left.mergedRows ? mergeState(executor, state) : left
 }

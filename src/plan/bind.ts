@@ -116,7 +116,7 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
     const { step, before } = flow.stateful
     for (const table of step.tables)
       await expectTypes(flow.name, executor, table.partial(applySteps(scan, before, typed)), table.columns)
-    result = step.emit(table => ({ sql: emptyRows(table.columns), isMerged: false }), null, 0n)
+    result = step.emit(table => [{ sql: emptyRows(table.columns), isMerged: false }], null, 0n)
   }
   const output = applySteps(result, flow.after, typed)
   await expectTypes(

@@ -96,9 +96,9 @@ export interface Stateful {
   mayBeLate(timeUs: bigint, watermarkUs: bigint): boolean
   /**
    * What the watermark's move from (exclusive) to (inclusive) makes final. `partials` gives the partial rows of a
-   * table, null where there are none.
+   * table, in parts of which no two have rows that close at the same watermark; none where there are no rows.
    */
-  emit(partials: (table: PartialTable) => PartialRows | null, fromUs: bigint | null, toUs: bigint): Relation
+  emit(partials: (table: PartialTable) => readonly PartialRows[], fromUs: bigint | null, toUs: bigint): Relation
   /** SQL over a partial row of any table: the watermark that makes it dead. The only way a state row ever goes (P11). */
   readonly closesAt: string
   /** SQL over a partial row of any table: a watermark below this makes none of its windows final. */

@@ -289,7 +289,7 @@ function relation(types: { readonly k: string; readonly x: string }, rows: reado
 /** Everything that ends by this many hours, as text. */
 async function emitted(step: Stateful, partials: string): Promise<readonly Record<string, unknown>[]> {
   const { sql, columns } = step.emit(
-    table => (table === step.tables[0] ? { sql: partials, isMerged: false } : null),
+    table => (table === step.tables[0] ? [{ sql: partials, isMerged: false }] : []),
     null,
     10n ** 12n,
   )

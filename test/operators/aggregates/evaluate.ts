@@ -106,23 +106,29 @@ async function openEvaluator(): Promise<Evaluator> {
     return `SELECT * FROM '${file}'`
   }
 
+  /** Rows that close first are one part, all others another, as where an epoch's own rows begin above the state's. */
+  async function inParts({ closesAt }: Stateful, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
+    const [row] = await db.rows(`SELECT min(${closesAt}) AS first FROM (${sql})`)
+    const parts = [`<= ${row?.first ?? 0n}`, `> ${row?.first ?? 0n}`]
+    return parts.map(part => ({ sql: `SELECT * FROM (${sql}) WHERE ${closesAt} ${part}`, isMerged }))
+  }
+
   async function partialsOf(step: Stateful, relations: readonly string[], columns: ColumnTypes) {
-    const tables = new Map<string, PartialRows>()
+    const tables = new Map<string, readonly PartialRows[]>()
     const [main] = step.tables
     for (const table of step.tables) {
       const parts: string[] = []
       for (const sql of relations)
         parts.push(await stored(table, table.partial({ sql, columns, hidden: ['_seq', '_row', '_watermark'] })))
       if (table.neededBy !== undefined) {
-        const needed = await db.rows(
-          `SELECT sum("${table.neededBy}") AS n FROM (${tables.get(main.name)?.sql ?? emptyOf(main)})`,
-        )
+        const all = tables.get(main.name)?.map(({ sql }) => sql) ?? [emptyOf(main)]
+        const needed = await db.rows(`SELECT sum("${table.neededBy}") AS n FROM (${all.join(' UNION ALL ')})`)
         const rows = await db.rows(`SELECT count(*) AS n FROM (${parts.join(' UNION ALL ')})`)
         expect(Number(needed[0]?.n ?? 0) === 0).toBe(Number(rows[0]?.n) === 0)
         if (Number(needed[0]?.n ?? 0) === 0) continue
       }
       if (parts.length === 1) {
-        tables.set(table.name, { sql: parts[0] as string, isMerged: true })
+        tables.set(table.name, await inParts(step, parts[0] as string, true))
         continue
       }
       // In pairs, the last two first; the rest stays apart, as the newest segments do.
@@ -130,14 +136,14 @@ async function openEvaluator(): Promise<Evaluator> {
         const [a, b] = parts.splice(-2)
         parts.push(await stored(table, table.merge(`${b} UNION ALL ${a}`)))
       }
-      tables.set(table.name, { sql: parts.join(' UNION ALL '), isMerged: false })
+      tables.set(table.name, await inParts(step, parts.join(' UNION ALL '), false))
     }
     return tables
   }
 
   async function emitted(step: Stateful, relations: readonly string[], columns: ColumnTypes) {
     const tables = await partialsOf(step, relations, columns)
-    const { sql, columns: output } = step.emit(table => tables.get(table.name) ?? null, null, 10n ** 12n)
+    const { sql, columns: output } = step.emit(table => tables.get(table.name) ?? [], null, 10n ** 12n)
     const names = Object.keys(output)
       .map(name => `"${name}"`)
       .join(', ')
