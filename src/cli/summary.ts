@@ -1,3 +1,4 @@
+import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { isNoneRead } from './exit-code.ts'
@@ -25,6 +26,8 @@ export interface SummaryJson {
   readonly ignored: number
   readonly leftOut: number
   readonly drained: boolean
+  /** Columns of JSON without a value in any row of this run. */
+  readonly nullColumns: readonly string[]
   readonly checkpoint: string
   readonly outputs: readonly string[]
 }
@@ -49,6 +52,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     ignored: run.ignored,
     leftOut: run.leftOut,
     drained: run.drained,
+    nullColumns: run.nullColumns.map(({ column }) => column),
     checkpoint: addressToPath(summary.checkpoint),
     outputs: summary.outputs.map(addressToPath),
   }
@@ -95,12 +99,18 @@ function warnings({ run }: Summary): readonly string[] {
           'no object of this run could be read. Is the pipeline right about the columns? Objects once quarantined are not read again by this checkpoint.',
         ]
       : []),
+    ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [
           'more than a tenth of the rows came late. Files of an earlier time were added after later ones: a new checkpoint over all of them counts them.',
         ]
       : []),
   ]
+}
+
+function nullColumnsWarning(found: Summary['run']['nullColumns']): string {
+  const columns = found.map(({ column }) => column)
+  return nullColumnsText(found[0]?.source ?? '', columns, 'every row of this run')
 }
 
 type Line = readonly [label: string, text: string]

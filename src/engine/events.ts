@@ -27,6 +27,8 @@ export type RunEvent =
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]
     }
+  /** Columns of JSON have had no value in any of the rows read so far: are their names right? Told once. */
+  | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
   /** Messages came in, with so many objects; so many of them are in the ledger or under way already. */

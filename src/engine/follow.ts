@@ -10,6 +10,7 @@ import type { RunEvent } from './events.ts'
 import { nothingListed, startFeeds } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
+import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
 import { createRunAhead } from './run-ahead.ts'
@@ -21,6 +22,9 @@ import { withRun } from './with-run.ts'
 const drainMsDefault = 25_000
 /** Pauses before a run starts again from its checkpoint. */
 const restartMs = { first: 1_000, most: 60_000 } as const
+
+/** An optional field may be missing in some rows: columns without a value are told after so many, or at the end. */
+const rowsTold = 1_000
 
 const optionNames = { ...runOptionNames, catchUp: true, drainMs: true, onRunning: true } satisfies Record<
   keyof FollowOptions,
@@ -108,6 +112,13 @@ async function follow(
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
   const listed = nothingListed()
+  let isNullTold = false
+  const tellNull = () => {
+    const columns = nullColumns(run.fetch.neverSeen)
+    if (!isNullTold && columns.length > 0)
+      onEvent({ is: 'null-columns', source: run.fetch.settings.name, columns, rows: run.fetch.neverSeen.rows })
+    isNullTold = true
+  }
   let lastCommitMs = clock.nowMs()
   let committingSinceMs: number | undefined
   /** Objects that were admitted when history was, and objects that were committed or are about to be. */
@@ -150,6 +161,7 @@ async function follow(
       addDone(done, ready, result)
       onEpoch(result)
       onEvent(epochEvent(ready, result, clock.nowMs()))
+      if (run.fetch.neverSeen.rows >= rowsTold) tellNull()
       lastCommitMs = clock.nowMs()
       committingSinceMs = undefined
       if (options.drain?.aborted) break
@@ -157,6 +169,7 @@ async function follow(
     run.fetch.signal.throwIfAborted()
     await endFeeds()
     await committer.close()
+    tellNull()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
     const seconds = (clock.nowMs() - startedMs) / 1000
     return await summarise(run, committer, done, { listed, isDrained: true, seconds })

@@ -121,7 +121,10 @@ export async function markObjects(
       )
     }
     const flagged = spool === null ? `(SELECT 0 AS _part, 0 AS _row, ${flags} FROM (${scan}))` : id(typed)
-    const counts = await partCounts(context, objects, flagged, period)
+    const sought = good.flatMap(({ name }, index) =>
+      spool !== null && context.neverSeen?.columns.has(name) ? [{ name, typed: typedName(index) }] : [],
+    )
+    const counts = await partCounts(context, objects, flagged, period, sought)
 
     const marked: MarkedObject[] = []
     const source: RowSource = { scan: stamped => goodRowsSql(stamped) }
@@ -253,10 +256,11 @@ const noRows: PartCounts = {
 
 /** What each object's rows say, one entry an object. */
 async function partCounts(
-  { executor, settings, signal }: FetchContext,
+  { executor, settings, neverSeen, signal }: FetchContext,
   objects: readonly SpooledVersion[],
   flagged: string,
   period: ReturnType<typeof keyPeriod> | undefined,
+  sought: readonly { readonly name: string; readonly typed: string }[],
 ): Promise<readonly PartCounts[]> {
   const bounds = objects.map(({ version }) => markBounds(settings, version, period))
   const isOne = objects.length === 1
@@ -267,10 +271,11 @@ async function partCounts(
   const inside = isUnbound ? 'TRUE' : `coalesce(_t >= ${from}, TRUE) AND coalesce(_t < ${to}, TRUE)`
   const rows =
     isOne || isUnbound ? flagged : `${flagged} JOIN (VALUES ${lists.join(', ')}) AS _(_part, _from, _to) USING (_part)`
+  const seen = sought.map(({ typed }) => `, coalesce(bool_or(ok AND ${typed} IS NOT NULL), FALSE) AS seen${typed}`)
   const found = await executor.rows(
     `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count_if(_bad) AS bad, ` +
       `count_if(NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
-      `count_if(ok AND NOT inside) AS outside FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
+      `count_if(ok AND NOT inside) AS outside${seen.join('')} FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
       (isOne ? '' : ' GROUP BY _part'),
     signal,
   )
@@ -279,6 +284,8 @@ async function partCounts(
     const [count, first] = [BigInt(row.rows as bigint), (row.first ?? 0n) as bigint]
     if (!isOne && BigInt(row.last as bigint) - BigInt(first) + 1n !== count)
       throw new Error('unreachable: the rows of one file do not lie together')
+    if (neverSeen) neverSeen.rows += Number(count)
+    for (const { name, typed } of sought) if (row[`seen${typed}`] === true) neverSeen?.columns.delete(name)
     counts[Number(row.part)] = {
       rows: Number(count),
       bad: Number(row.bad),

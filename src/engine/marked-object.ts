@@ -2,6 +2,7 @@ import type { ObjectVersion } from '../core/object-version.ts'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
+import type { NeverSeen } from './never-seen.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
@@ -52,6 +53,8 @@ export interface FetchContext {
   readonly settings: SourceSettings
   readonly policies: SourcePolicies
   readonly executor: Executor
+  /** Told of what is read. */
+  readonly neverSeen?: NeverSeen
   readonly spool: string
   readonly signal: AbortSignal
 }

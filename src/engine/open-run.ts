@@ -26,6 +26,7 @@ import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
+import { type NeverSeen, nothingSeen } from './never-seen.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
 import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable } from './replay.ts'
@@ -47,7 +48,7 @@ export interface Run {
   readonly flows: readonly Flow[]
   readonly nodes: readonly StatefulNode[]
   readonly plan: ReturnType<typeof pipelinePlan>
-  readonly fetch: FetchContext
+  readonly fetch: FetchContext & { readonly neverSeen: NeverSeen }
   readonly input: Input
   /** The ledger that is replayed instead of a listing. */
   readonly replayed: ReadCheckpoint | undefined
@@ -194,7 +195,16 @@ export async function openRun(
     flows,
     nodes,
     plan,
-    fetch: { store: inputStore, format, settings, policies, executor: fetching, spool: session.spool, signal },
+    fetch: {
+      store: inputStore,
+      format,
+      settings,
+      policies,
+      executor: fetching,
+      neverSeen: nothingSeen(settings),
+      spool: session.spool,
+      signal,
+    },
     input,
     replayed,
     miniBatch: definition.miniBatch,

@@ -2,6 +2,7 @@ import type { Listed } from './admit.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
+import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import type { Ready } from './run-ahead.ts'
 import { partialsSql, stateTables } from './state.ts'
@@ -97,6 +98,7 @@ export async function summarise(
       ignored: listed.ignored,
       matched: listed.matched,
       leftOut: listed.leftOut,
+      nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source: run.fetch.settings.name, column })),
       drained: isDrained,
     },
     openWindows,

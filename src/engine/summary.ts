@@ -78,6 +78,8 @@ export interface Summary {
     readonly ignored: number
     /** Objects left out by --from and --to because their key names no period, or one outside. */
     readonly leftOut: number
+    /** Columns of JSON without a value in any row that was read. */
+    readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
     /** Stopped by a drain before the end of the listing. */
     readonly drained: boolean
   }

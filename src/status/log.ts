@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
 import type { RunEvent } from '../engine/events.ts'
+import { nullColumnsText } from '../engine/never-seen.ts'
 import type { Redact } from './redact.ts'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
@@ -73,6 +74,11 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
     }
     case 'epoch':
       return epochRecords(event)
+    case 'null-columns': {
+      const { source, columns, rows } = event
+      const message = nullColumnsText(source, columns, `all ${showCounted(rows, 'row')} read since the start`)
+      return [{ level: 'warn', event: 'null-columns', message, fields: { source, columns, rows } }]
+    }
     case 'phase':
       return [
         {

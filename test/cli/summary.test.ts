@@ -29,6 +29,7 @@ const summary: Summary = {
     leftOut: 2,
     matched: 12,
     late: 3,
+    nullColumns: [],
     drained: false,
   },
   openWindows: 1,
@@ -72,6 +73,18 @@ test('a run that could read none of its objects warns, and scripts see it by its
   expect([exitCodeOfSummary(summary), summaryJson(summary).noneRead]).toEqual([0, false])
   const idle = { ...summary, run: { ...summary.run, objects: 0, setAside: [] } }
   expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([0, false])
+})
+
+test('a column of JSON that was NULL throughout is named in a warning', () => {
+  const nullColumns = [
+    { source: 'trips', column: 'tip' },
+    { source: 'trips', column: 'zone' },
+  ]
+  const found = { ...summary, run: { ...summary.run, nullColumns } }
+  expect(renderSummary(found)).toContain(
+    "Warning: columns 'tip', 'zone' of source trips: NULL in every row of this run.",
+  )
+  expect(summaryJson(found).nullColumns).toEqual(['tip', 'zone'])
 })
 
 test('a checkpoint, for a person', () => {
