@@ -109,7 +109,8 @@ async function openEvaluator(): Promise<Evaluator> {
   /** Rows that close first are one part, all others another, as where an epoch's own rows begin above the state's. */
   async function inParts({ closesAt }: Stateful, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
     const [row] = await db.rows(`SELECT min(${closesAt}) AS first FROM (${sql})`)
-    const parts = [`<= ${row?.first ?? 0n}`, `> ${row?.first ?? 0n}`]
+    const first = (row?.first ?? 0n) as bigint
+    const parts = [`<= ${first}`, `> ${first}`]
     return parts.map(part => ({ sql: `SELECT * FROM (${sql}) WHERE ${closesAt} ${part}`, isMerged }))
   }
 
