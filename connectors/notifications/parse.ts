@@ -120,7 +120,7 @@ function parseRecord(record: unknown, options: ParseOptions): Announced {
     ...announced(text(field(s3, 'bucket'), 'name'), options.keys === 'raw' ? key : decodeKey(key), options.place),
     ...versionOf(object, 'eTag', 'versionId'),
     // A restore tells when it ended, which is not when the object was written.
-    ...(isRestored ? {} : timeOf(field(record, 'eventTime'))),
+    ...(isRestored ? { isRestored } : timeOf(field(record, 'eventTime'))),
   }
 }
 
@@ -134,7 +134,7 @@ function parseEventBridge(event: unknown, options: ParseOptions): Announced {
   return {
     ...announced(text(field(detail, 'bucket'), 'name'), text(object, 'key'), options.place),
     ...versionOf(object, 'etag', 'version-id'),
-    ...(isRestored ? {} : timeOf(field(event, 'time'))),
+    ...(isRestored ? { isRestored } : timeOf(field(event, 'time'))),
   }
 }
 

@@ -1,8 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { pause } from '../golden/golden.ts'
@@ -11,42 +6,12 @@ import { serverFor } from '../servers/for-tests.ts'
 import { startKafka } from '../servers/kafka.ts'
 import { startMinio } from '../servers/minio.ts'
 import { type Announcer, announceByKafka, announceBySqs } from './announce.ts'
+import { expectTrue } from './expect-true.ts'
 import { type Landed, type LiveLab, openLiveLab, s3Event } from './live-lab.ts'
 
 const minio = await serverFor(startMinio)
 const elasticmq = await serverFor(startElasticmq)
 const kafka = await serverFor(startKafka)
-
-/** The rows' first five columns, which the oracle computes. */
-const judged = (rows: readonly string[]) => rows.map(row => row.split(' ').slice(0, 5).join(' ')).toSorted()
-
-/** What a backfill of the daemon's ledger writes, as text. */
-async function replayed(lab: LiveLab): Promise<readonly string[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'millrace-replay-'))
-  try {
-    const places = ['--checkpoint', join(folder, 'checkpoint'), '--output', join(folder, 'output')]
-    const args = ['backfill', join(import.meta.dirname, 'pipelines/trips.ts'), '--ledger', lab.addresses.checkpoint]
-    await promisify(execFile)(process.execPath, ['src/cli/bin.ts', ...args, ...places, '--objects-per-epoch', '7'], {
-      env: lab.env({}),
-    })
-    return await lab.rowsOf(join(folder, 'output'))
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-/** The daemon's rows are those of an independent computation over its ledger, and of a backfill of it. */
-async function expectTrue(lab: LiveLab, objects: number): Promise<void> {
-  const keys = await lab.ledgerKeys()
-  expect(keys).toHaveLength(objects)
-  expect(new Set(keys).size).toBe(objects)
-  const rows = await lab.rows()
-  const expected = await lab.expected()
-  expect(judged(rows)).toEqual(expected.rows)
-  expect(rows.length).toBeGreaterThan(100)
-  expect(await lab.late()).toBe(expected.late)
-  expect(await replayed(lab)).toEqual(rows)
-}
 
 const transports: readonly [
   name: string,

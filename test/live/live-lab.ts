@@ -1,17 +1,20 @@
 /** A bucket that fills, a daemon that follows it, and an independent computation of what it must write. */
 import { randomUUID } from 'node:crypto'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import {
   CreateBucketCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  type StorageClass,
 } from '@aws-sdk/client-s3'
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import { makeMonths } from '../../src/cli/demo/make-months.ts'
@@ -22,6 +25,7 @@ import { S3_CREDENTIALS } from '../servers/minio.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const nodeBinary = join(root, 'node_modules/.bin/node')
+const pipelineFile = join(import.meta.dirname, 'pipelines/trips.ts')
 const dayUs = 86_400_000_000n
 const hourUs = 3_600_000_000n
 
@@ -39,7 +43,9 @@ export interface LiveLab extends AsyncDisposable {
   env(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv
   readonly addresses: { readonly objects: string; readonly checkpoint: string; readonly output: string }
   /** Puts a local file into the bucket, under `input/`. */
-  put(key: string, file: string): Promise<Landed>
+  put(key: string, file: string, storageClass?: StorageClass): Promise<Landed>
+  /** What lies there under the key now. */
+  landed(key: string): Promise<Landed>
   /** Months as files in a local folder, each cut into objects of so many rows. */
   cutMonths(
     months: number,
@@ -52,7 +58,7 @@ export interface LiveLab extends AsyncDisposable {
   counted(objects: number, daemon: Daemon): Promise<void>
   /** The number of objects in the ledger; 0 before there is one. */
   objects(): Promise<number>
-  /** Keys in ledger order, each once or more. */
+  /** Keys of the objects that were read, in ledger order, each once or more. */
   ledgerKeys(): Promise<readonly string[]>
   /** Published rows as text, sorted; the same of another folder. */
   rows(): Promise<readonly string[]>
@@ -60,12 +66,16 @@ export interface LiveLab extends AsyncDisposable {
   /** What the ledger's objects must give, row by row (S2, S3, S8), from the files they were made from. */
   expected(): Promise<{ readonly rows: readonly string[]; readonly late: number }>
   late(): Promise<number>
+  /** What a backfill of the daemon's ledger writes, as text. */
+  replayed(): Promise<readonly string[]>
 }
 
 export interface Daemon {
   readonly child: ChildProcess
   readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>
   said(): string
+  /** Resolves when it has said so. */
+  says(text: string): Promise<void>
   kill(signal: NodeJS.Signals): void
 }
 
@@ -107,11 +117,17 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
         ...more,
       }
     },
-    async put(key, file) {
+    async put(key, file, storageClass) {
       const body = await readFile(file)
-      const put = await s3.send(new PutObjectCommand({ Bucket: bucket, Key: `input/${key}`, Body: body }))
+      const put = await s3.send(
+        new PutObjectCommand({ Bucket: bucket, Key: `input/${key}`, Body: body, StorageClass: storageClass }),
+      )
       files.set(key, file)
       return { key, eTag: (put.ETag ?? '').replaceAll('"', ''), size: body.length }
+    },
+    async landed(key) {
+      const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: `input/${key}` }))
+      return { key, eTag: (head.ETag ?? '').replaceAll('"', ''), size: head.ContentLength ?? 0 }
     },
     async cutMonths(months, rowsPerMonth, rowsPerObject) {
       const made = join(folder, 'months')
@@ -138,7 +154,7 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
         [
           join(root, 'src/cli/bin.ts'),
           'run',
-          join(import.meta.dirname, 'pipelines/trips.ts'),
+          pipelineFile,
           '--threads',
           '1',
           '--memory',
@@ -155,6 +171,13 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
         child,
         ended: once(child, 'close').then(([code]) => ({ code: code as number | null, stderr: said })),
         said: () => said,
+        async says(text) {
+          while (!said.includes(text)) {
+            if (child.exitCode !== null)
+              throw new Error(`the daemon ended without saying ${text}:\n${said.slice(-3000)}`)
+            await setTimeout(20)
+          }
+        },
         kill: signal => void child.kill(signal),
       }
       daemons.add(daemon)
@@ -177,7 +200,7 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
       }
     },
     async ledgerKeys() {
-      const { rows } = await query(addresses.checkpoint, `SELECT key FROM ledger WHERE "is" = 'object' ORDER BY seq`)
+      const { rows } = await query(addresses.checkpoint, `SELECT key FROM ledger WHERE outcome = 'read' ORDER BY seq`)
       return rows.map(row => String(row.key))
     },
     async late() {
@@ -231,6 +254,13 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
           .toSorted(),
       }
     },
+    async replayed() {
+      const again = await mkdtemp(join(folder, 'replay-'))
+      const places = ['--checkpoint', join(again, 'checkpoint'), '--output', join(again, 'output')]
+      const args = ['backfill', pipelineFile, '--ledger', addresses.checkpoint, ...places, '--objects-per-epoch', '7']
+      await promisify(execFile)(process.execPath, [join(root, 'src/cli/bin.ts'), ...args], { env: lab.env({}) })
+      return rowsOf(join(again, 'output'))
+    },
     async [Symbol.asyncDispose]() {
       for (const { child } of daemons) child.kill('SIGKILL')
       await Promise.all([...daemons].map(({ ended }) => ended))
@@ -254,7 +284,7 @@ async function texts(db: DuckDBConnection, sql: string): Promise<readonly string
 const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`
 
 /** An S3 event as AWS sends it, for an object that landed. */
-export function s3Event(bucket: string, { key, eTag, size }: Landed): object {
+export function s3Event(bucket: string, { key, eTag, size }: Landed, eventName = 'ObjectCreated:Put'): object {
   const encoded = encodeURIComponent(`input/${key}`).replaceAll('%2F', '/').replaceAll('%20', '+')
   return {
     Records: [
@@ -263,7 +293,7 @@ export function s3Event(bucket: string, { key, eTag, size }: Landed): object {
         eventSource: 'aws:s3',
         awsRegion: 'us-east-1',
         eventTime: '2024-01-01T00:00:00.000Z',
-        eventName: 'ObjectCreated:Put',
+        eventName,
         s3: { s3SchemaVersion: '1.0', bucket: { name: bucket }, object: { key: encoded, size, eTag, sequencer: '00' } },
       },
     ],

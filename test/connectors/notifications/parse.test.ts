@@ -59,7 +59,9 @@ describe('an S3 event message', () => {
     })
     const found = { bucket: 'landed', key: 'a+b%20c.parquet', eTag: 'e1', versionId: 'v', sizeBytes: 5 }
     expect(parse(event()).objects).toEqual([{ ...found, lastModifiedMs: 1641092645000 }])
-    expect(parse(event({ 'detail-type': 'Object Restore Completed' })).objects).toEqual([found])
+    expect(parse(event({ 'detail-type': 'Object Restore Completed' })).objects).toEqual([
+      { ...found, isRestored: true },
+    ])
     expect(reasons(parse(event({ 'detail-type': 'Object Deleted' })))).toEqual(['not-created'])
     expect(reasons(parse(event({ source: 'mine' })))).toEqual(['not-created'])
     expect(reasons(parse(event({ detail: {} })))).toEqual(['malformed'])
@@ -120,9 +122,9 @@ describe('an S3 event message', () => {
     expect(reasons(one({}, { eventName }))).toEqual([outcome])
   })
 
-  it('of a completed restore has no time: the object was written long before', () => {
+  it('of a completed restore says so, and has no time: the object was written long before', () => {
     const { lastModifiedMs: _, ...timeless } = accepted
-    expect(one({}, { eventName: 's3:ObjectRestore:Completed' }).objects).toEqual([timeless])
+    expect(one({}, { eventName: 's3:ObjectRestore:Completed' }).objects).toEqual([{ ...timeless, isRestored: true }])
     // A time that nobody can read is no reason to refuse an object.
     for (const eventTime of ['2016–09–08T22:34:38.226Z', 'yesterday', 5, null])
       expect(one({}, { eventTime }).objects).toEqual([timeless])
