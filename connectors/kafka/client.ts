@@ -23,6 +23,19 @@ export function connectionOptions(spec: KafkaSpec) {
   }
 }
 
+/** What it has learnt of brokers outlives a doubt about leaders: those that were named may be the ones that are away. */
+class Reader extends Consumer {
+  override clearMetadata(): void {}
+}
+
+/** What the brokers say of the topic. */
+interface Described {
+  /** How a fetch names it. */
+  readonly id: string
+  /** By partition; -1 where there is none. */
+  readonly leaders: readonly number[]
+}
+
 /**
  * The topic over @platformatic/kafka: plain fetches from the leaders, without a consumer group. It never retries by
  * itself: the source does, by the clock port.
@@ -30,11 +43,13 @@ export function connectionOptions(spec: KafkaSpec) {
 export function createLog(spec: KafkaSpec): Log {
   const { topic } = spec
   const options = connectionOptions(spec)
-  // The group's name is asked for and used nowhere: a consumer that never joins is one that only fetches.
-  const consumer = new Consumer({ ...options, groupId: spec.groupId })
+  // The group's name is asked for and used nowhere: a consumer that never joins is one that only fetches. It must not
+  // track the topic either: then it would send a fetch to whom it takes for the leader, where two would share a session
+  // that neither knows the state of, and would not fetch at all while one partition has no leader.
+  const consumer = new Reader({ ...options, groupId: spec.groupId })
   const admin = new Admin(options)
-  consumer.topics.trackAll(topic)
-  let latest: { readonly id: string; readonly leaders: readonly number[] } | undefined
+  let latest: Described | undefined
+  let takesNames: boolean | undefined
 
   const attempt = async <T>(action: string, call: () => Promise<T>): Promise<T> => {
     try {
@@ -44,17 +59,20 @@ export function createLog(spec: KafkaSpec): Log {
       throw explain(error, action, spec)
     }
   }
-  const metadata = async (): Promise<{ readonly id: string; readonly leaders: readonly number[] }> => {
-    const found = (await consumer.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)
-    if (!found) throw new Error(`Unknown topic ${topic}.`)
-    latest = { id: found.id, leaders: found.partitions.map(({ leader }) => leader) }
+  const described = async (): Promise<Described> => {
+    const { id, leaders } = await leadersOf(consumer, topic)
+    // Before version 13 a fetch names its topic.
+    takesNames ??= (await consumer.listApis()).some(({ name, maxVersion }) => name === 'Fetch' && maxVersion < 13)
+    latest = { id: takesNames ? topic : id, leaders }
     return latest
   }
 
   return {
     describe: () =>
       attempt('list offsets', async () => {
-        const { leaders } = await metadata()
+        const { leaders } = await described()
+        // None can be asked while one has no leader.
+        if (leaders.includes(-1)) return new Map(leaders.map((_, partition) => [partition, undefined]))
         const earliest = (await consumer.listOffsets({ topics: [topic], timestamp: -2n })).get(topic) ?? []
         const next = (await consumer.listOffsets({ topics: [topic], timestamp: -1n })).get(topic) ?? []
         return new Map(
@@ -66,7 +84,7 @@ export function createLog(spec: KafkaSpec): Log {
       }),
     fetch: offsets =>
       attempt('fetch', async () => {
-        const { id, leaders } = latest ?? (await metadata())
+        const { id, leaders } = latest ?? (await described())
         const byLeader = new Map<number, number[]>()
         const fetched: Fetched[] = []
         for (const partition of offsets.keys()) {
@@ -86,7 +104,7 @@ export function createLog(spec: KafkaSpec): Log {
           else if (answers.length === 1) throw answer.reason
           else
             for (const partition of nodes[n]?.[1] ?? [])
-              fetched.push({ partition, is: 'unavailable', why: errorMessage(answer.reason) })
+              fetched.push({ partition, is: 'unavailable', why: said(answer.reason) })
         }
         if (fetched.some(({ is }) => is === 'unavailable')) latest = undefined
         return fetched
@@ -103,6 +121,36 @@ export function createLog(spec: KafkaSpec): Log {
 }
 
 const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
+
+/** One partition without a leader is an error of the whole call, which carries what there is of the others. */
+async function leadersOf(consumer: Consumer, topic: string): Promise<Described> {
+  try {
+    const found = (await consumer.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)
+    if (!found) throw new Error(`Unknown topic ${topic}.`)
+    return { id: found.id, leaders: found.partitions.map(({ leader }) => leader) }
+  } catch (error) {
+    const found = topicOf(error)
+    if (found === undefined) throw error
+    // The call that failed has left the addresses of brokers as they were.
+    await consumer.metadata({ topics: [], forceUpdate: true })
+    const leaders: number[] = []
+    for (const { partitionIndex, leaderId } of found.partitions) leaders[partitionIndex] = leaderId
+    return { id: found.topicId, leaders }
+  }
+}
+
+interface TopicResponse {
+  readonly errorCode: number
+  readonly topicId: string
+  readonly partitions: readonly { readonly partitionIndex: number; readonly leaderId: number }[]
+}
+
+function topicOf(error: unknown): TopicResponse | undefined {
+  const response = responseOf(error)
+  if (response === undefined || !('topics' in response) || !Array.isArray(response.topics)) return undefined
+  const [found] = response.topics as readonly TopicResponse[]
+  return found?.errorCode === 0 ? found : undefined
+}
 
 async function fetchFrom(
   consumer: Consumer,
@@ -123,17 +171,20 @@ async function fetchFrom(
     return read(await consumer.fetch({ node, topics: [{ topicId, partitions }], isolationLevel: 0, ...sizes }), offsets)
   } catch (error) {
     // One partition's trouble is an error of the whole call, which carries what the others answered.
-    const response = responseOf(error)
+    const response = fetchedOf(error)
     if (response === undefined || response.errorCode !== 0) throw error
     return read(response, offsets)
   }
 }
 
-function responseOf(error: unknown): FetchResponse | undefined {
+function fetchedOf(error: unknown): FetchResponse | undefined {
+  const response = responseOf(error)
+  return response !== undefined && 'responses' in response ? (response as FetchResponse) : undefined
+}
+
+function responseOf(error: unknown): object | undefined {
   const response: unknown = error instanceof Error && 'response' in error ? error.response : undefined
-  return typeof response === 'object' && response !== null && 'responses' in response
-    ? (response as FetchResponse)
-    : undefined
+  return typeof response === 'object' && response !== null ? response : undefined
 }
 
 function read(response: FetchResponse, offsets: ReadonlyMap<number, number>): readonly Fetched[] {
@@ -165,7 +216,7 @@ function read(response: FetchResponse, offsets: ReadonlyMap<number, number>): re
 
 function explain(error: unknown, action: string, { topic, brokers }: KafkaSpec): MillraceError {
   const chain = causes(error)
-  const said = [...new Set(chain.map(errorMessage))].join(' ')
+  const why = said(error)
   const where = `Topic ${topic} at ${brokers.join(', ')}`
   const has = (...names: readonly string[]): boolean =>
     chain.some(each => names.some(name => each.apiId === name || each.code === name))
@@ -173,21 +224,21 @@ function explain(error: unknown, action: string, { topic, brokers }: KafkaSpec):
     return new MillraceError(
       'user',
       'topic-not-found',
-      `${where} does not exist (${said}). Create it, or correct brokers and topic.`,
+      `${where} does not exist (${why}). Create it, or correct brokers and topic.`,
       error,
     )
   if (has('TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED'))
     return new MillraceError(
       'user',
       'topic-access-denied',
-      `${where} refuses to ${action} (${said}). Allow READ and DESCRIBE on the topic for this user.`,
+      `${where} refuses to ${action} (${why}). Allow READ and DESCRIBE on the topic for this user.`,
       error,
     )
   if (has('PLT_KFK_AUTHENTICATION', 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM', 'ILLEGAL_SASL_STATE'))
     return new MillraceError(
       'user',
       'kafka-login-failed',
-      `${where}: the brokers refuse this login (${said}). Correct sasl.mechanism, username and password.`,
+      `${where}: the brokers refuse this login (${why}). Correct sasl.mechanism, username and password.`,
       error,
     )
   if (
@@ -198,22 +249,26 @@ function explain(error: unknown, action: string, { topic, brokers }: KafkaSpec):
     return new MillraceError(
       'user',
       'kafka-tls-failed',
-      `${where}: no trusted TLS connection (${said}). Correct tls: true for a trusted certificate, { ca } for your own.`,
+      `${where}: no trusted TLS connection (${why}). Correct tls: true for a trusted certificate, { ca } for your own.`,
       error,
     )
   if (has('PLT_KFK_UNSUPPORTED_COMPRESSION'))
     return new MillraceError(
       'user',
       'kafka-codec',
-      `${where} holds messages that this Node cannot decompress (${said}). Use a newer Node, or another compression.type.`,
+      `${where} holds messages that this Node cannot decompress (${why}). Use a newer Node, or another compression.type.`,
       error,
     )
   return new MillraceError(
     'retry',
     'kafka-unreachable',
-    `${where}: ${action} failed (${said}). It is tried again.`,
+    `${where}: ${action} failed (${why}). It is tried again.`,
     error,
   )
+}
+
+function said(error: unknown): string {
+  return [...new Set(causes(error).map(errorMessage))].join(' ')
 }
 
 interface Cause extends Error {

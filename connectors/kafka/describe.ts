@@ -16,9 +16,13 @@ export async function describeTopic(spec: KafkaSpec): Promise<TopicFacts> {
   const admin = new Admin(connectionOptions(spec))
   try {
     const extents = [...(await log.describe()).values()]
-    const messages = extents.reduce((sum, { earliest, next }) => sum + next - earliest, 0)
+    const known = extents.filter(extent => extent !== undefined)
+    const messages = known.reduce((sum, { earliest, next }) => sum + next - earliest, 0)
     return {
-      topic: { is: 'known', value: { partitions: extents.length, messages } },
+      topic:
+        known.length === extents.length
+          ? { is: 'known', value: { partitions: extents.length, messages } }
+          : { is: 'unavailable', why: `Some partitions of ${spec.topic} have no leader.` },
       settings: await readSettings(admin, spec.topic),
     }
   } catch (error) {

@@ -1,4 +1,4 @@
-import { configError, isMillraceError } from '../../src/core/errors.ts'
+import { configError, isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { Json } from '../../src/core/json.ts'
 import type { Announced } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
@@ -78,12 +78,22 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
   }
 
   /** Partitions that were not there are read from their beginning; at the very first start from where `from` says. */
-  function meet(extents: ReadonlyMap<number, Extent>): void {
-    for (const [partition, { earliest, next }] of extents) {
+  function meet(extents: ReadonlyMap<number, Extent | undefined>): void {
+    const isFirstStart = given === undefined && !isDescribed
+    const unknown = [...extents].find(([, extent]) => extent === undefined)
+    // Where all of it begins is settled once.
+    if (isFirstStart && unknown)
+      throw new MillraceError(
+        'retry',
+        'kafka-unreachable',
+        `Topic ${topic} cannot be read: some of its partitions have no leader. It is tried again.`,
+      )
+    for (const [partition, extent] of extents) {
       if (partitions.has(partition)) continue
       const position = given?.get(partition)
-      const isFirstStart = given === undefined && !isDescribed
-      const begin = position ?? (isFirstStart && spec.from === 'latest' ? next : earliest)
+      const begin = position ?? (isFirstStart && spec.from === 'latest' ? extent?.next : extent?.earliest)
+      // A new one, met when its leader is there.
+      if (begin === undefined) continue
       partitions.set(partition, { next: begin, entries: [], head: 0 })
       if (isDescribed || (given !== undefined && position === undefined))
         tell(
@@ -97,9 +107,19 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
     describedAtMs = clock.nowMs()
   }
 
+  async function look(): Promise<void> {
+    try {
+      meet(await log.describe())
+    } catch (error) {
+      // A broker that is away holds up no partition that is known; that all are away shows when they are fetched.
+      if (!isDescribed || !isMillraceError(error) || error.kind !== 'retry') throw error
+      describedAtMs = clock.nowMs()
+    }
+  }
+
   async function fetchOnce(): Promise<void> {
     try {
-      if (clock.nowMs() - describedAtMs >= DESCRIBE_MS) meet(await log.describe())
+      if (clock.nowMs() - describedAtMs >= DESCRIBE_MS) await look()
       const offsets = new Map([...partitions].map(([partition, { next }]) => [partition, next]))
       let isPatient = false
       for (const each of await log.fetch(offsets)) {
@@ -291,7 +311,10 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
         if (!isDescribed) meet(extents)
         const now = positions(new Set())
         let messages = 0
-        for (const [partition, { next }] of extents) messages += Math.max(0, next - (now.get(partition) ?? 0))
+        for (const [partition, extent] of extents) {
+          if (extent === undefined) return {}
+          messages += Math.max(0, extent.next - (now.get(partition) ?? 0))
+        }
         const waiting = [...partitions.values()].flatMap(({ entries, head }) => entries[head]?.timestampMs ?? [])
         const nowMs = clock.startedAtMs + clock.nowMs()
         return { messages, ...(waiting.length > 0 ? { oldestAgeMs: Math.max(0, nowMs - Math.min(...waiting)) } : {}) }

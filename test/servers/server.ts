@@ -37,15 +37,15 @@ const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 10_000
 const STARTS_MAX = 3
 
-/** Starts a server on free ports in a new folder, and waits until it is ready. */
+/** Starts a server on free ports (so many, or the ones given) in a new folder, and waits until it is ready. */
 export async function startServer(
   name: string,
-  portCount: number,
+  ports: number | readonly number[],
   prepare: (place: Place) => Promise<Command>,
 ): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     const folder = await mkdtemp(join(tmpdir(), `millrace-${name}-`))
-    const place = { folder, ports: await freePorts(portCount) }
+    const place = { folder, ports: typeof ports === 'number' ? await freePorts(ports) : ports }
     try {
       return await startAt(name, place, await prepare(place))
     } catch (error) {

@@ -18,6 +18,8 @@ function lab(positions: Json = null) {
   const context = contextOf({ clock, positions, term: 3 })
   const partitions: { earliest: number; bodies: (string | null)[] }[] = [{ earliest: 0, bodies: [] }]
   const errors: Error[] = []
+  /** Answers of the next looks at the topic, in place of what there is. */
+  const looks: (Error | 'no leader')[] = []
   const commits: string[] = []
   const answers: Fetched[] = []
   let fetches = 0
@@ -26,8 +28,16 @@ function lab(positions: Json = null) {
     if (error) throw error
   }
   const log: Log = {
-    describe: async () =>
-      new Map(partitions.map(({ earliest, bodies }, n): [number, Extent] => [n, { earliest, next: bodies.length }])),
+    async describe() {
+      const look = looks.shift()
+      if (look instanceof Error) throw look
+      return new Map(
+        partitions.map(({ earliest, bodies }, n): [number, Extent | undefined] => [
+          n,
+          look === 'no leader' ? undefined : { earliest, next: bodies.length },
+        ]),
+      )
+    },
     async fetch(offsets) {
       fetches++
       fail()
@@ -58,7 +68,7 @@ function lab(positions: Json = null) {
     for (let n = 0; n < 1_000 && !isThere; n++) await clock.advance(500)
     return pulled
   }
-  return { clock, context, partitions, errors, commits, answers, log, source, pull, fetches: () => fetches }
+  return { clock, context, partitions, errors, looks, commits, answers, log, source, pull, fetches: () => fetches }
 }
 
 describe('a Kafka source', () => {
@@ -127,6 +137,36 @@ describe('a Kafka source', () => {
     partitions[0]?.bodies.push(messageOf('c'))
     expect(keys(await pull())).toEqual(['c'])
     expect(context.events.map(({ event }) => event)).toEqual(['partition-unavailable'])
+    await source.close()
+  })
+
+  it('begins a topic when every partition has a leader, and at a later start reads what its positions name', async () => {
+    const first = lab()
+    first.partitions[0]?.bodies.push(messageOf('a'))
+    first.looks.push('no leader', 'no leader')
+    expect(keys(await first.pull())).toEqual(['a'])
+    expect(first.source.counts).toMatchObject({ retries: 2 })
+    await first.source.close()
+    const later = lab({ t: { 0: 1 } })
+    later.partitions[0]?.bodies.push(messageOf('a'), messageOf('b'))
+    // New meanwhile, and met when the brokers can tell where it begins.
+    later.partitions.push({ earliest: 0, bodies: [messageOf('c')] })
+    later.looks.push('no leader')
+    expect(keys(await later.pull())).toEqual(['b'])
+    expect(later.source.positionsAfter([])).toEqual({ t: { 0: 1 } })
+    expect(keys(await later.pull())).toEqual(['c'])
+    expect(later.context.events.map(({ event }) => event)).toEqual(['partition-added'])
+    await later.source.close()
+  })
+
+  it('reads on when the brokers cannot be asked for new partitions', async () => {
+    const { partitions, source, pull, looks, clock } = lab()
+    partitions[0]?.bodies.push(messageOf('a'))
+    expect(keys(await pull())).toEqual(['a'])
+    looks.push(retry)
+    await clock.advance(60_000)
+    partitions[0]?.bodies.push(messageOf('b'))
+    expect([keys(await pull()), looks, source.counts.retries]).toEqual([['b'], [], undefined])
     await source.close()
   })
 
