@@ -38,6 +38,8 @@ export interface Outbox {
    * @param isNewCheckpoint Whether nothing was committed yet (epoch 0).
    */
   own(isNewCheckpoint: boolean): Promise<void>
+  /** What `own` refuses is refused, and nothing is written. */
+  check(isNewCheckpoint: boolean): Promise<void>
   stage(output: StageOutput): Promise<Unpublished>
   /** Makes committed output visible. Repeating it is safe (I8). */
   publish(unpublished: Unpublished): Promise<void>
@@ -54,17 +56,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   return {
     async own(isNewCheckpoint) {
-      const owner = await readOwner()
-      if (owner === checkpointId) return
-      if (owner !== undefined) throw owned(owner)
-      if (!isNewCheckpoint) {
-        throw new MillraceError(
-          'user',
-          'output-missing',
-          `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. Was the folder` +
-            ' moved or emptied? Put it back, or start with a new checkpoint folder to compute everything again.',
-        )
-      }
+      if (await isOwn(isNewCheckpoint)) return
       const marker = Buffer.from(`${JSON.stringify({ checkpointId, pipeline: options.pipeline })}\n`)
       const content = { bytes: marker.length, sha256: sha256(marker) }
       try {
@@ -75,6 +67,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
         const rival = await readOwner()
         if (rival !== checkpointId) throw owned(rival ?? 'unknown')
       }
+    },
+
+    async check(isNewCheckpoint) {
+      await isOwn(isNewCheckpoint)
     },
 
     async stage({ term, epoch, file, rows, to }) {
@@ -112,6 +108,20 @@ export function createOutbox(options: OutboxOptions): Outbox {
         }),
       )
     },
+  }
+
+  /** Whether the folder is this checkpoint's already; else it is free. */
+  async function isOwn(isNewCheckpoint: boolean): Promise<boolean> {
+    const owner = await readOwner()
+    if (owner === checkpointId) return true
+    if (owner !== undefined) throw owned(owner)
+    if (isNewCheckpoint) return false
+    throw new MillraceError(
+      'user',
+      'output-missing',
+      `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. Was the folder` +
+        ' moved or emptied? Put it back, or start with a new checkpoint folder to compute everything again.',
+    )
   }
 
   /** The checkpoint that the folder's marker names. */

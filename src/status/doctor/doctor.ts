@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
+import { createOutbox } from '../../../checkpoints/outbox.ts'
 import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
 import { isS3Address } from '../../../connectors/s3/spec.ts'
 import { errorMessage } from '../../core/errors.ts'
-import { showCounted } from '../../core/quantity.ts'
+import type { ObjectVersion } from '../../core/object-version.ts'
+import type { ObjectStore } from '../../core/ports.ts'
+import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
 import { explain } from '../../engine/explain.ts'
 import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
+import { nullColumnsText } from '../../engine/never-seen.ts'
 import { findCheckpoint } from '../../engine/read-checkpoint.ts'
 import { checkOpen, checkPlan } from '../../engine/recover.ts'
+import { type Tried, tryObject } from '../../engine/try-object.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
@@ -25,6 +30,8 @@ export interface DoctorOptions {
   readonly checkpoint?: string
 }
 
+/** Of an object that is opened: its columns are fetched, or all of it. */
+const openedBytesMax = 1024 ** 3
 /** Keys that are looked at of an input. */
 const keysMax = 100_000
 
@@ -52,10 +59,15 @@ export async function examine(
     ...judgeWatermark(definition.settings),
     ...(await examineInput(components, definition, input)),
     ...(await examineWritable(components, 'checkpoint', checkpoint, '')),
-    ...(await examineFit(components, pipeline, checkpoint)),
   ]
-  for (const output of new Set(outputs))
-    findings.push(...(await examineWritable(components, 'output', output, OUTPUT_PREFIX)))
+  const fit = await examineFit(components, pipeline, checkpoint)
+  findings.push(...fit.findings)
+  for (const output of new Set(outputs)) {
+    const written = await examineWritable(components, 'output', output, OUTPUT_PREFIX)
+    findings.push(...written)
+    if (fit.held !== undefined && written[0]?.is === 'ok')
+      findings.push(...(await examineOwner(components, pipeline, output, fit.held)))
+  }
   return [...findings, ...(await examineNotifications(components, definition, input))]
 }
 
@@ -98,8 +110,9 @@ async function examineInput(
     const { root, matches } = await components.findInput(address, 'objects')
     const store = await components.openInput(root, 'objects')
     const seen = { matched: 0, ignored: [] as string[], isCut: false }
-    let first: string | undefined
-    for await (const { key } of store.list('')) {
+    let first: ObjectVersion | undefined
+    for await (const version of store.list('')) {
+      const { key } = version
       if (seen.matched + seen.ignored.length >= keysMax) {
         seen.isCut = true
         break
@@ -108,14 +121,52 @@ async function examineInput(
       if (!extensions.some(extension => key.toLowerCase().endsWith(extension))) seen.ignored.push(key)
       else {
         seen.matched++
-        first ??= key
+        first ??= version
       }
     }
-    // Listing and reading are two permissions.
-    if (first !== undefined) await store.get(first, { range: [0, 1] })
-    return { seen }
+    return { seen, first: first && { store, version: first } }
   })
-  return 'is' in found ? [found] : [judgeInput(found.seen, extensions)]
+  if ('is' in found) return [found]
+  const { seen, first } = found
+  return [judgeInput(seen, extensions), ...(first ? [await examineObject(components, definition, first)] : [])]
+}
+
+/** Opens one object: listing and reading are two permissions, and a format and columns that bind may not be those of the objects. */
+async function examineObject(
+  components: Components,
+  definition: SourceDefinition,
+  { store, version }: { readonly store: ObjectStore; readonly version: ObjectVersion },
+): Promise<Finding> {
+  if (version.sizeBytes > openedBytesMax) {
+    const read = await attempt('input', async () => ({ got: await store.get(version.key, { range: [0, 1] }) }))
+    if ('is' in read) return read
+    const message = `object '${version.key}', the first, may be read; it is too large (${showBytes(version.sizeBytes)}) to look at its columns here`
+    return about('input')('unknown', message)
+  }
+  const tried = await attempt('input', () => tryObject(components, definition, store, version))
+  return 'is' in tried ? tried : judgeObject(definition.settings.name, version.key, tried)
+}
+
+export function judgeObject(
+  source: string,
+  key: string,
+  { outcome, reason, rows, quarantinedRows, nullColumns }: Tried,
+): Finding {
+  const judge = about('input')
+  const object = `object '${key}', the first`
+  if (outcome !== 'read')
+    return judge(
+      'problem',
+      `${object}, would be ${outcome}: ${reason?.replace(/\.$/, '')}. Are format and columns right, and is it one of the objects that are meant?`,
+    )
+  if (quarantinedRows > 0)
+    return judge(
+      quarantinedRows === rows ? 'problem' : 'warning',
+      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside: values that do not fit their columns, or rows without an event time`,
+    )
+  if (nullColumns.length > 0)
+    return judge('warning', nullColumnsText(source, nullColumns, `all ${showCounted(rows, 'row')} of ${object}`))
+  return judge('ok', `${object}, has ${showCounted(rows, 'row')}, every column as it is declared`)
 }
 
 export interface SeenInput {
@@ -160,21 +211,51 @@ async function examineWritable(
   ]
 }
 
-/** Whether the pipeline is still the one that the checkpoint was written by. */
-async function examineFit(components: Components, pipeline: Pipeline, address: string): Promise<readonly Finding[]> {
+interface Held {
+  readonly checkpointId: string
+  readonly epoch: number
+}
+
+/** Whether the pipeline is still the one that the checkpoint was written by; what is there, unless that is a problem. */
+async function examineFit(
+  components: Components,
+  pipeline: Pipeline,
+  address: string,
+): Promise<{ readonly findings: readonly Finding[]; readonly held?: Held }> {
   const found = await attempt('checkpoint', async () => {
     const subscribed = subscribeFlows(pipeline)
     const plan = pipelinePlan(subscribed.describe(0))
     subscribed.complete()
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
-    if (!held) return { epoch: 0 }
+    if (!held) return { checkpointId: '(new)', epoch: 0 }
     checkOpen(held.head.manifest, held.address)
     checkPlan(held.head.manifest, pipeline.name, plan, held.address)
-    return { epoch: held.head.manifest.epoch }
+    const { checkpointId, epoch } = held.head.manifest
+    return { checkpointId, epoch }
   })
-  if ('is' in found) return [found]
-  return found.epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${found.epoch} of this pipeline`)]
+  if ('is' in found) return { findings: [found] }
+  const { epoch } = found
+  return {
+    findings: epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${epoch} of this pipeline`)],
+    held: found,
+  }
+}
+
+/** Whether a run would be refused this folder, as another checkpoint's (P8). */
+async function examineOwner(
+  components: Components,
+  pipeline: Pipeline,
+  address: string,
+  { checkpointId, epoch }: Held,
+): Promise<readonly Finding[]> {
+  const checked = await attempt('output', async () => {
+    const store = await components.openWritable(address, 'output')
+    const outbox = createOutbox({ output: 'output', store, checkpointId, pipeline: pipeline.name, newId: randomUUID })
+    await outbox.check(epoch === 0)
+    return {}
+  })
+  return 'is' in checked ? [checked] : []
 }
 
 async function bucketOf(address: string, field: string): Promise<BucketFacts> {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import {
   CreateBucketCommand,
   PutBucketLifecycleConfigurationCommand,
@@ -88,11 +90,84 @@ describe('over a directory', () => {
   test('all is well, and nothing is left behind', async () => {
     await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
     const found = await examine(components, watched({ objects: lab.input, ...lab }), {})
-    expect(brief(found)).toEqual(['pipeline: ok', 'watermark: ok', 'input: ok', 'checkpoint: ok', 'output: ok'])
+    expect(brief(found)).toEqual([
+      'pipeline: ok',
+      'watermark: ok',
+      'input: ok',
+      'input: ok',
+      'checkpoint: ok',
+      'output: ok',
+    ])
+    expect(found[3]?.message).toBe("object 'a.parquet', the first, has 1 row, every column as it is declared")
     expect((await readdir(lab.checkpoint, { recursive: true, withFileTypes: true })).filter(e => e.isFile())).toEqual(
       [],
     )
     expect((await readdir(lab.output, { recursive: true, withFileTypes: true })).filter(e => e.isFile())).toEqual([])
+  })
+
+  test.each([
+    ['no object of its format', {}, 'problem', /^object 'a\.jsonl', the first, would be quarantined: it is gzip/],
+    [
+      'a field that no line has',
+      { seldom: 'VARCHAR' },
+      'warning',
+      /^column 'seldom' of source in: NULL in all 2 rows of object 'a\.jsonl', the first\./,
+    ],
+    [
+      'a bad row under fail',
+      { v: 'BIGINT' },
+      'problem',
+      /^source in: object 'a\.jsonl', row 1, column 'v': expected BIGINT, found '1\.5'/,
+    ],
+    ['a bad row under quarantine', { v: 'BIGINT' }, 'warning', /would have 1 of 2 rows set aside/],
+    ['nothing but bad rows', { k: 'DOUBLE' }, 'problem', /would have 2 of 2 rows set aside/],
+  ] as const)('the first object is read as a run reads it: %s', async (name, columns, is, message) => {
+    const rows = [`{"t":"2022-01-01","k":"a","v":1}`, `{"t":"2022-01-01","k":"a","v":1.5}`]
+    if (name.startsWith('no object')) await writeFile(join(lab.input, 'a.jsonl'), gzipSync(rows.join('\n')))
+    else await lab.lines('a.jsonl', rows)
+    await lab.lines('b.jsonl', rows.slice(0, 1))
+    const looked = windowed(lab, lab, {
+      columns: { t: 'TIMESTAMP NOT NULL', ...columns },
+      format: 'json',
+      onBadRow: name === 'a bad row under fail' ? 'fail' : 'quarantine',
+    })
+    const found = (await examine(components, looked, {})).filter(({ check }) => check === 'input')
+    expect(found).toMatchObject([{ is: 'ok' }, { is, message: expect.stringMatching(message) }])
+  })
+
+  test('a column that is missing, or of a type that never fits, is a problem', async () => {
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, true AS k`)
+    const look = async (columns: object) => {
+      const looked = windowed(lab, lab, { columns: { t: 'TIMESTAMP NOT NULL', ...columns } })
+      const found = (await examine(components, looked, {})).filter(({ check }) => check === 'input')
+      return found.map(({ is, message }) => `${is}: ${message}`)[1]
+    }
+    expect(await look({ nope: 'BIGINT' })).toMatch(
+      /^problem: object 'a\.parquet', the first, .* column 'nope' is missing/,
+    )
+    expect(await look({ k: 'DATE' })).toMatch(/^problem: .* column 'k': BOOLEAN can never be read as DATE/)
+  })
+
+  test('an output folder of another checkpoint, or one that was emptied, is a problem (P8)', async () => {
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
+    const own = watched({ objects: lab.input, ...lab })
+    await run(own)
+    const output = async (options: object) =>
+      (await examine(components, own, options)).filter(({ check }) => check === 'output')
+    expect(brief(await output({}))).toEqual(['output: ok'])
+    const { checkpointId } = (await lab.head()).manifest
+    const other = lab.place('other')
+    expect(await output({ checkpoint: other.checkpoint })).toMatchObject([
+      { is: 'ok' },
+      { is: 'problem', message: expect.stringContaining(`belongs to checkpoint ${checkpointId}`) },
+    ])
+    await rm(lab.output, { recursive: true })
+    expect(await output({})).toMatchObject([
+      { is: 'ok' },
+      { is: 'problem', message: expect.stringContaining('Was the folder moved or emptied?') },
+    ])
+    // And to a new checkpoint it is free.
+    expect(brief(await output({ checkpoint: other.checkpoint }))).toEqual(['output: ok'])
   })
 
   test('what is wrong is told, one by one', async () => {
@@ -144,7 +219,8 @@ describe.skipIf(!ministack)('over S3 and SQS', () => {
     try {
       const Bucket = `doctor-${randomUUID()}`
       await s3.send(new CreateBucketCommand({ Bucket }))
-      await s3.send(new PutObjectCommand({ Bucket, Key: 'in/a.parquet', Body: 'x' }))
+      const file = await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
+      await s3.send(new PutObjectCommand({ Bucket, Key: 'in/a.parquet', Body: await readFile(file) }))
       const { QueueUrl = '' } = await client.send(new CreateQueueCommand({ QueueName: `doctor-${randomUUID()}` }))
       const at = (prefix: string) => `s3://${Bucket}/${prefix}/?endpoint=${endpoint}`
       const places = {
@@ -157,6 +233,7 @@ describe.skipIf(!ministack)('over S3 and SQS', () => {
       const ofPlaces = [
         'pipeline: ok',
         'watermark: ok',
+        'input: ok',
         'input: ok',
         'checkpoint: ok',
         'checkpoint: ok',
