@@ -40,16 +40,21 @@ export async function announceBySqs(endpoint: string): Promise<Announcer> {
   }
 }
 
-export async function announceByKafka(broker: string): Promise<Announcer> {
-  const kafka = new Kafka({ brokers: [broker], clientId: 'announcer', logLevel: logLevel.NOTHING })
+/** @param brokers 'host:port', or several with commas between: each partition then lies on all of them */
+export async function announceByKafka(brokers: string): Promise<Announcer> {
+  const all = brokers.split(',')
+  const kafka = new Kafka({ brokers: all, clientId: 'announcer', logLevel: logLevel.NOTHING })
   const topic = `trips-${randomUUID().slice(0, 8)}`
   const admin = kafka.admin()
   await admin.connect()
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 3 }] })
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: [{ topic, numPartitions: 3, replicationFactor: all.length }],
+  })
   const producer = kafka.producer()
   await producer.connect()
   return {
-    env: { TRIPS_TOPIC: topic, TRIPS_KAFKA: broker },
+    env: { TRIPS_TOPIC: topic, TRIPS_KAFKA: brokers },
     async announce(events) {
       await producer.send({ topic, messages: events.map(event => ({ value: JSON.stringify(event) })) })
     },

@@ -39,7 +39,7 @@ const notifications = TRIPS_QUEUE
       visibilityTimeout: TRIPS_VISIBILITY as '10s',
     })
   : TRIPS_TOPIC
-    ? kafka({ brokers: [TRIPS_KAFKA as string], topic: TRIPS_TOPIC })
+    ? kafka({ brokers: (TRIPS_KAFKA as string).split(','), topic: TRIPS_TOPIC })
     : undefined
 
 const trips = source('trips', {
