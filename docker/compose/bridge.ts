@@ -2,11 +2,16 @@
 // answered with an error.
 import { createServer } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { CreateQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
+import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 
 // The queue's server may be starting still, and names queues by an address of its own.
-const sqs = new SQSClient({ maxAttempts: 10, useQueueUrlAsEndpoint: false })
-const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'landed' }))
+const sqs = new SQSClient({ maxAttempts: 15, useQueueUrlAsEndpoint: false })
+const dead = await sqs.send(new CreateQueueCommand({ QueueName: 'landed-dead' }))
+const { Attributes: { QueueArn: deadLetterTargetArn } = {} } = await sqs.send(
+  new GetQueueAttributesCommand({ QueueUrl: dead.QueueUrl, AttributeNames: ['QueueArn'] }),
+)
+const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 10 })
+const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'landed', Attributes: { RedrivePolicy } }))
 const server = createServer((request, response) => {
   void text(request)
     // A look whether somebody is there has no body.
