@@ -29,18 +29,23 @@ async function importBases(docker: Docker): Promise<Record<string, string>> {
   return { NODE: 'millrace-test-node:latest', BASE: 'millrace-test-base:latest' }
 }
 
-async function importBase(
+const importBase = (docker: Docker, repo: string, { tools, env }: { tools: boolean; env: string }): Promise<void> =>
+  importImage(docker, repo, [`ENV ${env}`], folder => makeBase(folder, { tools }))
+
+/** An image `<repo>:latest` of one layer: the root file system that is made in the folder. */
+export async function importImage(
   docker: Docker,
   repo: string,
-  { tools, env }: { tools: boolean; env: string },
+  changes: readonly string[],
+  make: (folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-base-'))
   try {
-    await makeBase(folder, { tools })
+    await make(folder)
     // The same bytes give the same image, and builds on it come from the cache of a daemon that is kept.
     const fixed = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner']
     const tar = spawn('tar', [...fixed, '-C', folder, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const reply = await docker.importImage(tar.stdout, { repo, tag: 'latest', changes: `ENV ${env}` })
+    const reply = await docker.importImage(tar.stdout, { repo, tag: 'latest', changes: [...changes] })
     await text(reply)
   } finally {
     await rm(folder, { recursive: true, force: true })

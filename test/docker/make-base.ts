@@ -65,8 +65,14 @@ export async function makeBase(root: string, { tools }: { readonly tools: boolea
 /** Where the authorities of $NODE_EXTRA_CA_CERTS lie in a base with tools. */
 export const baseAuthorities = '/etc/extra-ca.pem'
 
-async function addProgram(root: string, from: string, to: string): Promise<void> {
+/** A program of this machine, under another path, and the libraries that it loads. */
+export async function addProgram(root: string, from: string, to: string): Promise<void> {
   await add(root, await realpath(from), to)
+  await addLibraries(root, from)
+}
+
+/** The libraries that a program or another library of this machine is linked with. */
+export async function addLibraries(root: string, from: string): Promise<void> {
   const { stdout } = await exec('ldd', [from])
   // 'libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x...)', and the loader without an arrow.
   for (const [, library] of stdout.matchAll(/(?:=>|^)\s*(\/\S+) \(0x/gm)) {

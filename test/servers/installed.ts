@@ -1,7 +1,15 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 
-export type Installable = 'minio' | 'versitygw' | 'kafka-4.4.0' | 'kafka-3.9.2' | 'elasticmq' | 'ministack' | 's3mock'
+export type Installable =
+  | 'minio'
+  | 'versitygw'
+  | 'kafka-4.4.0'
+  | 'kafka-3.9.2'
+  | 'kafka-tools-4.4.0'
+  | 'elasticmq'
+  | 'ministack'
+  | 's3mock'
 
 /** A server that this machine cannot get: its message is what the installation said. */
 export class MissingServer extends Error {

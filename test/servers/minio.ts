@@ -8,14 +8,12 @@ export const S3_CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'testtest'
 export interface MinioOptions {
   /** Bucket notifications under the ARN `arn:minio:sqs::PRIMARY:kafka`. */
   readonly kafka?: { readonly brokers: string; readonly topic: string }
-  /** Bucket notifications under the ARN `arn:minio:sqs::PRIMARY:webhook`. */
-  readonly webhook?: string
 }
 
 /** MinIO on a folder of its own; $MILLRACE_S3 where that is set and nothing else is asked for. */
 export async function startMinio(options: MinioOptions = {}): Promise<Server> {
-  const { kafka, webhook } = options
-  if (process.env.MILLRACE_S3 && !kafka && webhook === undefined) return foreignServer(process.env.MILLRACE_S3)
+  const { kafka } = options
+  if (process.env.MILLRACE_S3 && !kafka) return foreignServer(process.env.MILLRACE_S3)
   const binary = join(await installed('minio'), 'minio')
   return startServer('minio', 1, async ({ folder, ports: [port] }) => ({
     command: binary,
@@ -31,10 +29,6 @@ export async function startMinio(options: MinioOptions = {}): Promise<Server> {
         MINIO_NOTIFY_KAFKA_ENABLE_PRIMARY: 'on',
         MINIO_NOTIFY_KAFKA_BROKERS_PRIMARY: kafka.brokers,
         MINIO_NOTIFY_KAFKA_TOPIC_PRIMARY: kafka.topic,
-      }),
-      ...(webhook !== undefined && {
-        MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY: 'on',
-        MINIO_NOTIFY_WEBHOOK_ENDPOINT_PRIMARY: webhook,
       }),
     },
     endpoint: `http://127.0.0.1:${port}`,
