@@ -7,11 +7,15 @@ export function exitCodeOf(error: unknown): number {
   return error.kind === 'user' ? 2 : error.kind === 'fenced' ? 3 : 1
 }
 
-/** 4: the run came to its end, and every object that it took was set aside. A script must not go on as if there were results. */
-export function exitCodeOfSummary({ run }: Summary): number {
-  return isNoneRead(run) ? 4 : 0
+/**
+ * 4: the run came to its end, and no object of the ledger could be read. A script must not go on as if there were results.
+ * Of the ledger, not of the run: killed and started again a backfill ends with the code of one that nobody killed.
+ */
+export function exitCodeOfSummary({ totals: { objects, quarantined, skipped } }: Summary): number {
+  return quarantined > 0 && quarantined + skipped === objects ? 4 : 0
 }
 
+/** Whether this run set every object aside that it took. */
 export function isNoneRead({ objects, setAside }: Summary['run']): boolean {
   return objects > 0 && setAside.length === objects
 }

@@ -36,7 +36,7 @@ ${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n
   --version   the version
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 fenced by another writer,
-4 a backfill that could read none of its objects.
+4 a backfill whose ledger holds no object that could be read.
 MILLRACE_DEBUG=1 adds the stack to an error.
 `
 

@@ -67,12 +67,19 @@ test('--json: names and order are a public format; file addresses become paths',
 
 test('a run that could read none of its objects warns, and scripts see it by its exit code', () => {
   const [aside] = summary.run.setAside as [SetAside]
-  const none = { ...summary, run: { ...summary.run, objects: 2, setAside: [aside, aside] } }
+  const none = {
+    ...summary,
+    totals: { ...summary.totals, objects: 3, quarantined: 2, skipped: 1 },
+    run: { ...summary.run, objects: 2, setAside: [aside, aside] },
+  }
   expect(renderSummary(none)).toContain('Warning: no object of this run could be read.')
   expect([exitCodeOfSummary(none), summaryJson(none).noneRead]).toEqual([4, true])
   expect([exitCodeOfSummary(summary), summaryJson(summary).noneRead]).toEqual([0, false])
-  const idle = { ...summary, run: { ...summary.run, objects: 0, setAside: [] } }
-  expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([0, false])
+  // The next run has nothing to do, and there is still nothing; one that goes on where another was killed has results.
+  const idle = { ...none, run: { ...none.run, objects: 0, setAside: [] } }
+  expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([4, false])
+  const resumed = { ...none, totals: { ...none.totals, objects: 4 } }
+  expect([exitCodeOfSummary(resumed), summaryJson(resumed).noneRead]).toEqual([0, true])
 })
 
 test('a column of JSON that was NULL throughout is named in a warning', () => {

@@ -84,8 +84,8 @@ commits results epoch by epoch. Run again, it continues, or says that there is n
 ${renderOptions(options)}
 
 Ctrl-C finishes the epoch in flight and stops; a second one stops at once. Nothing is lost either way,
-and the exit code is 130 (SIGTERM: 143), as not all of the input is done. It is 4 when every object of the run
-was set aside.
+and the exit code is 130 (SIGTERM: 143), as not all of the input is done. It is 4 when no object
+that the checkpoint holds could be read.
 `,
   async run(args, terminal) {
     const { file, json, options } = readBackfillArguments(args)
