@@ -44,6 +44,8 @@ export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | 
 /** What is known of partial rows without looking at them again. */
 export interface Held {
   readonly rows: number
+  /** With those that were deleted since the table was written anew: DuckDB frees them by row groups of 122,880. */
+  readonly storedRows: number
   /** How many there were when each group of a window had one row: after the last merge in the process. */
   readonly mergedRows: number
   /** No watermark below this makes a window of theirs final; null without rows. */
@@ -96,13 +98,19 @@ export interface OwnPartials {
   readonly aliveToUs: bigint | null
 }
 
-export async function heldRows(executor: Executor, state: StateTable, mergedRows = 0): Promise<Held> {
+export async function heldRows(
+  executor: Executor,
+  state: StateTable,
+  before?: Pick<Held, 'mergedRows' | 'storedRows'>,
+): Promise<Held> {
   const [row] = await executor.rows(
     `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first, max(${state.node.step.closesAt}) AS last FROM ${stateName(state)}`,
   )
+  const rows = Number(row?.n)
   return {
-    rows: Number(row?.n),
-    mergedRows,
+    rows,
+    storedRows: before?.storedRows ?? rows,
+    mergedRows: before?.mergedRows ?? 0,
     emitsFromUs: (row?.first ?? null) as bigint | null,
     closesToUs: (row?.last ?? null) as bigint | null,
   }
@@ -146,7 +154,7 @@ export async function adopt(
   let left = held
   if (isReached(held.emitsFromUs, watermarkUs)) {
     await executor.run(`DELETE FROM ${name} WHERE ${state.node.step.closesAt} <= ${watermarkUs}`)
-    left = await heldRows(executor, state, held.mergedRows)
+    left = await heldRows(executor, state, held)
   }
   if (own === undefined || own.survivors.rows === 0) return left
   await executor.run(
@@ -157,19 +165,24 @@ export async function adopt(
   const last = [left.closesToUs, own.table.closesToUs].filter(us => us !== null)
   left = {
     rows: left.rows + own.survivors.rows,
+    storedRows: left.storedRows + own.survivors.rows,
     mergedRows: left.mergedRows,
     emitsFromUs: first.reduce((a, b) => (a < b ? a : b)),
     closesToUs: last.reduce((a, b) => (a > b ? a : b)),
   }
-  return left.rows > mergeRowsMin && left.rows > 2 * left.mergedRows ? mergeState(executor, state) : left
+  const hasDoubled = left.rows > mergeRowsMin && left.rows > 2 * left.mergedRows
+  const isMostlyDead = left.storedRows > deadRowsMin && left.storedRows > 2 * left.rows
+  return hasDoubled || isMostlyDead ? mergeState(executor, state) : left
 }
 
 /** Below this many rows a state table is not worth a merge of its own. */
 const mergeRowsMin = 100_000
+/** Nor below this many is it for the memory of those that were deleted. */
+const deadRowsMin = 20_000
 
 /**
- * One row for each group of a window again. It happens when the rows have doubled, so a row is rewritten once on
- * average, and state and emission cost what its groups cost, however many epochs they came from.
+ * One row for each group of a window again. It happens when the rows have doubled, or when half of them are deleted, so a
+ * row is rewritten once on average, and state and emission cost what its groups cost, however many epochs they came from.
  */
 async function mergeState(executor: Executor, state: StateTable): Promise<Held> {
   const name = stateName(state)
