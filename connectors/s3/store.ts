@@ -41,6 +41,8 @@ const SINGLE_PUT_BYTES_MAX = 5 * 1024 ** 3
 /** 10,000 parts of it are 640 GiB, far beyond what one epoch writes. */
 const PART_BYTES = 64 * 1024 ** 2
 const DELETE_KEYS_MAX = 1_000
+/** What encoders of XML write for a character that it cannot hold. */
+const REPLACEMENT = '\ufffd'
 /** Attempts at what changes nothing, or nothing twice: with full jitter about three seconds, ten at most. */
 const ATTEMPTS_MAX = 6
 const FIRST_PAUSE_MS = 100
@@ -277,6 +279,16 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         if (key === '') continue
         const order = Buffer.from(key)
         if (after !== undefined && Buffer.compare(order, Buffer.from(after)) <= 0) continue
+        if (
+          page.EncodingType !== 'url' &&
+          key.includes(REPLACEMENT) &&
+          (await headOnce(key, undefined, signal)) === 'missing'
+        )
+          throw new MillraceError(
+            'user',
+            'key-not-listed',
+            `${address} lists '${key}', which is not there: the store writes ${REPLACEMENT} for a character that XML cannot hold, a control character say. Nothing of the listing was taken. Give the object another key, or use a store that lists with encoding-type=url.`,
+          )
         if (last !== undefined && Buffer.compare(last, order) >= 0)
           throw new MillraceError(
             'user',
