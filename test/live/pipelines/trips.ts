@@ -29,6 +29,7 @@ const {
   TRIPS_RECONCILE = '5s',
   TRIPS_OBJECTS_MAX = '20',
   TRIPS_VISIBILITY = '10 seconds',
+  TRIPS_KEYS = 'encoded',
 } = process.env
 
 const notifications = TRIPS_QUEUE
@@ -39,7 +40,7 @@ const notifications = TRIPS_QUEUE
       visibilityTimeout: TRIPS_VISIBILITY as '10s',
     })
   : TRIPS_TOPIC
-    ? kafka({ brokers: (TRIPS_KAFKA as string).split(','), topic: TRIPS_TOPIC })
+    ? kafka({ brokers: (TRIPS_KAFKA as string).split(','), topic: TRIPS_TOPIC, keys: TRIPS_KEYS as 'raw' })
     : undefined
 
 const trips = source('trips', {
