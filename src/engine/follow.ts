@@ -99,13 +99,15 @@ async function follow(
     // Both at once: a queue that does not answer is given up on sooner when it is closing.
     await Promise.all([intake.close(), notifications?.close()])
   }
-  let isDraining = false
+  // The time of a drain ends with this function: closing the checkpoint is part of it.
+  const ended = new AbortController()
+  let late: Promise<void> | undefined
+  let isClosing = false
   const drained = () => {
-    if (isDraining) return
-    isDraining = true
+    if (late) return
     onEvent({ is: 'draining' })
     intake.end()
-    work.push(stopWhenLate(run, options.drainMs ?? drainMsDefault, closing.signal))
+    late = stopWhenLate(run, options.drainMs ?? drainMsDefault, ended.signal, () => isClosing)
   }
   options.drain?.addEventListener('abort', drained, { once: true })
   run.fetch.signal.addEventListener('abort', intake.end, { once: true })
@@ -168,6 +170,7 @@ async function follow(
     }
     run.fetch.signal.throwIfAborted()
     await endFeeds()
+    isClosing = true
     await committer.close()
     tellNull()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
@@ -176,6 +179,8 @@ async function follow(
   } finally {
     options.drain?.removeEventListener('abort', drained)
     await endFeeds()
+    ended.abort()
+    await late
     await committer.stop()
   }
 }
@@ -198,14 +203,11 @@ async function openNotifications(
 }
 
 /** A drain that takes too long becomes a stop. */
-async function stopWhenLate(run: Run, drainMs: number, closing: AbortSignal): Promise<void> {
-  await run.clock.sleep(drainMs, closing)
-  if (closing.aborted) return
-  run.stop(
-    new MillraceError(
-      'fatal',
-      'drain-timeout',
-      `The epoch in flight did not end within ${drainMs} ms of the drain. Nothing of it was committed; the next start does it again.`,
-    ),
-  )
+async function stopWhenLate(run: Run, drainMs: number, ended: AbortSignal, isClosing: () => boolean): Promise<void> {
+  await run.clock.sleep(drainMs, ended)
+  if (ended.aborted) return
+  const found = isClosing()
+    ? `The checkpoint was not released within ${drainMs} ms of the drain. What was committed stays; the next start waits until this process counts as gone.`
+    : `The epoch in flight did not end within ${drainMs} ms of the drain. Nothing of it was committed; the next start does it again.`
+  run.stop(new MillraceError('fatal', 'drain-timeout', found))
 }

@@ -138,6 +138,8 @@ export async function openRun(
     store,
     owner,
     newId: randomUUID,
+    // Whoever waits to try again gives up at a stop.
+    sleep: ms => clock.sleep(ms, signal),
     scratch: session.stage,
     merge: (channel, files, to, manifest) =>
       mergeFiles(merging, nodes, channel, files, to, positionOf(manifest, settings.name).watermarkUs),

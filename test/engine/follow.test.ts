@@ -126,29 +126,38 @@ async function expectReplays(at: Place): Promise<void> {
   expect(sorted(await lab.channels('late-', replay))).toEqual(sorted(await lab.channels('late-', at)))
 }
 
-test('a drain that meets a store which does not answer ends after its time', async () => {
-  const at = lab.place('live')
-  await hour('a.parquet', 1)
-  const drain = new AbortController()
-  let heads = 0
-  const silent: Components = {
-    ...components,
-    async openWritable(address, field) {
-      const store = await components.openWritable(address, field)
-      return {
-        ...store,
-        put(key, body, ifMatch, signal) {
-          // The claim is written, the first commit is not answered.
-          if (key !== 'HEAD' || heads++ === 0) return store.put(key, body, ifMatch, signal)
-          drain.abort()
-          return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
-        },
-      }
-    },
-  }
-  const ended = followWith(silent, hourly(at), { threads: 1, drain: drain.signal, drainMs: 100 })
-  await expect(ended).rejects.toMatchObject({ code: 'drain-timeout' })
-})
+test.each([
+  // The claim is written, then comes the first commit, then the release.
+  { silentFrom: 1, what: 'commit', message: /epoch in flight did not end within 100 ms/ },
+  { silentFrom: 2, what: 'release', message: /was not released within 100 ms/ },
+])(
+  'a drain that meets a store which does not answer the $what ends after its time',
+  async ({ silentFrom, message }) => {
+    const at = lab.place('live')
+    await hour('a.parquet', 1)
+    const drain = new AbortController()
+    let heads = 0
+    const silent: Components = {
+      ...components,
+      async openWritable(address, field) {
+        const store = await components.openWritable(address, field)
+        return {
+          ...store,
+          put(key, body, ifMatch, signal) {
+            if (key !== 'HEAD' || heads++ < silentFrom) return store.put(key, body, ifMatch, signal)
+            drain.abort()
+            return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+          },
+        }
+      },
+    }
+    const ended = followWith(silent, hourly(at), { threads: 1, drain: drain.signal, drainMs: 100 }, () => drain.abort())
+    await expect(ended).rejects.toMatchObject({
+      code: 'drain-timeout',
+      message: expect.stringMatching(message) as string,
+    })
+  },
+)
 
 describe('the claim (P5)', () => {
   test('an owner beats while it loads, however long that takes: nobody takes it for gone', async () => {
