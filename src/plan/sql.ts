@@ -12,14 +12,16 @@ export function text(value: string): string {
 
 /**
  * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list of a
- * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits.
+ * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits. So does a NUL, which no
+ * literal can hold.
  */
 export function rowsSql(
   rows: readonly Readonly<Record<string, string | number | bigint | boolean | null>>[],
   columns: Readonly<Record<string, string>>,
 ): string {
   const [only] = rows
-  if (only !== undefined && rows.length === 1) {
+  const hasNul = (value: unknown) => typeof value === 'string' && value.includes('\0')
+  if (only !== undefined && rows.length === 1 && !Object.values(only).some(hasNul)) {
     const literal = (value: string | number | bigint | boolean | null | undefined) =>
       typeof value === 'string' ? text(value) : String(value ?? null)
     const items = Object.entries(columns).map(
