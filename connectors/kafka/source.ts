@@ -122,11 +122,14 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       if (clock.nowMs() - describedAtMs >= DESCRIBE_MS) await look()
       const offsets = new Map([...partitions].map(([partition, { next }]) => [partition, next]))
       let isPatient = false
+      const lost: number[] = []
       for (const each of await log.fetch(offsets)) {
         if (each.is === 'records') take(each)
-        else if (each.is === 'out-of-range') await restart(each.partition)
+        else if (each.is === 'out-of-range') lost.push(each.partition)
         else isPatient = warnUnavailable(each.partition, each.why)
       }
+      // This asks the brokers again and may fail, which holds up nobody else's records.
+      for (const partition of lost) await restart(partition)
       if (failures > 0) tell('warn', 'kafka-reachable', `Topic ${topic} answers again.`, { failures })
       failures = 0
       if (isPatient) await clock.sleep(backoffMs(0, random), closing.signal)

@@ -21,8 +21,8 @@ export function isOwnerGone(owner: string, mine: string, processes: Processes = 
   const own = parsed(mine)
   if (other.host !== own.host || other.boot !== own.boot) return false
   if (other.pids !== own.pids)
-    // Started again a container has new process numbers, and its former process 1 went with the old ones.
-    return other.container !== '' && other.container === own.container && other.pid === '1' && own.pid === '1'
+    // Started again a container numbers its processes anew, and those of before are gone. It runs once at a time.
+    return other.container !== '' && other.container === own.container
   // Its process number is ours now.
   if (other.pid === own.pid) return true
   const pid = Number(other.pid)

@@ -195,6 +195,18 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
+  it('a lost position that cannot be looked up holds up no other partition', async () => {
+    const { partitions, source, pull, looks, fetches } = lab()
+    partitions.push({ earliest: 0, bodies: [] })
+    partitions[0]?.bodies.push(messageOf('a'))
+    expect(keys(await pull())).toEqual(['a'])
+    ;(partitions[0] as { earliest: number }).earliest = 3
+    partitions[1]?.bodies.push(messageOf('b'))
+    looks.push(new MillraceError('retry', 'kafka', 'A broker is away.'))
+    expect([keys(await pull()), fetches()]).toEqual([['b'], 2])
+    await source.close()
+  })
+
   it('stops reading when too much is held past the oldest message that is not settled', async () => {
     const { partitions, source, pull, fetches } = lab()
     partitions[0]?.bodies.push(...Array.from({ length: 100_001 }, (_, n) => messageOf(`k${n}`)))
