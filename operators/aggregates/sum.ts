@@ -23,7 +23,7 @@ export const sumAggregate: Aggregate = {
   plan(type, field) {
     const input = inputType(type, field)
     const nullable = (result: string) => (input.nullable ? result : `${result} NOT NULL`)
-    if (input.list) throw configError(field, input.sql, 'a number to sum, not a list')
+    if (input.list) throw configError(field, input.sql, 'a number, not a list')
     switch (input.name) {
       case 'TINYINT':
       case 'SMALLINT':
@@ -67,7 +67,7 @@ export const sumAggregate: Aggregate = {
           quick: quickSum,
         }
       default:
-        throw configError(field, input.sql, 'a number to sum')
+        throw configError(field, input.sql, 'a number')
     }
   },
 }

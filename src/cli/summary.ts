@@ -1,3 +1,4 @@
+import { overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
@@ -45,7 +46,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     outsideBounds,
     epochs,
     outputFiles: summary.outputFiles.map(addressToPath),
-    seconds: run.seconds,
+    seconds: Math.round(run.seconds * 1000) / 1000,
     openWindows: summary.openWindows,
     nothingToDo: summary.nothingToDo,
     noneRead: isNoneRead(run),
@@ -94,19 +95,33 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 /** What a person would not want to overlook. */
 function warnings({ run }: Summary): readonly string[] {
   return [
-    ...(isNoneRead(run)
-      ? [
-          'no object of this run could be read. Is the pipeline right about the columns? Objects once quarantined are not read again by this checkpoint.',
-        ]
-      : []),
+    ...(isNoneRead(run) ? [noneReadWarning(run.setAside)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [
-          'more than a tenth of the rows came late. Files of an earlier time were added after later ones: a new checkpoint over all of them counts them.',
+          'more than a tenth of the rows came late. Perhaps watermark.delay is too short for rows out of order and for files that overlap in time, or a row far ahead has moved the watermark: watermark.bounds keeps it from that. Where files of an earlier time were added after later ones, a new checkpoint over all of them counts them.',
         ]
       : []),
   ]
 }
+
+/** Why nothing was read, the most frequent reasons first, and what to do about it. */
+function noneReadWarning(setAside: readonly SetAside[]): string {
+  const counts = new Map<string, number>()
+  for (const { key, reason } of setAside) {
+    const general = reason.replaceAll(`'${key}'`, 'it').replaceAll(`"${key}"`, 'it').replace(/\.$/, '')
+    counts.set(general, (counts.get(general) ?? 0) + 1)
+  }
+  const reasons = [...counts].toSorted(([, a], [, b]) => b - a)
+  const shown = reasons.slice(0, reasonsShown).map(([reason, count]) => `${showCount(count)}: ${reason}`)
+  const more = reasons.length > reasonsShown ? `; ${showCount(reasons.length - reasonsShown)} other reasons` : ''
+  const next = setAside.every(({ reason }) => reason === overwritten)
+    ? 'To count them, give the pipeline that policy,'
+    : 'Correct the format and columns of the pipeline, or the objects,'
+  return `no object of this run could be read (${shown.join('; ')}${more}). ${next} and a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
+}
+
+const reasonsShown = 3
 
 function nullColumnsWarning(found: Summary['run']['nullColumns']): string {
   const columns = found.map(({ column }) => column)
@@ -117,6 +132,7 @@ type Line = readonly [label: string, text: string]
 
 function headline({ pipeline, nothingToDo, run }: Summary): string {
   if (run.drained) return `${pipeline}: stopped as asked before the end of the input; run it again to continue.`
+  if (nothingToDo && run.isReplay) return `${pipeline}: nothing to do, the checkpoint holds the whole ledger.`
   if (nothingToDo && run.matched === 0) return `${pipeline}: nothing to do, no file of the input matches.`
   if (nothingToDo && run.leftOut === run.matched)
     return `${pipeline}: nothing to do, no file lies between --from and --to.`

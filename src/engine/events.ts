@@ -14,6 +14,8 @@ export type RunEvent =
   | { readonly is: 'waiting'; readonly owner: string }
   /** The checkpoint is claimed and its state loaded. */
   | { readonly is: 'started'; readonly term: number; readonly epoch: number; readonly checkpoint: string }
+  /** The source has no watermark: as long as the run follows it, no window closes. Told at each start. */
+  | { readonly is: 'no-watermark'; readonly source: string }
   /** An epoch is committed; `tookMs` since its first object was fetched. */
   | {
       readonly is: 'epoch'

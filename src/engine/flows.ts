@@ -96,7 +96,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
           throw new MillraceError(
             'user',
             'flow-end',
-            `${name(index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one to(...) or rows(). A plain RxJS operator before the end must pass every mini-batch on, one for one.`,
+            `${name(index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one: ${ends.length === 0 ? 'add to(...) or rows() at the end' : 'to(...) or rows()'}. A plain RxJS operator before the end must pass every mini-batch on, one for one.`,
           )
         return terminal
       })

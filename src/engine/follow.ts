@@ -113,6 +113,8 @@ async function follow(
   run.fetch.signal.addEventListener('abort', intake.end, { once: true })
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
+  const { name: source, delayUs } = run.fetch.settings
+  if (delayUs === undefined && run.nodes.length > 0) onEvent({ is: 'no-watermark', source })
   const listed = nothingListed()
   let isNullTold = false
   const tellNull = () => {

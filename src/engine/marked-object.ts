@@ -77,6 +77,11 @@ export function deniedObject(
 /** Why a hard link is not read, whose file changed under it. */
 export const writtenTo = 'the file was written to while it was read'
 
+/** Why a version is not read whose key was counted before, under `overwrite: 'quarantine'`. */
+export const overwritten =
+  "another version of this key was counted before; overwrite: 'append' would count this one as well " +
+  '(a folder copied afresh has new modification times)'
+
 /** An object that was not read, under the `onBadObject` policy. */
 export function badObject(
   { settings: { name }, policies: { onBadObject } }: Pick<FetchContext, 'settings' | 'policies'>,

@@ -149,6 +149,9 @@ export async function openRun(
   const replayed =
     options.ledger === undefined ? undefined : await readCheckpoint(components, options.ledger, 'ledger', session.stage)
   if (replayed) checkReplayable(replayed, settings)
+  // It holds all of its own ledger, and its output is there.
+  if (replayed?.address === store.address)
+    throw configError('ledger', replayed.address, 'the checkpoint of another run; give a new --checkpoint and --output')
   const seen = await checkpoint.readHead()
   if (seen) {
     checkOpen(seen.manifest, store.address)

@@ -7,7 +7,7 @@ import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { createFetch } from './fetch.ts'
-import { badObject, type MarkedObject, reasonOf, unread, writtenTo } from './marked-object.ts'
+import { badObject, type MarkedObject, overwritten, reasonOf, unread, writtenTo } from './marked-object.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
@@ -254,10 +254,6 @@ function* cutByRows(marked: readonly MarkedEntry[], rowsMax: number): Generator<
   }
   yield [start, marked.length]
 }
-
-const overwritten =
-  "another version of this key was counted before; overwrite: 'append' would count this one as well " +
-  '(a folder copied afresh has new modification times)'
 
 /** A replay takes outcomes from the ledger: what was read then must be there still. */
 function gone({ key }: ObjectVersion, reason: string | null): MillraceError {

@@ -99,6 +99,7 @@ export async function summarise(
       matched: listed.matched,
       leftOut: listed.leftOut,
       nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source: run.fetch.settings.name, column })),
+      isReplay: run.replayed !== undefined,
       drained: isDrained,
     },
     openWindows,

@@ -80,6 +80,8 @@ export interface Summary {
     readonly leftOut: number
     /** Columns of JSON without a value in any row that was read. */
     readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
+    /** Of another checkpoint's ledger, instead of a listing. */
+    readonly isReplay: boolean
     /** Stopped by a drain before the end of the listing. */
     readonly drained: boolean
   }

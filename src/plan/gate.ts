@@ -75,7 +75,9 @@ export function createGate(executor: Pick<Executor, 'rows' | 'describe'>): Gate 
         // A RangeError is JavaScript's stack: the tree was too deep even to parse.
         const reason = error instanceof Refusal ? error.message : error instanceof RangeError ? tooDeep : undefined
         if (reason === undefined) throw error
-        const message = `${where.step}, ${where.field}: ${reason} In: ${excerpt(sql)}`
+        // Most fields begin with the step.
+        const at = where.field.split(' ')[0] === where.step ? where.field : `${where.step}, ${where.field}`
+        const message = `${at}: ${reason} In: ${excerpt(sql)}`
         throw new MillraceError('user', 'expression', message, (error as Error).cause)
       }
     },

@@ -72,6 +72,11 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
       const message = `started: owns ${checkpoint} by term ${term}, goes on after epoch ${epoch}`
       return [{ level: 'info', event: 'started', message, fields: { term, epoch, checkpoint } }]
     }
+    case 'no-watermark': {
+      const { source } = event
+      const message = `source ${source} has no watermark: no window closes and no result is written while this run follows it. Give it watermark: { delay: '1 hour' }, or use backfill`
+      return [{ level: 'warn', event: 'no-watermark', message, fields: { source } }]
+    }
     case 'epoch':
       return epochRecords(event)
     case 'null-columns': {
@@ -85,7 +90,7 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
           level: 'trace',
           event: 'phase',
           message: `${event.phase} took ${event.ms.toFixed(1)} ms`,
-          fields: { phase: event.phase, ms: event.ms },
+          fields: { phase: event.phase, ms: Math.round(event.ms * 10) / 10 },
         },
       ]
     case 'received': {
@@ -97,7 +102,14 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
     case 'reconciled': {
       const { listed, found, tookMs } = event
       const message = `listed ${showCounted(listed, 'object')}, ${found === 0 ? 'none' : showCount(found)} new, in ${showSeconds(tookMs / 1000)}`
-      return [{ level: found === 0 ? 'debug' : 'info', event: 'listed', message, fields: { listed, found, tookMs } }]
+      return [
+        {
+          level: found === 0 ? 'debug' : 'info',
+          event: 'listed',
+          message,
+          fields: { listed, found, tookMs: Math.round(tookMs) },
+        },
+      ]
     }
     case 'notification': {
       const { level, event: name, message, details } = event.notification
@@ -118,7 +130,7 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
           level: 'warn',
           event: 'restarting',
           message: `starts again from the checkpoint in ${showSeconds(event.inMs / 1000)}: ${event.error}`,
-          fields: { error: event.error, inMs: event.inMs },
+          fields: { error: event.error, inMs: Math.round(event.inMs) },
         },
       ]
     case 'draining':
@@ -150,7 +162,18 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
         some(late, 'late') +
         some(quarantinedRows, 'bad rows') +
         `${some(outputFiles.length, outputFiles.length === 1 ? 'output file' : 'output files')} in ${showSeconds(tookMs / 1000)}`,
-      fields: { epoch, objects, rows, bytes, late, quarantined, skipped, quarantinedRows, outputFiles, tookMs },
+      fields: {
+        epoch,
+        objects,
+        rows,
+        bytes,
+        late,
+        quarantined,
+        skipped,
+        quarantinedRows,
+        outputFiles,
+        tookMs: Math.round(tookMs),
+      },
     },
     ...setAside.map(
       ({ key, reason }): LogRecord => ({

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { exitCodeOfSummary } from '../../src/cli/exit-code.ts'
 import { renderInspection, renderSummary, summaryJson } from '../../src/cli/summary.ts'
+import { overwritten } from '../../src/engine/marked-object.ts'
 import type { Inspection, SetAside, Summary } from '../../src/engine/summary.ts'
 
 const summary: Summary = {
@@ -30,6 +31,7 @@ const summary: Summary = {
     matched: 12,
     late: 3,
     nullColumns: [],
+    isReplay: false,
     drained: false,
   },
   openWindows: 1,
@@ -63,6 +65,7 @@ test('nothing to do, and a drained run, say so first', () => {
 
 test('--json: names and order are a public format; file addresses become paths', () => {
   expect(JSON.stringify(summaryJson(summary), null, 2)).toMatchSnapshot()
+  expect(summaryJson({ ...summary, run: { ...summary.run, seconds: 1.234_567_8 } }).seconds).toBe(1.235)
 })
 
 test('a run that could read none of its objects warns, and scripts see it by its exit code', () => {
@@ -72,7 +75,9 @@ test('a run that could read none of its objects warns, and scripts see it by its
     totals: { ...summary.totals, objects: 3, quarantined: 2, skipped: 1 },
     run: { ...summary.run, objects: 2, setAside: [aside, aside] },
   }
-  expect(renderSummary(none)).toContain('Warning: no object of this run could be read.')
+  expect(renderSummary(none)).toContain(
+    'Warning: no object of this run could be read (2: no Parquet file: it ends without PAR1). Correct the format',
+  )
   expect([exitCodeOfSummary(none), summaryJson(none).noneRead]).toEqual([4, true])
   expect([exitCodeOfSummary(summary), summaryJson(summary).noneRead]).toEqual([0, false])
   // The next run has nothing to do, and there is still nothing; one that goes on where another was killed has results.
@@ -80,6 +85,32 @@ test('a run that could read none of its objects warns, and scripts see it by its
   expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([4, false])
   const resumed = { ...none, totals: { ...none.totals, objects: 4 } }
   expect([exitCodeOfSummary(resumed), summaryJson(resumed).noneRead]).toEqual([0, true])
+})
+
+test('objects that were set aside for overwriting are not told to have wrong columns', () => {
+  const setAside = ['a', 'b'].map(key => ({ key, reason: overwritten }))
+  const text = renderSummary({ ...summary, run: { ...summary.run, objects: 2, setAside } })
+  expect(text).toContain(`(2: ${overwritten}). To count them, give the pipeline that policy, and a new checkpoint`)
+  expect(text).not.toContain('columns')
+  const bad = { key: 'c.parquet', reason: "object 'c.parquet' is empty." }
+  const mixed = renderSummary({ ...summary, run: { ...summary.run, objects: 3, setAside: [bad, ...setAside] } })
+  expect(mixed).toContain(`(2: ${overwritten}; 1: object it is empty). Correct the format and columns`)
+})
+
+test('many late rows: the likely causes, and a new checkpoint for files out of order only', () => {
+  const late = renderSummary({ ...summary, run: { ...summary.run, rows: 20 } })
+  expect(late).toMatch(
+    /Warning: more than a tenth .*watermark\.delay is too short.*overlap in time.*watermark\.bounds.*/,
+  )
+  expect(late).toMatch(/Where files of an earlier time were added after later ones, a new checkpoint/)
+  expect(renderSummary(summary)).not.toContain('more than a tenth')
+})
+
+test('a replay that was finished before says that the checkpoint holds the ledger', () => {
+  const run = { ...summary.run, objects: 0, matched: 0, isReplay: true }
+  expect(renderSummary({ ...summary, run, nothingToDo: true })).toMatch(
+    /^revenue-by-zone: nothing to do, the checkpoint holds the whole ledger\.\n/,
+  )
 })
 
 test('a column of JSON that was NULL throughout is named in a warning', () => {

@@ -254,7 +254,9 @@ describe('what this release refuses, before anything is claimed', () => {
     )
     const error = await refused(flow)
     expect(error).toMatchObject({ code: 'flow-end' })
-    expect(error.message).toContain('flow-1 of pipeline refused: reached 0 ends in epoch 0')
+    expect(error.message).toContain(
+      'flow-1 of pipeline refused: reached 0 ends in epoch 0; expected exactly one: add to(...) or rows() at the end.',
+    )
   })
 
   test('a map that passes on something else', async () => {

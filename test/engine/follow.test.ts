@@ -23,7 +23,7 @@ import {
   to,
   tumbling,
 } from '../../src/index.ts'
-import { failure, type Lab, openLab, type Place, run } from './harness.ts'
+import { failure, type Lab, openLab, type Place, run, windowed } from './harness.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -464,4 +464,28 @@ describe('a final flush', () => {
     const error = await failure(run(hourly(at), { final: true, flush: false }))
     expect(error.message).toContain('final')
   })
+})
+
+test('a source without a watermark is named at the start, unless nothing is windowed', async () => {
+  const told = async (followed: ReturnType<typeof windowed>) => {
+    const events: RunEvent[] = []
+    const drain = new AbortController()
+    await followWith(components, followed, {
+      threads: 2,
+      memory: '500MB',
+      drain: drain.signal,
+      onEvent: event => {
+        events.push(event)
+        if (event.is === 'started') drain.abort()
+      },
+    })
+    return events.filter(({ is }) => is === 'no-watermark')
+  }
+  const columns = { t: 'TIMESTAMP', k: 'VARCHAR' } as const
+  expect(await told(windowed(lab, lab.place('none'), { columns }))).toEqual([{ is: 'no-watermark', source: 'in' }])
+  expect(await told(windowed(lab, lab.place('delayed'), { columns, delay: '1 hour' }))).toEqual([])
+  const at = lab.place('rows')
+  const plain = source('in', { objects: lab.input, format: parquet(), columns, time: 't' })
+  const sink = to(files(at.output, { format: 'parquet' }))
+  expect(await told(pipeline('plain', { checkpoint: at.checkpoint }, plain.pipe(sink)))).toEqual([])
 })

@@ -76,7 +76,10 @@ describe('backfill --ledger (S1, S7)', () => {
     const summary = await run(windowed(lab, copy, flow), { ledger: lab.checkpoint, objectsPerEpoch: cut })
     expect(await facts(copy)).toEqual(expected)
     expect(summary.totals).toEqual({ ...last.totals, epochs: summary.totals.epochs })
-    expect(await run(windowed(lab, copy, flow), { ledger: lab.checkpoint })).toMatchObject({ nothingToDo: true })
+    expect(await run(windowed(lab, copy, flow), { ledger: lab.checkpoint })).toMatchObject({
+      nothingToDo: true,
+      run: { isReplay: true },
+    })
 
     const listed = lab.place('listed')
     await run(windowed(lab, listed, flow))
@@ -102,6 +105,16 @@ describe('backfill --ledger (S1, S7)', () => {
     expect(error).toMatchObject({ kind: 'user' })
     expect(error.message).toContain('delayUs: was "3600000000", is now "7200000000"')
     await expect(lab.head(copy)).rejects.toThrow('holds no checkpoint')
+  })
+
+  test('onto its own checkpoint is refused before it is claimed', async () => {
+    await day('2022-01-01')
+    expect(await run(windowed(lab, lab, flow))).toMatchObject({ run: { isReplay: false } })
+    const { term } = await lab.head(lab)
+    const error = await failure(run(windowed(lab, lab, flow), { ledger: lab.checkpoint }))
+    expect(error).toMatchObject({ kind: 'user', code: 'configuration' })
+    expect(error.message).toContain('give a new --checkpoint and --output')
+    expect(await lab.head(lab)).toMatchObject({ term })
   })
 
   test('of a folder without a checkpoint is refused, and so is a period beside it', async () => {

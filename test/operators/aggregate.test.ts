@@ -94,8 +94,8 @@ test.each([
     { n: { aggregate: 'median', column: 'amount' } },
     `aggregate n: 'median' is not valid; expected one of ${[...aggregates.keys()].join(', ')}.`,
   ],
-  [{ n: sum('kind') }, "aggregate n: sum('kind'): 'VARCHAR' is not valid; expected a number to sum."],
-  [{ n: sum('picked_up') }, "aggregate n: sum('picked_up'): 'TIMESTAMP' is not valid; expected a number to sum."],
+  [{ n: sum('kind') }, "aggregate n: sum('kind'): 'VARCHAR' is not valid; expected a number."],
+  [{ n: sum('picked_up') }, "aggregate n: sum('picked_up'): 'TIMESTAMP' is not valid; expected a number."],
   [{ n: { aggregate: 'sum' } }, 'aggregate n: undefined is not valid; expected the name of the column to aggregate.'],
   [
     { n: sum('amount', { fliter: 'zone > 1' } as never) },

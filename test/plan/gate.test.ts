@@ -320,6 +320,8 @@ describe('S19: an expression is a function of the row', () => {
     await expect(error).rejects.toThrow(
       'derive, share: there is no column "totl". Did you mean "total"? Columns here: total, zone. In: totl > 1',
     )
+    const named = gate.expression('totl', { total: 'DOUBLE' }, { step: 'derive', field: 'derive share' }, 'r')
+    await expect(named).rejects.toThrow(/^derive share: there is no column "totl"/)
   })
 
   test('S19: the type that the gate tells is the type over a real relation', async () => {

@@ -16,7 +16,7 @@ const totals = {
 const epoch: RunEvent = {
   is: 'epoch',
   result: { epoch: 5, objects: 3, rows: 1_200, late: 2, outputFiles: ['file:///out/part-5.parquet'], totals },
-  tookMs: 1_250,
+  tookMs: 1_250.123_4,
   bytes: 4_096,
   quarantined: 1,
   skipped: 0,
@@ -86,13 +86,17 @@ describe('the log', () => {
   })
 
   test.each([
-    ['info', ['standing-by', 'started', 'listed', 'restarting', 'trouble', 'malformed', 'draining', 'stopped']],
-    ['warn', ['restarting', 'trouble', 'malformed']],
+    [
+      'info',
+      ['standing-by', 'started', 'no-watermark', 'listed', 'restarting', 'trouble', 'malformed', 'draining', 'stopped'],
+    ],
+    ['warn', ['no-watermark', 'restarting', 'trouble', 'malformed']],
     [
       'trace',
       [
         'standing-by',
         'started',
+        'no-watermark',
         'listed',
         'listed',
         'phase',
@@ -108,6 +112,7 @@ describe('the log', () => {
     const events: readonly RunEvent[] = [
       { is: 'waiting', owner: 'host/1/2' },
       { is: 'started', term: 2, epoch: 4, checkpoint: 's3://b/ck/' },
+      { is: 'no-watermark', source: 'in' },
       { is: 'reconciled', listed: 10, found: 3, tookMs: 12 },
       { is: 'reconciled', listed: 10, found: 0, tookMs: 12 },
       { is: 'phase', phase: 'apply', ms: 1.25 },
