@@ -13,6 +13,8 @@ function escaped(name: string): string {
 
 /** Where a field stands in a line. */
 function pathOf({ name }: ScannedColumn): string {
+  // DuckDB takes $."*" for all fields; as a JSON pointer it is one.
+  if (name === '*') return text('/*')
   return text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
 }
 

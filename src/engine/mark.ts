@@ -147,6 +147,7 @@ export async function markObjects(
         const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
         throw badRow(settings, version, own.bad, first as Row)
       }
+      if (own.bad > 0) await seekInBadRows(context, rows, good)
       const aside = own.bad + own.timeless
       isRawNeeded ||= aside > 0
       marked.push({
@@ -297,6 +298,19 @@ async function partCounts(
     }
   }
   return counts
+}
+
+/** A value that does not fit is a value all the same. Asked only of objects with such rows. */
+async function seekInBadRows(
+  { executor, neverSeen, signal }: FetchContext,
+  rows: string,
+  columns: readonly ReadColumn[],
+): Promise<void> {
+  const sought = columns.filter(({ name }) => neverSeen?.columns.has(name))
+  if (sought.length === 0) return
+  const items = sought.map(({ raw }, index) => `bool_or(${raw} IS NOT NULL) AS s${index}`)
+  const [row] = await executor.rows(`SELECT ${items.join(', ')} FROM (${rows}) WHERE NOT _broken`, signal)
+  for (const [index, { name }] of sought.entries()) if (row?.[`s${index}`] === true) neverSeen?.columns.delete(name)
 }
 
 /** The rows of one of several objects, numbered as in the object. */

@@ -204,7 +204,8 @@ export async function openRun(
       store: inputStore,
       format,
       settings,
-      policies,
+      // A replay sets aside what the ledger does, whatever becomes of new rows and objects now.
+      policies: replayed ? { ...policies, onBadRow: 'quarantine', onBadObject: 'quarantine' } : policies,
       executor: fetching,
       neverSeen: nothingSeen(settings),
       spool: session.spool,

@@ -44,11 +44,11 @@ test.each([1, 100])(
   },
 )
 
-test('a value that does not fit is none, and a row that is set aside has none', async () => {
-  await lab.lines('a.jsonl', [line(1), line(2, { v: 'x', seldom: 'y' })])
-  const columns = { t: 'TIMESTAMP NOT NULL', v: 'BIGINT', seldom: 'VARCHAR' }
+test('a value that does not fit is one, and so is another of its row', async () => {
+  await lab.lines('a.jsonl', [line(1), line(2, { v: 'x', seldom: 'y' }), '{"v": 1, "mispelt": 1', '[{"mispelt": 1}]'])
+  const columns = { t: 'TIMESTAMP NOT NULL', v: 'BIGINT', seldom: 'VARCHAR', mispelt: 'DOUBLE' }
   const summary = await run(windowed(lab, lab, { ...flow, columns, onBadRow: 'quarantine' }))
-  expect(summary.run.nullColumns.map(({ column }) => column)).toEqual(['v', 'seldom'])
+  expect(summary.run.nullColumns.map(({ column }) => column)).toEqual(['mispelt'])
 })
 
 test('a column of Parquet that holds NULL only is there, and nothing is told', async () => {

@@ -97,6 +97,22 @@ describe('backfill --ledger (S1, S7)', () => {
     expect(await facts(copy)).toEqual(await facts(lab))
   })
 
+  test('sets aside the rows that the other run did, whatever the policy is now', async () => {
+    const json: WindowedFlow = { ...flow, format: 'json', onBadRow: 'quarantine' }
+    const at = '2022-01-01T00:00:00Z'
+    await lab.lines('a.jsonl', [`{"t":"${at}","k":"a","v":1}`, `{"t":"${at}","k":"a","v":"x"}`])
+    await run(windowed(lab, lab, json))
+    const strict = { ...json, onBadRow: 'fail', onBadObject: 'fail' } as const
+    const copy = lab.place('copy')
+    expect(await run(windowed(lab, copy, strict), { ledger: lab.checkpoint })).toMatchObject({
+      totals: { rows: 2, quarantinedRows: 1 },
+    })
+    expect(await facts(copy)).toEqual(await facts(lab))
+    expect(await verify(windowed(lab, lab, strict))).toMatchObject({ differences: [], gone: [], rows: 1 })
+    // New rows are judged by the policy of now.
+    expect(await failure(run(windowed(lab, lab.place('new'), strict)))).toMatchObject({ code: 'bad-row' })
+  })
+
   test('by a source that judges times otherwise is refused, naming the difference, and claims nothing', async () => {
     await day('2022-01-01')
     await run(windowed(lab, lab, flow))

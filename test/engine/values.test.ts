@@ -693,3 +693,19 @@ describe('determinism (I11)', () => {
     expect(await lab.rows(single)).toEqual(rows)
   })
 })
+
+test('fields of JSON by any name: of DuckDB a path, a wildcard, an index and a pointer', async () => {
+  const names = ['*', 'a*', '**', '$', '$.x', '[0]', 'a.b', 'a"b', 'a\\b', "a'b", '/', '~1', '#', 'a b', 'ö']
+  const at = '2022-01-01T00:00:00Z'
+  await lab.lines('a.jsonl', [
+    JSON.stringify({ t: at, ...Object.fromEntries(names.map((key, index) => [key, index])) }),
+  ])
+  const flow: WindowedFlow = {
+    format: 'json',
+    columns: { t: 'TIMESTAMP', ...Object.fromEntries(names.map(key => [key, 'BIGINT'])) },
+    aggregates: Object.fromEntries(names.map((key, index) => [`s${index}`, sum(key)])),
+  }
+  await run(windowed(lab, lab, flow))
+  const [row] = await lab.rows()
+  expect(names.map((_, index) => row?.[`s${index}`])).toEqual(names.map((_, index) => String(index)))
+})
