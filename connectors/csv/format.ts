@@ -86,10 +86,12 @@ async function rewrite(object: SpooledObject, settings: CsvSettings): Promise<Re
 
 /** The text of a record for messages; what no eye sees is written out. */
 function shown(raw: Buffer): string {
-  return raw
-    .toString('utf8', 0, 4 * brokenMax)
-    .slice(0, brokenMax)
-    .replaceAll('\0', '\uFFFD')
+  return withoutNul(raw.toString('utf8', 0, 4 * brokenMax).slice(0, brokenMax))
+}
+
+/** No identifier and no literal of SQL holds one, and no declared name. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '\uFFFD')
 }
 
 /** A declared column must be one of the header's. */
@@ -104,7 +106,7 @@ function twice(names: readonly string[], declared: readonly string[]): string | 
 /** Names that are there twice, or not at all, are told apart by their place; none of them is declared. */
 function distinct(names: readonly string[]): readonly string[] {
   const seen = new Set<string>()
-  return names.map((name, index) => {
+  return names.map(withoutNul).map((name, index) => {
     const lower = name.toLowerCase()
     const own = lower === '' || seen.has(lower) ? `${name}#${index + 1}` : name
     seen.add(own.toLowerCase())

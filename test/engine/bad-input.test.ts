@@ -412,11 +412,29 @@ describe('CSV', () => {
     await writeFile(join(lab.input, 'a.csv'), 't,k\n2022-01-01,a\n')
     await writeFile(join(lab.input, 'b.csv'), 't,k,v\n2022-01-01,a,"1\n')
     await writeFile(join(lab.input, 'c.csv'), '')
-    const summary = await run(windowed(lab, lab, csvFlow))
+    // A NUL stands in no declared name, and in no name of SQL.
+    await writeFile(join(lab.input, 'd.csv'), 't,k,v\0\n2022-01-01,a,1\n')
+    await writeFile(join(lab.input, 'e.csv'), 't,k,v,x\0y\n2022-01-01,a,1,2\n')
+    const summary = await run(windowed(lab, lab, csvFlow), { objectsPerEpoch: 1 })
+    expect(await counted()).toEqual(['00: 1 1'])
     expect(summary.run.setAside.map(({ reason }) => reason)).toEqual([
       "column 'v' is missing; expected BIGINT, the object has t, k",
       'the quote that opens in record 2 is never closed',
       'it is empty; expected a header',
+      "column 'v' is missing; expected BIGINT, the object has t, k, v\uFFFD",
+    ])
+  })
+
+  test('a column of Parquet whose name holds a NUL is quoted in the ledger', async () => {
+    await lab.parquet('a.parquet', 'SELECT TIMESTAMP \'2022-01-01\' AS t, 1 AS k, 2 AS "v\uFFFF"')
+    const path = join(lab.input, 'a.parquet')
+    const bytes = await readFile(path)
+    // DuckDB takes no NUL in a name, so three bytes of another one become it.
+    for (let at = bytes.indexOf('\uFFFF'); at >= 0; at = bytes.indexOf('\uFFFF')) bytes.set([0, 0, 0], at)
+    await writeFile(path, bytes)
+    const summary = await run(windowed(lab, lab, { ...flow, onBadRow: 'quarantine' }))
+    expect(summary.run.setAside.map(({ reason }) => reason)).toEqual([
+      "column 'v' is missing; expected BIGINT, the object has t, k, v\0\0\0",
     ])
   })
 })
