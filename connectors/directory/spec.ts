@@ -16,7 +16,11 @@ export function parseDirectoryAddress(address: string, field: string): string {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase()
   if (scheme === undefined) return resolve(address)
   if (scheme !== 'file' || !address.toLowerCase().startsWith('file://')) {
-    throw configError(field, address, `${EXPECTED}; this version reads file:// and local directories only`)
+    throw configError(
+      field,
+      address,
+      `${EXPECTED}; this version reads local directories, and buckets as s3://bucket/prefix/ (of a server of your own with ?endpoint=https://host)`,
+    )
   }
   try {
     const url = new URL(address)

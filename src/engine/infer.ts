@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { copyFile, link, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { csvExtensions } from '../../connectors/csv/format.ts'
@@ -5,11 +6,12 @@ import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
-import { configError, errorMessage } from '../core/errors.ts'
+import { configError } from '../core/errors.ts'
 import { parseColumnType } from '../core/types.ts'
 import { text } from '../plan/sql.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
+import { reasonOf } from './marked-object.ts'
 import { spoolObject } from './spool.ts'
 
 /** Physical types without a declarable one of the same name, and the declarable type that holds every value. */
@@ -46,17 +48,21 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
-    const spooled = join(session.spool, 'file')
+    const spooled = join(session.spool, '1')
     const key = isS3Address(path) ? await fetchObject(path, spooled) : await linkFile(path, spooled)
     const isNamed = (extensions: readonly string[]) => hasExtension(key, extensions)
-    const plain = async () => text(await textFile(spooled, key, path))
-    const from = isNamed(jsonFormat.extensions)
-      ? `read_json(${await plain()}, format = 'newline_delimited', sample_size = 100000)`
-      : isNamed(csvExtensions)
-        ? `read_csv(${await plain()}, sample_size = 100000)`
-        : `read_parquet(${text(spooled)}, hive_partitioning = false)`
+    const isJson = isNamed(jsonFormat.extensions)
+    const isText = isJson || isNamed(csvExtensions)
+    const file = isText ? await textFile(spooled, key, path) : spooled
+    if (isJson && (await beginsAsArray(file)))
+      throw configError('path', path, 'JSON lines, one JSON object on a line; it begins with an array')
+    const from = isJson
+      ? `read_json(${text(file)}, format = 'newline_delimited', sample_size = 100000)`
+      : isText
+        ? `read_csv(${text(file)}, sample_size = 100000)`
+        : `read_parquet(${text(file)}, hive_partitioning = false)`
     const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
-      throw configError('path', path, `${expected}; DuckDB says: ${errorMessage(error).split('\n')[0]}`, error)
+      throw configError('path', path, `${expected}; DuckDB says: ${reasonOf(error, path)}`, error)
     })
     return Object.entries(columns).map(([name, physical]) => ({ name, physical, type: declarable(physical) }))
   } finally {
@@ -68,7 +74,13 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
 async function linkFile(path: string, spooled: string): Promise<string> {
   const file = resolve(path)
   const found = await stat(file).catch(() => undefined)
-  if (!found?.isFile()) throw configError('path', path, expected)
+  if (!found) throw configError('path', path, `${expected}; it does not exist`)
+  if (!found.isFile())
+    throw configError(
+      'path',
+      path,
+      found.isDirectory() ? 'one file; it is a folder' : `${expected}; it is no regular file`,
+    )
   await link(file, spooled).catch(() => copyFile(file, spooled))
   return basename(file)
 }
@@ -103,6 +115,15 @@ async function textFile(spooled: string, key: string, path: string): Promise<str
   const ready = await plainText({ file: spooled, changed: `${spooled}.rows`, key, columns: [], signal })
   if (ready.is === 'bad') throw configError('path', path, `a file that can be read; ${ready.reason}`)
   return ready.file
+}
+
+/** Whether the first character that is not blank is '['. */
+async function beginsAsArray(file: string): Promise<boolean> {
+  for await (const chunk of createReadStream(file, 'utf8')) {
+    const [first] = (chunk as string).trimStart()
+    if (first !== undefined) return first === '['
+  }
+  return false
 }
 
 function declarable(physical: string): string | null {

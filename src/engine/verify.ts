@@ -5,9 +5,11 @@ import { loadFile } from '../../checkpoints/files.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
+import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
 import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
@@ -45,6 +47,14 @@ export interface Verification {
   readonly differences: readonly Difference[]
   /** Objects that were read when the ledger was written and are not there any more: then nothing was replayed. */
   readonly gone: readonly string[]
+  /** Objects of which another version lies there now: then nothing was replayed either. */
+  readonly changed: readonly ChangedObject[]
+}
+
+export interface ChangedObject {
+  readonly key: string
+  readonly expected: { readonly modified: string; readonly sizeBytes: number }
+  readonly found: { readonly modified: string; readonly sizeBytes: number }
 }
 
 /**
@@ -70,7 +80,7 @@ export async function verify(
     subscribed.complete()
     checkPlan(manifest, pipeline.name, plan, address)
     const input = options.input ?? subscribed.definition.objects
-    const gone = await goneObjects(reader, executor, parts, input)
+    const { gone, changed } = await missingObjects(reader, executor, parts, input)
     const nothing = {
       checkpoint: address,
       epochs: manifest.epoch,
@@ -79,7 +89,7 @@ export async function verify(
       lateRows: 0,
       differences: [],
     }
-    if (gone.length > 0) return { ...nothing, gone }
+    if (gone.length > 0 || changed.length > 0) return { ...nothing, gone, changed }
 
     // Every address that the replay writes to lies in the scratch folder.
     const moved = new Map<string, string>()
@@ -118,7 +128,7 @@ export async function verify(
       const right = await channelRows(replayed, executor, channel)
       lateRows += await compare(executor, channel, left, right, differences)
     }
-    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone }
+    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone, changed }
   } finally {
     await session?.close()
     await rm(scratch, { recursive: true, force: true })
@@ -131,20 +141,41 @@ function anotherCut({ epoch, engine }: Manifest): number {
 }
 
 /** Objects that the ledger says were read and that are not at the input as they were. */
-async function goneObjects(
+async function missingObjects(
   reader: ChannelReader,
   executor: Executor,
   parts: Components,
   input: string,
-): Promise<readonly string[]> {
+): Promise<Pick<Verification, 'gone' | 'changed'>> {
   const store = await parts.openInput((await parts.findInput(input, 'input')).root, 'input')
-  const wanted = new Map<string, string>()
+  const wanted = new Map<string, ObjectVersion>()
+  const keys = new Set<string>()
   await eachPart(reader, 'ledger', async rows => {
-    for (const row of await executor.rows(`SELECT key, e_tag FROM ${rows} WHERE outcome = 'read'`))
-      wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, String(row.key))
+    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE outcome = 'read'`)) {
+      wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, versionOf(row))
+      keys.add(String(row.key))
+    }
   })
-  for await (const { key, eTag } of store.list('')) wanted.delete(`${key}\n${eTag}`)
-  return [...wanted.values()]
+  const there = new Map<string, ObjectVersion>()
+  for await (const version of store.list('')) {
+    const { key, eTag } = version
+    if (!wanted.delete(`${key}\n${eTag}`) && keys.has(key)) there.set(key, version)
+  }
+  const missing = [...wanted.values()]
+  return {
+    gone: missing.flatMap(({ key }) => (there.has(key) ? [] : [key])),
+    changed: missing.flatMap(expected => {
+      const found = there.get(expected.key)
+      return found ? [{ key: expected.key, expected: seen(expected), found: seen(found) }] : []
+    }),
+  }
+}
+
+/** When it was modified, ISO 8601: of a file to the nanosecond, which `touch -d` restores and its eTag ends in. */
+function seen({ bucket, eTag, lastModifiedMs, sizeBytes }: ObjectVersion): ChangedObject['found'] {
+  const iso = new Date(Math.floor(lastModifiedMs)).toISOString()
+  const nanos = bucket === '' ? /(\d{9})$/.exec(eTag)?.[1] : undefined
+  return { modified: nanos === undefined ? iso : `${iso.slice(0, 19)}.${nanos}Z`, sizeBytes }
 }
 
 function outputNames(...manifests: readonly Manifest[]): readonly string[] {

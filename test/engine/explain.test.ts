@@ -81,9 +81,27 @@ describe('infer', () => {
   })
 
   test('refuses what is no file, and a file that is neither Parquet nor JSON lines', async () => {
+    const message = async (path: string) => (await failure(infer(path))).message
     expect(await failure(infer(lab.root))).toMatchObject({ kind: 'user' })
+    expect(await message(lab.root)).toMatch(/expected one file; it is a folder\.$/)
+    expect(await message(join(lab.root, 'none.parquet'))).toMatch(/it does not exist\.$/)
     const file = join(lab.root, 'a.txt')
     await writeFile(file, 'no Parquet at all')
-    expect((await failure(infer(file))).message).toContain('a Parquet, JSON lines or CSV file')
+    expect(await message(file)).toContain('a Parquet, JSON lines or CSV file')
+  })
+
+  test('names the file of a user, never its copy; and says what an array in JSON is', async () => {
+    const message = async (name: string, ...texts: readonly string[]) => {
+      const path = join(lab.root, name)
+      await writeFile(path, texts.join('\n'))
+      const told = (await failure(infer(path))).message
+      expect(told).not.toContain('spool')
+      return told
+    }
+    expect(await message('a.parquet', 'PAR1, cut off')).toContain(join(lab.root, 'a.parquet'))
+    expect(await message('b.jsonl', '{"a":1}', '{"a":')).toContain(join(lab.root, 'b.jsonl'))
+    expect(await message('c.json', '', ' [{"a":1},', '{"a":2}]')).toMatch(
+      /expected JSON lines, one JSON object on a line; it begins with an array\.$/,
+    )
   })
 })

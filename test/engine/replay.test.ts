@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process'
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { renderMissing } from '../../src/cli/commands/verify.ts'
 import { avg, count, query, sum, verify } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, run, type TextRow, windowed, type WindowedFlow } from './harness.ts'
 
@@ -193,9 +196,36 @@ describe('verify', () => {
     await rm(join(lab.input, '2022-01-01.parquet'))
     expect(await verify(windowed(lab, lab, flow), {})).toMatchObject({
       gone: ['2022-01-01.parquet'],
+      changed: [],
       replayEpochs: 0,
       differences: [],
     })
+  })
+
+  test('says of which objects another version lies there, with the time that touch restores', async () => {
+    const file = await day('2022-01-01')
+    const touch = (time: string) => promisify(execFile)('touch', ['-d', time, file])
+    await touch('2022-02-01T00:00:00.123456789Z')
+    await run(windowed(lab, lab, flow))
+    await touch('2022-03-01T00:00:00Z')
+    const { sizeBytes } = (await lab.channel('ledger')).map(row => ({ sizeBytes: Number(row.size_bytes) }))[0] as never
+    const found = await verify(windowed(lab, lab, flow), {})
+    expect(found).toMatchObject({
+      gone: [],
+      changed: [
+        {
+          key: '2022-01-01.parquet',
+          expected: { modified: '2022-02-01T00:00:00.123456789Z', sizeBytes },
+          found: { modified: '2022-03-01T00:00:00.000000000Z', sizeBytes },
+        },
+      ],
+      replayEpochs: 0,
+    })
+    expect(renderMissing('p', found)).toMatch(
+      /another version:\n {2}2022-01-01\.parquet: modified 2022-03-01.*, expected modified 2022-02-01/,
+    )
+    await touch(found.changed[0]?.expected.modified ?? '')
+    expect(await verify(windowed(lab, lab, flow), {})).toMatchObject({ gone: [], changed: [], differences: [] })
   })
 })
 

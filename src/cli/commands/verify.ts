@@ -3,6 +3,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { type Options, readArguments, readMemory, readText, readWhole, renderOptions, usageError } from '../options.ts'
 import { displayProgress } from '../progress.ts'
+import type { ChangedObject, Verification } from '../../engine/verify.ts'
 import { showCounted } from '../../core/quantity.ts'
 
 const options = {
@@ -27,7 +28,7 @@ export const verifyCommand: Command = {
 
 Replays the checkpoint's ledger in a scratch folder, cut into other epochs, and compares output and late
 rows. Outcomes, flushes and object versions come from the ledger. Only reads the checkpoint and its output.
-Exit code 0 when nothing differs, 1 when something does or an object is gone.
+Exit code 0 when nothing differs, 1 when something does, or an object is gone or there in another version.
 
 ${renderOptions(options)}
 `,
@@ -45,18 +46,13 @@ ${renderOptions(options)}
       ...(objectsPerEpoch !== undefined && { objectsPerEpoch }),
       onProgress: progress.update,
     }).finally(progress.done)
-    const isSame = found.differences.length === 0 && found.gone.length === 0
+    const { gone, changed } = found
+    const isSame = found.differences.length === 0 && gone.length === 0 && changed.length === 0
     if (json)
       terminal.out(
         `${JSON.stringify(found, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}\n`,
       )
-    else if (found.gone.length > 0)
-      terminal.out(
-        `${pipeline.name}: cannot be replayed, ${showCounted(found.gone.length, 'object')} of the ledger gone:\n${found.gone
-          .slice(0, 20)
-          .map(key => `  ${key}\n`)
-          .join('')}`,
-      )
+    else if (gone.length > 0 || changed.length > 0) terminal.out(renderMissing(pipeline.name, found))
     else if (isSame)
       terminal.out(
         `${pipeline.name}: nothing differs. ${showCounted(found.rows, 'row')} of output and ${showCounted(found.lateRows, 'late row')} ` +
@@ -73,4 +69,26 @@ ${renderOptions(options)}
       )
     return isSame ? 0 : 1
   },
+}
+
+const missingShown = 20
+
+/** Why a ledger cannot be replayed, for a person. */
+export function renderMissing(name: string, { gone, changed }: Pick<Verification, 'gone' | 'changed'>): string {
+  const shown = ({ modified, sizeBytes }: ChangedObject['found']) =>
+    `modified ${modified} (${showCounted(sizeBytes, 'byte')})`
+  const lines = (texts: readonly string[]) =>
+    texts
+      .slice(0, missingShown)
+      .map(text => `  ${text}\n`)
+      .join('')
+  return (
+    `${name}: cannot be replayed.\n` +
+    (gone.length > 0 ? `${showCounted(gone.length, 'object')} of the ledger gone:\n${lines(gone)}` : '') +
+    (changed.length > 0
+      ? `${showCounted(changed.length, 'object')} there in another version:\n` +
+        lines(changed.map(({ key, found, expected }) => `${key}: ${shown(found)}, expected ${shown(expected)}`)) +
+        "Bring those versions back. A copy of the same file has a new time: copy it with cp -p, or restore its time with touch -d 'TIME'.\n"
+      : '')
+  )
 }

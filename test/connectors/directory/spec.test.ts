@@ -31,6 +31,8 @@ describe('parseDirectoryAddress', () => {
   })
 
   it('says of other schemes what this version reads', () => {
-    expect(() => parseDirectoryAddress('s3://bucket/key', '--input')).toThrow(/this version reads file:\/\//)
+    expect(() => parseDirectoryAddress('https://host/bucket', '--input')).toThrow(
+      /s3:\/\/bucket\/prefix\/.*\?endpoint=/,
+    )
   })
 })
