@@ -62,7 +62,12 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
         ? `read_csv(${text(file)}, sample_size = 100000)`
         : `read_parquet(${text(file)}, hive_partitioning = false)`
     const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
-      throw configError('path', path, `${expected}; DuckDB says: ${reasonOf(error, path)}`, error)
+      throw configError(
+        'path',
+        path,
+        `${expected}; DuckDB says: ${reasonOf(error, path).replace(/[.\s]+$/, '')}`,
+        error,
+      )
     })
     return Object.entries(columns).map(([name, physical]) => ({ name, physical, type: declarable(physical) }))
   } finally {

@@ -15,7 +15,7 @@ export const doctorCommand: Command = {
   summary: 'check all that a run needs, and say what to change',
   help: `Usage: millrace doctor PIPELINE.ts [OPTIONS]
 
-Checks the pipeline, its input (the first object is read as a run would), checkpoint and output, its queue or topic,
+Checks the pipeline, its input (the first new object is read as a run would), checkpoint and output, its queue or topic,
 and what the bucket is told to announce and to expire. Counts nothing and claims nothing; a file that it writes to try
 the checkpoint and the output is removed.
 

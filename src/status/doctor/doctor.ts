@@ -10,11 +10,14 @@ import type { ObjectVersion } from '../../core/object-version.ts'
 import type { ObjectStore } from '../../core/ports.ts'
 import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
+import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
+import { createIdentities, type Known } from '../../engine/identities.ts'
+import { createLedgerTable } from '../../engine/ledger.ts'
 import { nullColumnsText } from '../../engine/never-seen.ts'
-import { findCheckpoint } from '../../engine/read-checkpoint.ts'
-import { checkOpen, checkPlan } from '../../engine/recover.ts'
+import { findCheckpoint, readCheckpoint } from '../../engine/read-checkpoint.ts'
+import { checkOpen, checkPlan, loadLedger } from '../../engine/recover.ts'
 import { type Tried, tryObject } from '../../engine/try-object.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
@@ -34,6 +37,8 @@ export interface DoctorOptions {
 const openedBytesMax = 1024 ** 3
 /** Keys that are looked at of an input. */
 const keysMax = 100_000
+/** Of them, those that are looked up in the ledger at once. */
+const lookedUpAtOnce = 1_000
 
 /**
  * Looks at all that a run would need, and says what to change. Claims nothing and counts nothing; a checkpoint and an
@@ -54,18 +59,19 @@ export async function examine(
   })
   const checkpoint = options.checkpoint ?? pipeline.checkpoint
   const input = options.input ?? definition.objects
+  const written = await examineWritable(components, 'checkpoint', checkpoint, '')
+  const fit = await examineFit(components, pipeline, checkpoint)
   const findings: Finding[] = [
     about('pipeline')('ok', `${pipeline.name} binds, with ${showCounted(flows.length, 'flow')}`),
     ...judgeWatermark(definition.settings),
-    ...(await examineInput(components, definition, input)),
-    ...(await examineWritable(components, 'checkpoint', checkpoint, '')),
+    ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
+    ...written,
+    ...fit.findings,
   ]
-  const fit = await examineFit(components, pipeline, checkpoint)
-  findings.push(...fit.findings)
   for (const output of new Set(outputs)) {
-    const written = await examineWritable(components, 'output', output, OUTPUT_PREFIX)
-    findings.push(...written)
-    if (fit.held !== undefined && written[0]?.is === 'ok')
+    const probed = await examineWritable(components, 'output', output, OUTPUT_PREFIX)
+    findings.push(...probed)
+    if (fit.held !== undefined && probed[0]?.is === 'ok')
       findings.push(...(await examineOwner(components, pipeline, output, fit.held)))
   }
   return [...findings, ...(await examineNotifications(components, definition, input))]
@@ -100,60 +106,111 @@ export function judgeWatermark({ delayUs, bounds }: SourceSettings): readonly Fi
   return [judge('ok', 'the watermark has bounds')]
 }
 
+/** @param checkpoint that of this pipeline, if it has an epoch: what its ledger holds is not new */
 async function examineInput(
   components: Components,
   definition: SourceDefinition,
   address: string,
+  checkpoint: string | undefined,
 ): Promise<readonly Finding[]> {
   const { extensions } = components.formats[definition.settings.format](definition.settings)
   const found = await attempt('input', async () => {
     const { root, matches } = await components.findInput(address, 'objects')
     const store = await components.openInput(root, 'objects')
-    const seen = { matched: 0, ignored: [] as string[], isCut: false }
-    let first: ObjectVersion | undefined
+    const seen = { ignored: [] as string[], isCut: false }
+    const versions: ObjectVersion[] = []
     for await (const version of store.list('')) {
       const { key } = version
-      if (seen.matched + seen.ignored.length >= keysMax) {
+      if (versions.length + seen.ignored.length >= keysMax) {
         seen.isCut = true
         break
       }
       if (!matches(key)) continue
       if (!extensions.some(extension => key.toLowerCase().endsWith(extension))) seen.ignored.push(key)
-      else {
-        seen.matched++
-        first ??= version
-      }
+      else versions.push(version)
     }
-    return { seen, first: first && { store, version: first } }
+    return { seen: { ...seen, matched: versions.length }, versions, store }
   })
   if ('is' in found) return [found]
-  const { seen, first } = found
-  return [judgeInput(seen, extensions), ...(first ? [await examineObject(components, definition, first)] : [])]
+  const { seen, versions, store } = found
+  const known =
+    checkpoint === undefined ? undefined : await attempt('checkpoint', () => lookUp(components, checkpoint, versions))
+  if (known && 'is' in known) return [judgeInput(seen, extensions), known]
+  const fresh = versions.filter(version => known?.get(version)?.isCounted !== true)
+  const isOverwriting = (version: ObjectVersion) => known?.get(version)?.overwrites === true
+  const next = fresh.find(version => !isOverwriting(version))
+  const version = next ?? versions[0]
+  const place = known && next ? 'the first that is new' : 'the first'
+  return [
+    judgeInput(known ? { ...seen, fresh: fresh.length } : seen, extensions),
+    ...judgeOverwriting(definition, fresh.filter(isOverwriting)),
+    ...(version ? [await examineObject(components, definition, { store, version, place })] : []),
+  ]
+}
+
+/** What the ledger says of these; nothing of those whose key it does not hold. */
+async function lookUp(
+  components: Components,
+  address: string,
+  versions: readonly ObjectVersion[],
+): Promise<ReadonlyMap<ObjectVersion, Known>> {
+  const session = await openSession({})
+  try {
+    const executor = await session.executor(new AbortController().signal)
+    const { checkpoint, head } = await readCheckpoint(components, address, 'checkpoint', session.stage)
+    await createLedgerTable(executor, 'ledger')
+    const reader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
+    await loadLedger(reader, executor, 'ledger')
+    const identities = await createIdentities(executor)
+    const known = new Map<ObjectVersion, Known>()
+    for (let at = 0; at < versions.length; at += lookedUpAtOnce)
+      for (const [version, is] of await identities.lookUp(versions.slice(at, at + lookedUpAtOnce)))
+        known.set(version, is)
+    return known
+  } finally {
+    await session.close()
+  }
+}
+
+function judgeOverwriting(
+  { policies }: SourceDefinition,
+  [first, ...more]: readonly ObjectVersion[],
+): readonly Finding[] {
+  if (!first || policies.overwrite === 'append') return []
+  const which =
+    more.length === 0
+      ? `object '${first.key}' is another version`
+      : `${showCounted(more.length + 1, 'object')}, '${first.key}' the first, are other versions`
+  return [
+    about('input')(
+      'warning',
+      `${which} of what was counted before, and would be quarantined: bring the counted version back (a copy needs its time: cp -p), or set overwrite to 'append'`,
+    ),
+  ]
 }
 
 /** Opens one object: listing and reading are two permissions, and a format and columns that bind may not be those of the objects. */
 async function examineObject(
   components: Components,
   definition: SourceDefinition,
-  { store, version }: { readonly store: ObjectStore; readonly version: ObjectVersion },
+  { store, version, place }: { readonly store: ObjectStore; readonly version: ObjectVersion; readonly place: string },
 ): Promise<Finding> {
   if (version.sizeBytes > openedBytesMax) {
     const read = await attempt('input', async () => ({ got: await store.get(version.key, { range: [0, 1] }) }))
     if ('is' in read) return read
-    const message = `object '${version.key}', the first, may be read; it is too large (${showBytes(version.sizeBytes)}) to look at its columns here`
+    const message = `object '${version.key}', ${place}, may be read; it is too large (${showBytes(version.sizeBytes)}) to look at its columns here`
     return about('input')('unknown', message)
   }
   const tried = await attempt('input', () => tryObject(components, definition, store, version))
-  return 'is' in tried ? tried : judgeObject(definition.settings.name, version.key, tried)
+  return 'is' in tried ? tried : judgeObject(definition.settings.name, `object '${version.key}', ${place}`, tried)
 }
 
 export function judgeObject(
   source: string,
-  key: string,
+  object: string,
   { outcome, reason, rows, quarantinedRows, nullColumns }: Tried,
 ): Finding {
   const judge = about('input')
-  const object = `object '${key}', the first`
   if (outcome !== 'read')
     return judge(
       'problem',
@@ -171,17 +228,19 @@ export function judgeObject(
 
 export interface SeenInput {
   readonly matched: number
+  /** Of them, those that the checkpoint has not counted; absent where there is none. */
+  readonly fresh?: number
   readonly ignored: readonly string[]
   readonly isCut: boolean
 }
 
-export function judgeInput({ matched, ignored, isCut }: SeenInput, extensions: readonly string[]): Finding {
+export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, extensions: readonly string[]): Finding {
   const judge = about('input')
   const others = `${isCut ? 'at least ' : ''}${showCounted(ignored.length, 'object')}`
   if (matched > 0)
     return judge(
       'ok',
-      `${isCut ? 'at least ' : ''}${showCounted(matched, 'object')} to read${ignored.length > 0 ? `, ${others} without ${extensions.join(', ')}` : ''}`,
+      `${isCut ? 'at least ' : ''}${showCounted(matched, 'object')} ${fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`}${ignored.length > 0 ? `, ${others} without ${extensions.join(', ')}` : ''}`,
     )
   if (ignored.length > 0)
     return judge(

@@ -148,6 +148,29 @@ describe('over a directory', () => {
     expect(await look({ k: 'DATE' })).toMatch(/^problem: .* column 'k': BOOLEAN can never be read as DATE/)
   })
 
+  test('what the checkpoint holds is not new: the next object is looked at, and versions that overwrite are told', async () => {
+    const day = (name: string, k: string) =>
+      lab.parquet(`${name}.parquet`, `SELECT TIMESTAMP '2022-01-01' AS t, ${k} AS k`)
+    const input = async () => {
+      const found = await examine(components, watched({ objects: lab.input, ...lab }), {})
+      return found.filter(({ check }) => check === 'input').map(({ is, message }) => `${is}: ${message}`)
+    }
+    await day('a', "'a'")
+    await day('b', "'b'")
+    await run(watched({ objects: lab.input, ...lab }))
+    expect(await input()).toEqual([
+      'ok: 2 objects there, none of them new',
+      "ok: object 'a.parquet', the first, has 1 row, every column as it is declared",
+    ])
+    await lab.lines('c.parquet', ['no Parquet'])
+    await day('a', "'a longer one'")
+    expect(await input()).toEqual([
+      'ok: 3 objects there, 2 of them new',
+      expect.stringMatching(/^warning: object 'a\.parquet' is another version of what was counted before/),
+      expect.stringMatching(/^problem: object 'c\.parquet', the first that is new, would be quarantined/),
+    ])
+  })
+
   test('an output folder of another checkpoint, or one that was emptied, is a problem (P8)', async () => {
     await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
     const own = watched({ objects: lab.input, ...lab })
