@@ -3,7 +3,7 @@ import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { isNoneRead } from './exit-code.ts'
-import { addressToPath, shownPath } from './shown-path.ts'
+import { addressToPath, invocation, shellWord, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
 
 /** What `backfill --json` prints: totals of the checkpoint, `seconds` of this run. Its names are a public format. */
@@ -93,10 +93,11 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 }
 
 /** What a person would not want to overlook. */
-function warnings({ run }: Summary): readonly string[] {
+function warnings({ run, checkpoint }: Summary): readonly string[] {
   return [
     ...(isNoneRead(run) ? [noneReadWarning(run.setAside)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
+    ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [
           'more than a tenth of the rows came late. Perhaps watermark.delay is too short for rows out of order and for files that overlap in time, or a row far ahead has moved the watermark: watermark.bounds keeps it from that. Where files of an earlier time were added after later ones, a new checkpoint over all of them counts them.',
@@ -122,6 +123,15 @@ function noneReadWarning(setAside: readonly SetAside[]): string {
 }
 
 const reasonsShown = 3
+
+/** Bad rows of each column, the most frequent first, with an example. */
+const badRowsQuery =
+  'SELECT "column", expected, min(object) AS object, min(found) AS found, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC'
+
+function badRowsWarning(bad: number, rows: number, checkpoint: string): string {
+  const command = `${invocation} sql ${shellWord(shownPath(checkpoint))} ${shellWord(badRowsQuery)}`
+  return `${showCount(bad)} of ${showCount(rows)} rows were set aside as bad rows. Which columns, and what was expected: ${command}`
+}
 
 function nullColumnsWarning(found: Summary['run']['nullColumns']): string {
   const columns = found.map(({ column }) => column)

@@ -14,12 +14,13 @@ export interface Done {
   rows: number
   bytes: number
   late: number
+  quarantinedRows: number
   epochs: number
   readonly setAside: SetAside[]
 }
 
 export function nothingDone(): Done {
-  return { objects: 0, rows: 0, bytes: 0, late: 0, epochs: 0, setAside: [] }
+  return { objects: 0, rows: 0, bytes: 0, late: 0, quarantinedRows: 0, epochs: 0, setAside: [] }
 }
 
 /** Counts a committed mini-batch. */
@@ -29,6 +30,7 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
   for (const { marked } of stamped.objects) {
     done.objects++
     done.rows += marked.rows
+    done.quarantinedRows += marked.quarantinedRows
     done.bytes += marked.version.sizeBytes
     if (marked.reason !== null) done.setAside.push({ key: marked.version.key, reason: marked.reason })
   }

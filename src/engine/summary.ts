@@ -68,6 +68,8 @@ export interface Summary {
     readonly bytes: number
     /** Late (row, window) pairs. */
     readonly late: number
+    /** Rows set aside. */
+    readonly quarantinedRows: number
     readonly epochs: number
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */

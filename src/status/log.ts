@@ -155,7 +155,7 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
   const some = (count: number, text: string) => (count > 0 ? `, ${showCount(count)} ${text}` : '')
   return [
     {
-      level: 'info',
+      level: quarantinedRows > 0 ? 'warn' : 'info',
       event: 'epoch',
       message:
         `epoch ${epoch}: ${showCounted(objects, 'object')}, ${showCounted(rows, 'row')}, ${showBytes(bytes)}` +

@@ -30,6 +30,7 @@ const summary: Summary = {
     leftOut: 2,
     matched: 12,
     late: 3,
+    quarantinedRows: 3,
     nullColumns: [],
     isReplay: false,
     drained: false,
@@ -56,6 +57,7 @@ test('nothing to do, and a drained run, say so first', () => {
     leftOut: 0,
     matched: 12,
     late: 0,
+    quarantinedRows: 0,
   }
   expect(renderSummary({ ...summary, run: idle, openWindows: 0, farAhead: [], nothingToDo: true })).toMatchSnapshot()
   expect(renderSummary({ ...summary, run: { ...summary.run, drained: true } })).toMatch(
@@ -104,6 +106,14 @@ test('many late rows: the likely causes, and a new checkpoint for files out of o
   )
   expect(late).toMatch(/Where files of an earlier time were added after later ones, a new checkpoint/)
   expect(renderSummary(summary)).not.toContain('more than a tenth')
+})
+
+test('rows set aside are warned of from a tenth on, with the query that shows why', () => {
+  const run = { ...summary.run, rows: 30, quarantinedRows: 4 }
+  expect(renderSummary({ ...summary, run })).toMatch(
+    /Warning: 4 of 30 rows were set aside as bad rows\. .*: npm run millrace -- sql '\/data\/check point' 'SELECT "column", .* FROM quarantine GROUP BY ALL ORDER BY n DESC'\n/,
+  )
+  expect(renderSummary({ ...summary, run: { ...run, quarantinedRows: 3 } })).not.toContain('as bad rows.')
 })
 
 test('a replay that was finished before says that the checkpoint holds the ledger', () => {

@@ -51,7 +51,7 @@ describe('the log', () => {
     expect(lines.map(line => line.endsWith('\n') && line.indexOf('\n') === line.length - 1)).toEqual([true, true])
     expect(lines.map(parsed)).toEqual([
       {
-        level: 'info',
+        level: 'warn',
         pipeline: 'p',
         event: 'epoch',
         message: 'epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows, 1 output file in 1.3 s',
@@ -80,7 +80,7 @@ describe('the log', () => {
 
   test('pretty: time, level unless it is info, and one line', () => {
     expect(written('pretty', 'info', [epoch]).map(line => line.replace(/^\d\d:\d\d:\d\dZ /, 'TIME '))).toEqual([
-      'TIME epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows, 1 output file in 1.3 s\n',
+      'TIME WARN epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows, 1 output file in 1.3 s\n',
       'TIME WARN object b.parquet was not counted: no Parquet: really\n',
     ])
   })
