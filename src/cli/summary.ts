@@ -117,9 +117,9 @@ function noneReadWarning(setAside: readonly SetAside[]): string {
   const shown = reasons.slice(0, reasonsShown).map(([reason, count]) => `${showCount(count)}: ${reason}`)
   const more = reasons.length > reasonsShown ? `; ${showCount(reasons.length - reasonsShown)} other reasons` : ''
   const next = setAside.every(({ reason }) => reason === overwritten)
-    ? 'To count them, give the pipeline that policy,'
-    : 'Correct the format and columns of the pipeline, or the objects,'
-  return `no object of this run could be read (${shown.join('; ')}${more}). ${next} and a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
+    ? 'What was counted stays. To count these versions instead, run'
+    : 'Correct the format and columns of the pipeline, or the objects, and run'
+  return `no object of this run could be read (${shown.join('; ')}${more}). ${next} with a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
 }
 
 const reasonsShown = 3

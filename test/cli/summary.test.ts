@@ -92,7 +92,9 @@ test('a run that could read none of its objects warns, and scripts see it by its
 test('objects that were set aside for overwriting are not told to have wrong columns', () => {
   const setAside = ['a', 'b'].map(key => ({ key, reason: overwritten }))
   const text = renderSummary({ ...summary, run: { ...summary.run, objects: 2, setAside } })
-  expect(text).toContain(`(2: ${overwritten}). To count them, give the pipeline that policy, and a new checkpoint`)
+  expect(text).toContain(
+    `(2: ${overwritten}). What was counted stays. To count these versions instead, run with a new checkpoint`,
+  )
   expect(text).not.toContain('columns')
   const bad = { key: 'c.parquet', reason: "object 'c.parquet' is empty." }
   const mixed = renderSummary({ ...summary, run: { ...summary.run, objects: 3, setAside: [bad, ...setAside] } })
