@@ -274,9 +274,9 @@ async function partCounts(
     isOne || isUnbound ? flagged : `${flagged} JOIN (VALUES ${lists.join(', ')}) AS _(_part, _from, _to) USING (_part)`
   const seen = sought.map(({ typed }) => `, coalesce(bool_or(ok AND ${typed} IS NOT NULL), FALSE) AS seen${typed}`)
   const found = await executor.rows(
-    `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count_if(_bad) AS bad, ` +
-      `count_if(NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
-      `count_if(ok AND NOT inside) AS outside${seen.join('')} FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
+    `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count(*) FILTER (_bad) AS bad, ` +
+      `count(*) FILTER (NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
+      `count(*) FILTER (ok AND NOT inside) AS outside${seen.join('')} FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
       (isOne ? '' : ' GROUP BY _part'),
     signal,
   )
