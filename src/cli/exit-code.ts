@@ -8,14 +8,25 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /**
- * 4: the run came to its end, and no object of the ledger could be read. A script must not go on as if there were results.
- * Of the ledger, not of the run: killed and started again a backfill ends with the code of one that nobody killed.
+ * 4: the run came to its end, and no row of the ledger's objects could be read. A script must not go on as if there were
+ * results. Of the ledger, not of the run: killed and started again a backfill ends with the code of one that nobody killed.
  */
-export function exitCodeOfSummary({ totals: { objects, quarantined, skipped } }: Summary): number {
-  return quarantined > 0 && quarantined + skipped === objects ? 4 : 0
+export function exitCodeOfSummary({
+  totals: { objects, quarantined, skipped, rows, quarantinedRows },
+}: Summary): number {
+  const isEverySetAside = quarantined > 0 && quarantined + skipped === objects
+  return isEverySetAside || isEveryRowBad(rows, quarantinedRows) ? 4 : 0
 }
 
-/** Whether this run set every object aside that it took. */
-export function isNoneRead({ objects, setAside }: Summary['run']): boolean {
+/** Whether this run set every object aside that it took, or every row. */
+export function isNoneRead(run: Summary['run']): boolean {
+  return isEveryObjectSetAside(run) || isEveryRowBad(run.rows, run.quarantinedRows)
+}
+
+export function isEveryObjectSetAside({ objects, setAside }: Summary['run']): boolean {
   return objects > 0 && setAside.length === objects
+}
+
+function isEveryRowBad(rows: number, quarantinedRows: number): boolean {
+  return rows > 0 && quarantinedRows === rows
 }

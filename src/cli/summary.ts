@@ -2,7 +2,7 @@ import { overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
-import { isNoneRead } from './exit-code.ts'
+import { isEveryObjectSetAside, isNoneRead } from './exit-code.ts'
 import { addressToPath, invocation, shellWord, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
 
@@ -22,7 +22,7 @@ export interface SummaryJson {
   readonly seconds: number
   readonly openWindows: number
   readonly nothingToDo: boolean
-  /** Every object of this run was set aside. */
+  /** Every object of this run was set aside, or every row of those that were read. */
   readonly noneRead: boolean
   readonly ignored: number
   readonly leftOut: number
@@ -95,7 +95,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 /** What a person would not want to overlook. */
 function warnings({ run, checkpoint }: Summary): readonly string[] {
   return [
-    ...(isNoneRead(run) ? [noneReadWarning(run.setAside)] : []),
+    ...(isEveryObjectSetAside(run) ? [noneReadWarning(run.setAside)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
     ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0

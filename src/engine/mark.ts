@@ -147,8 +147,8 @@ export async function markObjects(
         const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
         throw badRow(settings, version, own.bad, first as Row)
       }
-      if (own.bad > 0) await seekInBadRows(context, rows, good)
       const aside = own.bad + own.timeless
+      if (aside > 0) await seekInBadRows(context, rows, good)
       isRawNeeded ||= aside > 0
       marked.push({
         is: 'object',
@@ -468,13 +468,17 @@ function setAsideSql(
 }
 
 function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: Row): MillraceError {
-  const column = String(first.column)
-  const found = typeof first.found === 'string' ? `'${first.found}'` : 'NULL'
   return new MillraceError(
     'fatal',
     'bad-row',
-    `source ${settings.name}: object '${version.key}', row ${String(first._row)}${column ? `, column '${column}'` : ''}: expected ${String(first.expected)}` +
-      `, found ${found}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
+    `source ${settings.name}: object '${version.key}', ${badRowText(first)}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
       "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
   )
+}
+
+/** Of one record of `setAside`: its row, its column unless the whole row is broken, what was expected and what is there. */
+export function badRowText(record: Row): string {
+  const [row, column, expected] = [record._row, record.column, record.expected].map(String)
+  const found = typeof record.found === 'string' ? `'${record.found}'` : 'NULL'
+  return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${found}`
 }

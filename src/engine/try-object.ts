@@ -3,6 +3,7 @@ import type { ObjectStore } from '../core/ports.ts'
 import type { SourceDefinition } from '../plan/source.ts'
 import type { Components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
+import { badRowText } from './mark.ts'
 import { createFetch } from './fetch.ts'
 import type { MarkedObject } from './marked-object.ts'
 import { nothingSeen, nullColumns } from './never-seen.ts'
@@ -11,6 +12,8 @@ import { nothingSeen, nullColumns } from './never-seen.ts'
 export interface Tried extends Pick<MarkedObject, 'outcome' | 'reason' | 'rows' | 'quarantinedRows'> {
   /** Columns of JSON without a value in any row. */
   readonly nullColumns: readonly string[]
+  /** The first row that would be set aside, in words. */
+  readonly firstAside?: string
 }
 
 /**
@@ -28,21 +31,27 @@ export async function tryObject(
   const session = await openSession({})
   try {
     const neverSeen = nothingSeen(settings)
+    const executor = await session.executor(signal)
     const fetch = createFetch(
       {
         store,
         format: components.formats[settings.format](settings),
         settings,
         policies,
-        executor: await session.executor(signal),
+        executor,
         neverSeen,
         spool: session.spool,
         signal,
       },
       (_sizeBytes, work) => work(),
     )
-    const [{ outcome, reason, rows, quarantinedRows }] = (await fetch([version])) as readonly [MarkedObject]
-    return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen) }
+    const [tried] = (await fetch([version])) as readonly [MarkedObject]
+    const { outcome, reason, rows, quarantinedRows, setAside } = tried
+    const [aside] = setAside
+      ? await executor.rows(`SELECT * FROM (${setAside(0)}) ORDER BY _row, "column" LIMIT 1`, signal)
+      : []
+    const firstAside = aside && { firstAside: badRowText(aside) }
+    return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen), ...firstAside }
   } finally {
     await session.close()
   }

@@ -89,6 +89,18 @@ test('a run that could read none of its objects warns, and scripts see it by its
   expect([exitCodeOfSummary(resumed), summaryJson(resumed).noneRead]).toEqual([0, true])
 })
 
+test('a run of which every row was bad says so in the same way', () => {
+  const bad = {
+    ...summary,
+    totals: { ...summary.totals, rows: 9, quarantinedRows: 9 },
+    run: { ...summary.run, rows: 9, quarantinedRows: 9 },
+  }
+  expect([exitCodeOfSummary(bad), summaryJson(bad).noneRead]).toEqual([4, true])
+  expect(renderSummary(bad)).toContain('9 of 9 rows were set aside as bad rows')
+  const mended = { ...bad, totals: { ...bad.totals, rows: 10 } }
+  expect([exitCodeOfSummary(mended), summaryJson(mended).noneRead]).toEqual([0, true])
+})
+
 test('objects that were set aside for overwriting are not told to have wrong columns', () => {
   const setAside = ['a', 'b'].map(key => ({ key, reason: overwritten }))
   const text = renderSummary({ ...summary, run: { ...summary.run, objects: 2, setAside } })

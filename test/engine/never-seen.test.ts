@@ -51,6 +51,14 @@ test('a value that does not fit is one, and so is another of its row', async () 
   expect(summary.run.nullColumns.map(({ column }) => column)).toEqual(['mispelt'])
 })
 
+test('a value of a row without an event time is one', async () => {
+  await lab.lines('a.jsonl', [line(1, { v: 1 }), '{"t": null, "seldom": "y"}'])
+  const columns = { t: 'TIMESTAMP', v: 'BIGINT', seldom: 'VARCHAR', mispelt: 'DOUBLE' }
+  const summary = await run(windowed(lab, lab, { ...flow, columns, onBadRow: 'quarantine' }))
+  expect(summary.totals.quarantinedRows).toBe(1)
+  expect(summary.run.nullColumns.map(({ column }) => column)).toEqual(['mispelt'])
+})
+
 test('a column of Parquet that holds NULL only is there, and nothing is told', async () => {
   await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, NULL::BIGINT AS v`)
   const columns = { t: 'TIMESTAMP NOT NULL', v: 'BIGINT' }

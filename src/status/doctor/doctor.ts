@@ -208,7 +208,7 @@ async function examineObject(
 export function judgeObject(
   source: string,
   object: string,
-  { outcome, reason, rows, quarantinedRows, nullColumns }: Tried,
+  { outcome, reason, rows, quarantinedRows, nullColumns, firstAside }: Tried,
 ): Finding {
   const judge = about('input')
   if (outcome !== 'read')
@@ -219,7 +219,7 @@ export function judgeObject(
   if (quarantinedRows > 0)
     return judge(
       quarantinedRows === rows ? 'problem' : 'warning',
-      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside: values that do not fit their columns, or rows without an event time`,
+      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside; the first: ${firstAside}`,
     )
   if (nullColumns.length > 0)
     return judge('warning', nullColumnsText(source, nullColumns, `all ${showCounted(rows, 'row')} of ${object}`))

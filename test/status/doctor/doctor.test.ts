@@ -119,8 +119,18 @@ describe('over a directory', () => {
       'problem',
       /^source in: object 'a\.jsonl', row 1, column 'v': expected BIGINT, found '1\.5'/,
     ],
-    ['a bad row under quarantine', { v: 'BIGINT' }, 'warning', /would have 1 of 2 rows set aside/],
-    ['nothing but bad rows', { k: 'DOUBLE' }, 'problem', /would have 2 of 2 rows set aside/],
+    [
+      'a bad row under quarantine',
+      { v: 'BIGINT' },
+      'warning',
+      /would have 1 of 2 rows set aside; the first: row 1, column 'v': expected BIGINT, found '1\.5'$/,
+    ],
+    [
+      'nothing but bad rows',
+      { k: 'DOUBLE' },
+      'problem',
+      /2 of 2 rows set aside; the first: row 0, column 'k': expected DOUBLE/,
+    ],
   ] as const)('the first object is read as a run reads it: %s', async (name, columns, is, message) => {
     const rows = [`{"t":"2022-01-01","k":"a","v":1}`, `{"t":"2022-01-01","k":"a","v":1.5}`]
     if (name.startsWith('no object')) await writeFile(join(lab.input, 'a.jsonl'), gzipSync(rows.join('\n')))
