@@ -3,7 +3,7 @@ import type { CsvSettings } from '../../src/plan/csv-settings.ts'
 import { findColumn } from '../../src/plan/find-column.ts'
 import type { Format, Ready, SpooledObject } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
-import { compressible, passText, writeAll } from '../text/plain-text.ts'
+import { compressible, partOf, passText, writeAll } from '../text/plain-text.ts'
 import { createCsvRecords, fieldsOf } from './records.ts'
 
 export const csvExtensions = compressible(['.csv'])
@@ -28,20 +28,20 @@ export function createCsvFormat(settings: CsvSettings): Format {
     extensions: csvExtensions,
     ready: object => rewrite(object, settings),
     isShared: true,
-    spool(files, table, names = [], declared = []) {
+    read(files, names = [], declared = []) {
       const columns = names.map((_, index) => `${text(column(index))}: 'VARCHAR'`)
       const wanted = new Set(declared.map(name => findColumn(name, names)))
       const kept = names.flatMap((name, index) => (wanted.has(name) ? [`, ${column(index)}`] : []))
       return (
-        `CREATE TABLE ${id(table)} AS SELECT broken${kept.join('')}${files.length > 1 ? ', filename AS _file' : ''} ` +
-        `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, filename = ${files.length > 1}, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
+        `SELECT broken${kept.join('')}, ${partOf(files)} AS _part ` +
+        `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
       )
     },
-    physical: (_table, _declared, names = []) =>
+    physical: (_file, _declared, names = []) =>
       `SELECT ${names.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
-    scan: (table, columns, physical, withFile = false) =>
-      `SELECT rowid AS _row,${withFile ? ' _file,' : ''} starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
-      `${columns.map(({ name }) => `, ${column(physical.indexOf(name))} AS ${id(name)}`).join('')} FROM ${id(table)}`,
+    scan: (from, columns, physical) =>
+      `SELECT _row, _part, starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
+      `${columns.map(({ name }) => `, ${column(physical.indexOf(name))} AS ${id(name)}`).join('')} FROM ${from}`,
     find: findColumn,
     brokenSql: '_text',
     rowIs: header

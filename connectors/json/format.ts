@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import type { Format, ScannedColumn } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
-import { compressible, plainText } from '../text/plain-text.ts'
+import { compressible, partOf, plainText } from '../text/plain-text.ts'
 
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
@@ -43,17 +43,17 @@ export const jsonFormat: Format = {
   extensions: compressible(['.jsonl', '.ndjson', '.json']),
   ready: object => plainText(object),
   isShared: true,
-  // Parsed once. `rowid` keeps the order of the file; a line that is no JSON gives NULL in its place.
-  spool: (files, table) =>
-    `CREATE TABLE ${id(table)} AS SELECT json${files.length > 1 ? ', filename AS _file' : ''} ` +
-    `FROM read_ndjson_objects([${files.map(text).join(', ')}], ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, filename = ${files.length > 1})`,
-  physical: (_table, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
+  // A line that is no JSON gives NULL in its place.
+  read: files =>
+    `SELECT json, ${partOf(files)} AS _part FROM read_ndjson_objects([${files.map(text).join(', ')}], ` +
+    `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false)`,
+  physical: (_file, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
   // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
-  scan: (table, columns, _physical, withFile = false) =>
-    `SELECT _row,${withFile ? ' _file,' : ''} ` +
+  scan: (from, columns) =>
+    `SELECT _row, _part, ` +
     `coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
     `${columns.map((column, index) => `, ${field(column, `_fields[${index + 1}]`)} AS ${id(column.name)}`).join('')} FROM ` +
-    `(SELECT rowid AS _row,${withFile ? ' _file,' : ''} json, json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields FROM ${id(table)})`,
+    `(SELECT _row, _part, json, json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields FROM ${from})`,
   find: declared => declared,
   brokenText: linesOf,
   rowIs: 'one JSON object on a line',

@@ -23,14 +23,14 @@ export const parquetFormat: Format = {
     return reason === undefined ? { is: 'ready', file: changed } : { is: 'bad', reason }
   },
   isShared: false,
-  spool: () => null,
+  read: () => null,
   physical: file => `SELECT * FROM read_parquet(${text(file)}, ${options})`,
   scan(file, columns, physical) {
     const names = columns.map(({ name, path }) => `, ${path ? `${fieldOf(path)} AS ${id(name)}` : id(name)}`).join('')
     const isHidden = physical.some(name => name.toLowerCase() === rowNumber)
     // A window without an order counts rows as they are scanned, and the session keeps their order.
     const [row, option] = isHidden ? ['row_number() OVER () - 1', ''] : [rowNumber, `${rowNumber} = true, `]
-    return `SELECT ${row} AS _row, FALSE AS _broken${names} FROM read_parquet(${text(file)}, ${option}${options})`
+    return `SELECT ${row} AS _row, 0 AS _part, FALSE AS _broken${names} FROM read_parquet(${text(file)}, ${option}${options})`
   },
   find: findColumn,
   fieldOf,

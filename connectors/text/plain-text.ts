@@ -1,6 +1,6 @@
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import type { Ready, SpooledObject } from '../../src/plan/format.ts'
 
 export interface ExpansionLimits {
@@ -15,6 +15,11 @@ const defaultLimits: ExpansionLimits = { bytes: 1024 ** 3, times: 200 }
 /** Every extension, also with `.gz` and `.zst`. */
 export function compressible(extensions: readonly string[]): readonly string[] {
   return ['', '.gz', '.zst'].flatMap(compression => extensions.map(extension => `${extension}${compression}`))
+}
+
+/** SQL of a row's place among the files that one call reads: DuckDB counts them itself. */
+export function partOf(files: readonly string[]): string {
+  return files.length > 1 ? 'CAST(file_index AS INTEGER)' : '0'
 }
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf])
@@ -137,8 +142,7 @@ async function* expanded(file: string, size: number, compression: Compression | 
   do {
     const source = createReadStream(file, { start })
     const decoder = compression === 'gz' ? createGunzip() : createZstdDecompress()
-    source.on('error', error => decoder.destroy(error))
-    source.pipe(decoder)
+    feed(source, decoder).catch((error: Error) => decoder.destroy(error))
     try {
       yield* decoder as AsyncIterable<Buffer>
     } finally {
@@ -148,6 +152,20 @@ async function* expanded(file: string, size: number, compression: Compression | 
     // gzip's decoder goes through all members; that of zstd ends with its frame.
     start += decoder.bytesWritten
   } while (compression === 'zst' && start < size)
+}
+
+/**
+ * A decoder that ends inside a piece, as that of zstd does with its frame, gets no more of them: it would take the next one
+ * for a beginning, as long as its reader has not come to the end.
+ */
+async function feed(source: AsyncIterable<Buffer>, decoder: Gunzip | ZstdDecompress): Promise<void> {
+  let fed = 0
+  for await (const chunk of source) {
+    fed += chunk.length
+    await new Promise<void>((resolve, reject) => decoder.write(chunk, error => (error ? reject(error) : resolve())))
+    if (decoder.bytesWritten < fed) return
+  }
+  decoder.end()
 }
 
 export async function writeAll(target: FileHandle, chunk: Buffer): Promise<void> {

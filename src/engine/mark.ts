@@ -72,6 +72,10 @@ export async function markObjects(
   const [{ file, names: found }] = objects as readonly [SpooledVersion]
   const names = declared.map(({ name }) => name)
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
+  const create = async (name: string, sql: string) => {
+    tables.add(name)
+    await executor.run(`CREATE TABLE ${id(name)} AS ${sql}`, signal)
+  }
   const tables = new Set<string>()
   const drop = async (name: string) => {
     if (tables.delete(name)) await executor.run(`DROP TABLE IF EXISTS ${id(name)}`)
@@ -85,23 +89,21 @@ export async function markObjects(
 
   try {
     const isShared = objects.length > 1
-    const spool = format.spool(
+    const read = format.read(
       objects.map(object => object.file),
-      raw,
       found,
       names,
     )
-    const at = spool === null ? file : raw
-    if (spool !== null) {
-      tables.add(raw)
-      await executor.run(spool, signal)
-    }
-    const reading = await columnsOf(context, at, declared, found, isShared)
+    const reading = await columnsOf(context, file, declared, found)
     if ('impossible' in reading) {
       for (const object of objects) await release(object)
       return objects.map(({ version }) => badObject(context, version, reading.impossible))
     }
-    const { good, scan } = reading
+    const { good } = reading
+    // Rows are typed as they are read, and numbered by the table that takes them.
+    const unnumbered = reading.scan(read === null ? file : `(SELECT CAST(NULL AS BIGINT) AS _row, * FROM (${read}))`)
+    // As read they are wanted once more where some of them are bad.
+    const scan = read === null ? unnumbered : reading.scan(`(SELECT rowid AS _row, * FROM ${id(raw)})`)
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
     const timeUs = `epoch_us(${time.value})`
     const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
@@ -110,25 +112,16 @@ export async function markObjects(
     const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${timeUs} AS _t`
     const values = good.map(({ value }, index) => `${value} AS ${typedName(index)}`)
 
-    if (spool !== null) {
-      const from = isShared
-        ? `(${scan}) JOIN (VALUES ${objects.map(({ file }, part) => `(${text(file)}, ${part})`).join(', ')}) AS _(_file, _part) USING (_file)`
-        : `(SELECT *, 0 AS _part FROM (${scan}))`
-      tables.add(typed)
-      await executor.run(
-        `CREATE TABLE ${id(typed)} AS SELECT _part, _row, ${flags}, ${values.join(', ')} FROM ${from}`,
-        signal,
-      )
-    }
-    const flagged = spool === null ? `(SELECT 0 AS _part, 0 AS _row, ${flags} FROM (${scan}))` : id(typed)
+    if (read !== null) await create(typed, `SELECT _part, ${flags}, ${values.join(', ')} FROM (${unnumbered})`)
+    const flagged =
+      read === null ? `(SELECT _part, _row, ${flags} FROM (${scan}))` : `(SELECT rowid AS _row, * FROM ${id(typed)})`
     const sought = good.flatMap(({ name }, index) =>
-      spool !== null && context.neverSeen?.columns.has(name) ? [{ name, typed: typedName(index) }] : [],
+      read !== null && context.neverSeen?.columns.has(name) ? [{ name, typed: typedName(index) }] : [],
     )
     const counts = await partCounts(context, objects, flagged, period, sought)
 
     const marked: MarkedObject[] = []
     const source: RowSource = { scan: stamped => goodRowsSql(stamped) }
-    let isRawNeeded = false
     for (const [part, object] of objects.entries()) {
       const { version } = object
       const own = counts[part] as PartCounts
@@ -139,7 +132,9 @@ export async function markObjects(
         marked.push(badObject(context, version, writtenTo))
         continue
       }
-      const rows = isShared ? partSql(scan, object.file, own.firstRow) : scan
+      const aside = own.bad + own.timeless
+      if (aside > 0 && read !== null && !tables.has(raw)) await create(raw, read)
+      const rows = isShared ? partSql(scan, part, own.firstRow) : scan
       const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
       const asideSql = (seq: number | null) =>
         setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
@@ -147,9 +142,7 @@ export async function markObjects(
         const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
         throw badRow(settings, version, own.bad, first as Row)
       }
-      const aside = own.bad + own.timeless
       if (aside > 0) await seekInBadRows(context, rows, good)
-      isRawNeeded ||= aside > 0
       marked.push({
         is: 'object',
         version,
@@ -163,27 +156,24 @@ export async function markObjects(
         good: { source, part },
         ...(aside > 0 ? { setAside: (seq: number) => asideSql(seq) } : {}),
         // What lies in a table was read whole.
-        ...(spool === null ? { probe: () => probe(context, scan, good) } : {}),
+        ...(read === null ? { probe: () => probe(context, scan, good) } : {}),
         ...(isChanged ? { isChanged } : {}),
         release: () => release(object),
       })
     }
-    if (!isRawNeeded) await drop(raw)
     return marked
 
     function goodRowsSql(stamped: readonly StampedPart[]): string {
       const hasAside = stamped.some(({ part }) => (marked[part]?.quarantinedRows ?? 0) > 0)
       const [seq, row, watermark] = rowHidden
       const [only] = stamped
-      if (spool === null || (only && objects.length === 1)) {
+      if (read === null || (only && objects.length === 1)) {
         const { seq: number, watermarkUs } = only as StampedPart
-        const items = good.map(
-          ({ name, value }, index) => `${spool === null ? value : typedName(index)} AS ${id(name)}`,
-        )
-        const kept = spool === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
+        const items = good.map(({ name, value }, index) => `${read === null ? value : typedName(index)} AS ${id(name)}`)
+        const kept = read === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
         return (
-          `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
-          `FROM ${spool === null ? `(${scan})` : id(typed)}${hasAside ? ` WHERE ${kept}` : ''}`
+          `SELECT CAST(${number} AS BIGINT) AS ${seq}, ${read === null ? '_row' : 'rowid'} AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
+          `FROM ${read === null ? `(${scan})` : id(typed)}${hasAside ? ` WHERE ${kept}` : ''}`
         )
       }
       const items = good.map(({ name }, index) => `${typedName(index)} AS ${id(name)}`)
@@ -192,7 +182,7 @@ export async function markObjects(
           `(${part}, CAST(${seq} AS BIGINT), CAST(${watermarkUs ?? 'NULL'} AS BIGINT), CAST(${counts[part]?.firstRow} AS BIGINT))`,
       )
       return (
-        `SELECT _seq_of AS ${seq}, _row - _first AS ${row}, _watermark_of AS ${watermark}, ${items.join(', ')} FROM ${id(typed)} ` +
+        `SELECT _seq_of AS ${seq}, rowid - _first AS ${row}, _watermark_of AS ${watermark}, ${items.join(', ')} FROM ${id(typed)} ` +
         `JOIN (VALUES ${stamps.join(', ')}) AS _(_part, _seq_of, _watermark_of, _first) USING (_part)` +
         (hasAside ? ' WHERE NOT _bad AND NOT _timeless' : '')
       )
@@ -206,14 +196,13 @@ export async function markObjects(
 /** How the declared columns are read of these rows, or why they cannot be. */
 async function columnsOf(
   context: FetchContext,
-  at: string,
+  file: string,
   declared: readonly DeclaredColumn[],
   found: readonly string[] | undefined,
-  isShared: boolean,
-): Promise<{ readonly good: readonly ReadColumn[]; readonly scan: string } | { readonly impossible: string }> {
+): Promise<{ readonly good: readonly ReadColumn[]; scan(from: string): string } | { readonly impossible: string }> {
   const { executor, format } = context
   const names = declared.map(({ name }) => name)
-  const physicalSql = format.physical(at, names, found)
+  const physicalSql = format.physical(file, names, found)
   const own = await executor.describe(physicalSql)
   const fields = await structFields(context, physicalSql, names, own)
   const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
@@ -228,10 +217,15 @@ async function columnsOf(
     const path = paths.get(name)
     return { name, type, ...(path ? { path } : {}) }
   })
-  const rows = format.scan(at, scanned, found ?? Object.keys(own), isShared)
   // One level below what reads them: DuckDB plans and computes a value again for every place where it is written out.
   const casts = good.flatMap(({ value, cast }) => (cast === null ? [] : [`, ${cast} AS ${value}`]))
-  return { good, scan: casts.length === 0 ? rows : `SELECT *${casts.join('')} FROM (${rows})` }
+  return {
+    good,
+    scan(from) {
+      const rows = format.scan(from, scanned, found ?? Object.keys(own))
+      return casts.length === 0 ? rows : `SELECT *${casts.join('')} FROM (${rows})`
+    },
+  }
 }
 
 interface PartCounts {
@@ -255,7 +249,6 @@ const noRows: PartCounts = {
   firstRow: 0n,
 }
 
-/** What each object's rows say, one entry an object. */
 async function partCounts(
   { executor, settings, neverSeen, signal }: FetchContext,
   objects: readonly SpooledVersion[],
@@ -281,10 +274,13 @@ async function partCounts(
     signal,
   )
   const counts: PartCounts[] = objects.map(() => noRows)
-  for (const row of found) {
-    const [count, first] = [BigInt(row.rows as bigint), (row.first ?? 0n) as bigint]
-    if (!isOne && BigInt(row.last as bigint) - BigInt(first) + 1n !== count)
+  let next = 0n
+  for (const row of found.toSorted((a, b) => Number(a.part) - Number(b.part))) {
+    const [count, first] = [BigInt(row.rows as bigint), BigInt((row.first ?? 0n) as bigint)]
+    // Files are read one after the other, so that their rows lie together in the order of the files.
+    if (!isOne && (first !== next || BigInt(row.last as bigint) - first + 1n !== count))
       throw new Error('unreachable: the rows of one file do not lie together')
+    next += count
     if (neverSeen) neverSeen.rows += Number(count)
     for (const { name, typed } of sought) if (row[`seen${typed}`] === true) neverSeen?.columns.delete(name)
     counts[Number(row.part)] = {
@@ -294,7 +290,7 @@ async function partCounts(
       outside: Number(row.outside),
       minTimeUs: (row.min_time ?? null) as bigint | null,
       highMarkUs: (row.high_mark ?? null) as bigint | null,
-      firstRow: BigInt(first),
+      firstRow: first,
     }
   }
   return counts
@@ -314,8 +310,8 @@ async function seekInBadRows(
 }
 
 /** The rows of one of several objects, numbered as in the object. */
-function partSql(scan: string, file: string, firstRow: bigint): string {
-  return `SELECT * REPLACE (_row - ${firstRow} AS _row) FROM (${scan}) WHERE _file = ${text(file)}`
+function partSql(scan: string, part: number, firstRow: bigint): string {
+  return `SELECT * REPLACE (_row - ${firstRow} AS _row) FROM (${scan}) WHERE _part = ${part}`
 }
 
 async function probe({ executor }: FetchContext, scan: string, columns: readonly ReadColumn[]): Promise<void> {

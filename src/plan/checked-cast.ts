@@ -56,7 +56,8 @@ const isNotNull = (value: string) => `${value} IS NOT NULL`
 /** Fits where the predicate is true; false and NULL are misfits of what is not NULL itself. */
 const where = (expr: string, value: string, fits: (value: string) => string): Cast => ({
   value,
-  misfit: cast => `((${expr}) IS NOT NULL AND NOT coalesce(${fits(cast)}, false))`,
+  // In a condition of CASE DuckDB leaves out what the rows before it have settled; elsewhere it computes all of it.
+  misfit: cast => `CASE WHEN (${expr}) IS NULL OR ${fits(cast)} THEN FALSE ELSE TRUE END`,
 })
 
 const integerBits: Readonly<Record<string, readonly [signed: boolean, bits: number]>> = {
@@ -187,14 +188,14 @@ function toFloat(expr: string, from: string, to: 'FLOAT' | 'DOUBLE'): Cast | und
   }
   if (isNumber(from)) return thereAndBack(expr, from, to)
   if (!isText(from)) return undefined
-  const named = `lower(${expr}) IN ('nan', 'infinity', '-infinity', 'inf', '-inf')`
-  return where(expr, cast, value => `(${named} OR (${matches(expr, numberPattern)} AND isfinite(${value})))`)
+  const named = matches(expr, '(?i)nan|-?inf(inity)?')
+  return where(expr, cast, value => `((isfinite(${value}) AND ${matches(expr, numberPattern)}) OR ${named})`)
 }
 
 function toBoolean(expr: string, from: string): Cast | undefined {
   const value = `TRY_CAST(${expr} AS BOOLEAN)`
-  if (isNumber(from)) return where(expr, value, () => `(${expr}) IN (0, 1)`)
-  return isText(from) ? where(expr, value, () => `lower(${expr}) IN ('true', 'false')`) : undefined
+  if (isNumber(from)) return where(expr, value, () => `((${expr}) = 0 OR (${expr}) = 1)`)
+  return isText(from) ? where(expr, value, () => matches(expr, '(?i)true|false')) : undefined
 }
 
 function toText(expr: string, from: string): Cast | undefined {

@@ -14,26 +14,26 @@ export interface Format {
   needed?(tail: Uint8Array, sizeBytes: number, columns: readonly string[]): Needed
   /** Readies a spooled object for DuckDB, and checks what DuckDB does not. */
   ready(object: SpooledObject): Promise<Ready>
-  /** Whether `spool` takes several objects of the same `names` into one table. */
+  /** Whether `read` takes several objects of the same `names`. */
   readonly isShared: boolean
   /**
-   * A statement that reads whole objects into a table once, for row formats: one after the other, each in its order. Null
-   * where the file itself is read as often as needed.
+   * A query that reads whole objects, for row formats: one after the other, each in its order, with `_part`, the place of
+   * the row's file among `files`. Null where `scan` reads the file itself.
    *
    * @param files as `ready` gave them; several only where `isShared`
    * @param names as `ready` found them
    */
-  spool(files: readonly string[], table: string, names?: readonly string[], declared?: readonly string[]): string | null
-  /** SQL whose DESCRIBE gives the object's own columns and types. `at` is the file, or the table of `spool`. */
-  physical(at: string, declared: readonly string[], names?: readonly string[]): string
+  read(files: readonly string[], names?: readonly string[], declared?: readonly string[]): string | null
+  /** SQL whose DESCRIBE gives the object's own columns and types. */
+  physical(file: string, declared: readonly string[], names?: readonly string[]): string
   /**
-   * The object's rows: `_row` (its number in the object, before any filter, S18), `_broken` (TRUE for a row that
+   * The object's rows: `_row` (its number in the object, before any filter, S18), `_part`, `_broken` (TRUE for a row that
    * cannot be parsed at all) and the columns by their own names and types.
    *
+   * @param from the file; of a format that has `read` SQL of its rows or of a table of them, with `_row`
    * @param physical names of all of the object's columns
-   * @param withFile for a table of several objects: `_file` tells which, and `_row` counts through all
    */
-  scan(at: string, columns: readonly ScannedColumn[], physical: readonly string[], withFile?: boolean): string
+  scan(from: string, columns: readonly ScannedColumn[], physical: readonly string[]): string
   /** The object's own name of a declared column; undefined when it has none, which makes it a bad object. */
   find(declared: string, physical: readonly string[]): string | undefined
   /** SQL of a field inside a column that is a struct; absent where columns have no fields. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseColumnType } from '../../src/core/types.ts'
+import { parseColumnType, sqlNames } from '../../src/core/types.ts'
 import { checkedCast } from '../../src/plan/checked-cast.ts'
 import { openTestDuckdb, type TestDuckdb } from './duckdb.ts'
 
@@ -328,6 +328,22 @@ describe('S17: a column is cast by value', () => {
     expect(await cast('NULL::INTEGER', 'VARCHAR[]', 'parquet')).toMatchObject({ misfit: false, value: null })
   })
 })
+
+test.each([...sqlNames, 'DECIMAL(18,2)', 'BIGINT[]', 'DOUBLE[]', 'VARCHAR[]'])(
+  'text that is cast to %s keeps the order of its rows: no join and no window is in the plan',
+  async declared => {
+    const checked = checkedCast('c', 'VARCHAR', parseColumnType(declared, 'c'), 'json')
+    if ('impossible' in checked) throw new Error(checked.impossible)
+    const misfit = checked.misfit?.('v') ?? 'false'
+    const plans = await db.rows(
+      `EXPLAIN (FORMAT json) SELECT ${misfit}, v FROM (SELECT c, ${checked.value} AS v FROM (SELECT CAST(i AS VARCHAR) AS c FROM range(9) AS t(i)))`,
+    )
+    const names = plans.flatMap(plan =>
+      [...String(plan.explain_value).matchAll(/"name": "([A-Z_]+) *"/g)].map(at => at[1]),
+    )
+    expect([...new Set(names)].toSorted()).toEqual(['PROJECTION', 'RANGE'])
+  },
+)
 
 describe('S17: fields of JSON lines arrive as text', () => {
   const field = (value: string) => `(('{"f":' || '${value}' || '}') ->> '$.f')`

@@ -38,12 +38,14 @@ async function read(body: string | Uint8Array, columns: readonly string[], optio
   const ready = await format.ready({ file, changed: `${file}.rows`, key, columns, signal })
   if (ready.is === 'bad') return ready.reason
   const { names = [] } = ready
-  await connection.run(format.spool([ready.file], 't', names, columns) as string)
+  await connection.run(`CREATE TABLE t AS ${format.read([ready.file], names, columns)}`)
   const found = columns.map(name => ({ name: format.find(name, names) as string, type }))
-  const reader = await connection.runAndReadAll(`FROM (${format.scan('t', found, names)}) ORDER BY _row`)
+  const reader = await connection.runAndReadAll(
+    `FROM (${format.scan('(SELECT rowid AS _row, * FROM t)', found, names)}) ORDER BY _row`,
+  )
   await connection.run('DROP TABLE t')
-  return reader.getRows().map(([row, isBroken, text, ...values], index) => {
-    expect(row).toBe(BigInt(index))
+  return reader.getRows().map(([row, part, isBroken, text, ...values], index) => {
+    expect([row, part]).toEqual([BigInt(index), 0])
     return isBroken === true ? { broken: text } : values
   })
 }

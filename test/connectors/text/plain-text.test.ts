@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { constants, gzip, type ZstdOptions, zstdCompress } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { plainText } from '../../../connectors/text/plain-text.ts'
+import { passText, plainText } from '../../../connectors/text/plain-text.ts'
 import { seededRandom } from '../../../src/testing/index.ts'
 
 let folder: string
@@ -48,6 +48,20 @@ describe.each([
 
   test('may be of several members or frames, empty ones between', async () => {
     expect(await read(key, await parts(long, '', '{"a', '":1}', long))).toBe(`${long}{"a":1}${long}`)
+  })
+
+  test('may be of several parts where its reader is slow', async () => {
+    const file = join(folder, `${count++}`)
+    await writeFile(file, await parts(long, long, long))
+    const pieces: Buffer[] = []
+    const { signal } = new AbortController()
+    const reason = await passText({ file, changed: `${file}.rows`, key, columns: [], signal }, async piece => {
+      pieces.push(piece)
+      // The source reads on meanwhile.
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    })
+    expect(reason).toBe(undefined)
+    expect(Buffer.concat(pieces).equals(bytes(`${long}${long}${long}`))).toBe(true)
   })
 
   test('loses its byte order mark, which may come in pieces', async () => {
