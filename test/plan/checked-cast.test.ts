@@ -341,7 +341,7 @@ test.each([...sqlNames, 'DECIMAL(18,2)', 'BIGINT[]', 'DOUBLE[]', 'VARCHAR[]'])(
     const names = plans.flatMap(plan =>
       [...String(plan.explain_value).matchAll(/"name": "([A-Z_]+) *"/g)].map(at => at[1]),
     )
-    expect([...new Set(names)].toSorted()).toEqual(['PROJECTION', 'RANGE'])
+    expect(new Set(names)).toEqual(new Set(['PROJECTION', 'RANGE']))
   },
 )
 
