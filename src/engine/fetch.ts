@@ -14,10 +14,13 @@ import {
   type MarkedObject,
   reasonOf,
 } from './marked-object.ts'
-import { spoolObject } from './spool.ts'
+import { smallBytesMax, spoolObject } from './spool.ts'
 
 /** Objects are marked together up to so many, and so many bytes: their rows lie in one table. */
 const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
+
+/** Spool files that wait to be written over. */
+const sparesMax = 1_000
 
 /** Stage 1 for some objects (S17): the same number of marked ones, in the same order. */
 export type Fetch = (versions: readonly ObjectVersion[]) => Promise<readonly MarkedObject[]>
@@ -39,16 +42,23 @@ export function createFetch(
   const names = declared.map(({ name }) => name)
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   const marking = { ...context, executor: withLastDescription(context.executor) }
+  /**
+   * Copies of small objects that nobody wants any more. Thousands of files made and removed cost a file system dearly: ext4
+   * looks at each number that it has given back within five seconds, for every file that it makes.
+   */
+  const spares: string[] = []
   let files = 0
   let groups = 0
 
   /** The object in the spool, or what is wrong with it. */
   async function spooled(version: ObjectVersion): Promise<SpooledVersion | MarkedObject> {
-    const file = join(context.spool, `${files++}`)
+    const isSmall = format.isShared && !context.store.link && version.sizeBytes <= smallBytesMax
+    const spare = isSmall ? spares.pop() : undefined
+    const file = spare ?? join(context.spool, `${files++}`)
     const changed = `${file}.rows`
     const remove = () => Promise.all([file, changed].map(path => rm(path, { force: true })))
     try {
-      const fetched = await spoolObject({ ...context, columns: names }, version, file)
+      const fetched = await spoolObject({ ...context, columns: names }, version, file, spare !== undefined)
       if (fetched === 'missing' || fetched === 'changed') {
         await remove()
         const reason = `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`
@@ -63,7 +73,10 @@ export function createFetch(
       const found = {
         version,
         file: ready.file,
-        files: ready.file === file ? [file] : [file, changed],
+        async discard() {
+          if (isSmall && ready.file === file && spares.length < sparesMax) spares.push(file)
+          else await remove()
+        },
         ...(ready.names ? { names: ready.names } : {}),
       }
       if (before === undefined) return found
@@ -100,7 +113,7 @@ export function createFetch(
         for (const object of objects) alone.push(...(await marked([object])))
         return alone
       }
-      for (const object of objects) await Promise.all(object.files.map(path => rm(path, { force: true })))
+      for (const object of objects) await object.discard()
       return [unreadableObject(first.version, error)]
     }
   }

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Row } from '../core/ports.ts'
@@ -28,8 +27,8 @@ export interface SpooledVersion {
   readonly file: string
   /** The object's own columns, where only its text tells them. */
   readonly names?: readonly string[]
-  /** Files of the spool that go with it. */
-  readonly files: readonly string[]
+  /** Gives its files back. */
+  discard(): Promise<void>
   /** Whether the file, a hard link, was written to since it was made ready. */
   isChanged?(): Promise<boolean>
 }
@@ -84,7 +83,7 @@ export async function markObjects(
   const release = async (object: SpooledVersion) => {
     if (!held.delete(object)) return
     if (held.size === 0) for (const name of tables) await drop(name)
-    await Promise.all(object.files.map(path => rm(path, { force: true })))
+    await object.discard()
   }
 
   try {
