@@ -52,7 +52,8 @@ export function createFetch(
 
   /** The object in the spool, or what is wrong with it. */
   async function spooled(version: ObjectVersion): Promise<SpooledVersion | MarkedObject> {
-    const isSmall = format.isShared && !context.store.link && version.sizeBytes <= smallBytesMax
+    const { sizeBytes } = version
+    const isSmall = format.isShared && !context.store.link && sizeBytes > 0 && sizeBytes <= smallBytesMax
     const spare = isSmall ? spares.pop() : undefined
     const file = spare ?? join(context.spool, `${files++}`)
     const changed = `${file}.rows`
@@ -74,8 +75,9 @@ export function createFetch(
         version,
         file: ready.file,
         async discard() {
-          if (isSmall && ready.file === file && spares.length < sparesMax) spares.push(file)
-          else await remove()
+          if (ready.file !== file) await rm(changed, { force: true })
+          if (isSmall && spares.length < sparesMax) spares.push(file)
+          else await rm(file, { force: true })
         },
         ...(ready.names ? { names: ready.names } : {}),
       }

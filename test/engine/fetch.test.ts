@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -226,6 +226,29 @@ describe('objects that are marked together are marked as each alone', () => {
     )
     expect(found.rows).toHaveLength(2)
   })
+})
+
+test('spool files of small objects from a store without links are written over, and nothing of before is read', async () => {
+  const { link: _link, ...store } = createDirectoryStore(folder)
+  const context = { ...(await contextOf(jsonFormat, {}, {})), store }
+  const fetch = createFetch(context, (_sizeBytes, work) => work())
+  const body = (round: number, index: number) =>
+    Array.from({ length: [0, 3, 1, 2, 5_000][(round + index) % 5] ?? 0 }, (_, row) => `${line(row, round)}\n`).join('')
+  for (let round = 0; round < 5; round++) {
+    const objects = Array.from({ length: 20 }, (_, index) => [`${round}-${index}.jsonl`, body(round, index)] as const)
+    const versions = (await put(Object.fromEntries(objects))).filter(({ key }) => key.startsWith(`${round}-`))
+    const marked = await fetch(versions)
+    for (const [index, { version, good, rows }] of marked.entries()) {
+      const lines = body(round, Number(/\d+(?=\.)/.exec(version.key))).split('\n').length - 1
+      expect([rows, version.key]).toEqual([lines, versions[index]?.key])
+      const part = { part: good?.part ?? 0, seq: 1, watermarkUs: null }
+      const read = await context.executor.rows(good?.source.scan([part]) ?? '')
+      expect(read.map(({ n }) => n)).toEqual(Array.from({ length: lines }, () => BigInt(round)))
+    }
+    for (const object of marked) await object.release()
+    // Of 20 objects four are empty and four too large.
+    expect(await readdir(session.spool)).toHaveLength(12)
+  }
 })
 
 describe('of several objects that stop the run the first in the order of the ledger is named, whichever fails first', () => {
