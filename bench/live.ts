@@ -209,7 +209,7 @@ async function latency(queue: Queue): Promise<void> {
 
 /** Objects/s over a backlog, by message and by listing, beside the GETs alone: the same server, client and lanes. */
 async function backlog(queue: Queue | undefined): Promise<void> {
-  const objects = Number(process.env.MILLRACE_OBJECTS ?? 3_000)
+  const objects = Number(process.env.MILLRACE_OBJECTS ?? 6_000)
   const rows = Number(process.env.MILLRACE_ROWS ?? 500)
   const place = await fill(objects, rows)
   const announcer = await queue?.open()
