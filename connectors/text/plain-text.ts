@@ -65,21 +65,24 @@ export async function passText(
   const bytesMax = Math.max(limits.bytes, size * limits.times)
   let passed = 0
   const pieces = textOf(object.file, size, compression)
-  for (;;) {
-    object.signal.throwIfAborted()
-    const next = await pieces.next().catch((error: unknown) => {
-      const code = String((error as NodeJS.ErrnoException).code ?? '')
-      if (compression === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error
-      return `its ${names[compression]} stream is broken: ${(error as Error).message}`
-    })
-    if (typeof next === 'string') return next
-    if (next.done) return undefined
-    passed += next.value.length
-    if (compression !== undefined && passed > bytesMax) {
-      await pieces.return(undefined)
-      return `its ${size} bytes expand to more than ${bytesMax}; cut it into objects of less`
+  try {
+    for (;;) {
+      object.signal.throwIfAborted()
+      const next = await pieces.next().catch((error: unknown) => {
+        const code = String((error as NodeJS.ErrnoException).code ?? '')
+        if (compression === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error
+        return `its ${names[compression]} stream is broken: ${(error as Error).message}`
+      })
+      if (typeof next === 'string') return next
+      if (next.done) return undefined
+      passed += next.value.length
+      if (compression !== undefined && passed > bytesMax)
+        return `its ${size} bytes expand to more than ${bytesMax}; cut it into objects of less`
+      await to(next.value)
     }
-    await to(next.value)
+  } finally {
+    // However it ended: what is read half keeps its file open.
+    await pieces.return(undefined)
   }
 }
 

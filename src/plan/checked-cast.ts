@@ -195,7 +195,10 @@ function toFloat(expr: string, from: string, to: 'FLOAT' | 'DOUBLE'): Cast | und
 function toBoolean(expr: string, from: string): Cast | undefined {
   const value = `TRY_CAST(${expr} AS BOOLEAN)`
   if (isNumber(from)) return where(expr, value, () => `((${expr}) = 0 OR (${expr}) = 1)`)
-  return isText(from) ? where(expr, value, () => matches(expr, '(?i)true|false')) : undefined
+  // The one letter beside 'S' that (?i) takes for 's' is 'ſ', which DuckDB does not.
+  return isText(from)
+    ? where(expr, value, cast => `(${matches(expr, '(?i)true|false')} AND ${cast} IS NOT NULL)`)
+    : undefined
 }
 
 function toText(expr: string, from: string): Cast | undefined {

@@ -278,3 +278,14 @@ describe('of several objects that stop the run the first in the order of the led
     expect((await failure(fetch(versions))).message).toContain("object 'a.jsonl'")
   })
 })
+
+test('a session ends although files are still being made in its folder', async () => {
+  const other = await openSession({ threads: 1 })
+  async function make(): Promise<void> {
+    for (let file = 0; file < 1_000; file++) await writeFile(join(other.spool, `${file}`), '')
+  }
+  const making = Promise.allSettled(Array.from({ length: 4 }, make))
+  await other.close()
+  await making
+  await expect(readdir(other.spool)).rejects.toThrow('ENOENT')
+})

@@ -201,6 +201,8 @@ const misfits: readonly (readonly [literal: string, declared: string])[] = [
   ["'t'", 'BOOLEAN'],
   ["'1'", 'BOOLEAN'],
   ["'yes'", 'BOOLEAN'],
+  // Without regard to case 'ſ' is an S, but not to DuckDB.
+  ["'falſe'", 'BOOLEAN'],
   ['2::INTEGER', 'BOOLEAN'],
   ['0.5::DOUBLE', 'BOOLEAN'],
   ["'now'", 'TIMESTAMP'],

@@ -51,7 +51,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
   await Promise.all([spool, stage, spill].map(path => mkdir(path)))
   const executors: SessionExecutor[] = []
-  const remove = () => rm(folder, { recursive: true, force: true })
+  // What ran ahead may still be making a file: the folder is then not empty, and is gone through again.
+  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 10 })
   try {
     const instance = await DuckDBInstance.create(':memory:', {
       threads: String(options.threads ?? availableParallelism()),

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -23,6 +23,11 @@ async function read(key: string, body: Uint8Array, signal = new AbortController(
     { bytes: 20_000_000, times: 200 },
   )
   return ready.is === 'bad' ? `bad: ${ready.reason}` : await readFile(ready.file, 'utf8')
+}
+
+async function openFiles(): Promise<readonly string[]> {
+  const numbers = await readdir('/proc/self/fd')
+  return Promise.all(numbers.map(number => readlink(`/proc/self/fd/${number}`).catch(() => '')))
 }
 
 // Does not compress well, so that streams are longer than what is read of a file at once.
@@ -105,6 +110,17 @@ describe.each([
 
   test('stops with the run', async () => {
     await expect(read(key, await parts(long), AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped')
+  })
+
+  test.runIf(process.platform === 'linux')('is closed where its reader fails', async () => {
+    const file = join(folder, `${count++}`)
+    await writeFile(file, await parts(long))
+    const { signal } = new AbortController()
+    const passing = passText({ file, changed: `${file}.rows`, key, columns: [], signal }, async () => {
+      throw new Error('no space left')
+    })
+    await expect(passing).rejects.toThrow('no space left')
+    await expect.poll(async () => (await openFiles()).includes(file)).toBe(false)
   })
 })
 
