@@ -125,15 +125,15 @@ export async function markObjects(
       const { version } = object
       const own = counts[part] as PartCounts
       const { isChanged } = object
-      // Half a line is no bad row of an object that is still being written.
+      const aside = own.bad + own.timeless
+      if (aside > 0 && read !== null && !tables.has(raw)) await create(raw, read)
+      // Half a line is no bad row of an object that is still being written; read again, it may be whole.
       if (own.bad > 0 && (await isChanged?.())) {
         await release(object)
         marked.push(badObject(context, version, writtenTo))
         continue
       }
-      const aside = own.bad + own.timeless
-      if (aside > 0 && read !== null && !tables.has(raw)) await create(raw, read)
-      const rows = isShared ? partSql(scan, part, own.firstRow) : scan
+      const rows = isShared && read !== null ? partSql(scan, part, raw) : scan
       const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
       const asideSql = (seq: number | null) =>
         setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
@@ -308,9 +308,13 @@ async function seekInBadRows(
   for (const [index, { name }] of sought.entries()) if (row?.[`s${index}`] === true) neverSeen?.columns.delete(name)
 }
 
-/** The rows of one of several objects, numbered as in the object. */
-function partSql(scan: string, part: number, firstRow: bigint): string {
-  return `SELECT * REPLACE (_row - ${firstRow} AS _row) FROM (${scan}) WHERE _part = ${part}`
+/**
+ * The rows of one of several objects as read, numbered as in the object: by its own first row in this table, as an object
+ * before it, a hard link, may have grown since the others were counted.
+ */
+function partSql(scan: string, part: number, raw: string): string {
+  const first = `(SELECT min(rowid) FROM ${id(raw)} WHERE _part = ${part})`
+  return `SELECT * REPLACE (_row - ${first} AS _row) FROM (${scan}) WHERE _part = ${part}`
 }
 
 async function probe({ executor }: FetchContext, scan: string, columns: readonly ReadColumn[]): Promise<void> {

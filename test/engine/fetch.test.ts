@@ -279,6 +279,40 @@ describe('of several objects that stop the run the first in the order of the led
   })
 })
 
+test('rows set aside are those of their object, whatever is written to another one meanwhile', async () => {
+  const versions = await put({
+    'a.jsonl': `${line(1, 1)}\n`,
+    'b.jsonl': `${line(1, 1)}\nno JSON\n${line(2, 2)}\n`,
+  })
+  const context = await contextOf(jsonFormat, {}, {})
+  const executor = {
+    ...context.executor,
+    async rows(sql: string) {
+      const rows = await context.executor.rows(sql)
+      // The objects are counted here, and read once more for the broken row.
+      if (sql.includes('AS part,')) await appendFile(join(folder, 'a.jsonl'), `${line(2, 2)}\n`)
+      return rows
+    },
+  }
+  const [grown, broken] = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
+  expect(await grown?.isChanged?.()).toBe(true)
+  expect(await context.executor.rows(broken?.setAside?.(1) ?? '')).toMatchObject([{ _row: 1n, found: 'no JSON' }])
+})
+
+test('half a line is no bad row where the other half comes before it is read again', async () => {
+  const versions = await put({ 'a.jsonl': `${line(1, 1)}\n${line(2, 2).slice(0, -1)}` })
+  const context = await contextOf(jsonFormat, {}, { onBadRow: 'fail' })
+  const executor = {
+    ...context.executor,
+    async run(sql: string) {
+      if (sql.startsWith('CREATE TABLE "spool_0_raw"')) await appendFile(join(folder, 'a.jsonl'), '}\n')
+      await context.executor.run(sql)
+    },
+  }
+  const [written] = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
+  expect(written).toMatchObject({ outcome: 'quarantined', reason: 'the file was written to while it was read' })
+})
+
 test('a session ends although files are still being made in its folder', async () => {
   const other = await openSession({ threads: 1 })
   async function make(): Promise<void> {
