@@ -478,6 +478,9 @@ function badRow(settings: SourceSettings, version: ObjectVersion, count: number,
 /** Of one record of `setAside`: its row, its column unless the whole row is broken, what was expected and what is there. */
 export function badRowText(record: Row): string {
   const [row, column, expected] = [record._row, record.column, record.expected].map(String)
-  const found = typeof record.found === 'string' ? `'${record.found}'` : 'NULL'
+  // A message is one line, and no text of an object speaks to a terminal.
+  const visible = (value: string) =>
+    value.replaceAll(/\p{Cc}/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const found = typeof record.found === 'string' ? `'${visible(record.found)}'` : 'NULL'
   return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${found}`
 }
