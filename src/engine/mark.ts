@@ -71,11 +71,11 @@ export async function markObjects(
   const [{ file, names: found }] = objects as readonly [SpooledVersion]
   const names = declared.map(({ name }) => name)
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
+  const tables = new Set<string>()
   const create = async (name: string, sql: string) => {
     tables.add(name)
     await executor.run(`CREATE TABLE ${id(name)} AS ${sql}`, signal)
   }
-  const tables = new Set<string>()
   const drop = async (name: string) => {
     if (tables.delete(name)) await executor.run(`DROP TABLE IF EXISTS ${id(name)}`)
   }
@@ -112,8 +112,8 @@ export async function markObjects(
     const values = good.map(({ value }, index) => `${value} AS ${typedName(index)}`)
 
     if (read !== null) await create(typed, `SELECT _part, ${flags}, ${values.join(', ')} FROM (${unnumbered})`)
-    const flagged =
-      read === null ? `(SELECT _part, _row, ${flags} FROM (${scan}))` : `(SELECT rowid AS _row, * FROM ${id(typed)})`
+    const kept = read === null ? `(${scan})` : `(SELECT rowid AS _row, * FROM ${id(typed)})`
+    const flagged = read === null ? `(SELECT _part, _row, ${flags} FROM ${kept})` : kept
     const sought = good.flatMap(({ name }, index) =>
       read !== null && context.neverSeen?.columns.has(name) ? [{ name, typed: typedName(index) }] : [],
     )
@@ -137,10 +137,8 @@ export async function markObjects(
       const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
       const asideSql = (seq: number | null) =>
         setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
-      if (own.bad > 0 && policies.onBadRow === 'fail') {
-        const [first] = await executor.rows(`SELECT * FROM (${asideSql(null)}) ORDER BY _row, "column" LIMIT 1`, signal)
-        throw badRow(settings, version, own.bad, first as Row)
-      }
+      if (own.bad > 0 && policies.onBadRow === 'fail')
+        throw badRow(settings, version, own.bad, await firstAside(context, asideSql(null)))
       if (aside > 0) await seekInBadRows(context, rows, good)
       marked.push({
         is: 'object',
@@ -169,10 +167,10 @@ export async function markObjects(
       if (read === null || (only && objects.length === 1)) {
         const { seq: number, watermarkUs } = only as StampedPart
         const items = good.map(({ name, value }, index) => `${read === null ? value : typedName(index)} AS ${id(name)}`)
-        const kept = read === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
+        const isGood = read === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
         return (
-          `SELECT CAST(${number} AS BIGINT) AS ${seq}, ${read === null ? '_row' : 'rowid'} AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
-          `FROM ${read === null ? `(${scan})` : id(typed)}${hasAside ? ` WHERE ${kept}` : ''}`
+          `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
+          `FROM ${kept}${hasAside ? ` WHERE ${isGood}` : ''}`
         )
       }
       const items = good.map(({ name }, index) => `${typedName(index)} AS ${id(name)}`)
@@ -181,7 +179,7 @@ export async function markObjects(
           `(${part}, CAST(${seq} AS BIGINT), CAST(${watermarkUs ?? 'NULL'} AS BIGINT), CAST(${counts[part]?.firstRow} AS BIGINT))`,
       )
       return (
-        `SELECT _seq_of AS ${seq}, rowid - _first AS ${row}, _watermark_of AS ${watermark}, ${items.join(', ')} FROM ${id(typed)} ` +
+        `SELECT _seq_of AS ${seq}, _row - _first AS ${row}, _watermark_of AS ${watermark}, ${items.join(', ')} FROM ${kept} ` +
         `JOIN (VALUES ${stamps.join(', ')}) AS _(_part, _seq_of, _watermark_of, _first) USING (_part)` +
         (hasAside ? ' WHERE NOT _bad AND NOT _timeless' : '')
       )
@@ -248,6 +246,7 @@ const noRows: PartCounts = {
   firstRow: 0n,
 }
 
+/** What each object's rows say, one entry an object. */
 async function partCounts(
   { executor, settings, neverSeen, signal }: FetchContext,
   objects: readonly SpooledVersion[],
@@ -466,21 +465,30 @@ function setAsideSql(
   ].join(' UNION ALL ')
 }
 
-function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: Row): MillraceError {
+function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: string): MillraceError {
   return new MillraceError(
     'fatal',
     'bad-row',
-    `source ${settings.name}: object '${version.key}', ${badRowText(first)}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
+    `source ${settings.name}: object '${version.key}', ${first}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
       "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
   )
 }
 
-/** Of one record of `setAside`: its row, its column unless the whole row is broken, what was expected and what is there. */
-export function badRowText(record: Row): string {
+/**
+ * The first row that is set aside, in words: its column unless the whole row is broken, what was expected and what is there.
+ *
+ * @param asideSql as `setAside` gives it
+ */
+export async function firstAside(
+  { executor, signal }: Pick<FetchContext, 'executor' | 'signal'>,
+  asideSql: string,
+): Promise<string> {
+  const [first] = await executor.rows(`SELECT * FROM (${asideSql}) ORDER BY _row, "column" LIMIT 1`, signal)
+  const { found, ...record } = first as Row
   const [row, column, expected] = [record._row, record.column, record.expected].map(String)
   // A message is one line, and no text of an object speaks to a terminal.
   const visible = (value: string) =>
     value.replaceAll(/\p{Cc}/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  const found = typeof record.found === 'string' ? `'${visible(record.found)}'` : 'NULL'
-  return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${found}`
+  const shown = typeof found === 'string' ? `'${visible(found)}'` : 'NULL'
+  return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${shown}`
 }

@@ -3,8 +3,8 @@ import type { ObjectStore } from '../core/ports.ts'
 import type { SourceDefinition } from '../plan/source.ts'
 import type { Components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
-import { badRowText } from './mark.ts'
 import { createFetch } from './fetch.ts'
+import { firstAside } from './mark.ts'
 import type { MarkedObject } from './marked-object.ts'
 import { nothingSeen, nullColumns } from './never-seen.ts'
 
@@ -47,11 +47,8 @@ export async function tryObject(
     )
     const [tried] = (await fetch([version])) as readonly [MarkedObject]
     const { outcome, reason, rows, quarantinedRows, setAside } = tried
-    const [aside] = setAside
-      ? await executor.rows(`SELECT * FROM (${setAside(0)}) ORDER BY _row, "column" LIMIT 1`, signal)
-      : []
-    const firstAside = aside && { firstAside: badRowText(aside) }
-    return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen), ...firstAside }
+    const first = setAside && { firstAside: await firstAside({ executor, signal }, setAside(0)) }
+    return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen), ...first }
   } finally {
     await session.close()
   }

@@ -12,8 +12,8 @@ export function text(value: string): string {
 
 /**
  * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list of a
- * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits. So does a NUL, which no
- * literal can hold.
+ * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits. A row with a NUL
+ * crosses as JSON too: no literal can hold one.
  */
 export function rowsSql(
   rows: readonly Readonly<Record<string, string | number | bigint | boolean | null>>[],

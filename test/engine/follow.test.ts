@@ -15,6 +15,7 @@ import {
   files,
   type FollowOptions,
   groupBy,
+  type Pipeline,
   parquet,
   pipeline,
   run as observe,
@@ -23,7 +24,7 @@ import {
   to,
   tumbling,
 } from '../../src/index.ts'
-import { failure, type Lab, openLab, type Place, run, windowed } from './harness.ts'
+import { failure, followUntil, type Lab, openLab, type Place, run, windowed } from './harness.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -470,20 +471,8 @@ describe('a final flush', () => {
 })
 
 test('a source without a watermark is named at the start, unless nothing is windowed', async () => {
-  const told = async (followed: ReturnType<typeof windowed>) => {
-    const events: RunEvent[] = []
-    const drain = new AbortController()
-    await followWith(components, followed, {
-      threads: 2,
-      memory: '500MB',
-      drain: drain.signal,
-      onEvent: event => {
-        events.push(event)
-        if (event.is === 'started') drain.abort()
-      },
-    })
-    return events.filter(({ is }) => is === 'no-watermark')
-  }
+  const told = async (followed: Pipeline) =>
+    (await followUntil(followed, 'started')).filter(({ is }) => is === 'no-watermark')
   const columns = { t: 'TIMESTAMP', k: 'VARCHAR' } as const
   expect(await told(windowed(lab, lab.place('none'), { columns }))).toEqual([{ is: 'no-watermark', source: 'in' }])
   expect(await told(windowed(lab, lab.place('delayed'), { columns, delay: '1 hour' }))).toEqual([])

@@ -8,6 +8,9 @@ import fc from 'fast-check'
 import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import type { Head } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
+import { components } from '../../src/engine/components.ts'
+import type { RunEvent } from '../../src/engine/events.ts'
+import { followWith } from '../../src/engine/follow.ts'
 import {
   aggregate,
   type BackfillOptions,
@@ -247,6 +250,22 @@ export function windowed(lab: Pick<Lab, 'input'>, at: Place, flow: WindowedFlow)
 /** Two threads and little memory: tests run beside each other. */
 export function run(pipelineOf: Pipeline, options: BackfillOptions = {}): Promise<Summary> {
   return backfill(pipelineOf, { threads: 2, memory: '500MB', ...options })
+}
+
+/** What a run that follows tells, drained at its first event of this kind. */
+export async function followUntil(pipelineOf: Pipeline, is: RunEvent['is']): Promise<readonly RunEvent[]> {
+  const events: RunEvent[] = []
+  const drain = new AbortController()
+  await followWith(components, pipelineOf, {
+    threads: 2,
+    memory: '500MB',
+    drain: drain.signal,
+    onEvent: event => {
+      events.push(event)
+      if (event.is === is) drain.abort()
+    },
+  })
+  return events
 }
 
 /** The MillraceError that the work ends in. */

@@ -1,10 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { count, sum } from '../../src/index.ts'
-import { components } from '../../src/engine/components.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
-import { followWith } from '../../src/engine/follow.ts'
 import { logRecords } from '../../src/status/log.ts'
-import { type Lab, openLab, run, type WindowedFlow, windowed } from './harness.ts'
+import { followUntil, type Lab, openLab, type Place, run, type WindowedFlow, windowed } from './harness.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -67,21 +64,8 @@ test('a column of Parquet that holds NULL only is there, and nothing is told', a
 })
 
 test('a run that follows tells once, when enough rows were read or at its end', async () => {
-  const events: RunEvent[] = []
-  const follow = async (at: { output: string; checkpoint: string }) => {
-    events.length = 0
-    const drain = new AbortController()
-    await followWith(components, windowed(lab, at, flow), {
-      threads: 2,
-      memory: '500MB',
-      drain: drain.signal,
-      onEvent: event => {
-        events.push(event)
-        if (event.is === 'epoch') drain.abort()
-      },
-    })
-    return events.filter(({ is }) => is === 'null-columns')
-  }
+  const follow = async (at: Place) =>
+    (await followUntil(windowed(lab, at, flow), 'epoch')).filter(({ is }) => is === 'null-columns')
   await lab.lines('a.jsonl', [line(1, { v: 1, seldom: '' })])
   const atEnd = await follow(lab.place('few'))
   expect(atEnd).toEqual([{ is: 'null-columns', source: 'in', columns: found, rows: 1 }])
