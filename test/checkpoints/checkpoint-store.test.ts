@@ -660,6 +660,37 @@ describe('the probe (P4)', () => {
         },
       }),
     ],
+    [
+      'a write under way when it is read (earlier bytes with the later eTag, once in forty reads)',
+      'reads beside writes',
+      memory => {
+        let earlier: Uint8Array | undefined
+        let reads = 0
+        return {
+          async put(key, body, ifMatch) {
+            const found = ifMatch === 'absent' ? 'missing' : await memory.get(key)
+            if (typeof found !== 'string') earlier = found.body
+            return memory.put(key, body, ifMatch)
+          },
+          async get(key, options) {
+            const found = await memory.get(key, options)
+            const isTorn =
+              typeof found !== 'string' && key.endsWith('HEAD') && ++reads % 40 === 0 && earlier !== undefined
+            return isTorn ? { ...found, body: earlier ?? found.body } : found
+          },
+        }
+      },
+    ],
+    [
+      'that an object is replaced, not deleted and written',
+      'reads beside writes: the object was missing',
+      memory => {
+        let reads = 0
+        return {
+          get: async (key, options) => (key.endsWith('HEAD') && ++reads === 20 ? 'missing' : memory.get(key, options)),
+        }
+      },
+    ],
   ])('refuses a store that ignores %s, naming it', async (_what, named, broken) => {
     const memory = createMemoryStore('s3://bucket/x')
     const probe = probeStore({ store: { ...memory, ...broken(memory) }, newId: counter('probe') })
@@ -677,5 +708,19 @@ describe('the probe (P4)', () => {
     await expect(probeStore({ store, newId: counter('probe') })).resolves.toBeUndefined()
     const lossy = withFaults(createMemoryStore(), { seed: 1, rates: { 'unknown-after': 1 } })
     await expect(probeStore({ store: lossy, newId: counter('probe') })).rejects.toMatchObject({ kind: 'retry' })
+  })
+
+  it('is not content with a store whose only writer is refused after the races', async () => {
+    const memory = createMemoryStore()
+    let puts = 0
+    const put: ObjectStore['put'] = async (key, body, ifMatch) =>
+      key.endsWith('HEAD') && ifMatch !== 'absent' && ++puts % 60 > 20
+        ? { is: 'conflict' }
+        : memory.put(key, body, ifMatch)
+    const probe = probeStore({ store: { ...memory, put }, newId: counter('probe') })
+    await expect(probe).rejects.toMatchObject({
+      kind: 'retry',
+      cause: { message: 'the only writer of an object was refused' },
+    })
   })
 })

@@ -18,7 +18,7 @@ for (const [name, start] of unsafe) {
       const endpoint = server?.endpoint ?? ''
       await makeBucket(endpoint)
       // Every time: a store that is let through once has lost an epoch.
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 10; round++) {
         const store = await newStore(endpoint)
         await expect(probeStore({ store, newId: randomUUID })).rejects.toMatchObject({
           kind: 'user',
