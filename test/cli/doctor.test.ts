@@ -25,5 +25,6 @@ export default pipeline('looked-at', { checkpoint: ${JSON.stringify(lab.checkpoi
   const { problems, findings } = JSON.parse(good.stdout)
   expect(problems).toBe(0)
   expect(findings).toContainEqual({ check: 'input', is: 'ok', message: '1 object to read, 1 object without .parquet' })
-  expect(findings).toContainEqual(expect.objectContaining({ check: 'watermark', is: 'warning' }))
+  // Nothing waits for a watermark here.
+  expect(findings.map(({ check }: { readonly check: string }) => check)).not.toContain('watermark')
 })

@@ -63,7 +63,8 @@ export async function examine(
   const fit = await examineFit(components, pipeline, checkpoint)
   const findings: Finding[] = [
     about('pipeline')('ok', `${pipeline.name} binds, with ${showCounted(flows.length, 'flow')}`),
-    ...judgeWatermark(definition.settings),
+    // Rows that pass through wait for nothing.
+    ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
     ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
     ...written,
     ...fit.findings,

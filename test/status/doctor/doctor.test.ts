@@ -87,6 +87,12 @@ describe('over a directory', () => {
     ])
   })
 
+  test('windows without a watermark are warned of', async () => {
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t`)
+    const found = await examine(components, windowed(lab, lab, { columns: { t: 'TIMESTAMP NOT NULL' } }), {})
+    expect(found).toContainEqual(expect.objectContaining({ check: 'watermark', is: 'warning' }))
+  })
+
   test('all is well, and nothing is left behind', async () => {
     await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k`)
     const found = await examine(components, watched({ objects: lab.input, ...lab }), {})
