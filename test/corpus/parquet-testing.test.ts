@@ -68,7 +68,8 @@ const rows: Readonly<Record<string, number>> = {
 
 /** Bad objects, and why. The first two are broken; the rest are right by the specification, and DuckDB does not read them. */
 const bad: Readonly<Record<string, RegExp>> = {
-  'datapage_v1-corrupt-checksum.parquet': /^column 'a', page at byte 4: its checksum is 0f4f6d0a, its header says bbce3b9d$/,
+  'datapage_v1-corrupt-checksum.parquet':
+    /^column 'a', page at byte 4: its checksum is 0f4f6d0a, its header says bbce3b9d$/,
   'rle-dict-uncompressed-corrupt-checksum.parquet':
     /^column 'long_field', page at byte 4: its checksum is 6522df69, its header says 6522df6a$/,
   'byte_stream_split_extended.gzip.parquet': /^BYTE_STREAM_SPLIT encoding is only supported for FLOAT or DOUBLE data$/,

@@ -83,7 +83,12 @@ describe('what pyarrow writes is read as what can be declared (S17)', () => {
 
   test('INT96 is a time; below a microsecond it is cut, as DuckDB reads it', async () => {
     expect(await read(int96, 'a', 'TIMESTAMP')).toEqual([`${second + 1n}`, `${second}`, null, '-1'])
-    expect(await read(int96, 'far', 'TIMESTAMP')).toEqual([`${second}`, '253402300799000000', null, '-62135596800000000'])
+    expect(await read(int96, 'far', 'TIMESTAMP')).toEqual([
+      `${second}`,
+      '253402300799000000',
+      null,
+      '-62135596800000000',
+    ])
   })
 })
 
@@ -93,7 +98,11 @@ describe('what cannot be declared so says what can (S17)', () => {
     ['dec45', 'DOUBLE', "column 'dec45' is DECIMAL(45,5)"],
     ['time_us', 'TIMESTAMP', "column 'time_us': TIME can never be read as TIMESTAMP; it can be declared as VARCHAR"],
     ['uuid', 'BIGINT', "column 'uuid': UUID can never be read as BIGINT; it can be declared as UUID, VARCHAR"],
-    ['date', 'DOUBLE', "column 'date': DATE can never be read as DOUBLE; it can be declared as DATE, VARCHAR, TIMESTAMP, TIMESTAMPTZ"],
+    [
+      'date',
+      'DOUBLE',
+      "column 'date': DATE can never be read as DOUBLE; it can be declared as DATE, VARCHAR, TIMESTAMP, TIMESTAMPTZ",
+    ],
     ['i64', 'TIMESTAMP', "column 'i64': BIGINT can never be read as TIMESTAMP; declare BIGINT and derive the time"],
     ['list', 'BIGINT', "column 'list': INTEGER[] can never be read as BIGINT; declare JSON or INTEGER[]"],
     ['listlist', 'BIGINT[]', "column 'listlist': BIGINT[][] can never be read as BIGINT[]"],
@@ -136,6 +145,8 @@ test('every column of the file is in the tables above', async () => {
   const bytes = await readFile(types)
   const start = footerStart(bytes, bytes.length) as number
   const source = await readFile(import.meta.filename, 'utf8')
-  const absent = readFooter(bytes.subarray(start), start).columns.filter(column => !source.includes(`['${column.name}'`))
+  const absent = readFooter(bytes.subarray(start), start).columns.filter(
+    column => !source.includes(`['${column.name}'`),
+  )
   expect(absent.map(column => name(column.name))).toEqual([])
 })

@@ -100,7 +100,15 @@ describe.each(pages)('what parquetjs-lite writes in %s', (_, useDataPageV2) => {
     ['UINT_32', 'BIGINT', [0, 2147483647], ['0', '2147483647']],
     ['UINT_64', 'UBIGINT', [0, 9007199254740991], ['0', '9007199254740991']],
     ['JSON', 'JSON', [{ a: [1] }, { b: null }], ['{"a":[1]}', '{"b":null}']],
-    ['INTERVAL', 'VARCHAR', [{ months: 1, days: 2, milliseconds: 3 }, { months: 9, days: 1, milliseconds: 1000 }], ['1 month 2 days 00:00:00.003', '9 months 1 day 00:00:01']],
+    [
+      'INTERVAL',
+      'VARCHAR',
+      [
+        { months: 1, days: 2, milliseconds: 3 },
+        { months: 9, days: 1, milliseconds: 1000 },
+      ],
+      ['1 month 2 days 00:00:00.003', '9 months 1 day 00:00:01'],
+    ],
   ])('%s is read as %s, in every codec', async (type, declared, values, expected) => {
     const typeLength = type === 'FIXED_LEN_BYTE_ARRAY' ? { typeLength: 3 } : {}
     const fields = Object.fromEntries(
@@ -140,7 +148,13 @@ describe.each(pages)('what parquetjs-lite writes in %s', (_, useDataPageV2) => {
         stops: '[{"name":"p","n":[1,2]},{"name":"q","n":[]}]',
       },
       { list: '[]', 'place.name': null, 'place.x': null, place: null, stops: '[]' },
-      { list: '[3]', 'place.name': null, 'place.x': '2.0', place: '{"name":null,"x":2.0}', stops: '[{"name":"r","n":[3]}]' },
+      {
+        list: '[3]',
+        'place.name': null,
+        'place.x': '2.0',
+        place: '{"name":null,"x":2.0}',
+        stops: '[{"name":"r","n":[3]}]',
+      },
     ])
   })
 
@@ -167,7 +181,12 @@ describe.each(pages)('what parquetjs-lite writes in %s', (_, useDataPageV2) => {
           const path = await write(fields, rows, { useDataPageV2, pageSize, rowGroupSize })
           const reading = await readParquet(path, { i: 'BIGINT', d: 'DOUBLE', s: 'VARCHAR', b: 'BOOLEAN' })
           expect(
-            reading.rows.map(({ i, d, s, b }) => [Number(i), d === null ? null : Number(d), s, b === null ? null : b === 'true']),
+            reading.rows.map(({ i, d, s, b }) => [
+              Number(i),
+              d === null ? null : Number(d),
+              s,
+              b === null ? null : b === 'true',
+            ]),
           ).toEqual(rows.map(({ i, d, s, b }) => [i, d === undefined ? null : d, s ?? null, b ?? null]))
           expect((await readBack(path)).map(({ i, s }) => [Number(i), s ?? null])).toEqual(
             rows.map(({ i, s }) => [i, s ?? null]),
@@ -186,14 +205,20 @@ describe('parquetjs-lite as a reader', () => {
   // The columns whose encodings and types it knows.
   test.skipIf(!corpus.isThere).each([
     ['alltypes_plain.parquet', { id: 'INTEGER', bool_col: 'BOOLEAN', bigint_col: 'BIGINT', double_col: 'DOUBLE' }],
-    ['alltypes_tiny_pages.parquet', { id: 'INTEGER', bool_col: 'BOOLEAN', bigint_col: 'BIGINT', string_col: 'VARCHAR' }],
+    [
+      'alltypes_tiny_pages.parquet',
+      { id: 'INTEGER', bool_col: 'BOOLEAN', bigint_col: 'BIGINT', string_col: 'VARCHAR' },
+    ],
     ['datapage_v1-snappy-compressed-checksum.parquet', { a: 'INTEGER', b: 'INTEGER' }],
     ['int32_with_null_pages.parquet', { int32_field: 'INTEGER' }],
   ])('agrees on %s', async (key, columns) => {
     const path = join(corpus.path, key)
-    const text = (value: unknown) => (value === null || value === undefined ? null : Number.isNaN(Number(value)) ? `${value as string}` : Number(value))
+    const text = (value: unknown) =>
+      value === null || value === undefined ? null : Number.isNaN(Number(value)) ? `${value as string}` : Number(value)
     const cells = (rows: readonly Readonly<Record<string, unknown>>[]) =>
-      rows.map(row => Object.keys(columns).map(column => (typeof row[column] === 'boolean' ? `${row[column]}` : text(row[column]))))
+      rows.map(row =>
+        Object.keys(columns).map(column => (typeof row[column] === 'boolean' ? `${row[column]}` : text(row[column]))),
+      )
     const reading = await readParquet(path, columns)
     expect(cells(reading.rows)).toEqual(cells(await readBack(path, Object.keys(columns))))
   })

@@ -146,7 +146,8 @@ function same(json: unknown, value: unknown): boolean {
   if (typeof value === 'bigint' && typeof json === 'string' && json.includes(':')) return micros(json) === value
   if (typeof value === 'bigint' || typeof value === 'number') return Number(json) === Number(value)
   if (value instanceof Uint8Array) return json === Buffer.from(value).toString('latin1')
-  if (Array.isArray(value)) return Array.isArray(json) && json.length === value.length && json.every((one, i) => same(one, value[i]))
+  if (Array.isArray(value))
+    return Array.isArray(json) && json.length === value.length && json.every((one, i) => same(one, value[i]))
   if (typeof value !== 'object') return json === value
   if (typeof json !== 'object' || json === null) return false
   const names = Object.keys(value)
