@@ -1,4 +1,5 @@
 import { configError } from '../src/core/errors.ts'
+import { readOptions } from '../src/core/options.ts'
 import {
   type Base,
   type Counted,
@@ -74,21 +75,23 @@ export const aggregateStep: StatefulStep<AggregateCalls> = {
 
 function planCall(name: string, call: AggregateCall, input: ColumnTypes): AggregatePlan {
   const field = `aggregate ${name}`
-  const aggregate = aggregates.get(call.aggregate)
-  if (!aggregate) throw configError(field, call.aggregate, `one of ${[...aggregates.keys()].join(', ')}`)
+  const { aggregate, at, options } = readAggregate(name, call)
   const type = call.column === undefined ? undefined : parseColumnType(columnType(field, call.column, input), field)
-  const called = call.column === undefined ? field : `${field}: ${call.aggregate}('${call.column}')`
-  const known = ['filter', ...(aggregate.settings ?? [])]
-  for (const setting of Object.keys(call))
-    if (!['aggregate', 'column', ...known].includes(setting))
-      throw configError(called, setting, `no such option; the options are ${known.join(', ')}`)
-  if (call.filter !== undefined && typeof call.filter !== 'string')
-    throw configError(`${called} filter`, call.filter, 'a SQL predicate as text')
-  const plan = aggregate.plan(type, called, call, input)
+  const plan = aggregate.plan(type, at, options, input)
   // A filter may leave no row, so nothing is promised of the result but a count.
   return call.filter === undefined || aggregate.isCount
     ? plan
     : { ...plan, result: plan.result.replace(/ NOT NULL$/, '') }
+}
+
+/** The aggregate that a call names, with the call's options, checked; `at` names the call in errors. */
+function readAggregate(name: string, call: AggregateCall) {
+  const field = `aggregate ${name}`
+  const { aggregate: called, ...given } = call
+  const aggregate = aggregates.get(called)
+  if (!aggregate) throw configError(field, called, `one of ${[...aggregates.keys()].join(', ')}`)
+  const at = `${field}: ${called}(${given.column === undefined ? '' : `'${given.column}'`})`
+  return { aggregate, at, options: readOptions(at, aggregate.options, given) }
 }
 
 const startColumn = 'window_start'
@@ -328,9 +331,11 @@ export function aggregate<C, K extends keyof C, T, const A extends Record<string
 ): Operator<Grouped<C, K, T>, MiniBatch<Aggregated<C, K, A, T>, T>> {
   const entries = Object.entries(calls)
   if (entries.length === 0) throw configError('aggregate', calls, 'at least one aggregate: { name: count() }')
-  for (const [name, call] of entries)
+  for (const [name, call] of entries) {
     if (typeof call !== 'object' || call === null || !('aggregate' in call))
       throw configError(`aggregate ${name}`, call, "an aggregate such as count() or sum('column')")
+    readAggregate(name, call)
+  }
   // Without settings that were left undefined: options are plain data.
   const plain = (call: AggregateCall) =>
     Object.fromEntries(Object.entries(call).filter(([, value]) => value !== undefined))

@@ -1,5 +1,7 @@
 import { configError } from '../src/core/errors.ts'
 import { type Duration, durationUs } from '../src/core/duration.ts'
+import { aboveZero } from '../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
@@ -66,6 +68,16 @@ function gcd(a: bigint, b: bigint): bigint {
   return b === 0n ? a : gcd(b, a % b)
 }
 
+const hoppingOptions = {
+  size: { kind: aboveZero, isRequired: true, isPositional: true, about: 'The length of a window.' },
+  every: {
+    kind: aboveZero,
+    isRequired: true,
+    isPositional: true,
+    about: 'The distance between the starts of two windows, at most their length.',
+  },
+} satisfies OptionTable<{ readonly size: Duration; readonly every: Duration }>
+
 /**
  * Assigns each row to every window [start, start + size) whose start is a multiple of `every` since the Unix epoch
  * (UTC) and that holds the row's event time. A row may be late for some of its windows and count in the others.
@@ -75,13 +87,17 @@ function gcd(a: bigint, b: bigint): bigint {
  * @param size Length of a window.
  * @param every Distance between starts, at most `size`.
  */
-export function hopping<C, T>(size: Duration, every: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>> {
-  const sizeUs = durationUs(size, 'hopping size')
-  const everyUs = durationUs(every, 'hopping every')
-  if (sizeUs === 0n) throw configError('hopping size', size, 'a duration above zero')
-  if (everyUs === 0n || everyUs > sizeUs)
-    throw configError('hopping every', every, `a duration above zero and at most the size, ${size}`)
+export function hopping<C, T>(size: Duration, every: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>>
+export function hopping<C, T>(
+  size: Duration,
+  every: Duration,
+  options?: unknown,
+): Operator<MiniBatch<C, T>, Windowed<C, T>> {
+  const given = readCall('hopping', hoppingOptions, [size, every], options)
+  const sizeUs = durationUs(size, 'hopping: size')
+  const everyUs = durationUs(every, 'hopping: every')
+  if (everyUs > sizeUs) throw configError('hopping: every', every, `at most the size, ${size}`)
   if (sizeUs / everyUs > 100_000n)
-    throw configError('hopping every', every, `at least a 100,000th of the size, ${size}`)
-  return step(hoppingStep, { size, every })
+    throw configError('hopping: every', every, `at least a 100,000th of the size, ${size}`)
+  return step(hoppingStep, given)
 }

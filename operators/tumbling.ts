@@ -1,5 +1,6 @@
-import { configError } from '../src/core/errors.ts'
 import { type Duration, durationUs } from '../src/core/duration.ts'
+import { aboveZero } from '../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
@@ -44,6 +45,10 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
   }
 }
 
+const tumblingOptions = {
+  size: { kind: aboveZero, isRequired: true, isPositional: true, about: 'The length of a window.' },
+} satisfies OptionTable<{ readonly size: Duration }>
+
 /**
  * Assigns each row to one window [start, start + size) of event time, aligned to the Unix epoch (UTC). Windows close
  * when the watermark reaches their end; a row that comes later goes to the late ledger.
@@ -52,7 +57,7 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
  *
  * @param size A duration such as '5m' or '1 hour'; whole days when the event time is a DATE.
  */
-export function tumbling<C, T>(size: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>> {
-  if (durationUs(size, 'tumbling') === 0n) throw configError('tumbling', size, 'a duration above zero')
-  return step(tumblingStep, { size })
+export function tumbling<C, T>(size: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>>
+export function tumbling<C, T>(size: Duration, options?: unknown): Operator<MiniBatch<C, T>, Windowed<C, T>> {
+  return step(tumblingStep, readCall('tumbling', tumblingOptions, [size], options))
 }

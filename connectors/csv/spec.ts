@@ -1,4 +1,6 @@
 import { configError } from '../../src/core/errors.ts'
+import { flag, text } from '../../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { CsvSettings } from '../../src/plan/csv-settings.ts'
 import type { FormatSpec } from '../../src/plan/source.ts'
 
@@ -15,6 +17,31 @@ export interface CsvOptions {
   readonly nullText?: string
 }
 
+const delimiters = "one ASCII character that is no letter, digit or space, such as ';'"
+const quotes = "one ASCII character that is no letter, digit or delimiter, or ''"
+const escapes = "the quote, or one other ASCII character such as '\\\\'; none without a quote"
+const nullTexts = "text without line ends, delimiters, quotes and escapes, such as 'NULL'"
+
+const csvOptions = {
+  header: { kind: flag, default: true, about: 'Whether the first record names the columns.' },
+  delimiter: { kind: text(delimiters, isCharacter), default: ',', about: 'The character between two fields.' },
+  quote: {
+    kind: text(quotes, value => value === '' || isCharacter(value)),
+    default: '"',
+    about: "The character around fields that hold delimiters, quotes or line ends; '' for no quoting.",
+  },
+  escape: {
+    kind: text(escapes, value => value === '' || isCharacter(value)),
+    otherwise: 'the quote itself',
+    about: 'The character before a quote inside quotes that is meant as such.',
+  },
+  nullText: {
+    kind: text(nullTexts, value => !/[\n\r]/.test(value)),
+    default: '',
+    about: 'What stands for NULL where it is not quoted.',
+  },
+} satisfies OptionTable<CsvOptions>
+
 /**
  * CSV (RFC 4180, UTF-8): files that end in `.csv`, also with `.gz` or `.zst` behind. Columns are matched by the header,
  * whatever the case and the order. Every field is text, and is cast by value; a list is written as JSON: `"[1,2]"`.
@@ -24,34 +51,16 @@ export interface CsvOptions {
  * @throws MillraceError `user` that names the option, its value and what was expected.
  */
 export function csv(options: CsvOptions = {}): FormatSpec {
-  if (typeof options !== 'object' || options === null)
-    throw configError('csv', options, 'an object of options: csv({ header: false })')
-  const known = ['header', 'delimiter', 'quote', 'escape', 'nullText']
-  for (const [name, value] of Object.entries(options))
-    if (!known.includes(name)) throw configError(`csv: ${name}`, value, `one of ${known.join(', ')}`)
-  const { header = true, delimiter = ',', quote = '"', nullText = '' } = options
-  const { escape = quote } = options
-  if (typeof header !== 'boolean') throw configError('csv: header', header, 'true or false')
-  if (!isCharacter(delimiter) || delimiter === ' ')
-    throw configError('csv: delimiter', delimiter, "one ASCII character that is no letter, digit or space, such as ';'")
-  if (quote !== '' && (!isCharacter(quote) || quote === ' ' || quote === delimiter))
-    throw configError('csv: quote', quote, "one ASCII character that is no letter, digit or delimiter, or ''")
-  if (quote === '' ? escape !== '' : !isCharacter(escape) || escape === ' ' || escape === delimiter)
-    throw configError(
-      'csv: escape',
-      escape,
-      "the quote, or one other ASCII character such as '\\\\'; none without a quote",
-    )
-  const forbidden = ['\n', '\r', delimiter, quote, escape].filter(character => character !== '')
-  if (typeof nullText !== 'string' || forbidden.some(character => nullText.includes(character)))
-    throw configError(
-      'csv: nullText',
-      nullText,
-      "text without line ends, delimiters, quotes and escapes, such as 'NULL'",
-    )
+  const { header, delimiter, quote, nullText, ...rest } = readCall('csv', csvOptions, [], options)
+  const { escape = quote } = rest
+  if (quote === delimiter) throw configError('csv: quote', quote, quotes)
+  if (quote === '' ? escape !== '' : escape === '' || escape === delimiter)
+    throw configError('csv: escape', escape, escapes)
+  if ([delimiter, quote, escape].some(character => character !== '' && nullText.includes(character)))
+    throw configError('csv: nullText', nullText, nullTexts)
   return { format: 'csv', csv: { header, delimiter, quote, escape, nullText } satisfies CsvSettings }
 }
 
-function isCharacter(value: unknown): value is string {
-  return typeof value === 'string' && /^[\t -~]$/.test(value) && !/[A-Za-z0-9]/.test(value)
+function isCharacter(value: string): boolean {
+  return /^[\t!-~]$/.test(value) && !/[A-Za-z0-9]/.test(value)
 }

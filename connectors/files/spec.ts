@@ -1,9 +1,19 @@
-import { configError } from '../../src/core/errors.ts'
+import { oneOf, place } from '../../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Sink } from '../../src/plan/sink.ts'
 
 export interface FilesOptions {
   readonly format: 'parquet' | 'json'
 }
+
+const filesOptions = {
+  uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix that the files go to.' },
+  format: {
+    kind: oneOf('parquet', 'json'),
+    isRequired: true,
+    about: 'The format of the files; json writes JSON lines.',
+  },
+} satisfies OptionTable<FilesOptions & { readonly uri: string }>
 
 /**
  * A sink of files with deterministic names, `part-<epoch>-<flow>.parquet` or `.jsonl`, each visible only after its
@@ -13,9 +23,5 @@ export interface FilesOptions {
  * @throws MillraceError `user` for another format or an empty address.
  */
 export function files(uri: string, options: FilesOptions): Sink<unknown> {
-  if (typeof uri !== 'string' || uri === '')
-    throw configError('files', uri, 'a directory, or a file:// or s3:// address')
-  if (options?.format !== 'parquet' && options?.format !== 'json')
-    throw configError('files format', options?.format, "'parquet' or 'json'")
-  return { sink: 'files', uri, format: options.format }
+  return { sink: 'files', ...readCall('files', filesOptions, [uri], options) }
 }

@@ -1,4 +1,6 @@
 import { configError } from '../../src/core/errors.ts'
+import { text } from '../../src/core/option-kinds.ts'
+import type { Kind, OptionTable, OptionValues } from '../../src/core/options.ts'
 import type { ParsedType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 
@@ -17,6 +19,25 @@ export interface AggregateOptions {
   /** A SQL predicate over the input's columns; rows for which it is not true are left out. Gated like `where`. */
   readonly filter?: string
 }
+
+/** The name of a column; whether there is one is told where columns are known. */
+export const columnName: Kind<string> = text('the name of a column')
+
+/** The described options of an aggregate of rows. */
+export const rowOptions = {
+  filter: { kind: text('a SQL predicate as text'), about: 'Counts only rows for which this SQL predicate is true.' },
+} satisfies OptionTable<AggregateOptions>
+
+/** The described options of an aggregate of one column. */
+export const columnOptions = {
+  column: {
+    kind: columnName,
+    isRequired: true,
+    isPositional: true,
+    about: 'The column whose values are aggregated.',
+  },
+  ...rowOptions,
+} satisfies OptionTable<AggregateOptions & { readonly column: string }>
 
 /** An aggregate with a filter: it may see no row, so its result may be NULL. */
 export type Filtered<A> = A & { readonly filter: string }
@@ -89,14 +110,14 @@ export interface Side {
 }
 
 /** One aggregate, one file. `registry.ts` lists them. */
-export interface Aggregate {
+export interface Aggregate<T extends OptionTable = any> {
   readonly name: string
+  /** All that its call holds. */
+  readonly options: T
   /** It counts: 0 and not NULL where no row is left. */
   readonly isCount?: true
-  /** Names of its settings besides `column` and `filter`. */
-  readonly settings?: readonly string[]
   /** @param type of the input column; absent for an aggregate without one. @param field names it in errors. */
-  plan(type: ParsedType | undefined, field: string, call: AggregateCall, input: ColumnTypes): AggregatePlan
+  plan(type: ParsedType | undefined, field: string, options: OptionValues<T>, input: ColumnTypes): AggregatePlan
 }
 
 /** The input's type, or an error for an aggregate that was given none. */
@@ -110,10 +131,4 @@ export function scalarType(type: ParsedType | undefined, field: string, expected
   const input = inputType(type, field)
   if (input.list) throw configError(field, input.sql, `${expected}, not a list`)
   return input
-}
-
-/** A setting that is a whole number in a range. */
-export function wholeSetting(value: unknown, field: string, min: number, max: number): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
-  throw configError(field, value, `a whole number from ${min} to ${max}`)
 }

@@ -1,6 +1,6 @@
 import type { ParsedType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type Aggregate, type AggregateCall, type AggregateOptions, scalarType } from './aggregate.ts'
+import { type Aggregate, type AggregateCall, type AggregateOptions, columnOptions, scalarType } from './aggregate.ts'
 
 /*
  * HyperLogLog: 2^12 registers, each the largest rank (leading zeros + 1) of the hashes that fell into it. P. Flajolet,
@@ -24,8 +24,9 @@ const registers = 2 ** registerBits
 const rankBits = 64 - registerBits
 const rankMax = rankBits + 1
 
-export const approxDistinctAggregate: Aggregate = {
+export const approxDistinctAggregate: Aggregate<typeof columnOptions> = {
   name: 'approxDistinct',
+  options: columnOptions,
   isCount: true,
   plan(type, field) {
     const input = scalarType(type, field, 'single values')

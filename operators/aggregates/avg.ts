@@ -5,6 +5,7 @@ import {
   type AggregateCall,
   type AggregateOptions,
   type AggregatePlan,
+  columnOptions,
   inputType,
   type WithOptions,
 } from './aggregate.ts'
@@ -19,14 +20,15 @@ export interface Avg<out K extends string> extends AggregateCall {
 /** Beyond this scale the divisor count * 10^scale leaves too few of 127 bits for the quotient. */
 const scaleMax = 9
 
-export const avgAggregate: Aggregate = {
+export const avgAggregate: Aggregate<typeof columnOptions> = {
   name: 'avg',
-  plan(type, field, call, input) {
+  options: columnOptions,
+  plan(type, field, options, input) {
     const column = inputType(type, field)
     const result = column.nullable ? 'DOUBLE' : 'DOUBLE NOT NULL'
     if (!column.list && (column.name === 'FLOAT' || column.name === 'DOUBLE'))
       return { result, accumulators: exactSumAccumulators, side: exactSumSide, finish: finishAvg, quick: quickAvg }
-    return { ...ofExact(column, field, sumAggregate.plan(type, field, call, input)), result }
+    return { ...ofExact(column, field, sumAggregate.plan(type, field, options, input)), result }
   },
 }
 

@@ -1,11 +1,14 @@
-import { configError } from '../../src/core/errors.ts'
+import { oneOf, whole } from '../../src/core/option-kinds.ts'
+import type { OptionTable } from '../../src/core/options.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import {
   type Aggregate,
   type AggregateCall,
   type AggregateOptions,
+  columnName,
+  columnOptions,
+  rowOptions,
   scalarType,
-  wholeSetting,
   type WithOptions,
 } from './aggregate.ts'
 import { comparedType } from './picked.ts'
@@ -27,21 +30,23 @@ export interface CollectOptions extends AggregateOptions {
   readonly order?: 'ascending' | 'descending'
 }
 
-const maxMax = 10_000
+const collectOptions = {
+  column: columnOptions.column,
+  max: { kind: whole(1, 10_000), isRequired: true, about: 'How many values are kept: the first ones of the order.' },
+  by: { kind: columnName, otherwise: 'the event time', about: 'The column that values are ordered by.' },
+  order: { kind: oneOf('ascending', 'descending'), default: 'ascending', about: 'The direction of the order.' },
+  ...rowOptions,
+} satisfies OptionTable<CollectOptions & { readonly column: string }>
 
 /**
  * The accumulator is the list itself: structs that begin with what rows are ordered by and end with the value. (`_seq`,
  * `_row`) between them makes the order total, as in `picked`.
  */
-export const collectAggregate: Aggregate = {
+export const collectAggregate: Aggregate<typeof collectOptions> = {
   name: 'collect',
-  settings: ['max', 'by', 'order'],
-  plan(type, field, call, input) {
+  options: collectOptions,
+  plan(type, field, { max, by, order }, input) {
     const value = scalarType(type, field, 'single values')
-    const max = wholeSetting(call.max, `${field} max`, 1, maxMax)
-    const { by, order = 'ascending' } = call
-    if (order !== 'ascending' && order !== 'descending')
-      throw configError(`${field} order`, order, "'ascending' or 'descending'")
     const other = by === undefined ? undefined : comparedType(by, field, input)
     const struct = `STRUCT("at" ${other?.sql ?? 'BIGINT'}, seq BIGINT, "row" BIGINT, "value" ${value.sql})`
     const result = `${value.sql}[]`

@@ -1,4 +1,4 @@
-import { type Aggregate, type AggregateCall, type AggregateOptions, inputType } from './aggregate.ts'
+import { type Aggregate, type AggregateCall, type AggregateOptions, columnOptions, inputType } from './aggregate.ts'
 import { distinctValues } from './value-counts.ts'
 
 export interface CountDistinct<out K extends string> extends AggregateCall {
@@ -6,8 +6,9 @@ export interface CountDistinct<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const countDistinctAggregate: Aggregate = {
+export const countDistinctAggregate: Aggregate<typeof columnOptions> = {
   name: 'countDistinct',
+  options: columnOptions,
   isCount: true,
   plan: (type, field) => ({
     result: 'BIGINT NOT NULL',

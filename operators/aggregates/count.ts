@@ -1,11 +1,12 @@
-import type { Aggregate, AggregateCall, AggregateOptions } from './aggregate.ts'
+import { type Aggregate, type AggregateCall, type AggregateOptions, rowOptions } from './aggregate.ts'
 
 export interface Count extends AggregateCall {
   readonly aggregate: 'count'
 }
 
-export const countAggregate: Aggregate = {
+export const countAggregate: Aggregate<typeof rowOptions> = {
   name: 'count',
+  options: rowOptions,
   isCount: true,
   plan: () => ({
     result: 'BIGINT NOT NULL',

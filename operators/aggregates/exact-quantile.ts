@@ -1,6 +1,15 @@
 import { configError } from '../../src/core/errors.ts'
-import { type Aggregate, type AggregateCall, type AggregateOptions, scalarType, type WithOptions } from './aggregate.ts'
-import { atQuantile, foldQuantile } from './quantile-rank.ts'
+import type { OptionTable } from '../../src/core/options.ts'
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  columnOptions,
+  rowOptions,
+  scalarType,
+  type WithOptions,
+} from './aggregate.ts'
+import { atQuantile, foldQuantile, quantileOption } from './quantile-rank.ts'
 import { valueCounts } from './value-counts.ts'
 
 export interface ExactQuantile<out K extends string> extends AggregateCall {
@@ -23,14 +32,20 @@ const ordered: ReadonlySet<string> = new Set([
   'TIMESTAMPTZ',
 ])
 
-export const exactQuantileAggregate: Aggregate = {
+const exactQuantileOptions = {
+  column: columnOptions.column,
+  q: quantileOption,
+  ...rowOptions,
+} satisfies OptionTable<AggregateOptions & { readonly column: string; readonly q: number }>
+
+export const exactQuantileAggregate: Aggregate<typeof exactQuantileOptions> = {
   name: 'exactQuantile',
-  settings: ['q'],
+  options: exactQuantileOptions,
   plan(type, field, { q }) {
     const expected = 'a number or a time'
     const input = scalarType(type, field, expected)
     if (!ordered.has(input.name)) throw configError(field, input.sql, expected)
-    const reached = atQuantile(q, field)
+    const reached = atQuantile(q)
     return {
       result: input.nullable ? input.sql : `${input.sql} NOT NULL`,
       accumulators: [],

@@ -1,7 +1,14 @@
 import { configError } from '../../src/core/errors.ts'
 import type { ParsedType } from '../../src/core/types.ts'
 import { text } from '../../src/plan/sql.ts'
-import { type Accumulator, type Aggregate, type AggregatePlan, scalarType, type Side } from './aggregate.ts'
+import {
+  type Accumulator,
+  type Aggregate,
+  type AggregatePlan,
+  columnOptions,
+  scalarType,
+  type Side,
+} from './aggregate.ts'
 import {
   bind,
   carried,
@@ -43,9 +50,10 @@ const scaleMax = 9
 /** At most so many values of one window and group: no product below passes 127 bits. */
 const countMax = 2 ** 30
 
-export function exactVariance(name: Kind): Aggregate {
+export function exactVariance(name: Kind): Aggregate<typeof columnOptions> {
   return {
     name,
+    options: columnOptions,
     plan(type, field) {
       const input = scalarType(type, field, 'a number')
       const { digits, top, scale, isDouble } = digitsOf(input, field)

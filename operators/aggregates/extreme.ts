@@ -1,10 +1,11 @@
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type Aggregate, inputType } from './aggregate.ts'
+import { type Aggregate, columnOptions, inputType } from './aggregate.ts'
 
 /** min and max: the one accumulator is the extreme itself, and merging is the same function again. */
-export function extreme(name: 'min' | 'max'): Aggregate {
+export function extreme(name: 'min' | 'max'): Aggregate<typeof columnOptions> {
   return {
     name,
+    options: columnOptions,
     plan(type, field) {
       const input = inputType(type, field)
       return {

@@ -1,7 +1,15 @@
-import { configError } from '../../src/core/errors.ts'
+import type { OptionTable } from '../../src/core/options.ts'
 import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type Aggregate, inputType } from './aggregate.ts'
+import type { ColumnTypes } from '../../src/plan/relation.ts'
+import { columnType } from '../columns.ts'
+import { type Aggregate, type AggregateOptions, columnName, columnOptions, inputType, rowOptions } from './aggregate.ts'
+
+const byOptions = {
+  column: columnOptions.column,
+  by: { kind: columnName, isRequired: true, isPositional: true, about: 'The column that rows are compared by.' },
+  ...rowOptions,
+} satisfies OptionTable<AggregateOptions & { readonly column: string; readonly by: string }>
 
 /**
  * first, last, argMin, argMax: the value of one picked row. The accumulator is a struct that begins with what rows are
@@ -16,10 +24,10 @@ export function picked(
 ): Aggregate {
   return {
     name,
-    ...(by === 'column' ? { settings: ['by'] } : {}),
-    plan(type, field, call, input) {
+    options: by === 'column' ? byOptions : columnOptions,
+    plan(type, field, options, input) {
       const value = inputType(type, field)
-      const other = by === 'column' ? comparedType(call.by, field, input) : undefined
+      const other = by === 'column' ? comparedType(options.by, field, input) : undefined
       const struct = `STRUCT("at" ${other?.sql ?? 'BIGINT'}, seq BIGINT, "row" BIGINT, picked ${value.sql})`
       // Where the largest struct wins, the earliest row must have the largest numbers.
       const sign = (extreme === 'max') === (ties === 'earliest') ? '-' : ''
@@ -30,9 +38,9 @@ export function picked(
             name,
             type: struct,
             partial(sql, { timeUs, seq, row, filter, column }) {
-              const at = other ? normalKey(column(String(call.by)), other) : timeUs
+              const at = other ? normalKey(column(String(options.by)), other) : timeUs
               const wanted = [
-                other ? `${column(String(call.by))} IS NOT NULL` : `${sql} IS NOT NULL`,
+                other ? `${column(String(options.by))} IS NOT NULL` : `${sql} IS NOT NULL`,
                 ...(filter === undefined ? [] : [filter]),
               ].join(' AND ')
               const item = `{'at': ${at}, 'seq': ${sign}${seq}, 'row': ${sign}${row}, 'picked': ${sql}}`
@@ -48,8 +56,6 @@ export function picked(
 }
 
 /** The type of the column that rows are compared by. */
-export function comparedType(by: unknown, field: string, input: Readonly<Record<string, string>>): ParsedType {
-  const type = typeof by === 'string' && Object.hasOwn(input, by) ? input[by] : undefined
-  if (type === undefined) throw configError(`${field} by`, by, `a column: ${Object.keys(input).join(', ')}`)
-  return parseColumnType(type, field)
+export function comparedType(by: string, field: string, input: ColumnTypes): ParsedType {
+  return parseColumnType(columnType(`${field}: by`, by, input), field)
 }

@@ -1,7 +1,24 @@
-import { configError } from '../../src/core/errors.ts'
+import { number } from '../../src/core/option-kinds.ts'
 
 /** Of these decimal places a quantile may have at most: its numerator times a count then stays far inside HUGEINT. */
 const placesMax = 18
+
+/** Which quantile. */
+export const quantileOption = {
+  kind: number(
+    `a number from 0 to 1 with at most ${placesMax} decimal places, such as 0.95`,
+    q => q >= 0 && q <= 1 && decimalOf(q).places <= placesMax,
+  ),
+  isRequired: true,
+  isPositional: true,
+  about: 'The share of the values that lie at or below the result.',
+} as const
+
+/** The decimal that was written: the shortest text that reads back as the same double. */
+function decimalOf(q: number): { readonly digits: string; readonly places: number } {
+  const [, whole = '', part = '', exponent = '0'] = /^(\d)(?:\.(\d+))?(?:e-(\d+))?$/.exec(String(q)) ?? []
+  return { digits: `${whole}${part}`, places: part.length + Number(exponent) }
+}
 
 /**
  * SQL predicate: a value is at or above the quantile's nearest rank. The quantile is the decimal that was written, so
@@ -9,14 +26,9 @@ const placesMax = 18
  *
  * @param q from 0 to 1. @param upTo SQL of the number of values up to and with this one. @param all SQL of all values.
  */
-export function atQuantile(q: unknown, field: string): (upTo: string, all: string) => string {
-  if (typeof q !== 'number' || !(q >= 0 && q <= 1))
-    throw configError(`${field} q`, q, 'a number from 0 to 1, such as 0.95')
-  // The shortest text that reads back as the same double is what was written.
-  const [, whole = '', part = '', exponent = '0'] = /^(\d)(?:\.(\d+))?(?:e-(\d+))?$/.exec(String(q)) ?? []
-  const places = part.length + Number(exponent)
-  if (places > placesMax) throw configError(`${field} q`, q, `at most ${placesMax} decimal places`)
-  const numerator = BigInt(`${whole}${part}`)
+export function atQuantile(q: number): (upTo: string, all: string) => string {
+  const { digits, places } = decimalOf(q)
+  const numerator = BigInt(digits)
   const denominator = 10n ** BigInt(places)
   return (upTo, all) => `${upTo} * CAST('${denominator}' AS HUGEINT) >= ${all} * CAST('${numerator}' AS HUGEINT)`
 }

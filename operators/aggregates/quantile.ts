@@ -1,4 +1,6 @@
 import { configError } from '../../src/core/errors.ts'
+import { number as numberOf } from '../../src/core/option-kinds.ts'
+import type { OptionTable } from '../../src/core/options.ts'
 import type { ParsedType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import {
@@ -6,11 +8,13 @@ import {
   type Aggregate,
   type AggregateCall,
   type AggregateOptions,
+  columnOptions,
+  rowOptions,
   scalarType,
   type Side,
   type WithOptions,
 } from './aggregate.ts'
-import { atQuantile, foldQuantile } from './quantile-rank.ts'
+import { atQuantile, foldQuantile, quantileOption } from './quantile-rank.ts'
 
 /*
  * A sketch of buckets with a relative error, as DDSketch: C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and
@@ -35,16 +39,25 @@ export interface QuantileOptions extends AggregateOptions {
 const below = 54
 const nanBucket = 2 ** 31 - 1
 
-export const quantileAggregate: Aggregate = {
+const quantileOptions = {
+  column: columnOptions.column,
+  q: quantileOption,
+  relativeError: {
+    kind: numberOf('a number from 0.001 to 0.25', error => error >= 0.001 && error <= 0.25),
+    default: 0.01,
+    about: 'How far the result may be from the exact quantile, as a share of it; the smaller, the more buckets.',
+  },
+  ...rowOptions,
+} satisfies OptionTable<QuantileOptions & { readonly column: string; readonly q: number }>
+
+export const quantileAggregate: Aggregate<typeof quantileOptions> = {
   name: 'quantile',
-  settings: ['q', 'relativeError'],
-  plan(type, field, { q, relativeError = 0.01 }) {
+  options: quantileOptions,
+  plan(type, field, { q, relativeError }) {
     const expected = 'a number; exactQuantile takes times too'
     const input = scalarType(type, field, expected)
     if (!numeric.has(input.name)) throw configError(field, input.sql, expected)
-    const reached = atQuantile(q, field)
-    if (typeof relativeError !== 'number' || !(relativeError >= 0.001 && relativeError <= 0.25))
-      throw configError(`${field} relativeError`, relativeError, 'a number from 0.001 to 0.25')
+    const reached = atQuantile(q)
     // The harmonic mean of a bucket's ends [a, a + a / parts) is off by 1 / (2 * parts + 1) at most.
     const parts = Math.ceil((1 / relativeError - 1) / 2)
     const side: Side = {

@@ -5,6 +5,7 @@ import {
   type Accumulator,
   type Aggregate,
   type AggregateCall,
+  columnOptions,
   inputType,
   type AggregateOptions,
   type WithOptions,
@@ -18,8 +19,9 @@ export interface Sum<out K extends string> extends AggregateCall {
 /** Sums are kept as high * 10^19 + low beyond 18 digits: no order of additions can then overflow on its way (S21). */
 const splitAt = '10000000000000000000'
 
-export const sumAggregate: Aggregate = {
+export const sumAggregate: Aggregate<typeof columnOptions> = {
   name: 'sum',
+  options: columnOptions,
   plan(type, field) {
     const input = inputType(type, field)
     const nullable = (result: string) => (input.nullable ? result : `${result} NOT NULL`)

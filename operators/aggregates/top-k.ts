@@ -1,9 +1,12 @@
+import { whole } from '../../src/core/option-kinds.ts'
+import type { OptionTable } from '../../src/core/options.ts'
 import {
   type Aggregate,
   type AggregateCall,
   type AggregateOptions,
+  columnOptions,
+  rowOptions,
   scalarType,
-  wholeSetting,
   type WithOptions,
 } from './aggregate.ts'
 import { valueCounts } from './value-counts.ts'
@@ -14,14 +17,17 @@ export interface TopK<out K extends string> extends AggregateCall {
   readonly k: number
 }
 
-const kMax = 10_000
+const topKOptions = {
+  column: columnOptions.column,
+  k: { kind: whole(1, 10_000), isRequired: true, isPositional: true, about: 'How many values are kept.' },
+  ...rowOptions,
+} satisfies OptionTable<AggregateOptions & { readonly column: string; readonly k: number }>
 
-export const topKAggregate: Aggregate = {
+export const topKAggregate: Aggregate<typeof topKOptions> = {
   name: 'topK',
-  settings: ['k'],
-  plan(type, field, call) {
+  options: topKOptions,
+  plan(type, field, { k }) {
     const input = scalarType(type, field, 'single values')
-    const k = wholeSetting(call.k, `${field} k`, 1, kMax)
     const result = `STRUCT("value" ${input.sql}, count BIGINT)[]`
     // The k smallest of (-count, value) are the most frequent, ties by value, in order.
     const least = `min({'rank': -_count, 'value': _value}, ${k})`

@@ -24,14 +24,22 @@ const unitMs: Readonly<Record<string, number>> = {
   days: 86_400_000,
 }
 
-/** Microseconds of a duration. Throws a configuration error that names `field`. */
-export function durationUs(value: string, field: string): bigint {
+/** What messages say that a duration is. */
+export const durationForms = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
+
+/** Microseconds of a duration; undefined for text that is none. */
+export function parseDurationUs(value: string): bigint | undefined {
   const match = /^(\d+) ?([a-z]+)$/.exec(value)
   const unit = match?.[2] ?? ''
   const ms = Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined
   const us = match && ms ? BigInt(match[1] as string) * BigInt(ms) * 1_000n : undefined
   // Window arithmetic stays inside BIGINT.
-  if (us === undefined || us > 2n ** 62n)
-    throw configError(field, value, "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'")
+  return us === undefined || us > 2n ** 62n ? undefined : us
+}
+
+/** Microseconds of a duration. Throws a configuration error that names `field`. */
+export function durationUs(value: string, field: string): bigint {
+  const us = parseDurationUs(value)
+  if (us === undefined) throw configError(field, value, durationForms)
   return us
 }

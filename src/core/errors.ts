@@ -29,15 +29,28 @@ export function configError(field: string, value: unknown, expected: string, cau
   return new MillraceError(
     'user',
     'configuration',
-    `${field}: ${display(value)} is not valid; expected ${expected}.`,
+    `${field}: ${showValue(value)} is not valid; expected ${expected}.`,
     cause,
   )
 }
 
-function display(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
-  if (typeof value === 'bigint') return `${value}`
-  return value === undefined ? 'undefined' : JSON.stringify(value)
+const shownMax = 200
+
+/** A value as messages show it: short, whatever it is. */
+export function showValue(value: unknown): string {
+  if (typeof value === 'string') return `'${cut(value)}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  try {
+    return cut(JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner)))
+  } catch {
+    // It holds itself.
+    return Array.isArray(value) ? 'a list' : 'an object'
+  }
+}
+
+function cut(text: string): string {
+  return text.length > shownMax ? `${text.slice(0, shownMax)}...` : text
 }
 
 /** The error as one line for a person. */

@@ -21,6 +21,7 @@ import { groupBy } from '../../operators/group-by.ts'
 import { hopping } from '../../operators/hopping.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
+import type { OptionTable } from '../../src/core/options.ts'
 import type { ColType } from '../../src/core/types.ts'
 import { statefulContext } from '../../src/plan/node.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
@@ -80,7 +81,7 @@ test.each([
   [{}, 'aggregate', '{}', 'at least one aggregate: { name: count() }'],
   [{ n: 'count' }, 'aggregate n', "'count'", "an aggregate such as count() or sum('column')"],
   [{ n: null }, 'aggregate n', 'null', "an aggregate such as count() or sum('column')"],
-  [{ n: count }, 'aggregate n', 'undefined', "an aggregate such as count() or sum('column')"],
+  [{ n: count }, 'aggregate n', 'a function', "an aggregate such as count() or sum('column')"],
 ])('calls that are no aggregates are refused: %j', (calls, field, value, expected) => {
   expectConfigError(() => aggregate(calls as never), field, value, expected)
 })
@@ -96,57 +97,63 @@ test.each([
   ],
   [{ n: sum('kind') }, "aggregate n: sum('kind'): 'VARCHAR' is not valid; expected a number."],
   [{ n: sum('picked_up') }, "aggregate n: sum('picked_up'): 'TIMESTAMP' is not valid; expected a number."],
-  [{ n: { aggregate: 'sum' } }, 'aggregate n: undefined is not valid; expected the name of the column to aggregate.'],
+  [{ n: { aggregate: 'sum' } }, 'aggregate n: sum(): column is missing; expected the name of a column.'],
   [
     { n: sum('amount', { fliter: 'zone > 1' } as never) },
-    "aggregate n: sum('amount'): 'fliter' is not valid; expected no such option; the options are filter.",
+    "aggregate n: sum('amount'): unknown option 'fliter'; did you mean 'filter'? Options here: column, filter.",
   ],
   [
     { n: argMax('zone', 'amount', { max: 5 } as never) },
-    "aggregate n: argMax('zone'): 'max' is not valid; expected no such option; the options are filter, by.",
+    "aggregate n: argMax('zone'): unknown option 'max'. Options here: column, by, filter.",
   ],
-  [{ n: count({ filter: 5 } as never) }, 'aggregate n filter: 5 is not valid; expected a SQL predicate as text.'],
+  [
+    { n: count({ filter: 5 } as never) },
+    'aggregate n: count(): filter: 5 is not valid; expected a SQL predicate as text.',
+  ],
   [
     { n: exactQuantile('kind', 0.5) },
     "aggregate n: exactQuantile('kind'): 'VARCHAR' is not valid; expected a number or a time.",
   ],
   [
     { n: exactQuantile('amount', 95) },
-    "aggregate n: exactQuantile('amount') q: 95 is not valid; expected a number from 0 to 1, such as 0.95.",
+    "aggregate n: exactQuantile('amount'): q: 95 is not valid; expected a number from 0 to 1 with at most 18 decimal places, such as 0.95.",
   ],
   [
     { n: exactQuantile('amount', 1.5e-18) },
-    "aggregate n: exactQuantile('amount') q: 1.5e-18 is not valid; expected at most 18 decimal places.",
+    "aggregate n: exactQuantile('amount'): q: 1.5e-18 is not valid; expected a number from 0 to 1 with at most 18 decimal places, such as 0.95.",
   ],
-  [{ n: topK('zone', 0) }, "aggregate n: topK('zone') k: 0 is not valid; expected a whole number from 1 to 10000."],
-  [{ n: topK('zone', 2.5) }, "aggregate n: topK('zone') k: 2.5 is not valid; expected a whole number from 1 to 10000."],
+  [{ n: topK('zone', 0) }, "aggregate n: topK('zone'): k: 0 is not valid; expected a whole number from 1 to 10000."],
+  [
+    { n: topK('zone', 2.5) },
+    "aggregate n: topK('zone'): k: 2.5 is not valid; expected a whole number from 1 to 10000.",
+  ],
   [
     { n: quantile('picked_up', 0.5) },
     "aggregate n: quantile('picked_up'): 'TIMESTAMP' is not valid; expected a number; exactQuantile takes times too.",
   ],
   [
     { n: quantile('amount', -0.5) },
-    "aggregate n: quantile('amount') q: -0.5 is not valid; expected a number from 0 to 1, such as 0.95.",
+    "aggregate n: quantile('amount'): q: -0.5 is not valid; expected a number from 0 to 1 with at most 18 decimal places, such as 0.95.",
   ],
   [
     { n: quantile('amount', 0.5, { relativeError: 1 }) },
-    "aggregate n: quantile('amount') relativeError: 1 is not valid; expected a number from 0.001 to 0.25.",
+    "aggregate n: quantile('amount'): relativeError: 1 is not valid; expected a number from 0.001 to 0.25.",
   ],
   [
     { n: collect('zone', {} as never) },
-    "aggregate n: collect('zone') max: undefined is not valid; expected a whole number from 1 to 10000.",
+    "aggregate n: collect('zone'): max is missing; expected a whole number from 1 to 10000.",
   ],
   [
     { n: collect('zone', { max: 1e6 }) },
-    "aggregate n: collect('zone') max: 1000000 is not valid; expected a whole number from 1 to 10000.",
+    "aggregate n: collect('zone'): max: 1000000 is not valid; expected a whole number from 1 to 10000.",
   ],
   [
     { n: collect('zone', { max: 5, order: 'desc' as never }) },
-    "aggregate n: collect('zone') order: 'desc' is not valid; expected 'ascending' or 'descending'.",
+    "aggregate n: collect('zone'): order: 'desc' is not valid; expected 'ascending' or 'descending'.",
   ],
   [
     { n: collect('zone', { max: 5, by: 'amout' }) },
-    "aggregate n: collect('zone') by: 'amout' is not valid; expected a column: picked_up, zone, kind, amount, tip, distance.",
+    "aggregate n: collect('zone'): by: no column 'amout'; did you mean 'amount'? Columns here: picked_up, zone, kind, amount, tip, distance.",
   ],
   [{ n: variance('kind') }, "aggregate n: variance('kind'): 'VARCHAR' is not valid; expected a number."],
   [{ zone: count() }, `aggregate: 'zone' is not valid; expected ${names}.`],
@@ -165,6 +172,17 @@ test.each([
   ],
 ])('%j is refused when the plan is made', (calls, message) => {
   expect(errorWith(calls)).toMatchObject({ name: 'MillraceError', kind: 'user', message })
+})
+
+test.each([...aggregates.values()])('$name refuses a misspelt option of its call', ({ name, options }) => {
+  const given = Object.fromEntries(
+    Object.entries(options as OptionTable).flatMap(([option, { isRequired }]) =>
+      isRequired ? [[option, 'zone']] : [],
+    ),
+  )
+  expect(() => aggregate({ n: { aggregate: name, ...given, filtr: 'zone > 1' } } as never)).toThrow(
+    /^aggregate n: \w+\(('zone')?\): unknown option 'filtr'; did you mean 'filter'\? Options here: /,
+  )
 })
 
 test('window_start cannot be a group key: windows add it themselves', () => {

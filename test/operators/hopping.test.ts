@@ -16,12 +16,12 @@ test('it is an annotation: columns stay as they are', () => {
 const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
 
 test.each([
-  ['0s', '1s', 'hopping size', "'0s'", 'a duration above zero'],
-  ['1h', '0s', 'hopping every', "'0s'", 'a duration above zero and at most the size, 1h'],
-  ['1h', '61m', 'hopping every', "'61m'", 'a duration above zero and at most the size, 1h'],
-  ['2 days', '1s', 'hopping every', "'1s'", 'at least a 100,000th of the size, 2 days'],
-  ['1 fortnight', '1s', 'hopping size', "'1 fortnight'", aDuration],
-  ['1h', '0.5m', 'hopping every', "'0.5m'", aDuration],
+  ['0s', '1s', 'hopping: size', "'0s'", 'a duration above zero'],
+  ['1h', '0s', 'hopping: every', "'0s'", 'a duration above zero'],
+  ['1h', '61m', 'hopping: every', "'61m'", 'at most the size, 1h'],
+  ['2 days', '1s', 'hopping: every', "'1s'", 'at least a 100,000th of the size, 2 days'],
+  ['1 fortnight', '1s', 'hopping: size', "'1 fortnight'", aDuration],
+  ['1h', '0.5m', 'hopping: every', "'0.5m'", aDuration],
 ])('sizes and distances that make no windows are refused: %s every %s', (size, every, field, value, expected) => {
   expectConfigError(() => hopping(size as never, every as never), field, value, expected)
 })

@@ -83,11 +83,24 @@ describe('sinks', () => {
   })
 
   test.each([
-    ['', { format: 'json' }, 'files', "''", 'a directory, or a file:// or s3:// address'],
-    [5, { format: 'json' }, 'files', '5', 'a directory, or a file:// or s3:// address'],
-    ['out', { format: 'csv' }, 'files format', "'csv'", "'parquet' or 'json'"],
-    ['out', undefined, 'files format', 'undefined', "'parquet' or 'json'"],
+    ['', { format: 'json' }, 'files: uri', "''", 'a directory, or a file:// or s3:// address'],
+    [5, { format: 'json' }, 'files: uri', '5', 'a directory, or a file:// or s3:// address'],
+    ['out', { format: 'csv' }, 'files: format', "'csv'", "'parquet' or 'json'"],
   ])('files refuses %j %j', (uri, options, field, value, expected) => {
     expectConfigError(() => files(uri as never, options as never), field, value, expected)
+  })
+
+  test.each([
+    ['out', undefined, "files: format is missing; expected 'parquet' or 'json'."],
+    [
+      'out',
+      { format: 'json', formt: 'json' },
+      "files: unknown option 'formt'; did you mean 'format'? Options here: format.",
+    ],
+    ['out', { format: 'json', partitionBy: ['zone'] }, "files: unknown option 'partitionBy'. Options here: format."],
+    ['out', { format: 'json', uri: 'elsewhere' }, "files: unknown option 'uri'. Options here: format."],
+    ['out', 'json', "files: 'json' is not valid; expected an object of options."],
+  ])('files names what is wrong with %j %j', (uri, options, message) => {
+    expect(() => files(uri, options as never)).toThrow(expect.objectContaining({ kind: 'user', message }))
   })
 })

@@ -22,7 +22,7 @@ test.each([
   ['-1h', "'-1h'", aDuration],
   ['', "''", aDuration],
 ])('a size that is no duration above zero is refused: %j', (size, value, expected) => {
-  expectConfigError(() => tumbling(size as never), 'tumbling', value, expected)
+  expectConfigError(() => tumbling(size as never), 'tumbling: size', value, expected)
 })
 
 test('a window needs the event time column', () => {

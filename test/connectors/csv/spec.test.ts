@@ -35,7 +35,10 @@ describe('csv()', () => {
     [{ nullText: 'a\nb' }, 'csv: nullText'],
     [{ escape: '\\', nullText: '\\N' }, 'delimiters, quotes and escapes'],
     [{ nullText: 0 }, 'csv: nullText: 0 is not valid'],
-    [{ nullTest: '' }, "csv: nullTest: '' is not valid; expected one of header, delimiter, quote, escape, nullText."],
+    [
+      { nullTest: '' },
+      "csv: unknown option 'nullTest'; did you mean 'nullText'? Options here: header, delimiter, quote, escape, nullText.",
+    ],
     [null, 'csv: null is not valid; expected an object of options'],
     [';', "csv: ';' is not valid; expected an object of options"],
   ])('refuses %j and says why', (options, message) => {
