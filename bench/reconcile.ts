@@ -12,6 +12,7 @@ import { jsonFormat } from '../connectors/json/format.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
 import { listNew } from '../src/engine/admit.ts'
 import { openSession } from '../src/engine/duckdb/session.ts'
+import { createKindOf } from '../src/engine/key-kind.ts'
 import { createLedgerTable, ledgerColumns } from '../src/engine/ledger.ts'
 import { createMemoryStore } from '../src/testing/memory-store.ts'
 
@@ -60,8 +61,7 @@ try {
       const began = performance.now()
       const listed = await listNew({
         store: listing(keys),
-        matches: () => true,
-        format: jsonFormat,
+        kindOf: createKindOf({ matches: () => true }, jsonFormat, { hidden: 'ignore' }),
         settings: { bounds: undefined } as unknown as Parameters<typeof listNew>[0]['settings'],
         executor,
         from: undefined,

@@ -2,13 +2,8 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import picomatch from 'picomatch'
 import { configError } from '../../src/core/errors.ts'
+import { type Input, matchGlob } from '../input/input.ts'
 import { parseDirectoryAddress } from './spec.ts'
-
-/** A directory and which of its keys are meant. */
-export interface Input {
-  readonly root: string
-  matches(key: string): boolean
-}
 
 /**
  * `DIR`, `file:///DIR`, one file, or a glob such as `DIR/2022-*.parquet`: its root is the part before the first wildcard, so a
@@ -23,5 +18,5 @@ export async function parseInput(address: string, field: string): Promise<Input>
   const isDirectory = (await stat(isGlob ? base : path).catch(() => undefined))?.isDirectory()
   if (!isGlob || !isDirectory)
     throw configError(field, address, 'a directory or file that exists, or a glob below a directory')
-  return { root: base, matches: picomatch(glob) }
+  return { root: base, matches: matchGlob(glob) }
 }

@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path/posix'
 import picomatch from 'picomatch'
 import { configError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
+import { type Input, matchGlob } from '../input/input.ts'
 import { createS3Client } from './client.ts'
 import { addressOf, parseS3Address, toSpec } from './spec.ts'
 import { createS3Store } from './store.ts'
@@ -16,10 +17,7 @@ export async function openS3(address: string, field: string): Promise<ObjectStor
  * A prefix, one object, or a glob such as `s3://bucket/input/*.parquet`: its root is the prefix before the first wildcard, so
  * a key is the same whichever glob found it. One request tells an object from a prefix.
  */
-export async function findS3Input(
-  address: string,
-  field: string,
-): Promise<{ readonly root: string; matches(key: string): boolean }> {
+export async function findS3Input(address: string, field: string): Promise<Input> {
   const parsed = parseS3Address(address, field)
   const { path } = parsed
   const at = (prefix: string): string => addressOf(toSpec({ ...parsed, path: prefix }))
@@ -30,5 +28,5 @@ export async function findS3Input(
   const { base, isGlob, glob } = picomatch.scan(path)
   if (!isGlob) return { root: at(path), matches: () => true }
   if (glob === '') throw configError(field, address, 'a glob that names objects, such as s3://bucket/input/*.parquet')
-  return { root: at(base), matches: picomatch(glob) }
+  return { root: at(base), matches: matchGlob(glob) }
 }

@@ -1,3 +1,4 @@
+import { type IgnoredKeys, ignoredText } from '../engine/key-kind.ts'
 import { overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
@@ -25,6 +26,8 @@ export interface SummaryJson {
   /** Every object of this run was set aside, or every row of those that were read. */
   readonly noneRead: boolean
   readonly ignored: number
+  /** The same by reason, with the first file of each. */
+  readonly ignoredBy: IgnoredKeys
   readonly leftOut: number
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
@@ -51,6 +54,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     nothingToDo: summary.nothingToDo,
     noneRead: isNoneRead(run),
     ignored: run.ignored,
+    ignoredBy: run.ignoredBy,
     leftOut: run.leftOut,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
@@ -75,9 +79,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ...renderTotals(totals, run.setAside),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
-    ...(run.ignored > 0
-      ? [['ignored', `${showCounted(run.ignored, 'file')} without the format's extension`] as const]
-      : []),
+    ...(run.ignored > 0 ? [['ignored', ignoredText(run.ignoredBy)] as const] : []),
     ...(run.leftOut > 0
       ? [['left out', `${showCounted(run.leftOut, 'object')} outside --from and --to, or without a period`] as const]
       : []),

@@ -1,10 +1,10 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
+import { countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
 import type { MarkedObject } from './marked-object.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
-import type { Format } from '../plan/format.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
@@ -46,9 +46,9 @@ export interface Listed {
   /** That the ledger does not hold. */
   readonly objects: number
   readonly bytes: number
-  /** Files without the format's extension. */
-  readonly ignored: number
-  /** Files with it, those left out and those that the ledger holds included. */
+  /** Files that are no objects of the source. */
+  readonly ignored: IgnoredKeys
+  /** Files that are, those left out and those that the ledger holds included. */
   readonly matched: number
   /** Left out by --from and --to. */
   readonly leftOut: number
@@ -58,8 +58,7 @@ export interface Listing extends Listed, MiniBatches {}
 
 export interface ListContext {
   readonly store: ObjectStore
-  readonly matches: (key: string) => boolean
-  readonly format: Format
+  readonly kindOf: KindOf
   readonly settings: SourceSettings
   readonly executor: Executor
   readonly from: string | undefined
@@ -120,7 +119,7 @@ export async function listNew(context: ListContext): Promise<Listed> {
   const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
   const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
   await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
-  let ignored = 0
+  const ignored: Counts<Ignored> = {}
   let matched = 0
   let leftOut = 0
   let values: Parameters<typeof rowsSql>[0][number][] = []
@@ -130,10 +129,10 @@ export async function listNew(context: ListContext): Promise<Listed> {
   }
   for await (const version of store.list('', undefined, signal)) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
-    const kind = kindOf(version.key, context)
-    if (kind === 'foreign') continue
-    if (kind === 'other-format') {
-      ignored++
+    const kind = context.kindOf(version.key)
+    if (kind === 'foreign-key') continue
+    if (kind !== 'object') {
+      countKey(ignored, kind, version.key)
       continue
     }
     matched++
@@ -176,16 +175,6 @@ export async function listNew(context: ListContext): Promise<Listed> {
     matched,
     leftOut,
   }
-}
-
-/** Whether a key of the place is one that the source reads. */
-export function kindOf(
-  key: string,
-  { matches, format }: Pick<ListContext, 'matches' | 'format'>,
-): 'object' | 'other-format' | 'foreign' {
-  // Output of this or another pipeline that lies here is no input.
-  if (!matches(key) || `/${key}`.includes('/_millrace/')) return 'foreign'
-  return format.extensions.some(extension => key.toLowerCase().endsWith(extension)) ? 'object' : 'other-format'
 }
 
 /** The object version of a row of the listing or of a ledger. */

@@ -51,7 +51,7 @@ function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
   const { objectsPerEpoch } = options
   const miniBatch =
     objectsPerEpoch === undefined ? run.miniBatch : { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
-  const { store, format, settings, executor, signal } = run.fetch
+  const { store, settings, executor, signal } = run.fetch
   if (run.replayed)
     return replay({
       ...run.reader,
@@ -62,7 +62,7 @@ function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
       nextSeq: run.position.nextSeq,
     })
   const { from, to } = options
-  return admit({ store, matches: run.input.matches, format, settings, executor, from, to, signal }, miniBatch)
+  return admit({ store, kindOf: run.kindOf, settings, executor, from, to, signal }, miniBatch)
 }
 
 /** The names of what both kinds of run take. */

@@ -1,4 +1,5 @@
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
+import type { Counts, IgnoredKeys } from './key-kind.ts'
 import type { EpochResult, SetAside } from './summary.ts'
 
 /**
@@ -34,9 +35,31 @@ export type RunEvent =
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
   /** Messages came in, with so many objects; so many of them are in the ledger or under way already. */
-  | { readonly is: 'received'; readonly messages: number; readonly objects: number; readonly duplicates: number }
+  | {
+      readonly is: 'received'
+      readonly messages: number
+      readonly objects: number
+      readonly duplicates: number
+      /** What else they named, and is not read. */
+      readonly ignored: Readonly<Counts>
+    }
   /** The source was listed: so many objects are new to the ledger. */
-  | { readonly is: 'reconciled'; readonly listed: number; readonly found: number; readonly tookMs: number }
+  | {
+      readonly is: 'reconciled'
+      readonly listed: number
+      readonly found: number
+      readonly ignored: IgnoredKeys
+      readonly tookMs: number
+    }
+  /**
+   * Keys are ignored: in the last listing, or of all that messages have named since the start. Told of the first of each
+   * kind, and again whenever there are twice as many.
+   */
+  | {
+      readonly is: 'ignored'
+      readonly by: 'listing' | 'messages'
+      readonly ignored: Readonly<Counts>
+    }
   /** What a queue or topic has to say: a refused message, a lost hold. */
   | { readonly is: 'notification'; readonly notification: NotificationEvent }
   /** Something outside does not answer as it should, and is tried again. */

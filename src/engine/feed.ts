@@ -1,10 +1,11 @@
 import { isMillraceError } from '../core/errors.ts'
 import type { Announced, ObjectVersion } from '../core/object-version.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
-import { kindOf, type KnownOutcome, type Listed } from './admit.ts'
+import type { KnownOutcome, Listed } from './admit.ts'
 import type { Committer } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import type { Intake } from './intake.ts'
+import { countKey, type Counts } from './key-kind.ts'
 import type { Run } from './open-run.ts'
 import { createReconciler, type History } from './reconcile.ts'
 import type { FollowOptions } from './summary.ts'
@@ -25,7 +26,7 @@ export interface FeedContext {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-export const nothingListed = (): Mutable<Listed> => ({ objects: 0, bytes: 0, ignored: 0, matched: 0, leftOut: 0 })
+export const nothingListed = (): Mutable<Listed> => ({ objects: 0, bytes: 0, ignored: {}, matched: 0, leftOut: 0 })
 
 /** How often a place is listed, unless the source says: what announces, misses little. */
 const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 60_000 } as const
@@ -55,6 +56,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   const { store } = run.fetch
   const { reconcileMs = defaultMs() } = run.live
   const reconciler = createReconciler(run, intake, run.lookUps, signal)
+  const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
 
   function defaultMs(): number {
     if (notifications) return reconcileMsDefault.announced
@@ -69,8 +71,10 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
       is: 'reconciled',
       listed: found.matched,
       found: found.found,
+      ignored: found.ignored,
       tookMs: run.clock.nowMs() - startedMs,
     })
+    tellIgnored(found.ignored)
   }
 
   async function history(): Promise<void> {
@@ -109,35 +113,53 @@ async function unlessOver({ signal }: FeedContext, work: () => Promise<void>): P
   }
 }
 
+/** Tells of the first of each kind, and again whenever there are twice as many. */
+function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>) => void {
+  const told = new Map<string, number>()
+  return counts => {
+    const news = Object.entries(counts).filter(([kind, { count }]) => count >= 2 * (told.get(kind) ?? 0))
+    for (const [kind, { count }] of news) told.set(kind, count)
+    if (news.length > 0) tell(Object.fromEntries(news))
+  }
+}
+
 /** Messages of one pull. */
 const pullMax = 100
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
   const { run, intake, signal, onEvent } = context
-  const { store, format } = run.fetch
-  const { matches } = run.input
+  const { store } = run.fetch
+  const named: Counts = {}
+  const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'messages', ignored }))
   while (!signal.aborted) {
     // What is received is held, so nothing is received that has to wait.
     await intake.room()
     const messages = await notifications.pull(pullMax, signal)
     if (messages.length === 0) continue
+    const ignored: Counts = {}
+    // A key that a listing would pass over is passed over here.
+    const isObject = ({ key }: Announced) => {
+      const kind = run.kindOf(key)
+      if (kind === 'object') return true
+      countKey(ignored, kind, key)
+      countKey(named, kind, key)
+      return false
+    }
     const offered = await Promise.all(
       messages.map(async notification => ({
         notification,
-        // A key that a listing would pass over is passed over here.
         offers: await Promise.all(
-          notification.objects
-            .filter(({ key }) => kindOf(key, { matches, format }) === 'object')
-            .map(async announced => ({
-              version: await lookedUp(store, announced, signal),
-              ...(announced.isRestored ? { isRestored: true as const } : {}),
-            })),
+          notification.objects.filter(isObject).map(async announced => ({
+            version: await lookedUp(store, announced, signal),
+            ...(announced.isRestored ? { isRestored: true as const } : {}),
+          })),
         ),
       })),
     )
     const objects = offered.reduce((sum, { offers }) => sum + offers.length, 0)
     const duplicates = await intake.offer(offered)
-    onEvent({ is: 'received', messages: messages.length, objects, duplicates })
+    onEvent({ is: 'received', messages: messages.length, objects, duplicates, ignored })
+    tellIgnored(named)
   }
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
-import type { Input } from '../../connectors/directory/listing.ts'
+import type { Input } from '../../connectors/input/input.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
@@ -25,6 +25,7 @@ import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
+import { createKindOf, type KindOf } from './key-kind.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
@@ -50,6 +51,8 @@ export interface Run {
   readonly plan: ReturnType<typeof pipelinePlan>
   readonly fetch: FetchContext & { readonly neverSeen: NeverSeen }
   readonly input: Input
+  /** What each key of the input is to the source. */
+  readonly kindOf: KindOf
   /** The ledger that is replayed instead of a listing. */
   readonly replayed: ReadCheckpoint | undefined
   readonly miniBatch: MiniBatchOptions
@@ -212,6 +215,7 @@ export async function openRun(
       signal,
     },
     input,
+    kindOf: createKindOf(input, format, definition.keys),
     replayed,
     miniBatch: definition.miniBatch,
     live: definition.live,

@@ -27,7 +27,7 @@ export interface History {
  * @param signal ends a listing on its way, with an error
  */
 export function createReconciler(run: Run, intake: Intake, executor: Executor, signal: AbortSignal): Reconciler {
-  const { store, format, settings } = run.fetch
+  const { store, settings } = run.fetch
   /** What the last listing showed first. A file that is still being written looks different in the next one. */
   let hasSeen = false
 
@@ -35,8 +35,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
     async run(history) {
       const listed = await listNew({
         store,
-        matches: run.input.matches,
-        format,
+        kindOf: run.kindOf,
         settings,
         executor,
         from: undefined,

@@ -54,7 +54,7 @@ export async function replay(context: ReplayContext): Promise<Listing> {
   return {
     objects: Number(totals?.objects),
     bytes: Number(totals?.bytes),
-    ignored: 0,
+    ignored: {},
     matched: Number(totals?.objects),
     leftOut: 0,
     next: pulled(executor, context.miniBatch, row =>

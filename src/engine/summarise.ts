@@ -2,6 +2,7 @@ import type { Listed } from './admit.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
+import { countOf } from './key-kind.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import type { Ready } from './run-ahead.ts'
@@ -97,7 +98,8 @@ export async function summarise(
     run: {
       ...done,
       seconds,
-      ignored: listed.ignored,
+      ignored: countOf(listed.ignored),
+      ignoredBy: listed.ignored,
       matched: listed.matched,
       leftOut: listed.leftOut,
       nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source: run.fetch.settings.name, column })),

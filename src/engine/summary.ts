@@ -1,5 +1,6 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
 import type { RunEvent } from './events.ts'
+import type { IgnoredKeys } from './key-kind.ts'
 import type { Running } from './running.ts'
 
 /** Emitted after each commit, and while objects are read. */
@@ -74,10 +75,12 @@ export interface Summary {
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */
     readonly setAside: readonly SetAside[]
-    /** Files of the input with the format's extension, whether new or not. */
+    /** Files of the input that are objects of the source, whether new or not. */
     readonly matched: number
-    /** Files of the directory without the format's extension. */
+    /** Files of the input that are none: hidden, or with another ending. */
     readonly ignored: number
+    /** The same by reason, with the first of each. */
+    readonly ignoredBy: IgnoredKeys
     /** Objects left out by --from and --to because their key names no period, or one outside. */
     readonly leftOut: number
     /** Columns of JSON without a value in any row that was read. */

@@ -6,6 +6,7 @@ import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import { keyPeriod } from './key-period.ts'
+import type { KeySettings } from './key-settings.ts'
 import { type MiniBatchOptions, miniBatchLimits } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
@@ -62,6 +63,12 @@ export interface SourceOptions<C extends Columns, K extends string> {
   readonly onDenied?: 'fail' | 'skip' | 'quarantine'
   /** A new version of a key that was already counted. Default 'quarantine'; 'append' reads it as well. */
   readonly overwrite?: 'quarantine' | 'append'
+  /**
+   * Keys below the place of which a segment begins with '_' or '.', such as '_temporary/0/part-0.parquet': Spark, Hive,
+   * Trino and Athena take them for no data. A partition column such as '_day=1' is none of them, nor is what `objects`
+   * itself names ('s3://bucket/_raw/'). Default 'ignore'.
+   */
+  readonly hidden?: 'ignore' | 'read'
   /** How object versions are windowed into mini-batches (epochs). */
   readonly miniBatch?: MiniBatchOptions
   /** What announces new objects of `objects` to a run that follows them: `sqs({...})`, `kafka({...})`. */
@@ -110,6 +117,7 @@ export interface SourceDefinition {
   readonly settings: SourceSettings
   readonly policies: SourcePolicies
   readonly objects: string
+  readonly keys: KeySettings
   readonly miniBatch: MiniBatchOptions
   readonly notifications?: NotificationSpec
   readonly live: LiveSettings
@@ -122,11 +130,12 @@ export interface LiveSettings {
   readonly idleMs: number | undefined
 }
 
-const policies = {
+const choices = {
   onBadRow: ['fail', 'quarantine'],
   onBadObject: ['fail', 'skip', 'quarantine'],
   onDenied: ['fail', 'skip', 'quarantine'],
   overwrite: ['quarantine', 'append'],
+  hidden: ['ignore', 'read'],
 } as const
 
 export function defineSource(name: string, options: SourceOptions<Columns, string>): SourceDefinition {
@@ -143,8 +152,8 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
   if (!time) throw configError(`${at}: time`, options.time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
   if (time.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(time.name))
     throw configError(`${at}: time`, `${options.time} ${time.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
-  for (const [field, allowed] of Object.entries(policies)) {
-    const value = options[field as keyof typeof policies]
+  for (const [field, allowed] of Object.entries(choices)) {
+    const value = options[field as keyof typeof choices]
     if (value !== undefined && !(allowed as readonly string[]).includes(value))
       throw configError(`${at}: ${field}`, value, allowed.map(word => `'${word}'`).join(' or '))
   }
@@ -158,6 +167,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     'onBadObject',
     'onDenied',
     'overwrite',
+    'hidden',
     'miniBatch',
     'notifications',
     'reconcile',
@@ -188,6 +198,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
   const bounds = boundsOf(options.watermark?.bounds, `${at}: watermark.bounds`)
   return {
     objects: options.objects,
+    keys: { hidden: options.hidden ?? 'ignore' },
     miniBatch: options.miniBatch ?? {},
     ...(notifications ? { notifications } : {}),
     live: {

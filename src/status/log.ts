@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
 import type { RunEvent } from '../engine/events.ts'
+import { ignoredText } from '../engine/key-kind.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import type { Redact } from './redact.ts'
 
@@ -94,22 +95,28 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
         },
       ]
     case 'received': {
-      const { messages, objects, duplicates } = event
+      const { messages, objects, duplicates, ignored } = event
       const known = duplicates > 0 ? `, ${showCount(duplicates)} of them known already` : ''
-      const message = `received ${showCounted(messages, 'message')} with ${showCounted(objects, 'object')}${known}`
-      return [{ level: 'debug', event: 'received', message, fields: { messages, objects, duplicates } }]
+      const passed = Object.keys(ignored).length > 0 ? `; ignored: ${ignoredText(ignored)}` : ''
+      const message = `received ${showCounted(messages, 'message')} with ${showCounted(objects, 'object')}${known}${passed}`
+      return [{ level: 'debug', event: 'received', message, fields: { messages, objects, duplicates, ignored } }]
     }
     case 'reconciled': {
-      const { listed, found, tookMs } = event
+      const { listed, found, ignored, tookMs } = event
       const message = `listed ${showCounted(listed, 'object')}, ${found === 0 ? 'none' : showCount(found)} new, in ${showSeconds(tookMs / 1000)}`
       return [
         {
           level: found === 0 ? 'debug' : 'info',
           event: 'listed',
           message,
-          fields: { listed, found, tookMs: Math.round(tookMs) },
+          fields: { listed, found, ignored, tookMs: Math.round(tookMs) },
         },
       ]
+    }
+    case 'ignored': {
+      const { by, ignored } = event
+      const message = `keys ${by === 'listing' ? 'of the place' : 'that messages name'} are ignored: ${ignoredText(ignored)}`
+      return [{ level: 'info', event: 'ignored', message, fields: { by, ignored } }]
     }
     case 'notification': {
       const { level, event: name, message, details } = event.notification

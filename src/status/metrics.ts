@@ -55,6 +55,11 @@ export function createMetrics(
     'millrace_listing_found_objects_total',
     'New objects that a listing found: with a queue or topic, those that it did not announce.',
   )
+  const listingIgnored = gauge(
+    'millrace_listing_ignored_objects',
+    'Keys that the last listing found and that are not read: hidden, or with another ending.',
+    'reason',
+  )
   const listingSeconds = gauge('millrace_listing_duration_seconds', 'Duration of the last listing.')
 
   const objects = counter(
@@ -182,9 +187,12 @@ export function createMetrics(
         messages.inc(event.messages)
         announced.inc(event.objects)
         duplicates.inc(event.duplicates)
+        for (const [reason, { count: by }] of Object.entries(event.ignored)) refused.inc({ reason }, by)
       } else if (event.is === 'reconciled') {
         listings.inc()
         listingFound.inc(event.found)
+        listingIgnored.reset()
+        for (const [reason, { count: found }] of Object.entries(event.ignored)) listingIgnored.set({ reason }, found)
         listingSeconds.set(event.tookMs / 1000)
       } else if (event.is === 'trouble') trouble.inc()
       else if (event.is === 'restarting') restarts.inc()

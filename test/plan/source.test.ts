@@ -62,7 +62,7 @@ describe('a source', () => {
   const aDirectory = 'a directory, or a file:// or s3:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
   const all =
-    'objects, format, columns, time, watermark, onBadRow, onBadObject, onDenied, overwrite, miniBatch, notifications, reconcile'
+    'objects, format, columns, time, watermark, onBadRow, onBadObject, onDenied, overwrite, hidden, miniBatch, notifications, reconcile'
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],

@@ -13,6 +13,15 @@ import type { Components } from '../../engine/components.ts'
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
+import {
+  countKey,
+  countOf,
+  type Counts,
+  createKindOf,
+  type Ignored,
+  type IgnoredKeys,
+  ignoredText,
+} from '../../engine/key-kind.ts'
 import { createIdentities, type Known } from '../../engine/identities.ts'
 import { createLedgerTable } from '../../engine/ledger.ts'
 import { nullColumnsText } from '../../engine/never-seen.ts'
@@ -114,23 +123,25 @@ async function examineInput(
   address: string,
   checkpoint: string | undefined,
 ): Promise<readonly Finding[]> {
-  const { extensions } = components.formats[definition.settings.format](definition.settings)
+  const format = components.formats[definition.settings.format](definition.settings)
+  const { extensions } = format
   const found = await attempt('input', async () => {
-    const { root, matches } = await components.findInput(address, 'objects')
-    const store = await components.openInput(root, 'objects')
-    const seen = { ignored: [] as string[], isCut: false }
+    const place = await components.findInput(address, 'objects')
+    const store = await components.openInput(place.root, 'objects')
+    const kindOf = createKindOf(place, format, definition.keys)
+    const ignored: Counts<Ignored> = {}
     const versions: ObjectVersion[] = []
+    let isCut = false
     for await (const version of store.list('')) {
-      const { key } = version
-      if (versions.length + seen.ignored.length >= keysMax) {
-        seen.isCut = true
+      if (versions.length + countOf(ignored) >= keysMax) {
+        isCut = true
         break
       }
-      if (!matches(key)) continue
-      if (!extensions.some(extension => key.toLowerCase().endsWith(extension))) seen.ignored.push(key)
-      else versions.push(version)
+      const kind = kindOf(version.key)
+      if (kind === 'object') versions.push(version)
+      else if (kind !== 'foreign-key') countKey(ignored, kind, version.key)
     }
-    return { seen: { ...seen, matched: versions.length }, versions, store }
+    return { seen: { ignored, isCut, matched: versions.length }, versions, store }
   })
   if ('is' in found) return [found]
   const { seen, versions, store } = found
@@ -231,22 +242,25 @@ export interface SeenInput {
   readonly matched: number
   /** Of them, those that the checkpoint has not counted; absent where there is none. */
   readonly fresh?: number
-  readonly ignored: readonly string[]
+  readonly ignored: IgnoredKeys
   readonly isCut: boolean
 }
 
 export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, extensions: readonly string[]): Finding {
   const judge = about('input')
-  const others = `${isCut ? 'at least ' : ''}${showCounted(ignored.length, 'object')}`
+  const least = isCut ? 'at least ' : ''
+  const passed = countOf(ignored)
   if (matched > 0)
     return judge(
       'ok',
-      `${isCut ? 'at least ' : ''}${showCounted(matched, 'object')} ${fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`}${ignored.length > 0 ? `, ${others} without ${extensions.join(', ')}` : ''}`,
+      `${least}${showCounted(matched, 'object')} ${fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`}${passed > 0 ? `; ignored: ${least}${ignoredText(ignored)}` : ''}`,
     )
-  if (ignored.length > 0)
+  if (passed > 0)
     return judge(
       'problem',
-      `${others}, none of which ends in ${extensions.join(', ')}: the first is '${ignored[0]}'. Is the format right?`,
+      `none of the objects there would be read: ${least}${ignoredText(ignored)}.` +
+        (ignored.hidden ? ` A name that begins with '_' or '.' is hidden: hidden: 'read' reads such objects.` : '') +
+        (ignored.suffix ? ` The source reads what ends in ${extensions.join(', ')}: is the format right?` : ''),
     )
   return judge('warning', 'it can be listed, and nothing lies there yet')
 }

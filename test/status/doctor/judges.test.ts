@@ -267,14 +267,23 @@ describe('a source', () => {
   })
 
   test.each([
-    [{ matched: 2, ignored: [], isCut: false }, 'ok', '2 objects to read'],
+    [{ matched: 2, ignored: {}, isCut: false }, 'ok', '2 objects to read'],
     [
-      { matched: 2, ignored: ['x.csv'], isCut: true },
+      { matched: 2, ignored: { suffix: { count: 1, first: 'x.csv' } }, isCut: true },
       'ok',
-      'at least 2 objects to read, at least 1 object without .parquet',
+      "at least 2 objects to read; ignored: at least 1 with another ending, 'x.csv'",
     ],
-    [{ matched: 0, ignored: ['x.csv', 'y'], isCut: false }, 'problem', "the first is 'x.csv'"],
-    [{ matched: 0, ignored: [], isCut: false }, 'warning', 'nothing lies there yet'],
+    [
+      { matched: 0, ignored: { suffix: { count: 2, first: 'x.csv' } }, isCut: false },
+      'problem',
+      "2 with another ending, the first 'x.csv'. The source reads what ends in .parquet: is the format right?",
+    ],
+    [
+      { matched: 0, ignored: { hidden: { count: 1, first: '_x.parquet' } }, isCut: false },
+      'problem',
+      "hidden: 'read' reads such objects",
+    ],
+    [{ matched: 0, ignored: {}, isCut: false }, 'warning', 'nothing lies there yet'],
   ] as const)('its input: %j', (seen, is, part) => {
     expectFindings([judgeInput(seen, ['.parquet'])], [[is, part]])
   })
