@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { skippedBecause } from './skipped-because.ts'
 
 /** Data made elsewhere, which lies beside the repository where it lies at all. */
 export interface SharedData {
@@ -11,6 +12,6 @@ export interface SharedData {
 export function sharedData(name: string): SharedData {
   const path = resolve(import.meta.dirname, '../../shared/data', name)
   const isThere = existsSync(path)
-  if (!isThere) console.log(`Skipped: there is no data at ${path}.`)
+  if (!isThere) skippedBecause(`there is no data at ${path}`)
   return { path, isThere }
 }

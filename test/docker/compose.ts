@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { root } from '../cli/child.ts'
 import { MissingServer } from '../servers/installed.ts'
+import { skippedBecause } from '../skipped-because.ts'
 import type { Docker } from './docker.ts'
 import { image } from './image.ts'
 import { makeStandIns, type StandIns } from './stand-ins.ts'
@@ -30,14 +31,14 @@ export interface ComposeTools {
   readonly images: Partial<StandIns>
 }
 
-/** Where something is missing, tests are skipped with a line that says why; under CI=true the file fails. */
+/** Where something is missing, tests are skipped and the closing line says why; under CI=true the file fails. */
 export async function composeForTests(docker: Docker): Promise<ComposeTools | undefined> {
   try {
     const command = await findCommand()
     return { command, images: process.platform === 'linux' ? await makeStandIns(docker) : {} }
   } catch (error) {
     if (!(error instanceof MissingServer) || process.env.CI === 'true') throw error
-    console.warn(`skipped: ${error.message}`)
+    skippedBecause(error.message)
     return undefined
   }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type ContainerRuntimeClient, getContainerRuntimeClient } from 'testcontainers'
 import { afterAll } from 'vitest'
+import { skippedBecause } from '../skipped-because.ts'
 
 export type Docker = ContainerRuntimeClient['container']['dockerode']
 
@@ -15,7 +16,7 @@ process.env.TESTCONTAINERS_RYUK_DISABLED = 'true'
 
 /**
  * Docker for the tests of one file: the daemon that answers, else one of its own where this may be started (Linux, root,
- * `dockerd` installed), which ends with the tests. Where there is none, tests are skipped with a line that says why; under
+ * `dockerd` installed), which ends with the tests. Where there is none, tests are skipped and the closing line says why; under
  * CI=true, where nothing may be skipped, the file fails.
  */
 export async function dockerForTests(): Promise<Docker | undefined> {
@@ -30,7 +31,7 @@ export async function dockerForTests(): Promise<Docker | undefined> {
   } catch (error) {
     const why = `there is no Docker (${(error as Error).message}); start it, or run this as root on Linux`
     if (process.env.CI === 'true') throw new Error(why, { cause: error })
-    console.warn(`skipped: ${why}`)
+    skippedBecause(why)
     return undefined
   }
 }

@@ -1,10 +1,11 @@
 import { afterAll } from 'vitest'
+import { skippedBecause } from '../skipped-because.ts'
 import { MissingServer } from './installed.ts'
 import type { Server } from './server.ts'
 
 /**
  * A server for the tests of one file, ended after them: `const minio = await serverFor(startMinio)` at the top of the
- * file, then `describe.skipIf(!minio)(...)`. Where it cannot be got, tests are skipped with a line that says why; under
+ * file, then `describe.skipIf(!minio)(...)`. Where it cannot be got, tests are skipped and the closing line says why; under
  * CI=true, where nothing may be skipped, the file fails.
  */
 export async function serverFor<S extends Server>(start: () => Promise<S>): Promise<S | undefined> {
@@ -14,7 +15,7 @@ export async function serverFor<S extends Server>(start: () => Promise<S>): Prom
     return server
   } catch (error) {
     if (!(error instanceof MissingServer) || process.env.CI === 'true') throw error
-    console.warn(`skipped: ${error.message}`)
+    skippedBecause(error.message)
     return undefined
   }
 }

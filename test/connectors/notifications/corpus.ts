@@ -1,11 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sharedData } from '../../shared-data.ts'
 
-const root = resolve(import.meta.dirname, '../../../../shared/data/s3-events')
-
-/** Whether the messages captured from real servers are at hand. */
-export const isCorpusThere = existsSync(root)
-if (!isCorpusThere) console.log(`Skipped: the captured S3 events are not at ${root}.`)
+/** Messages captured from real servers. */
+const captured = sharedData('s3-events')
+export const isCorpusThere = captured.isThere
 
 export interface Body {
   /** `folder/file#n`; a Lambda event is a body, and so is each body that it carries. */
@@ -15,13 +14,13 @@ export interface Body {
 
 export function corpus(): readonly Body[] {
   if (!isCorpusThere) return []
-  return readdirSync(root)
+  return readdirSync(captured.path)
     .toSorted()
     .flatMap(folder =>
-      readdirSync(join(root, folder))
+      readdirSync(join(captured.path, folder))
         .toSorted()
         .flatMap(file =>
-          bodiesOf(file, readFileSync(join(root, folder, file), 'utf8')).map((text, n) => ({
+          bodiesOf(file, readFileSync(join(captured.path, folder, file), 'utf8')).map((text, n) => ({
             name: `${folder}/${file}#${n}`,
             text,
           })),
