@@ -1,5 +1,7 @@
 import { type Duration, durationUs } from '../../src/core/duration.ts'
 import { configError } from '../../src/core/errors.ts'
+import { duration, oneOf, text } from '../../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { SqsSpec } from '../../src/plan/notification-spec.ts'
 
 export interface SqsOptions {
@@ -26,7 +28,37 @@ export interface SqsOptions {
   readonly onForeign?: 'acknowledge' | 'leave'
 }
 
-const known = ['queueUrl', 'region', 'endpoint', 'visibilityTimeout', 'onMalformed', 'onForeign'] as const
+const httpAddress = text(
+  "an http or https address, such as 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed'",
+  address => /^https?:\/\//i.test(address) && URL.canParse(address),
+  'URL',
+)
+
+export const sqsOptions = {
+  queueUrl: { kind: httpAddress, isRequired: true, about: 'The queue, as `aws sqs get-queue-url` prints it.' },
+  region: {
+    kind: text("a region, such as 'eu-west-1'", region => /^[a-z0-9-]+$/.test(region)),
+    otherwise: "the one that the queue's address names, else AWS_REGION and the AWS profile",
+    about: 'The region of the queue.',
+  },
+  endpoint: { kind: httpAddress, otherwise: 'the host of queueUrl', about: 'A server that is not AWS.' },
+  visibilityTimeout: {
+    // Half of it is the beat that keeps a message; past 12 hours SQS refuses.
+    kind: duration("'2s' to '12h'", us => us >= 2_000_000n && us <= 43_200_000_000n),
+    default: '2m',
+    about: 'How long a message stays hidden when this process dies.',
+  },
+  onMalformed: {
+    kind: oneOf('leave', 'quarantine'),
+    default: 'leave',
+    about: 'What happens to a message that is no S3 event, or has a record that cannot be read.',
+  },
+  onForeign: {
+    kind: oneOf('acknowledge', 'leave'),
+    default: 'acknowledge',
+    about: "What happens to a message that names only objects outside the source's bucket and prefix.",
+  },
+} satisfies OptionTable<SqsOptions>
 
 /**
  * Objects announced by an SQS queue: S3's own messages, also through SNS (raw or wrapped) and EventBridge.
@@ -36,54 +68,32 @@ const known = ['queueUrl', 'region', 'endpoint', 'visibilityTimeout', 'onMalform
  * @throws MillraceError `user` that names the field, the value and what was expected.
  */
 export function sqs(options: SqsOptions): SqsSpec {
-  if (typeof options !== 'object' || options === null) throw configError('sqs', options, 'an object of options')
-  for (const field of Object.keys(options))
-    if (!(known as readonly string[]).includes(field))
-      throw configError(`sqs: ${field}`, options[field as keyof SqsOptions], `one of ${known.join(', ')}`)
-  const queueUrl = addressOf(options.queueUrl, 'sqs: queueUrl')
-  if (queueUrl.pathname === '/')
-    throw configError('sqs: queueUrl', options.queueUrl, 'the address of a queue, which ends in its name')
-  if (options.endpoint !== undefined) addressOf(options.endpoint, 'sqs: endpoint')
-  const region = regionOf(options.region, queueUrl.hostname)
-  const visibility = options.visibilityTimeout ?? '2m'
-  if (typeof visibility !== 'string') throw configError('sqs: visibilityTimeout', visibility, "a time such as '2m'")
-  const visibilityTimeoutS = Number(durationUs(visibility, 'sqs: visibilityTimeout') / 1_000_000n)
-  // Half of it is the beat that keeps a message; past 12 hours SQS refuses.
-  if (visibilityTimeoutS < 2 || visibilityTimeoutS > 43_200)
-    throw configError('sqs: visibilityTimeout', visibility, "'2s' to '12h'")
+  const { queueUrl, region, endpoint, visibilityTimeout, onMalformed, onForeign } = readCall(
+    'sqs',
+    sqsOptions,
+    [],
+    options,
+  )
+  const queue = new URL(queueUrl)
+  if (queue.pathname === '/')
+    throw configError('sqs: queueUrl', queueUrl, 'the address of a queue, which ends in its name')
+  const signedFor = regionOf(region, queue.hostname)
   return {
     notifications: 'sqs',
-    queueUrl: options.queueUrl,
-    ...(region === undefined ? {} : { region }),
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    visibilityTimeoutS,
-    onMalformed: oneOf(options.onMalformed, ['leave', 'quarantine'], 'onMalformed'),
-    onForeign: oneOf(options.onForeign, ['acknowledge', 'leave'], 'onForeign'),
+    queueUrl,
+    ...(signedFor === undefined ? {} : { region: signedFor }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    visibilityTimeoutS: Number(durationUs(visibilityTimeout, 'sqs: visibilityTimeout') / 1_000_000n),
+    onMalformed,
+    onForeign,
   }
 }
 
-function addressOf(value: unknown, field: string): URL {
-  const expected = "an http or https address, such as 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed'"
-  if (typeof value !== 'string' || !URL.canParse(value)) throw configError(field, value, expected)
-  const url = new URL(value)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw configError(field, value, expected)
-  return url
-}
-
 /** A queue lives in one region: signing for another one would be refused at every call. */
-function regionOf(value: unknown, host: string): string | undefined {
+function regionOf(region: string | undefined, host: string): string | undefined {
   const named = /^(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com(?:\.cn)?$/.exec(host)
   const ofQueue = named?.[1] ?? named?.[2]
-  if (value === undefined) return ofQueue
-  if (typeof value !== 'string' || !/^[a-z0-9-]+$/.test(value))
-    throw configError('sqs: region', value, "a region, such as 'eu-west-1'")
-  if (ofQueue !== undefined && ofQueue !== value)
-    throw configError('sqs: region', value, `'${ofQueue}', the region that queueUrl names; or leave region out`)
-  return value
-}
-
-function oneOf<const T extends string>(value: T | undefined, allowed: readonly [T, ...T[]], field: string): T {
-  if (value === undefined) return allowed[0]
-  if (!allowed.includes(value)) throw configError(`sqs: ${field}`, value, allowed.map(word => `'${word}'`).join(' or '))
-  return value
+  if (region !== undefined && ofQueue !== undefined && ofQueue !== region)
+    throw configError('sqs: region', region, `'${ofQueue}', the region that queueUrl names; or leave region out`)
+  return region ?? ofQueue
 }

@@ -86,3 +86,60 @@ export function nested<O extends object>(table: OptionTable<O>): Kind<O> {
     problemOf: value => problemOfOptions(names, value),
   }
 }
+
+/** One value and no other, such as false beside a duration. */
+export function only<const T extends boolean>(value: T): Kind<T> {
+  return plain<T>(String(value), given => given === value, {
+    fromText: given => (given === String(value) ? value : undefined),
+  })
+}
+
+/** Either kind; of two that hold options the second one's mistakes are told. */
+export function either<A, B>(first: Kind<A>, second: Kind<B>): Kind<A | B> {
+  const kinds = [first, second] as const
+  const expected = `${first.expected} or ${second.expected}`
+  const table = first.table ?? second.table
+  return {
+    expected,
+    placeholder: kinds.map(({ placeholder = 'true' }) => placeholder).join('|'),
+    ...(table ? { table } : {}),
+    problemOf(value) {
+      const problems = kinds.map(kind => kind.problemOf(value))
+      if (problems.some(problem => problem === undefined)) return undefined
+      // What lies inside one of them says more than that it is neither.
+      return problems.find(problem => problem?.path !== '') ?? invalid(value, expected)
+    },
+    fromText(given) {
+      const kind = kinds.find(({ fromText, problemOf }) => {
+        const value = fromText?.(given)
+        return value !== undefined && problemOf(value) === undefined
+      })
+      return kind?.fromText?.(given)
+    },
+  }
+}
+
+/** A list of at least one. As text: with commas between. */
+export function list<T>(items: Kind<T>, expected: string): Kind<readonly T[]> {
+  return {
+    expected,
+    placeholder: `${items.placeholder},...`,
+    problemOf(value) {
+      if (!Array.isArray(value) || value.length === 0) return invalid(value, expected)
+      for (const [index, item] of value.entries()) {
+        const problem = items.problemOf(item)
+        if (problem) return { ...problem, path: `[${index}]${problem.path === '' ? '' : `.${problem.path}`}` }
+      }
+      return undefined
+    },
+    fromText(given) {
+      const values = given.split(',').map(item => items.fromText?.(item.trim()))
+      return values.includes(undefined) ? undefined : (values as T[])
+    },
+  }
+}
+
+/** What code alone can give: a function, a signal, what another factory made. */
+export function given<T>(expected: string, accepts: (value: unknown) => boolean): Kind<T> {
+  return plain<T>(expected, accepts)
+}

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { configError, MillraceError } from '../core/errors.ts'
+import { text } from '../core/option-kinds.ts'
+import { type OptionTable, readCall } from '../core/options.ts'
 import { parseColumnType } from '../core/types.ts'
 import { planKey, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
@@ -13,6 +15,17 @@ export interface FunctionOptions {
   readonly version?: string
 }
 
+const functionOptions = {
+  version: {
+    kind: text(
+      'text that is not empty, at most 100 characters',
+      version => version.trim() !== '' && version.length <= 100,
+    ),
+    otherwise: "the SHA-256 of the function's source text",
+    about: 'Stands for the function in the plan; change it whenever the function answers differently.',
+  },
+} satisfies OptionTable<FunctionOptions>
+
 /** What the plan knows of a function, and so what the checkpoint holds it to. */
 export interface FunctionCode {
   readonly [key: string]: string
@@ -24,15 +37,8 @@ export interface FunctionCode {
  */
 export function functionCode(op: string, of: unknown, options: FunctionOptions): FunctionCode {
   if (typeof of !== 'function') throw configError(op, typeof of, `a function, such as ${op}((row) => ...)`)
-  if (typeof options !== 'object' || options === null) throw configError(op, options, "options: { version: '1' }")
-  for (const name of Object.keys(options))
-    if (name !== 'version') throw configError(`${op}: option`, name, "'version', the only option")
-  const { version } = options
-  if (version !== undefined) {
-    if (typeof version !== 'string' || version.trim() === '' || version.length > 100)
-      throw configError(`${op}: version`, version, 'text that is not empty, at most 100 characters')
-    return { version }
-  }
+  const { version } = readCall(op, functionOptions, [], options)
+  if (version !== undefined) return { version }
   const source = Function.prototype.toString.call(of)
   if (/\{\s*\[native code\]\s*\}\s*$/.test(source))
     throw configError(

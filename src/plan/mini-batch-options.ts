@@ -1,5 +1,6 @@
 import { type Duration, durationUs } from '../core/duration.ts'
-import { configError } from '../core/errors.ts'
+import { duration, whole } from '../core/option-kinds.ts'
+import { type OptionTable, readOptions } from '../core/options.ts'
 
 /** When a mini-batch is full. An epoch holds whole objects, at least one. No limit changes an answer (law 1). */
 export interface MiniBatchOptions {
@@ -20,21 +21,28 @@ export interface MiniBatchLimits {
   readonly everyMs: number
 }
 
-export const miniBatchDefaults = {
-  objectsMax: 1_000,
-  bytesMax: 256 * 1024 * 1024,
-  rowsMax: Number.MAX_SAFE_INTEGER,
-  every: '10 seconds',
-} as const
+export const miniBatchOptions = {
+  objectsMax: { kind: whole(1), default: 1_000, about: 'How many objects one mini-batch holds at most.' },
+  bytesMax: {
+    kind: whole(1),
+    default: 256 * 1024 * 1024,
+    unit: 'bytes',
+    about: 'How many bytes of objects one mini-batch holds at most, unless a single object is larger.',
+  },
+  rowsMax: {
+    kind: whole(1),
+    default: Number.MAX_SAFE_INTEGER,
+    about: 'How many rows one mini-batch holds at most, unless a single object has more.',
+  },
+  every: {
+    kind: duration(),
+    default: '10 seconds',
+    about: 'Live only: how long after its first object a mini-batch that is not full is closed.',
+  },
+} satisfies OptionTable<MiniBatchOptions>
 
-/** The options with their defaults, or an error that names the field. */
-export function miniBatchLimits(options: MiniBatchOptions, field: string): MiniBatchLimits {
-  const { every, ...limits } = { ...miniBatchDefaults, ...options }
-  for (const [name, value] of Object.entries(limits)) {
-    if (!(name in miniBatchDefaults))
-      throw configError(`${field}.${name}`, value, Object.keys(miniBatchDefaults).join(' or '))
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw configError(`${field}.${name}`, value, 'a whole number above zero')
-  }
-  return { ...limits, everyMs: Number(durationUs(every, `${field}.every`) / 1000n) }
+/** The options with their defaults, or an error that names `at` and the option. */
+export function miniBatchLimits(options: MiniBatchOptions, at: string): MiniBatchLimits {
+  const { every, ...limits } = readOptions(at, miniBatchOptions, options)
+  return { ...limits, everyMs: Number(durationUs(every, `${at}: every`) / 1000n) }
 }

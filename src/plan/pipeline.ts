@@ -1,10 +1,24 @@
 import type { Observable } from 'rxjs'
 import { configError } from '../core/errors.ts'
+import { place, text } from '../core/option-kinds.ts'
+import { type OptionTable, readCall } from '../core/options.ts'
 
 export interface PipelineOptions {
   /** Where state, ledger and commits lie: a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address. One pipeline each. */
   readonly checkpoint: string
 }
+
+const pipelineOptions = {
+  name: {
+    kind: text('a name of letters, digits, ., _ and -, at most 128', name =>
+      /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(name),
+    ),
+    isRequired: true,
+    isPositional: true,
+    about: 'The name of the pipeline in messages, logs and the checkpoint.',
+  },
+  checkpoint: { kind: place, isRequired: true, about: 'Where state, ledger and commits lie; one pipeline each.' },
+} satisfies OptionTable<PipelineOptions & { readonly name: string }>
 
 /** Flows with one checkpoint: what `run()` and the command line take. */
 export interface Pipeline {
@@ -22,16 +36,13 @@ export interface Pipeline {
  * @throws MillraceError `user` that names the field.
  */
 export function pipeline(name: string, options: PipelineOptions, ...flows: Observable<unknown>[]): Pipeline {
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(name))
-    throw configError('pipeline', name, 'a name of letters, digits, ., _ and -, at most 128')
-  if (typeof options?.checkpoint !== 'string' || options.checkpoint === '')
-    throw configError('pipeline checkpoint', options?.checkpoint, 'a directory, or a file:// or s3:// address')
+  const { checkpoint } = readCall('pipeline', pipelineOptions, [name], options)
   if (flows.length === 0)
     throw configError('pipeline', name, 'at least one flow, such as trips.pipe(..., to(files(...)))')
   for (const [index, flow] of flows.entries())
     if (typeof flow?.subscribe !== 'function')
       throw configError(`pipeline flow ${index + 1}`, typeof flow, 'a flow: source(...).pipe(...)')
-  return { kind: 'millrace-pipeline', name, checkpoint: options.checkpoint, flows }
+  return { kind: 'millrace-pipeline', name, checkpoint, flows }
 }
 
 export function isPipeline(value: unknown): value is Pipeline {

@@ -1,13 +1,15 @@
 import { Observable } from 'rxjs'
 import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
+import { either, given, nested, number, oneOf, only, place, text, duration } from '../core/option-kinds.ts'
+import { type OptionTable, readCall } from '../core/options.ts'
 import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import { keyPeriod } from './key-period.ts'
 import type { KeySettings } from './key-settings.ts'
-import { type MiniBatchOptions, miniBatchLimits } from './mini-batch-options.ts'
+import { type MiniBatchOptions, miniBatchOptions } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
@@ -19,8 +21,6 @@ export interface FormatSpec {
   /** Of `csv()`. */
   readonly csv?: CsvSettings
 }
-
-const formatNames: readonly string[] = ['parquet', 'json', 'csv'] satisfies readonly FormatName[]
 
 export interface WatermarkOptions {
   /** How far behind the highest event time seen a row may still come. */
@@ -130,109 +130,170 @@ export interface LiveSettings {
   readonly idleMs: number | undefined
 }
 
-const choices = {
-  onBadRow: ['fail', 'quarantine'],
-  onBadObject: ['fail', 'skip', 'quarantine'],
-  onDenied: ['fail', 'skip', 'quarantine'],
-  overwrite: ['quarantine', 'append'],
-  hidden: ['ignore', 'read'],
-} as const
+const watermarkOptions = {
+  delay: {
+    kind: duration(),
+    isRequired: true,
+    about: 'How far behind the highest event time seen a row may still come.',
+  },
+  bounds: {
+    kind: either(
+      text('a key pattern'),
+      nested<{ readonly lastModifiedSkew: Duration }>({
+        lastModifiedSkew: {
+          kind: duration(),
+          isRequired: true,
+          about: "How far after the object's last modification a time may lie.",
+        },
+      }),
+    ),
+    otherwise: 'every row',
+    about:
+      'Which rows move the watermark: those inside the period that the key names, or not far after the last modification.',
+  },
+  mark: {
+    kind: nested<{ readonly quantile: number }>({
+      quantile: {
+        kind: number('a number above 0 and below 1, such as 0.999', share => share > 0 && share < 1),
+        isRequired: true,
+        about: 'The share of the rows that lie at or before the high mark.',
+      },
+    }),
+    otherwise: 'the latest time inside `bounds`',
+    about: 'Which time of an object is its high mark.',
+  },
+  idle: {
+    kind: duration(),
+    otherwise: 'never',
+    about: 'Live only: the delay is dropped when nothing has come for so long.',
+  },
+} satisfies OptionTable<WatermarkOptions>
+
+const formatNames: readonly unknown[] = ['parquet', 'json', 'csv'] satisfies readonly FormatName[]
+const isFormat = (value: unknown) => {
+  const { format, csv } = (value ?? {}) as Partial<FormatSpec>
+  return formatNames.includes(format) && (format === 'csv') === (csv !== undefined)
+}
+const isNotification = (value: unknown) =>
+  ['sqs', 'kafka'].includes((value as Partial<NotificationSpec> | null)?.notifications ?? '')
+
+const sourceOptions = {
+  name: {
+    kind: text('a name of letters, digits, _ and -, at most 64', name => /^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name)),
+    isRequired: true,
+    isPositional: true,
+    about: 'The name of the source in messages and in the plan.',
+  },
+  objects: { kind: place, isRequired: true, about: 'The only place that objects are read from.' },
+  format: {
+    kind: given<FormatSpec>('parquet(), json() or csv()', isFormat),
+    isRequired: true,
+    about: 'How objects are read.',
+  },
+  columns: {
+    kind: given<Columns>(
+      'at least one column: { name: SQL type }',
+      value => typeof value === 'object' && value !== null,
+    ),
+    isRequired: true,
+    about: 'The name and the SQL type of each column that is read.',
+  },
+  time: {
+    kind: text('the name of a column'),
+    isRequired: true,
+    about: 'The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column.',
+  },
+  watermark: {
+    kind: nested<WatermarkOptions>(watermarkOptions),
+    otherwise: 'none: windows close only when a backfill flushes',
+    about: 'How far the event time is known to be complete.',
+  },
+  onBadRow: {
+    kind: oneOf('fail', 'quarantine'),
+    default: 'fail',
+    about: 'What happens to a row whose value does not fit its declared type.',
+  },
+  onBadObject: {
+    kind: oneOf('fail', 'skip', 'quarantine'),
+    default: 'quarantine',
+    about: 'What happens to an object that cannot be read, or lacks a column.',
+  },
+  onDenied: {
+    kind: oneOf('fail', 'skip', 'quarantine'),
+    default: 'fail',
+    about: 'What happens to an object that may not be read.',
+  },
+  overwrite: {
+    kind: oneOf('quarantine', 'append'),
+    default: 'quarantine',
+    about: 'What happens to a new version of a key that was counted already.',
+  },
+  hidden: {
+    kind: oneOf('ignore', 'read'),
+    default: 'ignore',
+    about: 'What happens to keys that Spark, Hive, Trino and Athena take for no data, such as `_SUCCESS`.',
+  },
+  miniBatch: {
+    kind: nested<MiniBatchOptions>(miniBatchOptions),
+    about: 'How object versions are windowed into mini-batches.',
+  },
+  notifications: {
+    kind: given<NotificationSpec>('sqs({...}) or kafka({...})', isNotification),
+    // It may hold a password.
+    isSecret: true,
+    about: 'What announces new objects to a run that follows them.',
+  },
+  reconcile: {
+    kind: either(duration(), only(false)),
+    otherwise: 'every second for a directory, every minute for S3',
+    about: 'Live only: how often the place is listed, for objects that nothing has announced; false for never.',
+  },
+} satisfies OptionTable<SourceOptions<Columns, string> & { readonly name: string }>
 
 export function defineSource(name: string, options: SourceOptions<Columns, string>): SourceDefinition {
-  const at = `source ${name}`
-  if (typeof name !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name))
-    throw configError('source', name, 'a name of letters, digits, _ and -, at most 64')
-  if (typeof options.objects !== 'string' || options.objects === '')
-    throw configError(`${at}: objects`, options.objects, 'a directory, or a file:// or s3:// address')
-  const { format, csv } = options.format ?? {}
-  if (format === undefined || !formatNames.includes(format) || (format === 'csv') !== (csv !== undefined))
-    throw configError(`${at}: format`, options.format, 'parquet(), json() or csv()')
-  const parsed = columnsOf(options.columns, `${at}: columns`)
-  const time = parsed[options.time]
-  if (!time) throw configError(`${at}: time`, options.time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
-  if (time.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(time.name))
-    throw configError(`${at}: time`, `${options.time} ${time.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
-  for (const [field, allowed] of Object.entries(choices)) {
-    const value = options[field as keyof typeof choices]
-    if (value !== undefined && !(allowed as readonly string[]).includes(value))
-      throw configError(`${at}: ${field}`, value, allowed.map(word => `'${word}'`).join(' or '))
-  }
-  const known = [
-    'objects',
-    'format',
-    'columns',
-    'time',
-    'watermark',
-    'onBadRow',
-    'onBadObject',
-    'onDenied',
-    'overwrite',
-    'hidden',
-    'miniBatch',
-    'notifications',
-    'reconcile',
-  ]
-  for (const field of Object.keys(options))
-    if (!known.includes(field))
-      throw configError(
-        `${at}: ${field}`,
-        (options as unknown as Record<string, unknown>)[field],
-        `no such option; the options are ${known.join(', ')}`,
-      )
-  for (const [field, value] of Object.entries(options.watermark ?? {}))
-    if (!watermarkOptions.includes(field))
-      throw configError(`${at}: watermark.${field}`, value, `one of ${watermarkOptions.join(', ')}`)
-  const { notifications } = options
-  if (notifications !== undefined) {
-    // Its value is not shown: it may hold a password.
-    if (notifications?.notifications !== 'sqs' && notifications?.notifications !== 'kafka')
-      throw configError(`${at}: notifications`, typeof notifications, 'sqs({...}) or kafka({...})')
-    if (!/^s3:\/\//i.test(options.objects))
-      throw configError(
-        `${at}: objects`,
-        options.objects,
-        "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
-      )
-  }
-  miniBatchLimits(options.miniBatch ?? {}, `${at}: miniBatch`)
-  const bounds = boundsOf(options.watermark?.bounds, `${at}: watermark.bounds`)
+  const at = typeof name === 'string' ? `source ${name}` : 'source'
+  const { objects, format, columns, time, watermark, notifications, ...read } = readCall(
+    at,
+    sourceOptions,
+    [name],
+    options,
+  )
+  const parsed = columnsOf(columns, `${at}: columns`)
+  const timeType = parsed[time]
+  if (!timeType) throw configError(`${at}: time`, time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
+  if (timeType.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(timeType.name))
+    throw configError(`${at}: time`, `${time} ${timeType.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
+  if (notifications !== undefined && !/^s3:\/\//i.test(objects))
+    throw configError(
+      `${at}: objects`,
+      objects,
+      "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
+    )
+  const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
+  const { onBadRow, onBadObject, onDenied, overwrite, hidden, reconcile, miniBatch = {} } = read
   return {
-    objects: options.objects,
-    keys: { hidden: options.hidden ?? 'ignore' },
-    miniBatch: options.miniBatch ?? {},
+    objects,
+    keys: { hidden },
+    miniBatch,
     ...(notifications ? { notifications } : {}),
     live: {
-      reconcileMs: options.reconcile === false ? false : ms(options.reconcile, `${at}: reconcile`),
-      idleMs: ms(options.watermark?.idle, `${at}: watermark.idle`),
+      reconcileMs: reconcile === false ? false : ms(reconcile, `${at}: reconcile`),
+      idleMs: ms(watermark?.idle, `${at}: watermark.idle`),
     },
     settings: {
       name,
-      format,
-      ...(csv ? { csv } : {}),
+      format: format.format,
+      ...(format.csv ? { csv: format.csv } : {}),
       columns: Object.fromEntries(
         Object.entries(parsed).map(([column, type]) => [column, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
       ),
-      time: options.time,
-      ...(options.watermark ? { delayUs: String(durationUs(options.watermark.delay, `${at}: watermark.delay`)) } : {}),
+      time,
+      ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
-      ...(options.watermark?.mark ? { mark: markOf(options.watermark.mark, `${at}: watermark.mark`) } : {}),
+      ...(watermark?.mark ? { mark: { quantile: watermark.mark.quantile } } : {}),
     },
-    policies: {
-      onBadRow: options.onBadRow ?? 'fail',
-      onBadObject: options.onBadObject ?? 'quarantine',
-      onDenied: options.onDenied ?? 'fail',
-      overwrite: options.overwrite ?? 'quarantine',
-    },
+    policies: { onBadRow, onBadObject, onDenied, overwrite },
   }
-}
-
-const watermarkOptions = ['delay', 'bounds', 'mark', 'idle']
-
-function markOf(mark: { readonly quantile: number }, field: string): { readonly quantile: number } {
-  const { quantile } = mark
-  if (typeof quantile !== 'number' || !(quantile > 0 && quantile < 1))
-    throw configError(`${field}.quantile`, quantile, 'a number above 0 and below 1, such as 0.999')
-  return { quantile }
 }
 
 function ms(duration: Duration | undefined, field: string): number | undefined {
@@ -245,7 +306,5 @@ function boundsOf(bounds: WatermarkOptions['bounds'], field: string): Bounds | u
     keyPeriod(bounds, field)
     return { is: 'key', pattern: bounds }
   }
-  if (typeof bounds?.lastModifiedSkew !== 'string')
-    throw configError(field, bounds, "a key pattern or { lastModifiedSkew: '1 day' }")
   return { is: 'last-modified', skewUs: String(durationUs(bounds.lastModifiedSkew, `${field}.lastModifiedSkew`)) }
 }

@@ -1,3 +1,6 @@
+import { kafkaOptions } from '../../connectors/kafka/spec.ts'
+import { sqsOptions } from '../../connectors/sqs/spec.ts'
+import type { OptionTable } from '../core/options.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 const hidden = '[redacted]'
@@ -44,19 +47,32 @@ export function createRedact(secrets: readonly string[]): Redact {
   return each as Redact
 }
 
+const notificationOptions: Readonly<Record<NotificationSpec['notifications'], OptionTable>> = {
+  sqs: sqsOptions,
+  kafka: kafkaOptions,
+}
+
 /** The secrets that this process is given: by the pipeline, and by the environment that the SDKs read. */
 export function secretsOf(
   notifications: NotificationSpec | undefined,
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly string[] {
-  const kafka = notifications?.notifications === 'kafka' ? notifications : undefined
-  const tls = typeof kafka?.tls === 'object' ? kafka.tls : undefined
   const given = [
-    kafka?.sasl?.password,
-    tls?.key,
+    ...(notifications ? secretsIn(notifications, notificationOptions[notifications.notifications]) : []),
     environment.AWS_SECRET_ACCESS_KEY,
     environment.AWS_SESSION_TOKEN,
     environment.AWS_CONTAINER_AUTHORIZATION_TOKEN,
   ]
   return given.filter(secret => secret !== undefined).filter(secret => secret !== '')
+}
+
+/** The texts of secret options. Of what nobody has described each text may be one. */
+function secretsIn(value: unknown, table: OptionTable | undefined): readonly string[] {
+  if (typeof value === 'string') return table === undefined ? [value] : []
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const option = table?.[name]
+    const isOpen = table !== undefined && option?.isSecret !== true
+    return secretsIn(inner, isOpen ? (option?.kind.table ?? {}) : undefined)
+  })
 }

@@ -109,19 +109,24 @@ test('batches hold every object once, in order, within the limits, and are as la
 const above = 'a whole number above zero'
 
 test.each([
-  [{ objectsMax: 0 }, 'miniBatch.objectsMax', '0', above],
-  [{ objectsMax: 1.5 }, 'miniBatch.objectsMax', '1.5', above],
-  [{ bytesMax: -1 }, 'miniBatch.bytesMax', '-1', above],
-  [{ bytesMax: '1MB' }, 'miniBatch.bytesMax', "'1MB'", above],
-  [{ bytesMax: Number.MAX_SAFE_INTEGER + 1 }, 'miniBatch.bytesMax', '9007199254740992', above],
-  [{ rowsMax: 0 }, 'miniBatch.rowsMax', '0', above],
-  [{ rowMax: 5 }, 'miniBatch.rowMax', '5', 'objectsMax or bytesMax or rowsMax or every'],
+  [{ objectsMax: 0 }, 'miniBatch: objectsMax', '0', above],
+  [{ objectsMax: 1.5 }, 'miniBatch: objectsMax', '1.5', above],
+  [{ bytesMax: -1 }, 'miniBatch: bytesMax', '-1', above],
+  [{ bytesMax: '1MB' }, 'miniBatch: bytesMax', "'1MB'", above],
+  [{ bytesMax: Number.MAX_SAFE_INTEGER + 1 }, 'miniBatch: bytesMax', '9007199254740992', above],
+  [{ rowsMax: 0 }, 'miniBatch: rowsMax', '0', above],
   [
     { every: 'now' },
-    'miniBatch.every',
+    'miniBatch: every',
     "'now'",
     "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'",
   ],
 ])('a limit that is none is refused: %j', (options, field, value, expected) => {
   expectConfigError(() => miniBatch(options as never), field, value, expected)
+})
+
+test('a misspelt limit is refused, naming the nearest', () => {
+  expect(() => miniBatch({ rowMax: 5 } as never)).toThrow(
+    "miniBatch: unknown option 'rowMax'; did you mean 'rowsMax'? Options here: objectsMax, bytesMax, rowsMax, every.",
+  )
 })

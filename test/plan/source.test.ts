@@ -61,12 +61,9 @@ describe('a source', () => {
 
   const aDirectory = 'a directory, or a file:// or s3:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
-  const all =
-    'objects, format, columns, time, watermark, onBadRow, onBadObject, onDenied, overwrite, hidden, miniBatch, notifications, reconcile'
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
-    [{ objects: undefined }, 'objects', 'undefined', aDirectory],
     [{ format: 'parquet' }, 'format', "'parquet'", 'parquet(), json() or csv()'],
     [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet(), json() or csv()'],
     [{ columns: {} }, 'columns', '{}', 'at least one column: { name: SQL type }'],
@@ -80,7 +77,7 @@ describe('a source', () => {
       { watermark: { delay: '1d', bounds: 5 } },
       'watermark.bounds',
       '5',
-      "a key pattern or { lastModifiedSkew: '1 day' }",
+      'a key pattern or options: { lastModifiedSkew }',
     ],
     [
       { watermark: { delay: '1d', bounds: { lastModifiedSkew: '1w' } } },
@@ -88,8 +85,7 @@ describe('a source', () => {
       "'1w'",
       aDuration,
     ],
-    [{ notification: 'sqs' }, 'notification', "'sqs'", `no such option; the options are ${all}`],
-    [{ notifications: 'sqs' }, 'notifications', "'string'", 'sqs({...}) or kafka({...})'],
+    [{ notifications: 'sqs' }, 'notifications', 'a string', 'sqs({...}) or kafka({...})'],
     [
       { notifications: { notifications: 'sqs' } },
       'objects',
@@ -107,6 +103,35 @@ describe('a source', () => {
 
   test.each([
     [
+      { notification: 'sqs' },
+      "unknown option 'notification'; did you mean 'notifications'? Options here: objects, format, columns, time, watermark, onBadRow, onBadObject, onDenied, overwrite, hidden, miniBatch, notifications, reconcile.",
+    ],
+    [{ objects: undefined }, `objects is missing; expected ${aDirectory}.`],
+    [{ watermark: {} }, `watermark.delay is missing; expected ${aDuration}.`],
+    [
+      { watermark: { delay: '1d', bound: 'x' } },
+      "unknown option 'watermark.bound'; did you mean 'watermark.bounds'? Options here: delay, bounds, mark, idle.",
+    ],
+    [
+      { watermark: { delay: '1d', bounds: { lastModifiedSkw: '1d' } } },
+      "unknown option 'watermark.bounds.lastModifiedSkw'; did you mean 'watermark.bounds.lastModifiedSkew'?",
+    ],
+    [
+      { watermark: { delay: '1d', mark: { quantile: 0.9, of: 'bounds' } } },
+      "unknown option 'watermark.mark.of'. Options here: quantile.",
+    ],
+    [{ watermark: { delay: '1d', mark: { quantile: 1 } } }, 'watermark.mark.quantile: 1 is not valid'],
+    [{ miniBatch: { rowMax: 5 } }, "unknown option 'miniBatch.rowMax'; did you mean 'miniBatch.rowsMax'?"],
+    [{ reconcile: 'often' }, `reconcile: 'often' is not valid; expected ${aDuration} or false.`],
+    [{ reconcile: true }, `reconcile: true is not valid; expected ${aDuration} or false.`],
+  ])('options %j are refused: %s', (options, message) => {
+    expect(define(options)).toThrow(
+      expect.objectContaining({ kind: 'user', message: expect.stringContaining(`source trips: ${message}`) }),
+    )
+  })
+
+  test.each([
+    [
       { At: 'DATE', at: 'TIMESTAMP' },
       "columns: 'at' is not valid; expected a name that differs from 'At' in more than case",
     ],
@@ -119,9 +144,9 @@ describe('a source', () => {
     expect(define({ columns })).toThrow(`source trips: ${message}`)
   })
 
-  test.each(['', '9trips', 'my trips', 'trips/2022', 'x'.repeat(65)])('name %j is refused', name => {
+  test.each(['9trips', 'my trips', 'trips/2022', 'x'.repeat(65)])('name %j is refused', name => {
     expect(() => defineSource(name, valid as never)).toThrow(
-      `source: '${name}' is not valid; expected a name of letters, digits, _ and -, at most 64.`,
+      `source ${name}: name: '${name}' is not valid; expected a name of letters, digits, _ and -, at most 64.`,
     )
   })
 })
@@ -141,15 +166,15 @@ describe('a pipeline', () => {
   test.each<{ make: () => unknown; message: string }>([
     {
       make: () => pipeline('a b', { checkpoint: 'c' }, flow),
-      message: "pipeline: 'a b' is not valid; expected a name of letters, digits, ., _ and -, at most 128.",
+      message: "pipeline: name: 'a b' is not valid; expected a name of letters, digits, ., _ and -, at most 128.",
     },
     {
       make: () => pipeline('a', { checkpoint: '' }, flow),
-      message: "pipeline checkpoint: '' is not valid; expected a directory, or a file:// or s3:// address.",
+      message: "pipeline: checkpoint: '' is not valid; expected a directory, or a file:// or s3:// address.",
     },
     {
       make: () => pipeline('a', undefined as never, flow),
-      message: 'pipeline checkpoint: undefined is not valid; expected a directory, or a file:// or s3:// address.',
+      message: 'pipeline: checkpoint is missing; expected a directory, or a file:// or s3:// address.',
     },
     {
       make: () => pipeline('a', { checkpoint: 'c' }),

@@ -35,8 +35,9 @@ describe('kafka()', () => {
   })
 
   it.each([
-    [undefined, "kafka: 'undefined' is not valid; expected an object of options."],
-    [{ topic: 't' }, "kafka: brokers: undefined is not valid; expected a list such as ['broker-1:9092']."],
+    [undefined, 'kafka: brokers is missing'],
+    ['hunter2', 'kafka: a string is not valid; expected an object of options.'],
+    [{ topic: 't' }, "kafka: brokers is missing; expected a list such as ['broker-1:9092']."],
     [{ brokers: [], topic: 't' }, 'kafka: brokers: [] is not valid'],
     [{ brokers: ['kafka://b:1'], topic: 't' }, "'kafka://b:1' is not valid; expected 'host:port', without a scheme."],
     [{ brokers: ['b'], topic: 't' }, "'b' is not valid; expected 'host:port'"],
@@ -46,11 +47,12 @@ describe('kafka()', () => {
     [{ brokers, topic: 't', from: 'now' }, "kafka: from: 'now' is not valid; expected 'earliest' or 'latest'."],
     [{ brokers, topic: 't', keys: 'guess' }, "kafka: keys: 'guess' is not valid; expected 'encoded' or 'raw'."],
     [{ brokers, topic: 't', sasl: { ...sasl, mechanism: 'gssapi' } }, "kafka: sasl.mechanism: 'gssapi' is not valid"],
-    [{ brokers, topic: 't', sasl: { ...sasl, password: '' } }, 'kafka: sasl.password'],
-    [{ brokers, topic: 't', sasl: 'hunter2' }, 'kafka: sasl'],
-    [{ brokers, topic: 't', tls: { ca: 5 } }, "kafka: tls.ca: 'number' is not valid"],
-    [{ brokers, topic: 't', tls: { key: 'x', password: 'hunter2' } }, 'kafka: tls.password'],
-    [{ brokers, topic: 't', Sasl: sasl }, 'kafka: Sasl'],
+    [{ brokers, topic: 't', sasl: { ...sasl, password: '' } }, 'kafka: sasl.password: a string is not valid'],
+    [{ brokers, topic: 't', sasl: 'hunter2' }, 'kafka: sasl: a string is not valid'],
+    [{ brokers, topic: 't', tls: 'hunter2' }, 'kafka: tls: a string is not valid; expected true or false or options'],
+    [{ brokers, topic: 't', tls: { ca: 5 } }, 'kafka: tls.ca: 5 is not valid'],
+    [{ brokers, topic: 't', tls: { key: 'x', password: 'hunter2' } }, "kafka: unknown option 'tls.password'"],
+    [{ brokers, topic: 't', Sasl: sasl }, "kafka: unknown option 'Sasl'; did you mean 'sasl'?"],
   ])('%j is refused, and no secret is shown', (options, message) => {
     const refusal = (): unknown => {
       try {

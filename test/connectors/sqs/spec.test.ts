@@ -34,8 +34,9 @@ describe('sqs()', () => {
   })
 
   it.each([
-    [undefined, 'sqs: undefined is not valid; expected an object of options.'],
-    [{}, 'sqs: queueUrl: undefined is not valid; expected an http or https address'],
+    [undefined, 'sqs: queueUrl is missing'],
+    [null, 'sqs: null is not valid; expected an object of options.'],
+    [{}, 'sqs: queueUrl is missing; expected an http or https address'],
     [{ queueUrl: 'landed' }, "sqs: queueUrl: 'landed' is not valid; expected an http or https address"],
     [{ queueUrl: 'arn:aws:sqs:eu-west-1:1:q' }, 'expected an http or https address'],
     [{ queueUrl: 'https://sqs.eu-west-1.amazonaws.com' }, 'expected the address of a queue'],
@@ -47,10 +48,13 @@ describe('sqs()', () => {
     [{ queueUrl, endpoint: 'localhost' }, "sqs: endpoint: 'localhost' is not valid"],
     [{ queueUrl, visibilityTimeout: '1s' }, "sqs: visibilityTimeout: '1s' is not valid; expected '2s' to '12h'."],
     [{ queueUrl, visibilityTimeout: '13h' }, "expected '2s' to '12h'."],
-    [{ queueUrl, visibilityTimeout: 60 }, "sqs: visibilityTimeout: 60 is not valid; expected a time such as '2m'."],
+    [
+      { queueUrl, visibilityTimeout: 60 },
+      'sqs: visibilityTimeout: 60 is not valid; expected a whole number and a unit',
+    ],
     [{ queueUrl, onMalformed: 'drop' }, "sqs: onMalformed: 'drop' is not valid; expected 'leave' or 'quarantine'."],
     [{ queueUrl, onForeign: 'drop' }, "sqs: onForeign: 'drop' is not valid; expected 'acknowledge' or 'leave'."],
-    [{ queueUrl, keys: 'raw' }, "sqs: keys: 'raw' is not valid; expected one of queueUrl, region,"],
+    [{ queueUrl, keys: 'raw' }, "sqs: unknown option 'keys'. Options here: queueUrl, region,"],
   ])('%j is refused', (options, message) => {
     expect(() => sqs(options as never)).toThrow(
       expect.objectContaining({ kind: 'user', message: expect.stringContaining(message) }),
