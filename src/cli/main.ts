@@ -1,5 +1,5 @@
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
-import type { Command } from './command.ts'
+import { type Command, helpOf } from './command.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { version } from './version.ts'
 import { backfillCommand } from './commands/backfill.ts'
@@ -12,6 +12,7 @@ import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
+import { readArguments } from './options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
 const commands: readonly Command[] = [
@@ -78,10 +79,10 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   // What follows `--` is no option.
   const asked = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
   if (asked.includes('--help') || asked.includes('-h')) {
-    terminal.out(command.help)
+    terminal.out(helpOf(command))
     return 0
   }
-  return command.run(rest, terminal)
+  return command.run(readArguments(command.name, command.options, rest), terminal)
 }
 
 function unknownCommand(name: string): MillraceError {

@@ -1,131 +1,188 @@
 import { parseArgs } from 'node:util'
-import { configError, MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
-import { instantUs } from '../plan/key-period.ts'
+import { flag, text } from '../core/option-kinds.ts'
+import {
+  describeProblem,
+  type Kind,
+  type Option,
+  type OptionTable,
+  type ValueOf,
+  valuesOfTexts,
+} from '../core/options.ts'
 
-/** `--name`: present or not. */
-export interface Flag {
-  readonly help: string
-  readonly value?: never
-}
+/** What a command line gave: no key for an option that it did not. Positional ones that are required are there. */
+export type Arguments<T> = 0 extends 1 & T
+  ? any
+  : { readonly [K in keyof T as T[K] extends { readonly isRequired: true } ? K : never]: ValueOf<T[K]> } & {
+      readonly [K in keyof T as T[K] extends { readonly isRequired: true } ? never : K]?: ValueOf<T[K]>
+    }
 
-/** `--name VALUE`. `read` checks the text and throws a configuration error that names the option. */
-export interface Valued<T> {
-  readonly help: string
-  readonly value: string
-  read(text: string, option: string): T
-}
-
-export type Options = Readonly<Record<string, Flag | Valued<unknown>>>
-
-/** What was given: no key for an option that was not. */
-export type Values<O extends Options> = { readonly [K in keyof O]?: O[K] extends Valued<infer T> ? T : true }
-
-export interface Arguments<O extends Options> {
-  readonly positionals: readonly string[]
-  readonly values: Values<O>
-}
-
-/** Reads a command's arguments by its table of options. */
-export function readArguments<const O extends Options>(
+/**
+ * Reads a command's arguments by the table of its options: `--objects-per-epoch N` is `objectsPerEpoch`, a flag has no
+ * value, and positional ones stand by themselves, in order.
+ */
+export function readArguments<const T extends OptionTable>(
   command: string,
-  options: O,
+  table: T,
   args: readonly string[],
-): Arguments<O> {
+): Arguments<T> {
   // The table's own shape is for the caller: here it is any table.
-  const table: Options = options
+  const options: OptionTable = table
+  const names = new Map(
+    Object.keys(options).flatMap(name => (options[name]?.isPositional ? [] : [[flagName(name), name] as const])),
+  )
   const { tokens } = parseArgs({
     args: [...args],
     // Not strict: its messages know no nearest name.
     strict: false,
     tokens: true,
     options: Object.fromEntries(
-      Object.entries(table).map(([name, option]) => [name, { type: 'value' in option ? 'string' : 'boolean' }]),
+      [...names].map(([shown, name]) => [shown, { type: takesValue(options[name]) ? 'string' : 'boolean' }]),
     ),
   })
   const positionals: string[] = []
-  const values: Record<string, unknown> = {}
+  const texts: Record<string, string> = {}
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
-    const option = Object.hasOwn(table, token.name) ? table[token.name] : undefined
-    if (!option || !token.rawName.startsWith('--')) {
-      const near = nearestName(token.name, Object.keys(options))
-      throw usageError(command, `unknown option ${token.rawName}${near ? `; did you mean --${near}?` : '.'}`)
-    }
-    const name = `--${token.name}`
-    if (token.name in values) throw usageError(command, `${name} is given twice; expected once.`)
-    if (option.value === undefined) {
-      if (token.value !== undefined) throw usageError(command, `${name}: takes no value, found '${token.value}'.`)
-      values[token.name] = true
-      continue
-    }
-    // An option in the place of a value is a value forgotten; `--name=--text` says it on purpose.
-    if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--')))
-      throw usageError(command, `${name}: the value is missing; expected ${name} ${option.value}.`)
-    values[token.name] = option.read(token.value, name)
+    const name = names.get(token.name)
+    if (name === undefined || !token.rawName.startsWith('--')) throw unknownOption(command, token, [...names.keys()])
+    if (Object.hasOwn(texts, name)) throw usageError(command, `--${token.name} is given twice; expected once.`)
+    texts[name] = textOf(command, options[name] as Option<unknown>, token)
   }
-  return { positionals, values: values as Values<O> }
+  Object.assign(texts, positionalTexts(command, options, positionals))
+  const read = valuesOfTexts(options, texts)
+  if ('problem' in read) {
+    const { path } = read.problem
+    const shown = options[path]?.isPositional ? placeholderOf(options[path]) : `--${flagName(path)}`
+    throw usageError(command, describeProblem({ ...read.problem, path: shown }))
+  }
+  return read.values as Arguments<T>
+}
+
+interface OptionToken {
+  readonly name: string
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
+}
+
+function unknownOption(command: string, token: OptionToken, names: readonly string[]): MillraceError {
+  const near = nearestName(token.name, names)
+  return usageError(command, `unknown option ${token.rawName}${near ? `; did you mean --${near}?` : '.'}`)
+}
+
+function textOf(command: string, option: Option<unknown>, { name, value, inlineValue }: OptionToken): string {
+  if (!takesValue(option)) {
+    if (value !== undefined) throw usageError(command, `--${name}: takes no value, found '${value}'.`)
+    return 'true'
+  }
+  // An option in the place of a value is a value forgotten; `--name=--text` says it on purpose.
+  if (value === undefined || (!inlineValue && value.startsWith('--')))
+    throw usageError(command, `--${name}: the value is missing; expected --${name} ${placeholderOf(option)}.`)
+  return value
+}
+
+function positionalTexts(command: string, table: OptionTable, given: readonly string[]): Record<string, string> {
+  const expected = Object.entries(table).filter(([, option]) => option.isPositional)
+  const missing = expected.find(([, option], at) => option.isRequired && at >= given.length)
+  if (missing)
+    throw usageError(command, `${placeholderOf(missing[1])} is missing; expected ${missing[1].kind.expected}.`)
+  const extra = given[expected.length]
+  if (extra !== undefined)
+    throw usageError(
+      command,
+      `found '${extra}' ${expected.length === 0 ? 'where no argument is' : `after '${given[expected.length - 1]}'`}; expected ${usageOf(command, table)}.`,
+    )
+  return Object.fromEntries(given.map((value, at) => [expected[at]?.[0] ?? '', value]))
 }
 
 export function usageError(command: string, problem: string): MillraceError {
   return new MillraceError('user', 'usage', `${command}: ${problem} See 'millrace ${command} --help'.`)
 }
 
+/** 'millrace sql CHECKPOINT QUERY [OPTIONS]' */
+export function usageOf(command: string, table: OptionTable): string {
+  const positional = Object.values(table).filter(({ isPositional }) => isPositional)
+  return ['millrace', command, ...positional.map(placeholderOf), '[OPTIONS]'].join(' ')
+}
+
+/** Columns of a help text. */
+const helpColumns = 100
+
 /** The options as lines of a help text. */
-export function renderOptions(options: Options): string {
-  const left = Object.entries(options).map(
-    ([name, option]) => `  --${name}${'value' in option ? ` ${option.value}` : ''}`,
+export function renderOptions(table: OptionTable): string {
+  const options = Object.entries(table).filter(([, { isPositional }]) => !isPositional)
+  const left = options.map(
+    ([name, option]) => `  --${flagName(name)}${takesValue(option) ? ` ${placeholderOf(option)}` : ''}`,
   )
-  const width = Math.max(...left.map(text => text.length)) + 2
-  return Object.values(options)
-    .map((option, i) => (left[i] as string).padEnd(width) + option.help.replaceAll('\n', `\n${' '.repeat(width)}`))
+  const width = Math.max(...left.map(shown => shown.length)) + 2
+  return options
+    .map(([, option], at) => {
+      const lines = wrap(`${option.about}${defaultOf(option)}`, helpColumns - width)
+      return `${(left[at] as string).padEnd(width)}${lines.join(`\n${' '.repeat(width)}`)}`
+    })
     .join('\n')
 }
 
-// Readers of values.
-
-export function readText(text: string, option: string): string {
-  if (text.trim() === '') throw configError(option, text, 'some text')
-  return text
+function defaultOf({ otherwise, default: value, unit, kind }: Option<unknown>): string {
+  if (otherwise !== undefined) return ` Default: ${otherwise}.`
+  if (value === undefined || kind === flag) return ''
+  return ` Default: ${typeof value === 'number' ? value.toLocaleString('en-US') : String(value)}${unit ? ` ${unit}` : ''}.`
 }
 
-export function readWhole(least: number, most: number): (text: string, option: string) => number {
-  return (text, option) => {
-    const value = Number(text)
-    if (!/^\d+$/.test(text) || value < least || value > most)
-      throw configError(option, text, `a whole number from ${least} to ${most}`)
-    return value
+function wrap(sentences: string, columns: number): readonly string[] {
+  const lines = ['']
+  for (const word of sentences.split(' ')) {
+    const line = lines.at(-1) as string
+    if (line !== '' && line.length + 1 + word.length > columns) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
   }
+  return lines
 }
 
-/** A size as DuckDB reads it. */
-export function readMemory(text: string, option: string): string {
-  const match = /^(\d+(?:\.\d+)?) ?([KMGT]i?B)$/i.exec(text)
-  if (!match || Number(match[1]) === 0) throw configError(option, text, "a size such as '512MB', '2GB' or '1.5GiB'")
-  return text
+function takesValue(option: Option<unknown> | undefined): boolean {
+  return option !== undefined && option.kind !== flag
 }
 
-/** A point in the keys' time: a month, a day, or ISO 8601 in UTC. */
-export function readPeriod(text: string, option: string): string {
-  instantUs(text, option)
-  return text
+function placeholderOf({ placeholder, kind }: Option<unknown>): string {
+  return placeholder ?? kind.placeholder ?? 'VALUE'
 }
 
-/** One of these words. */
-export function readOneOf<const T extends string>(words: readonly T[]): (text: string, option: string) => T {
-  return (text, option) => {
-    const found = words.find(word => word === text)
-    if (found === undefined) throw configError(option, text, `one of ${words.join(', ')}`)
-    return found
-  }
+/** 'objectsPerEpoch' as 'objects-per-epoch'. */
+export function flagName(name: string): string {
+  return name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 }
+
+// Options that several commands have.
+
+export const pipelineArgument = {
+  kind: text('a pipeline file, such as pipeline.ts'),
+  isRequired: true,
+  isPositional: true,
+  placeholder: 'PIPELINE.ts',
+  about: 'The file whose default export is the pipeline.',
+} as const
+
+export const checkpointArgument = {
+  kind: text('the folder or address of a checkpoint'),
+  isRequired: true,
+  isPositional: true,
+  placeholder: 'CHECKPOINT',
+  about: 'The checkpoint that is read.',
+} as const
+
+export const jsonOption = { kind: flag, about: 'Print one line of JSON instead.' } as const
 
 /** Where a server listens: '127.0.0.1:9464', 'localhost:9464', '[::1]:9464'; port 0 is any free one. */
-export function readListenAddress(text: string, option: string): { readonly host: string; readonly port: number } {
-  const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/[\]]+)):(\d{1,5})$/.exec(text) ?? []
-  const host = bracketed ?? plain
-  if (host === undefined || Number(port) > 65_535)
-    throw configError(option, text, "HOST:PORT, such as '127.0.0.1:9464' or '0.0.0.0:9464'")
-  return { host, port: Number(port) }
+export const listenAddress: Kind<{ readonly host: string; readonly port: number }> = {
+  expected: "HOST:PORT, such as '127.0.0.1:9464' or '0.0.0.0:9464'",
+  placeholder: 'HOST:PORT',
+  problemOf: () => undefined,
+  fromText(given) {
+    const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/[\]]+)):(\d{1,5})$/.exec(given) ?? []
+    const host = bracketed ?? plain
+    return host === undefined || Number(port) > 65_535 ? undefined : { host, port: Number(port) }
+  },
 }

@@ -12,15 +12,22 @@ export function nearestName(wanted: string, candidates: Iterable<string>): strin
   return best
 }
 
-/** Insertions, deletions and replacements of one UTF-16 unit, after Levenshtein (Wagner and Fischer 1974). */
+/**
+ * Insertions, deletions and replacements of one UTF-16 unit, and swaps of two beside each other: optimal string
+ * alignment, after Damerau (1964).
+ */
 function editDistance(a: string, b: string): number {
+  let before: readonly number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]
     for (let j = 1; j <= b.length; j++) {
       const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      current.push(Math.min(replaced, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1))
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swapped = isSwap ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY
+      current.push(Math.min(replaced, swapped, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1))
     }
+    before = previous
     previous = current
   }
   return previous[b.length] ?? a.length

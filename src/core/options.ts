@@ -47,7 +47,8 @@ export type OptionTable<O extends object = Readonly<Record<string, any>>> = stri
         ({} extends Pick<O, K> ? { readonly isRequired?: never } : { readonly isRequired: true })
     }
 
-type ValueOf<D> = D extends { readonly kind: Kind<infer T> } ? T : never
+/** The type of an option's value. */
+export type ValueOf<D> = D extends { readonly kind: Kind<infer T> } ? T : never
 type NameOfGiven<T> = {
   [K in keyof T]: T[K] extends { readonly isRequired: true } | { readonly default: {} | null } ? K : never
 }[keyof T]
@@ -110,6 +111,53 @@ export function problemOfOptions(table: OptionTable, given: unknown): Problem | 
   return undefined
 }
 
+/**
+ * The values that texts say: a command line's or a SQL statement's. Names of options within others have dots:
+ * 'watermark.delay'. What is missing is for `readOptions` to tell.
+ */
+export function valuesOfTexts(
+  table: OptionTable,
+  texts: Readonly<Record<string, string>>,
+): { readonly values: Readonly<Record<string, unknown>> } | { readonly problem: Problem } {
+  const values: Record<string, unknown> = {}
+  for (const [path, text] of Object.entries(texts)) {
+    const names = path.split('.')
+    let within: OptionTable = table
+    let target = values
+    for (const [depth, name] of names.entries()) {
+      const option = Object.hasOwn(within, name) ? within[name] : undefined
+      const isLast = depth === names.length - 1
+      if (option === undefined || (!isLast && option.kind.table === undefined))
+        return { problem: { is: 'unknown', path: names.slice(0, depth + 1).join('.'), names: Object.keys(within) } }
+      if (isLast) {
+        const read = valueOfText(option, text)
+        if ('problem' in read) return { problem: { ...read.problem, path } }
+        target[name] = read.value
+      } else {
+        const inner = (target[name] ??= {})
+        // `tls = true` beside `tls.ca = ...`: one of them is too much.
+        if (typeof inner !== 'object')
+          return { problem: { ...invalid(inner, `options of '${name}' only`), path: name } }
+        target = inner as Record<string, unknown>
+        within = option.kind.table ?? {}
+      }
+    }
+  }
+  return { values }
+}
+
+/** The value that one text says, checked. */
+export function valueOfText(
+  { kind, isSecret }: Option<unknown>,
+  text: string,
+): { readonly value: unknown } | { readonly problem: Problem } {
+  const value = kind.fromText?.(text)
+  const problem = value === undefined ? invalid(text, kind.expected) : kind.problemOf(value)
+  if (problem === undefined) return { value }
+  const shown = isSecret ? showType(text) : showValue(text)
+  return { problem: problem.is === 'invalid' ? { ...problem, path: '', shown } : problem }
+}
+
 function problemOfOption({ kind, isRequired, isSecret }: Option<unknown>, value: unknown): Problem | undefined {
   if (value === undefined) return isRequired ? { is: 'missing', path: '', expected: kind.expected } : undefined
   const problem = kind.problemOf(value)
@@ -133,7 +181,8 @@ export function optionError(at: string, problem: Problem): MillraceError {
   return new MillraceError('user', 'configuration', `${at}: ${describeProblem(problem)}`)
 }
 
-function describeProblem(problem: Problem): string {
+/** A problem as one sentence or two. */
+export function describeProblem(problem: Problem): string {
   const { path } = problem
   if (problem.is === 'missing') return `${path} is missing; expected ${problem.expected}.`
   if (problem.is === 'invalid')

@@ -1,5 +1,5 @@
 import { configError } from '../core/errors.ts'
-import { nearestName } from '../core/nearest.ts'
+import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { admit, type Listing } from './admit.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
@@ -7,8 +7,9 @@ import { components, type Components } from './components.ts'
 import type { Run } from './open-run.ts'
 import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
+import { backfillOptions } from './run-options.ts'
 import { addDone, nothingDone, summarise } from './summarise.ts'
-import type { BackfillOptions, EpochResult, RunOptions, Summary } from './summary.ts'
+import type { BackfillOptions, EpochResult, Summary } from './summary.ts'
 import { withRun } from './with-run.ts'
 
 /**
@@ -65,52 +66,12 @@ function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
   return admit({ store, kindOf: run.kindOf, settings, executor, from, to, signal }, miniBatch)
 }
 
-/** The names of what both kinds of run take. */
-export const runOptionNames = {
-  input: true,
-  output: true,
-  checkpoint: true,
-  takeover: true,
-  threads: true,
-  memory: true,
-  spill: true,
-  onEvent: true,
-  drain: true,
-  signal: true,
-} satisfies Record<keyof RunOptions, true>
-
-const optionNames = {
-  ...runOptionNames,
-  from: true,
-  to: true,
-  objectsPerEpoch: true,
-  ledger: true,
-  flush: true,
-  final: true,
-  onProgress: true,
-} satisfies Record<keyof BackfillOptions, true>
-
-/** Refuses a misspelt option: Node strips types and tells nobody. */
-export function checkOptionNames(options: object, names: Readonly<Record<string, true>>): void {
-  for (const name of Object.keys(options))
-    if (!Object.hasOwn(names, name)) {
-      const near = nearestName(name, Object.keys(names))
-      throw configError('options', name, near === undefined ? `one of ${Object.keys(names).join(', ')}` : `'${near}'`)
-    }
-}
-
 function checkOptions(options: BackfillOptions): void {
-  checkOptionNames(options, optionNames)
-  const { objectsPerEpoch, threads, memory, ledger, from, to, final, flush } = options
-  if (final === true && (ledger !== undefined || flush === false))
-    throw configError('final', final, 'no ledger and no flush: false beside it')
+  const { ledger, from, to, final, flush } = readOptions('backfill', backfillOptions, options)
+  if (final && (ledger !== undefined || !flush))
+    throw configError('backfill: final', final, 'no ledger and no flush: false beside it')
   if (ledger !== undefined && (from !== undefined || to !== undefined))
-    throw configError('ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
-  for (const [name, value] of Object.entries({ objectsPerEpoch, threads }))
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
-      throw configError(name, value, 'a whole number above zero')
-  if (memory !== undefined && !/^\d+(\.\d+)? ?[KMGT]i?B$/i.test(memory))
-    throw configError('memory', memory, "a size such as '2GB' or '512MB'")
+    throw configError('backfill: ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
 }
 
 async function commitAll(

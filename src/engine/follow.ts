@@ -1,9 +1,9 @@
 import { parseS3Address, toSpec } from '../../connectors/s3/spec.ts'
 import { configError, errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { NotificationSource } from '../core/ports.ts'
+import { readOptions } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { checkOptionNames, runOptionNames } from './backfill.ts'
 import { createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
 import type { RunEvent } from './events.ts'
@@ -14,22 +14,17 @@ import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
 import { createRunAhead } from './run-ahead.ts'
+import { followOptions } from './run-options.ts'
 import { createRunning } from './running.ts'
 import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
 import type { EpochResult, FollowOptions, Summary } from './summary.ts'
 import { withRun } from './with-run.ts'
 
-const drainMsDefault = 25_000
 /** Pauses before a run starts again from its checkpoint. */
 const restartMs = { first: 1_000, most: 60_000 } as const
 
 /** An optional field may be missing in some rows: columns without a value are told after so many, or at the end. */
 const rowsTold = 1_000
-
-const optionNames = { ...runOptionNames, catchUp: true, drainMs: true, onRunning: true } satisfies Record<
-  keyof FollowOptions,
-  true
->
 
 /**
  * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything outside
@@ -41,7 +36,7 @@ export async function followWith(
   options: FollowOptions,
   onEpoch: (result: EpochResult) => void = () => {},
 ): Promise<Summary> {
-  checkOptions(options)
+  readOptions('run', followOptions, options)
   const done = nothingDone()
   const startedMs = parts.clock.nowMs()
   const stop = AbortSignal.any([...(options.drain ? [options.drain] : []), ...(options.signal ? [options.signal] : [])])
@@ -58,13 +53,6 @@ export async function followWith(
       if (stop.aborted) throw error
     }
   }
-}
-
-function checkOptions(options: FollowOptions): void {
-  checkOptionNames(options, optionNames)
-  const { drainMs } = options
-  if (drainMs !== undefined && (!Number.isSafeInteger(drainMs) || drainMs < 0))
-    throw configError('drainMs', drainMs, 'a whole number of milliseconds')
 }
 
 async function follow(
@@ -107,7 +95,7 @@ async function follow(
     if (late) return
     onEvent({ is: 'draining' })
     intake.end()
-    late = stopWhenLate(run, options.drainMs ?? drainMsDefault, ended.signal, () => isClosing)
+    late = stopWhenLate(run, options.drainMs ?? followOptions.drainMs.default, ended.signal, () => isClosing)
   }
   options.drain?.addEventListener('abort', drained, { once: true })
   run.fetch.signal.addEventListener('abort', intake.end, { once: true })

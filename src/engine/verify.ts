@@ -7,6 +7,7 @@ import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
+import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { versionOf } from './admit.ts'
@@ -17,6 +18,7 @@ import { makeScratch, openSession, type Session } from './duckdb/session.ts'
 import { pipelinePlan, subscribeFlows } from './flows.ts'
 import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
+import { verifyOptions } from './run-options.ts'
 import type { BackfillOptions } from './summary.ts'
 
 export type VerifyOptions = Pick<
@@ -66,6 +68,7 @@ export async function verify(
   options: VerifyOptions = {},
   parts: Components = components,
 ): Promise<Verification> {
+  readOptions('verify', verifyOptions, options)
   const address = options.checkpoint ?? pipeline.checkpoint
   const scratch = await makeScratch(options.spill)
   let session: Session | undefined

@@ -70,12 +70,21 @@ function utcMs(year: number, month: number, day: number, hour: number): number {
   return date.getTime() + hour * 3_600_000
 }
 
-/** '2022', '2022-01', '2022-01-15' or ISO 8601 as microseconds, UTC. */
-export function instantUs(value: string, field: string): bigint {
+/** What messages say that a point in the keys' time is. */
+export const periodForms = "a UTC date such as '2022-01', '2022-01-15' or '2022-01-15T06:00:00Z'"
+
+/** '2022', '2022-01', '2022-01-15' or ISO 8601 as microseconds, UTC; undefined for text that is none. */
+export function parseInstantUs(value: string): bigint | undefined {
   const match = /^(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?)?)?)?$/.exec(value)
   const [, year, month = '01', day = '01', hour = '00', minute = '00', second = '00'] = match ?? []
   const ms = match ? Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) : Number.NaN
-  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== `${year}-${month}-${day}`)
-    throw configError(field, value, "a UTC date such as '2022-01', '2022-01-15' or '2022-01-15T06:00:00Z'")
+  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== `${year}-${month}-${day}`) return undefined
   return BigInt(ms) * 1000n
+}
+
+/** The same, or a configuration error that names `field`. */
+export function instantUs(value: string, field: string): bigint {
+  const us = parseInstantUs(value)
+  if (us === undefined) throw configError(field, value, periodForms)
+  return us
 }

@@ -40,12 +40,12 @@ describe('the command line', () => {
     ['bakfill p.ts', "millrace: unknown command bakfill; did you mean backfill? See 'millrace --help'.\n"],
     ['frobnicate', "millrace: unknown command frobnicate. See 'millrace --help'.\n"],
     ['--versoin', 'millrace: unknown option --versoin; did you mean --version?'],
-    ['doctor', 'millrace: doctor: the pipeline is missing'],
-    ['inspect', 'millrace: inspect: the checkpoint is missing'],
-    ['inspect a b', "millrace: inspect: found 'b' after a"],
-    ['demo here', "millrace: demo: found 'here'; expected options only"],
-    ['demo --rows 3', "millrace: --rows: '3' is not valid; expected a whole number from 1000 to"],
-    ['backfill --memory lots p.ts', "millrace: --memory: 'lots' is not valid"],
+    ['doctor', 'millrace: doctor: PIPELINE.ts is missing; expected a pipeline file'],
+    ['inspect', 'millrace: inspect: CHECKPOINT is missing; expected the folder or address of a checkpoint'],
+    ['inspect a b', "millrace: inspect: found 'b' after 'a'; expected millrace inspect CHECKPOINT [OPTIONS]."],
+    ['demo here', "millrace: demo: found 'here' where no argument is; expected millrace demo [OPTIONS]."],
+    ['demo --rows 3', "millrace: demo: --rows: '3' is not valid; expected a whole number from 1000 to"],
+    ['backfill --memory lots p.ts', "millrace: backfill: --memory: 'lots' is not valid"],
   ])("'%s' exits 2 and says why on stderr", async (line, message) => {
     const { code, stdout, stderr } = await run(line)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { readBackfillArguments } from '../../src/cli/commands/backfill.ts'
+import { backfillCommand, backfillOptionsOf } from '../../src/cli/commands/backfill.ts'
+import { runCommand } from '../../src/cli/commands/run.ts'
+import { sqlCommand } from '../../src/cli/commands/sql.ts'
+import { readArguments } from '../../src/cli/options.ts'
+
+const read = (words: readonly string[]) => readArguments('backfill', backfillCommand.options, words)
 
 describe('accepted arguments of backfill', () => {
   test.each<[string, object]>([
@@ -15,22 +20,27 @@ describe('accepted arguments of backfill', () => {
     ['p.ts --no-flush', { flush: false }],
     ['--no-flush -- p.ts', { flush: false }],
   ])('%s', (line, options) => {
-    expect(readBackfillArguments(line.split(' '))).toEqual({ file: 'p.ts', json: false, options })
+    const given = read(line.split(' '))
+    expect(given.file).toBe('p.ts')
+    expect(backfillOptionsOf(given)).toEqual(options)
   })
 
   test('--json', () => {
-    expect(readBackfillArguments(['--json', 'p.ts'])).toEqual({ file: 'p.ts', json: true, options: {} })
+    expect(read(['--json', 'p.ts'])).toEqual({ file: 'p.ts', json: true })
   })
 })
 
 describe('refused arguments of backfill, each with what is wrong', () => {
   test.each([
-    ['', 'the pipeline is missing'],
-    ['p.ts q.ts', "found 'q.ts' after p.ts; expected one pipeline file"],
+    ['', 'backfill: PIPELINE.ts is missing; expected a pipeline file, such as pipeline.ts.'],
+    ['p.ts q.ts', "found 'q.ts' after 'p.ts'; expected millrace backfill PIPELINE.ts [OPTIONS]."],
     ['p.ts --inpt in', 'unknown option --inpt; did you mean --input?'],
+    ['p.ts --inptu in', 'unknown option --inptu; did you mean --input?'],
+    ['p.ts --file q.ts', 'unknown option --file'],
+    ['p.ts --objectsPerEpoch 3', 'unknown option --objectsPerEpoch; did you mean --objects-per-epoch?'],
     ['p.ts -x', 'unknown option -x.'],
     ['p.ts --toString', 'unknown option --toString'],
-    ['p.ts --input', '--input: the value is missing; expected --input DIR|GLOB'],
+    ['p.ts --input', '--input: the value is missing; expected --input ADDRESS|GLOB'],
     ['p.ts --input --json', '--input: the value is missing'],
     ['p.ts --json=yes', "--json: takes no value, found 'yes'"],
     ['p.ts --threads 1 --threads 2', '--threads is given twice'],
@@ -46,12 +56,29 @@ describe('refused arguments of backfill, each with what is wrong', () => {
     ['p.ts --to 2022-01-01T10:00+02:00', '--to: '],
     ['p.ts --from 2022-02 --to 2022-02-01', "--to: '2022-02-01' is not valid; expected a period after --from 2022-02"],
   ])('%s', (line, message) => {
-    expect(() => readBackfillArguments(line.split(' ').filter(word => word !== ''))).toThrow(
+    expect(() => backfillOptionsOf(read(line.split(' ').filter(word => word !== '')))).toThrow(
       expect.objectContaining({ kind: 'user', message: expect.stringContaining(message) }),
     )
   })
 
   test('an empty value', () => {
-    expect(() => readBackfillArguments(['p.ts', '--input', ''])).toThrow("--input: '' is not valid; expected some text")
+    expect(() => read(['p.ts', '--input', ''])).toThrow(
+      "backfill: --input: '' is not valid; expected a directory, or a file:// or s3:// address. See 'millrace backfill --help'.",
+    )
   })
+})
+
+test.each([
+  ['--log yaml', "run: --log: 'yaml' is not valid; expected 'json' or 'pretty'."],
+  ['--log-level chatty', "run: --log-level: 'chatty' is not valid; expected 'trace' or 'debug' or"],
+  ['--http 9464', "run: --http: '9464' is not valid; expected HOST:PORT"],
+  ['--drain-seconds 1e9', "run: --drain-seconds: '1e9' is not valid; expected a whole number from 0 to 86400."],
+])('a value that run does not know: %s', (line, message) => {
+  expect(() => readArguments('run', runCommand.options, ['p.ts', ...line.split(' ')])).toThrow(message)
+})
+
+test('a query without quotes is told how it is written', () => {
+  expect(() => readArguments('sql', sqlCommand.options, ['state', 'SELECT', '1'])).toThrow(
+    "sql: found '1' after 'SELECT'; expected millrace sql CHECKPOINT 'SELECT ...' [OPTIONS].",
+  )
 })

@@ -104,8 +104,8 @@ describe('millrace run', () => {
     [['--http', '9464'], "--http: '9464' is not valid; expected HOST:PORT"],
     [['--http', '127.0.0.1:70000'], "--http: '127.0.0.1:70000' is not valid"],
     [['--http', '127.0.0.1:0', '--no-http'], '--http and --no-http exclude each other'],
-    [['--log', 'xml'], "--log: 'xml' is not valid; expected one of json, pretty"],
-    [['--log-level', 'loud'], "--log-level: 'loud' is not valid; expected one of trace, debug"],
+    [['--log', 'xml'], "--log: 'xml' is not valid; expected 'json' or 'pretty'"],
+    [['--log-level', 'loud'], "--log-level: 'loud' is not valid; expected 'trace' or 'debug'"],
   ])('%j exits 2', async (args, message) => {
     const { code, stderr } = await runMillrace(['run', file, ...args])
     expect(code).toBe(2)

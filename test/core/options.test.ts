@@ -1,6 +1,18 @@
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { duration, flag, nested, number, oneOf, place, text, whole } from '../../src/core/option-kinds.ts'
-import { type OptionTable, type OptionValues, readCall, readOptions } from '../../src/core/options.ts'
+import {
+  duration,
+  either,
+  flag,
+  list,
+  nested,
+  number,
+  oneOf,
+  only,
+  place,
+  text,
+  whole,
+} from '../../src/core/option-kinds.ts'
+import { type OptionTable, type OptionValues, readCall, readOptions, valuesOfTexts } from '../../src/core/options.ts'
 import type { Duration } from '../../src/core/duration.ts'
 
 interface Login {
@@ -146,8 +158,79 @@ test.each<[{ fromText?(value: string): unknown }, string, unknown]>([
   [number('a share', () => true), 'half', undefined],
   [duration(), '1 day', '1 day'],
   [oneOf('json', 'parquet'), 'json', 'json'],
+  [either(duration(), only(false)), '1 day', '1 day'],
+  [either(duration(), only(false)), 'false', false],
+  [either(flag, nested(login)), 'true', true],
+  [list(whole(1), 'numbers'), '1, 2,3', [1, 2, 3]],
+  [list(whole(1), 'numbers'), '1,x', undefined],
 ])('the value that a text says, as on a command line or in SQL: %#', (kind, given, value) => {
-  expect(kind.fromText?.(given)).toBe(value)
+  expect(kind.fromText?.(given)).toEqual(value)
+})
+
+describe('options as texts', () => {
+  test('give the values, those within others by names with dots', () => {
+    expect(
+      valuesOfTexts(table, { topic: 'a', retries: '5', compress: 'true', 'login.user': 'u', 'login.password': 'p' }),
+    ).toEqual({ values: { topic: 'a', retries: 5, compress: true, login: { user: 'u', password: 'p' } } })
+  })
+
+  test.each([
+    [{ retry: '5' }, { is: 'unknown', path: 'retry' }],
+    [{ 'login.pasword': 'x' }, { is: 'unknown', path: 'login.pasword', names: ['user', 'password'] }],
+    [{ 'topic.name': 'x' }, { is: 'unknown', path: 'topic' }],
+    [
+      { __proto__: 'x', 'constructor.name': 'x' },
+      { is: 'unknown', path: 'constructor' },
+    ],
+    [{ retries: 'many' }, { is: 'invalid', path: 'retries', shown: "'many'" }],
+    [{ retries: '11' }, { is: 'invalid', path: 'retries', shown: "'11'", expected: 'a whole number from 0 to 10' }],
+    [{ login: 'hunter2' }, { is: 'invalid', path: 'login' }],
+    [{ 'login.password': '' }, { is: 'invalid', path: 'login.password', shown: 'a string' }],
+  ])('%j are refused', (texts, problem) => {
+    expect(valuesOfTexts(table, texts as Record<string, string>)).toEqual({ problem: expect.objectContaining(problem) })
+  })
+
+  test('a value beside values within it is refused', () => {
+    const tls = { tls: { kind: either(flag, nested(login)), about: 'Whether it is encrypted.' } }
+    expect(valuesOfTexts(tls, { tls: 'true', 'tls.user': 'u' })).toMatchObject({ problem: { path: 'tls' } })
+  })
+})
+
+describe('either', () => {
+  const kind = either(flag, nested(login))
+  test.each([
+    [true, undefined],
+    [{ user: 'u', password: 'p' }, undefined],
+    [5, { path: '', expected: 'true or false or options: { user, password }' }],
+    [{ user: 5, password: 'p' }, { path: 'user' }],
+    [{ user: 'u' }, { is: 'missing', path: 'password' }],
+    [
+      { user: 'u', password: 'p', x: 1 },
+      { is: 'unknown', path: 'x' },
+    ],
+  ])('tells the mistake inside the one that was meant: %j', (value, problem) => {
+    const found = kind.problemOf(value)
+    if (problem === undefined) expect(found).toBeUndefined()
+    else expect(found).toMatchObject(problem)
+  })
+})
+
+test('an item of a list is named by its place', () => {
+  const brokers = {
+    brokers: {
+      kind: list(
+        text('a broker', value => value.includes(':')),
+        'a list of brokers',
+      ),
+      about: 'B.',
+    },
+  }
+  expect(() => readOptions('kafka', brokers, { brokers: ['a:1', 'b'] })).toThrow(
+    "kafka: brokers[1]: 'b' is not valid; expected a broker.",
+  )
+  expect(() => readOptions('kafka', brokers, { brokers: [] })).toThrow(
+    'brokers: [] is not valid; expected a list of brokers.',
+  )
 })
 
 test('a description and the interface that users see agree, or do not compile', () => {

@@ -380,7 +380,7 @@ describe('following a directory', () => {
 
   test('unknown options are refused, naming the nearest', async () => {
     const work = followWith(components, hourly(lab.place('live')), { catchup: false } as never)
-    expect((await failure(work)).message).toContain("'catchUp'")
+    expect((await failure(work)).message).toContain("run: unknown option 'catchup'; did you mean 'catchUp'?")
   })
 })
 

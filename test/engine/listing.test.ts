@@ -75,7 +75,7 @@ describe('what is listed', () => {
   })
 
   test.each([
-    [{ from: '2022-13' }, /--from: '2022-13' is not valid; expected a UTC date/],
+    [{ from: '2022-13' }, /from: '2022-13' is not valid; expected a UTC date/],
     [{ from: '2022-02', to: '2022-02' }, /--to: '2022-02' is not valid; expected a date after --from/],
   ])('%o is refused', async (options, message) => {
     await write('m_2022-01.jsonl')

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { configError } from '../../core/errors.ts'
 import type { Command } from '../command.ts'
 import { pipelineFile } from '../demo/pipeline-file.ts'
-import { readArguments, readText, readWhole, renderOptions, usageError, type Options } from '../options.ts'
+import { text, whole } from '../../core/option-kinds.ts'
 import { showCount, showCounted } from '../../core/quantity.ts'
 import { runBackfill } from '../run-backfill.ts'
 import { invocation, shellWord, shownPath } from '../shown-path.ts'
@@ -12,35 +12,26 @@ import { renderTable } from '../table.ts'
 import type { Terminal } from '../terminal.ts'
 import { inspectHint } from './backfill.ts'
 
-const defaults = { dir: 'millrace-demo', months: 4, rows: 50_000 } as const
-
 const options = {
-  dir: { value: 'DIR', help: `folder to make; default: ./${defaults.dir}`, read: readText },
-  months: { value: 'N', help: `months to make; default: ${defaults.months}`, read: readWhole(1, 120) },
-  rows: {
-    value: 'N',
-    help: `rows in a month; default: ${showCount(defaults.rows)}`,
-    read: readWhole(1_000, 10_000_000),
+  dir: {
+    kind: text('the path of a folder', undefined, 'DIR'),
+    default: './millrace-demo',
+    about: 'The folder to make.',
   },
-} satisfies Options
+  months: { kind: whole(1, 120), default: 4, about: 'How many months to make.' },
+  rows: { kind: whole(1_000, 10_000_000), default: 50_000, about: 'How many rows a month has.' },
+} as const
 
-export const demoCommand: Command = {
+export const demoCommand: Command<typeof options> = {
   name: 'demo',
   summary: 'make months of taxi-like data and backfill them',
-  help: `Usage: millrace demo [OPTIONS]
-
-Makes Parquet files like those of New York's green taxis, faults included, in a new folder,
-writes a pipeline beside them, runs it and shows what came out. No account, no network.
-
-${renderOptions(options)}
-`,
-  async run(args, terminal) {
-    const { positionals, values } = readArguments('demo', options, args)
-    if (positionals[0] !== undefined)
-      throw usageError('demo', `found '${positionals[0]}'; expected options only (the folder is --dir).`)
-    const dir = resolve(values.dir ?? defaults.dir)
-    const months = values.months ?? defaults.months
-    const rowsPerMonth = values.rows ?? defaults.rows
+  about: `Makes Parquet files like those of New York's green taxis, faults included, in a new folder,
+writes a pipeline beside them, runs it and shows what came out. No account, no network.`,
+  options,
+  async run(given, terminal) {
+    const dir = resolve(given.dir ?? options.dir.default)
+    const months = given.months ?? options.months.default
+    const rowsPerMonth = given.rows ?? options.rows.default
 
     await prepareFolder(dir, terminal)
     terminal.err(

@@ -1,34 +1,21 @@
 import type { Finding } from '../../status/doctor/finding.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { type Options, readArguments, readText, renderOptions, usageError } from '../options.ts'
+import { runOptions } from '../../engine/run-options.ts'
+import { jsonOption, pipelineArgument } from '../options.ts'
 
-const options = {
-  input: { value: 'ADDRESS', help: "the place to read, instead of the source's own `objects`", read: readText },
-  output: { value: 'ADDRESS', help: "where the results go, instead of the sink's own address", read: readText },
-  checkpoint: { value: 'ADDRESS', help: "where state and ledger lie, instead of the pipeline's own", read: readText },
-  json: { help: 'one line of JSON instead' },
-} satisfies Options
+const { input, output, checkpoint } = runOptions
+const options = { file: pipelineArgument, input, output, checkpoint, json: jsonOption } as const
 
-export const doctorCommand: Command = {
+export const doctorCommand: Command<typeof options> = {
   name: 'doctor',
   summary: 'check all that a run needs, and say what to change',
-  help: `Usage: millrace doctor PIPELINE.ts [OPTIONS]
-
-Checks the pipeline, its input (the first new object is read as a run would), checkpoint and output, its queue or topic,
+  about: `Checks the pipeline, its input (the first new object is read as a run would), checkpoint and output, its queue or topic,
 and what the bucket is told to announce and to expire. Counts nothing and claims nothing; a file that it writes to try
-the checkpoint and the output is removed.
-
-${renderOptions(options)}
-
-Exit codes: 0 no problems, 1 problems found. Warnings, and what may not be looked at, are none.
-`,
-  async run(args, terminal) {
-    const { positionals, values } = readArguments('doctor', options, args)
-    const [file, extra] = positionals
-    if (file === undefined) throw usageError('doctor', 'the pipeline is missing; expected a file such as pipeline.ts.')
-    if (extra !== undefined) throw usageError('doctor', `found '${extra}' after ${file}; expected one pipeline file.`)
-    const { json, ...places } = values
+the checkpoint and the output is removed.`,
+  options,
+  notes: 'Exit codes: 0 no problems, 1 problems found. Warnings, and what may not be looked at, are none.',
+  async run({ file, json, ...places }, terminal) {
     const pipeline = await loadPipeline(file)
     const [{ examine }, { components }, { sourceOf }, { createRedact, secretsOf }] = await Promise.all([
       import('../../status/doctor/doctor.ts'),

@@ -1,31 +1,21 @@
 import type { Explanation } from '../../engine/explain.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { type Options, readArguments, renderOptions, usageError } from '../options.ts'
+import { jsonOption, pipelineArgument } from '../options.ts'
 
-const options = {
-  json: { help: 'one line of JSON instead' },
-} satisfies Options
+const options = { file: pipelineArgument, json: jsonOption } as const
 
-export const explainCommand: Command = {
+export const explainCommand: Command<typeof options> = {
   name: 'explain',
   summary: 'show the plan and the SQL of each stage',
-  help: `Usage: millrace explain PIPELINE.ts [OPTIONS]
-
-Binds the pipeline and shows, for each flow, its operators, its state and the SQL that each stage runs.
-Claims nothing and reads no data, so it is also the quickest check of a pipeline.
-
-${renderOptions(options)}
-`,
-  async run(args, terminal) {
-    const { positionals, values } = readArguments('explain', options, args)
-    const [file, extra] = positionals
-    if (file === undefined) throw usageError('explain', 'the pipeline is missing; expected a file such as pipeline.ts.')
-    if (extra !== undefined) throw usageError('explain', `found '${extra}' after ${file}; expected one pipeline file.`)
+  about: `Binds the pipeline and shows, for each flow, its operators, its state and the SQL that each stage runs.
+Claims nothing and reads no data, so it is also the quickest check of a pipeline.`,
+  options,
+  async run({ file, json }, terminal) {
     const pipeline = await loadPipeline(file)
     const { explain } = await import('../../engine/explain.ts')
     const explained = await explain(pipeline)
-    terminal.out(values.json ? `${JSON.stringify(explained)}\n` : renderExplanation(explained))
+    terminal.out(json ? `${JSON.stringify(explained)}\n` : renderExplanation(explained))
     return 0
   },
 }

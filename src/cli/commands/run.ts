@@ -1,123 +1,80 @@
 import { errorMessage, isMillraceError } from '../../core/errors.ts'
-import type { FollowOptions } from '../../engine/summary.ts'
-import type { Log, LogFormat, LogLevel, LogRecord } from '../../status/log.ts'
+import { oneOf, flag, whole } from '../../core/option-kinds.ts'
+import { followOptions } from '../../engine/run-options.ts'
+import type { Log, LogRecord } from '../../status/log.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import {
-  type Options,
-  readArguments,
-  readListenAddress,
-  readMemory,
-  readOneOf,
-  readText,
-  readWhole,
-  renderOptions,
-  usageError,
-} from '../options.ts'
+import { type Arguments, flagName, listenAddress, pipelineArgument, usageError } from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
 import type { Terminal } from '../terminal.ts'
 import { version } from '../version.ts'
 
-const options = {
-  input: { value: 'ADDRESS', help: "the place to follow, instead of the source's own `objects`", read: readText },
-  output: { value: 'ADDRESS', help: "where the results go, instead of the sink's own address", read: readText },
-  checkpoint: { value: 'ADDRESS', help: "where state and ledger lie, instead of the pipeline's own", read: readText },
-  'catch-up': { help: 'read what lies there at the first start, before what is announced (the default)' },
-  'no-catch-up': { help: 'record what lies there at the first start as skipped' },
-  takeover: { help: 'claim the checkpoint from a process that is alive: it stops. Else stand by' },
-  'drain-seconds': {
-    value: 'N',
-    help: 'how long the epoch in flight may take after SIGTERM; default 25',
-    read: readWhole(0, 86_400),
-  },
-  threads: { value: 'N', help: 'threads of DuckDB; default: all cores', read: readWhole(1, 1024) },
-  memory: { value: 'SIZE', help: "memory limit of DuckDB, such as '2GB'; default: 60 percent", read: readMemory },
-  spill: { value: 'DIR', help: 'folder for what does not fit into memory; default: a temporary one', read: readText },
-  log: {
-    value: 'FORMAT',
-    help: 'json or pretty, on stderr; default: pretty on a terminal, else json',
-    read: readOneOf<LogFormat>(['json', 'pretty']),
-  },
-  'log-level': {
-    value: 'LEVEL',
-    help: 'trace, debug, info, warn, error or fatal; default info',
-    read: readOneOf<LogLevel>(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
-  },
-  http: {
-    value: 'HOST:PORT',
-    help: 'where /metrics, /healthz, /readyz and / are served; default 127.0.0.1:9464',
-    read: readListenAddress,
-  },
-  'no-http': { help: 'serve none of them' },
-  json: { help: 'one line of JSON on stdout at the end, as of a backfill' },
-} satisfies Options
-
 /** The port of OpenTelemetry's exporters for Prometheus; none but this machine reads it. */
 const httpDefault = { host: '127.0.0.1', port: 9464 } as const
 
-interface RunArguments {
-  readonly file: string
-  readonly json: boolean
-  readonly options: FollowOptions
-  readonly log: LogFormat | undefined
-  readonly level: LogLevel
-  readonly http: { readonly host: string; readonly port: number } | undefined
+const { input, output, checkpoint, takeover, threads, memory, spill } = followOptions
+const options = {
+  file: pipelineArgument,
+  ...{ input, output, checkpoint },
+  catchUp: { kind: flag, about: 'Read what lies there at the first start, before what is announced (the default).' },
+  noCatchUp: { kind: flag, about: 'Record what lies there at the first start as skipped.' },
+  takeover,
+  drainSeconds: {
+    kind: whole(0, 86_400),
+    default: followOptions.drainMs.default / 1_000,
+    unit: 'seconds',
+    about: 'How long the epoch in flight may take after SIGTERM.',
+  },
+  ...{ threads, memory, spill },
+  log: {
+    kind: oneOf('json', 'pretty'),
+    placeholder: 'FORMAT',
+    otherwise: 'pretty on a terminal, else json',
+    about: 'How the lines on stderr are written: json or pretty.',
+  },
+  logLevel: {
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+    default: 'info',
+    about: 'The least level that is logged: trace, debug, info, warn, error or fatal.',
+    placeholder: 'LEVEL',
+  },
+  http: {
+    kind: listenAddress,
+    otherwise: `${httpDefault.host}:${httpDefault.port}`,
+    about: 'Where /metrics, /healthz, /readyz and / are served.',
+  },
+  noHttp: { kind: flag, about: 'Serve none of them.' },
+  json: { kind: flag, about: 'Print one line of JSON on stdout at the end, as of a backfill.' },
+} as const
+
+type Given = Arguments<typeof options>
+
+function checkExclusive(given: Given): void {
+  for (const [one, other] of [
+    ['catchUp', 'noCatchUp'],
+    ['http', 'noHttp'],
+  ] as const)
+    if (given[one] && given[other])
+      throw usageError('run', `--${flagName(one)} and --${flagName(other)} exclude each other; expected one of them.`)
 }
 
-function readRunArguments(args: readonly string[]): RunArguments {
-  const { positionals, values } = readArguments('run', options, args)
-  const [file, extra] = positionals
-  if (file === undefined) throw usageError('run', 'the pipeline is missing; expected a file such as pipeline.ts.')
-  if (extra !== undefined) throw usageError('run', `found '${extra}' after ${file}; expected one pipeline file.`)
-  const {
-    json,
-    log,
-    'log-level': level = 'info',
-    http = httpDefault,
-    'no-http': noHttp,
-    'catch-up': catchUp,
-    'no-catch-up': noCatchUp,
-    'drain-seconds': drainSeconds,
-    ...rest
-  } = values
-  if (catchUp && noCatchUp)
-    throw usageError('run', '--catch-up and --no-catch-up exclude each other; expected one of them.')
-  if (values.http && noHttp) throw usageError('run', '--http and --no-http exclude each other; expected one of them.')
-  return {
-    file,
-    json: json === true,
-    log,
-    level,
-    http: noHttp ? undefined : http,
-    options: {
-      ...rest,
-      ...(noCatchUp && { catchUp: false }),
-      ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),
-    },
-  }
-}
-
-export const runCommand: Command = {
+export const runCommand: Command<typeof options> = {
   name: 'run',
   summary: 'follow a place and keep the results up to date',
-  help: `Usage: millrace run PIPELINE.ts [OPTIONS]
-
-Follows the pipeline's source until it is stopped: what lies there first, then what the source's
-queue or topic announces and what a listing finds now and then. Run again, it continues.
-
-${renderOptions(options)}
-
-Logs go to stderr. GET /metrics is for Prometheus; /healthz answers 503 when the run hangs, /readyz until it owns the
+  about: `Follows the pipeline's source until it is stopped: what lies there first, then what the source's
+queue or topic announces and what a listing finds now and then. Run again, it continues.`,
+  options,
+  notes: `Logs go to stderr. GET /metrics is for Prometheus; /healthz answers 503 when the run hangs, /readyz until it owns the
 checkpoint (a standby is live, not ready).
 
 SIGTERM or Ctrl-C finishes the epoch in flight, releases the checkpoint and ends with exit code 0; a second one
-stops at once. Nothing is lost either way.
-`,
-  async run(args, terminal) {
-    const asked = readRunArguments(args)
-    const pipeline = await loadPipeline(asked.file)
+stops at once. Nothing is lost either way.`,
+  async run(given, terminal) {
+    checkExclusive(given)
+    const { file, json, log: format, logLevel, http, noHttp, catchUp: _, noCatchUp, drainSeconds, ...places } = given
+    const pipeline = await loadPipeline(file)
     // Here, because --help and other commands need none of it.
     const [{ followWith }, { components }, { sourceOf }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
       await Promise.all([
@@ -130,25 +87,27 @@ stops at once. Nothing is lost either way.
       ])
     const redact = createRedact(secretsOf(sourceOf(pipeline).notifications, process.env))
     const log = createLog({
-      format: asked.log ?? (terminal.interactive ? 'pretty' : 'json'),
-      level: asked.level,
+      format: format ?? (terminal.interactive ? 'pretty' : 'json'),
+      level: logLevel ?? options.logLevel.default,
       pipeline: pipeline.name,
       redact,
       write: terminal.err,
     })
     const { clock } = components
-    const http = asked.http && { http: asked.http }
-    const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...http })
+    const served = noHttp ? {} : { http: http ?? httpDefault }
+    const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...served })
     const stopping = listenForSignals(logging(terminal, log))
     try {
       const summary = await followWith(components, pipeline, {
-        ...asked.options,
+        ...places,
+        ...(noCatchUp && { catchUp: false }),
+        ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),
         onEvent: status.onEvent,
         onRunning: status.onRunning,
         drain: stopping.drain,
         signal: stopping.stop,
       })
-      if (asked.json) terminal.out(`${JSON.stringify(summaryJson(summary))}\n`)
+      if (json) terminal.out(`${JSON.stringify(summaryJson(summary))}\n`)
       return 0
     } catch (error) {
       if (stopping.isStopped()) return stopping.exitCode() ?? 1

@@ -1,17 +1,24 @@
+import { flag, text } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
-import { type Options, readArguments, renderOptions, usageError } from '../options.ts'
+import { checkpointArgument } from '../options.ts'
 import { renderTable } from '../table.ts'
 
 const options = {
-  json: { help: 'a line of JSON for each row instead of a table' },
-} satisfies Options
+  checkpoint: checkpointArgument,
+  query: {
+    kind: text("one query in quotes, such as 'SELECT * FROM late'"),
+    isRequired: true,
+    isPositional: true,
+    placeholder: "'SELECT ...'",
+    about: 'The query.',
+  },
+  json: { kind: flag, about: 'Print a line of JSON for each row instead of a table.' },
+} as const
 
-export const sqlCommand: Command = {
+export const sqlCommand: Command<typeof options> = {
   name: 'sql',
   summary: 'query ledger, late rows, state and output of a checkpoint',
-  help: `Usage: millrace sql CHECKPOINT 'SELECT ...' [OPTIONS]
-
-Runs one DuckDB query over what the checkpoint holds:
+  about: `Runs one DuckDB query over what the checkpoint holds:
 
   ledger      object versions and flushes, in order, with outcome, marks and counts
   epochs      one row for each epoch
@@ -22,20 +29,12 @@ Runs one DuckDB query over what the checkpoint holds:
   output      their rows
 
 Of several steps or flows each has its own: late_<step>, state_<step>, output_<flow>.
-It claims nothing: a run that writes there goes on.
-
-${renderOptions(options)}
-`,
-  async run(args, terminal) {
-    const { positionals, values } = readArguments('sql', options, args)
-    const [address, sql, extra] = positionals
-    if (address === undefined) throw usageError('sql', 'the checkpoint is missing; expected its folder.')
-    if (sql === undefined)
-      throw usageError('sql', "the query is missing; expected one in quotes, such as 'SELECT * FROM late'.")
-    if (extra !== undefined) throw usageError('sql', `found '${extra}' after the query; put the whole query in quotes.`)
+It claims nothing: a run that writes there goes on.`,
+  options,
+  async run({ checkpoint, query: sql, json }, terminal) {
     const { query } = await import('../../engine/query.ts')
-    const { rows } = await query(address, sql)
-    if (values.json) for (const row of rows) terminal.out(`${JSON.stringify(row, asText)}\n`)
+    const { rows } = await query(checkpoint, sql)
+    if (json) for (const row of rows) terminal.out(`${JSON.stringify(row, asText)}\n`)
     else
       terminal.out(
         `${renderTable(

@@ -1,0 +1,111 @@
+import { flag, given, place, text, whole } from '../core/option-kinds.ts'
+import type { OptionTable } from '../core/options.ts'
+import { parseInstantUs, periodForms } from '../plan/key-period.ts'
+import type { RunEvent } from './events.ts'
+import type { Running } from './running.ts'
+import type { BackfillOptions, FollowOptions, Progress, RunOptions } from './summary.ts'
+import type { VerifyOptions } from './verify.ts'
+
+// What runs take, from code and from the command line. It loads nothing: `--help` is answered at once.
+
+const callback = <T>() => given<T>('a function', value => typeof value === 'function')
+const signal = given<AbortSignal>('an AbortSignal', value => value instanceof AbortSignal)
+const period = text(periodForms, value => parseInstantUs(value) !== undefined, 'PERIOD')
+const size = text(
+  "a size such as '512MB', '2GB' or '1.5GiB'",
+  value => /^\d+(\.\d+)? ?[KMGT]i?B$/i.test(value) && Number.parseFloat(value) > 0,
+  'SIZE',
+)
+
+export const runOptions = {
+  input: {
+    kind: place,
+    otherwise: "the source's own `objects`",
+    about: 'Where the objects lie: a folder or prefix, one object or a glob.',
+    placeholder: 'ADDRESS|GLOB',
+  },
+  output: { kind: place, otherwise: "the sink's own address", about: 'Where the results go.' },
+  checkpoint: { kind: place, otherwise: "the pipeline's own", about: 'Where state and ledger lie.' },
+  takeover: {
+    kind: flag,
+    default: false,
+    about: 'Claim the checkpoint from a process that is alive, which then stops, instead of waiting for it.',
+  },
+  threads: {
+    kind: whole(1, 1024),
+    otherwise: 'as many as the machine has cores',
+    about: 'How many threads DuckDB uses.',
+  },
+  memory: {
+    kind: size,
+    otherwise: "60 percent of the machine's",
+    about: "How much memory DuckDB uses at most, such as '2GB'.",
+  },
+  spill: {
+    kind: text('the path of a folder', undefined, 'DIR'),
+    otherwise: 'a temporary one',
+    about: 'The folder for what does not fit into memory.',
+  },
+  onEvent: { kind: callback<(event: RunEvent) => void>(), about: 'Told what happens, as plain data.' },
+  drain: { kind: signal, about: 'Aborted: the epoch in flight is finished, then the run stops.' },
+  signal: { kind: signal, about: 'Aborted: the run stops now.' },
+} satisfies OptionTable<RunOptions>
+
+export const backfillOptions = {
+  ...runOptions,
+  from: {
+    kind: period,
+    about: "The first period of the keys that is read, such as '2022-01' or '2022-01-15', in UTC.",
+  },
+  to: { kind: period, about: 'The period of the keys to stop before.' },
+  objectsPerEpoch: {
+    kind: whole(1, 1_000_000),
+    otherwise: "as the source's `miniBatch` says",
+    about: 'Commit after so many objects; may change between runs.',
+  },
+  ledger: {
+    kind: place,
+    about: 'Replay the ledger of this checkpoint: its objects, order, outcomes and flushes, instead of a listing.',
+    placeholder: 'CHECKPOINT',
+  },
+  flush: { kind: flag, default: true, about: 'Whether windows are closed at the end.' },
+  final: {
+    kind: flag,
+    default: false,
+    about: 'Close every window at the end, also those far ahead, and seal the checkpoint.',
+  },
+  onProgress: { kind: callback<(progress: Progress) => void>(), about: 'Told how far the run has come.' },
+} satisfies OptionTable<BackfillOptions>
+
+export const followOptions = {
+  ...runOptions,
+  catchUp: { kind: flag, default: true, about: 'Whether what lies there at the very first start is read.' },
+  drainMs: {
+    kind: whole(0),
+    default: 25_000,
+    unit: 'milliseconds',
+    about: 'How long a drain may take before the run is stopped.',
+  },
+  onRunning: { kind: callback<(running: Running) => void>(), about: 'Told at each start of the run what measures it.' },
+} satisfies OptionTable<FollowOptions>
+
+const { input, checkpoint, threads, memory, spill } = runOptions
+export const verifyOptions = {
+  input,
+  output: {
+    ...runOptions.output,
+    otherwise: 'where the checkpoint says',
+    about: 'Where the results lie, if they were moved.',
+  },
+  checkpoint,
+  objectsPerEpoch: {
+    ...backfillOptions.objectsPerEpoch,
+    otherwise: "another cut than the run's",
+    about: 'How the replay is cut.',
+  },
+  threads,
+  memory,
+  spill,
+  onProgress: backfillOptions.onProgress,
+  signal: runOptions.signal,
+} satisfies OptionTable<VerifyOptions>

@@ -1,0 +1,63 @@
+import { lastValueFrom } from 'rxjs'
+import { expect, test } from 'vitest'
+import {
+  aggregate,
+  backfill,
+  count,
+  csv,
+  files,
+  filterRows,
+  hopping,
+  json,
+  kafka,
+  mapBatches,
+  mapRows,
+  miniBatch,
+  parquet,
+  pipeline,
+  run,
+  source,
+  sqs,
+  tumbling,
+  verify,
+} from '../../src/index.ts'
+
+const at = { at: 'TIMESTAMP' } as const
+const trips = source('trips', { objects: 'in', format: parquet(), columns: at, time: 'at' })
+const flow = pipeline('trips', { checkpoint: 'checkpoint' }, trips)
+/** What no call takes, in the place of its options. */
+const more = { filtr: 'x' } as never
+const call = <F extends (...args: never) => unknown>(of: F, ...args: readonly unknown[]): unknown =>
+  (of as unknown as (...args: readonly unknown[]) => unknown)(...args, more)
+
+test.each<[string, () => unknown]>([
+  ['parquet', () => call(parquet)],
+  ['json', () => call(json)],
+  ['csv', () => call(csv)],
+  ['files', () => call(files, 'out')],
+  ['sqs', () => call(sqs)],
+  ['kafka', () => call(kafka)],
+  ['source trips', () => call(source, 'trips')],
+  ['tumbling', () => call(tumbling, '1 hour')],
+  ['hopping', () => call(hopping, '1 hour', '5 minutes')],
+  ['miniBatch', () => call(miniBatch)],
+  ['mapRows', () => call(mapRows, (row: unknown) => row, at)],
+  ['filterRows', () => call(filterRows, () => true)],
+  ['mapBatches', () => call(mapBatches, (batch: unknown) => batch, at)],
+  ['aggregate n: count()', () => aggregate({ n: count(more) })],
+  ['pipeline', () => (pipeline as (...args: readonly unknown[]) => unknown)('trips', more, trips)],
+  ['backfill', () => backfill(flow, more)],
+  ['run', () => lastValueFrom(run(flow, more))],
+  ['verify', () => verify(flow, more)],
+])('%s refuses an option that it does not know, whatever the compiler was told', async (name, make) => {
+  const failure = await (async () => make())().then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  expect(failure).toMatchObject({
+    kind: 'user',
+    code: 'configuration',
+    message: expect.stringMatching(/: unknown option 'filtr'[.;]/),
+  })
+  expect((failure as Error).message.startsWith(`${name}: `)).toBe(true)
+})
