@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { MillraceError } from '../core/errors.ts'
+import { showCount } from '../core/quantity.ts'
 import { nearestName } from '../core/nearest.ts'
 import { flag, text } from '../core/option-kinds.ts'
 import {
@@ -129,7 +130,8 @@ export function renderOptions(table: OptionTable): string {
 function defaultOf({ otherwise, default: value, unit, kind }: Option<unknown>): string {
   if (otherwise !== undefined) return ` Default: ${otherwise}.`
   if (value === undefined || kind === flag) return ''
-  return ` Default: ${typeof value === 'number' ? value.toLocaleString('en-US') : String(value)}${unit ? ` ${unit}` : ''}.`
+  const shown = typeof value === 'number' ? showCount(value) : typeof value === 'string' ? value : JSON.stringify(value)
+  return ` Default: ${shown}${unit ? ` ${unit}` : ''}.`
 }
 
 function wrap(sentences: string, columns: number): readonly string[] {

@@ -1,5 +1,5 @@
 import { parseS3Address, toSpec } from '../../connectors/s3/spec.ts'
-import { configError, errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { NotificationSource } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'

@@ -13,18 +13,25 @@ const { input, output, checkpoint, from, to, objectsPerEpoch, ledger, threads, m
   backfillOptions
 const options = {
   file: pipelineArgument,
-  ...{ input, output, checkpoint, from, to, objectsPerEpoch, ledger, threads, memory, spill, takeover, final },
+  input,
+  output,
+  checkpoint,
+  from,
+  to,
+  objectsPerEpoch,
+  ledger,
+  threads,
+  memory,
+  spill,
+  takeover,
+  final,
   noFlush: { kind: flag, about: 'Leave windows open at the end, for months that come later.' },
   json: { kind: flag, about: 'Print one line of JSON on stdout instead of the summary.' },
 } as const
 
 /** What a backfill is told; throws an error of kind 'user' for options that exclude each other. */
-export function backfillOptionsOf({
-  file: _,
-  json: __,
-  noFlush,
-  ...given
-}: Arguments<typeof options>): BackfillOptions {
+export function backfillOptionsOf(asked: Arguments<typeof options>): BackfillOptions {
+  const { file: _file, json: _json, noFlush, ...given } = asked
   if (given.final && noFlush)
     throw usageError('backfill', '--final and --no-flush exclude each other; expected one of them.')
   if (given.final && given.ledger !== undefined)

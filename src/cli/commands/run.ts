@@ -17,7 +17,9 @@ const httpDefault = { host: '127.0.0.1', port: 9464 } as const
 const { input, output, checkpoint, takeover, threads, memory, spill } = followOptions
 const options = {
   file: pipelineArgument,
-  ...{ input, output, checkpoint },
+  input,
+  output,
+  checkpoint,
   catchUp: { kind: flag, about: 'Read what lies there at the first start, before what is announced (the default).' },
   noCatchUp: { kind: flag, about: 'Record what lies there at the first start as skipped.' },
   takeover,
@@ -27,7 +29,9 @@ const options = {
     unit: 'seconds',
     about: 'How long the epoch in flight may take after SIGTERM.',
   },
-  ...{ threads, memory, spill },
+  threads,
+  memory,
+  spill,
   log: {
     kind: oneOf('json', 'pretty'),
     placeholder: 'FORMAT',
