@@ -33,6 +33,23 @@ export async function eachPart(
   }
 }
 
+/** Rows of a channel as a table. @param name quoted @returns false where it has no file: there is no table then */
+export async function loadTable(
+  reader: ChannelReader,
+  executor: Pick<Executor, 'run'>,
+  channel: string,
+  name: string,
+): Promise<boolean> {
+  let isMade = false
+  await eachPart(reader, channel, async rows => {
+    await executor.run(
+      isMade ? `INSERT INTO ${name} SELECT * FROM ${rows}` : `CREATE TABLE ${name} AS SELECT * FROM ${rows}`,
+    )
+    isMade = true
+  })
+  return isMade
+}
+
 /** A flow's published files, oldest first, from the checkpoint's own record of them. */
 export async function outputRefs(
   reader: ChannelReader,

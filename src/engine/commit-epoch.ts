@@ -9,6 +9,7 @@ import type { Json } from '../core/json.ts'
 import { objectAddress } from '../core/object-address.ts'
 import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
+import { plainTypes } from '../plan/relation.ts'
 import type { Flow } from '../plan/stages.ts'
 import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
 import { timed } from './events.ts'
@@ -91,6 +92,11 @@ export function createCommitter(run: Run): Committer {
     )
     const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
+    const outputColumns = Object.fromEntries(
+      run.commit.flows
+        .filter(({ terminal }) => terminal.is === 'files')
+        .map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)]),
+    )
     const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
     const openWindows = Object.fromEntries(
       states
@@ -100,7 +106,7 @@ export function createCommitter(run: Run): Committer {
     const engine = engineState(
       run.pipeline.name,
       run.plan,
-      { ...engineRecords(manifest), ...records, outputs: outputsBy, closesAt, openWindows },
+      { ...engineRecords(manifest), ...records, outputs: outputsBy, outputColumns, closesAt, openWindows },
       source,
       after,
       totals,

@@ -3,6 +3,7 @@ import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/c
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { configError } from '../core/errors.ts'
 import type { Components } from './components.ts'
+import type { EngineRecords } from './recover.ts'
 
 /** A checkpoint that is only read: safe beside a running owner. */
 export interface ReadCheckpoint {
@@ -48,7 +49,12 @@ export async function findCheckpoint(
   return head && { checkpoint, head, address: store.address }
 }
 
+/** Name to type of what each flow's output holds, as the last commit recorded it. */
+export function outputColumns(manifest: Manifest): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  return (manifest.engine.settings as Partial<EngineRecords>).outputColumns ?? {}
+}
+
 /** Where each flow's output lay at the last commit, by the flow's name. */
 export function outputsOf(manifest: Manifest): Readonly<Record<string, string>> {
-  return (manifest.engine.settings as { outputs?: Readonly<Record<string, string>> }).outputs ?? {}
+  return (manifest.engine.settings as Partial<EngineRecords>).outputs ?? {}
 }

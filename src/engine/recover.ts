@@ -28,7 +28,15 @@ export function initialState(pipeline: string, plan: Json): EngineState {
   return engineState(
     pipeline,
     plan,
-    { outputs: {}, closesAt: {}, openWindows: {}, positions: null, sealed: false, historyToMs: null },
+    {
+      outputs: {},
+      outputColumns: {},
+      closesAt: {},
+      openWindows: {},
+      positions: null,
+      sealed: false,
+      historyToMs: null,
+    },
     '',
     { ...beginning, nextSeq: 1 },
     noTotals,
@@ -39,6 +47,8 @@ export function initialState(pipeline: string, plan: Json): EngineState {
 export interface EngineRecords {
   /** Address of each flow's output at the last commit. */
   readonly outputs: Readonly<Record<string, string>>
+  /** Per flow with an output: its columns, name to SQL type. JSON does not say them. */
+  readonly outputColumns: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
   /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */

@@ -5,7 +5,7 @@ import { checkDistinct } from './function-code.ts'
 import type { createGate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey } from './node.ts'
-import { type ColumnTypes, inputAlias, inputColumn, type Relation } from './relation.ts'
+import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation } from './relation.ts'
 import { id, text } from './sql.ts'
 import { applySteps, type Flow, hiddenAfter, splitFlow } from './stages.ts'
 import type { UserExpression } from './step.ts'
@@ -45,7 +45,7 @@ async function bindNode(
   executor: Pick<Executor, 'describe'>,
 ): Promise<readonly string[]> {
   const input = (node.input as PlanNode).columns
-  const plain = Object.fromEntries(Object.entries(input).map(([name, type]) => [name, parseColumnType(type, name).sql]))
+  const plain = plainTypes(input)
   const after = chain(node).some(before => before.step.is === 'stateful')
   const bound: string[] = []
   for (const expression of expressions) {
@@ -108,9 +108,7 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
 /** The types that operators computed are those that DuckDB finds. */
 async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Promise<void> {
   const source = chain(flow.terminal.node)[0] as PlanNode
-  const plain = (columns: ColumnTypes) =>
-    Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, parseColumnType(type, name).sql]))
-  const scan: Relation = { sql: emptyRows(plain(source.columns)), columns: source.columns, hidden: rowHidden }
+  const scan: Relation = { sql: emptyRows(plainTypes(source.columns)), columns: source.columns, hidden: rowHidden }
   let result = scan
   if (flow.stateful) {
     const { step, before } = flow.stateful
@@ -123,7 +121,7 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
     flow.name,
     executor,
     `SELECT ${Object.keys(output.columns).map(id).join(', ')} FROM (${output.sql})`,
-    plain(output.columns),
+    plainTypes(output.columns),
   )
 }
 

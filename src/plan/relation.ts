@@ -1,7 +1,13 @@
+import { parseColumnType } from '../core/types.ts'
 import { id } from './sql.ts'
 
 /** Column name to SQL type, in order; a type may end in ' NOT NULL'. */
 export type ColumnTypes = Readonly<Record<string, string>>
+
+/** The same without NOT NULL: types as a query has them. */
+export function plainTypes(columns: ColumnTypes): ColumnTypes {
+  return Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, parseColumnType(type, name).sql]))
+}
 
 /**
  * A query, its visible columns, and the hidden columns that order its rows totally (S14). Hidden columns are never

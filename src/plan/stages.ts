@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { Json } from '../core/json.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, type PlanNode, planKey, statefulContext } from './node.ts'
+import { chain, type PlanNode, planJson, statefulContext } from './node.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
 
@@ -29,6 +30,11 @@ export interface Flow {
   readonly after: readonly BoundNode[]
 }
 
+/** The id of a stateful step. @param plan from the source up to it, as the manifest has it too */
+export function stepId(plan: readonly Json[]): string {
+  return createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 8)
+}
+
 /** Splits a described flow; `bound` has the gated expressions of every stateless node. */
 export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<PlanNode, readonly string[]>): Flow {
   const nodes = chain(terminal.node)
@@ -44,7 +50,7 @@ export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<P
     name,
     terminal,
     stateful: {
-      id: createHash('sha256').update(planKey(node)).digest('hex').slice(0, 8),
+      id: stepId(planJson(node)),
       step: node.step.fold(statefulContext(node.input), node.options as never, bound.get(node) ?? []),
       before: stateless(nodes.slice(0, at)),
     },

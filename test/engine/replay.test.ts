@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { renderMissing } from '../../src/cli/commands/verify.ts'
-import { avg, count, query, sum, verify } from '../../src/index.ts'
+import { avg, count, sum, verify } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, run, type TextRow, windowed, type WindowedFlow } from './harness.ts'
 
 let lab: Lab
@@ -226,32 +226,5 @@ describe('verify', () => {
     )
     await touch(found.changed[0]?.expected.modified ?? '')
     expect(await verify(windowed(lab, lab, flow), {})).toMatchObject({ gone: [], changed: [], differences: [] })
-  })
-})
-
-describe('query', () => {
-  test('reads ledger, epochs, late rows, state, quarantine and output of a checkpoint', async () => {
-    const { totals } = await threeRuns()
-    const one = async (sql: string) => (await query(lab.checkpoint, sql)).rows[0]
-    expect(await one(`SELECT count(*) AS n FROM ledger WHERE "is" = 'object'`)).toEqual({ n: BigInt(totals.objects) })
-    expect(await one('SELECT count(*) AS n, sum(late) AS late FROM epochs')).toMatchObject({ n: BigInt(totals.epochs) })
-    expect(await one('SELECT count(*) AS n FROM late')).toEqual({ n: BigInt(totals.late) })
-    expect(await one('SELECT count(*) AS n FROM output')).toEqual({ n: BigInt((await lab.rows()).length) })
-  })
-
-  test('takes one query only and reaches nothing outside, and an error names the tables', async () => {
-    await day('2022-01-01')
-    await run(windowed(lab, lab, flow))
-    for (const sql of [
-      'SELECT * FROM nothing',
-      "SELECT * FROM read_text('/etc/hostname')",
-      'DROP TABLE ledger',
-      'SELECT 1; SELECT 2',
-      "COPY ledger TO '/tmp/x'",
-    ]) {
-      const error = await failure(query(lab.checkpoint, sql))
-      expect(error, sql).toMatchObject({ kind: 'user', code: 'sql' })
-      expect(error.message).toContain('ledger')
-    }
   })
 })

@@ -18,7 +18,7 @@ const options = {
 export const sqlCommand: Command<typeof options> = {
   name: 'sql',
   summary: 'query ledger, late rows, state and output of a checkpoint',
-  about: `Runs one DuckDB query over what the checkpoint holds:
+  about: `Runs one SELECT of DuckDB over what the checkpoint holds:
 
   ledger      object versions and flushes, in order, with outcome, marks and counts
   epochs      one row for each epoch
@@ -28,18 +28,18 @@ export const sqlCommand: Command<typeof options> = {
   outputs     published files
   output      their rows
 
-Of several steps or flows each has its own: late_<step>, state_<step>, output_<flow>.
-It claims nothing: a run that writes there goes on.`,
+Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>. SHOW TABLES lists
+all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
   options,
   async run({ checkpoint, query: sql, json }, terminal) {
     const { query } = await import('../../engine/query.ts')
-    const { rows } = await query(checkpoint, sql)
+    const { columns, rows } = await query(checkpoint, sql)
     if (json) for (const row of rows) terminal.out(`${JSON.stringify(row, asText)}\n`)
     else
       terminal.out(
         `${renderTable(
-          Object.keys(rows[0] ?? {}),
-          rows.map(row => Object.values(row).map(cell)),
+          columns,
+          rows.map(row => columns.map(name => cell(row[name]))),
         )}\n`,
       )
     return 0

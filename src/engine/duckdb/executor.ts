@@ -1,4 +1,4 @@
-import type { DuckDBConnection } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBResultReader } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
@@ -53,13 +53,7 @@ export function createExecutor(
   }
 
   const rows = (sql: string): Promise<readonly Row[]> =>
-    inTurn(async () => {
-      const reader = await connection.runAndReadAll(sql)
-      const names = reader.deduplicatedColumnNames()
-      return reader
-        .getRows()
-        .map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as never)])))
-    })
+    inTurn(async () => plainRows(await connection.runAndReadAll(sql)))
 
   return {
     async close() {
@@ -108,6 +102,14 @@ export function createExecutor(
       return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
     },
   }
+}
+
+/** A result as rows of plain values. Of several columns of one name all but the first have a number behind it. */
+export function plainRows(reader: DuckDBResultReader): readonly Row[] {
+  const names = reader.deduplicatedColumnNames()
+  return reader
+    .getRows()
+    .map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as never)])))
 }
 
 /** Errors that are about this machine and not about data say what to change. */

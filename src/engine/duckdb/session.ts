@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os'
 import { basename, join } from 'node:path'
-import { DuckDBInstance, version as duckdbVersion } from '@duckdb/node-api'
+import { DuckDBInstance, StatementType, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
+import type { Row } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { isAlive } from '../owner.ts'
-import { createExecutor, type SessionExecutor } from './executor.ts'
+import { createExecutor, plainRows, type SessionExecutor } from './executor.ts'
 
 /** A run's throw-away folder, and the DuckDB instance inside it. */
 export interface Session {
@@ -54,23 +55,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   // What ran ahead may still be making a file: the folder is then not empty, and is gone through again.
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 10 })
   try {
-    const instance = await DuckDBInstance.create(':memory:', {
-      threads: String(options.threads ?? availableParallelism()),
-      memory_limit: options.memory ?? `${Math.floor((memoryBytes() * 0.6) / 1_000_000)}MB`,
-      temp_directory: spill,
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-      allow_community_extensions: 'false',
-      allow_persistent_secrets: 'false',
-    })
-    const setup = await instance.connect()
-    for (const [name, value] of Object.entries(sessionSettings)) await setup.run(`SET GLOBAL ${name} = ${text(value)}`)
-    // The file cache has kept old pages of a refilled file.
-    await setup.run('SET GLOBAL enable_external_file_cache = false')
-    await setup.run(`SET GLOBAL allowed_directories = [${text(`${spool}/`)}, ${text(`${stage}/`)}]`)
-    await setup.run('SET GLOBAL enable_external_access = false')
-    await setup.run('SET GLOBAL lock_configuration = true')
-    setup.closeSync()
+    const instance = await openInstance(':memory:', options, spill, [`${spool}/`, `${stage}/`])
     return {
       spool,
       stage,
@@ -88,10 +73,67 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     }
   } catch (error) {
     await remove()
+    throw error
+  }
+}
+
+/** A database file that is only read, in a DuckDB that can open no other file. */
+export interface ReadOnlyDatabase {
+  /** Runs one SELECT. What makes it another statement, or several, is refused here as well. */
+  select(sql: string): Promise<{ readonly columns: readonly string[]; readonly rows: readonly Row[] }>
+  close(): void
+}
+
+/** @param file made by a session of this process that has let go of it, inside its folder */
+export async function openReadOnly(file: string, options: SessionOptions): Promise<ReadOnlyDatabase> {
+  const instance = await openInstance(file, options, `${file}.spill`, [])
+  const connection = await instance.connect()
+  return {
+    async select(sql) {
+      const prepared = await connection.prepare(sql)
+      if (prepared.statementType !== StatementType.SELECT)
+        throw new Error(`found ${StatementType[prepared.statementType]}, which is no SELECT`)
+      const reader = await prepared.runAndReadAll()
+      const columns = reader.deduplicatedColumnNames()
+      return { columns, rows: plainRows(reader) }
+    },
+    close() {
+      connection.closeSync()
+      instance.closeSync()
+    },
+  }
+}
+
+/** DuckDB over a file or in memory, locked: `directories`, each with a slash at its end, are all that it reads and writes. */
+async function openInstance(
+  path: string,
+  options: SessionOptions,
+  spill: string,
+  directories: readonly string[],
+): Promise<DuckDBInstance> {
+  const instance = await DuckDBInstance.create(path, {
+    threads: String(options.threads ?? availableParallelism()),
+    memory_limit: options.memory ?? `${Math.floor((memoryBytes() * 0.6) / 1_000_000)}MB`,
+    temp_directory: spill,
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+    allow_persistent_secrets: 'false',
+    ...(path === ':memory:' ? {} : { access_mode: 'READ_ONLY' }),
+  }).catch((error: unknown) => {
     if (/memory_limit|parse.*memory|Unknown unit/i.test(errorMessage(error)))
       throw configError('memory', options.memory, "a size such as '2GB' or '512MB'", error)
     throw error
-  }
+  })
+  const setup = await instance.connect()
+  for (const [name, value] of Object.entries(sessionSettings)) await setup.run(`SET GLOBAL ${name} = ${text(value)}`)
+  // The file cache has kept old pages of a refilled file.
+  await setup.run('SET GLOBAL enable_external_file_cache = false')
+  await setup.run(`SET GLOBAL allowed_directories = [${directories.map(text).join(', ')}]`)
+  await setup.run('SET GLOBAL enable_external_access = false')
+  await setup.run('SET GLOBAL lock_configuration = true')
+  setup.closeSync()
+  return instance
 }
 
 /** Of the machine, or of the container where that has less: the kernel kills what goes beyond. */

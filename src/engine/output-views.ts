@@ -1,0 +1,95 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadFile } from '../../checkpoints/files.ts'
+import type { FileRef } from '../../checkpoints/types.ts'
+import { systemClock } from '../core/clock.ts'
+import type { Executor } from '../core/ports.ts'
+import { id, text } from '../plan/sql.ts'
+import { type ChannelReader, outputRefs } from './channels.ts'
+import { components } from './components.ts'
+import { outputColumns, outputsOf } from './read-checkpoint.ts'
+import { type Columns, labelled, unionSql, type View } from './view.ts'
+
+export interface OutputViews {
+  readonly names: readonly string[]
+  /** Why there is no `output`, where flows have published and a query asks for it. */
+  readonly missing?: string
+}
+
+/**
+ * `output_<flow>` of each flow that has published, and `output`: the union where their columns agree. Output can be large:
+ * only what the query names is brought into the current database.
+ */
+export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
+  const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)
+  const flows = Object.entries(outputsOf(reader.manifest)).map(([flow, address]) => ({
+    flow,
+    address,
+    name: `output_${flow.replaceAll('-', '_')}`,
+  }))
+  const names: string[] = []
+  const views: View[] = []
+  for (const { flow, address, name } of flows) {
+    if (!isForAll && !sql.toLowerCase().includes(name)) names.push(name)
+    else if (await loadOutput(reader, executor, address, flow, name)) {
+      names.push(name)
+      views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
+    }
+  }
+  if (!isForAll) return { names: flows.length === 1 ? [...names, 'output'] : names }
+  const [first, ...others] = views
+  const columns = (view: View) => JSON.stringify(Object.entries(view.columns).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  if (first !== undefined && others.some(view => columns(view) !== columns(first))) {
+    const each = views.map(view => `${view.name} (${Object.keys(view.columns).slice(1).join(', ')})`)
+    return { names, missing: `There is no output here, as the columns of the flows differ: ${each.join(', ')}.` }
+  }
+  const one =
+    first === undefined
+      ? unionSql({ window_start: 'TIMESTAMP', window_end: 'TIMESTAMP' }, [])
+      : `FROM ${id(first.name)}`
+  const all = views.map(view => view.sql).join(' UNION ALL BY NAME ')
+  await executor.run(`CREATE VIEW output AS ${others.length === 0 ? one : all}`)
+  return { names: [...names, 'output'] }
+}
+
+/** A flow's published rows as a table; false where it has published nothing. */
+async function loadOutput(
+  reader: ChannelReader,
+  executor: Executor,
+  address: string,
+  flow: string,
+  name: string,
+): Promise<boolean> {
+  const refs = await outputRefs(reader, executor, flow)
+  if (refs.length === 0) return false
+  const store = await components.openInput(address, 'output')
+  const files: string[] = []
+  for (const ref of refs) {
+    const file = join(reader.stage, reader.newId())
+    const load = (from: FileRef) => loadFile(store, from, file, systemClock.sleep)
+    // What is committed is true before it is published (P8).
+    const waiting = reader.manifest.unpublished.find(({ output, to }) => output === flow && to === ref.name)
+    await load(ref).catch((error: unknown) => {
+      if (waiting === undefined) throw error
+      return load(waiting.file)
+    })
+    files.push(file)
+  }
+  const list = `[${files.map(text).join(', ')}]`
+  const isJson = refs.some(ref => ref.name.endsWith('.jsonl'))
+  const rows = isJson ? jsonRows(list, outputColumns(reader.manifest)[flow]) : `read_parquet(${list})`
+  await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
+  for (const file of files) await rm(file)
+  return true
+}
+
+/** @param columns absent in a checkpoint that was last written by a millrace that did not record them */
+function jsonRows(files: string, columns: Columns | undefined): string {
+  // Without types every row is asked for them: one beyond a sample could fail by them.
+  const types = columns
+    ? `columns = {${Object.entries(columns)
+        .map(([name, type]) => `${id(name)}: ${text(type)}`)
+        .join(', ')}}`
+    : 'sample_size = -1'
+  return `read_json(${files}, format = 'newline_delimited', ${types})`
+}

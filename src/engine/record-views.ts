@@ -1,0 +1,132 @@
+import type { Manifest } from '../../checkpoints/types.ts'
+import type { Json } from '../core/json.ts'
+import type { Executor } from '../core/ports.ts'
+import { id, text } from '../plan/sql.ts'
+import { stepId } from '../plan/stages.ts'
+import { type ChannelReader, loadTable } from './channels.ts'
+import { createLedgerTable, ledgerColumns, type watermarkJson } from './ledger.ts'
+import { type EngineRecords, loadLedger } from './recover.ts'
+import { type Columns, labelled, unionSql, type View } from './view.ts'
+
+/**
+ * Brings a checkpoint's records into the current database: as they are stored in the schema `stored`, and as
+ * docs/reference/sql-views.md has them in views. The views' names.
+ */
+export async function createRecordViews(reader: ChannelReader, executor: Executor): Promise<readonly string[]> {
+  await executor.run('CREATE SCHEMA stored')
+  await createLedgerTable(executor, 'stored.ledger')
+  await loadLedger(reader, executor, 'stored.ledger')
+  for (const channel of Object.keys(reader.manifest.channels))
+    if (channel !== 'ledger') await loadTable(reader, executor, channel, stored(channel))
+  for (const [channel, columns] of Object.entries(alwaysThere))
+    await executor.run(`CREATE TABLE IF NOT EXISTS ${stored(channel)} (${columns})`)
+
+  const late = await lateViews(reader.manifest, executor)
+  const state = await stateViews(reader.manifest, executor)
+  const views = {
+    ledger: ledgerSql,
+    epochs: epochsSql,
+    quarantine: `SELECT _seq, _row, object AS "key", * EXCLUDE (_seq, _row) FROM stored.quarantine`,
+    outputs: 'SELECT epoch, output AS flow, * EXCLUDE (epoch) FROM stored.outputs',
+    ...Object.fromEntries([...late, ...state].map(({ name, sql }) => [name, sql])),
+    late: unionSql(lateColumns, late),
+    state: unionSql(
+      stateColumns,
+      state.filter(({ isMain }) => isMain),
+    ),
+  }
+  for (const [name, sql] of Object.entries(views)) await executor.run(`CREATE VIEW ${id(name)} AS ${sql}`)
+  return Object.keys(views)
+}
+
+const stored = (channel: string): string => `stored.${id(channel)}`
+
+/** What has no row yet can be asked for all the same. */
+const alwaysThere: Readonly<Record<string, string>> = {
+  quarantine:
+    '_seq BIGINT, _row BIGINT, object VARCHAR, e_tag VARCHAR, "column" VARCHAR, expected VARCHAR, found VARCHAR',
+  outputs: 'epoch BIGINT, output VARCHAR, key VARCHAR, rows BIGINT, bytes BIGINT, sha256 VARCHAR',
+}
+
+const lateColumns: Columns = {
+  flow: 'VARCHAR',
+  step: 'VARCHAR',
+  key: 'VARCHAR',
+  _seq: 'BIGINT',
+  _row: 'BIGINT',
+  _watermark: 'TIMESTAMP',
+  _window_start: 'TIMESTAMP',
+  _window_end: 'TIMESTAMP',
+  _reason: 'VARCHAR',
+  _object: 'VARCHAR',
+}
+
+const stateColumns: Columns = { flow: 'VARCHAR', step: 'VARCHAR', _start: 'TIMESTAMP' }
+
+/** Microseconds and milliseconds as the times that they are. As numbers they come last, by their older names. */
+const ledgerSql = `SELECT ${Object.keys(ledgerColumns)
+  .map(name => {
+    if (name.endsWith('_us')) return `make_timestamp(${id(name)}) AS ${id(name.slice(0, -3))}`
+    return name.endsWith('_ms') ? `make_timestamp(${id(name)} * 1000) AS ${id(name.slice(0, -3))}` : id(name)
+  })
+  .concat(Object.keys(ledgerColumns).filter(name => /_[um]s$/.test(name)))
+  .join(', ')} FROM stored.ledger`
+
+const epochsSql =
+  `SELECT epoch, count(*) FILTER ("is" = 'object') AS objects, sum(rows) AS rows, sum(late) AS late, ` +
+  `count(*) FILTER (outcome = 'quarantined') AS quarantined, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
+  `FROM stored.ledger GROUP BY epoch ORDER BY epoch`
+
+/** `late_<step>` of each step that has late rows. */
+async function lateViews(manifest: Manifest, executor: Executor): Promise<readonly View[]> {
+  const flows = flowsByStep(manifest.engine.plan)
+  return Promise.all(
+    channelsOf(manifest, 'late').map(async ({ channel, key }) => {
+      const own = { flow: text(flows.get(key) ?? ''), step: text(key), key: '_object' }
+      return labelled(`late_${key}`, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
+    }),
+  )
+}
+
+/** `state_<step>` of each step that has partial rows, and `state_<step>_<n>` of its tables of a finer grain. */
+async function stateViews(
+  manifest: Manifest,
+  executor: Executor,
+): Promise<readonly (View & { readonly isMain: boolean })[]> {
+  const flows = flowsByStep(manifest.engine.plan)
+  const { closesAt = {} } = manifest.engine.settings as Partial<EngineRecords>
+  const [mark] = Object.values(manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>)
+  return Promise.all(
+    channelsOf(manifest, 'segment').map(async ({ channel, key }) => {
+      const [step = key] = key.split('-')
+      const name = `state_${key.replaceAll('-', '_')}`
+      const own = { flow: text(flows.get(step) ?? ''), step: text(step) }
+      const view = labelled(name, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
+      // A segment keeps rows of closed windows until all of it is dead.
+      const alive = closesAt[key] && mark?.watermarkUs ? ` WHERE ${closesAt[key]} > ${mark.watermarkUs}` : ''
+      return { ...view, sql: view.sql + alive, isMain: key === step }
+    }),
+  )
+}
+
+function channelsOf(
+  { channels }: Manifest,
+  kind: 'late' | 'segment',
+): readonly { readonly channel: string; readonly key: string }[] {
+  return Object.entries(channels)
+    .filter(([channel, parts]) => channel.startsWith(`${kind}-`) && parts.length > 0)
+    .map(([channel]) => ({ channel, key: channel.slice(kind.length + 1) }))
+}
+
+/** The flows that have a step, by its id: 'flow-1', or 'flow-1, flow-3' where they share it. */
+function flowsByStep(plan: Json): ReadonlyMap<string, string> {
+  const { flows } = plan as { readonly flows: readonly (readonly Json[])[] }
+  const byStep = new Map<string, string>()
+  for (const [index, steps] of flows.entries())
+    for (const end of steps.keys()) {
+      const step = stepId(steps.slice(0, end + 1))
+      const others = byStep.get(step)
+      byStep.set(step, `${others === undefined ? '' : `${others}, `}flow-${index + 1}`)
+    }
+  return byStep
+}
