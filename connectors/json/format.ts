@@ -6,11 +6,6 @@ import { compressible, partOf, plainText } from '../text/plain-text.ts'
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
 
-/** A name inside a regular expression. */
-function escaped(name: string): string {
-  return name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
-}
-
 /** Where a field stands in a line. */
 function pathOf({ name }: ScannedColumn): string {
   // DuckDB takes $."*" for all fields; as a JSON pointer it is one.
@@ -18,22 +13,28 @@ function pathOf({ name }: ScannedColumn): string {
   return text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
 }
 
-/** A field as text, whatever its JSON type, of the line `json`; a JSON null and a missing field are NULL. */
-function field(column: ScannedColumn, value: string): string {
-  const { name, type } = column
+/** Text of a line, cut at every place where it has the name in quotes. */
+const cutAt = (name: string) => `string_split(CAST(json AS VARCHAR), ${text(`"${name}"`)})`
+
+/**
+ * A field as text, whatever its JSON type, of the line `json`; a JSON null and a missing field are NULL.
+ *
+ * @param value SQL of DuckDB's text of the field
+ * @param cut SQL of the line as `cutAt` gives it; of DECIMAL columns only
+ */
+function field(column: ScannedColumn, value: string, cut: string): string {
   const path = pathOf(column)
   // As text it would lose the quotes of a JSON string.
-  if (type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
-  if (type.name !== 'DECIMAL') return value
+  if (column.type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
+  if (column.type.name !== 'DECIMAL') return value
   // Every way that DuckDB reads a number with a fraction passes through DOUBLE. The line has the number as it was
   // written: where the name occurs once, so that no nested field is meant, its digits are the value.
-  const numbers = `regexp_extract_all(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)`)}, 1)`
-  const names = `regexp_extract_all(CAST(json AS VARCHAR), ${text(`"${escaped(name)}"`)})`
-  const raw = `${numbers}[1]`
-  const isWritten = `len(${names}) = 1 AND TRY_CAST(${raw} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
+  const written = `regexp_extract(${cut}[2], '^[ \\t]*:[ \\t]*(-?[0-9][0-9.eE+-]*)', 1)`
+  const isWritten = `len(${cut}) = 2 AND TRY_CAST(${written} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
   const digits = `length(regexp_replace(split_part(lower(${value}), 'e', 1), '[^0-9]|^[-0.]+', '', 'g'))`
   return (
-    `CASE WHEN json_type(json, ${path}) <> 'DOUBLE' THEN ${value} WHEN ${isWritten} THEN ${raw} ` +
+    `CASE WHEN NOT regexp_matches(${value}, '[.eE]') THEN ${value} WHEN ${isWritten} THEN ${written} ` +
+    `WHEN json_type(json, ${path}) <> 'DOUBLE' THEN ${value} ` +
     `WHEN ${digits} > 15 THEN ${value} || ${text(notExact)} ELSE ${value} END`
   )
 }
@@ -49,11 +50,19 @@ export const jsonFormat: Format = {
     `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false)`,
   physical: (_file, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
   // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
-  scan: (from, columns) =>
-    `SELECT _row, _part, ` +
-    `coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
-    `${columns.map((column, index) => `, ${field(column, `_fields[${index + 1}]`)} AS ${id(column.name)}`).join('')} FROM ` +
-    `(SELECT _row, _part, json, json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields FROM ${from})`,
+  scan(from, columns) {
+    const fields = columns.map(
+      (column, index) => `, ${field(column, `_fields[${index + 1}]`, `_cut${index}`)} AS ${id(column.name)}`,
+    )
+    const cuts = columns.map(({ name, type }, index) =>
+      type.name === 'DECIMAL' ? `, ${cutAt(name)} AS _cut${index}` : '',
+    )
+    return (
+      `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
+      `${fields.join('')} FROM (SELECT _row, _part, json, ` +
+      `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')} FROM ${from})`
+    )
+  },
   find: declared => declared,
   brokenText: linesOf,
   rowIs: 'one JSON object on a line',

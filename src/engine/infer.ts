@@ -7,32 +7,34 @@ import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError } from '../core/errors.ts'
-import { parseColumnType } from '../core/types.ts'
-import { text } from '../plan/sql.ts'
+import type { Executor } from '../core/ports.ts'
+import { checkColumnName, type ParsedType, parseColumnType } from '../core/types.ts'
+import { checkedCast } from '../plan/checked-cast.ts'
+import { id, text } from '../plan/sql.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
 import { spoolObject } from './spool.ts'
 
-/** Physical types without a declarable one of the same name, and the declarable type that holds every value. */
+/** Physical types that a narrower declarable one than JSON or VARCHAR holds every value of. */
 const wider: Readonly<Record<string, string>> = {
   UTINYINT: 'SMALLINT',
   USMALLINT: 'INTEGER',
   UINTEGER: 'BIGINT',
   HUGEINT: 'DECIMAL(38,0)',
+  UHUGEINT: 'DECIMAL(38,0)',
   'TIMESTAMP WITH TIME ZONE': 'TIMESTAMPTZ',
   TIMESTAMP_S: 'TIMESTAMP',
   TIMESTAMP_MS: 'TIMESTAMP',
   TIMESTAMP_NS: 'TIMESTAMP',
-  TIME: 'VARCHAR',
-  TIME_NS: 'VARCHAR',
-  INTERVAL: 'VARCHAR',
+  VARIANT: 'JSON',
 }
 
 const expected = 'a Parquet, JSON lines or CSV file'
 
-/** A column of a file: the type to declare, or why none fits. */
+/** A column of a file, or a field of one that is a struct: the type to declare, null where none holds it. */
 export interface InferredColumn {
+  /** As it is declared: 'address.city' of a field. */
   readonly name: string
   readonly physical: string
   readonly type: string | null
@@ -69,7 +71,13 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
         error,
       )
     })
-    return Object.entries(columns).map(([name, physical]) => ({ name, physical, type: declarable(physical) }))
+    // A field is a column of its own where the format reads it by its path.
+    const { fieldOf } = isText ? jsonFormat : parquetFormat
+    const fields = async (path: readonly string[]) => fieldOf && namedFields(executor, fieldOf, path, from)
+    const inferred: InferredColumn[] = []
+    for (const [name, physical] of Object.entries(columns))
+      inferred.push(...(await inferColumn([name], physical, fields)))
+    return inferred
   } finally {
     await session.close()
   }
@@ -131,12 +139,60 @@ async function beginsAsArray(file: string): Promise<boolean> {
   return false
 }
 
-function declarable(physical: string): string | null {
-  const type = wider[physical] ?? (physical.startsWith('ENUM') ? 'VARCHAR' : physical)
+/** A column, or each of the fields below it where it is a struct. */
+async function inferColumn(
+  path: readonly string[],
+  physical: string,
+  fieldsOf: (path: readonly string[]) => Promise<Readonly<Record<string, string>> | undefined>,
+): Promise<readonly InferredColumn[]> {
+  const fields = physical.startsWith('STRUCT(') ? await fieldsOf(path) : undefined
+  if (fields === undefined) {
+    const name = path.join('.')
+    return [{ name, physical, type: isColumnName(name) ? declarable(physical) : null }]
+  }
+  const inferred: InferredColumn[] = []
+  for (const [name, type] of Object.entries(fields))
+    inferred.push(...(await inferColumn([...path, name], type, fieldsOf)))
+  return inferred
+}
+
+/** Fields of a struct with their types; undefined where not all of them can be named by a path. */
+async function namedFields(
+  { describe }: Executor,
+  fieldOf: (path: readonly string[]) => string,
+  path: readonly string[],
+  from: string,
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const names = Object.keys(await describe(`SELECT unnest(${fieldOf(path)}) FROM ${from}`))
+  if ([...path, ...names].some(name => name === '' || name.includes('.')) || names.length === 0) return undefined
+  const fields = names.map(name => `${fieldOf([...path, name])} AS ${id(name)}`)
+  // What has no names of its own is named by its place, and no path leads there.
+  return describe(`SELECT ${fields.join(', ')} FROM ${from}`).catch(() => undefined)
+}
+
+function isColumnName(name: string): boolean {
   try {
-    const { name, sql } = parseColumnType(type, 'column')
-    return name === 'STRUCT' ? 'JSON' : sql
+    checkColumnName(name, 'column')
+    return true
   } catch {
-    return /^(STRUCT|MAP)\(|\]$/.test(type) ? 'JSON' : null
+    return false
+  }
+}
+
+/** The narrowest type that holds every value of a physical one; null where none does. */
+function declarable(physical: string): string | null {
+  for (const candidate of [wider[physical] ?? physical, 'VARCHAR', 'JSON']) {
+    const type = parsed(candidate)
+    if (type && type.name !== 'STRUCT' && !('impossible' in checkedCast('c', physical, type, 'parquet')))
+      return type.sql
+  }
+  return null
+}
+
+function parsed(type: string): ParsedType | undefined {
+  try {
+    return parseColumnType(type, 'column')
+  } catch {
+    return undefined
   }
 }

@@ -1,5 +1,6 @@
 import { type ParsedType, parseColumnType, sqlNames } from '../core/types.ts'
 import type { FormatName } from './format.ts'
+import { isLooseJson } from './loose-json.ts'
 import { text } from './sql.ts'
 
 export interface CheckedCast {
@@ -36,7 +37,8 @@ export function checkedCast(
   format: FormatName,
 ): CheckedCast | { readonly impossible: string } {
   const from = canonical(physical)
-  if (from === declared.sql) return { free: true, value: expr, misfit: null }
+  // A file may say JSON of what is none.
+  if (from === declared.sql && from !== 'JSON') return { free: true, value: expr, misfit: null }
   if (from === '"NULL"') return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: null }
 
   const cast = declared.list ? castList(expr, from, declared, format) : castScalar(expr, from, declared)
@@ -209,9 +211,13 @@ function toText(expr: string, from: string): Cast | undefined {
 }
 
 function toJson(expr: string, from: string): Cast | undefined {
-  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS JSON)`, () => `json_valid(${expr})`)
-  if (!isNested(from) && !isNumber(from) && from !== 'BOOLEAN') return undefined
-  return where(expr, `TRY(to_json(${expr}))`, value => `json_valid(CAST(${value} AS VARCHAR))`)
+  const isStrict = (json: string) => `json_valid(${json}) AND NOT ${isLooseJson(json)}`
+  if (isText(from)) return where(expr, `TRY_CAST(${expr} AS JSON)`, () => isStrict(expr))
+  const isVariant = from === 'VARIANT'
+  if (!isVariant && !isNested(from) && !isNumber(from) && from !== 'BOOLEAN') return undefined
+  const json = isVariant ? `CASE WHEN ${expr} IS NOT NULL THEN TRY_CAST(${expr} AS JSON) END` : `TRY(to_json(${expr}))`
+  // NaN and the infinities have no JSON.
+  return where(expr, json, value => isStrict(`CAST(${value} AS VARCHAR)`))
 }
 
 const datePattern = '[0-9]{4}-[0-9]{2}-[0-9]{2}'
@@ -254,7 +260,7 @@ function utc(expr: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): string {
 function castList(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
   if (isText(from) && format !== 'parquet') {
     // TRY: json_type raises on what is no JSON, and AND may run it first.
-    const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY'`
+    const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY' AND NOT ${isLooseJson(expr)}`
     const array = `TRY(CASE WHEN ${isArray} THEN from_json(${expr}, '["VARCHAR"]') END)`
     const cast = castElements(array, 'VARCHAR', declared, format)
     return cast && where(expr, cast.value, value => `${array} IS NOT NULL AND NOT ${cast.misfit?.(value) ?? 'false'}`)

@@ -73,7 +73,7 @@ export async function readParquet(path: string, columns: Readonly<Record<string,
   }
 }
 
-/** What `infer` says can be declared, nested columns as JSON. */
+/** What `infer` says can be declared, and what it does not as JSON. */
 export async function declarable(path: string): Promise<Readonly<Record<string, string>>> {
   const columns = await infer(path)
   return Object.fromEntries(columns.map(({ name: column, type }) => [column, type ?? 'JSON']))
@@ -105,6 +105,12 @@ export async function readIndependently(path: string): Promise<readonly Cells[]>
       dateFromDays: identity,
     },
   })
+}
+
+/** The value of a column, or of the field of a struct that a path names: 'address.city'. */
+export function valueAt(row: Cells | undefined, column: string): unknown {
+  if (row === undefined || column in row) return row?.[column]
+  return column.split('.').reduce<unknown>((at, field) => (at as Cells | null | undefined)?.[field], row)
 }
 
 /** Whether hyparquet's value is that of the cell, which is text. */

@@ -56,7 +56,7 @@ describe('infer', () => {
   test('gives a declarable type for each column', async () => {
     const file = await lab.parquet(
       'a.parquet',
-      `SELECT 1::UINTEGER AS u, TIMESTAMP_NS '2022-01-01' AS ns, TIMESTAMPTZ '2022-01-01' AS tz, 1.5::DECIMAL(9,3) AS d, ['a'] AS l, {'a': 1} AS s, map {1: 2} AS m, TIME '10:00' AS clock`,
+      `SELECT 1::UINTEGER AS u, TIMESTAMP_NS '2022-01-01' AS ns, TIMESTAMPTZ '2022-01-01' AS tz, 1.5::DECIMAL(9,3) AS d, ['a'] AS l, {'a': 1, 'B c': {'d': 1.5::DOUBLE}} AS s, {'a.b': 1} AS dotted, [{'a': 1}] AS structs, map {1: 2} AS m, TIME '10:00' AS clock, {'a': 1}::VARIANT AS v, 'POINT (1 2)'::GEOMETRY AS g, 1 AS _id`,
     )
     expect((await infer(file)).map(({ name, type }) => [name, type])).toEqual([
       ['u', 'BIGINT'],
@@ -64,10 +64,20 @@ describe('infer', () => {
       ['tz', 'TIMESTAMPTZ'],
       ['d', 'DECIMAL(9,3)'],
       ['l', 'VARCHAR[]'],
-      ['s', 'JSON'],
+      ['s.a', 'INTEGER'],
+      ['s.B c.d', 'DOUBLE'],
+      ['dotted', 'JSON'],
+      ['structs', 'JSON'],
       ['m', 'JSON'],
       ['clock', 'VARCHAR'],
+      ['v', 'JSON'],
+      ['g', 'VARCHAR'],
+      ['_id', null],
     ])
+    // What it says can be declared.
+    const columns = (await infer(file)).flatMap(({ name, type }) => (type === null ? [] : [[name, type]]))
+    const summary = await run(windowed(lab, lab, { columns: Object.fromEntries(columns), time: 'ns' }))
+    expect(summary.totals).toMatchObject({ rows: 1, quarantined: 0, quarantinedRows: 0 })
   })
 
   test('reads CSV and compressed text', async () => {

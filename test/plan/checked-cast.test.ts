@@ -139,6 +139,9 @@ const fits: readonly (readonly [literal: string, declared: string, value: string
   ["{'a': 1, 'b': [1, 2]}", 'JSON', '{"a":1,"b":[1,2]}'],
   ['[1, 2]::INTEGER[]', 'JSON', '[1,2]'],
   ['1.5::DOUBLE', 'JSON', '1.5'],
+  [`'{"a": [1]}'::JSON`, 'JSON', '{"a": [1]}'],
+  ["{'a': 1, 'b': [1, 2]}::VARIANT", 'JSON', '{"a":1,"b":[1,2]}'],
+  ["'POINT (1 2)'::GEOMETRY", 'VARCHAR', 'POINT (1 2)'],
   ['[1, 2]::INTEGER[]', 'BIGINT[]', '[1, 2]'],
   ['[1, NULL]::INTEGER[2]', 'BIGINT[]', '[1, NULL]'],
   ["['1', '2.0']", 'BIGINT[]', '[1, 2]'],
@@ -237,6 +240,12 @@ const misfits: readonly (readonly [literal: string, declared: string])[] = [
   ["'\\xAA'::BLOB", 'VARCHAR'],
   ["'{a'", 'JSON'],
   ["''", 'JSON'],
+  ["'[1,]'", 'JSON'],
+  [`'{"a": NaN}'`, 'JSON'],
+  [`CAST('{"a": -Infinity}' AS JSON)`, 'JSON'],
+  ["'NaN'::DOUBLE", 'JSON'],
+  ["{'a': [1.5, 'inf'::DOUBLE]}", 'JSON'],
+  ["'NaN'::DOUBLE::VARIANT", 'JSON'],
   ["['1', '1.5']", 'BIGINT[]'],
   ['[1.5]::DOUBLE[]', 'INTEGER[]'],
   ['1::INTEGER', 'TIMESTAMP'],
@@ -299,6 +308,8 @@ describe('S17: a column is cast by value', () => {
       'TIMESTAMP_NS',
       "ENUM('a')",
       'STRUCT(a INTEGER)',
+      'VARIANT',
+      'GEOMETRY',
       'TIME',
     ]
     const wrong: unknown[] = []
@@ -377,6 +388,7 @@ describe('S17: fields of JSON lines arrive as text', () => {
     ['[1, "x"]', 'BIGINT[]'],
     ['{"a": 1}', 'BIGINT[]'],
     ['"x"', 'BIGINT[]'],
+    ['"[1,]"', 'BIGINT[]'],
     ['1640995200', 'TIMESTAMP'],
   ])('S17: the JSON value %s is a misfit of %s', async (json, declared) => {
     expect(await cast(field(json), declared, 'json')).toMatchObject({ misfit: true })
