@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import type { CsvSettings } from '../../src/plan/csv-settings.ts'
-import { findColumn } from '../../src/plan/find-column.ts'
+import { columnsRead, type OwnColumn } from '../../src/plan/find-column.ts'
 import type { Format, Ready, SpooledObject } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { compressible, partOf, passText, writeAll } from '../text/plain-text.ts'
@@ -28,21 +28,17 @@ export function createCsvFormat(settings: CsvSettings): Format {
     extensions: csvExtensions,
     ready: object => rewrite(object, settings),
     isShared: true,
-    read(files, names = [], declared = []) {
-      const columns = names.map((_, index) => `${text(column(index))}: 'VARCHAR'`)
-      const wanted = new Set(declared.map(name => findColumn(name, names)))
-      const kept = names.flatMap((name, index) => (wanted.has(name) ? [`, ${column(index)}`] : []))
+    read(files, own, declared) {
+      const columns = own.map((_, index) => `${text(column(index))}: 'VARCHAR'`)
+      const kept = [...columnsRead(declared, own)].map(index => `, ${column(index)}`)
       return (
         `SELECT broken${kept.join('')}, ${partOf(files)} AS _part ` +
         `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
       )
     },
-    physical: (_file, _declared, names = []) =>
-      `SELECT ${names.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
-    scan: (from, columns, physical) =>
+    scan: (from, columns) =>
       `SELECT _row, _part, starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
-      `${columns.map(({ name }) => `, ${column(physical.indexOf(name))} AS ${id(name)}`).join('')} FROM ${from}`,
-    find: findColumn,
+      `${columns.map(({ name, at }) => `, ${column(at[0] as number)} AS ${id(name)}`).join('')} FROM ${from}`,
     brokenSql: '_text',
     rowIs: header
       ? 'a CSV record of as many fields as the header, with its quotes closed'
@@ -58,7 +54,7 @@ async function rewrite(object: SpooledObject, settings: CsvSettings): Promise<Re
   const records = createCsvRecords(settings, ({ raw, fields, isWhole }) => {
     if (names === undefined) {
       names = isWhole ? fieldsOf(raw, settings) : []
-      wrong = isWhole ? twice(names, object.columns) : `its header is no CSV record: ${shown(raw)}`
+      if (!isWhole) wrong = `its header is no CSV record: ${shown(raw)}`
     } else if (isWhole && fields === names.length) out.push(before, raw, after)
     else
       out.push(Buffer.from(`x${Buffer.from(shown(raw)).toString('hex')}${settings.delimiter.repeat(names.length)}\n`))
@@ -78,7 +74,11 @@ async function rewrite(object: SpooledObject, settings: CsvSettings): Promise<Re
     await flush()
     const bad = unclosed ?? wrong ?? (names === undefined ? 'it is empty; expected a header' : undefined)
     if (bad !== undefined) return { is: 'bad', reason: bad }
-    return { is: 'ready', file: object.changed, names: distinct(names ?? []) }
+    return {
+      is: 'ready',
+      file: object.changed,
+      columns: (names ?? []).map((name): OwnColumn => ({ name: withoutNul(name) })),
+    }
   } finally {
     await target.close()
   }
@@ -92,24 +92,4 @@ function shown(raw: Buffer): string {
 /** No identifier and no literal of SQL holds one, and no declared name. */
 function withoutNul(text: string): string {
   return text.replaceAll('\0', '\uFFFD')
-}
-
-/** A declared column must be one of the header's. */
-function twice(names: readonly string[], declared: readonly string[]): string | undefined {
-  const found = declared.find(name => {
-    const same = names.filter(other => other.toLowerCase() === name.toLowerCase())
-    return same.length > 1 && same.filter(other => other === name).length !== 1
-  })
-  return found === undefined ? undefined : `column '${found}' is in its header more than once`
-}
-
-/** Names that are there twice, or not at all, are told apart by their place; none of them is declared. */
-function distinct(names: readonly string[]): readonly string[] {
-  const seen = new Set<string>()
-  return names.map(withoutNul).map((name, index) => {
-    const lower = name.toLowerCase()
-    const own = lower === '' || seen.has(lower) ? `${name}#${index + 1}` : name
-    seen.add(own.toLowerCase())
-    return own
-  })
 }

@@ -48,7 +48,6 @@ export const jsonFormat: Format = {
   read: files =>
     `SELECT json, ${partOf(files)} AS _part FROM read_ndjson_objects([${files.map(text).join(', ')}], ` +
     `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false)`,
-  physical: (_file, declared) => `SELECT ${declared.map(name => `CAST(NULL AS VARCHAR) AS ${id(name)}`).join(', ')}`,
   // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
   scan(from, columns) {
     const fields = columns.map(
@@ -63,7 +62,6 @@ export const jsonFormat: Format = {
       `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')} FROM ${from})`
     )
   },
-  find: declared => declared,
   brokenText: linesOf,
   rowIs: 'one JSON object on a line',
 }

@@ -1,4 +1,5 @@
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js'
+import type { OwnColumn } from '../../src/plan/find-column.ts'
 import type { ByteRange } from '../../src/plan/format.ts'
 
 /** Where one column chunk of one row group lies. */
@@ -18,8 +19,7 @@ export interface ColumnChunk {
 }
 
 /** A top-level column, with what DuckDB would read wrong in it or below it. */
-export interface FooterColumn {
-  readonly name: string
+export interface FooterColumn extends OwnColumn {
   /** A DECIMAL of more than 38 digits, which DuckDB reads as a DOUBLE, and as a wrong one. */
   readonly wideDecimal: string | undefined
   /** UTC timestamps of nanoseconds, which DuckDB cuts to microseconds. */
@@ -125,23 +125,69 @@ function chunkOf(meta: Thrift, footer: number, starts: readonly number[]): Colum
 
 /** The root's children: the schema is the tree in depth-first order. */
 function topLevel(schema: readonly Thrift[], children: number): readonly FooterColumn[] {
-  const columns: FooterColumn[] = []
   let at = 0
-  const skip = () => {
-    const element = schema[at++]
-    for (let child = (element?.field_5 as number | undefined) ?? 0; child > 0 && at < schema.length; child--) skip()
+  const read = (children: number): readonly FooterColumn[] => {
+    const columns: FooterColumn[] = []
+    for (let child = 0; child < children && at < schema.length; child++) {
+      const element = schema[at++] as Thrift
+      columns.push(columnOf(element, read((element.field_5 as number | undefined) ?? 0)))
+    }
+    return columns
   }
-  for (let child = 0; child < children && at < schema.length; child++) {
-    const start = at
-    skip()
-    const elements = schema.slice(start, at)
-    columns.push({
-      name: Buffer.from((elements[0]?.field_4 as Uint8Array | undefined) ?? []).toString('utf8'),
-      wideDecimal: elements.map(wideDecimal).find(found => found !== undefined),
-      isUtcNanos: elements.some(isUtcNanos),
-    })
+  return withSqlNames(read(children))
+}
+
+function columnOf(element: Thrift, children: readonly FooterColumn[]): FooterColumn {
+  const fields = isStruct(element, children.length) ? withSqlNames(children) : undefined
+  const twins = twinsOf(fields ?? []) ?? children.find(child => child.twins)?.twins
+  return {
+    name: Buffer.from((element.field_4 as Uint8Array | undefined) ?? []).toString('utf8'),
+    ...(fields && !isRepeated(element) ? { fields } : {}),
+    ...(twins ? { twins } : {}),
+    wideDecimal: wideDecimal(element) ?? children.find(child => child.wideDecimal !== undefined)?.wideDecimal,
+    isUtcNanos: isUtcNanos(element) || children.some(child => child.isUtcNanos),
   }
-  return columns
+}
+
+/** Converted types of groups: MAP, MAP_KEY_VALUE, LIST. */
+const nesting: readonly unknown[] = [1, 2, 3]
+
+/** As DuckDB decides: a group is a struct, but a list or map of one child is that child, and a variant is a value. */
+function isStruct({ field_6: converted, field_10: logical }: Thrift, children: number): boolean {
+  if ((logical as Thrift | undefined)?.field_16 !== undefined) return false
+  return children > 1 ? converted !== 2 : children === 1 && !nesting.includes(converted)
+}
+
+function isRepeated({ field_3: repetition }: Thrift): boolean {
+  return repetition === 2
+}
+
+/**
+ * DuckDB gives a name of its own to a column or field whose name is there already when the case of ASCII is ignored: 'v', 'V',
+ * 'V_1', 'V' become 'v', 'V_1', 'V_1_1', 'V_2'.
+ */
+function withSqlNames(columns: readonly FooterColumn[]): readonly FooterColumn[] {
+  const uses = new Map<string, number>()
+  return columns.map(column => {
+    let sqlName = column.name
+    for (let used = uses.get(asciiLower(sqlName)); used !== undefined; used = uses.get(asciiLower(sqlName))) {
+      uses.set(asciiLower(sqlName), used + 1)
+      sqlName = `${sqlName}_${used}`
+    }
+    uses.set(asciiLower(sqlName), 1)
+    return sqlName === column.name ? column : { ...column, sqlName }
+  })
+}
+
+function asciiLower(name: string): string {
+  return name.replaceAll(/[A-Z]/g, letter => letter.toLowerCase())
+}
+
+/** The first column that DuckDB calls otherwise, and the one before it whose name that has. */
+function twinsOf(columns: readonly OwnColumn[]): readonly [string, string] | undefined {
+  const second = columns.find(({ sqlName }) => sqlName !== undefined)
+  const first = second && columns.find(({ name }) => asciiLower(name) === asciiLower(second.name))
+  return first && second ? [first.name, second.name] : undefined
 }
 
 /** DECIMAL is converted type 5, or logical type 5 with scale and precision of its own. */

@@ -1,9 +1,9 @@
+import type { OwnColumn } from '../../src/plan/find-column.ts'
 import type { Format } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { checkPages } from './pages.ts'
 import { neededRanges } from './ranges.ts'
 import { copyWithLocalNanos } from './utc-nanos.ts'
-import { findColumn } from '../../src/plan/find-column.ts'
 
 // Hive partitioning would add columns out of the spool file's path.
 const options = 'hive_partitioning = false, union_by_name = false'
@@ -18,26 +18,37 @@ export const parquetFormat: Format = {
   async ready({ file, changed, columns, signal }) {
     const checked = await checkPages(file, columns, signal)
     if (checked.is === 'bad') return checked
-    if (!checked.hasUtcNanos) return { is: 'ready', file }
+    const found = checked.columns ? { columns: checked.columns } : {}
+    if (!checked.hasUtcNanos) return { is: 'ready', file, ...found }
     const reason = await copyWithLocalNanos(file, changed)
-    return reason === undefined ? { is: 'ready', file: changed } : { is: 'bad', reason }
+    return reason === undefined ? { is: 'ready', file: changed, ...found } : { is: 'bad', reason }
   },
   isShared: false,
   read: () => null,
-  physical: file => `SELECT * FROM read_parquet(${text(file)}, ${options})`,
-  scan(file, columns, physical) {
-    const names = columns.map(({ name, path }) => `, ${path ? `${fieldOf(path)} AS ${id(name)}` : id(name)}`).join('')
-    const isHidden = physical.some(name => name.toLowerCase() === rowNumber)
+  types: (file, columns, own) =>
+    `SELECT ${columns.map(({ at }, index) => `${valueOf(at, own)} AS c${index}`).join(', ')} FROM read_parquet(${text(file)}, ${options})`,
+  scan(file, columns, own) {
+    const values = columns.map(({ name, at }) => `, ${valueOf(at, own)} AS ${id(name)}`).join('')
+    const isHidden = own.some(({ name }) => name.toLowerCase() === rowNumber)
     // A window without an order counts rows as they are scanned, and the session keeps their order.
     const [row, option] = isHidden ? ['row_number() OVER () - 1', ''] : [rowNumber, `${rowNumber} = true, `]
-    return `SELECT ${row} AS _row, 0 AS _part, FALSE AS _broken${names} FROM read_parquet(${text(file)}, ${option}${options})`
+    return `SELECT ${row} AS _row, 0 AS _part, FALSE AS _broken${values} FROM read_parquet(${text(file)}, ${option}${options})`
   },
-  find: findColumn,
-  fieldOf,
   rowIs: 'a Parquet row',
 }
 
-/** SQL of a field of a struct: ['address', 'city']. NULL where the struct is. */
-function fieldOf([column = '', ...fields]: readonly string[]): string {
-  return fields.reduce((struct, field) => `struct_extract(${struct}, ${text(field)})`, id(column))
+/** SQL of a column, or of a field of a struct: NULL where the struct is. */
+function valueOf([index = 0, ...fields]: readonly number[], own: readonly OwnColumn[]): string {
+  let column = own[index]
+  let value = id(nameIn(column))
+  for (const field of fields) {
+    column = column?.fields?.[field]
+    value = `struct_extract(${value}, ${text(nameIn(column))})`
+  }
+  return value
+}
+
+/** DuckDB's name of a column. */
+function nameIn(column: OwnColumn | undefined): string {
+  return column?.sqlName ?? column?.name ?? ''
 }

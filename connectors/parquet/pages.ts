@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js'
 import { type ColumnChunk, footerStart, readFooter } from './footer.ts'
-import { columnsRead } from '../../src/plan/find-column.ts'
+import { namesRead, type OwnColumn } from '../../src/plan/find-column.ts'
 
 /** A page's header is some 30 bytes, or more where it holds long statistics; small pages are read many at a time. */
 const headerBytes = 4 * 1024
@@ -14,7 +14,12 @@ const footerGuessBytes = 64 * 1024
 /** What is wrong with a file, or what of it DuckDB would read wrong without a word. */
 export type Checked =
   | { readonly is: 'bad'; readonly reason: string }
-  | { readonly is: 'good'; readonly hasUtcNanos: boolean }
+  | {
+      readonly is: 'good'
+      /** Absent where it is no Parquet file. */
+      readonly columns?: readonly OwnColumn[]
+      readonly hasUtcNanos: boolean
+    }
 
 /**
  * Checks of a local file what DuckDB does not: that the pages of the declared columns lie where the footer says, and
@@ -30,8 +35,7 @@ export async function checkPages(file: string, declared: readonly string[], sign
     // No Parquet at all: DuckDB says why.
     if (start === undefined) return { is: 'good', hasUtcNanos: false }
     const footer = readFooter(await bytes(handle, start, size), start)
-    const names = footer.columns.map(({ name }) => name)
-    const wanted = columnsRead(declared, names)
+    const wanted = namesRead(declared, footer.columns)
     const columns = footer.columns.filter(({ name }) => wanted.has(name))
     const wide = columns.find(({ wideDecimal }) => wideDecimal !== undefined)
     if (wide)
@@ -40,7 +44,7 @@ export async function checkPages(file: string, declared: readonly string[], sign
       )
     const read = windowed(handle, size)
     for (const chunk of footer.chunks) if (wanted.has(chunk.column)) await checkChunk(read, chunk, signal)
-    return { is: 'good', hasUtcNanos: columns.some(column => column.isUtcNanos) }
+    return { is: 'good', columns: footer.columns, hasUtcNanos: columns.some(column => column.isUtcNanos) }
   } catch (error) {
     if (signal.aborted || isSystemError(error)) throw error
     return { is: 'bad', reason: (error as Error).message }

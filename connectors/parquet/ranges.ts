@@ -1,6 +1,6 @@
 import type { Needed } from '../../src/plan/format.ts'
 import { footerStart, readFooter } from './footer.ts'
-import { columnsRead } from '../../src/plan/find-column.ts'
+import { namesRead } from '../../src/plan/find-column.ts'
 
 /**
  * Plans a ranged read of a Parquet object: its footer, the chunks of the declared columns and their Bloom filters.
@@ -15,8 +15,7 @@ export function neededRanges(tail: Uint8Array, sizeBytes: number, declared: read
     const tailStart = sizeBytes - tail.length
     if (start < tailStart) return { is: 'more', start }
     const footer = readFooter(tail.subarray(start - tailStart), start)
-    const names = footer.columns.map(({ name }) => name)
-    const wanted = columnsRead(declared, names)
+    const wanted = namesRead(declared, footer.columns)
     const ranges = footer.chunks
       .filter(({ column }) => wanted.has(column))
       .flatMap(({ start: from, end, bloomFilter }) => [[from, end] as const, ...(bloomFilter ? [bloomFilter] : [])])

@@ -196,13 +196,17 @@ export function columnsOf(
   return Object.fromEntries(parsed)
 }
 
-/** Names that begin with '_' are millrace's own columns: `_seq`, `_row`, `_op`. */
 export function checkColumnName(name: string, field: string): void {
-  if (name.trim() === '') throw configError(field, name, 'a column name that is not empty')
-  if (name.startsWith('_'))
-    throw configError(field, name, "a column name that does not start with '_' (millrace's own do)")
-  if (name.includes('\0') || /\p{Surrogate}/u.test(name))
-    throw configError(field, name, 'a column name that is valid Unicode text')
+  const expected = expectedName(name)
+  if (expected !== undefined) throw configError(field, name, expected)
+}
+
+/** What is expected of a name that cannot be declared. Those that begin with '_' are millrace's own: `_seq`, `_row`, `_op`. */
+export function expectedName(name: string): string | undefined {
+  if (name.trim() === '') return 'a column name that is not empty'
+  if (name.startsWith('_')) return "a column name that does not start with '_' (millrace's own do)"
+  if (name.includes('\0') || /\p{Surrogate}/u.test(name)) return 'a column name that is valid Unicode text'
+  return undefined
 }
 
 /** Column types with their literal types kept, for reuse in several sources: `const trip = columns({ at: 'TIMESTAMP' })`. */

@@ -2,7 +2,6 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
-import type { Executor } from '../core/ports.ts'
 import { parseColumnType } from '../core/types.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import { type DeclaredColumn, markObjects, type SpooledVersion } from './mark.ts'
@@ -41,7 +40,6 @@ export function createFetch(
   }))
   const names = declared.map(({ name }) => name)
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
-  const marking = { ...context, executor: withLastDescription(context.executor) }
   /**
    * Copies of small objects that nobody wants any more. Thousands of files made and removed cost a file system dearly: ext4
    * looks at each number that it has given back within five seconds, for every file that it makes.
@@ -79,7 +77,7 @@ export function createFetch(
           if (isSmall && spares.length < sparesMax) spares.push(file)
           else await rm(file, { force: true })
         },
-        ...(ready.names ? { names: ready.names } : {}),
+        ...(ready.columns ? { columns: ready.columns } : {}),
       }
       if (before === undefined) return found
       return {
@@ -106,7 +104,7 @@ export function createFetch(
   /** @param objects of one shape */
   async function marked(objects: readonly SpooledVersion[]): Promise<readonly MarkedObject[]> {
     try {
-      return await markObjects(marking, objects, `spool_${groups++}`, declared, period)
+      return await markObjects(context, objects, `spool_${groups++}`, declared, period)
     } catch (error) {
       const [first] = objects as readonly [SpooledVersion]
       if (objects.length > 1 && isBadObject(error)) {
@@ -161,7 +159,7 @@ async function inOrder<T>(promises: readonly Promise<T>[]): Promise<readonly T[]
 }
 
 function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
-  return JSON.stringify(a.names) === JSON.stringify(b.names)
+  return JSON.stringify(a.columns) === JSON.stringify(b.columns)
 }
 
 /** Objects in groups that are marked together. */
@@ -182,19 +180,3 @@ function* groupsOf(objects: readonly ObjectVersion[]): Generator<readonly Object
 
 /** What a store says of one object that it cannot give. */
 const unreadable = new Set(['object-archived', 'object-refused'])
-
-/** Objects whose columns have names and no types of their own (JSON, CSV) are all described by the same query. */
-function withLastDescription(executor: Executor): Executor {
-  let last: { readonly sql: string; readonly described: Promise<Readonly<Record<string, string>>> } | undefined
-  return {
-    ...executor,
-    describe(sql) {
-      if (last?.sql !== sql) {
-        const described = executor.describe(sql)
-        last = { sql, described }
-        described.catch(() => (last = undefined))
-      }
-      return last.described
-    },
-  }
-}

@@ -6,11 +6,12 @@ import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
-import { configError } from '../core/errors.ts'
+import { configError, errorMessage } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
-import { checkColumnName, type ParsedType, parseColumnType } from '../core/types.ts'
+import { expectedName, type ParsedType, parseColumnType } from '../core/types.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
-import { id, text } from '../plan/sql.ts'
+import { leavesOf, type OwnColumn } from '../plan/find-column.ts'
+import { text } from '../plan/sql.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
@@ -38,6 +39,12 @@ export interface InferredColumn {
   readonly name: string
   readonly physical: string
   readonly type: string | null
+  /** Why it cannot be declared, or not beside the columns before it. */
+  readonly why?: string
+}
+
+interface OwnType extends Pick<OwnColumn, 'name' | 'twins'> {
+  readonly physical: string
 }
 
 /**
@@ -58,12 +65,8 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
     const file = isText ? await textFile(spooled, key, path) : spooled
     if (isJson && (await beginsAsArray(file)))
       throw configError('path', path, 'JSON lines, one JSON object on a line; it begins with an array')
-    const from = isJson
-      ? `read_json(${text(file)}, format = 'newline_delimited', sample_size = 100000)`
-      : isText
-        ? `read_csv(${text(file)}, sample_size = 100000)`
-        : `read_parquet(${text(file)}, hive_partitioning = false)`
-    const columns = await executor.describe(`SELECT * FROM ${from}`).catch((error: unknown) => {
+    const columnsIn = isJson ? jsonColumns : isText ? csvColumns : parquetColumns
+    const columns = await columnsIn(executor, file).catch((error: unknown) => {
       throw configError(
         'path',
         path,
@@ -71,16 +74,64 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
         error,
       )
     })
-    // A field is a column of its own where the format reads it by its path.
-    const { fieldOf } = isText ? jsonFormat : parquetFormat
-    const fields = async (path: readonly string[]) => fieldOf && namedFields(executor, fieldOf, path, from)
-    const inferred: InferredColumn[] = []
-    for (const [name, physical] of Object.entries(columns))
-      inferred.push(...(await inferColumn([name], physical, fields)))
-    return inferred
+    return declarations(columns)
   } finally {
     await session.close()
   }
+}
+
+/** Lines that are looked at. */
+const sample = 100_000
+
+/** DuckDB gives columns whose names differ only by case names of its own: theirs come from the text. */
+async function jsonColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
+  const read = (more: string) =>
+    described(executor, `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}${more})`)
+  // Of an object whose fields differ only by case it leaves one out, which is a struct all the same.
+  const columns = await read('').catch((error: unknown) => {
+    if (/Duplicate name/.test(errorMessage(error))) return read(', ignore_errors = true')
+    throw error
+  })
+  const [keys] = await executor.rows(
+    `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}) LIMIT ${sample})`,
+  )
+  return named(columns, (keys?.names ?? []) as readonly string[])
+}
+
+async function csvColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
+  const columns = await described(executor, `read_csv(${text(file)}, sample_size = ${sample})`)
+  const [sniffed] = await executor.rows(`SELECT HasHeader FROM sniff_csv(${text(file)}, sample_size = ${sample})`)
+  if (sniffed?.HasHeader !== true) return columns
+  const [first] = await executor.rows(
+    `SELECT [*COLUMNS(*)] AS names FROM read_csv(${text(file)}, sample_size = ${sample}, header = false, all_varchar = true) LIMIT 1`,
+  )
+  return named(columns, (first?.names ?? []) as readonly string[])
+}
+
+/** A struct is its fields, each by its path. */
+async function parquetColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
+  const { signal } = new AbortController()
+  const ready = await parquetFormat.ready({ file, changed: `${file}.rows`, key: file, columns: [], signal })
+  if (ready.is === 'bad') throw new Error(ready.reason)
+  const { columns: own = [] } = ready
+  // DuckDB says what it is.
+  if (own.length === 0) return described(executor, `read_parquet(${text(file)})`)
+  const leaves = leavesOf(own)
+  const type = parseColumnType('JSON', 'column')
+  const scanned = leaves.map(({ name, at }) => ({ name, type, at }))
+  const types = Object.values(await executor.describe(parquetFormat.types?.(file, scanned, own) ?? ''))
+  return leaves.map(({ name, twins }, index) => ({ name, physical: types[index] ?? '', ...(twins ? { twins } : {}) }))
+}
+
+async function described(executor: Executor, from: string): Promise<readonly OwnType[]> {
+  const columns = await executor.rows(`DESCRIBE FROM ${from}`)
+  return columns.map(row => ({ name: String(row.column_name), physical: String(row.column_type) }))
+}
+
+/** The same columns by their own names, where they are known one for one. */
+function named(columns: readonly OwnType[], names: readonly string[]): readonly OwnType[] {
+  if (names.length !== columns.length) return columns
+  return columns.map((column, index) => ({ ...column, name: names[index] ?? column.name }))
 }
 
 /** @returns its name */
@@ -139,44 +190,28 @@ async function beginsAsArray(file: string): Promise<boolean> {
   return false
 }
 
-/** A column, or each of the fields below it where it is a struct. */
-async function inferColumn(
-  path: readonly string[],
-  physical: string,
-  fieldsOf: (path: readonly string[]) => Promise<Readonly<Record<string, string>> | undefined>,
-): Promise<readonly InferredColumn[]> {
-  const fields = physical.startsWith('STRUCT(') ? await fieldsOf(path) : undefined
-  if (fields === undefined) {
-    const name = path.join('.')
-    return [{ name, physical, type: isColumnName(name) ? declarable(physical) : null }]
-  }
-  const inferred: InferredColumn[] = []
-  for (const [name, type] of Object.entries(fields))
-    inferred.push(...(await inferColumn([...path, name], type, fieldsOf)))
-  return inferred
+/** What can be declared of each column, beside those before it. */
+function declarations(columns: readonly OwnType[]): readonly InferredColumn[] {
+  const declared = new Map<string, string>()
+  return columns.map(column => {
+    const { name, physical } = column
+    const why = whyNever(column, columns)
+    if (why !== undefined) return { name, physical, type: null, why }
+    const type = declarable(physical)
+    const twin = declared.get(name.toLowerCase())
+    if (twin !== undefined)
+      return { name, physical, type, why: `differs from ${twin} only by case: declare one of them` }
+    declared.set(name.toLowerCase(), name)
+    return { name, physical, type }
+  })
 }
 
-/** Fields of a struct with their types; undefined where not all of them can be named by a path. */
-async function namedFields(
-  { describe }: Executor,
-  fieldOf: (path: readonly string[]) => string,
-  path: readonly string[],
-  from: string,
-): Promise<Readonly<Record<string, string>> | undefined> {
-  const names = Object.keys(await describe(`SELECT unnest(${fieldOf(path)}) FROM ${from}`))
-  if ([...path, ...names].some(name => name === '' || name.includes('.')) || names.length === 0) return undefined
-  const fields = names.map(name => `${fieldOf([...path, name])} AS ${id(name)}`)
-  // What has no names of its own is named by its place, and no path leads there.
-  return describe(`SELECT ${fields.join(', ')} FROM ${from}`).catch(() => undefined)
-}
-
-function isColumnName(name: string): boolean {
-  try {
-    checkColumnName(name, 'column')
-    return true
-  } catch {
-    return false
-  }
+function whyNever({ name, physical, twins }: OwnType, columns: readonly OwnType[]): string | undefined {
+  if (declarable(physical) === null) return `${physical} cannot be declared`
+  const expected = expectedName(name)
+  if (expected !== undefined) return `cannot be declared: expected ${expected}`
+  if (columns.filter(other => other.name === name).length > 1) return 'cannot be declared: it is there more than once'
+  return twins && `cannot be declared: its fields ${twins.join(' and ')} have one name when case is ignored`
 }
 
 /** The narrowest type that holds every value of a physical one; null where none does. */

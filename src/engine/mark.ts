@@ -4,7 +4,8 @@ import type { Row } from '../core/ports.ts'
 import type { ParsedType } from '../core/types.ts'
 import { rowHidden } from '../plan/bind.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
-import type { Format } from '../plan/format.ts'
+import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
+import type { Format, ScannedColumn } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
@@ -12,6 +13,7 @@ import {
   badObject,
   writtenTo,
   type FetchContext,
+  isBadObject,
   type MarkedObject,
   type RowSource,
   type StampedPart,
@@ -25,8 +27,8 @@ export interface SpooledVersion {
   readonly version: ObjectVersion
   /** The file that DuckDB reads. */
   readonly file: string
-  /** The object's own columns, where only its text tells them. */
-  readonly names?: readonly string[]
+  /** The object's own columns. Absent where it has a field by any name that is declared. */
+  readonly columns?: readonly OwnColumn[]
   /** Gives its files back. */
   discard(): Promise<void>
   /** Whether the file, a hard link, was written to since it was made ready. */
@@ -40,8 +42,6 @@ export interface DeclaredColumn {
 
 /** One declared column of one object, in SQL over its rows. */
 interface ReadColumn extends DeclaredColumn {
-  /** The object's own name of the column. */
-  readonly found: string
   /** As read. */
   readonly raw: string
   /** By declared type: `raw` itself, or a column that is computed beside it. */
@@ -57,7 +57,7 @@ interface ReadColumn extends DeclaredColumn {
  * milliseconds, and a small object's own share is far below. Objects of a format that reads rows into a table are typed
  * there once; of other formats there is one at a time.
  *
- * @param objects of one shape: with the same `names`
+ * @param objects of one shape: with the same `columns`
  * @param table a name that nothing else uses
  */
 export async function markObjects(
@@ -68,8 +68,7 @@ export async function markObjects(
   period: ReturnType<typeof keyPeriod> | undefined,
 ): Promise<readonly MarkedObject[]> {
   const { executor, format, settings, policies, signal } = context
-  const [{ file, names: found }] = objects as readonly [SpooledVersion]
-  const names = declared.map(({ name }) => name)
+  const [{ file, columns: own = declared }] = objects as readonly [SpooledVersion]
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
   const tables = new Set<string>()
   const create = async (name: string, sql: string) => {
@@ -90,10 +89,10 @@ export async function markObjects(
     const isShared = objects.length > 1
     const read = format.read(
       objects.map(object => object.file),
-      found,
-      names,
+      own,
+      declared.map(({ name }) => name),
     )
-    const reading = await columnsOf(context, file, declared, found)
+    const reading = await columnsOf(context, file, declared, own)
     if ('impossible' in reading) {
       for (const object of objects) await release(object)
       return objects.map(({ version }) => badObject(context, version, reading.impossible))
@@ -195,31 +194,29 @@ async function columnsOf(
   context: FetchContext,
   file: string,
   declared: readonly DeclaredColumn[],
-  found: readonly string[] | undefined,
+  own: readonly OwnColumn[],
 ): Promise<{ readonly good: readonly ReadColumn[]; scan(from: string): string } | { readonly impossible: string }> {
-  const { executor, format } = context
-  const names = declared.map(({ name }) => name)
-  const physicalSql = format.physical(file, names, found)
-  const own = await executor.describe(physicalSql)
-  const fields = await structFields(context, physicalSql, names, own)
-  const physical = { ...own, ...Object.fromEntries(fields.map(({ name, type }) => [name, type])) }
+  const { format } = context
+  const scanned: ScannedColumn[] = []
+  for (const column of declared) {
+    const found = locate(column, own)
+    if ('impossible' in found) return found
+    scanned.push({ ...column, at: found.at })
+  }
+  const described = await typesOf(context, file, scanned, own)
+  if ('impossible' in described) return described
   const good: ReadColumn[] = []
   for (const [index, column] of declared.entries()) {
-    const read = readColumn(column, typedName(index), format, physical, own)
+    const read = readColumn(column, typedName(index), format, described.types?.[index] ?? 'VARCHAR')
     if ('impossible' in read) return read
     good.push(read)
   }
-  const paths = new Map(fields.map(({ name, path }) => [name, path]))
-  const scanned = good.map(({ found: name, type }) => {
-    const path = paths.get(name)
-    return { name, type, ...(path ? { path } : {}) }
-  })
   // One level below what reads them: DuckDB plans and computes a value again for every place where it is written out.
   const casts = good.flatMap(({ value, cast }) => (cast === null ? [] : [`, ${cast} AS ${value}`]))
   return {
     good,
     scan(from) {
-      const rows = format.scan(from, scanned, found ?? Object.keys(own))
+      const rows = format.scan(from, scanned, own)
       return casts.length === 0 ? rows : `SELECT *${casts.join('')} FROM (${rows})`
     },
   }
@@ -323,37 +320,48 @@ async function probe({ executor }: FetchContext, scan: string, columns: readonly
   await executor.rows(`SELECT count(*) AS n${read.join('')} FROM (${scan})`)
 }
 
-interface StructField {
-  readonly name: string
-  readonly path: readonly string[]
-  readonly type: string
+/** Where an object has a declared column, or why it has none. */
+function locate(
+  { name, type }: DeclaredColumn,
+  own: readonly OwnColumn[],
+): { readonly at: readonly number[] } | { readonly impossible: string } {
+  const found = findColumn(name, own)
+  if (found.is === 'missing')
+    return { impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${columnList(own)}` }
+  if (found.is === 'ambiguous')
+    return {
+      impossible: `column '${name}' is ambiguous: the object has ${found.names.join(', ')}; expected one of that very name, or only one when case is ignored`,
+    }
+  const column = columnAt(found.at, own)
+  // DuckDB would write the second by a name that it makes up.
+  if (type.name === 'JSON' && column?.twins)
+    return {
+      impossible: `column '${name}' cannot be read as JSON: its fields ${column.twins.join(' and ')} have one name when case is ignored; declare fields by their path, such as '${name}.${column.twins[0]}'`,
+    }
+  return found
 }
 
-/** Declared names that are no columns but fields of one: 'address.city' of the struct `address`. */
-async function structFields(
+/** DuckDB's types of the columns; undefined where all are text. */
+async function typesOf(
   { executor, format }: FetchContext,
-  physicalSql: string,
-  declared: readonly string[],
-  own: Readonly<Record<string, string>>,
-): Promise<readonly StructField[]> {
-  const found: StructField[] = []
-  for (const name of declared) {
-    const [first = '', ...rest] = name.split('.')
-    if (!format.fieldOf || rest.length === 0 || format.find(name, Object.keys(own)) !== undefined) continue
-    const column = format.find(first, Object.keys(own))
-    if (column === undefined || !own[column]?.startsWith('STRUCT(')) continue
-    const path = [column, ...rest]
-    // A field that is not there is no field: the column is then missing, and said to be.
-    const types = await executor
-      .describe(`SELECT ${format.fieldOf(path)} AS ${id(name)} FROM (${physicalSql})`)
-      .catch((error: unknown) => {
-        if (errorMessage(error).startsWith('Binder Error')) return {}
-        throw error
-      })
-    const type = Object.values(types)[0]
-    if (type !== undefined) found.push({ name, path, type })
+  file: string,
+  columns: readonly ScannedColumn[],
+  own: readonly OwnColumn[],
+): Promise<{ readonly types: readonly string[] | undefined } | { readonly impossible: string }> {
+  if (!format.types) return { types: undefined }
+  try {
+    return { types: Object.values(await executor.describe(format.types(file, columns, own))) }
+  } catch (error) {
+    const [line = ''] = errorMessage(error).split('\n')
+    // A schema that no writer makes may be one tree to DuckDB and another to us.
+    if (!line.startsWith('Binder Error: ') || isBadObject(error)) throw error
+    return { impossible: `its schema cannot be understood: ${line.slice('Binder Error: '.length)}` }
   }
-  return found
+}
+
+function columnAt([index = 0, ...inner]: readonly number[], own: readonly OwnColumn[]): OwnColumn | undefined {
+  const column = own[index]
+  return inner.length === 0 ? column : columnAt(inner, column?.fields ?? [])
 }
 
 /** Of the values by declared type. No declared name begins so. */
@@ -363,28 +371,23 @@ function readColumn(
   column: DeclaredColumn,
   typed: string,
   format: Format,
-  physical: Readonly<Record<string, string>>,
-  own: Readonly<Record<string, string>>,
+  physical: string,
 ): ReadColumn | { readonly impossible: string } {
   const { name, type } = column
-  const found = format.find(name, Object.keys(physical))
-  if (found === undefined)
-    return {
-      impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${columnList(own)}`,
-    }
-  const raw = id(found)
-  const cast = checkedCast(raw, physical[found] as string, type, format.name)
+  const raw = id(name)
+  const cast = checkedCast(raw, physical, type, format.name)
   if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
   const value = cast.value === raw ? raw : typed
   const bad = [...(cast.misfit === null ? [] : [cast.misfit(value)]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
   const misfit = bad.length === 0 ? null : `(${bad.join(' OR ')})`
-  return { ...column, found, raw, value, cast: value === raw ? null : cast.value, bad: misfit }
+  return { ...column, raw, value, cast: value === raw ? null : cast.value, bad: misfit }
 }
 
-/** Columns for messages, a struct with its fields; cut to a length that can be read. */
-function columnList(physical: Readonly<Record<string, string>>): string {
-  const names = Object.entries(physical).map(([name, type]) => (type.startsWith('STRUCT(') ? `${name} ${type}` : name))
-  const list = names.join(', ')
+/** Columns for messages, a struct by its fields; cut to a length that can be read. */
+function columnList(own: readonly OwnColumn[]): string {
+  const list = leavesOf(own)
+    .map(({ name }) => name)
+    .join(', ')
   return list.length <= 2000 ? list : `${list.slice(0, 2000)}...`
 }
 

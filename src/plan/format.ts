@@ -1,4 +1,5 @@
 import type { ParsedType } from '../core/types.ts'
+import type { OwnColumn } from './find-column.ts'
 
 export type FormatName = 'parquet' | 'json' | 'csv'
 
@@ -21,23 +22,18 @@ export interface Format {
    * the row's file among `files`. Null where `scan` reads the file itself.
    *
    * @param files as `ready` gave them; several only where `isShared`
-   * @param names as `ready` found them
+   * @param own as `ready` found them
    */
-  read(files: readonly string[], names?: readonly string[], declared?: readonly string[]): string | null
-  /** SQL whose DESCRIBE gives the object's own columns and types. */
-  physical(file: string, declared: readonly string[], names?: readonly string[]): string
+  read(files: readonly string[], own: readonly OwnColumn[], declared: readonly string[]): string | null
+  /** SQL whose DESCRIBE gives the types of these columns, in their order. Absent where every column is text. */
+  types?(file: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
   /**
    * The object's rows: `_row` (its number in the object, before any filter, S18), `_part`, `_broken` (TRUE for a row that
-   * cannot be parsed at all) and the columns by their own names and types.
+   * cannot be parsed at all) and the columns by their declared names, with their own types.
    *
    * @param from the file; of a format that has `read` SQL of its rows or of a table of them, with `_row`
-   * @param physical names of all of the object's columns
    */
-  scan(from: string, columns: readonly ScannedColumn[], physical: readonly string[]): string
-  /** The object's own name of a declared column; undefined when it has none, which makes it a bad object. */
-  find(declared: string, physical: readonly string[]): string | undefined
-  /** SQL of a field inside a column that is a struct; absent where columns have no fields. */
-  fieldOf?(path: readonly string[]): string
+  scan(from: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
   /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */
@@ -46,12 +42,12 @@ export interface Format {
   readonly rowIs: string
 }
 
-/** A column by the object's own name, with the type that it is declared as. */
+/** A declared column, and where an object has it. */
 export interface ScannedColumn {
   readonly name: string
-  /** Of a field inside a struct: the column and the fields down to it. `name` is then the declared one. */
-  readonly path?: readonly string[]
   readonly type: ParsedType
+  /** Its number among the object's own columns; of a field inside a struct also those of the fields down to it. */
+  readonly at: readonly number[]
 }
 
 /** Bytes [start, end) of an object. */
@@ -78,7 +74,7 @@ export type Ready =
   | {
       readonly is: 'ready'
       readonly file: string
-      /** The object's own columns, where only its text tells them. */
-      readonly names?: readonly string[]
+      /** The object's own columns. Absent where it has a field by any name that is declared. */
+      readonly columns?: readonly OwnColumn[]
     }
   | { readonly is: 'bad'; readonly reason: string }

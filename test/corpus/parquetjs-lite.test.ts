@@ -232,3 +232,32 @@ describe('parquetjs-lite as a reader', () => {
       await expect(readBack(join(months.path, key), ['lpep_pickup_datetime'])).rejects.toThrow('Cannot mix BigInt')
   })
 })
+
+test('a column and a field of a struct is read by its own name, whatever DuckDB makes of names that differ by case', async () => {
+  const names = fc.uniqueArray(
+    fc.constantFrom('a', 'A', 'a_1', 'A_1', 'a_2', 'ab', 'AB', 'aB', 'AB_1', '0', 'É', 'é'),
+    {
+      minLength: 1,
+      maxLength: 8,
+    },
+  )
+  await fc.assert(
+    fc.asyncProperty(names, names, fc.nat(), async (columns, fields, seed) => {
+      const numbered = (of: readonly string[]) => Object.fromEntries(of.map((name, index) => [name, index + 1]))
+      const schema = (of: readonly string[]) => Object.fromEntries(of.map(name => [name, { type: 'INT64' }]))
+      const path = await write({ ...schema(columns), s: { fields: schema(fields) } }, [
+        { ...numbered(columns), s: numbered(fields) },
+      ])
+      const own = { ...numbered(columns), ...Object.fromEntries(fields.map((name, index) => [`s.${name}`, index + 1])) }
+      // Of names that a pipeline cannot declare beside one another one is picked.
+      const picked = Object.entries(own).filter(([name], at, all) => {
+        const twins = all.filter(([other]) => other.toLowerCase() === name.toLowerCase())
+        return twins[seed % twins.length]?.[0] === name
+      })
+      const { reason, rows } = await readParquet(path, Object.fromEntries(picked.map(([name]) => [name, 'BIGINT'])))
+      expect(reason).toBeNull()
+      expect(rows).toEqual([Object.fromEntries(picked.map(([name, value]) => [name, String(value)]))])
+    }),
+    runs(40),
+  )
+})

@@ -29,11 +29,18 @@ const constant = `TIMESTAMP '2022-01-01' AS ${time}`
 /** Most files of a corpus have no event time: each row gets the same one. */
 const timed: Format = {
   ...parquetFormat,
-  physical: (at, declared, names) => `SELECT *, ${constant} FROM (${parquetFormat.physical(at, declared, names)})`,
-  scan: (at, columns, physical) => {
-    const own = columns.filter(column => column.name !== time)
-    return `SELECT *, ${constant} FROM (${parquetFormat.scan(at, own, physical)})`
+  async ready(object) {
+    const ready = await parquetFormat.ready(object)
+    return 'columns' in ready ? { ...ready, columns: [...(ready.columns ?? []), { name: time }] } : ready
   },
+  types: (file, columns, own) =>
+    `SELECT *, ${constant} FROM (${parquetFormat.types?.(file, withoutTime(columns), withoutTime(own))})`,
+  scan: (file, columns, own) =>
+    `SELECT *, ${constant} FROM (${parquetFormat.scan(file, withoutTime(columns), withoutTime(own))})`,
+}
+
+function withoutTime<C extends { readonly name: string }>(columns: readonly C[]): readonly C[] {
+  return columns.filter(column => column.name !== time)
 }
 
 /** Reads declared columns of a file; values as `cell` gives them. */

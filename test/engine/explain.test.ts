@@ -66,7 +66,7 @@ describe('infer', () => {
       ['l', 'VARCHAR[]'],
       ['s.a', 'INTEGER'],
       ['s.B c.d', 'DOUBLE'],
-      ['dotted', 'JSON'],
+      ['dotted.a.b', 'INTEGER'],
       ['structs', 'JSON'],
       ['m', 'JSON'],
       ['clock', 'VARCHAR'],

@@ -1,4 +1,5 @@
 import { text } from '../../core/option-kinds.ts'
+import type { InferredColumn } from '../../engine/infer.ts'
 import type { Command } from '../command.ts'
 import { jsonOption } from '../options.ts'
 
@@ -25,12 +26,14 @@ Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that th
     const columns = await infer(file)
     if (json) terminal.out(`${JSON.stringify(columns)}\n`)
     else {
-      const lines = columns.map(({ name, physical, type }) => {
-        const key = /^[A-Za-z][A-Za-z0-9_]*$/.test(name) ? name : JSON.stringify(name)
-        return type === null ? `  // ${key}: ${physical} cannot be declared` : `  ${key}: '${type}',`
-      })
-      terminal.out(`columns: {\n${lines.join('\n')}\n}\n`)
+      terminal.out(`columns: {\n${columns.map(lineOf).join('\n')}\n}\n`)
     }
     return 0
   },
+}
+
+function lineOf({ name, type, why }: InferredColumn): string {
+  const key = /^[A-Za-z][A-Za-z0-9_]*$/.test(name) ? name : JSON.stringify(name)
+  if (why === undefined) return `  ${key}: '${type}',`
+  return `  // ${key}: ${type === null ? '' : `'${type}', `}${why}`
 }

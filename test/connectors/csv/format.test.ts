@@ -11,6 +11,8 @@ import { createCsvRecords } from '../../../connectors/csv/records.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
 import { type CsvOptions, csv } from '../../../src/index.ts'
 import type { CsvSettings } from '../../../src/plan/csv-settings.ts'
+import { findColumn } from '../../../src/plan/find-column.ts'
+import type { ScannedColumn } from '../../../src/plan/format.ts'
 import { runs } from '../../engine/harness.ts'
 import { sharedData } from '../../shared-data.ts'
 
@@ -37,11 +39,16 @@ async function read(body: string | Uint8Array, columns: readonly string[], optio
   await writeFile(file, body)
   const ready = await format.ready({ file, changed: `${file}.rows`, key, columns, signal })
   if (ready.is === 'bad') return ready.reason
-  const { names = [] } = ready
-  await connection.run(`CREATE TABLE t AS ${format.read([ready.file], names, columns)}`)
-  const found = columns.map(name => ({ name: format.find(name, names) as string, type }))
+  const { columns: own = [] } = ready
+  const found: ScannedColumn[] = []
+  for (const name of columns) {
+    const column = findColumn(name, own)
+    if (column.is !== 'found') return `column '${name}' is ${column.is}`
+    found.push({ name, type, at: column.at })
+  }
+  await connection.run(`CREATE TABLE t AS ${format.read([ready.file], own, columns)}`)
   const reader = await connection.runAndReadAll(
-    `FROM (${format.scan('(SELECT rowid AS _row, * FROM t)', found, names)}) ORDER BY _row`,
+    `FROM (${format.scan('(SELECT rowid AS _row, * FROM t)', found, own)}) ORDER BY _row`,
   )
   await connection.run('DROP TABLE t')
   return reader.getRows().map(([row, part, isBroken, text, ...values], index) => {
@@ -180,8 +187,9 @@ describe('records', () => {
     ['\n\n', {}, 'it is empty; expected a header'],
     ['a,b"c\n1,2\n', {}, 'its header is no CSV record: a,b"c'],
     ['a,b,A\n1,2,3\n', {}, undefined],
-    ['b,A,A\n1,2,3\n', {}, "column 'a' is in its header more than once"],
-    ['a,b,a\n1,2,3\n', {}, "column 'a' is in its header more than once"],
+    ['A,b,a\n3,2,1\n', {}, undefined],
+    ['b,A,A\n1,2,3\n', {}, "column 'a' is ambiguous"],
+    ['a,b,a\n1,2,3\n', {}, "column 'a' is ambiguous"],
     ['a,b\n1,2\n3,"4\n5,6\n', {}, 'the quote that opens in record 3 is never closed'],
   ])('an object that is bad as a whole: %j', async (text, options, reason) => {
     const found = await read(text, ['a', 'b'], options)

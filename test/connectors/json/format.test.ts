@@ -22,8 +22,8 @@ afterAll(async () => {
 async function read(lines: readonly string[], name: string, type: string): Promise<readonly unknown[]> {
   const file = join(folder, `${count++}`)
   await writeFile(file, lines.join('\n'))
-  const rows = `(SELECT row_number() OVER () - 1 AS _row, * FROM (${jsonFormat.read([file])}))`
-  const scan = jsonFormat.scan(rows, [{ name, type: parseColumnType(type, name) }], [name])
+  const rows = `(SELECT row_number() OVER () - 1 AS _row, * FROM (${jsonFormat.read([file], [{ name }], [name])}))`
+  const scan = jsonFormat.scan(rows, [{ name, type: parseColumnType(type, name), at: [0] }], [{ name }])
   const reader = await connection.runAndReadAll(`SELECT ${name} FROM (${scan}) ORDER BY _row`)
   return reader.getRows().map(([value]) => value)
 }
