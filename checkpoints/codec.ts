@@ -3,9 +3,12 @@ import { open } from 'node:fs/promises'
 import { MillraceError } from '../src/core/errors.ts'
 import type { Head, Manifest } from './types.ts'
 
-/** Written formats. A change to what a manifest means raises FORMAT; MIN_READER follows when old readers would err. */
-export const FORMAT = 1
-export const MIN_READER = 1
+/**
+ * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
+ * readers would err. 2: the ledger has outcomes that readers of 1 take for counted.
+ */
+export const FORMAT = 2
+export const MIN_READER = 2
 
 type DocumentKind = 'head' | 'manifest'
 

@@ -1,5 +1,5 @@
 import { type IgnoredKeys, ignoredText } from '../engine/key-kind.ts'
-import { overwritten } from '../engine/marked-object.ts'
+import { goneReasons, overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
@@ -15,6 +15,8 @@ export interface SummaryJson {
   readonly objects: number
   readonly quarantined: number
   readonly skipped: number
+  /** Files that were not there when they were to be read. */
+  readonly gone: number
   readonly quarantinedRows: number
   readonly outsideBounds: number
   readonly epochs: number
@@ -37,7 +39,7 @@ export interface SummaryJson {
 }
 
 export function summaryJson({ pipeline, totals, run, ...summary }: Summary): SummaryJson {
-  const { rows, late, objects, quarantined, skipped, quarantinedRows, outsideBounds, epochs } = totals
+  const { rows, late, objects, quarantined, skipped, gone, quarantinedRows, outsideBounds, epochs } = totals
   return {
     pipeline,
     rows,
@@ -45,6 +47,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     objects,
     quarantined,
     skipped,
+    gone,
     quarantinedRows,
     outsideBounds,
     epochs,
@@ -118,10 +121,15 @@ function noneReadWarning(setAside: readonly SetAside[]): string {
   const reasons = [...counts].toSorted(([, a], [, b]) => b - a)
   const shown = reasons.slice(0, reasonsShown).map(([reason, count]) => `${showCount(count)}: ${reason}`)
   const more = reasons.length > reasonsShown ? `; ${showCount(reasons.length - reasonsShown)} other reasons` : ''
+  return `no object of this run could be read (${shown.join('; ')}${more}). ${noneReadAdvice(setAside)}`
+}
+
+function noneReadAdvice(setAside: readonly SetAside[]): string {
+  if (setAside.every(({ reason }) => goneReasons.has(reason))) return 'A run that finds them again reads them.'
   const next = setAside.every(({ reason }) => reason === overwritten)
     ? 'What was counted stays. To count these versions instead, run'
     : 'Correct the format and columns of the pipeline, or the objects, and run'
-  return `no object of this run could be read (${shown.join('; ')}${more}). ${next} with a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
+  return `${next} with a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
 }
 
 const reasonsShown = 3
@@ -161,6 +169,7 @@ function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly L
     ],
     ['quarantined', totals.quarantined > 0 ? showCounted(totals.quarantined, 'object') : 'none'],
     ...some('skipped', totals.skipped, showCounted(totals.skipped, 'object')),
+    ...some('gone', totals.gone, `${showCounted(totals.gone, 'object')}: read when found again`),
     ...setAside.map(({ key, reason }): Line => ['', `  ${key}: ${reason}`]),
     ...some('bad rows', totals.quarantinedRows, `${showCounted(totals.quarantinedRows, 'row')} quarantined`),
     ...some(

@@ -2,7 +2,6 @@ import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import { countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
-import type { MarkedObject } from './marked-object.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
@@ -10,18 +9,21 @@ import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { rowsSql } from '../plan/sql.ts'
 import { sameVersionSql } from './ledger.ts'
+import type { Outcome } from './outcome.ts'
 
 /** An object version that the ledger does not hold yet. */
 export interface AdmittedObject extends ObjectVersion {
   readonly is: 'object'
   /** Another version of this key was counted before. */
   readonly overwrites: boolean
+  /** The last outcome that the ledger has of this version, where it has one: now it counts as what becomes of it. */
+  readonly earlier?: Outcome
   /** In a replay: what the other ledger says of it (S1). */
   readonly known?: KnownOutcome
 }
 
 export interface KnownOutcome {
-  readonly outcome: MarkedObject['outcome']
+  readonly outcome: Outcome
   readonly reason: string | null
   readonly highMarkUs: bigint | null
 }
@@ -106,7 +108,12 @@ export async function admit(context: ListContext, miniBatch: MiniBatchOptions): 
 
 /** A row of table `admitted`. */
 export function admittedObject(row: Row): AdmittedObject {
-  return { ...versionOf(row), is: 'object', overwrites: row.overwrites === true }
+  return {
+    ...versionOf(row),
+    is: 'object',
+    overwrites: row.overwrites === true,
+    ...(row.was_gone === true ? { earlier: 'gone' } : {}),
+  }
 }
 
 /**
@@ -157,11 +164,15 @@ export async function listNew(context: ListContext): Promise<Listed> {
   }
   await insert()
 
-  // What the ledger holds, whatever its outcome, is not admitted again.
+  // What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13).
+  const same = sameVersionSql('e', 'l')
   await executor.run(
-    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.*, ` +
-      `EXISTS (SELECT 1 FROM ledger WHERE ledger.bucket = l.bucket AND ledger.key = l.key AND ledger.outcome = 'read') AS overwrites ` +
-      `FROM listing AS l WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE ${sameVersionSql('ledger', 'l')})`,
+    `CREATE TABLE admitted AS WITH gone AS (SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l ` +
+      `JOIN ledger AS e ON ${same} WHERE e.outcome = 'gone' GROUP BY ALL), ` +
+      `listed AS (SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)) ` +
+      `SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ` +
+      `EXISTS (SELECT 1 FROM ledger AS e WHERE e.bucket = l.bucket AND e.key = l.key AND e.outcome = 'read') AS overwrites ` +
+      `FROM listed AS l WHERE NOT EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > l.gone_seq)))`,
   )
   await executor.run('DROP TABLE listing')
   const [totals] = await executor.rows(

@@ -18,11 +18,13 @@ import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import { createCompactor } from './compaction.ts'
 import { fencedBy } from './heartbeat.ts'
 import type { Run } from './open-run.ts'
+import type { Outcome } from './outcome.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
 import { adopt, flushWatermark, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
-import type { EpochResult, Totals } from './summary.ts'
+import type { EpochResult } from './summary.ts'
+import { addTotals, sumOf, totalsOf } from './totals.ts'
 
 /** No window starts later: see the limit of event times in mark.ts. */
 const endOfTimeUs = 2n ** 62n
@@ -80,6 +82,7 @@ export function createCommitter(run: Run): Committer {
   async function commitEpoch(
     partials: Partials,
     rows: readonly LedgerRow[],
+    earlier: readonly (Outcome | undefined)[],
     after: LedgerPosition,
     records: Partial<Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'>> = {},
   ): Promise<EpochResult> {
@@ -90,7 +93,7 @@ export function createCommitter(run: Run): Committer {
     const applied = await timed(run, 'apply', () =>
       applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs, held),
     )
-    const totals = addTotals(manifest.engine.totals as unknown as Totals, rows)
+    const totals = addTotals(totalsOf(manifest), rows, earlier)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const outputColumns = Object.fromEntries(
       run.commit.flows
@@ -166,8 +169,8 @@ export function createCommitter(run: Run): Committer {
     return {
       epoch,
       objects: rows.filter(({ is }) => is === 'object').length,
-      rows: sum(rows, 'rows'),
-      late: sum(rows, 'late'),
+      rows: sumOf(rows, 'rows'),
+      late: sumOf(rows, 'late'),
       outputFiles: unpublished.map(({ output, to }) => outputAddress(run, output, to)),
       totals,
     }
@@ -191,13 +194,14 @@ export function createCommitter(run: Run): Committer {
         await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
       )
     },
-    commit({ stamped, partials }, records) {
+    commit({ batch, stamped, partials }, records) {
       const epoch = manifest.epoch + 1
       const rows = [
         ...stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0)),
         ...stamped.marks.map(mark => markRow(mark, epoch, source)),
       ]
-      return commitEpoch(partials, rows, stamped.after, records)
+      const earlier = batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : []))
+      return commitEpoch(partials, rows, earlier, stamped.after, records)
     },
     async flush(final) {
       if (position.highMarkUs === null) return undefined
@@ -209,7 +213,7 @@ export function createCommitter(run: Run): Committer {
       const watermarkUs = isBehind ? (position.watermarkUs ?? position.highMarkUs) : flushUs
       const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs, sizeBytes: 0 }], undefined)
       const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source))
-      return commitEpoch(noPartials, rows, after, final ? { sealed: true } : {})
+      return commitEpoch(noPartials, rows, [], after, final ? { sealed: true } : {})
     },
     async close() {
       await compactor.settle()
@@ -299,22 +303,4 @@ function outputStores(run: Run) {
 /** A published file as a person would name it. */
 export function outputAddress(run: Run, output: string, key: string): string {
   return objectAddress(run.outputs.get(output)?.store.address ?? output, key)
-}
-
-function sum(rows: readonly LedgerRow[], column: keyof LedgerRow): number {
-  return rows.reduce((total, row) => total + Number(row[column] ?? 0), 0)
-}
-
-function addTotals(totals: Totals, rows: readonly LedgerRow[]): Totals {
-  const objects = rows.filter(({ is }) => is === 'object')
-  return {
-    rows: totals.rows + sum(objects, 'rows'),
-    late: totals.late + sum(objects, 'late'),
-    objects: totals.objects + objects.length,
-    quarantined: totals.quarantined + objects.filter(({ outcome }) => outcome === 'quarantined').length,
-    skipped: totals.skipped + objects.filter(({ outcome }) => outcome === 'skipped').length,
-    quarantinedRows: totals.quarantinedRows + sum(objects, 'quarantined_rows'),
-    outsideBounds: totals.outsideBounds + sum(objects, 'outside_bounds'),
-    epochs: totals.epochs + 1,
-  }
 }

@@ -26,6 +26,7 @@ export type RunEvent =
       readonly bytes: number
       readonly quarantined: number
       readonly skipped: number
+      readonly gone: number
       readonly quarantinedRows: number
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]

@@ -9,6 +9,8 @@ import {
   badObject,
   deniedObject,
   type FetchContext,
+  goneBecause,
+  goneObject,
   isBadObject,
   type MarkedObject,
   reasonOf,
@@ -60,8 +62,7 @@ export function createFetch(
       const fetched = await spoolObject({ ...context, columns: names }, version, file, spare !== undefined)
       if (fetched === 'missing' || fetched === 'changed') {
         await remove()
-        const reason = `the object ${fetched === 'missing' ? 'is gone' : 'changed after it was listed'}`
-        return badObject(context, version, reason)
+        return goneObject(context, version, goneBecause[fetched])
       }
       const before = fetched === 'linked' ? await stat(file, { bigint: true }) : undefined
       const ready = await format.ready({ file, changed, key: version.key, columns: names, signal: context.signal })
@@ -96,6 +97,9 @@ export function createFetch(
   function unreadableObject(version: ObjectVersion, error: unknown): MarkedObject {
     if ((error as NodeJS.ErrnoException).code === 'EACCES') return deniedObject(context, version, 'permission denied')
     if (isMillraceError(error) && error.code === 'object-denied') return deniedObject(context, version, error.message)
+    // What was refused is the version that a message named: nothing is known of the object that lies there.
+    if (isMillraceError(error) && error.code === 'object-refused' && version.versionId !== undefined)
+      return goneObject(context, version, error.message)
     if (isMillraceError(error) && unreadable.has(error.code)) return badObject(context, version, error.message)
     if (!isBadObject(error)) throw error
     return badObject(context, version, reasonOf(error, version.key))

@@ -13,7 +13,7 @@ import { createIntake } from './intake.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
-import { createRunAhead } from './run-ahead.ts'
+import { createRunAhead, goneIn } from './run-ahead.ts'
 import { followOptions } from './run-options.ts'
 import { createRunning } from './running.ts'
 import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
@@ -141,7 +141,8 @@ async function follow(
       const ready = await ahead.next()
       if (!ready) break
       committingSinceMs = clock.nowMs()
-      const positions = notifications?.positionsAfter(intake.settledBy(ready.batch))
+      const gone = goneIn(ready)
+      const positions = notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
       taken += ready.batch.filter(({ is }) => is === 'object').length
       const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
       const result = await committer.commit(ready, {
@@ -149,7 +150,7 @@ async function follow(
         ...(isHistoryDone ? { historyToMs: null } : {}),
       })
       await ahead.done()
-      intake.committed(ready.batch)
+      intake.committed(ready.batch, gone)
       addDone(done, ready, result)
       onEpoch(result)
       onEvent(epochEvent(ready, result, clock.nowMs()))

@@ -2,13 +2,16 @@ import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import { sameVersionSql } from './ledger.ts'
+import type { Outcome } from './outcome.ts'
 
 /** What the ledger says of an object version; nothing where it has no version of its key. */
 export interface Known {
-  /** The ledger holds this version. */
-  readonly isCounted: boolean
-  /** And it was read. */
+  /** It is not to be read again: it was read, or set aside. What was gone is not settled (P13). */
+  readonly isSettled: boolean
+  /** Its rows count. */
   readonly isRead: boolean
+  /** The last outcome of this version, where the ledger holds it. */
+  readonly last?: Outcome
   /** Another version of the key was read. */
   readonly overwrites: boolean
 }
@@ -65,16 +68,20 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
       )
       const same = sameVersionSql('l', 'v')
       const rows = await executor.rows(
-        `SELECT v.i, coalesce(bool_or(${same}), FALSE) AS counted, coalesce(bool_or(${same} AND l.outcome = 'read'), FALSE) AS was_read, ` +
+        `SELECT v.i, arg_max(l.outcome, l.seq) FILTER (${same}) AS last, coalesce(bool_or(${same} AND l.outcome = 'read'), FALSE) AS was_read, ` +
           `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS v(i, bucket, key, e_tag, version_id) ` +
           `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON l.key = v.key AND l.bucket = v.bucket GROUP BY v.i`,
       )
-      for (const row of rows)
+      for (const row of rows) {
+        const last = row.last as Outcome | null
+        const isRead = row.was_read === true
         known.set(versions[Number(row.i)] as ObjectVersion, {
-          isCounted: row.counted === true,
-          isRead: row.was_read === true,
+          isSettled: isRead || (last !== null && last !== 'gone'),
+          isRead,
+          ...(last === null ? {} : { last }),
           overwrites: row.overwrites === true,
         })
+      }
       return known
     },
   }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { objectAddress } from '../core/object-address.ts'
-import type { Row } from '../core/ports.ts'
+import type { Executor, Row } from '../core/ports.ts'
 import { iso } from './summarise.ts'
-import { eachPart, loadTable } from './channels.ts'
+import { type ChannelReader, eachPart, loadTable } from './channels.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
-import type { watermarkJson } from './ledger.ts'
+import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from './ledger.ts'
 import type { EngineRecords } from './recover.ts'
-import type { InspectedState, Inspection, Totals } from './summary.ts'
+import type { InspectedState, Inspection, SetAside } from './summary.ts'
+import { totalsOf } from './totals.ts'
 
 /** Reads a checkpoint without claiming it: safe beside a running owner. @throws MillraceError `user` when there is none. */
 export async function inspect(address: string): Promise<Inspection> {
@@ -25,10 +26,7 @@ export async function inspect(address: string): Promise<Inspection> {
       })
       return found
     }
-    const aside = await rowsOf(
-      'ledger',
-      files => `SELECT key, reason FROM ${files} WHERE reason IS NOT NULL ORDER BY seq`,
-    )
+    const setAside = await setAsideNow(reader, executor)
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
     const addresses = outputsOf(manifest)
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
@@ -59,7 +57,7 @@ export async function inspect(address: string): Promise<Inspection> {
       owner: head.owner,
       released: head.released,
       duckdb: (manifest.engine.settings as { duckdb: string }).duckdb,
-      totals: manifest.engine.totals as unknown as Totals,
+      totals: totalsOf(manifest),
       watermarks: Object.fromEntries(
         Object.entries(marks).map(([source, { watermarkUs }]) => [
           source,
@@ -77,9 +75,28 @@ export async function inspect(address: string): Promise<Inspection> {
       outputFiles: outputs.map(row =>
         objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),
       ),
-      setAside: aside.map(row => ({ key: String(row.key), reason: String(row.reason) })),
+      setAside,
     }
   } finally {
     await session.close()
   }
+}
+
+/**
+ * Object versions that are set aside as the ledger stands, in its order. A version that was read comes after all of its
+ * other entries, so none of what was read is held here.
+ */
+async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<readonly SetAside[]> {
+  await createLedgerTable(executor, 'aside')
+  await eachPart(reader, 'ledger', async file => {
+    const rows = `(${ledgerRowsSql(file)})`
+    await executor.run(`INSERT INTO aside BY NAME SELECT * FROM ${rows} WHERE outcome <> 'read'`)
+    await executor.run(
+      `DELETE FROM aside USING ${rows} AS r WHERE r.outcome = 'read' AND ${sameVersionSql('aside', 'r')}`,
+    )
+  })
+  const found = await executor.rows(
+    'SELECT key, reason FROM aside WHERE seq IN (SELECT max(seq) FROM aside GROUP BY bucket, key, version_id, e_tag) ORDER BY seq',
+  )
+  return found.map(row => ({ key: String(row.key), reason: String(row.reason) }))
 }

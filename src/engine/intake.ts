@@ -5,7 +5,7 @@ import { isSameVersion, type ObjectVersion } from '../core/object-version.ts'
 import type { Notification } from '../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
-import type { Identities } from './identities.ts'
+import type { Identities, Known } from './identities.ts'
 
 /** An object version that may be new: announced by a message, or found by a listing. */
 export interface Offer {
@@ -38,7 +38,12 @@ interface HeldOffer {
 interface Pending {
   readonly version: ObjectVersion
   readonly sinceMs: number
+  /** It was handed out: it may have been looked for by now. */
+  isTaken: boolean
+  /** Messages that its entry in the ledger settles. */
   readonly holders: Held[]
+  /** The same version, told again since it was handed out: judged anew where it is found to be gone (P13). */
+  readonly toldAgain: HeldOffer[]
   /** Other versions of its key: they wait, because whether they overwrite one that counts is not known before. */
   readonly parked: HeldOffer[]
 }
@@ -75,10 +80,14 @@ export interface Intake extends MiniBatches {
   readonly inHand: { readonly objects: number; readonly sinceMs: number | undefined }
   /** What was taken in since the start. */
   readonly admitted: { readonly objects: number; readonly bytes: number }
-  /** Messages that the commit of this mini-batch settles. */
-  settledBy(batch: readonly Admitted[]): readonly Notification[]
-  /** The mini-batch is committed: acknowledges what that settles (P9). */
-  committed(batch: readonly Admitted[]): void
+  /**
+   * Messages that the commit of this mini-batch settles.
+   *
+   * @param gone entries of it whose object was not there
+   */
+  settledBy(batch: readonly Admitted[], gone: ReadonlySet<Admitted>): readonly Notification[]
+  /** The mini-batch is committed: acknowledges what that settles (P9), and offers again what may be there by now. */
+  committed(batch: readonly Admitted[], gone: ReadonlySet<Admitted>): void
   /** No more mini-batches: `next` ends. */
   end(): void
   /** `next` ends in this error; what is not committed is done again after the next start. */
@@ -154,31 +163,46 @@ export function createIntake(context: IntakeContext): Intake {
       // A restore tells that the object can be read from now on, so it waits for what became of the read under way.
       if (under && isSameVersion(under.version, offered.version) && !offered.isRestored) {
         duplicates++
-        if (holder) under.holders.push(holder)
+        if (!holder) continue
+        if (under.isTaken) under.toldAgain.push({ offer: offered, held: holder })
+        else under.holders.push(holder)
       } else if (under) {
         parked++
         under.parked.push({ offer: offered, held: holder })
       } else {
         const isKnown = strangers.has(offered) && !fresh.has(name(offered.version))
         const known = (isKnown ? found : await identities.lookUp([offered.version])).get(offered.version)
-        if (known?.isCounted && !(offered.isRestored && !known.isRead)) {
+        if (known?.isSettled && !(offered.isRestored && !known.isRead)) {
           duplicates++
           if (holder) settle(holder, 1)
         } else {
           fresh.add(name(offered.version))
-          admit(offered, known?.overwrites === true, holder)
+          admit(offered, known, holder)
         }
       }
     }
     return duplicates
   }
 
-  function admit({ version, known }: Offer, overwrites: boolean, holder: Held | undefined): void {
+  function admit({ version, known }: Offer, before: Known | undefined, holder: Held | undefined): void {
     lastMovedMs = clock.nowMs()
-    pending.set(name(version), { version, sinceMs: lastMovedMs, holders: holder ? [holder] : [], parked: [] })
+    pending.set(name(version), {
+      version,
+      sinceMs: lastMovedMs,
+      isTaken: false,
+      holders: holder ? [holder] : [],
+      toldAgain: [],
+      parked: [],
+    })
     admitted.objects++
     admitted.bytes += version.sizeBytes
-    head.next({ ...version, is: 'object', overwrites, ...(known ? { known } : {}) })
+    head.next({
+      ...version,
+      is: 'object',
+      overwrites: before?.overwrites === true,
+      ...(before?.last === undefined ? {} : { earlier: before.last }),
+      ...(known ? { known } : {}),
+    })
   }
 
   /** So many objects of the message are in the ledger; with the last one it is acknowledged. */
@@ -201,6 +225,12 @@ export function createIntake(context: IntakeContext): Intake {
   function fail(error: unknown): void {
     failure ??= { error }
     end()
+  }
+
+  /** Messages with one object less to wait for once the entry is committed. */
+  function holdersOf(entry: AdmittedObject, isGone: boolean): readonly Held[] {
+    const { holders = [], toldAgain = [] } = pending.get(name(entry)) ?? {}
+    return isGone ? holders : [...holders, ...toldAgain.flatMap(({ held: holder }) => holder ?? [])]
   }
 
   const objectsOf = (batch: readonly Admitted[]) => batch.filter(entry => entry.is === 'object')
@@ -230,27 +260,33 @@ export function createIntake(context: IntakeContext): Intake {
         if (failure) throw failure.error
         return undefined
       }
-      return joined(ready, objectsMax, bytesMax)
+      const batch = joined(ready, objectsMax, bytesMax)
+      for (const entry of objectsOf(batch)) {
+        const taken = pending.get(name(entry))
+        if (taken) taken.isTaken = true
+      }
+      return batch
     },
-    settledBy(batch) {
+    settledBy(batch, gone) {
       const settled = new Map<Held, number>()
       for (const entry of objectsOf(batch))
-        for (const holder of pending.get(name(entry))?.holders ?? [])
-          settled.set(holder, (settled.get(holder) ?? 0) + 1)
+        for (const holder of holdersOf(entry, gone.has(entry))) settled.set(holder, (settled.get(holder) ?? 0) + 1)
       return [...settled].filter(([holder, count]) => holder.open === count).map(([{ notification }]) => notification)
     },
-    committed(batch) {
+    committed(batch, gone) {
       lastMovedMs = clock.nowMs()
-      const again: Pending['parked'] = []
+      const again: HeldOffer[] = []
       for (const entry of objectsOf(batch)) {
+        for (const holder of holdersOf(entry, gone.has(entry))) settle(holder, 1)
         const done = pending.get(name(entry))
         pending.delete(name(entry))
-        for (const holder of done?.holders ?? []) settle(holder, 1)
+        if (gone.has(entry)) again.push(...(done?.toldAgain ?? []))
+        parked -= done?.parked.length ?? 0
         again.push(...(done?.parked ?? []))
       }
-      parked -= again.length
       room.give()
-      // What waited for an earlier version of its key is judged anew, by a ledger that holds that version.
+      // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what was
+      // told again of an object that is in the ledger as gone.
       judging = judging.then(async () => {
         for (const one of again) await judge([one])
       })

@@ -1,7 +1,7 @@
 import type { Executor } from '../core/ports.ts'
-import { rowsSql } from '../plan/sql.ts'
+import { rowsSql, text } from '../plan/sql.ts'
 import type { WatermarkState } from '../plan/watermark.ts'
-import type { MarkedObject } from './marked-object.ts'
+import { goneReasons, type MarkedObject } from './marked-object.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
 export const ledgerColumns = {
@@ -88,6 +88,33 @@ export function sameVersionSql(a: string, b: string): string {
   return (
     `${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key AND ` +
     `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
+  )
+}
+
+/** Rows of the ledger's files as this release reads them: releases of format 1 wrote what was gone as quarantined. */
+export function ledgerRowsSql(rows: string): string {
+  return (
+    `SELECT * REPLACE (CASE WHEN outcome IN ('quarantined', 'skipped') AND reason IN (${[...goneReasons].map(text).join(', ')}) ` +
+    `THEN 'gone' ELSE outcome END AS outcome) FROM ${rows}`
+  )
+}
+
+/**
+ * Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none. Nothing
+ * comes after a version that was read. In three joins, as one by key alone compares all versions of a key with each other.
+ */
+export function withEarlierSql(ledger: string): string {
+  const pairs = (on: string) =>
+    `SELECT a.seq, b.seq AS earlier_seq, b.outcome FROM ${ledger} AS a JOIN ${ledger} AS b ` +
+    `ON a.bucket = b.bucket AND a.key = b.key AND ${on} WHERE b.outcome <> 'read' AND b.seq < a.seq`
+  const same = [
+    'a.version_id = b.version_id',
+    'a.e_tag = b.e_tag AND a.version_id IS NULL',
+    'a.e_tag = b.e_tag AND a.version_id IS NOT NULL AND b.version_id IS NULL',
+  ]
+  return (
+    `SELECT l.*, p.earlier FROM ${ledger} AS l LEFT JOIN (SELECT seq, arg_max(outcome, earlier_seq) AS earlier ` +
+    `FROM (${same.map(pairs).join(' UNION ALL ')}) GROUP BY seq) AS p ON p.seq = l.seq`
   )
 }
 

@@ -11,7 +11,8 @@ import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
 import {
   badObject,
-  writtenTo,
+  goneBecause,
+  goneObject,
   type FetchContext,
   isBadObject,
   type MarkedObject,
@@ -129,7 +130,7 @@ export async function markObjects(
       // Half a line is no bad row of an object that is still being written; read again, it may be whole.
       if (own.bad > 0 && (await isChanged?.())) {
         await release(object)
-        marked.push(badObject(context, version, writtenTo))
+        marked.push(goneObject(context, version, goneBecause.writtenTo))
         continue
       }
       const rows = isShared && read !== null ? partSql(scan, part, raw) : scan

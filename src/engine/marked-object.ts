@@ -3,13 +3,14 @@ import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 import type { NeverSeen } from './never-seen.ts'
+import type { Outcome } from './outcome.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
 export interface MarkedObject {
   readonly is: 'object'
   readonly version: ObjectVersion
-  readonly outcome: 'read' | 'quarantined' | 'skipped'
+  readonly outcome: Outcome
   /** Why it was not read. */
   readonly reason: string | null
   readonly rows: number
@@ -74,8 +75,14 @@ export function deniedObject(
   })
 }
 
-/** Why a hard link is not read, whose file changed under it. */
-export const writtenTo = 'the file was written to while it was read'
+/** Why a version was not there. Ledgers hold these texts, and in those of earlier releases nothing else tells it. */
+export const goneBecause = {
+  missing: 'the object is gone',
+  changed: 'the object changed after it was listed',
+  /** A hard link whose file changed under it. */
+  writtenTo: 'the file was written to while it was read',
+} as const
+export const goneReasons: ReadonlySet<string> = new Set(Object.values(goneBecause))
 
 /** Why a version is not read whose key was counted before, under `overwrite: 'quarantine'`. */
 export const overwritten =
@@ -94,6 +101,18 @@ export function badObject(
   })
 }
 
+/**
+ * An object that was not there when it was to be read. Nothing is known of this version, so it is no count (P13), unless
+ * the `onBadObject` policy stops the run.
+ */
+export function goneObject(
+  context: Parameters<typeof badObject>[0],
+  version: ObjectVersion,
+  reason: string,
+): MarkedObject {
+  return { ...badObject(context, version, reason), outcome: 'gone' }
+}
+
 function byPolicy(
   policy: 'fail' | 'quarantine' | 'skip',
   version: ObjectVersion,
@@ -105,11 +124,7 @@ function byPolicy(
 }
 
 /** An object of which nothing is read. */
-export function unread(
-  version: ObjectVersion,
-  outcome: 'skipped' | 'quarantined',
-  reason: string | null,
-): MarkedObject {
+export function unread(version: ObjectVersion, outcome: Exclude<Outcome, 'read'>, reason: string | null): MarkedObject {
   return {
     is: 'object',
     version,

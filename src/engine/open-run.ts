@@ -33,6 +33,7 @@ import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable } from './replay.ts'
 import type { LedgerPosition } from './stamp.ts'
 import type { BackfillOptions, RunOptions } from './summary.ts'
+import { recounted } from './totals.ts'
 
 /** Where a flow's files go. */
 export interface Output {
@@ -194,6 +195,7 @@ export async function openRun(
   const position = positionOf(head.manifest, settings.name)
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
   await loadState(reader, nodes, position, committing)
+  const manifest = await recounted(head.manifest, committing)
   const inputStore = await components.openInput(input.root, inputField)
   const context = { flows, stage: session.stage, newId: randomUUID }
   return {
@@ -233,7 +235,7 @@ export async function openRun(
     checkpoint,
     heartbeat,
     checkpointAddress: store.address,
-    head,
+    head: { ...head, manifest },
     outputs,
     ahead: { ...context, executor: computing },
     commit: { ...context, executor: committing },

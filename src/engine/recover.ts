@@ -7,21 +7,11 @@ import type { StatefulNode } from '../plan/stages.ts'
 import { beginning } from '../plan/watermark.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
-import { createLedgerTable, ledgerColumns, watermarkFrom, watermarkJson } from './ledger.ts'
+import { createLedgerTable, ledgerColumns, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { LedgerPosition } from './stamp.ts'
 import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
-
-export const noTotals: Totals = {
-  rows: 0,
-  late: 0,
-  objects: 0,
-  quarantined: 0,
-  skipped: 0,
-  quarantinedRows: 0,
-  outsideBounds: 0,
-  epochs: 0,
-}
+import { noTotals } from './totals.ts'
 
 /** What a new checkpoint begins with. */
 export function initialState(pipeline: string, plan: Json): EngineState {
@@ -160,6 +150,6 @@ export async function loadState(
 export function loadLedger(reader: ChannelReader, executor: Executor, table: string): Promise<void> {
   const columns = Object.keys(ledgerColumns).map(id).join(', ')
   return eachPart(reader, 'ledger', rows =>
-    executor.run(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM ${rows}`),
+    executor.run(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM (${ledgerRowsSql(rows)})`),
   )
 }

@@ -5,7 +5,8 @@ import type { Json } from '../core/json.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import { text } from '../plan/sql.ts'
 import { type Listing, pulled, versionOf } from './admit.ts'
-import { createLedgerTable } from './ledger.ts'
+import { createLedgerTable, withEarlierSql } from './ledger.ts'
+import type { Outcome } from './outcome.ts'
 import type { ReadCheckpoint } from './read-checkpoint.ts'
 import { differences, loadLedger } from './recover.ts'
 
@@ -45,7 +46,7 @@ export async function replay(context: ReplayContext): Promise<Listing> {
       `a ledger of source ${source}; it holds entries of ${String(foreign.source)}`,
     )
   await executor.run(
-    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM replayed WHERE seq >= ${nextSeq}`,
+    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (${withEarlierSql('replayed')}) WHERE seq >= ${nextSeq}`,
   )
   await executor.run('DROP TABLE replayed')
   const [totals] = await executor.rows(
@@ -63,8 +64,9 @@ export async function replay(context: ReplayContext): Promise<Listing> {
             ...versionOf(row),
             is: 'object',
             overwrites: false,
+            ...(row.earlier === null ? {} : { earlier: row.earlier as Outcome }),
             known: {
-              outcome: row.outcome as 'read' | 'quarantined' | 'skipped',
+              outcome: row.outcome as Outcome,
               reason: row.reason as string | null,
               highMarkUs: row.high_mark_us as bigint | null,
             },

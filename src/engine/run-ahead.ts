@@ -1,13 +1,21 @@
 import { rm } from 'node:fs/promises'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
-import type { Admitted, MiniBatches } from './admit.ts'
+import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
 import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { createFetch } from './fetch.ts'
-import { badObject, type MarkedObject, overwritten, reasonOf, unread, writtenTo } from './marked-object.ts'
+import {
+  badObject,
+  goneBecause,
+  goneObject,
+  type MarkedObject,
+  overwritten,
+  reasonOf,
+  unread,
+} from './marked-object.ts'
 import type { Run } from './open-run.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
@@ -66,7 +74,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   /** What is known of an entry without a look at its object; undefined where it is to be fetched. */
   function decided(entry: Admitted): MarkedEntry | undefined {
     if (entry.is !== 'object') return entry
-    const { overwrites, known, ...version } = entry
+    const { known, overwrites } = entry
+    const version = versionIn(entry)
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
     const deadly = care.reason(version)
     if (deadly !== undefined) return unread(version, 'quarantined', deadly)
@@ -89,9 +98,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     const wanted = batch
       .slice(0, entries.length)
       .flatMap((entry, index) => (entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : []))
-    const marked = await fetch(
-      wanted.map(({ index: _index, overwrites: _overwrites, known: _known, ...version }) => version),
-    )
+    const marked = await fetch(wanted.map(versionIn))
     for (const [at, { index, known }] of wanted.entries()) {
       const object = marked[at] as MarkedObject
       if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
@@ -192,7 +199,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
         bad.set(marked, reasonOf(cause, marked.version.key))
       return bad
     }
-    for (const { marked } of objects) if (marked.isChanged && (await marked.isChanged())) bad.set(marked, writtenTo)
+    for (const { marked } of objects)
+      if (marked.isChanged && (await marked.isChanged())) bad.set(marked, goneBecause.writtenTo)
     return bad
   }
 
@@ -219,7 +227,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
           else {
             await entry.release()
             if (run.replayed) throw gone(entry.version, reason)
-            again.push(badObject(run.fetch, entry.version, reason))
+            const settled = reason === goneBecause.writtenTo ? goneObject : badObject
+            again.push(settled(run.fetch, entry.version, reason))
           }
         }
         await restamp(again)
@@ -233,6 +242,17 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       await Promise.all(objects.map(({ marked }) => marked.release()))
     },
   }
+}
+
+/** Entries of the mini-batch whose object was not there when it was to be read. */
+export function goneIn({ batch, stamped }: Pick<Ready, 'batch' | 'stamped'>): ReadonlySet<Admitted> {
+  const objects = batch.filter(({ is }) => is === 'object')
+  return new Set(objects.filter((_, index) => stamped.objects[index]?.marked.outcome === 'gone'))
+}
+
+/** The version alone. */
+function versionIn({ bucket, key, eTag, versionId, sizeBytes, lastModifiedMs }: AdmittedObject): ObjectVersion {
+  return { bucket, key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
 }
 
 function bytesOf(entries: readonly Admitted[]): number {

@@ -6,6 +6,7 @@ import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
 import { partialsSql, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
+import { totalsOf } from './totals.ts'
 
 /** A run between its start and its end, for those who watch it. */
 export interface Running {
@@ -111,7 +112,7 @@ export function createRunning(context: RunningContext): Running {
         epoch: manifest.epoch,
         checkpointAddress: run.checkpointAddress,
         outputs: [...run.outputs.values()].map(({ store }) => store.address),
-        totals: manifest.engine.totals as unknown as Totals,
+        totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
         watermarkUs: position.watermarkUs,

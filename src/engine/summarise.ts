@@ -3,11 +3,14 @@ import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import { countOf } from './key-kind.ts'
+import type { MarkedObject } from './marked-object.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
+import type { Outcome } from './outcome.ts'
 import type { Ready } from './run-ahead.ts'
 import { partialsSql, stateTables } from './state.ts'
-import type { EpochResult, FarAhead, SetAside, Summary, Totals } from './summary.ts'
+import type { EpochResult, FarAhead, SetAside, Summary } from './summary.ts'
+import { totalsOf } from './totals.ts'
 
 /** What a run has done so far. */
 export interface Done {
@@ -33,8 +36,12 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
     done.rows += marked.rows
     done.quarantinedRows += marked.quarantinedRows
     done.bytes += marked.version.sizeBytes
-    if (marked.reason !== null) done.setAside.push({ key: marked.version.key, reason: marked.reason })
+    done.setAside.push(...setAside(marked))
   }
+}
+
+function setAside({ version, reason }: MarkedObject): readonly SetAside[] {
+  return reason === null ? [] : [{ key: version.key, reason }]
 }
 
 /** Objects that an event names. */
@@ -43,7 +50,7 @@ const setAsideMax = 100
 /** A committed mini-batch as an event. */
 export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, nowMs: number): RunEvent {
   const objects = stamped.objects.map(({ marked }) => marked)
-  const having = (outcome: string) => objects.filter(object => object.outcome === outcome).length
+  const having = (outcome: Outcome) => objects.filter(object => object.outcome === outcome).length
   return {
     is: 'epoch',
     result,
@@ -51,10 +58,9 @@ export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, now
     bytes: objects.reduce((sum, { version }) => sum + version.sizeBytes, 0),
     quarantined: having('quarantined'),
     skipped: having('skipped'),
+    gone: having('gone'),
     quarantinedRows: objects.reduce((sum, { quarantinedRows }) => sum + quarantinedRows, 0),
-    setAside: objects
-      .flatMap(({ version, reason }) => (reason === null ? [] : [{ key: version.key, reason }]))
-      .slice(0, setAsideMax),
+    setAside: objects.flatMap(setAside).slice(0, setAsideMax),
   }
 }
 
@@ -93,7 +99,7 @@ export async function summarise(
     pipeline: run.pipeline.name,
     checkpoint: run.checkpointAddress,
     outputs: [...run.outputs.values()].map(({ store }) => store.address),
-    totals: committer.manifest.engine.totals as unknown as Totals,
+    totals: totalsOf(committer.manifest),
     outputFiles: await outputFiles(run, committer),
     run: {
       ...done,

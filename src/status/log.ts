@@ -157,7 +157,7 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
 }
 
 function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogRecord[] {
-  const { result, tookMs, bytes, quarantined, skipped, quarantinedRows, setAside } = event
+  const { result, tookMs, bytes, quarantined, skipped, gone, quarantinedRows, setAside } = event
   const { epoch, objects, rows, late, outputFiles } = result
   const some = (count: number, text: string) => (count > 0 ? `, ${showCount(count)} ${text}` : '')
   return [
@@ -177,6 +177,7 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
         late,
         quarantined,
         skipped,
+        gone,
         quarantinedRows,
         outputFiles,
         tookMs: Math.round(tookMs),

@@ -64,7 +64,7 @@ export function createMetrics(
 
   const objects = counter(
     'millrace_objects_total',
-    'Committed object versions: read, quarantined or skipped.',
+    'Committed entries of the ledger for objects: read, quarantined, skipped or gone.',
     'outcome',
   )
   const bytes = counter('millrace_bytes_total', 'Bytes of committed objects.')
@@ -173,9 +173,9 @@ export function createMetrics(
       if (event.is === 'epoch') {
         const { result } = event
         epoch.set(result.epoch)
-        objects.inc({ outcome: 'read' }, result.objects - event.quarantined - event.skipped)
-        objects.inc({ outcome: 'quarantined' }, event.quarantined)
-        objects.inc({ outcome: 'skipped' }, event.skipped)
+        const { quarantined, skipped, gone } = event
+        objects.inc({ outcome: 'read' }, result.objects - quarantined - skipped - gone)
+        for (const [outcome, number] of Object.entries({ quarantined, skipped, gone })) objects.inc({ outcome }, number)
         bytes.inc(event.bytes)
         rows.inc(result.rows)
         late.inc(result.late)

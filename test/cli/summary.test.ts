@@ -14,6 +14,7 @@ const summary: Summary = {
     objects: 5,
     quarantined: 1,
     skipped: 0,
+    gone: 0,
     quarantinedRows: 3,
     outsideBounds: 49,
     epochs: 4,

@@ -310,7 +310,7 @@ test('half a line is no bad row where the other half comes before it is read aga
     },
   }
   const [written] = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
-  expect(written).toMatchObject({ outcome: 'quarantined', reason: 'the file was written to while it was read' })
+  expect(written).toMatchObject({ outcome: 'gone', reason: 'the file was written to while it was read' })
 })
 
 test('a session ends although files are still being made in its folder', async () => {

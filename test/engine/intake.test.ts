@@ -8,6 +8,7 @@ import { createIdentities, type Identities } from '../../src/engine/identities.t
 import { createIntake, type Intake } from '../../src/engine/intake.ts'
 import { createLedgerTable, ledgerSql, objectRow } from '../../src/engine/ledger.ts'
 import { unread } from '../../src/engine/marked-object.ts'
+import type { Outcome } from '../../src/engine/outcome.ts'
 
 let session: Session
 let executor: Executor
@@ -67,8 +68,9 @@ const offer = (notification: Notification | undefined, ...versions: readonly Obj
   intake.offer([{ offers: versions.map(one => ({ version: one })), ...(notification ? { notification } : {}) }])
 
 let seq = 1
+const none: ReadonlySet<Admitted> = new Set()
 /** What the engine does with a mini-batch: its objects go to the ledger, then the intake hears of it. */
-async function commit(batch: readonly Admitted[], outcome: 'read' | 'quarantined' = 'read'): Promise<void> {
+async function commit(batch: readonly Admitted[], outcome: Outcome = 'read'): Promise<void> {
   for (const entry of batch) {
     if (entry.is !== 'object') continue
     const marked = { ...unread(entry, 'quarantined', null), outcome }
@@ -76,7 +78,7 @@ async function commit(batch: readonly Admitted[], outcome: 'read' | 'quarantined
       `INSERT INTO ledger ${ledgerSql([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 's', 0)])}`,
     )
   }
-  intake.committed(batch)
+  intake.committed(batch, outcome === 'gone' ? new Set(batch) : none)
   await settled()
 }
 
@@ -97,11 +99,11 @@ describe('what is announced', () => {
     await offer(notification, version('a'), version('b'), version('c'), version('d'))
     const first = await next()
     expect(keys(first)).toEqual(['a', 'b', 'c'])
-    expect(intake.settledBy(first)).toEqual([])
+    expect(intake.settledBy(first, none)).toEqual([])
     await commit(first)
     expect(told).toEqual([])
     const second = await next()
-    expect(intake.settledBy(second)).toEqual([notification])
+    expect(intake.settledBy(second, none)).toEqual([notification])
     expect(told).toEqual([])
     await commit(second)
     expect(told).toEqual(['acknowledged'])
@@ -113,7 +115,7 @@ describe('what is announced', () => {
     expect(await offer(two.notification, version('a'))).toBe(1)
     const batch = await next()
     expect(keys(batch)).toEqual(['a'])
-    expect(new Set(intake.settledBy(batch))).toEqual(new Set([one.notification, two.notification]))
+    expect(new Set(intake.settledBy(batch, none))).toEqual(new Set([one.notification, two.notification]))
     await commit(batch)
     expect([one.told, two.told]).toEqual([['acknowledged'], ['acknowledged']])
     expect(intake.isIdle).toBe(true)
@@ -124,7 +126,7 @@ describe('what is announced', () => {
     expect(await offer(notification, version('a'), version('a'))).toBe(1)
     const batch = await next()
     expect(keys(batch)).toEqual(['a'])
-    expect(intake.settledBy(batch)).toEqual([notification])
+    expect(intake.settledBy(batch, none)).toEqual([notification])
     await commit(batch)
     expect(told).toEqual(['acknowledged'])
   })
@@ -210,6 +212,61 @@ describe('what is announced', () => {
     expect(told).toEqual([])
     await commit(await next())
     expect(told).toEqual(['acknowledged'])
+  })
+
+  test('an object that was gone is admitted when it is announced again, and then counts once (P13, I5)', async () => {
+    const [one, two, three] = [message('1'), message('2'), message('3')]
+    await offer(one.notification, version('a'))
+    const tried = await next()
+    expect(tried).toMatchObject([{ key: 'a' }])
+    expect(intake.settledBy(tried, new Set(tried))).toEqual([one.notification])
+    await commit(tried, 'gone')
+    expect(one.told).toEqual(['acknowledged'])
+    expect(await offer(two.notification, version('a'))).toBe(0)
+    const again = await next()
+    expect(again).toMatchObject([{ key: 'a', earlier: 'gone', overwrites: false }])
+    await commit(again)
+    expect(two.told).toEqual(['acknowledged'])
+    expect(await offer(three.notification, version('a'))).toBe(1)
+    await settled()
+    expect(three.told).toEqual(['acknowledged'])
+    expect(intake.isIdle).toBe(true)
+  })
+
+  test('of several entries of a version the last decides, unless one was read (P13)', async () => {
+    const entries = async (key: string, outcomes: readonly Outcome[]) => {
+      for (const outcome of outcomes) {
+        await intake.offer([{ offers: [{ version: version(key), isRestored: true }] }])
+        await commit(await next(), outcome)
+      }
+      return offer(undefined, version(key))
+    }
+    expect(await entries('a', ['quarantined', 'gone'])).toBe(0)
+    await commit(await next())
+    expect(await entries('b', ['gone', 'quarantined'])).toBe(1)
+    expect(await entries('c', ['gone', 'gone', 'read'])).toBe(1)
+  })
+
+  test('a message that comes once the try has begun is judged again when that finds the object gone (P13, I4)', async () => {
+    const [before, during, other] = [message('before'), message('during'), message('other')]
+    await offer(undefined, version('a'))
+    await offer(before.notification, version('a'))
+    const tried = await next()
+    const gone = new Set(tried)
+    expect(await offer(during.notification, version('a'), version('b'))).toBe(1)
+    expect(await offer(other.notification, version('a'))).toBe(1)
+    // Where it is read, it settles all of them.
+    expect(intake.settledBy(tried, none)).toEqual([before.notification, other.notification])
+    expect(intake.settledBy(tried, gone)).toEqual([before.notification])
+    await commit(tried, 'gone')
+    expect([before.told, during.told, other.told]).toEqual([['acknowledged'], [], []])
+    // Both belong to one further try, which nothing tells after it has begun.
+    const again: Admitted[] = []
+    while (again.length < 2) again.push(...(await next()))
+    expect(keys(again).toSorted()).toEqual(['a', 'b'])
+    await commit(again, 'gone')
+    expect([during.told, other.told]).toEqual([['acknowledged'], ['acknowledged']])
+    expect(intake.isIdle).toBe(true)
   })
 
   test('what is offered after the end is not admitted, and its message is given back', async () => {

@@ -9,6 +9,7 @@ const totals = {
   objects: 3,
   quarantined: 1,
   skipped: 0,
+  gone: 0,
   quarantinedRows: 4,
   outsideBounds: 0,
   epochs: 1,
@@ -20,6 +21,7 @@ const epoch: RunEvent = {
   bytes: 4_096,
   quarantined: 1,
   skipped: 0,
+  gone: 0,
   quarantinedRows: 4,
   setAside: [{ key: 'b.parquet', reason: 'no Parquet:\n really' }],
 }
@@ -62,6 +64,7 @@ describe('the log', () => {
         late: 2,
         quarantined: 1,
         skipped: 0,
+        gone: 0,
         quarantinedRows: 4,
         outputFiles: ['file:///out/part-5.parquet'],
         tookMs: 1_250,

@@ -12,6 +12,7 @@ export const measurement: Measurement = {
     objects: 10,
     quarantined: 1,
     skipped: 0,
+    gone: 0,
     quarantinedRows: 4,
     outsideBounds: 0,
     epochs: 7,

@@ -38,6 +38,7 @@ const epoch: RunEvent = {
   bytes: 1_000,
   quarantined: 2,
   skipped: 1,
+  gone: 0,
   quarantinedRows: 4,
   setAside: [],
 }

@@ -148,7 +148,7 @@ async function examineInput(
   const known =
     checkpoint === undefined ? undefined : await attempt('checkpoint', () => lookUp(components, checkpoint, versions))
   if (known && 'is' in known) return [judgeInput(seen, extensions), known]
-  const fresh = versions.filter(version => known?.get(version)?.isCounted !== true)
+  const fresh = versions.filter(version => known?.get(version)?.isSettled !== true)
   const isOverwriting = (version: ObjectVersion) => known?.get(version)?.overwrites === true
   const next = fresh.find(version => !isOverwriting(version))
   const version = next ?? versions[0]

@@ -1,0 +1,9 @@
+/** What became of an object version, as the ledger has it. Rows were counted of what was `read` only. */
+export type Outcome =
+  | 'read'
+  /** Set aside: it could not be read, was not allowed to, or came over a version that was counted. */
+  | 'quarantined'
+  /** Set aside as the pipeline asked: a policy of 'skip', or what lay there before the first start. */
+  | 'skipped'
+  /** It was not there when it was to be read. No count (P13): whatever finds it next has it read. */
+  | 'gone'

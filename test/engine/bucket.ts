@@ -1,0 +1,161 @@
+/** A bucket in memory that a live run follows: with versions, keys that are listed and not readable, and messages that it is told. */
+import { createHash } from 'node:crypto'
+import type { Announced, ObjectVersion } from '../../src/core/object-version.ts'
+import type { Notification, NotificationSource, ObjectStore } from '../../src/core/ports.ts'
+import { type Components, components } from '../../src/engine/components.ts'
+import { createMemoryStore } from '../../src/testing/index.ts'
+
+export interface Bucket {
+  /** Another version of the key; what it is told by. The bytes are its eTag. */
+  put(key: string, body: string): ObjectVersion
+  delete(key: string): void
+  /** Listed, and 404 to who reads it. */
+  readonly hidden: Set<string>
+  /** Reads of a key so far, those that found nothing too. */
+  reads(key: string): number
+  listings(): number
+  readonly store: ObjectStore
+}
+
+const address = 's3://bucket/in/'
+
+/** @param hasVersions messages and reads name a version; listings do not */
+export function createBucket(hasVersions = false): Bucket {
+  const versions = new Map<string, { readonly version: ObjectVersion; readonly body: Buffer }[]>()
+  /** Keys that have a current version. */
+  const current = new Map<string, ObjectVersion>()
+  const hidden = new Set<string>()
+  const reads = new Map<string, number>()
+  let puts = 0
+  let listings = 0
+  const found = (key: string, versionId?: string) => {
+    if (hidden.has(key)) return undefined
+    const now = current.get(key)
+    const all = versions.get(key) ?? []
+    if (versionId !== undefined) return all.find(({ version }) => version.versionId === versionId)
+    return all.find(({ version }) => version === now)
+  }
+  const store: ObjectStore = {
+    ...createMemoryStore(address),
+    async get(key, { ifMatch, versionId, range } = {}) {
+      reads.set(key, (reads.get(key) ?? 0) + 1)
+      const one = found(key, versionId)
+      if (!one) return 'missing'
+      if (ifMatch !== undefined && one.version.eTag !== ifMatch) return 'changed'
+      return { body: one.body.subarray(...(range ?? [])), eTag: one.version.eTag }
+    },
+    async head(key, versionId) {
+      return found(key, versionId)?.version ?? 'missing'
+    },
+    async *list() {
+      listings++
+      const keys = [...current.keys()].toSorted()
+      for (const key of keys) {
+        const { versionId: _, ...listed } = current.get(key) as ObjectVersion
+        yield listed
+      }
+    },
+  }
+  return {
+    put(key, body) {
+      const bytes = Buffer.from(body)
+      const version: ObjectVersion = {
+        bucket: 'bucket',
+        key,
+        eTag: createHash('md5').update(bytes).digest('hex'),
+        ...(hasVersions ? { versionId: `v${++puts}` } : {}),
+        sizeBytes: bytes.length,
+        lastModifiedMs: 0,
+      }
+      // Without versions what was there is no more.
+      const kept = hasVersions ? (versions.get(key) ?? []) : []
+      versions.set(key, [...kept, { version, body: bytes }])
+      current.set(key, version)
+      return version
+    },
+    delete(key) {
+      current.delete(key)
+      if (!hasVersions) versions.delete(key)
+    },
+    hidden,
+    reads: key => reads.get(key) ?? 0,
+    listings: () => listings,
+    store,
+  }
+}
+
+/** A log of messages with an offset each, as Kafka has it: what is not committed is read again by the next start. */
+export interface Messages {
+  /** Announces an object in a message; resolves when it is acknowledged. */
+  tell(...objects: readonly Announced[]): Promise<void>
+  /** Offsets that were acknowledged, once for each time. */
+  readonly acknowledged: readonly number[]
+  /** Where a start goes on. */
+  readonly positions: readonly unknown[]
+  open(positions: unknown): NotificationSource
+}
+
+export function createMessages(): Messages {
+  const log: { readonly objects: readonly Announced[]; acknowledge(): void }[] = []
+  const acknowledged: number[] = []
+  const positions: unknown[] = []
+  let wake = () => {}
+  return {
+    acknowledged,
+    positions,
+    tell(...objects) {
+      return new Promise(resolve => {
+        log.push({ objects, acknowledge: resolve })
+        wake()
+      })
+    },
+    open(from) {
+      positions.push(from)
+      let next = typeof from === 'number' ? from : 0
+      const settled = new Set<number>()
+      const message = (offset: number): Notification => ({
+        id: String(offset),
+        objects: log[offset]?.objects ?? [],
+        async acknowledge() {
+          settled.add(offset)
+          acknowledged.push(offset)
+          log[offset]?.acknowledge()
+        },
+        release: async () => {},
+      })
+      return {
+        async pull(max, signal) {
+          while (next >= log.length && !signal.aborted)
+            await new Promise<void>(resolve => {
+              wake = resolve
+              signal.addEventListener('abort', () => resolve(), { once: true })
+            })
+          if (signal.aborted) return []
+          const first = next
+          next = Math.min(log.length, next + max)
+          return Array.from({ length: next - first }, (_, index) => message(first + index))
+        },
+        positionsAfter(committed) {
+          const done = new Set([...settled, ...committed.map(({ id }) => Number(id))])
+          let position = typeof from === 'number' ? from : 0
+          while (position < next && done.has(position)) position++
+          return position
+        },
+        backlog: async () => ({}),
+        counts: {},
+        close: async () => {},
+      }
+    },
+  }
+}
+
+/** What a run is made of whose source lies in the bucket, and is told by these messages. */
+export function componentsOf(bucket: Bucket, messages?: Messages): Components {
+  return {
+    ...components,
+    findInput: async () => ({ root: address, matches: () => true }),
+    openInput: async (root, field) => (root === address ? bucket.store : components.openInput(root, field)),
+    openNotifications: async (spec, context) =>
+      messages ? messages.open(context.positions) : components.openNotifications(spec, context),
+  }
+}
