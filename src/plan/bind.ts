@@ -2,7 +2,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
-import type { createGate } from './gate.ts'
+import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation } from './relation.ts'
@@ -19,8 +19,8 @@ export const rowHidden = ['_seq', '_row', '_watermark'] as const
  */
 export async function bindFlows(
   terminals: readonly Terminal[],
-  gate: ReturnType<typeof createGate>,
-  executor: Pick<Executor, 'describe'>,
+  gate: Gate,
+  executor: Pick<Executor, 'run' | 'describe'>,
 ): Promise<readonly Flow[]> {
   checkDistinct(terminals.flatMap(terminal => chain(terminal.node)))
   const byPlan = new Map<string, readonly string[]>()
@@ -41,8 +41,8 @@ export async function bindFlows(
 async function bindNode(
   node: PlanNode,
   expressions: readonly UserExpression[],
-  gate: ReturnType<typeof createGate>,
-  executor: Pick<Executor, 'describe'>,
+  gate: Gate,
+  executor: Pick<Executor, 'run'>,
 ): Promise<readonly string[]> {
   const input = (node.input as PlanNode).columns
   const plain = plainTypes(input)
@@ -66,20 +66,18 @@ async function castTo(
   sql: string,
   columns: ColumnTypes,
   afterState: boolean,
-  executor: Pick<Executor, 'describe'>,
+  executor: Pick<Executor, 'run'>,
 ): Promise<string> {
   const declared = parseColumnType(type, field)
   const cast = `CAST(${sql} AS ${declared.sql})`
-  try {
-    await executor.describe(`SELECT ${cast} FROM (${emptyRows(columns)}) AS ${id(inputAlias)}`)
-  } catch (error) {
+  const failure = await failureOfEvery(executor, cast, columns, inputAlias)
+  if (failure !== undefined)
     throw new MillraceError(
       'user',
       'expression-type',
-      `${field}: '${written}' cannot be cast to ${declared.sql}.`,
-      error,
+      `${field}: '${written}' cannot be cast to ${declared.sql}: ${firstSentence(failure)}`,
+      failure,
     )
-  }
   if (declared.nullable) return cast
   // The engine puts the object's key in the place of `_seq`.
   const at = afterState ? '' : ` || ' at _seq ' || ${inputColumn('_seq')} || ', row ' || ${inputColumn('_row')}`

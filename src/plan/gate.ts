@@ -30,7 +30,8 @@ export interface CheckedExpression {
 export interface Gate {
   /**
    * Lets one user-written expression through when it is a function of the row (S19), else throws a `user` error that
-   * names step, field and expression.
+   * names step, field and expression. It is evaluated once, over a row of NULLs: what fails there can never work, such
+   * as the comparison of a number with 'abc'.
    *
    * @param columns name -> SQL type (without NOT NULL) of the columns in scope
    */
@@ -47,7 +48,7 @@ export interface Gate {
  * or type that it does not know is refused), qualifies every column, and DuckDB writes the tree back as text. No text
  * of the user is ever part of a query except as a text literal.
  */
-export function createGate(executor: Pick<Executor, 'rows' | 'describe'>): Gate {
+export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>): Gate {
   let rules: FunctionRules | undefined
 
   const check = async (
@@ -58,12 +59,17 @@ export function createGate(executor: Pick<Executor, 'rows' | 'describe'>): Gate 
     checkText(sql)
     const parsed = await parse(executor, sql)
     rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[])
-    const written = await write(executor, createWalker(rules, columns, alias)(parsed, [], 0))
-    const scope = Object.entries(columns).map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
-    const query = `SELECT (${written}) AS "value" FROM (SELECT ${scope.join(', ')}) AS ${id(alias)}`
+    const written = await write(
+      executor,
+      createWalker(rules, columns, alias, node => positionOf(node, sql))(parsed, [], 0),
+    )
+    const query = `SELECT (${written}) AS "value" FROM (${rowOfNulls(columns)}) AS ${id(alias)}`
     const bound = await executor.describe(query).catch((error: unknown) => {
       throw new Refusal(`DuckDB does not accept it: ${firstSentence(error)}`, { cause: error })
     })
+    // Types fit, and still constants may not: they are cast only when the expression is evaluated.
+    const failure = await failureOfEvery(executor, written, columns, alias)
+    if (failure !== undefined) throw new Refusal(`it can never work: ${firstSentence(failure)}`, { cause: failure })
     return { sql: written, type: bound.value ?? '' }
   }
 
@@ -77,7 +83,8 @@ export function createGate(executor: Pick<Executor, 'rows' | 'describe'>): Gate 
         if (reason === undefined) throw error
         // Most fields begin with the step.
         const at = where.field.split(' ')[0] === where.step ? where.field : `${where.step}, ${where.field}`
-        const message = `${at}: ${reason} In: ${excerpt(sql)}`
+        const position = error instanceof Refusal ? error.position : undefined
+        const message = `${at}: ${reason} ${placeIn(sql, position)}`
         throw new MillraceError('user', 'expression', message, (error as Error).cause)
       }
     },
@@ -85,7 +92,51 @@ export function createGate(executor: Pick<Executor, 'rows' | 'describe'>): Gate 
 }
 
 /** Why an expression is refused, as whole sentences; the gate adds where. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  /** The character of the user's text, counted from 0, that is refused; undefined where it is all of it. */
+  position: number | undefined
+}
+
+function rowOfNulls(columns: Readonly<Record<string, string>>): string {
+  const items = Object.entries(columns).map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
+  return `SELECT ${items.join(', ')}`
+}
+
+/** One row of ones, days and lists of them: NULL where a type takes none of these. */
+function rowOfValues(columns: Readonly<Record<string, string>>): string {
+  const texts = ['1', '2001-01-01', '[1]', '[2001-01-01]', '00000000-0000-0000-0000-000000000001']
+  const items = Object.entries(columns).map(
+    ([name, type]) =>
+      `coalesce(${texts.map(value => `TRY_CAST(${text(value)} AS ${type})`).join(', ')}) AS ${id(name)}`,
+  )
+  return `SELECT ${items.join(', ')}`
+}
+
+/**
+ * Why an expression fails whatever the row is, as one over a row of NULLs does; undefined where it may work for some row.
+ * What minds the NULLs themselves (the key of a map, of a JSON object) is asked again over a row of values.
+ *
+ * @param sql over the alias
+ */
+export async function failureOfEvery(
+  executor: Pick<Executor, 'run'>,
+  sql: string,
+  columns: Readonly<Record<string, string>>,
+  alias: string,
+): Promise<unknown> {
+  const failureOver = async (row: string): Promise<unknown> => {
+    try {
+      await executor.run(`SELECT (${sql}) AS "value" FROM (${row}) AS ${id(alias)}`)
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+  const failure = await failureOver(rowOfNulls(columns))
+  if (failure === undefined || !/\bNULL\b/i.test(firstSentence(failure))) return failure
+  const other = await failureOver(rowOfValues(columns))
+  return other !== undefined && firstSentence(other) === firstSentence(failure) ? failure : undefined
+}
 
 const tooDeep = `it is nested more than ${expressionDepthMax} deep; split it over several derived columns.`
 
@@ -110,12 +161,12 @@ type Tree = Readonly<Record<string, unknown>>
  * pass for one expression, because the root is no longer a list constructor with one unnamed element.
  */
 async function parse(executor: Pick<Executor, 'rows'>, sql: string): Promise<Tree> {
-  const [row] = await executor.rows(`SELECT json_serialize_sql(${text(`SELECT [${sql}\n]`)}) AS tree`)
+  const [row] = await executor.rows(`SELECT json_serialize_sql(${text(`${opening}${sql}\n]`)}) AS tree`)
   const json = String(row?.tree)
   // DuckDB writes 1e400 as Infinity, which is no JSON; a text 'Infinity' has quotes around it.
   if (/"value":-?(Infinity|NaN)[,}]/.test(json)) throw new Refusal('it holds a number beyond the range of DOUBLE.')
   const document = parseExactly(json)
-  if (document.error === true) throw new Refusal(`it is no SQL expression: ${String(document.error_message)}.`)
+  if (document.error === true) throw syntaxError(sql, document)
 
   const one = 'it must be exactly one expression: no list of several, no alias, no second statement, no clause.'
   const statements = document.statements as readonly { readonly node: Tree }[]
@@ -130,6 +181,19 @@ async function parse(executor: Pick<Executor, 'rows'>, sql: string): Promise<Tre
   const isList = isSame(root, { ...bareFunction, function_name: 'list_value', schema: 'main', children: elements })
   if (!isList || elements?.length !== 1 || element === undefined) throw new Refusal(one)
   return element
+}
+
+/** What stands before the user's text when it is parsed. */
+const opening = 'SELECT ['
+
+/** DuckDB's words without what it points at, which may be our own bracket. */
+function syntaxError(sql: string, { error_message, position }: Tree): Refusal {
+  const [what = ''] = String(error_message).split(' at or near ')
+  const at = position === undefined ? undefined : Number(position) - opening.length
+  const isAtEnd = at !== undefined && at >= [...sql.trimEnd()].length
+  const refusal = new Refusal(`it is no SQL expression: ${isAtEnd ? 'it ends too early' : what}.`)
+  refusal.position = isAtEnd ? [...sql.trimEnd()].length : at
+  return refusal
 }
 
 async function write(executor: Pick<Executor, 'rows'>, tree: Tree): Promise<string> {
@@ -172,15 +236,21 @@ const bareFunction: Tree = {
   catalog: '',
 }
 
+/** Where nodes stand in the text that was parsed, in bytes. */
+const locations = new WeakMap<object, number>()
+
 /**
- * Numbers keep their source text: JavaScript would round HUGEINT halves and large decimals. `query_location` goes: it
- * can be 2^64 - 1, and positions in the user's text mean nothing in the written one.
+ * Numbers keep their source text: JavaScript would round HUGEINT halves and large decimals. `query_location` goes
+ * elsewhere: it can be 2^64 - 1, and positions in the user's text mean nothing in the written one.
  */
 function parseExactly(json: string): Tree {
-  return JSON.parse(json, function (this: unknown, key: string, value: unknown, context?: { source?: string }) {
-    if (key === 'query_location') return undefined
+  return JSON.parse(json, function (this: object, key: string, value: unknown, context?: { source?: string }) {
+    if (key === 'query_location') {
+      locations.set(this, Number(value))
+      return undefined
+    }
     return typeof value === 'number' ? rawJson(context?.source ?? String(value)) : value
-  } as (this: unknown, key: string, value: unknown) => unknown)
+  } as (this: object, key: string, value: unknown) => unknown)
 }
 
 /** Ships in every Node that millrace supports; TypeScript's library does not have it yet. */
@@ -227,11 +297,34 @@ const refusedClasses: Readonly<Record<string, string>> = {
   COLLATE: 'COLLATE is not allowed: compare lower(...) or strip_accents(...).',
 }
 
-function createWalker(rules: FunctionRules, columns: Readonly<Record<string, string>>, alias: string): Walk {
+/** Nodes that DuckDB makes up by itself stand nowhere: they have the largest number there is. */
+function positionOf(node: Tree, sql: string): number | undefined {
+  const bytes = (locations.get(node) ?? Number.POSITIVE_INFINITY) - opening.length
+  const text = Buffer.from(sql)
+  return bytes >= 0 && bytes < text.length ? [...text.subarray(0, bytes).toString()].length : undefined
+}
+
+/** @param position of a node in the user's text */
+function createWalker(
+  rules: FunctionRules,
+  columns: Readonly<Record<string, string>>,
+  alias: string,
+  position: (node: Tree) => number | undefined,
+): Walk {
   const names = Object.keys(columns)
   const canonical = new Map(names.map(name => [name.toLowerCase(), name]))
 
   const walk: Walk = (node, lambdas, depth) => {
+    try {
+      return visit(node, lambdas, depth)
+    } catch (error) {
+      // The innermost node that stands in the text.
+      if (error instanceof Refusal) error.position ??= position(node)
+      throw error
+    }
+  }
+
+  const visit: Walk = (node, lambdas, depth) => {
     if (depth > expressionDepthMax) throw new Refusal(tooDeep)
     const walkOne = (child: unknown) => walk(child as Tree, lambdas, depth + 1)
     const walkAll = (children: unknown) => (children as readonly Tree[]).map(walkOne)
@@ -321,7 +414,7 @@ function createWalker(rules: FunctionRules, columns: Readonly<Record<string, str
         return lambda(argument, lambdas, depth + 1)
       }
       if (!isNamed) return walk(argument, lambdas, depth + 1)
-      return { ...walk({ ...argument, alias: '' }, lambdas, depth + 1), alias: argument.alias }
+      return { ...walk(withoutAlias(argument), lambdas, depth + 1), alias: argument.alias }
     })
     return { ...node, children: walked, is_operator }
   }
@@ -355,6 +448,12 @@ function createWalker(rules: FunctionRules, columns: Readonly<Record<string, str
   }
 
   return walk
+}
+
+function withoutAlias(node: Tree): Tree {
+  const copy = { ...node, alias: '' }
+  locations.set(copy, locations.get(node) ?? Number.POSITIVE_INFINITY)
+  return copy
 }
 
 /** The node's own keys must be exactly these: a key that a later DuckDB adds may carry meaning. */
@@ -409,12 +508,47 @@ function checkType(type: Tree, depth: number): void {
 
 // ---- Messages. ------------------------------------------------------------------------------------------------
 
-function excerpt(sql: unknown): string {
+const excerptMax = 200
+
+/** The user's text, and where in it the mistake is: characters and lines are counted from 1. */
+function placeIn(sql: unknown, position: number | undefined): string {
   const characters = [...String(sql)]
-  return characters.length > 200 ? `${characters.slice(0, 200).join('')}...` : characters.join('')
+  if (position === undefined) return `In: ${excerpt(characters, 0)}`
+  const lines = characters.slice(0, position).join('').split('\n')
+  const column = [...(lines.at(-1) ?? '')].length + 1
+  const line = characters.includes('\n') ? `line ${lines.length}, ` : ''
+  return `At ${line}character ${column} of: ${excerpt(characters, Math.max(0, position - excerptMax / 2))}`
 }
 
-/** DuckDB adds the query and a caret below its sentence; the query is ours, not the user's. */
-function firstSentence(error: unknown): string {
-  return (errorMessage(error).split('\n\nLINE ')[0] ?? '').trim()
+function excerpt(characters: readonly string[], from: number): string {
+  if (characters.length <= excerptMax) return characters.join('')
+  const shown = characters.slice(from, from + excerptMax).join('')
+  return `${from > 0 ? '...' : ''}${shown}${from + excerptMax < characters.length ? '...' : ''}`
+}
+
+/**
+ * DuckDB adds the query and a caret below its sentence; the query is ours, not the user's. It names types as it holds
+ * them, and LIKE as it calls it.
+ */
+export function firstSentence(error: unknown): string {
+  const [sentence = ''] = errorMessage(error).split(/\n+LINE \d+: /)
+  return sentence
+    .trim()
+    .replace(/^(?:Binder|Conversion|Invalid Input|Out of Range|Catalog|Parser|Not implemented) Error: /, '')
+    .replaceAll(/\bU?INT(?:8|16|32|64|128)\b/g, name => sqlTypeOf[name] ?? name)
+    .replaceAll(/'(!?)~~(\*?)\(/g, (_, not: string, any: string) => `'${not ? 'NOT ' : ''}${any ? 'I' : ''}LIKE(`)
+    .replace(/(?<![.!?])$/, '.')
+}
+
+const sqlTypeOf: Readonly<Record<string, string>> = {
+  INT8: 'TINYINT',
+  INT16: 'SMALLINT',
+  INT32: 'INTEGER',
+  INT64: 'BIGINT',
+  INT128: 'HUGEINT',
+  UINT8: 'UTINYINT',
+  UINT16: 'USMALLINT',
+  UINT32: 'UINTEGER',
+  UINT64: 'UBIGINT',
+  UINT128: 'UHUGEINT',
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { Executor, Row } from '../../src/core/ports.ts'
 
-export interface TestDuckdb extends Pick<Executor, 'rows' | 'describe'>, AsyncDisposable {}
+export interface TestDuckdb extends Pick<Executor, 'run' | 'rows' | 'describe'>, AsyncDisposable {}
 
 /** DuckDB with the engine's session settings (STRUCTURE.md) and two methods of the executor. */
 export async function openTestDuckdb(): Promise<TestDuckdb> {
@@ -31,6 +31,9 @@ export async function openTestDuckdb(): Promise<TestDuckdb> {
     return reader.getRowObjectsJS() as readonly Row[]
   }
   return {
+    run: async sql => {
+      await connection.run(sql)
+    },
     rows,
     describe: async sql =>
       Object.fromEntries(
