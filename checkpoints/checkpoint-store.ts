@@ -17,6 +17,7 @@ import {
   settleWrite,
 } from './decide.ts'
 import { loadFile, stageFile } from './files.ts'
+import { findFileWithoutHead, headLost } from './lost-head.ts'
 import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, reach } from './manifest.ts'
 import { createObject, nameOf } from './objects.ts'
 import { checkChannelName, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
@@ -71,7 +72,7 @@ type SettledWrite = { readonly is: 'committed'; readonly seen: HeadSeen } | { re
 export interface CheckpointStore {
   /** P4. */
   probe(signal?: AbortSignal): Promise<void>
-  /** Without a claim. */
+  /** Without a claim. @throws MillraceError 'head-lost' where there is none and files tell that there was one. */
   readHead(): Promise<Head | undefined>
   /** P5. `initial` is what a new checkpoint begins with. Without `standBy` a live owner is fenced at once. */
   claim(initial: EngineState, standBy?: StandBy): Promise<Head>
@@ -125,6 +126,18 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     return retrying(sleep, readHeadOnce)
   }
 
+  /** @throws MillraceError 'head-lost' where there is none and files tell that there was one: a birth would orphan them. */
+  async function readHeadUnlessLost(): Promise<HeadSeen | undefined> {
+    const seen = await readHead()
+    if (seen) return seen
+    const file = await retrying(sleep, () => findFileWithoutHead(store))
+    if (file === undefined) return undefined
+    // Born meanwhile: the files are those of its first epochs.
+    const born = await readHead()
+    if (born) return born
+    throw headLost(store, file)
+  }
+
   async function claim(initial: EngineState, standBy?: StandBy): Promise<Head> {
     mine = undefined
     closed = undefined
@@ -171,7 +184,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
           'stopped-waiting',
           `Stopped before ${headName} was claimed${waitsFor === undefined ? '' : `, while ${waitsFor} owned it`}; nothing was done.`,
         )
-      const seen = await readHead()
+      const seen = await readHeadUnlessLost()
       const nowMs = standBy?.nowMs() ?? 0
       if (seen && since?.eTag !== seen.eTag) since = { eTag: seen.eTag, atMs: nowMs }
       const owner = seen?.head.owner ?? ''
@@ -362,7 +375,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     },
 
     async readHead() {
-      return (await readHead())?.head
+      return (await readHeadUnlessLost())?.head
     },
 
     claim,

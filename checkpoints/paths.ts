@@ -57,6 +57,18 @@ export function checkChannelName(channel: string): void {
   )
 }
 
+/** Channels of the whole pipeline, and those of which each step has its own: `late-<node>`. */
+const WHOLE = ['ledger', 'outputs', 'quarantine']
+const BY_NODE = ['late', 'segment']
+
+/** Prefixes under which all files of a checkpoint lie. */
+export const KIND_PREFIXES: readonly string[] = [
+  ...[MANIFESTS, ...WHOLE].map(kind => `${kind}/`),
+  ...BY_NODE.map(kind => `${kind}-`),
+]
+
+const channelName = new RegExp(`^(?:${WHOLE.join('|')}|(?:${BY_NODE.join('|')})-[A-Za-z0-9_-]+)$`)
+
 function isChannelName(name: string): boolean {
-  return /^(?:ledger|outputs|quarantine|(?:late|segment)-[A-Za-z0-9_-]+)$/.test(name)
+  return channelName.test(name)
 }

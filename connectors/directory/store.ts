@@ -109,6 +109,29 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       }
     },
 
+    async former(key) {
+      const mutable = mutableOf(key)
+      if (mutable === undefined) return []
+      const entries = await fs.list(mutable.bodies).catch((error: unknown) => {
+        if (isAbsent(error)) return []
+        throw toMillrace(error)
+      })
+      const bodies = entries
+        .map(({ name }) => parseETag(name))
+        .filter(pointer => pointer !== undefined)
+        .toSorted((a, b) => b.generation - a.generation)
+      const read: Uint8Array[] = []
+      for (const pointer of bodies) {
+        try {
+          read.push((await fs.read(join(mutable.bodies, pointerETag(pointer)))).body)
+        } catch (error) {
+          // Its writer has lost a race meanwhile and tidied up.
+          if (!isAbsent(error)) throw toMillrace(error)
+        }
+      }
+      return read
+    },
+
     async link(version, file) {
       checkKey(version.key)
       const path = pathOf(version.key)

@@ -8,6 +8,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { repairCommand } from './commands/repair.ts'
 import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   explainCommand,
   inspectCommand,
   sqlCommand,
+  repairCommand,
   inferCommand,
   doctorCommand,
   demoCommand,

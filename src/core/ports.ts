@@ -44,6 +44,11 @@ export interface ObjectStore {
   list(prefix: string, after?: string, signal?: AbortSignal): AsyncIterable<ObjectVersion>
   /** What a key holds now, or this version of it; 'missing' where there is none. */
   head?(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'>
+  /**
+   * What a mutable key held before, newest first, where the store keeps it and the key itself may be lost. At most
+   * the last few: for whoever must look back.
+   */
+  former?(key: string): Promise<readonly Uint8Array[]>
   /** Missing keys are no error. */
   delete(keys: readonly string[]): Promise<void>
   /**

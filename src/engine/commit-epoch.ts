@@ -17,6 +17,7 @@ import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './led
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import { createCompactor } from './compaction.ts'
 import { fencedBy } from './heartbeat.ts'
+import { outputKey } from './output-key.ts'
 import type { Run } from './open-run.ts'
 import type { Outcome } from './outcome.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
@@ -256,7 +257,7 @@ function stageOutput(run: Run, flow: Flow, epoch: number, written: WrittenFile):
   const output = run.outputs.get(flow.name)
   if (!output) throw new Error(`unreachable: ${flow.name} has no files() sink`)
   const extension = flow.terminal.is === 'files' && flow.terminal.format === 'json' ? 'jsonl' : 'parquet'
-  const to = `part-${String(epoch).padStart(8, '0')}-${flow.name}.${extension}`
+  const to = outputKey(epoch, flow.name, extension)
   return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to })
 }
 

@@ -4,7 +4,7 @@ import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import type { Clock } from '../core/clock.ts'
-import { configError } from '../core/errors.ts'
+import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
@@ -26,6 +26,7 @@ import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { createKindOf, type KindOf } from './key-kind.ts'
+import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
 import { ownerName, isOwnerGone } from './owner.ts'
@@ -186,7 +187,11 @@ export async function openRun(
   const from = checkpoint.claimedFrom
 
   const outputs = new Map<string, Output>()
-  for (const [flow, address] of addresses) outputs.set(flow.name, await openOutput(flow, address, head.manifest))
+  for (const [flow, address] of addresses) {
+    const output = await openOutput(flow, address, head.manifest)
+    await checkNothingBeyond(output, head.manifest, store.address)
+    outputs.set(flow.name, output)
+  }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
   await checkpoint.orphans()
   const reachable = await checkpoint.reachable()
@@ -266,6 +271,18 @@ function outputAddresses(flows: readonly Flow[], override: string | undefined): 
       `a pipeline with exactly one files() sink; this one has ${sinks.length}, so set their addresses in the pipeline`,
     )
   return new Map(sinks.map(({ flow, uri }) => [flow, override ?? uri]))
+}
+
+/** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
+async function checkNothingBeyond({ flow, store }: Output, { epoch }: Manifest, checkpoint: string): Promise<void> {
+  const [first, ...others] = await outputsBeyond(store, flow.name, epoch)
+  if (first === undefined) return
+  const more = others.length === 0 ? '' : ` and ${others.length} more`
+  throw new MillraceError(
+    'user',
+    'output-beyond',
+    `${store.address} holds ${first.key}${more}, published in epochs that the checkpoint ${checkpoint} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+  )
 }
 
 /** Refuses to write where the input is read: the next run would take this one's files for objects. */

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runMillrace } from '../cli/child.ts'
 import { openLab } from './harness.ts'
@@ -143,6 +143,42 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(ended.code).toBe(2)
     expect(ended.stderr).toMatch(message)
   })
+
+  it('a checkpoint that lost HEAD is refused, repaired, and goes on to the rows of a run that met no trouble', async () => {
+    const places = ['--input', at('lost/in'), '--checkpoint', at('lost/ck'), '--output', at('lost/out')]
+    const backfill = (...more: readonly string[]) => millrace('backfill', 'pipeline.ts', ...places, ...more)
+    const land = (object: number) =>
+      client.send(new PutObjectCommand({ Bucket: BUCKET, Key: `zones/lost/in/${object}.jsonl`, Body: lines(object) }))
+    for (const object of [0, 1]) await land(object)
+    await backfill('--no-flush')
+    const copies = await listed('zones/lost/ck/manifests/')
+    for (const object of [2, 3]) await land(object)
+    await backfill('--objects-per-epoch', '1')
+    const lost = (await listed('zones/lost/ck/manifests/')).filter(key => !copies.includes(key))
+    for (const Key of [...lost, 'zones/lost/ck/HEAD'])
+      await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }))
+
+    const [before, published] = [await listed('zones/lost/ck/'), await listed('zones/lost/out/part-')]
+    for (const [args, message] of [
+      [['backfill', 'pipeline.ts', ...places], /no HEAD.*millrace repair/],
+      [['sql', at('lost/ck'), 'FROM ledger'], /no HEAD.*millrace repair/],
+      [['repair', at('lost/ck')], /3 files of output.*--withdraw/],
+    ] as const) {
+      const ended = await runMillrace(args, folder, environment)
+      expect([ended.code, ended.stderr]).toEqual([2, expect.stringMatching(message)])
+    }
+    expect([await listed('zones/lost/ck/'), await listed('zones/lost/out/part-')]).toEqual([before, published])
+
+    expect(await millrace('repair', at('lost/ck'), '--withdraw')).toMatch(
+      /HEAD is there again, at epoch 1.*epochs 2 to 4/s,
+    )
+    expect(await listed('zones/lost/out/_millrace/withdrawn/')).toHaveLength(3)
+    await backfill()
+    await millrace('backfill', 'pipeline.ts', ...places.slice(0, 2), '--checkpoint', 'whole', '--output', 'whole-out')
+    expect(await rowsOf(at('lost/ck'))).toEqual(await rowsOf('whole'))
+    const names = (await listed('zones/lost/out/part-')).filter(key => published.includes(key))
+    expect(names).toEqual(published.slice(0, 1))
+  }, 120_000)
 
   it('infers the columns of a Parquet object, and refuses what is no object', async () => {
     await using lab = await openLab()
