@@ -4,7 +4,14 @@ import { pathToFileURL } from 'node:url'
 import { configError, isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
-import { type FileStat, type FileSystem, type FolderEntry, fileErrorCode, nodeFileSystem } from './file-system.ts'
+import {
+  type FileRead,
+  type FileStat,
+  type FileSystem,
+  type FolderEntry,
+  fileErrorCode,
+  nodeFileSystem,
+} from './file-system.ts'
 
 export interface DirectoryStoreOptions {
   readonly fs?: FileSystem
@@ -172,7 +179,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       if (options.ifMatch !== undefined) return 'changed'
       throw new MillraceError('retry', 'object-changing', `${path} was written to while it was read; read it again.`)
     }
-    return { body: read.body, eTag }
+    return stored(read, eTag)
   }
 
   async function readMutable(
@@ -187,7 +194,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       const eTag = pointerETag(pointer)
       if (options.ifMatch !== undefined && options.ifMatch !== eTag) return 'changed'
       try {
-        return { body: (await fs.read(join(paths.bodies, eTag), options.range)).body, eTag }
+        return stored(await fs.read(join(paths.bodies, eTag), options.range), eTag)
       } catch (error) {
         if (!isAbsent(error)) throw toMillrace(error)
       }
@@ -620,8 +627,16 @@ function eTagOf(stat: FileStat): string {
   return `${stat.sizeBytes}-${stat.mtimeNs}`
 }
 
+function stored({ body, before }: FileRead, eTag: string): StoredBody {
+  return { body, eTag, sizeBytes: before.sizeBytes, lastModifiedMs: modifiedMs(before) }
+}
+
 function toVersion(key: string, eTag: string, stat: FileStat): ObjectVersion {
-  return { bucket: '', key, eTag, sizeBytes: stat.sizeBytes, lastModifiedMs: Number(stat.mtimeNs / 1_000_000n) }
+  return { bucket: '', key, eTag, sizeBytes: stat.sizeBytes, lastModifiedMs: modifiedMs(stat) }
+}
+
+function modifiedMs({ mtimeNs }: FileStat): number {
+  return Number(mtimeNs / 1_000_000n)
 }
 
 function isAbsent(error: unknown): boolean {

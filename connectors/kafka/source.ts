@@ -8,6 +8,7 @@ import { createChange } from '../notifications/change.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
+import { createRefusals } from '../notifications/refusals.ts'
 import type { Extent, Fetched, Log } from './log.ts'
 
 /** How often a topic is asked for new partitions. */
@@ -16,8 +17,6 @@ const DESCRIBE_MS = 30_000
 const COMMIT_MS = 5_000
 /** Messages read past the oldest that is not settled: what positions cannot pass yet. */
 const OUTSTANDING_MAX = 100_000
-/** Of a malformed message, in the log. */
-const LOGGED_CHARS_MAX = 8_192
 
 type KafkaSettings = Pick<KafkaSpec, 'topic' | 'groupId' | 'from' | 'keys'>
 
@@ -70,6 +69,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
     message: string,
     details: Readonly<Record<string, Json>> = {},
   ): void => onEvent({ level, event, message, details: { topic, ...details } })
+  const refused = createRefusals({ count, warn: (...told) => tell('warn', ...told) })
 
   const outstanding = (): number => {
     let sum = 0
@@ -188,17 +188,8 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       const { objects, refusals } = parseMessage(value, { place, keys: spec.keys })
       count('messages')
       count('accepted', objects.length)
-      for (const { reason, detail } of refusals) {
-        count(reason)
-        const isForeign = reason === 'foreign-bucket' || reason === 'foreign-prefix'
-        if (reason === 'malformed' || (isForeign && !logged.has(reason)))
-          tell('warn', reason, `Message ${id}: ${detail}`, {
-            id,
-            // A log passes it: this is where what it said is kept.
-            ...(reason === 'malformed' ? { quarantined: textOf(value).slice(0, LOGGED_CHARS_MAX) } : {}),
-          })
-        logged.add(reason)
-      }
+      // A log passes it: the warning is where what it said is kept.
+      refused({ id, name: `Message ${id}`, quarantined: value }, refusals)
       const entry = { id, partition, offset, timestampMs, objects, isSettled: objects.length === 0 }
       // Settled ones matter only where something before them is not.
       if (!entry.isSettled || state.head < state.entries.length) state.entries.push(entry)
@@ -329,10 +320,6 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
     },
     close: () => (closed ??= end()),
   }
-}
-
-function textOf(value: Uint8Array | null): string {
-  return value === null ? '' : Buffer.from(value.subarray(0, LOGGED_CHARS_MAX)).toString()
 }
 
 /**

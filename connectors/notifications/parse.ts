@@ -19,16 +19,19 @@ export type Reason =
   | 'folder'
   | 'malformed'
 
+/** Records of one message that were refused for one reason. */
 export interface Refusal {
   readonly reason: Reason
-  /** What was wrong with it, and where, for logs. */
+  /** What was wrong with the first of them, and where, for logs. */
   readonly detail: string
+  readonly records: number
 }
 
-/** Each record is an object or a refusal; a message that has no records is one refusal. */
+/** Each record is an object or one of a refusal's; a message that has no records is one refusal. */
 export interface Parsed {
   /** Keys are relative to the place. */
   readonly objects: readonly Announced[]
+  /** One a reason. */
   readonly refusals: readonly Refusal[]
 }
 
@@ -40,17 +43,22 @@ export interface ParseOptions {
 
 /** SQS and Kafka carry 1 MiB unless somebody raised it: past this nobody sends notifications. */
 const BODY_CHARS_MAX = 16 * 1_048_576
+/** At least 150 characters each, in messages of that length. */
+const RECORDS_MAX = 100_000
 /** EventBridge through SNS into a queue is two; nobody has a reason for more than these. */
 const ENVELOPES_MAX = 3
 /** S3's limit of a key. */
 const KEY_BYTES_MAX = 1_024
-const TEXT_CHARS_MAX = 1_024
+const VERSION_CHARS_MAX = 1_024
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads an S3 event message: S3 records (event version 2) raw or wrapped by SNS, and EventBridge events. Nothing that
- * a message contains makes it throw, and every record is counted once, as an object or as a refusal.
+ * a message contains makes it throw, and every record is counted once, as an object or as refused.
+ *
+ * Only an event, a bucket and a key make an object. All else that a message says of it is a hint, as the store knows it
+ * better: what cannot be used counts as left out.
  *
  * Sources: "Event message structure" and "Using EventBridge" of the S3 User Guide, and messages captured from MinIO,
  * Ceph and versitygw.
@@ -79,6 +87,7 @@ function parseValue(value: unknown, options: ParseOptions, envelopes: number): P
   const records = field(value, 'Records')
   if (Array.isArray(records)) {
     if (records.length === 0) throw new Malformed('Records: empty')
+    if (records.length > RECORDS_MAX) throw new Malformed(`Records: ${records.length} of them`)
     return collect(records, record => parseRecord(record, options))
   }
   if (field(value, 'Event') === 's3:TestEvent') return refused('test-event', 's3:TestEvent')
@@ -93,17 +102,19 @@ function parseValue(value: unknown, options: ParseOptions, envelopes: number): P
 
 function collect(records: readonly unknown[], parse: (record: unknown) => Announced): Parsed {
   const objects: Announced[] = []
-  const refusals: Refusal[] = []
+  const refusals = new Map<Reason, Refusal>()
   for (const [index, record] of records.entries()) {
     try {
       objects.push(parse(record))
     } catch (error) {
       const reason = error instanceof Refused ? error.reason : 'malformed'
-      const detail = error instanceof Error ? error.message : String(error)
-      refusals.push({ reason, detail: records.length === 1 ? detail : `Records[${index}]: ${detail}` })
+      const message = error instanceof Error ? error.message : String(error)
+      const detail = records.length === 1 ? message : `Records[${index}]: ${message}`
+      const before = refusals.get(reason)
+      refusals.set(reason, { reason, detail: before?.detail ?? detail, records: (before?.records ?? 0) + 1 })
     }
   }
-  return { objects, refusals }
+  return { objects, refusals: [...refusals.values()] }
 }
 
 function parseRecord(record: unknown, options: ParseOptions): Announced {
@@ -119,8 +130,7 @@ function parseRecord(record: unknown, options: ParseOptions): Announced {
   return {
     ...announced(text(field(s3, 'bucket'), 'name'), options.keys === 'raw' ? key : decodeKey(key), options.place),
     ...versionOf(object, 'eTag', 'versionId'),
-    // A restore tells when it ended, which is not when the object was written.
-    ...(isRestored ? { isRestored } : timeOf(field(record, 'eventTime'))),
+    ...(isRestored ? { isRestored } : {}),
   }
 }
 
@@ -134,7 +144,7 @@ function parseEventBridge(event: unknown, options: ParseOptions): Announced {
   return {
     ...announced(text(field(detail, 'bucket'), 'name'), text(object, 'key'), options.place),
     ...versionOf(object, 'etag', 'version-id'),
-    ...(isRestored ? { isRestored } : timeOf(field(event, 'time'))),
+    ...(isRestored ? { isRestored } : {}),
   }
 }
 
@@ -148,31 +158,32 @@ function announced(bucket: string, key: string, { bucket: own, prefix }: Place):
   return { bucket, key: key.slice(prefix.length) }
 }
 
-type Version = Pick<Announced, 'eTag' | 'versionId' | 'sizeBytes' | 'sequencer'>
-
-function versionOf(object: unknown, eTagField: string, versionField: string): Version {
-  const eTag = optionalText(object, eTagField)?.replace(/^(?:W\/)?"(.*)"$/, '$1')
-  const versionId = optionalText(object, versionField)
-  const sequencer = optionalText(object, 'sequencer')
-  const size = field(object, 'size') ?? 0
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-    throw new Malformed(`size: ${short(JSON.stringify(size))} is no number of bytes`)
+function versionOf(
+  object: unknown,
+  eTagField: string,
+  versionField: string,
+): Pick<Announced, 'eTag' | 'versionId' | 'sizeBytes'> {
+  const eTag = token(field(object, eTagField), /^(?:W\/)?"(.*)"$/)
+  const versionId = token(field(object, versionField))
+  const sizeBytes = sizeOf(field(object, 'size'))
   return {
-    ...(eTag ? { eTag } : {}),
+    ...(eTag === undefined ? {} : { eTag }),
     // 'null' is the version of a bucket without versioning or with suspended one: every overwrite has it.
-    ...(versionId && versionId !== 'null' ? { versionId } : {}),
-    // Some servers say 0 when they do not know.
-    ...(size > 0 ? { sizeBytes: size } : {}),
-    ...(sequencer ? { sequencer } : {}),
+    ...(versionId === undefined || versionId === 'null' ? {} : { versionId }),
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
   }
 }
 
-/** Not worth a message: the store knows it better. */
-function timeOf(time: unknown): Pick<Announced, 'lastModifiedMs'> {
-  const isTime =
-    typeof time === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/.test(time)
-  const lastModifiedMs = isTime ? Date.parse(time) : Number.NaN
-  return Number.isNaN(lastModifiedMs) ? {} : { lastModifiedMs }
+/** A word that a header or a query can hold; servers write null, '' or nothing for what they do not have. */
+function token(value: unknown, quotes = /^(.*)$/): string | undefined {
+  const word = typeof value === 'string' ? value.replace(quotes, '$1') : ''
+  return word.length <= VERSION_CHARS_MAX && /^[!#-~]+$/.test(word) ? word : undefined
+}
+
+/** Ceph's documentation writes it as text, and some servers say 0 when they do not know. */
+function sizeOf(value: unknown): number | undefined {
+  const size = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value
+  return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : undefined
 }
 
 /** Form encoding: '+' is a space, everything else that is not plain is percent-encoded UTF-8. */
@@ -214,15 +225,8 @@ function text(value: unknown, name: string): string {
   return found
 }
 
-/** Servers write null, '' or nothing for what they do not have. */
-function optionalText(value: unknown, name: string): string | undefined {
-  const found = field(value, name) ?? ''
-  if (typeof found !== 'string' || found.length > TEXT_CHARS_MAX) throw new Malformed(`${name}: not a short text`)
-  return found === '' ? undefined : found
-}
-
 function refused(reason: Reason, detail: string): Parsed {
-  return { objects: [], refusals: [{ reason, detail }] }
+  return { objects: [], refusals: [{ reason, detail, records: 1 }] }
 }
 
 function short(value: string): string {

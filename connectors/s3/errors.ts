@@ -56,6 +56,9 @@ export const OBJECT_REFUSED = 'object-refused'
 const REFUSALS =
   /^((XMinio)?Invalid(Argument|Request|URI|ObjectName|ResourceName)|KeyTooLongError|NoSuchVersion|ERR_INVALID_CHAR)$/
 
+/** Of what a server says of its reasons, which go to logs and into the ledger. */
+const SAID_CHARS_MAX = 500
+
 export interface Request {
   /** 'reading', 'writing', 'listing' ... */
   readonly doing: string
@@ -73,7 +76,8 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
   const { code, status, error } = failure
   if (error.name === 'AbortError') return error
   const what = `${doing} s3://${bucket}/${key}`
-  const said = status === undefined ? `${code}: ${error.message}` : `${code} (HTTP ${status}): ${error.message}`
+  const words = status === undefined ? `${code}: ${error.message}` : `${code} (HTTP ${status}): ${error.message}`
+  const said = words.length > SAID_CHARS_MAX ? `${words.slice(0, SAID_CHARS_MAX)}...` : words
   const make = (kind: 'user' | 'retry' | 'fatal', name: string, advice: string): MillraceError =>
     new MillraceError(kind, name, `${what} failed: ${said.replace(/\.$/, '')}. ${advice}`, thrown)
   if (isTransient(failure)) return make('retry', 'store-unavailable', 'Nothing is known to be wrong; try again.')

@@ -23,7 +23,7 @@ import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
-import { failureOf, isTransient, type Request, toMillrace } from './errors.ts'
+import { failureOf, isTransient, OBJECT_REFUSED, type Request, toMillrace } from './errors.ts'
 import { addressOf, KEY_BYTES_MAX, type S3Spec } from './spec.ts'
 
 export interface S3StoreOptions {
@@ -66,7 +66,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     address,
 
     get: (key, options = {}) =>
-      repeated(about('Reading', key, true), options.signal, () => getOnce(keyOf(key), options)),
+      repeated(about('Reading', key, true), options.signal, () => getOnce(keyToRead(key), options)),
 
     async put(key, body, ifMatch, signal) {
       signal?.throwIfAborted()
@@ -149,6 +149,16 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     )
   }
 
+  function keyToRead(key: string): string {
+    const whole = prefix + key
+    if (Buffer.byteLength(whole) <= KEY_BYTES_MAX) return whole
+    throw new MillraceError(
+      'user',
+      OBJECT_REFUSED,
+      `s3://${Bucket}/${whole} is longer than the ${KEY_BYTES_MAX} bytes that S3 allows. The store cannot have such a key.`,
+    )
+  }
+
   function about(doing: string, key: string, isRead = false): Request {
     return { doing, bucket: Bucket, key: prefix + key, isRead }
   }
@@ -177,11 +187,9 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     }
   }
 
-  async function getOnce(
-    Key: string,
-    { ifMatch, versionId, range, signal }: GetOptions,
-  ): Promise<StoredBody | 'missing' | 'changed'> {
-    if (range !== undefined && range[1] <= range[0]) return emptyRange(Key, ifMatch, versionId)
+  async function getOnce(Key: string, options: GetOptions): Promise<StoredBody | 'missing' | 'changed'> {
+    const { ifMatch, versionId, range, signal } = options
+    if (range !== undefined && range[1] <= range[0]) return emptyRange(Key, options)
     let output: GetObjectCommandOutput
     try {
       output = await client.send(
@@ -198,29 +206,36 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     } catch (error) {
       const { code, status } = failureOf(error)
       if (status === 412) return 'changed'
-      if (status === 416) return emptyRange(Key, ifMatch, versionId)
+      if (status === 416) return emptyRange(Key, options)
       if (isMissing(code, status)) return 'missing'
       throw error
     }
-    const body = await collect(output, signal)
     const eTag = unquoted(output.ETag)
     // A server that ignores If-Match still says what it sent.
-    if (ifMatch !== undefined && eTag !== ifMatch) return 'changed'
-    // A server that ignores the range sends everything.
-    const cut = range !== undefined && output.ContentRange === undefined ? body.subarray(range[0], range[1]) : body
-    return { body: cut, eTag }
+    if (ifMatch !== undefined && eTag !== ifMatch) {
+      ;(output.Body as Readable).destroy()
+      return 'changed'
+    }
+    const { body, sizeBytes } = await collect(`s3://${Bucket}/${Key}`, output, range, signal)
+    return {
+      body,
+      eTag,
+      ...versioned(output.VersionId),
+      sizeBytes,
+      lastModifiedMs: output.LastModified?.getTime() ?? 0,
+    }
   }
 
   /** S3 has no empty ranges, and none that begin at the end. */
   async function emptyRange(
     Key: string,
-    ifMatch: string | undefined,
-    versionId: string | undefined,
+    { ifMatch, versionId, signal }: GetOptions,
   ): Promise<StoredBody | 'missing' | 'changed'> {
-    const found = await headOnce(Key.slice(prefix.length), versionId)
+    const found = await headOnce(Key.slice(prefix.length), versionId, signal)
     if (found === 'missing') return 'missing'
     if (ifMatch !== undefined && found.eTag !== ifMatch) return 'changed'
-    return { body: new Uint8Array(), eTag: found.eTag }
+    const { eTag, sizeBytes, lastModifiedMs } = found
+    return { body: new Uint8Array(), eTag, ...versioned(found.versionId), sizeBytes, lastModifiedMs }
   }
 
   function headOnce(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'> {
@@ -229,7 +244,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         const found = await client.send(
           new HeadObjectCommand({
             Bucket,
-            Key: keyOf(key),
+            Key: keyToRead(key),
             ...payer,
             ...(versionId === undefined ? {} : { VersionId: versionId }),
           }),
@@ -239,8 +254,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
           bucket: Bucket,
           key,
           eTag: unquoted(found.ETag),
-          // Buckets without versions call the version 'null'.
-          ...(found.VersionId === undefined || found.VersionId === 'null' ? {} : { versionId: found.VersionId }),
+          ...versioned(found.VersionId),
           sizeBytes: found.ContentLength ?? 0,
           lastModifiedMs: found.LastModified?.getTime() ?? 0,
         }
@@ -273,10 +287,10 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
         ),
       )
       for (const { Key = '', ETag, Size = 0, LastModified } of page.Contents ?? []) {
-        const whole = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key
-        const key = whole.slice(prefix.length)
+        const key = listedKey(Key, page.EncodingType === 'url', keyPrefix)
         // The folder that a console makes of a prefix.
         if (key === '') continue
+        if (!Number.isSafeInteger(Size) || Size < 0) throw impossible(`'${key}' with a size of ${Size} bytes`)
         const order = Buffer.from(key)
         if (after !== undefined && Buffer.compare(order, Buffer.from(after)) <= 0) continue
         if (
@@ -304,8 +318,35 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
           lastModifiedMs: LastModified?.getTime() ?? 0,
         }
       }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
+      // What comes after would be left out without a word, or never end.
+      if (page.IsTruncated === true && (next === undefined || next === token))
+        throw impossible(`more than it shows, and ${next === undefined ? 'not' : 'once more'} how to go on`)
+      token = next
     } while (token !== undefined)
+  }
+
+  /** A key as a page of a listing writes it, relative to the root. */
+  function listedKey(written: string, isEncoded: boolean, keyPrefix: string): string {
+    let whole = written
+    try {
+      if (isEncoded) whole = decodeURIComponent(written.replaceAll('+', ' '))
+    } catch {
+      throw impossible(`'${written}', which is not percent-encoded UTF-8`)
+    }
+    if (/\p{Surrogate}/u.test(whole)) throw impossible(`'${whole}', which is no Unicode`)
+    if (!whole.startsWith(prefix + keyPrefix))
+      throw impossible(`'${whole}', which does not begin with '${prefix + keyPrefix}'`)
+    return whole.slice(prefix.length)
+  }
+
+  /** What no listing can answer comes from something between, or from a server that has lost its way for now. */
+  function impossible(listed: string): MillraceError {
+    return new MillraceError(
+      'retry',
+      'impossible-listing',
+      `${address} lists ${listed}. Nothing of this listing was taken. Try again; if it stays so, look at the server or proxy between.`,
+    )
   }
 
   async function deleteBatch(keys: readonly string[]): Promise<void> {
@@ -494,21 +535,75 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
   }
 }
 
-async function collect({ Body, ContentLength }: GetObjectCommandOutput, signal?: AbortSignal): Promise<Uint8Array> {
-  // An unread body would hold its connection, and the process, for minutes.
-  const stream = Body as Readable
+/**
+ * What was asked for of an object, and how large all of it is. No more is held than that, whatever a server sends: one that
+ * ignores ranges sends everything.
+ */
+async function collect(
+  object: string,
+  output: GetObjectCommandOutput,
+  range: GetOptions['range'],
+  signal?: AbortSignal,
+): Promise<Pick<StoredBody, 'body' | 'sizeBytes'>> {
+  const stream = output.Body as Readable
   if (signal !== undefined) addAbortSignal(signal, stream)
   const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
-  const [only] = chunks
-  const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
-  if (ContentLength !== undefined && body.length !== ContentLength)
-    throw new MillraceError(
-      'retry',
-      'short-body',
-      `A body of ${body.length} bytes came where ${ContentLength} were announced; look at the server or proxy between.`,
+  let read = 0
+  try {
+    const { from, to, sizeBytes } = extentOf(object, output, range)
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const wanted = chunk.subarray(Math.max(0, from - read), Math.max(0, to - read))
+      if (wanted.length > 0) chunks.push(wanted)
+      read += chunk.length
+      // Not before: a connection whose body was read to its end is used again.
+      if (read > to) break
+    }
+    const length = output.ContentRange === undefined ? sizeBytes : to
+    if (length !== undefined && read !== length && (read < to || output.ContentRange !== undefined))
+      throw shortBody(object, `${read} bytes came where ${length} were announced`)
+    const [only] = chunks
+    const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)
+    return { body, sizeBytes: sizeBytes ?? read }
+  } finally {
+    // An unread body would hold its connection, and the process, for minutes.
+    stream.destroy()
+  }
+}
+
+/** Bytes [from, to) of the answer's body are wanted, and the whole object is so large; undefined where it does not tell. */
+function extentOf(
+  object: string,
+  { ContentRange, ContentLength }: GetObjectCommandOutput,
+  range: GetOptions['range'],
+): { readonly from: number; readonly to: number; readonly sizeBytes: number | undefined } {
+  if (ContentRange === undefined) {
+    const [from, to] = range ?? [0, Infinity]
+    if (ContentLength === undefined && range !== undefined)
+      throw shortBody(object, 'a body of unknown length came for a range')
+    return { from, to, sizeBytes: ContentLength }
+  }
+  const [first, last, sizeBytes] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange) ?? []).slice(1).map(Number)
+  const isSound =
+    first !== undefined &&
+    last !== undefined &&
+    sizeBytes !== undefined &&
+    Number.isSafeInteger(sizeBytes) &&
+    first <= last &&
+    last < sizeBytes
+  if (!isSound || !range || first !== range[0] || last >= range[1])
+    throw shortBody(
+      object,
+      `'${ContentRange}' came for ${range ? `bytes ${range[0]}-${range[1] - 1}` : 'the whole object'}`,
     )
-  return body
+  return { from: 0, to: last + 1 - first, sizeBytes }
+}
+
+function shortBody(object: string, found: string): MillraceError {
+  return new MillraceError(
+    'retry',
+    'short-body',
+    `Reading ${object}: the answer is not what was asked for, ${found}. Try again; if it stays so, look at the server or proxy between.`,
+  )
 }
 
 async function crc32OfFile(file: string): Promise<number> {
@@ -539,6 +634,11 @@ function isMissing(code: string, status: number | undefined): boolean {
 
 function quoted(eTag: string): string {
   return `"${eTag}"`
+}
+
+/** Buckets without versions call the version 'null'. */
+function versioned(versionId: string | undefined): { readonly versionId?: string } {
+  return versionId === undefined || versionId === 'null' ? {} : { versionId }
 }
 
 function unquoted(eTag: string | undefined): string {

@@ -8,6 +8,7 @@ import { createChange } from '../notifications/change.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
+import { createRefusals } from '../notifications/refusals.ts'
 import type { EntryOutcome, Queue, QueueMessage } from './queue.ts'
 
 /** SQS takes ten entries a call. */
@@ -20,8 +21,6 @@ const HELD_MAX = 100_000
 const HOLD_MS_MAX = 12 * 3_600_000 - 60_000
 const DELETES_MAX = 10
 const batches = { itemsMax: BATCH_MAX, runsMax: 10 } as const
-/** Of a message that is quarantined, in the log. */
-const LOGGED_CHARS_MAX = 8_192
 
 type SqsSettings = Pick<SqsSpec, 'queueUrl' | 'visibilityTimeoutS' | 'onMalformed' | 'onForeign'>
 
@@ -48,7 +47,6 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
   const { counts, count } = createCounts()
   const held = new Set<Held>()
   const ready: Held[] = []
-  const logged = new Set<string>()
   const change = createChange()
   let receiving = 0
   let receivesWanted = 1
@@ -56,6 +54,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
   let closed: Promise<void> | undefined
   const warn = (event: string, message: string, details = {}): void =>
     onEvent({ level: 'warn', event, message, details: { queue: spec.queueUrl, ...details } })
+  const refused = createRefusals({ count, warn })
 
   /** Network and throttling come and go: waited out for as long as the process lives. */
   async function untilItWorks<T>(call: () => Promise<T>): Promise<T | undefined> {
@@ -94,22 +93,10 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
     count('messages')
     count('accepted', objects.length)
     const reasons = new Set(refusals.map(({ reason }) => reason))
-    for (const { reason } of refusals) count(reason)
     const isMalformed = reasons.has('malformed')
     const isForeign = reasons.has('foreign-bucket') || reasons.has('foreign-prefix')
     const isLeft = (isMalformed && spec.onMalformed === 'leave') || (isForeign && spec.onForeign === 'leave')
-    for (const { reason, detail } of refusals) {
-      // Other pipelines' objects may be many: the first tells, the counter tells how many.
-      if (
-        reason === 'malformed' ||
-        ((reason === 'foreign-bucket' || reason === 'foreign-prefix') && !logged.has(reason))
-      )
-        warn(reason, `Message ${id} of ${spec.queueUrl}: ${detail}`, {
-          id,
-          ...(reason === 'malformed' && !isLeft ? { quarantined: body.slice(0, LOGGED_CHARS_MAX) } : {}),
-        })
-      logged.add(reason)
-    }
+    refused({ id, name: `Message ${id} of ${spec.queueUrl}`, ...(isLeft ? {} : { quarantined: body }) }, refusals)
     const receivedAtMs = clock.nowMs()
     const message: Held = {
       id,

@@ -9,7 +9,6 @@ export interface ObjectVersion {
   readonly versionId?: string
   readonly sizeBytes: number
   readonly lastModifiedMs: number
-  readonly sequencer?: string
 }
 
 /** The same object version (P1): by versionIds where both sides have one, else by eTags. */
@@ -19,13 +18,24 @@ export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
 }
 
 /**
- * An object as a notification names it: some servers leave out what only a look at the store can tell. The time of a
- * notification stands in for the last modification, except after a restore, which comes long after it.
+ * An object as a notification names it: a hint. What is read, and what the ledger says of it, is what the store answers.
+ * Some servers leave out what only a look at the store can tell.
  */
-export interface Announced extends Omit<ObjectVersion, 'eTag' | 'sizeBytes' | 'lastModifiedMs'> {
+export interface Announced {
+  readonly bucket: string
+  readonly key: string
   readonly eTag?: string
+  readonly versionId?: string
   readonly sizeBytes?: number
-  readonly lastModifiedMs?: number
   /** It was archived, and can be read from now on: counts even where the ledger has it as one that could not be read. */
   readonly isRestored?: true
+}
+
+/** An object version that the store is to be asked for. */
+export interface Wanted extends ObjectVersion {
+  /**
+   * A message named it: that there is such a version is not known yet, nor its size and time. `sizeBytes` is the message's
+   * word, or 0, and serves to cut mini-batches; `lastModifiedMs` is 0.
+   */
+  readonly isAnnounced?: true
 }

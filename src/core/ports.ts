@@ -19,6 +19,11 @@ export interface GetOptions {
 export interface StoredBody {
   readonly body: Uint8Array
   readonly eTag: string
+  /** Where the store keeps versions of the key. */
+  readonly versionId?: string
+  /** Of the whole object, whatever range of it was asked for. */
+  readonly sizeBytes: number
+  readonly lastModifiedMs: number
 }
 
 /**

@@ -2,7 +2,7 @@ import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import { countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
@@ -12,7 +12,7 @@ import { sameVersionSql } from './ledger.ts'
 import type { Outcome } from './outcome.ts'
 
 /** An object version that the ledger does not hold yet. */
-export interface AdmittedObject extends ObjectVersion {
+export interface AdmittedObject extends Wanted {
   readonly is: 'object'
   /** Another version of this key was counted before. */
   readonly overwrites: boolean

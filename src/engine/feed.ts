@@ -1,11 +1,12 @@
 import { isMillraceError } from '../core/errors.ts'
-import type { Announced, ObjectVersion } from '../core/object-version.ts'
+import type { Announced, ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { KnownOutcome, Listed } from './admit.ts'
 import type { Committer } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
-import type { Intake } from './intake.ts'
+import type { Intake, Offer } from './intake.ts'
 import { countKey, type Counts } from './key-kind.ts'
+import { limited } from './limited.ts'
 import type { Run } from './open-run.ts'
 import { createReconciler, type History } from './reconcile.ts'
 import type { FollowOptions } from './summary.ts'
@@ -125,12 +126,19 @@ function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>)
 
 /** Messages of one pull. */
 const pullMax = 100
+/** Looks at the store that are under way at once. */
+const looksMax = 16
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
   const { run, intake, signal, onEvent } = context
   const { store } = run.fetch
   const named: Counts = {}
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'messages', ignored }))
+  const inTurn = limited(looksMax)
+  const toOffer = async (announced: Announced): Promise<Offer> => ({
+    version: await wanted(announced, () => inTurn(1, () => lookedAt(store, announced, signal))),
+    ...(announced.isRestored ? { isRestored: true } : {}),
+  })
   while (!signal.aborted) {
     // What is received is held, so nothing is received that has to wait.
     await intake.room()
@@ -148,12 +156,7 @@ async function receive(context: FeedContext, notifications: NotificationSource):
     const offered = await Promise.all(
       messages.map(async notification => ({
         notification,
-        offers: await Promise.all(
-          notification.objects.filter(isObject).map(async announced => ({
-            version: await lookedUp(store, announced, signal),
-            ...(announced.isRestored ? { isRestored: true as const } : {}),
-          })),
-        ),
+        offers: await Promise.all(notification.objects.filter(isObject).map(toOffer)),
       })),
     )
     const objects = offered.reduce((sum, { offers }) => sum + offers.length, 0)
@@ -163,27 +166,28 @@ async function receive(context: FeedContext, notifications: NotificationSource):
   }
 }
 
-/** A look at the store for what the message leaves out. What is gone by now is found so when it is fetched. */
-async function lookedUp(store: ObjectStore, announced: Announced, signal: AbortSignal): Promise<ObjectVersion> {
-  const { eTag, sizeBytes, lastModifiedMs, isRestored: _, ...named } = announced
-  if (eTag !== undefined && sizeBytes !== undefined && lastModifiedMs !== undefined)
-    return { ...named, eTag, sizeBytes, lastModifiedMs }
-  const found = (await store.head?.(announced.key, announced.versionId, signal).catch(unlessRefused)) ?? 'missing'
-  // Of what was refused a byte is asked for, so that the fetch meets the store's reason.
-  const now =
-    typeof found === 'string' ? { eTag: '', sizeBytes: found === 'refused' ? 1 : 0, lastModifiedMs: 0 } : found
-  return {
-    ...named,
-    eTag: eTag ?? now.eTag,
-    sizeBytes: sizeBytes ?? now.sizeBytes,
-    lastModifiedMs: lastModifiedMs ?? now.lastModifiedMs,
-  }
+/** What is to be asked for: the version that the message names. Only where it names none, the store is looked at. */
+async function wanted(announced: Announced, look: () => Promise<ObjectVersion | undefined>): Promise<Wanted> {
+  const { isRestored: _, eTag, sizeBytes = 0, ...named } = announced
+  const found = eTag === undefined ? await look() : undefined
+  if (found === undefined) return { ...named, eTag: eTag ?? '', sizeBytes, lastModifiedMs: 0, isAnnounced: true }
+  // That the store keeps versions is no reason to tell this one apart from what a listing shows (P1).
+  const { versionId, ...version } = found
+  return { ...version, ...(versionId !== undefined && versionId === named.versionId ? { versionId } : {}) }
 }
 
-/** Why the store refuses to look at a key or version shows when it is fetched: an answer to HEAD tells no reason. */
-function unlessRefused(error: unknown): 'refused' {
-  if (isMillraceError(error) && error.code === 'object-refused') return 'refused'
-  throw error
+/**
+ * What the store has of it. Undefined where it has nothing, or does not give it: no eTag is then asked for, and the fetch
+ * meets the store's reason, which no answer to HEAD tells.
+ */
+async function lookedAt(store: ObjectStore, { key, versionId }: Announced, signal: AbortSignal) {
+  try {
+    const found = await store.head?.(key, versionId, signal)
+    return found === 'missing' ? undefined : found
+  } catch (error) {
+    if (isMillraceError(error) && error.kind !== 'retry') return undefined
+    throw error
+  }
 }
 
 /**

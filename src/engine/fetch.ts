@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMillraceError } from '../core/errors.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
+import { isSameVersion, type Wanted } from '../core/object-version.ts'
 import { parseColumnType } from '../core/types.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import { type DeclaredColumn, markObjects, type SpooledVersion } from './mark.ts'
@@ -14,8 +14,9 @@ import {
   isBadObject,
   type MarkedObject,
   reasonOf,
+  recorded,
 } from './marked-object.ts'
-import { smallBytesMax, spoolObject } from './spool.ts'
+import { isOneGet, type Spooled, spoolObject } from './spool.ts'
 
 /** Objects are marked together up to so many, and so many bytes: their rows lie in one table. */
 const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
@@ -23,17 +24,36 @@ const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
 /** Spool files that wait to be written over. */
 const sparesMax = 1_000
 
-/** Stage 1 for some objects (S17): the same number of marked ones, in the same order. */
-export type Fetch = (versions: readonly ObjectVersion[]) => Promise<readonly MarkedObject[]>
+/** The store tells a size with every answer: one that tells another so often cannot be read. */
+const sizesMax = 3
+
+/** What became of some objects. */
+export interface Fetched {
+  /** The first of them, or all, in their order. */
+  readonly marked: readonly MarkedObject[]
+  /** The rest, for which there was no room: with the sizes that the store has told. */
+  readonly left: readonly Wanted[]
+}
+
+/** Stage 1 for the objects of a mini-batch (S17). */
+export type Fetch = (objects: readonly Wanted[]) => Promise<Fetched>
+
+/** An object for which there is no room in this mini-batch. */
+interface Left {
+  readonly left: Wanted
+}
 
 /**
  * Stage 1: fetch to the spool, find columns, check every value, take high marks.
  *
  * @param inTurn bounds how many objects are fetched at once
+ * @param bytesMax of the objects of one call together, as far as the store tells of more than was announced; the first one
+ * is fetched whatever its size
  */
 export function createFetch(
   context: FetchContext,
   inTurn: <T>(sizeBytes: number, work: () => Promise<T>) => Promise<T>,
+  bytesMax = Infinity,
 ): Fetch {
   const { settings, format } = context
   const declared: readonly DeclaredColumn[] = Object.entries(settings.columns).map(([name, type]) => ({
@@ -50,21 +70,52 @@ export function createFetch(
   let files = 0
   let groups = 0
 
-  /** The object in the spool, or what is wrong with it. */
-  async function spooled(version: ObjectVersion): Promise<SpooledVersion | MarkedObject> {
-    const { sizeBytes } = version
-    const isSmall = format.isShared && !context.store.link && sizeBytes > 0 && sizeBytes <= smallBytesMax
+  /** The object in the spool, by the size that the store tells, or what is wrong with it. */
+  async function spooled(object: Wanted, room: Room): Promise<SpooledVersion | MarkedObject | Left> {
+    let next = object
+    for (let sizes = 0; sizes < sizesMax; sizes++) {
+      const wanted = next
+      const found = await inTurn(wanted.sizeBytes, async () => {
+        if (sizes === 0 && !room.takes(wanted)) return { left: wanted }
+        const once = await spooledOnce(wanted)
+        if ('is' in once && once.is === 'other-size') {
+          const told = { ...wanted, sizeBytes: once.sizeBytes }
+          return room.takes(told, wanted) ? { told } : { left: told }
+        }
+        // It is there already; for what comes after it there may be no room.
+        if ('discard' in once) room.takes(once.version, wanted)
+        return once
+      })
+      if (!('told' in found)) return found
+      next = found.told
+    }
+    return badObject(
+      context,
+      recorded(next),
+      `the store tells another size of it each time, now ${next.sizeBytes} bytes`,
+    )
+  }
+
+  async function spooledOnce(
+    wanted: Wanted,
+  ): Promise<SpooledVersion | MarkedObject | (Spooled & { readonly is: 'other-size' })> {
+    const isSmall = format.isShared && !context.store.link && isOneGet(wanted)
     const spare = isSmall ? spares.pop() : undefined
     const file = spare ?? join(context.spool, `${files++}`)
     const changed = `${file}.rows`
     const remove = () => Promise.all([file, changed].map(path => rm(path, { force: true })))
     try {
-      const fetched = await spoolObject({ ...context, columns: names }, version, file, spare !== undefined)
-      if (fetched === 'missing' || fetched === 'changed') {
+      const fetched = await spoolObject({ ...context, columns: names }, wanted, file, spare !== undefined)
+      if (fetched.is === 'other-size') {
         await remove()
-        return goneObject(context, version, goneBecause[fetched])
+        return fetched
       }
-      const before = fetched === 'linked' ? await stat(file, { bigint: true }) : undefined
+      if (fetched.is === 'missing' || fetched.is === 'changed') {
+        await remove()
+        return goneObject(context, recorded(wanted), goneBecause[fetched.is])
+      }
+      const { version } = fetched
+      const before = fetched.is === 'linked' ? await stat(file, { bigint: true }) : undefined
       const ready = await format.ready({ file, changed, key: version.key, columns: names, signal: context.signal })
       if (ready.is === 'bad') {
         await remove()
@@ -90,15 +141,19 @@ export function createFetch(
       }
     } catch (error) {
       await remove()
-      return unreadableObject(version, error)
+      return unreadableObject(wanted, error)
     }
   }
 
-  function unreadableObject(version: ObjectVersion, error: unknown): MarkedObject {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return deniedObject(context, version, 'permission denied')
+  function unreadableObject(wanted: Wanted, error: unknown): MarkedObject {
+    const version = recorded(wanted)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES') return deniedObject(context, version, 'permission denied')
+    if (code === 'EFBIG')
+      return badObject(context, version, `no file of the spool may be as large as its ${wanted.sizeBytes} bytes`)
     if (isMillraceError(error) && error.code === 'object-denied') return deniedObject(context, version, error.message)
     // What was refused is the version that a message named: nothing is known of the object that lies there.
-    if (isMillraceError(error) && error.code === 'object-refused' && version.versionId !== undefined)
+    if (isMillraceError(error) && error.code === 'object-refused' && wanted.isAnnounced)
       return goneObject(context, version, error.message)
     if (isMillraceError(error) && unreadable.has(error.code)) return badObject(context, version, error.message)
     if (!isBadObject(error)) throw error
@@ -122,20 +177,44 @@ export function createFetch(
     }
   }
 
-  return async versions => (await inOrder([...groupsOf(versions)].map(fetchGroup))).flat()
+  return async objects => {
+    const room = roomFor(bytesMax, objects[0])
+    const groups = [...groupsOf(objects)]
+    const fetching = groups.map(group => fetchGroup(group, room))
+    // Those after a failure, or after the first that is left, are not awaited as they come.
+    for (const promise of fetching) promise.catch(() => {})
+    const marked: MarkedObject[] = []
+    const left: Wanted[] = []
+    for (const [index, promise] of fetching.entries()) {
+      // Of several failures the first in order is thrown, whichever came first in time.
+      const found = left.length === 0 ? await promise : await promise.catch(() => undefined)
+      if (left.length === 0) {
+        marked.push(...(found?.marked ?? []))
+        left.push(...(found?.left ?? []))
+      } else {
+        for (const object of found?.marked ?? []) await object.release()
+        left.push(...(groups[index] ?? []))
+      }
+    }
+    return { marked, left }
+  }
 
-  async function fetchGroup(versions: readonly ObjectVersion[]): Promise<readonly MarkedObject[]> {
-    const spooling = await Promise.allSettled(
-      versions.map(version => inTurn(version.sizeBytes, () => spooled(version))),
-    )
-    const failed = spooling.findIndex(({ status }) => status === 'rejected')
-    const before = failed === -1 ? spooling : spooling.slice(0, failed)
-    const entries = before.flatMap(entry => (entry.status === 'fulfilled' ? [entry.value] : []))
+  async function fetchGroup(objects: readonly Wanted[], room: Room): Promise<Fetched> {
+    const spooling = await Promise.allSettled(objects.map(object => spooled(object, room)))
+    const outcomes = spooling.map(entry => (entry.status === 'fulfilled' ? entry.value : undefined))
+    const end = outcomes.findIndex(outcome => outcome === undefined || 'left' in outcome)
+    const taken = end === -1 ? objects.length : end
+    const entries = outcomes.slice(0, taken).flatMap(outcome => (outcome && !('left' in outcome) ? [outcome] : []))
     const done: MarkedObject[] = []
     for (const group of grouped(entries)) done.push(...('is' in group ? [group] : await marked(group)))
-    const first = spooling[failed]
-    if (first?.status === 'rejected') throw first.reason
-    return done
+    const stopped = spooling[taken]
+    if (stopped?.status === 'rejected') throw stopped.reason
+    const left: Wanted[] = []
+    for (const [index, outcome] of outcomes.slice(taken).entries()) {
+      left.push(outcome && 'left' in outcome ? outcome.left : (objects[taken + index] as Wanted))
+      if (outcome && 'discard' in outcome) await outcome.discard()
+    }
+    return { marked: done, left }
   }
 
   /** Runs of neighbours of one shape, and between them what cannot be read. */
@@ -146,20 +225,40 @@ export function createFetch(
     for (const entry of entries) {
       const last = groups.at(-1)
       if ('is' in entry) groups.push(entry)
-      else if (format.isShared && last && !('is' in last) && isAlike(last[0] as SpooledVersion, entry)) last.push(entry)
+      else if (
+        format.isShared &&
+        last &&
+        !('is' in last) &&
+        isAlike(last[0] as SpooledVersion, entry) &&
+        hasRoom(last, entry)
+      )
+        last.push(entry)
       else groups.push([entry])
     }
     return groups
   }
 }
 
-/** Of several failures the first in order is thrown, whichever came first in time. */
-async function inOrder<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
-  // Those after a failure are not awaited any more.
-  for (const promise of promises) promise.catch(() => {})
-  const done: T[] = []
-  for (const promise of promises) done.push(await promise)
-  return done
+/** Room for the objects of one mini-batch. Where there is none for one, there is none for what comes after it. */
+interface Room {
+  /** @param before the same object with the size that was thought before */
+  takes(object: Wanted, before?: Wanted): boolean
+}
+
+function roomFor(bytesMax: number, first: Wanted | undefined): Room {
+  let bytes = 0
+  return {
+    takes(object, before) {
+      bytes += object.sizeBytes - (before?.sizeBytes ?? 0)
+      return bytes <= bytesMax || (first !== undefined && isSameVersion(object, first))
+    },
+  }
+}
+
+/** The sizes that were said may have been others, so groups are made once more of those that are known. */
+function hasRoom(group: readonly SpooledVersion[], { version }: SpooledVersion): boolean {
+  const bytes = group.reduce((sum, one) => sum + one.version.sizeBytes, version.sizeBytes)
+  return group.length < groupMax.objects && bytes <= groupMax.bytes
 }
 
 function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
@@ -167,8 +266,8 @@ function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
 }
 
 /** Objects in groups that are marked together. */
-function* groupsOf(objects: readonly ObjectVersion[]): Generator<readonly ObjectVersion[]> {
-  let group: ObjectVersion[] = []
+function* groupsOf(objects: readonly Wanted[]): Generator<readonly Wanted[]> {
+  let group: Wanted[] = []
   let bytes = 0
   for (const object of objects) {
     if (group.length > 0 && (group.length === groupMax.objects || bytes + object.sizeBytes > groupMax.bytes)) {

@@ -159,13 +159,9 @@ async function fetchObject(path: string, spooled: string): Promise<string> {
   if (version === undefined || version === 'missing') throw configError('path', path, `${expected} that is there`)
   const format = hasExtension(name, [...jsonFormat.extensions, ...csvExtensions]) ? jsonFormat : parquetFormat
   const { signal } = new AbortController()
-  const fetched = await spoolObject({ store, format, signal, columns: [] }, version, spooled)
-  if (fetched === 'missing' || fetched === 'changed')
-    throw configError(
-      'path',
-      path,
-      `an object that stays as it is; it ${fetched === 'missing' ? 'is gone' : 'changed'}`,
-    )
+  const { is } = await spoolObject({ store, format, signal, columns: [] }, version, spooled)
+  if (is !== 'copied' && is !== 'linked')
+    throw configError('path', path, `an object that stays as it is; it ${is === 'missing' ? 'is gone' : 'changed'}`)
   return name
 }
 

@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import type { Clock } from '../core/clock.ts'
-import { isSameVersion, type ObjectVersion } from '../core/object-version.ts'
+import { isSameVersion, type ObjectVersion, type Wanted } from '../core/object-version.ts'
 import type { Notification } from '../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
@@ -9,7 +9,7 @@ import type { Identities, Known } from './identities.ts'
 
 /** An object version that may be new: announced by a message, or found by a listing. */
 export interface Offer {
-  readonly version: ObjectVersion
+  readonly version: Wanted
   /** An archived object can be read now: it counts unless it was read before. */
   readonly isRestored?: true
   /** The outcome is settled: the object is not read. */
@@ -44,7 +44,10 @@ interface Pending {
   readonly holders: Held[]
   /** The same version, told again since it was handed out: judged anew where it is found to be gone (P13). */
   readonly toldAgain: HeldOffer[]
-  /** Other versions of its key: they wait, because whether they overwrite one that counts is not known before. */
+  /**
+   * What else is told of its key, under another eTag or versionId: it waits, because whether it overwrites one that counts is
+   * not known before, nor whether the store has this version at all, where a message named it.
+   */
   readonly parked: HeldOffer[]
 }
 
@@ -134,14 +137,16 @@ export function createIntake(context: IntakeContext): Intake {
       }
       return offers.map(one => ({ offer: one, held: holder }))
     })
-    const judged = judging.then(async () => {
-      let duplicates = 0
-      for (let start = 0; start < all.length; start += lookupMax)
-        duplicates += await judge(all.slice(start, start + lookupMax))
-      return duplicates
-    })
+    const judged = judging.then(() => judgeAll(all))
     judging = judged.catch(() => {})
     return judged
+  }
+
+  async function judgeAll(all: readonly HeldOffer[]): Promise<number> {
+    let duplicates = 0
+    for (let start = 0; start < all.length; start += lookupMax)
+      duplicates += await judge(all.slice(start, start + lookupMax))
+    return duplicates
   }
 
   async function hasRoom(): Promise<void> {
@@ -161,8 +166,9 @@ export function createIntake(context: IntakeContext): Intake {
     for (const { offer: offered, held: holder } of all) {
       const under = pending.get(name(offered.version))
       // A restore tells that the object can be read from now on, so it waits for what became of the read under way.
-      if (under && isSameVersion(under.version, offered.version) && !offered.isRestored) {
-        duplicates++
+      const isSame = under && isSameVersion(under.version, offered.version) && !offered.isRestored
+      if (isSame) duplicates++
+      if (isSame && isNamedAlike(under.version, offered.version)) {
         if (!holder) continue
         if (under.isTaken) under.toldAgain.push({ offer: offered, held: holder })
         else under.holders.push(holder)
@@ -287,9 +293,7 @@ export function createIntake(context: IntakeContext): Intake {
       room.give()
       // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what was
       // told again of an object that is in the ledger as gone.
-      judging = judging.then(async () => {
-        for (const one of again) await judge([one])
-      })
+      judging = judging.then(() => judgeAll(again))
       judging.catch(fail)
     },
     end,
@@ -308,6 +312,11 @@ export function createIntake(context: IntakeContext): Intake {
       held.clear()
     },
   }
+}
+
+/** Versions of one key by the same eTag and versionId: the store has both or none. */
+function isNamedAlike(a: ObjectVersion, b: ObjectVersion): boolean {
+  return a.eTag === b.eTag && a.versionId === b.versionId
 }
 
 const name = ({ bucket, key }: ObjectVersion): string => `${bucket}/${key}`

@@ -1,4 +1,4 @@
-import type { ObjectVersion } from '../core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
@@ -121,6 +121,11 @@ function byPolicy(
 ): MarkedObject {
   if (policy === 'fail') throw new MillraceError('fatal', code, message)
   return unread(version, policy === 'skip' ? 'skipped' : 'quarantined', reason)
+}
+
+/** What may be recorded of an object that the store did not give: a message names it, and knows no size. */
+export function recorded({ isAnnounced, ...version }: Wanted): ObjectVersion {
+  return isAnnounced ? { ...version, sizeBytes: 0 } : version
 }
 
 /** An object of which nothing is read. */

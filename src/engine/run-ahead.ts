@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
 import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { createFetch } from './fetch.ts'
+import { limited } from './limited.ts'
 import {
   badObject,
   goneBecause,
@@ -14,6 +15,7 @@ import {
   type MarkedObject,
   overwritten,
   reasonOf,
+  recorded,
   unread,
 } from './marked-object.ts'
 import type { Run } from './open-run.ts'
@@ -44,6 +46,12 @@ export interface RunAhead {
   done(): Promise<void>
 }
 
+/** Entries of a mini-batch from its first on, and those that are left for the next one: objects may be larger than announced. */
+interface Marked {
+  readonly marked: readonly MarkedEntry[]
+  readonly left: readonly Admitted[]
+}
+
 interface Ahead {
   readonly batch: readonly Admitted[]
   readonly marked: readonly MarkedEntry[]
@@ -58,8 +66,12 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   const columns = settings.columns
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
   const inTurn = limited(fetchesMax)
-  const fetch = createFetch(run.fetch, (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work))
-  const { rowsMax } = miniBatchLimits(run.miniBatch, 'miniBatch')
+  const limits = miniBatchLimits(run.miniBatch, 'miniBatch')
+  const fetch = createFetch(
+    run.fetch,
+    (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work),
+    limits.bytesMax,
+  )
   const ahead: Ahead[] = []
   /** The mini-batch that is awaited, fetched and marked. */
   let coming: Promise<void> | undefined
@@ -75,7 +87,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   function decided(entry: Admitted): MarkedEntry | undefined {
     if (entry.is !== 'object') return entry
     const { known, overwrites } = entry
-    const version = versionIn(entry)
+    const version = recorded(wantedIn(entry))
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
     const deadly = care.reason(version)
     if (deadly !== undefined) return unread(version, 'quarantined', deadly)
@@ -83,7 +95,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     return undefined
   }
 
-  async function mark(batch: readonly Admitted[]): Promise<readonly MarkedEntry[]> {
+  async function mark(batch: readonly Admitted[]): Promise<Marked> {
     const entries: (MarkedEntry | undefined)[] = []
     let refused: { readonly error: unknown } | undefined
     for (const entry of batch) {
@@ -98,14 +110,25 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     const wanted = batch
       .slice(0, entries.length)
       .flatMap((entry, index) => (entry.is === 'object' && entries[index] === undefined ? [{ ...entry, index }] : []))
-    const marked = await fetch(wanted.map(versionIn))
-    for (const [at, { index, known }] of wanted.entries()) {
-      const object = marked[at] as MarkedObject
+    const { marked, left } = await fetch(wanted.map(wantedIn))
+    for (const [at, object] of marked.entries()) {
+      const { index, known } = wanted[at] as (typeof wanted)[number]
       if (known && object.outcome !== 'read') throw gone(object.version, object.reason)
       entries[index] = known ? { ...object, highMarkUs: known.highMarkUs } : object
     }
-    if (refused) throw refused.error
-    return entries as readonly MarkedEntry[]
+    const end = wanted[marked.length]?.index
+    if (end === undefined) {
+      if (refused) throw refused.error
+      return { marked: entries as readonly MarkedEntry[], left: [] }
+    }
+    const sizes = new Map(left.map(({ sizeBytes }, at) => [wanted[marked.length + at]?.index, sizeBytes]))
+    return {
+      marked: entries.slice(0, end) as readonly MarkedEntry[],
+      left: batch.slice(end).map((entry, at) => {
+        const sizeBytes = sizes.get(end + at)
+        return entry.is === 'object' && sizeBytes !== undefined ? { ...entry, sizeBytes } : entry
+      }),
+    }
   }
 
   function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[], begunMs: number): Ahead {
@@ -119,12 +142,18 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     return { batch, marked, stamped, partials, begunMs }
   }
 
+  /** What is ahead counts by the sizes that the store told. */
+  function isRoomFor(batch: readonly Admitted[]): boolean {
+    const held = ahead.flatMap(({ marked }) => marked.map(entry => (entry.is === 'object' ? entry.version : entry)))
+    return held.length === 0 || bytesOf([...held, ...batch]) <= bytesMax
+  }
+
   /** Takes the next mini-batch in hand as soon as there is one, while there is room for it. */
   function fill(): void {
     if (coming || isEnded || ahead.length >= batchesMax) return
     // Where processes died nothing is read beside the mini-batch that is tried (P13).
     if (care.limit() !== undefined && ahead.length > 0) return
-    if (waiting && ahead.length > 0 && bytesOf([...ahead.flatMap(({ batch }) => batch), ...waiting]) > bytesMax) return
+    if (waiting && !isRoomFor(waiting)) return
     coming = take().then(
       () => {
         coming = undefined
@@ -151,15 +180,16 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       waiting = batch.slice(limit)
       batch = batch.slice(0, limit)
     }
-    if (ahead.length > 0 && bytesOf([...ahead.flatMap(entry => entry.batch), ...batch]) > bytesMax) {
+    if (!isRoomFor(batch)) {
       waiting = batch
       return
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
     const begunMs = run.clock.nowMs()
-    const marked = await timed(run, 'mark', () => mark(batch))
+    const { marked, left } = await timed(run, 'mark', () => mark(batch))
+    if (left.length > 0) waiting = [...left, ...(waiting ?? [])]
     await place(() => {
-      for (const [start, end] of cutByRows(marked, rowsMax))
+      for (const [start, end] of cutByRows(marked, limits.rowsMax))
         ahead.push(prepare(batch.slice(start, end), marked.slice(start, end), begunMs))
     })
   }
@@ -250,12 +280,18 @@ export function goneIn({ batch, stamped }: Pick<Ready, 'batch' | 'stamped'>): Re
   return new Set(objects.filter((_, index) => stamped.objects[index]?.marked.outcome === 'gone'))
 }
 
-/** The version alone. */
-function versionIn({ bucket, key, eTag, versionId, sizeBytes, lastModifiedMs }: AdmittedObject): ObjectVersion {
-  return { bucket, key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
+/** The version alone, as the store is asked for it. */
+function wantedIn({
+  is: _is,
+  overwrites: _overwrites,
+  earlier: _earlier,
+  known: _known,
+  ...wanted
+}: AdmittedObject): Wanted {
+  return wanted
 }
 
-function bytesOf(entries: readonly Admitted[]): number {
+function bytesOf(entries: readonly { readonly sizeBytes: number }[]): number {
   return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }
 
@@ -282,28 +318,4 @@ function gone({ key }: ObjectVersion, reason: string | null): MillraceError {
     'replay-object',
     `object '${key}' was read when the ledger was written, and now: ${reason ?? 'it cannot be read'}. Bring that version back; without it the ledger cannot be replayed.`,
   )
-}
-
-/** Runs work of at most `max` weight at once, in the order of asking. */
-function limited(max: number): <T>(weight: number, work: () => Promise<T>) => Promise<T> {
-  let active = 0
-  const waiting: { readonly weight: number; begin(): void }[] = []
-  const fill = () => {
-    for (let next = waiting[0]; next && active + next.weight <= max; next = waiting[0]) {
-      waiting.shift()
-      active += next.weight
-      next.begin()
-    }
-  }
-  return async (weight, work) => {
-    const begun = new Promise<void>(begin => waiting.push({ weight, begin }))
-    fill()
-    await begun
-    try {
-      return await work()
-    } finally {
-      active -= weight
-      fill()
-    }
-  }
 }

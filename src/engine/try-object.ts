@@ -45,7 +45,8 @@ export async function tryObject(
       },
       (_sizeBytes, work) => work(),
     )
-    const [tried] = (await fetch([version])) as readonly [MarkedObject]
+    const { marked } = await fetch([version])
+    const [tried] = marked as readonly [MarkedObject]
     const { outcome, reason, rows, quarantinedRows, setAside } = tried
     const first = setAside && { firstAside: await firstAside({ executor, signal }, setAside(0)) }
     return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen), ...first }

@@ -5,23 +5,22 @@ export function id(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** A text literal. */
+/** A text as a literal; one with a NUL, which no literal can hold, as its parts. */
 export function text(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`
+  const [first = '', ...rest] = value.split('\0').map(part => `'${part.replaceAll("'", "''")}'`)
+  return rest.length === 0 ? first : `concat(${[first, ...rest].join(', chr(0), ')})`
 }
 
 /**
  * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list of a
- * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits. A row with a NUL
- * crosses as JSON too: no literal can hold one.
+ * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits.
  */
 export function rowsSql(
   rows: readonly Readonly<Record<string, string | number | bigint | boolean | null>>[],
   columns: Readonly<Record<string, string>>,
 ): string {
   const [only] = rows
-  const hasNul = (value: unknown) => typeof value === 'string' && value.includes('\0')
-  if (only !== undefined && rows.length === 1 && !Object.values(only).some(hasNul)) {
+  if (only !== undefined && rows.length === 1) {
     const literal = (value: string | number | bigint | boolean | null | undefined) =>
       typeof value === 'string' ? text(value) : String(value ?? null)
     const items = Object.entries(columns).map(

@@ -33,7 +33,9 @@ export function createMemoryStore(address = 'memory:'): ObjectStore {
       const entry = entries.get(key)
       if (entry === undefined) return 'missing'
       if (options.ifMatch !== undefined && options.ifMatch !== entry.eTag) return 'changed'
-      return { body: entry.body.slice(options.range?.[0] ?? 0, options.range?.[1]), eTag: entry.eTag }
+      const { body, eTag, lastModifiedMs } = entry
+      const [start, end] = options.range ?? []
+      return { body: body.slice(start, end), eTag, sizeBytes: body.length, lastModifiedMs }
     },
     async put(key, body, ifMatch, signal) {
       signal?.throwIfAborted()

@@ -40,7 +40,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
     const whole = async (key: string): Promise<unknown> => {
       const found = await store.get(key)
       // A Buffer is a Uint8Array, but not equal to one in the eyes of the test runner.
-      return typeof found === 'string' ? found : { ...found, body: Uint8Array.from(found.body) }
+      return typeof found === 'string' ? found : { body: Uint8Array.from(found.body), eTag: found.eTag }
     }
     const stored = (put: Put): string => {
       if (put.is !== 'stored') throw new Error(`not stored but ${put.is}`)
@@ -152,6 +152,20 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
         expect(await range(0, 3)).toBe('012')
         expect(await range(8, 100)).toBe('89')
         expect(await range(10, 20)).toBe('')
+      }
+    })
+
+    it('tells with every answer how large the whole object is and when it was modified', async () => {
+      stored(await store.put('a/x', bytes('0123456789'), 'absent'))
+      stored(await store.put('a/HEAD', bytes('0123456789'), 'absent'))
+      for await (const { key, sizeBytes, lastModifiedMs } of store.list('a/')) {
+        for (const range of [undefined, [0, 3], [8, 100], [9, 10], [10, 20], [500, 600]] as const) {
+          const found = await store.get(key, range === undefined ? {} : { range })
+          if (typeof found === 'string') throw new Error(found)
+          expect([key, range, found.sizeBytes]).toEqual([key, range, sizeBytes])
+          // A header of HTTP has whole seconds.
+          expect(Math.abs(found.lastModifiedMs - lastModifiedMs)).toBeLessThan(1_000)
+        }
       }
     })
 

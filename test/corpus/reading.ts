@@ -61,7 +61,7 @@ export async function readParquet(path: string, columns: Readonly<Record<string,
     const fetch = createFetch(context, (_sizeBytes, work) => work())
     for await (const version of createDirectoryStore(dirname(path)).list('')) {
       if (join(dirname(path), version.key) !== path) continue
-      const [marked] = (await fetch([version])) as [MarkedObject]
+      const [marked] = (await fetch([version])).marked as [MarkedObject]
       if (!marked.good) return { reason: marked.reason, rows: [], aside: [] }
       const cells = Object.entries(columns).map(([column, type]) => `${cellSql(column, type)} AS ${name(column)}`)
       try {

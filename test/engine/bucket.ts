@@ -42,7 +42,7 @@ export function createBucket(hasVersions = false): Bucket {
       const one = found(key, versionId)
       if (!one) return 'missing'
       if (ifMatch !== undefined && one.version.eTag !== ifMatch) return 'changed'
-      return { body: one.body.subarray(...(range ?? [])), eTag: one.version.eTag }
+      return { ...one.version, body: one.body.subarray(...(range ?? [])) }
     },
     async head(key, versionId) {
       return found(key, versionId)?.version ?? 'missing'

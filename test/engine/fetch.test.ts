@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -6,9 +6,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
-import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../../src/core/object-version.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
 import { createFetch } from '../../src/engine/fetch.ts'
+import { limited } from '../../src/engine/limited.ts'
 import type { FetchContext, MarkedObject } from '../../src/engine/marked-object.ts'
 import type { Format } from '../../src/plan/format.ts'
 import type { SourcePolicies, SourceSettings } from '../../src/plan/source-settings.ts'
@@ -75,8 +77,8 @@ async function read(
   const { executor } = context
   const fetch = createFetch(context, (_sizeBytes, work) => work())
   const marked: MarkedObject[] = []
-  if (isTogether) marked.push(...(await fetch(versions)))
-  else for (const version of versions) marked.push(...(await fetch([version])))
+  if (isTogether) marked.push(...(await fetch(versions)).marked)
+  else for (const version of versions) marked.push(...(await fetch([version])).marked)
   const sources = new Set(marked.flatMap(({ good }) => (good ? [good.source] : [])))
   const rows: unknown[] = []
   for (const source of sources) {
@@ -204,7 +206,7 @@ describe('objects that are marked together are marked as each alone', () => {
       },
     }
     const { objects, rows, left } = await read(versions, growing, {}, true, 'fail')
-    expect(objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
+    expect(objects.map(({ outcome }) => outcome)).toEqual(['read', 'gone', 'read'])
     expect(objects[1]?.reason).toBe('the file was written to while it was read')
     expect([rows.length, left]).toEqual([2, []])
   })
@@ -237,7 +239,7 @@ test('spool files of small objects from a store without links are written over, 
   for (let round = 0; round < 5; round++) {
     const objects = Array.from({ length: 20 }, (_, index) => [`${round}-${index}.jsonl`, body(round, index)] as const)
     const versions = (await put(Object.fromEntries(objects))).filter(({ key }) => key.startsWith(`${round}-`))
-    const marked = await fetch(versions)
+    const { marked } = await fetch(versions)
     for (const [index, { version, good, rows }] of marked.entries()) {
       const lines = body(round, Number(/\d+(?=\.)/.exec(version.key))).split('\n').length - 1
       expect([rows, version.key]).toEqual([lines, versions[index]?.key])
@@ -294,7 +296,8 @@ test('rows set aside are those of their object, whatever is written to another o
       return rows
     },
   }
-  const [grown, broken] = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
+  const { marked } = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
+  const [grown, broken] = marked
   expect(await grown?.isChanged?.()).toBe(true)
   expect(await context.executor.rows(broken?.setAside?.(1) ?? '')).toMatchObject([{ _row: 1n, found: 'no JSON' }])
 })
@@ -309,8 +312,8 @@ test('half a line is no bad row where the other half comes before it is read aga
       await context.executor.run(sql)
     },
   }
-  const [written] = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
-  expect(written).toMatchObject({ outcome: 'gone', reason: 'the file was written to while it was read' })
+  const { marked } = await createFetch({ ...context, executor }, (_sizeBytes, work) => work())(versions)
+  expect(marked[0]).toMatchObject({ outcome: 'gone', reason: 'the file was written to while it was read' })
 })
 
 test('a session ends although files are still being made in its folder', async () => {
@@ -322,4 +325,130 @@ test('a session ends although files are still being made in its folder', async (
   await other.close()
   await making
   await expect(readdir(other.spool)).rejects.toThrow('ENOENT')
+})
+
+describe('objects that messages announced', () => {
+  /** Objects of so many lines each, in a store without links. */
+  async function announced(lines: readonly number[], said: (index: number, sizeBytes: number) => number) {
+    const { link: _link, ...store } = createDirectoryStore(folder)
+    const versions = await put(
+      Object.fromEntries(lines.map((count, index) => [`${index}.jsonl`, `${line(index, index)}\n`.repeat(count)])),
+    )
+    const context = { ...(await contextOf(jsonFormat, {}, {})), store }
+    const wanted = versions.map((version, index) => ({
+      ...version,
+      sizeBytes: said(index, version.sizeBytes),
+      lastModifiedMs: 0,
+      isAnnounced: true as const,
+    }))
+    return { context, versions, wanted }
+  }
+
+  test('are recorded by what the store says of them', async () => {
+    const { context, versions, wanted } = await announced([3, 0, 5_000], index => [9_000_000, 7, 1][index] ?? 0)
+    const { marked, left } = await createFetch(context, (_sizeBytes, work) => work())(wanted)
+    expect(left).toEqual([])
+    expect(marked.map(({ version }) => version)).toEqual(versions)
+    expect(marked.map(({ rows }) => rows)).toEqual([3, 0, 5_000])
+    for (const object of marked) await object.release()
+    expect(await context.executor.rows('SELECT table_name FROM duckdb_tables()')).toEqual([])
+  })
+
+  test('and are not there have no size', async () => {
+    const { context, wanted } = await announced([1], () => 500)
+    const [first] = wanted as [Wanted]
+    const others = [
+      { ...first, key: 'none.jsonl' },
+      { ...first, eTag: 'other' },
+    ]
+    const { marked } = await createFetch(context, (_sizeBytes, work) => work())(others)
+    expect(marked.map(({ version, reason }) => [version, reason])).toEqual([
+      [{ bucket: '', key: 'none.jsonl', eTag: first.eTag, sizeBytes: 0, lastModifiedMs: 0 }, 'the object is gone'],
+      [
+        { bucket: '', key: '0.jsonl', eTag: 'other', sizeBytes: 0, lastModifiedMs: 0 },
+        'the object changed after it was listed',
+      ],
+    ])
+  })
+
+  test.each([1, 4, 16])(
+    'and are larger than was said are left for the next mini-batch where they are more than one may hold, %i at once',
+    async atOnce => {
+      const large = 20_000
+      const lines = Array.from({ length: 130 }, (_, index) => (index % 10 === 3 ? large : 1))
+      const { context, versions, wanted } = await announced(lines, () => 1)
+      const largest = Math.max(...versions.map(({ sizeBytes }) => sizeBytes))
+      const bytesMax = 3 * largest
+      const fetch = createFetch(context, (_sizeBytes, work) => inTurn(1, work), bytesMax)
+      const inTurn = limited(atOnce)
+      const seen: ObjectVersion[] = []
+      let rounds = 0
+      for (let rest: readonly Wanted[] = wanted; rest.length > 0; rounds++) {
+        const { marked, left } = await fetch(rest)
+        const bytes = marked.reduce((sum, { version }) => sum + version.sizeBytes, 0)
+        expect(bytes).toBeLessThanOrEqual(bytesMax)
+        expect(marked.length).toBeGreaterThan(0)
+        expect([...marked.map(({ version }) => version.key), ...left.map(({ key }) => key)]).toEqual(
+          rest.map(({ key }) => key),
+        )
+        seen.push(...marked.map(({ version }) => version))
+        for (const object of marked) await object.release()
+        rest = left
+      }
+      expect(seen).toEqual(versions)
+      // Thirteen large ones, three at most in each.
+      expect(rounds).toBeGreaterThanOrEqual(5)
+      // What was fetched and left lies nowhere: only spares of small objects do.
+      const files = await Promise.all((await readdir(session.spool)).map(name => stat(join(session.spool, name))))
+      expect(Math.max(...files.map(({ size }) => size))).toBeLessThanOrEqual(64 * 1024)
+      expect(await context.executor.rows('SELECT table_name FROM duckdb_tables()')).toEqual([])
+    },
+  )
+
+  test('one alone is fetched whatever its size', async () => {
+    const { context, wanted } = await announced([5_000, 1], () => 1)
+    const one = limited(1)
+    const { marked, left } = await createFetch(context, (_sizeBytes, work) => one(1, work), 10)(wanted)
+    expect([marked.length, marked[0]?.rows, left.map(({ key }) => key)]).toEqual([1, 5_000, ['1.jsonl']])
+    for (const object of marked) await object.release()
+  })
+
+  test('one whose size is another with each answer is set aside alone', async () => {
+    const { context, wanted } = await announced([1, 5_000, 1], () => 1)
+    let answers = 0
+    const store: ObjectStore = {
+      ...context.store,
+      async get(key, options) {
+        const got = await context.store.get(key, options)
+        if (typeof got === 'string' || key !== '1.jsonl') return got
+        const sizeBytes = got.sizeBytes + answers++
+        const [start, end] = options?.range ?? [0, sizeBytes]
+        return { ...got, sizeBytes, body: new Uint8Array(Math.min(end, sizeBytes) - start) }
+      },
+    }
+    const { marked } = await createFetch({ ...context, store }, (_sizeBytes, work) => work())(wanted)
+    expect(marked.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
+    expect(marked[1]?.reason).toMatch(/^the store tells another size of it each time, now \d+ bytes$/)
+    for (const object of marked) await object.release()
+  })
+
+  test('one that no file of this machine can hold is set aside, not the run', async () => {
+    const { context, wanted } = await announced([1, 1], () => 1)
+    const store: ObjectStore = {
+      ...context.store,
+      async get(key, options) {
+        const got = await context.store.get(key, options)
+        if (typeof got === 'string' || key !== '0.jsonl') return got
+        const [start, end] = options?.range ?? [0, 0]
+        return { ...got, body: new Uint8Array(end - start), sizeBytes: Number.MAX_SAFE_INTEGER }
+      },
+    }
+    const format: Format = { ...jsonFormat, needed: (_tail, size) => ({ is: 'ranges', ranges: [[0, size]] }) }
+    const { marked } = await createFetch({ ...context, store, format }, (_sizeBytes, work) => work())(wanted)
+    expect(marked.map(({ outcome, reason }) => [outcome, reason])).toEqual([
+      ['quarantined', 'no file of the spool may be as large as its 9007199254740991 bytes'],
+      ['read', null],
+    ])
+    for (const object of marked) await object.release()
+  })
 })

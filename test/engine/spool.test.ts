@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
-import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../../src/core/object-version.ts'
 import type { GetOptions, ObjectStore } from '../../src/core/ports.ts'
 import { type SpoolLimits, spoolObject } from '../../src/engine/spool.ts'
 import { createMemoryStore, withCounts } from '../../src/testing/index.ts'
@@ -38,7 +38,7 @@ async function only(store: ObjectStore, key: string): Promise<ObjectVersion> {
 async function spool(store: ObjectStore, version: ObjectVersion, columns: readonly string[], limits?: SpoolLimits) {
   const file = join(folder, `${count++}.parquet`)
   const context = { store, format: parquetFormat, signal, columns, ...(limits ? { limits } : {}) }
-  return { file, spooled: await spoolObject(context, version, file) }
+  return { file, spooled: (await spoolObject(context, version, file)).is }
 }
 
 const rows = async (sql: string) => JSON.stringify((await connection.runAndReadAll(sql)).getRowsJson())
@@ -146,6 +146,105 @@ describe('a large Parquet object of a remote store', () => {
       get: async (key, options) => (++calls > 1 ? 'changed' : await store.get(key, options)),
     }
     expect((await spool(changing, version, ['b'])).spooled).toBe('changed')
+  })
+})
+
+describe('an object that a message announced', () => {
+  const lines = Buffer.from('{"a":1}\n'.repeat(200_000))
+  const announced = async (
+    store: ObjectStore,
+    key: string,
+    sizeBytes: number,
+    versionId?: string,
+  ): Promise<Wanted> => ({
+    ...(await only(store, key)),
+    ...(versionId === undefined ? {} : { versionId }),
+    sizeBytes,
+    lastModifiedMs: 0,
+    isAnnounced: true,
+  })
+  const spoolLines = async (store: ObjectStore, wanted: Wanted) => {
+    const file = join(folder, `${count++}.lines`)
+    return { file, spooled: await spoolObject({ store, format: jsonFormat, signal, columns: ['a'] }, wanted, file) }
+  }
+
+  test.each([0, 1, 100, 65_536])(
+    'and is small is read whole in one get, whatever size it is said to have: %i',
+    async said => {
+      const { store, version } = await stored(Buffer.from('{"a":1}\n'.repeat(100)), 'a.jsonl')
+      const { file, spooled } = await spoolLines(store, await announced(store, 'a.jsonl', said))
+      expect(spooled).toEqual({ is: 'copied', version })
+      expect((await stat(file)).size).toBe(800)
+      expect(store.gets).toHaveLength(1)
+    },
+  )
+
+  test('and is empty is an empty object', async () => {
+    const { store, version } = await stored(new Uint8Array(), 'a.jsonl')
+    expect((await spoolLines(store, await announced(store, 'a.jsonl', 7))).spooled).toEqual({ is: 'copied', version })
+  })
+
+  test.each([1, 65_537, 1_000_000, 1_600_001, 20_000_000, 2 ** 53 - 1])(
+    'and is not as large as the %i bytes that it is said to have is told by its true size, and room is made for none',
+    async said => {
+      for (const [key, body] of [
+        ['a.jsonl', lines],
+        ['a.parquet', await wide()],
+      ] as const) {
+        const { store, version } = await stored(body, key)
+        const wanted = await announced(store, key, said)
+        const file = join(folder, `${count++}.announced`)
+        const format = key === 'a.jsonl' ? jsonFormat : parquetFormat
+        const spooled = await spoolObject({ store, format, signal, columns: ['a'] }, wanted, file)
+        expect(spooled).toEqual({ is: 'other-size', sizeBytes: version.sizeBytes })
+        expect(store.gets.length).toBeLessThanOrEqual(4)
+        // What was there before the size was known is less than a get of each lane.
+        expect((await stat(file).catch(() => ({ size: 0 }))).size).toBeLessThanOrEqual(version.sizeBytes)
+        await rm(file, { force: true })
+        expect(
+          await spoolObject(
+            { store, format, signal, columns: ['a'] },
+            { ...wanted, sizeBytes: version.sizeBytes },
+            file,
+          ),
+        ).toEqual({
+          is: 'copied',
+          version,
+        })
+      }
+    },
+  )
+
+  test('has the time and the version that the store tells, and no version that it does not', async () => {
+    const { store, version } = await stored(lines, 'a.jsonl')
+    const versioned: ObjectStore = {
+      ...store,
+      async get(key, options) {
+        const got = await store.get(key, options)
+        return typeof got === 'string' ? got : { ...got, versionId: 'v1' }
+      },
+    }
+    const size = lines.length
+    for (const [from, said, told] of [
+      [versioned, 'v1', 'v1'],
+      [versioned, 'v2', undefined],
+      [store, 'v1', undefined],
+      // That a store keeps versions is no reason to tell this one apart from what a listing shows.
+      [versioned, undefined, undefined],
+    ] as const)
+      expect((await spoolLines(from, await announced(store, 'a.jsonl', size, said))).spooled).toEqual({
+        is: 'copied',
+        version: { ...version, ...(told === undefined ? {} : { versionId: told }) },
+      })
+  })
+
+  test('a listing is no more believed about a size than a message', async () => {
+    const { store, version } = await stored(lines, 'a.jsonl')
+    for (const sizeBytes of [1, 5_000_000, 2 ** 53 - 1])
+      expect((await spoolLines(store, { ...version, sizeBytes })).spooled).toEqual({
+        is: 'other-size',
+        sizeBytes: version.sizeBytes,
+      })
   })
 })
 

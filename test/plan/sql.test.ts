@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { rowsSql } from '../../src/plan/sql.ts'
+import { rowsSql, text } from '../../src/plan/sql.ts'
 import { openTestDuckdb, type TestDuckdb } from './duckdb.ts'
 
 let db: TestDuckdb
@@ -21,6 +21,10 @@ const read = (row: (typeof rows)[number]) => ({ ...row, n: row.n === null ? null
 
 test.each(rows)('one row comes back as it was, NULs and quotes too: $s', async row => {
   expect(await db.rows(rowsSql([row], columns))).toEqual([read(row)])
+})
+
+test.each(['', '\0', 'a\0', '\0\0b', `it's\0'\0`])('a text is itself in SQL, also with NULs: %j', async value => {
+  expect(await db.rows(`SELECT ${text(value)} AS s`)).toEqual([{ s: value }])
 })
 
 test('so do several', async () => {
