@@ -12,9 +12,10 @@ export function exitCodeOf(error: unknown): number {
  * results. Of the ledger, not of the run: killed and started again a backfill ends with the code of one that nobody killed.
  */
 export function exitCodeOfSummary({
-  totals: { objects, quarantined, skipped, gone, rows, quarantinedRows },
+  totals: { objects, quarantined, skipped, gone, suspect, rows, quarantinedRows },
 }: Summary): number {
-  const isEverySetAside = quarantined + gone > 0 && quarantined + skipped + gone === objects
+  const aside = quarantined + gone + suspect
+  const isEverySetAside = aside > 0 && aside + skipped === objects
   return isEverySetAside || isEveryRowBad(rows, quarantinedRows) ? 4 : 0
 }
 

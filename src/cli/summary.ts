@@ -17,6 +17,8 @@ export interface SummaryJson {
   readonly skipped: number
   /** Files that were not there when they were to be read. */
   readonly gone: number
+  /** Files that processes died of, and that are read once more. */
+  readonly suspect: number
   readonly quarantinedRows: number
   readonly outsideBounds: number
   readonly epochs: number
@@ -39,7 +41,7 @@ export interface SummaryJson {
 }
 
 export function summaryJson({ pipeline, totals, run, ...summary }: Summary): SummaryJson {
-  const { rows, late, objects, quarantined, skipped, gone, quarantinedRows, outsideBounds, epochs } = totals
+  const { rows, late, objects, quarantined, skipped, gone, suspect, quarantinedRows, outsideBounds, epochs } = totals
   return {
     pipeline,
     rows,
@@ -48,6 +50,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     quarantined,
     skipped,
     gone,
+    suspect,
     quarantinedRows,
     outsideBounds,
     epochs,
@@ -170,6 +173,7 @@ function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly L
     ['quarantined', totals.quarantined > 0 ? showCounted(totals.quarantined, 'object') : 'none'],
     ...some('skipped', totals.skipped, showCounted(totals.skipped, 'object')),
     ...some('gone', totals.gone, `${showCounted(totals.gone, 'object')}: read when found again`),
+    ...some('suspect', totals.suspect, `${showCounted(totals.suspect, 'object')}: read once more after a clean stop`),
     ...setAside.map(({ key, reason }): Line => ['', `  ${key}: ${reason}`]),
     ...some('bad rows', totals.quarantinedRows, `${showCounted(totals.quarantinedRows, 'row')} quarantined`),
     ...some(

@@ -18,6 +18,8 @@ export interface AdmittedObject extends Wanted {
   readonly overwrites: boolean
   /** The last outcome that the ledger has of this version, where it has one: now it counts as what becomes of it. */
   readonly earlier?: Outcome
+  /** It is read again before anything new is taken: a suspect, in a mini-batch of its own. */
+  readonly again?: 'suspect'
   /** In a replay: what the other ledger says of it (S1). */
   readonly known?: KnownOutcome
 }

@@ -1,6 +1,7 @@
 import type { Manifest } from '../../checkpoints/types.ts'
 import type { Json } from '../core/json.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
+import type { AdmittedObject } from './admit.ts'
 
 /**
  * What HEAD says of an epoch in which processes died (P13). It is written only by a start that finds the checkpoint not
@@ -25,11 +26,13 @@ export const carefulAfter = 5
 /** What a start does about the deaths before it. */
 export type AttemptDecision =
   | { readonly is: 'none' }
+  /** A clean start: the owner before released the checkpoint. Suspects are read once more, each alone. */
+  | { readonly is: 'clean' }
   /** Reads on as ever, and records the death. */
   | { readonly is: 'count'; readonly attempt: Attempt }
   /** Reads at most `limit` objects at a time, alone, and records which. */
   | { readonly is: 'careful'; readonly attempt: Attempt; readonly limit: number }
-  /** Leaves out the object that was alone when a process died. */
+  /** Sets aside the object that was alone when a process died. */
   | { readonly is: 'quarantine'; readonly killer: NonNullable<Attempt['alone']>; readonly deaths: number }
 
 /**
@@ -38,7 +41,7 @@ export type AttemptDecision =
  * @param isSameProcess this process owned it and starts again, so nobody died
  */
 export function decideAttempt(manifest: Manifest, isReleased: boolean, isSameProcess = false): AttemptDecision {
-  if (isReleased) return { is: 'none' }
+  if (isReleased) return { is: 'clean' }
   const epoch = manifest.epoch + 1
   const last = attemptOf(manifest)
   // Where a search is on, it goes on.
@@ -47,7 +50,7 @@ export function decideAttempt(manifest: Manifest, isReleased: boolean, isSamePro
   if (last === null || last.epoch !== epoch)
     return { is: 'count', attempt: { epoch, deaths: 1, objects: null, left: null, alone: null } }
   const attempt = { ...last, deaths: last.deaths + 1 }
-  if (last.alone !== null) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
+  if (last.alone !== null && !isSameProcess) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
   if (attempt.deaths < carefulAfter) return { is: 'count', attempt }
   const limit = last.objects === null ? Number.MAX_SAFE_INTEGER : Math.ceil(last.objects / 2)
   return { is: 'careful', attempt, limit }
@@ -69,15 +72,19 @@ export interface Care {
   /** The most objects of the next mini-batch. Undefined where nothing is to be careful about. */
   limit(): number | undefined
   /** Before anything of the mini-batch is read: what is to be known if the process dies of it. */
-  begin(objects: readonly Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'>[]): Promise<void>
-  /** Why an object is set aside unread, where processes died while it was read alone. */
-  reason(object: ObjectVersion): string | undefined
+  begin(objects: readonly AdmittedObject[]): Promise<void>
+  /** How an object is set aside unread, where a process died while it was read alone. */
+  setAside(object: AdmittedObject): { readonly outcome: 'suspect' | 'quarantined'; readonly reason: string } | undefined
 }
 
-/** @param write commits a record in HEAD, and nothing else. */
+/**
+ * @param write commits a record in HEAD, and nothing else
+ * @param nextEpoch the epoch that is to be committed next
+ */
 export function createCare(
   first: AttemptDecision,
   write: (attempt: Attempt | null) => Promise<void>,
+  nextEpoch: () => number,
 ): Care & {
   /** The record that the commit of this many objects leaves. */
   after(objects: number, epoch: number): Attempt | null
@@ -89,31 +96,32 @@ export function createCare(
   return {
     limit: () => (now.is === 'careful' ? now.limit : undefined),
     async begin(objects) {
-      if (now.is !== 'count' && now.is !== 'careful') return
-      let { attempt } = now
-      if (now.is === 'careful') {
-        const alone = objects.length === 1 && objects[0] !== undefined ? objects[0] : null
-        attempt = {
-          ...attempt,
-          objects: objects.length,
-          left: attempt.left ?? objects.length,
-          alone: alone && { bucket: alone.bucket, key: alone.key, eTag: alone.eTag },
-        }
-        now = { ...now, attempt, limit: Math.min(now.limit, objects.length) }
-      } else if (hasWritten) return
+      const alone = onlyOf(objects)
+      let attempt: Attempt
+      if (objects[0]?.again === 'suspect' && now.is === 'clean') {
+        attempt = { epoch: nextEpoch(), deaths: 0, objects: 1, left: 1, alone }
+      } else if (now.is === 'careful') {
+        const { length } = objects
+        attempt = { ...now.attempt, objects: length, left: now.attempt.left ?? length, alone }
+        now = { ...now, attempt, limit: Math.min(now.limit, length) }
+      } else if (now.is === 'count' && !hasWritten) attempt = now.attempt
+      else return
       hasWritten = true
       await write(attempt)
     },
-    reason(object) {
-      if (now.is !== 'quarantine') return undefined
-      const { killer, deaths } = now
-      if (killer.key !== object.key || killer.bucket !== object.bucket || killer.eTag !== object.eTag) return undefined
-      return `the process died ${deaths} times in a row in its epoch, the last time while it read this object alone`
+    setAside(object) {
+      if (now.is !== 'quarantine' || !isKiller(now.killer, object)) return undefined
+      if (object.earlier === 'suspect')
+        return { outcome: 'quarantined', reason: 'a process died again while it read this object alone' }
+      return {
+        outcome: 'suspect',
+        reason: `the process died ${now.deaths} times in a row in its epoch, the last time while it read this object alone; a start after a clean stop reads it once more`,
+      }
     },
     after(objects, epoch) {
       hasWritten = false
       if (now.is !== 'careful' || now.attempt.left === null) {
-        if (now.is !== 'quarantine') now = { is: 'none' }
+        if (now.is === 'count' || now.is === 'careful') now = { is: 'none' }
         return null
       }
       const left = now.attempt.left - objects
@@ -129,4 +137,16 @@ export function createCare(
       if (hasWritten) await write(before)
     },
   }
+}
+
+/** The one object of a mini-batch; null where there are more. */
+function onlyOf([only, ...more]: readonly AdmittedObject[]): Attempt['alone'] {
+  return only === undefined || more.length > 0 ? null : { bucket: only.bucket, key: only.key, eTag: only.eTag }
+}
+
+export function isKiller(
+  { bucket, key, eTag }: NonNullable<Attempt['alone']>,
+  object: NonNullable<Attempt['alone']>,
+): boolean {
+  return bucket === object.bucket && key === object.key && eTag === object.eTag
 }

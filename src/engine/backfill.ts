@@ -1,9 +1,11 @@
 import { configError } from '../core/errors.ts'
 import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { admit, type Listing } from './admit.ts'
+import { admit, type Listed, type Listing } from './admit.ts'
+import { createAgain } from './again.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
+import { nothingListed } from './feed.ts'
 import type { Run } from './open-run.ts'
 import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
@@ -38,10 +40,9 @@ export async function backfillWith(
   const startedMs = parts.clock.nowMs()
   checkOptions(options)
   return withRun(parts, pipeline, options, async run => {
-    const listing = await openListing(run, options)
     const committer = createCommitter(run)
     try {
-      return await commitAll(run, listing, committer, options, onEpoch, startedMs)
+      return await commitAll(run, committer, options, onEpoch, startedMs)
     } finally {
       await committer.stop()
     }
@@ -76,25 +77,31 @@ function checkOptions(options: BackfillOptions): void {
 
 async function commitAll(
   run: Run,
-  listing: Listing,
   committer: Committer,
   options: BackfillOptions,
   onEpoch: (result: EpochResult) => void,
   startedMs: number,
 ): Promise<Summary> {
-  const ahead = createRunAhead(run, listing, committer.position, committer.care)
   const done = nothingDone()
+  let listed: Listed = nothingListed()
+  const before = { objects: 0, bytes: 0 }
   const tell = () =>
     options.onProgress?.({
       objectsDone: done.objects,
-      objectsTotal: listing.objects,
+      objectsTotal: before.objects + listed.objects,
       bytesDone: done.bytes,
-      bytesTotal: listing.bytes,
+      bytesTotal: before.bytes + listed.bytes,
       rows: done.rows,
       epoch: committer.manifest.epoch,
     })
-
-  tell()
+  const again = createAgain(run, async () => {
+    const listing = await openListing(run, options)
+    Object.assign(before, { objects: done.objects, bytes: done.bytes })
+    listed = listing
+    tell()
+    return listing
+  })
+  const ahead = createRunAhead(run, again, committer.position, committer.care)
   let isComplete = false
   while (!options.drain?.aborted) {
     const ready = await ahead.next()
@@ -104,6 +111,7 @@ async function commitAll(
     }
     const result = await committer.commit(ready)
     await ahead.done()
+    again.committed(ready.batch)
     addDone(done, ready, result)
     onEpoch(result)
     tell()
@@ -119,5 +127,5 @@ async function commitAll(
   }
   await committer.close()
   const seconds = (run.clock.nowMs() - startedMs) / 1000
-  return summarise(run, committer, done, { listed: listing, isDrained: !isComplete, seconds })
+  return summarise(run, committer, done, { listed, isDrained: !isComplete, seconds })
 }

@@ -73,9 +73,13 @@ export function createCommitter(run: Run): Committer {
   const compactor = createCompactor(checkpoint)
 
   const attemptBefore = attemptOf(manifest)
-  const care = createCare(run.attempt, async attempt => {
-    manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
-  })
+  const care = createCare(
+    run.attempt,
+    async attempt => {
+      manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
+    },
+    () => manifest.epoch + 1,
+  )
   let isReleased = false
 
   const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)

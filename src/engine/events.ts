@@ -27,6 +27,7 @@ export type RunEvent =
       readonly quarantined: number
       readonly skipped: number
       readonly gone: number
+      readonly suspect: number
       readonly quarantinedRows: number
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]

@@ -7,6 +7,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
 import type { RunEvent } from './events.ts'
+import { createAgain, isAgain } from './again.ts'
 import { nothingListed, startFeeds } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
@@ -118,38 +119,46 @@ async function follow(
   let taken = 0
   try {
     notifications = await openNotifications(parts, run, onEvent)
+    const onHistory = () => {
+      if (!feeding.aborted) history = intake.admitted.objects
+    }
+    const context = { run, options, intake, committer, listed, onEvent, onHistory, signal: feeding }
+    const again = createAgain(run, async () => {
+      if (!feeding.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
+      return intake
+    })
+    const { admitted } = intake
     options.onRunning?.(
       createRunning({
         run,
         committer,
-        intake,
+        intake: {
+          admitted,
+          get inHand() {
+            return again.inHand ?? intake.inHand
+          },
+        },
         ...(notifications ? { notifications } : {}),
         lastCommitMs: () => lastCommitMs,
         committingSinceMs: () => committingSinceMs,
       }),
     )
     if (options.drain?.aborted) drained()
-    else {
-      const onHistory = () => {
-        if (!feeding.aborted) history = intake.admitted.objects
-      }
-      const context = { run, options, intake, committer, listed, onEvent, onHistory, signal: feeding }
-      work.push(...startFeeds(notifications ? { ...context, notifications } : context))
-    }
-    const ahead = createRunAhead(run, intake, committer.position, committer.care)
+    const ahead = createRunAhead(run, again, committer.position, committer.care)
     for (;;) {
       const ready = await ahead.next()
       if (!ready) break
       committingSinceMs = clock.nowMs()
       const gone = goneIn(ready)
       const positions = notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
-      taken += ready.batch.filter(({ is }) => is === 'object').length
+      taken += ready.batch.filter(entry => entry.is === 'object' && !isAgain(entry)).length
       const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
       const result = await committer.commit(ready, {
         ...(positions === undefined ? {} : { positions }),
         ...(isHistoryDone ? { historyToMs: null } : {}),
       })
       await ahead.done()
+      again.committed(ready.batch)
       intake.committed(ready.batch, gone)
       addDone(done, ready, result)
       onEpoch(result)

@@ -7,3 +7,5 @@ export type Outcome =
   | 'skipped'
   /** It was not there when it was to be read. No count (P13): whatever finds it next has it read. */
   | 'gone'
+  /** Processes died while they read it, the last time alone. A start after a clean stop reads it once more (P13). */
+  | 'suspect'

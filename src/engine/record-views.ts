@@ -74,7 +74,7 @@ const ledgerSql = `SELECT ${Object.keys(ledgerColumns)
 
 const epochsSql =
   `SELECT epoch, count(*) FILTER ("is" = 'object') AS objects, sum(rows) AS rows, sum(late) AS late, ` +
-  `count(*) FILTER (outcome = 'quarantined') AS quarantined, count(*) FILTER (outcome = 'gone') AS gone, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
+  `count(*) FILTER (outcome = 'quarantined') AS quarantined, count(*) FILTER (outcome = 'gone') AS gone, count(*) FILTER (outcome = 'suspect') AS suspect, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
   `FROM stored.ledger GROUP BY epoch ORDER BY epoch`
 
 /** `late_<step>` of each step that has late rows. */

@@ -89,8 +89,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     const { known, overwrites } = entry
     const version = recorded(wantedIn(entry))
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
-    const deadly = care.reason(version)
-    if (deadly !== undefined) return unread(version, 'quarantined', deadly)
+    const deadly = care.setAside(entry)
+    if (deadly !== undefined) return unread(version, deadly.outcome, deadly.reason)
     if (overwrites && policies.overwrite === 'quarantine') return badObject(run.fetch, version, overwritten)
     return undefined
   }

@@ -59,6 +59,7 @@ export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, now
     quarantined: having('quarantined'),
     skipped: having('skipped'),
     gone: having('gone'),
+    suspect: having('suspect'),
     quarantinedRows: objects.reduce((sum, { quarantinedRows }) => sum + quarantinedRows, 0),
     setAside: objects.flatMap(setAside).slice(0, setAsideMax),
   }

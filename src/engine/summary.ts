@@ -20,12 +20,14 @@ export interface Totals {
   readonly rows: number
   /** Late (row, window) pairs over all flows. */
   readonly late: number
-  /** Object versions in the ledger, each once, whatever their outcome. The next three: those whose last outcome is that. */
+  /** Object versions in the ledger, each once, whatever their outcome. The next four: those whose last outcome is that. */
   readonly objects: number
   readonly quarantined: number
   readonly skipped: number
   /** They were not there when they were to be read: read when they are found again. */
   readonly gone: number
+  /** Processes died while they read them: read once more after a clean stop. */
+  readonly suspect: number
   /** Rows set aside under `onBadRow: 'quarantine'`, and rows without a usable event time. */
   readonly quarantinedRows: number
   /** Rows outside the watermark's `bounds`: processed and counted like others, but they move no watermark. */

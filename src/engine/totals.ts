@@ -11,6 +11,7 @@ export const noTotals: Totals = {
   quarantined: 0,
   skipped: 0,
   gone: 0,
+  suspect: 0,
   quarantinedRows: 0,
   outsideBounds: 0,
   epochs: 0,
@@ -54,10 +55,10 @@ export function sumOf(rows: readonly LedgerRow[], column: keyof LedgerRow): numb
 type ObjectTotals = Pick<Totals, 'objects' | Exclude<Outcome, 'read'>>
 
 function changed(
-  { objects, quarantined, skipped, gone }: ObjectTotals,
+  { objects, quarantined, skipped, gone, suspect }: ObjectTotals,
   changes: readonly { readonly outcome: Outcome; readonly earlier: Outcome | undefined; readonly objects: number }[],
 ): ObjectTotals {
-  const counts = { read: 0, objects, quarantined, skipped, gone }
+  const counts = { read: 0, objects, quarantined, skipped, gone, suspect }
   for (const change of changes) {
     counts[change.outcome] += change.objects
     if (change.earlier === undefined) counts.objects += change.objects

@@ -157,7 +157,7 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
 }
 
 function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogRecord[] {
-  const { result, tookMs, bytes, quarantined, skipped, gone, quarantinedRows, setAside } = event
+  const { result, tookMs, bytes, quarantined, skipped, gone, suspect, quarantinedRows, setAside } = event
   const { epoch, objects, rows, late, outputFiles } = result
   const some = (count: number, text: string) => (count > 0 ? `, ${showCount(count)} ${text}` : '')
   return [
@@ -178,6 +178,7 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
         quarantined,
         skipped,
         gone,
+        suspect,
         quarantinedRows,
         outputFiles,
         tookMs: Math.round(tookMs),

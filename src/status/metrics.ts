@@ -64,7 +64,7 @@ export function createMetrics(
 
   const objects = counter(
     'millrace_objects_total',
-    'Committed entries of the ledger for objects: read, quarantined, skipped or gone.',
+    'Committed entries of the ledger for objects: read, quarantined, skipped, gone or suspect.',
     'outcome',
   )
   const bytes = counter('millrace_bytes_total', 'Bytes of committed objects.')
@@ -173,9 +173,10 @@ export function createMetrics(
       if (event.is === 'epoch') {
         const { result } = event
         epoch.set(result.epoch)
-        const { quarantined, skipped, gone } = event
-        objects.inc({ outcome: 'read' }, result.objects - quarantined - skipped - gone)
-        for (const [outcome, number] of Object.entries({ quarantined, skipped, gone })) objects.inc({ outcome }, number)
+        const { quarantined, skipped, gone, suspect } = event
+        const aside = { quarantined, skipped, gone, suspect }
+        objects.inc({ outcome: 'read' }, result.objects - quarantined - skipped - gone - suspect)
+        for (const [outcome, number] of Object.entries(aside)) objects.inc({ outcome }, number)
         bytes.inc(event.bytes)
         rows.inc(result.rows)
         late.inc(result.late)

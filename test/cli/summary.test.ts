@@ -15,6 +15,7 @@ const summary: Summary = {
     quarantined: 1,
     skipped: 0,
     gone: 0,
+    suspect: 0,
     quarantinedRows: 3,
     outsideBounds: 49,
     epochs: 4,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { type Attempt, attemptOf, carefulAfter, decideAttempt, withAttempt } from '../../src/engine/attempt.ts'
 import { startNode } from '../cli/child.ts'
+import { inspect } from '../../src/index.ts'
 import { openLab } from './harness.ts'
 
 const manifest = {
@@ -25,8 +26,8 @@ const record = (changes: Partial<Attempt>): Attempt => ({
 })
 
 describe('what a start makes of deaths before it (P13)', () => {
-  test('nothing after a clean stop, whatever is on record', () => {
-    expect(decideAttempt(withAttempt(manifest, record({ alone: killer })), true)).toEqual({ is: 'none' })
+  test('after a clean stop suspects are read once more', () => {
+    expect(decideAttempt(manifest, true)).toEqual({ is: 'clean' })
   })
 
   test('a first death, and deaths in another epoch, are counted from one', () => {
@@ -55,6 +56,9 @@ describe('what a start makes of deaths before it (P13)', () => {
       is: 'careful',
       limit: 2,
     })
+    // Nobody died of what was alone.
+    const alone = withAttempt(manifest, record({ objects: 1, left: 1, alone: killer }))
+    expect(decideAttempt(alone, false, true)).toMatchObject({ is: 'careful', limit: 1 })
   })
 
   test('a record leaves no trace when it is taken back', () => {
@@ -63,7 +67,7 @@ describe('what a start makes of deaths before it (P13)', () => {
   })
 })
 
-describe('an object that kills every process which reads it is found and quarantined; all others count once (P13, I5, I10)', () => {
+describe('an object that kills every process which reads it is found, read once more after a clean stop, and quarantined; all others count once (P13, I5, I10)', () => {
   test.each([
     ['by a signal', 'kill', {}, ''],
     [
@@ -82,25 +86,40 @@ describe('an object that kills every process which reads it is found and quarant
         await lab.parquet(key, `SELECT TIMESTAMP '2024-05-01' + to_hours(${i}) AS t, ${k} AS k FROM range(10) AS r(j)`)
       }
       const script = fileURLToPath(new URL('../simulation/deadly-backfill.ts', import.meta.url))
-      let deaths = 0
-      for (;;) {
-        const args = [script, lab.input, lab.checkpoint, lab.output, of]
-        const { code, stderr } = await startNode(args, undefined, env).ended
-        if (code === 0) break
-        // No exit, but a signal.
-        expect(code, stderr).toBeNull()
-        expect(stderr).toContain(says)
-        deaths++
-        expect(deaths).toBeLessThan(20)
+      /** Starts until one ends well. How many died before. */
+      async function deathsUntilTheEnd(): Promise<number> {
+        for (let deaths = 0; ; deaths++) {
+          const args = [script, lab.input, lab.checkpoint, lab.output, of]
+          const { code, stderr } = await startNode(args, undefined, env).ended
+          if (code === 0) return deaths
+          // No exit, but a signal.
+          expect(code, stderr).toBeNull()
+          expect(stderr).toContain(says)
+          expect(deaths).toBeLessThan(20)
+        }
       }
+      const setAside = async () =>
+        (await lab.channel('ledger')).filter(row => row.is === 'object' && row.outcome !== 'read')
       // Five deaths before it is careful, then mini-batches of four, two and one.
-      expect(deaths).toBeGreaterThanOrEqual(carefulAfter)
+      expect(await deathsUntilTheEnd()).toBeGreaterThanOrEqual(carefulAfter)
       const ledger = (await lab.channel('ledger')).filter(row => row.is === 'object')
       expect(new Set(ledger.map(({ key }) => key))).toEqual(new Set(keys))
       expect(ledger).toHaveLength(keys.length)
-      const quarantined = ledger.filter(({ outcome }) => outcome === 'quarantined')
-      expect(quarantined.map(({ key }) => key)).toEqual(['o_6_deadly.parquet'])
-      expect(quarantined[0]?.reason).toMatch(/^the process died \d+ times in a row/)
+      const suspect = { key: 'o_6_deadly.parquet', outcome: 'suspect' }
+      expect(await setAside()).toEqual([expect.objectContaining(suspect)])
+      expect((await setAside())[0]?.reason).toMatch(/^the process died \d+ times in a row/)
+      // The clean start after that dies of it once more; from then on it stays quarantined.
+      expect(await deathsUntilTheEnd()).toBe(1)
+      const quarantined = {
+        key: suspect.key,
+        outcome: 'quarantined',
+        reason: expect.stringMatching(/died again/) as string,
+      }
+      expect(await setAside()).toEqual([suspect, quarantined].map(row => expect.objectContaining(row) as object))
+      expect(await deathsUntilTheEnd()).toBe(0)
+      expect(await setAside()).toHaveLength(2)
+      const { totals } = await inspect(lab.checkpoint)
+      expect(totals).toMatchObject({ objects: keys.length, quarantined: 1, suspect: 0 })
       const rows = await lab.rows()
       expect(rows).toHaveLength(80)
       expect(
@@ -110,6 +129,6 @@ describe('an object that kills every process which reads it is found and quarant
       expect(head.released).toBe(true)
       expect(attemptOf(head.manifest)).toBeNull()
     },
-    180_000,
+    600_000,
   )
 })

@@ -10,6 +10,7 @@ const totals = {
   quarantined: 1,
   skipped: 0,
   gone: 0,
+  suspect: 0,
   quarantinedRows: 4,
   outsideBounds: 0,
   epochs: 1,
@@ -22,6 +23,7 @@ const epoch: RunEvent = {
   quarantined: 1,
   skipped: 0,
   gone: 0,
+  suspect: 0,
   quarantinedRows: 4,
   setAside: [{ key: 'b.parquet', reason: 'no Parquet:\n really' }],
 }

@@ -13,6 +13,7 @@ export const measurement: Measurement = {
     quarantined: 1,
     skipped: 0,
     gone: 0,
+    suspect: 0,
     quarantinedRows: 4,
     outsideBounds: 0,
     epochs: 7,

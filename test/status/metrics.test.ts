@@ -39,6 +39,7 @@ const epoch: RunEvent = {
   quarantined: 2,
   skipped: 1,
   gone: 0,
+  suspect: 0,
   quarantinedRows: 4,
   setAside: [],
 }
