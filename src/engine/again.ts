@@ -1,8 +1,8 @@
 import type { Row } from '../core/ports.ts'
-import { type Admitted, type AdmittedObject, type MiniBatches, versionOf } from './admit.ts'
+import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
 import { isKiller } from './attempt.ts'
 import type { Run } from './open-run.ts'
-import { setAsideSql } from './set-aside.ts'
+import { setAsideSql, wantedOf } from './set-aside.ts'
 
 /**
  * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
@@ -71,5 +71,5 @@ async function suspects({ attempt, lookUps }: Run): Promise<readonly AdmittedObj
 }
 
 function suspectOf(row: Row): AdmittedObject {
-  return { ...versionOf(row), is: 'object', overwrites: false, earlier: 'suspect', again: 'suspect' }
+  return { ...wantedOf(row), is: 'object', overwrites: false, earlier: 'suspect', again: 'suspect' }
 }

@@ -285,6 +285,7 @@ function wantedIn({
   is: _is,
   overwrites: _overwrites,
   earlier: _earlier,
+  again: _again,
   known: _known,
   ...wanted
 }: AdmittedObject): Wanted {

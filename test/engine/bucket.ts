@@ -3,7 +3,22 @@ import { createHash } from 'node:crypto'
 import type { Announced, ObjectVersion } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource, ObjectStore } from '../../src/core/ports.ts'
 import { type Components, components } from '../../src/engine/components.ts'
+import {
+  aggregate,
+  count,
+  files,
+  groupBy,
+  json,
+  type Pipeline,
+  pipeline,
+  source,
+  type SourceOptions,
+  sqs,
+  to,
+  tumbling,
+} from '../../src/index.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
+import type { Place } from './harness.ts'
 
 export interface Bucket {
   /** Another version of the key; what it is told by. The bytes are its eTag. */
@@ -159,3 +174,28 @@ export function componentsOf(bucket: Bucket, messages?: Messages): Components {
       messages ? messages.open(context.positions) : components.openNotifications(spec, context),
   }
 }
+
+/** What a pipeline says that is told by messages of the test's own. */
+export const queue = sqs({ queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed' })
+
+const columns = { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR' } as const
+type Options = Pick<SourceOptions<typeof columns, 't'>, 'reconcile' | 'onBadObject' | 'notifications'>
+
+/** JSON lines counted by hour and key. */
+export const hourly = (objects: string, at: Place, options: Options = {}): Pipeline =>
+  pipeline(
+    'hourly',
+    { checkpoint: at.checkpoint },
+    source('in', {
+      objects,
+      format: json(),
+      columns,
+      time: 't',
+      watermark: { delay: '1 hour' },
+      miniBatch: { every: '5ms' },
+      ...options,
+    }).pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count() }), to(files(at.output, { format: 'json' }))),
+  )
+
+/** A line of this key, a quarter past the hour. */
+export const line = (k: string, hour = 1) => `{"t":"2024-05-01T${String(hour).padStart(2, '0')}:15:00Z","k":"${k}"}\n`

@@ -9,26 +9,8 @@ import { backfillWith } from '../../src/engine/backfill.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
-import {
-  aggregate,
-  count,
-  type EpochResult,
-  files,
-  groupBy,
-  inspect,
-  json,
-  MillraceError,
-  type Pipeline,
-  pipeline,
-  query,
-  source,
-  type SourceOptions,
-  sqs,
-  to,
-  tumbling,
-  verify,
-} from '../../src/index.ts'
-import { componentsOf, createBucket, createMessages } from './bucket.ts'
+import { type EpochResult, inspect, MillraceError, type Pipeline, query, verify } from '../../src/index.ts'
+import { componentsOf, createBucket, createMessages, hourly, line, queue } from './bucket.ts'
 import { failure, type Lab, openLab, type Place, run } from './harness.ts'
 
 // P13: what was not there when it was to be read is no count. Whatever finds it next has it read.
@@ -39,29 +21,7 @@ beforeEach(async () => {
 })
 afterEach(() => lab[Symbol.asyncDispose]())
 
-const columns = { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR' } as const
-type Options = Pick<SourceOptions<typeof columns, 't'>, 'reconcile' | 'onBadObject' | 'notifications'>
-
-const hourly = (objects: string, at: Place, options: Options = {}): Pipeline =>
-  pipeline(
-    'hourly',
-    { checkpoint: at.checkpoint },
-    source('in', {
-      objects,
-      format: json(),
-      columns,
-      time: 't',
-      watermark: { delay: '1 hour' },
-      miniBatch: { every: '5ms' },
-      ...options,
-    }).pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count() }), to(files(at.output, { format: 'json' }))),
-  )
-
-/** A line of this key, a quarter past the hour. */
-const line = (k: string, hour = 1) => `{"t":"2024-05-01T${String(hour).padStart(2, '0')}:15:00Z","k":"${k}"}\n`
-
 const small = { threads: 1, memory: '300MB' } as const
-const queue = sqs({ queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed' })
 
 /** Follows until the work is done. */
 async function following(

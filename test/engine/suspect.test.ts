@@ -13,6 +13,7 @@ import { followWith } from '../../src/engine/follow.ts'
 import { initialState } from '../../src/engine/recover.ts'
 import { type BackfillOptions, type Pipeline, query, verify } from '../../src/index.ts'
 import { startNode } from '../cli/child.ts'
+import { componentsOf, createBucket, createMessages, hourly, line, queue } from './bucket.ts'
 import { type Lab, openLab, run, windowed } from './harness.ts'
 
 // P13: an object that processes died of is suspect. The deaths may have come from outside, so a start after a clean stop
@@ -34,7 +35,7 @@ async function nameOf(key: string): Promise<NonNullable<Attempt['alone']>> {
 }
 
 /** What a process leaves that died while it read this object alone. */
-async function dieOf(key: string): Promise<void> {
+async function dieOf(object: string | ObjectVersion): Promise<void> {
   const never = () => Promise.reject(new Error('nothing to merge'))
   const store = await components.openWritable(lab.checkpoint, 'checkpoint')
   const checkpoint = createCheckpointStore({
@@ -46,7 +47,8 @@ async function dieOf(key: string): Promise<void> {
   })
   const { manifest } = await checkpoint.claim(initialState('tested', null))
   const epoch = manifest.epoch + 1
-  const alone = await nameOf(key)
+  const { bucket, key, eTag } = typeof object === 'string' ? await nameOf(object) : object
+  const alone = { bucket, key, eTag }
   await checkpoint.commit(withAttempt(manifest, { epoch, deaths: carefulAfter + 1, objects: 1, left: 3, alone }))
 }
 
@@ -146,6 +148,27 @@ test('an error while it is read is no death: it stays suspect, and the next clea
   expect(await outcomes()).toEqual(others)
   await run(pipeline, { flush: false })
   expect(await outcomes()).toEqual([...others, 'b.parquet read'])
+})
+
+test('one that only a message has told of is read by the size that the store tells (P9)', async () => {
+  const bucket = createBucket()
+  const messages = createMessages()
+  const parts = componentsOf(bucket, messages)
+  const followed = hourly('s3://bucket/in/', lab, { notifications: queue, reconcile: false })
+  const version = bucket.put('a.jsonl', line('a'))
+  bucket.delete('a.jsonl')
+  await dieOf(version)
+  const drain = new AbortController()
+  const ended = followWith(parts, followed, { threads: 1, memory: '300MB', ...takeover, drain: drain.signal })
+  await Promise.race([messages.tell(version), ended])
+  drain.abort()
+  await ended
+  expect(await outcomes()).toEqual(['a.jsonl suspect'])
+  bucket.put('a.jsonl', line('a'))
+  const { totals } = await backfillWith(parts, followed, small)
+  expect(totals).toMatchObject({ objects: 1, rows: 1, suspect: 0 })
+  const { rows } = await query(lab.checkpoint, `SELECT size_bytes FROM ledger WHERE outcome = 'read'`)
+  expect(rows).toEqual([{ size_bytes: BigInt(version.sizeBytes) }])
 })
 
 describe('with processes', () => {

@@ -67,6 +67,7 @@ describe('the log', () => {
         quarantined: 1,
         skipped: 0,
         gone: 0,
+        suspect: 0,
         quarantinedRows: 4,
         outputFiles: ['file:///out/part-5.parquet'],
         tookMs: 1_250,
