@@ -1,4 +1,6 @@
 import { Observable } from 'rxjs'
+import { callSite } from '../src/core/call-site.ts'
+import { withCallSite } from '../src/core/errors.ts'
 import type { Row } from '../src/core/types.ts'
 import type { MiniBatch, Operator } from '../src/plan/batches.ts'
 import { plannedBatch } from '../src/plan/mini-batch.ts'
@@ -15,6 +17,7 @@ const rowsStep = { op: 'rows' }
  * BIGINT arrives as bigint, DECIMAL as text, TIMESTAMP and TIMESTAMPTZ as Date (milliseconds), DATE as text.
  */
 export function rows<C, T>(): Operator<MiniBatch<C, T>, Row<C>> {
+  const at = callSite()
   const run = (source: Observable<MiniBatch<C, T>>) =>
     new Observable<Row<C>>(subscriber =>
       source.subscribe({
@@ -30,7 +33,7 @@ export function rows<C, T>(): Operator<MiniBatch<C, T>, Row<C>> {
               },
             })
           } catch (error) {
-            subscriber.error(error)
+            subscriber.error(withCallSite(error, at))
           }
         },
         error: error => subscriber.error(error),

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises'
 import { registerHooks } from 'node:module'
 import { extname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import { callSiteIn } from '../core/call-site.ts'
+import { errorMessage, isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
 import { isPipeline, type Pipeline } from '../plan/pipeline.ts'
 
 const accepted = ['.ts', '.mts', '.js', '.mjs']
@@ -73,9 +74,9 @@ function describeValue(value: unknown): string {
   return name && name !== 'Object' ? `a value of class ${name}` : 'a plain object'
 }
 
-function explainImport(file: string, error: unknown): MillraceError {
-  // A mistake in the pipeline itself, told by source(), where() and the rest.
-  if (isMillraceError(error)) return error
+function explainImport(file: string, error: unknown): unknown {
+  // A mistake in the pipeline itself, told by source(), where() and the rest: they are called where it stands.
+  if (isMillraceError(error)) return withCallSite(error, callSiteIn(error.stack))
   const message = errorMessage(error)
   // Node puts 'file:///path:line' on the stack's first line for what it could not parse or link.
   const stack = error instanceof Error ? (error.stack ?? '') : ''

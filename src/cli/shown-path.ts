@@ -1,5 +1,5 @@
-import { isAbsolute, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nearPath } from '../core/near-path.ts'
 
 /** A `file://` address as a path; a path, and an address that is no file, as it is. */
 export function addressToPath(address: string): string {
@@ -8,10 +8,7 @@ export function addressToPath(address: string): string {
 
 /** An address or path as short as it can be said here: relative when it lies in the working directory. */
 export function shownPath(address: string): string {
-  const path = addressToPath(address)
-  if (!isAbsolute(path)) return path
-  const near = relative(process.cwd(), path)
-  return near !== '' && !near.startsWith('..') && !isAbsolute(near) ? near : path
+  return nearPath(addressToPath(address))
 }
 
 /** A path as one word of a command to type. */

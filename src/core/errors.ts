@@ -1,3 +1,5 @@
+import { type CallSite, showCallSite } from './call-site.ts'
+
 /**
  * What a caller can do about an error.
  * - `retry`: the same call may succeed later; nothing was changed for good.
@@ -12,12 +14,23 @@ export class MillraceError extends Error {
   override readonly name = 'MillraceError'
   readonly kind: ErrorKind
   readonly code: string
+  /** Of a mistake in a pipeline: where its file calls the operator or factory that is wrong. */
+  readonly at: CallSite | undefined
 
-  constructor(kind: ErrorKind, code: string, message: string, cause?: unknown) {
+  constructor(kind: ErrorKind, code: string, message: string, cause?: unknown, at?: CallSite) {
     super(message, cause === undefined ? undefined : { cause })
     this.kind = kind
     this.code = code
+    this.at = at
   }
+}
+
+/** The error with the place of the mistake, where it is a mistake of the user's that has none yet. */
+export function withCallSite(error: unknown, at: CallSite | undefined): unknown {
+  if (!isMillraceError(error) || error.kind !== 'user' || error.at || !at) return error
+  const placed = new MillraceError(error.kind, error.code, error.message, error.cause, at)
+  if (error.stack !== undefined) placed.stack = error.stack
+  return placed
 }
 
 export function isMillraceError(error: unknown): error is MillraceError {
@@ -53,7 +66,8 @@ function cut(text: string): string {
   return text.length > shownMax ? `${text.slice(0, shownMax)}...` : text
 }
 
-/** The error as one line for a person. */
+/** The error as one line for a person; of a mistake in a pipeline with its place, 'pipeline.ts:12:5: where: ...'. */
 export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  return isMillraceError(error) && error.at ? `${showCallSite(error.at)}: ${error.message}` : error.message
 }

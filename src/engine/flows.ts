@@ -1,5 +1,5 @@
 import { map, Subject, type Subscription } from 'rxjs'
-import { configError, MillraceError } from '../core/errors.ts'
+import { configError, MillraceError, withCallSite } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { type Collector, PlannedBatch, type Terminal } from '../plan/mini-batch.ts'
 import { planJson, type PlanNode } from '../plan/node.ts'
@@ -34,14 +34,14 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
   let definition: SourceDefinition | undefined
   let failure: Error | undefined
   let open = true
+  const mistake = (code: string, message: string) => new MillraceError('user', code, message, undefined, pipeline.at)
   const name = (index: number) => `flow-${index + 1} of pipeline ${pipeline.name}`
 
   for (const [index, flow] of pipeline.flows.entries()) {
     const collector: Collector = { end: terminal => described[index]?.push(terminal) }
     const head = (asked: SourceDefinition) => {
       if (definition && definition !== asked)
-        throw new MillraceError(
-          'user',
+        throw mistake(
           'several-sources',
           `${name(index)}: reads source '${asked.settings.name}' beside '${definition.settings.name}'; this release takes one source for all flows of a pipeline.`,
         )
@@ -65,8 +65,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
           complete: () => {
             if (open)
               fail(
-                new MillraceError(
-                  'user',
+                mistake(
                   'flow-ended',
                   `${name(index)}: completed by itself; operators such as take() cannot end a flow.`,
                 ),
@@ -80,7 +79,11 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
     if (failure !== undefined) throw failure
   }
   check()
-  if (!definition) throw configError(`pipeline ${pipeline.name}`, 'flows', 'flows that begin with source(...)')
+  if (!definition)
+    throw withCallSite(
+      configError(`pipeline ${pipeline.name}`, 'flows', 'flows that begin with source(...)'),
+      pipeline.at,
+    )
 
   let first: string | undefined
   return {
@@ -93,8 +96,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
       const terminals = described.map((ends, index) => {
         const [terminal] = ends
         if (ends.length !== 1 || !terminal)
-          throw new MillraceError(
-            'user',
+          throw mistake(
             'flow-end',
             `${name(index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one: ${ends.length === 0 ? 'add to(...) or rows() at the end' : 'to(...) or rows()'}. A plain RxJS operator before the end must pass every mini-batch on, one for one.`,
           )
@@ -102,8 +104,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
       })
       const plan = JSON.stringify(pipelinePlan(terminals))
       if (first !== undefined && plan !== first)
-        throw new MillraceError(
-          'user',
+        throw mistake(
           'plan-changed',
           `pipeline ${pipeline.name}: the plan of epoch ${epoch} differs from the first one; operators must not choose by epoch.`,
         )

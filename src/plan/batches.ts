@@ -1,5 +1,7 @@
 import type { OperatorFunction } from 'rxjs'
 import { map } from 'rxjs'
+import { type CallSite, callSite } from '../core/call-site.ts'
+import { withCallSite } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { SqlName } from '../core/types.ts'
 import { type PlannedBatch, plannedBatch } from './mini-batch.ts'
@@ -42,16 +44,24 @@ export interface Operator<A, R> extends OperatorFunction<A, R> {
 
 /** An operator's body: maps each mini-batch, one for one, to the same with this step added. */
 export function step<A, R, O extends Json>(planStep: Step<O>, options: O): Operator<A, R> {
-  return operator(planStep, options, batch => batch.apply(planStep, options) as unknown as R)
+  return operator(planStep, options, (batch, at) => batch.apply(planStep, options, at) as unknown as R)
 }
 
 /** As `step`, for an operator that does something else with the batch. */
 export function operator<A, R, O extends Json>(
   planStep: { readonly op: string },
   options: O,
-  apply: (batch: PlannedBatch) => R,
+  apply: (batch: PlannedBatch, at: CallSite | undefined) => R,
 ): Operator<A, R> {
-  const run: OperatorFunction<A, R> = map(batch => apply(plannedBatch(batch, planStep.op)))
+  // Called by the user's file: what is wrong with the step is told with this place.
+  const at = callSite()
+  const run: OperatorFunction<A, R> = map(batch => {
+    try {
+      return apply(plannedBatch(batch, planStep.op), at)
+    } catch (error) {
+      throw withCallSite(error, at)
+    }
+  })
   return Object.assign((source: Parameters<typeof run>[0]) => run(source), { step: planStep, options })
 }
 

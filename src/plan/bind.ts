@@ -1,4 +1,4 @@
-import { MillraceError } from '../core/errors.ts'
+import { MillraceError, withCallSite } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
@@ -29,7 +29,10 @@ export async function bindFlows(
     if ((node.step.is !== 'stateless' && node.step.is !== 'stateful') || bound.has(node)) continue
     const key = planKey(node)
     const expressions =
-      byPlan.get(key) ?? (await bindNode(node, node.step.expressions(node.options as never), gate, executor))
+      byPlan.get(key) ??
+      (await bindNode(node, node.step.expressions(node.options as never), gate, executor).catch((error: unknown) => {
+        throw withCallSite(error, node.at)
+      }))
     byPlan.set(key, expressions)
     bound.set(node, expressions)
   }

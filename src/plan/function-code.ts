@@ -78,6 +78,8 @@ export function checkDistinct(nodes: readonly PlanNode[]): void {
         'user',
         'function-version',
         `${node.op}: two flows have different functions here that the plan cannot tell apart (the same source text or version); give each a version of its own: { version: '...' }.`,
+        undefined,
+        node.at,
       )
     calls.set(key, of)
   }

@@ -1,3 +1,4 @@
+import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { checkOrder, type PlanNode, statefulContext } from './node.ts'
@@ -33,8 +34,8 @@ export class PlannedBatch {
     return this.node.columns
   }
 
-  /** Notes the step, runs nothing. */
-  apply<O extends Json>(step: Step<O>, options: O): PlannedBatch {
+  /** Notes the step, runs nothing. @param at where the user's file calls the operator */
+  apply<O extends Json>(step: Step<O>, options: O, at?: CallSite): PlannedBatch {
     checkOrder(this.node, step as Step)
     const columns = step.columns(this.node.columns, options)
     const node: PlanNode = {
@@ -44,6 +45,7 @@ export class PlannedBatch {
       columns: step.is === 'stateful' ? step.fold(statefulContext(this.node), options).columns : columns,
       // A step is only ever called with the options of its own node.
       step: step as Step,
+      ...(at ? { at } : {}),
     }
     return new PlannedBatch(this.epoch, node, this.#collector)
   }

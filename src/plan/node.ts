@@ -1,3 +1,4 @@
+import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
@@ -11,6 +12,8 @@ export interface PlanNode {
   readonly input: PlanNode | undefined
   readonly columns: ColumnTypes
   readonly step: Step
+  /** Where the user's file calls the operator: for messages, no part of the plan. */
+  readonly at?: CallSite
 }
 
 /** The plan from source to end. */

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import { type CallSite, callSite } from '../core/call-site.ts'
 import { configError } from '../core/errors.ts'
 import { place, text } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
@@ -26,6 +27,8 @@ export interface Pipeline {
   readonly name: string
   readonly checkpoint: string
   readonly flows: readonly Observable<unknown>[]
+  /** Where the user's file calls `pipeline()`, for messages. */
+  readonly at?: CallSite
 }
 
 /**
@@ -42,7 +45,8 @@ export function pipeline(name: string, options: PipelineOptions, ...flows: Obser
   for (const [index, flow] of flows.entries())
     if (typeof flow?.subscribe !== 'function')
       throw configError(`pipeline flow ${index + 1}`, typeof flow, 'a flow: source(...).pipe(...)')
-  return { kind: 'millrace-pipeline', name, checkpoint, flows }
+  const at = callSite()
+  return { kind: 'millrace-pipeline', name, checkpoint, flows, ...(at ? { at } : {}) }
 }
 
 export function isPipeline(value: unknown): value is Pipeline {

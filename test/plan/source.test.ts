@@ -160,6 +160,7 @@ describe('a pipeline', () => {
       name: 'revenue.v2',
       checkpoint: 'data/checkpoint',
       flows: [flow],
+      at: { file: import.meta.filename, line: expect.any(Number), column: expect.any(Number) },
     })
   })
 
