@@ -189,7 +189,7 @@ export async function openRun(
   const outputs = new Map<string, Output>()
   for (const [flow, address] of addresses) {
     const output = await openOutput(flow, address, head.manifest)
-    await checkNothingBeyond(output, head.manifest, store.address)
+    await checkNothingBeyond(output, head, checkpoint, store.address)
     outputs.set(flow.name, output)
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
@@ -274,14 +274,23 @@ function outputAddresses(flows: readonly Flow[], override: string | undefined): 
 }
 
 /** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
-async function checkNothingBeyond({ flow, store }: Output, { epoch }: Manifest, checkpoint: string): Promise<void> {
+async function checkNothingBeyond(
+  { flow, store }: Output,
+  head: Head,
+  checkpoint: CheckpointStore,
+  address: string,
+): Promise<void> {
+  const { epoch } = head.manifest
   const [first, ...others] = await outputsBeyond(store, flow.name, epoch)
   if (first === undefined) return
+  // Published by another process that has claimed since.
+  const now = await checkpoint.readHead()
+  if (now && now.term > head.term) throw fencedBy({ is: 'fenced', by: now })
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   throw new MillraceError(
     'user',
     'output-beyond',
-    `${store.address} holds ${first.key}${more}, published in epochs that the checkpoint ${checkpoint} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+    `${store.address} holds ${first.key}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
   )
 }
 
