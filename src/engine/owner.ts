@@ -32,6 +32,12 @@ export function isOwnerGone(owner: string, mine: string, processes: Processes = 
   return ticks !== '' && ticks !== other.ticks
 }
 
+/** Whether both names are of this one process, or of threads of it. Where the kernel does not tell starts, its number decides. */
+export function isSameProcess(one: string, other: string): boolean {
+  const [a, b] = [parsed(one), parsed(other)]
+  return a.host === b.host && a.boot === b.boot && a.pids === b.pids && a.pid === b.pid && a.ticks === b.ticks
+}
+
 function parsed(owner: string) {
   const [host = '', pid = '', , boot = '', pids = '', ticks = '', container = ''] = owner.split('/')
   return { host, pid, boot, pids, ticks, container }
@@ -47,7 +53,7 @@ export interface Processes {
 const systemProcesses: Processes = { isAlive, startTicks }
 
 /** Whether a process of this host lives, be it somebody else's (EPERM). */
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

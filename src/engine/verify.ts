@@ -14,7 +14,8 @@ import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
 import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
-import { makeScratch, openSession, type Session } from './duckdb/session.ts'
+import { openSession, type Session } from './duckdb/session.ts'
+import { openScratch } from './scratch.ts'
 import { pipelinePlan, subscribeFlows } from './flows.ts'
 import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
@@ -70,7 +71,7 @@ export async function verify(
 ): Promise<Verification> {
   readOptions('verify', verifyOptions, options)
   const address = options.checkpoint ?? pipeline.checkpoint
-  const scratch = await makeScratch(options.spill)
+  const scratch = await openScratch(options.spill)
   let session: Session | undefined
   try {
     session = await openSession(options)
@@ -101,7 +102,7 @@ export async function verify(
       // Alerts and the like were sent when the epoch was first committed.
       deliversRows: false,
       openWritable(original, field) {
-        const folder = moved.get(original) ?? join(scratch, String(moved.size))
+        const folder = moved.get(original) ?? join(scratch.path, String(moved.size))
         moved.set(original, folder)
         return parts.openWritable(folder, field)
       },
@@ -134,7 +135,7 @@ export async function verify(
     return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone, changed }
   } finally {
     await session?.close()
-    await rm(scratch, { recursive: true, force: true })
+    await scratch.close()
   }
 }
 

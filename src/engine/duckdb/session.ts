@@ -1,11 +1,11 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os'
-import { basename, join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
 import { DuckDBInstance, StatementType, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
 import type { Row } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
-import { isAlive } from '../owner.ts'
+import { openScratch } from '../scratch.ts'
 import { createExecutor, plainRows, type SessionExecutor } from './executor.ts'
 
 /** A run's throw-away folder, and the DuckDB instance inside it. */
@@ -48,12 +48,11 @@ export const duckdb = duckdbVersion()
  * to `spill` where they pass the limit; a database file would be compressed, logged and synced for nobody.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const folder = await makeScratch(options.spill)
+  const scratch = await openScratch(options.spill)
+  const folder = scratch.path
   const [spool, stage, spill] = ['spool', 'stage', 'spill'].map(name => join(folder, name)) as [string, string, string]
   await Promise.all([spool, stage, spill].map(path => mkdir(path)))
   const executors: SessionExecutor[] = []
-  // What ran ahead may still be making a file: the folder is then not empty, and is gone through again.
-  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 10 })
   try {
     const instance = await openInstance(':memory:', options, spill, [`${spool}/`, `${stage}/`])
     return {
@@ -68,11 +67,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         // Closing under a running statement would take its memory away.
         await Promise.all(executors.map(executor => executor.close()))
         instance.closeSync()
-        await remove()
+        await scratch.close()
       },
     }
   } catch (error) {
-    await remove()
+    await scratch.close()
     throw error
   }
 }
@@ -140,31 +139,4 @@ async function openInstance(
 function memoryBytes(): number {
   // 0: the kernel does not say; a number beyond all memory: there is no limit.
   return Math.min(totalmem(), process.constrainedMemory() || Infinity)
-}
-
-/** This machine, or this container of it: a process id says nothing elsewhere. */
-const host = hostname().replace(/[^A-Za-z0-9]/g, '_')
-
-/** Folders of this process. Process 1 of a container that is started again finds those of the killed one under its number. */
-const made = new Set<string>()
-
-/**
- * A fresh throw-away folder. A killed run leaves its own behind: those of this host whose process is gone are removed.
- *
- * @param parent default: the system's temporary folder
- */
-export async function makeScratch(parent: string = tmpdir()): Promise<string> {
-  if (/[*?[\]{}]/.test(parent)) throw configError('spill', parent, 'a folder without *, ?, [, ], { or } in its path')
-  await mkdir(parent, { recursive: true })
-  const abandoned = new RegExp(`^millrace-${host}-(\\d+)-[A-Za-z0-9]{6}$`)
-  for (const name of await readdir(parent)) {
-    const pid = abandoned.exec(name)?.[1]
-    // Another start may be removing it as well.
-    if (pid === undefined) continue
-    if (pid === '1' && process.pid === 1 ? !made.has(name) : !isAlive(Number(pid)))
-      await rm(join(parent, name), { recursive: true, force: true }).catch(() => {})
-  }
-  const folder = await mkdtemp(join(parent, `millrace-${host}-${process.pid}-`))
-  made.add(basename(folder))
-  return folder
 }
