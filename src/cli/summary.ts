@@ -1,6 +1,7 @@
 import { type IgnoredKeys, ignoredText } from '../engine/key-kind.ts'
 import { goneReasons, overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
+import { isEveryWithoutPeriod, type WithoutPeriod, withoutPeriodText } from '../engine/without-period.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { isEveryObjectSetAside, isNoneRead } from './exit-code.ts'
@@ -33,6 +34,7 @@ export interface SummaryJson {
   /** The same by reason, with the first file of each. */
   readonly ignoredBy: IgnoredKeys
   readonly leftOut: number
+  readonly withoutPeriod: WithoutPeriod | null
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
@@ -62,6 +64,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     ignored: run.ignored,
     ignoredBy: run.ignoredBy,
     leftOut: run.leftOut,
+    withoutPeriod: run.withoutPeriod,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
     checkpoint: addressToPath(summary.checkpoint),
@@ -103,12 +106,26 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 /** What a person would not want to overlook. */
 function warnings({ run, checkpoint }: Summary): readonly string[] {
   return [
+    ...boundsWarnings(run),
     ...(isEveryObjectSetAside(run) ? [noneReadWarning(run.setAside)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
     ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [
           'more than a tenth of the rows came late. Perhaps watermark.delay is too short for rows out of order and for files that overlap in time, or a row far ahead has moved the watermark: watermark.bounds keeps it from that. Where files of an earlier time were added after later ones, a new checkpoint over all of them counts them.',
+        ]
+      : []),
+  ]
+}
+
+function boundsWarnings({ withoutPeriod, outsideBounds, rows, quarantinedRows }: Summary['run']): readonly string[] {
+  if (withoutPeriod && isEveryWithoutPeriod(withoutPeriod)) return [withoutPeriodText(withoutPeriod)]
+  const goodRows = rows - quarantinedRows
+  return [
+    ...(withoutPeriod ? [withoutPeriodText(withoutPeriod)] : []),
+    ...(goodRows > 0 && outsideBounds === goodRows
+      ? [
+          `the time of every row lies outside watermark.bounds (${showCounted(goodRows, 'row')}), so none of them moved the watermark or closed a window. Are the bounds right, and is \`time\` the column that is meant?`,
         ]
       : []),
   ]

@@ -1,7 +1,8 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
-import { countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
+import { type Counted, countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
+import type { WithoutPeriod } from './without-period.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { instantUs, keyPeriod } from '../plan/key-period.ts'
@@ -56,6 +57,8 @@ export interface Listed {
   readonly matched: number
   /** Left out by --from and --to. */
   readonly leftOut: number
+  /** Where `bounds` is a key pattern: the matched ones that it does not fit; null where it fits all. */
+  readonly withoutPeriod: WithoutPeriod | null
 }
 
 export interface Listing extends Listed, MiniBatches {}
@@ -131,6 +134,7 @@ export async function listNew(context: ListContext): Promise<Listed> {
   const ignored: Counts<Ignored> = {}
   let matched = 0
   let leftOut = 0
+  let unfit: Counted | undefined
   let values: Parameters<typeof rowsSql>[0][number][] = []
   const insert = async () => {
     if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
@@ -146,6 +150,7 @@ export async function listNew(context: ListContext): Promise<Listed> {
     }
     matched++
     const startUs = period?.(version.key)?.startUs
+    if (period && startUs === undefined) unfit = { count: (unfit?.count ?? 0) + 1, first: unfit?.first ?? version.key }
     const isOut =
       (fromUs !== undefined || toUs !== undefined) &&
       (startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs))
@@ -187,6 +192,10 @@ export async function listNew(context: ListContext): Promise<Listed> {
     ignored,
     matched,
     leftOut,
+    withoutPeriod:
+      unfit && settings.bounds?.is === 'key'
+        ? { source: settings.name, pattern: settings.bounds.pattern, of: matched, ...unfit }
+        : null,
   }
 }
 

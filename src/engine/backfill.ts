@@ -1,4 +1,5 @@
 import { configError } from '../core/errors.ts'
+import { showCounted } from '../core/quantity.ts'
 import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { admit, type Listed, type Listing } from './admit.ts'
@@ -10,6 +11,7 @@ import type { Run } from './open-run.ts'
 import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
 import { backfillOptions } from './run-options.ts'
+import { isEveryWithoutPeriod } from './without-period.ts'
 import { addDone, nothingDone, summarise } from './summarise.ts'
 import type { BackfillOptions, EpochResult, Summary } from './summary.ts'
 import { withRun } from './with-run.ts'
@@ -75,6 +77,32 @@ function checkOptions(options: BackfillOptions): void {
     throw configError('backfill: ledger', ledger, 'no --from and --to beside it: a ledger is replayed whole')
 }
 
+/**
+ * Refuses to begin where the pattern of `bounds` fits no key: no row would move the watermark, so no window would close, and
+ * `bounds` cannot be changed once the first epoch is committed. Later, and in a run that follows, other keys may yet come:
+ * there it is a warning.
+ */
+async function refuseWithoutPeriod(
+  { flows }: Run,
+  { withoutPeriod: found }: Listing,
+  committer: Committer,
+  { final, from, to }: BackfillOptions,
+): Promise<void> {
+  if (!found || !isEveryWithoutPeriod(found) || committer.manifest.epoch > 0) return
+  const isChosen = from !== undefined || to !== undefined
+  const isFruitless = !final && flows.every(({ stateful }) => stateful)
+  if (!isChosen && !isFruitless) return
+  await committer.close()
+  throw configError(
+    `source ${found.source}: watermark.bounds`,
+    found.pattern,
+    `a pattern that names of objects have; none of ${showCounted(found.of, 'object')} has it, such as '${found.first}', so ` +
+      (isChosen
+        ? 'none lies between --from and --to'
+        : 'no row would move the watermark and no window close (only --final would close them)'),
+  )
+}
+
 async function commitAll(
   run: Run,
   committer: Committer,
@@ -96,6 +124,7 @@ async function commitAll(
     })
   const again = createAgain(run, async () => {
     const listing = await openListing(run, options)
+    await refuseWithoutPeriod(run, listing, committer, options)
     Object.assign(before, { objects: done.objects, bytes: done.bytes })
     listed = listing
     tell()

@@ -209,13 +209,16 @@ export function createCommitter(run: Run): Committer {
       return commitEpoch(partials, rows, earlier, stamped.after, records)
     },
     async flush(final) {
-      if (position.highMarkUs === null) return undefined
+      const toUs = final ? endOfTimeUs : position.highMarkUs
+      if (toUs === null) return undefined
       if (!final && !(await isFlushDue(executor))) return undefined
-      const flushUs = await flushWatermark(executor, states, final ? endOfTimeUs : position.highMarkUs)
+      const flushUs = await flushWatermark(executor, states, toUs)
       const isBehind = flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)
       if (isBehind && !final) return undefined
       // A flush says what the watermark is, so no delay comes in. A final one is written even where nothing is open.
       const watermarkUs = isBehind ? (position.watermarkUs ?? position.highMarkUs) : flushUs
+      // Nothing was read, or no row of it is in a window.
+      if (watermarkUs === null) return undefined
       const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs, sizeBytes: 0 }], undefined)
       const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source))
       return commitEpoch(noPartials, rows, [], after, final ? { sealed: true } : {})

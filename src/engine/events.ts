@@ -1,6 +1,7 @@
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
 import type { Counts, IgnoredKeys } from './key-kind.ts'
 import type { EpochResult, SetAside } from './summary.ts'
+import type { WithoutPeriod } from './without-period.ts'
 
 /**
  * The parts of an epoch: objects fetched and marked; first partials and late rows; what the watermark's move closes;
@@ -53,6 +54,8 @@ export type RunEvent =
       readonly ignored: IgnoredKeys
       readonly tookMs: number
     }
+  /** A listing found keys that the pattern of `bounds` does not fit. Told again whenever there are twice as many. */
+  | { readonly is: 'without-period'; readonly withoutPeriod: WithoutPeriod }
   /**
    * Keys are ignored: in the last listing, or of all that messages have named since the start. Told of the first of each
    * kind, and again whenever there are twice as many.

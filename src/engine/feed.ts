@@ -27,7 +27,14 @@ export interface FeedContext {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-export const nothingListed = (): Mutable<Listed> => ({ objects: 0, bytes: 0, ignored: {}, matched: 0, leftOut: 0 })
+export const nothingListed = (): Mutable<Listed> => ({
+  objects: 0,
+  bytes: 0,
+  ignored: {},
+  matched: 0,
+  leftOut: 0,
+  withoutPeriod: null,
+})
 
 /** How often a place is listed, unless the source says: what announces, misses little. */
 const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 60_000 } as const
@@ -58,6 +65,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   const { reconcileMs = defaultMs() } = run.live
   const reconciler = createReconciler(run, intake, run.lookUps, signal)
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
+  let toldWithoutPeriod = 0
 
   function defaultMs(): number {
     if (notifications) return reconcileMsDefault.announced
@@ -76,6 +84,11 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
       tookMs: run.clock.nowMs() - startedMs,
     })
     tellIgnored(found.ignored)
+    const { withoutPeriod } = found
+    if (withoutPeriod && withoutPeriod.count >= 2 * toldWithoutPeriod) {
+      toldWithoutPeriod = withoutPeriod.count
+      onEvent({ is: 'without-period', withoutPeriod })
+    }
   }
 
   async function history(): Promise<void> {

@@ -58,6 +58,7 @@ export async function replay(context: ReplayContext): Promise<Listing> {
     ignored: {},
     matched: Number(totals?.objects),
     leftOut: 0,
+    withoutPeriod: null,
     next: pulled(executor, context.miniBatch, row =>
       row.is === 'object'
         ? {

@@ -19,12 +19,13 @@ export interface Done {
   bytes: number
   late: number
   quarantinedRows: number
+  outsideBounds: number
   epochs: number
   readonly setAside: SetAside[]
 }
 
 export function nothingDone(): Done {
-  return { objects: 0, rows: 0, bytes: 0, late: 0, quarantinedRows: 0, epochs: 0, setAside: [] }
+  return { objects: 0, rows: 0, bytes: 0, late: 0, quarantinedRows: 0, outsideBounds: 0, epochs: 0, setAside: [] }
 }
 
 /** Counts a committed mini-batch. */
@@ -35,6 +36,7 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
     done.objects++
     done.rows += marked.rows
     done.quarantinedRows += marked.quarantinedRows
+    done.outsideBounds += marked.outsideBounds
     done.bytes += marked.version.sizeBytes
     done.setAside.push(...setAside(marked))
   }
@@ -109,6 +111,7 @@ export async function summarise(
       ignoredBy: listed.ignored,
       matched: listed.matched,
       leftOut: listed.leftOut,
+      withoutPeriod: listed.withoutPeriod,
       nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source: run.fetch.settings.name, column })),
       isReplay: run.replayed !== undefined,
       drained: isDrained,

@@ -2,6 +2,7 @@
 import type { RunEvent } from './events.ts'
 import type { IgnoredKeys } from './key-kind.ts'
 import type { Running } from './running.ts'
+import type { WithoutPeriod } from './without-period.ts'
 
 /** Emitted after each commit, and while objects are read. */
 export interface Progress {
@@ -75,6 +76,8 @@ export interface Summary {
     readonly late: number
     /** Rows set aside. */
     readonly quarantinedRows: number
+    /** Rows that moved no watermark, as their time lies outside `bounds`. */
+    readonly outsideBounds: number
     readonly epochs: number
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */
@@ -87,6 +90,8 @@ export interface Summary {
     readonly ignoredBy: IgnoredKeys
     /** Objects left out by --from and --to because their key names no period, or one outside. */
     readonly leftOut: number
+    /** Objects of the listing, new or not, that the key pattern of `bounds` does not fit; null where it fits all. */
+    readonly withoutPeriod: WithoutPeriod | null
     /** Columns of JSON without a value in any row that was read. */
     readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
     /** Of another checkpoint's ledger, instead of a listing. */

@@ -3,6 +3,7 @@ import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity
 import type { RunEvent } from '../engine/events.ts'
 import { ignoredText } from '../engine/key-kind.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
+import { withoutPeriodText } from '../engine/without-period.ts'
 import type { Redact } from './redact.ts'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
@@ -112,6 +113,11 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
           fields: { listed, found, ignored, tookMs: Math.round(tookMs) },
         },
       ]
+    }
+    case 'without-period': {
+      const { withoutPeriod } = event
+      const message = withoutPeriodText(withoutPeriod)
+      return [{ level: 'warn', event: 'without-period', message, fields: { ...withoutPeriod } }]
     }
     case 'ignored': {
       const { by, ignored } = event

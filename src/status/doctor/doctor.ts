@@ -28,6 +28,8 @@ import { nullColumnsText } from '../../engine/never-seen.ts'
 import { findCheckpoint, readCheckpoint } from '../../engine/read-checkpoint.ts'
 import { checkOpen, checkPlan, loadLedger } from '../../engine/recover.ts'
 import { type Tried, tryObject } from '../../engine/try-object.ts'
+import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/without-period.ts'
+import { keyPeriod } from '../../plan/key-period.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
@@ -155,6 +157,7 @@ async function examineInput(
   const place = known && next ? 'the first that is new' : 'the first'
   return [
     judgeInput(known ? { ...seen, fresh: fresh.length } : seen, extensions),
+    ...judgePeriods(definition.settings, versions),
     ...judgeOverwriting(definition, fresh.filter(isOverwriting)),
     ...(version ? [await examineObject(components, definition, { store, version, place })] : []),
   ]
@@ -182,6 +185,22 @@ async function lookUp(
   } finally {
     await session.close()
   }
+}
+
+/** Whether the pattern of `bounds` fits the keys that are there. */
+export function judgePeriods(
+  { name: source, bounds }: SourceSettings,
+  objects: readonly Pick<ObjectVersion, 'key'>[],
+): readonly Finding[] {
+  if (bounds?.is !== 'key' || objects.length === 0) return []
+  const periodOf = keyPeriod(bounds.pattern, 'bounds')
+  const unfit = objects.filter(({ key }) => periodOf(key) === undefined)
+  const [first] = unfit
+  const judge = about('watermark')
+  if (!first)
+    return [judge('ok', `bounds '${bounds.pattern}' fits the names of all ${showCounted(objects.length, 'object')}`)]
+  const found = { source, pattern: bounds.pattern, of: objects.length, count: unfit.length, first: first.key }
+  return [judge(isEveryWithoutPeriod(found) ? 'problem' : 'warning', withoutPeriodText(found))]
 }
 
 function judgeOverwriting(
