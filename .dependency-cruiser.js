@@ -57,7 +57,7 @@ export default {
       comment: 'Plans and operators are text builders: they open no file or socket, start no process and never wait.',
       severity: 'error',
       from: { path: '^(src/plan|operators)/' },
-      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|buffer|util)$' },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(async_hooks|crypto|buffer|util)$' },
     },
     {
       name: 'no tests in the product',

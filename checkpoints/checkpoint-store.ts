@@ -8,6 +8,7 @@ import type { Compaction } from './compact.ts'
 import {
   decideClaim,
   decideCompaction,
+  decideInlineDelivery,
   decideInlineMerge,
   decideRetain,
   type HeadSeen,
@@ -20,7 +21,7 @@ import { loadFile, stageFile } from './files.ts'
 import { findFileWithoutHead, headLost } from './lost-head.ts'
 import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, reach } from './manifest.ts'
 import { createObject, nameOf } from './objects.ts'
-import { checkChannelName, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
+import { checkFileKind, DELIVERIES, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
 import { probeStore } from './probe.ts'
 import { ATTEMPTS_MAX, isRetryable, pauseMs, realSleep, retrying, type Sleep, unavailable } from './retry.ts'
 import type { EngineState, FileRef, Head, Manifest, Part, RetainedManifest } from './types.ts'
@@ -80,14 +81,20 @@ export interface CheckpointStore {
   readonly claimedFrom: Head | undefined
   /** Makes a local file durable. It counts once a committed manifest names it. */
   stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
+  /** The same for rows that a flow is to take: the manifest of their epoch with them. */
+  stageDelivery(next: Manifest, output: string, file: string, rows: number): Promise<Manifest>
   /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
   load(ref: FileRef, to: string): Promise<void>
   /** P6. May merge inline files and add a retained copy: see the outcome's manifest. */
   commit(next: Manifest): Promise<CommitOutcome>
   /** The last commit of a clean stop, which lets the next start claim at once. */
   release(next: Manifest): Promise<CommitOutcome>
-  /** Shows that the owner lives. Nothing is written while a commit is under way, which shows the same. */
-  beat(): Promise<CommitOutcome>
+  /**
+   * Shows that the owner lives. Nothing is written while a commit is under way, which shows the same.
+   *
+   * @param amend what the write may record beside: it changes neither the epoch nor what later commits are made from
+   */
+  beat(amend?: (manifest: Manifest) => Manifest): Promise<CommitOutcome>
   /** Merges one full tier of the channel's parts, if there is one. `applyCompaction` puts the result in a manifest. */
   compact(manifest: Manifest, channel: string): Promise<Compaction | undefined>
   /** P12. Deletes garbage of the committed manifest; the given one without it. */
@@ -385,9 +392,16 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     },
 
     stage(channel, epoch, file, rows) {
-      checkChannelName(channel)
+      checkFileKind(channel)
       const name = filePath({ kind: channel, term: owned().head.term, epoch }, newId(), 'parquet')
       return stageFile(store, name, file, rows, sleep)
+    },
+
+    async stageDelivery(next, output, file, rows) {
+      const { epoch } = next
+      const name = filePath({ kind: DELIVERIES, term: owned().head.term, epoch }, newId(), 'parquet')
+      const ref = await stageFile(store, name, file, rows, sleep, decideInlineDelivery(next))
+      return { ...next, undelivered: [...next.undelivered, { output, epoch, file: ref }] }
     },
 
     load(ref, to) {
@@ -402,9 +416,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       return commit(next, true)
     },
 
-    async beat() {
+    async beat(amend = manifest => manifest) {
       if (isWriting || commits > 0) return { is: 'committed', head: owned().head }
-      const beat = writeHead(async from => ({ ...from, putId: newId(), beat: from.beat + 1 }))
+      const beat = writeHead(async from => ({
+        ...from,
+        putId: newId(),
+        beat: from.beat + 1,
+        manifest: amend(from.manifest),
+      }))
       beating = beat
       return beat
     },
@@ -449,5 +468,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
 }
 
 function birth(checkpointId: string, engine: EngineState): Manifest {
-  return { checkpointId, epoch: 0, engine, channels: {}, unpublished: [], retained: [], garbage: [] }
+  return {
+    checkpointId,
+    epoch: 0,
+    engine,
+    channels: {},
+    unpublished: [],
+    undelivered: [],
+    retained: [],
+    garbage: [],
+  }
 }

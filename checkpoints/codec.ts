@@ -5,7 +5,8 @@ import type { Head, Manifest } from './types.ts'
 
 /**
  * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
- * readers would err. 2: the ledger has outcomes that readers of 1 take for counted.
+ * readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
+ * (`undelivered`), which they would drop.
  */
 export const FORMAT = 2
 export const MIN_READER = 2
@@ -33,8 +34,7 @@ export function decodeHead(bytes: Uint8Array, object: string): Head {
     released: v => typeof v === 'boolean',
     manifest: isRecord,
   })
-  checkManifest(object, head['manifest'] as Record<string, unknown>)
-  return head as unknown as Head
+  return { ...head, manifest: manifestOf(object, head) } as unknown as Head
 }
 
 /** A copy of a manifest, kept under `manifests/` (P3). */
@@ -45,8 +45,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
   const document = decode('manifest', bytes, object)
   check(object, document, { manifest: isRecord })
-  checkManifest(object, document['manifest'] as Record<string, unknown>)
-  return document['manifest'] as unknown as Manifest
+  return manifestOf(object, document)
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -127,16 +126,20 @@ function parse(text: string): unknown {
   }
 }
 
-function checkManifest(object: string, manifest: Record<string, unknown>): void {
+/** The manifest of a document, of whatever format, as today's writer has it. Earlier ones knew no rows that wait. */
+function manifestOf(object: string, document: Record<string, unknown>): Manifest {
+  const manifest: Record<string, unknown> = { undelivered: [], ...(document['manifest'] as Record<string, unknown>) }
   check(object, manifest, {
     checkpointId: isText,
     epoch: isCount,
     engine: isRecord,
     channels: isRecord,
     unpublished: Array.isArray,
+    undelivered: Array.isArray,
     retained: Array.isArray,
     garbage: Array.isArray,
   })
+  return manifest as unknown as Manifest
 }
 
 /** The hash has vouched for the bytes; this catches a writer with another idea of the format. */

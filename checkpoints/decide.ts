@@ -3,6 +3,8 @@ import type { Garbage, Head, Manifest, Part } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
 export const INLINE_BYTES_MAX = 16 * 1024
+/** Of rows that wait to be taken at most so many bytes ride in HEAD together: they cannot merge, as each epoch is taken by itself. */
+export const INLINE_DELIVERIES_BYTES_MAX = 64 * 1024
 /** From this size of HEAD on, inline files are merged (P3). */
 export const HEAD_BYTES_MAX = 256 * 1024
 /** Epochs between two copies of the manifest (P3). */
@@ -76,6 +78,12 @@ export function decideInlineMerge(manifest: Manifest, headBytes: number): readon
   return Object.entries(manifest.channels)
     .filter(([, parts]) => parts.filter(part => part.inline !== undefined).length > 1)
     .map(([channel]) => channel)
+}
+
+/** The largest file of rows to be taken that may ride in HEAD beside those that do already. */
+export function decideInlineDelivery({ undelivered }: Manifest): number {
+  const inline = undelivered.reduce((sum, { file }) => sum + (file.inline === undefined ? 0 : file.bytes), 0)
+  return Math.min(INLINE_BYTES_MAX, Math.max(0, INLINE_DELIVERIES_BYTES_MAX - inline))
 }
 
 /** Whether the commit of this manifest is preceded by a copy of it. */

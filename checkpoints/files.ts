@@ -16,9 +16,10 @@ export async function stageFile(
   file: string,
   rows: number,
   sleep: Sleep,
+  inlineBytesMax = INLINE_BYTES_MAX,
 ): Promise<FileRef> {
   const content = await sha256OfFile(file)
-  if (content.bytes <= INLINE_BYTES_MAX) {
+  if (content.bytes <= inlineBytesMax) {
     const body = await readFile(file)
     return { name, rows, bytes: body.length, sha256: sha256(body), inline: body.toString('base64') }
   }

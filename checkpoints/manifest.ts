@@ -1,4 +1,4 @@
-import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Unpublished } from './types.ts'
+import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Undelivered, Unpublished } from './types.ts'
 
 /** `Garbage.store` of the checkpoint's own files; no output may have this name. */
 export const CHECKPOINT = 'checkpoint'
@@ -36,6 +36,19 @@ export function dropPublished(manifest: Manifest, published: readonly Unpublishe
   }
 }
 
+/** The manifest without rows that were taken; their files become garbage. */
+export function dropDelivered(manifest: Manifest, taken: readonly Undelivered[]): Manifest {
+  const done = new Set(taken.map(({ output, epoch }) => `${output}\n${epoch}`))
+  const dropped = manifest.undelivered.filter(({ output, epoch }) => done.has(`${output}\n${epoch}`))
+  if (dropped.length === 0) return manifest
+  const files = dropped.map(({ file }) => file)
+  return {
+    ...manifest,
+    undelivered: manifest.undelivered.filter(undelivered => !dropped.includes(undelivered)),
+    garbage: [...manifest.garbage, ...toGarbage(CHECKPOINT, files, manifest.epoch)],
+  }
+}
+
 /** The manifest with one copy more; beyond `max` the oldest become garbage. */
 export function addRetained(manifest: Manifest, copy: RetainedManifest, max: number): Manifest {
   const retained = [...manifest.retained, copy]
@@ -49,11 +62,16 @@ export function asRetained(manifest: Manifest): Manifest {
   return { ...manifest, retained: [], garbage: [] }
 }
 
+/** The files of the checkpoint's own that the manifest names, those inside it as well; no copies of manifests. */
+export function ownFiles({ channels, undelivered }: Manifest): readonly FileRef[] {
+  return [...Object.values(channels).flat(), ...undelivered.map(({ file }) => file)]
+}
+
 /** Files that the manifest needs, as `garbageKey`s. Inline files are inside it. */
 export function reach(manifest: Manifest): ReadonlySet<string> {
   const keys = new Set<string>()
-  for (const part of Object.values(manifest.channels).flat()) {
-    if (part.inline === undefined) keys.add(garbageKey({ store: CHECKPOINT, name: part.name }))
+  for (const { name, inline } of ownFiles(manifest)) {
+    if (inline === undefined) keys.add(garbageKey({ store: CHECKPOINT, name }))
   }
   for (const { output, file } of manifest.unpublished) {
     if (file.inline === undefined) keys.add(garbageKey({ store: output, name: file.name }))

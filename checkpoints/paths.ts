@@ -4,6 +4,8 @@ import { MillraceError } from '../src/core/errors.ts'
 export const HEAD_KEY = 'HEAD'
 /** Copies of manifests. Also a <kind>, so no channel may have this name. */
 export const MANIFESTS = 'manifests'
+/** Rows that wait to be taken. A <kind> as well. */
+export const DELIVERIES = 'deliveries'
 /** Folder in an output's store that holds what is not output (P8). */
 export const OUTPUT_PREFIX = '_millrace/'
 export const STAGED_PREFIX = `${OUTPUT_PREFIX}staged/`
@@ -25,7 +27,7 @@ export function filePath(name: FileName, id: string, extension: 'parquet' | 'jso
 export function parseFilePath(path: string): FileName | undefined {
   const match = /^([^/]+)\/(\d+)-(\d+)-[A-Za-z0-9-]+\.(?:parquet|json)$/.exec(path)
   const kind = match?.[1]
-  if (match === null || kind === undefined || (kind !== MANIFESTS && !isChannelName(kind))) return undefined
+  if (match === null || kind === undefined || (kind !== MANIFESTS && !isFileKind(kind))) return undefined
   return { kind, term: Number(match[2]), epoch: Number(match[3]) }
 }
 
@@ -47,18 +49,18 @@ export function probePaths(
   return { source: `${folder}/source`, target: `${folder}/target`, fresh: `${folder}/fresh`, head: `${folder}/HEAD` }
 }
 
-/** Channel names are folder names of the checkpoint, so they come from a closed list of forms. */
-export function checkChannelName(channel: string): void {
-  if (isChannelName(channel)) return
+/** Kinds are folder names of the checkpoint, so they come from a closed list of forms: the channels, and deliveries. */
+export function checkFileKind(kind: string): void {
+  if (isFileKind(kind)) return
   throw new MillraceError(
     'fatal',
-    'invalid-channel',
-    `'${channel}' is no channel: expected ledger, outputs, quarantine, late-<node> or segment-<node>. This is a bug.`,
+    'invalid-kind',
+    `'${kind}' is no kind of file: expected ledger, outputs, quarantine, deliveries, late-<node> or segment-<node>. This is a bug.`,
   )
 }
 
-/** Channels of the whole pipeline, and those of which each step has its own: `late-<node>`. */
-const WHOLE = ['ledger', 'outputs', 'quarantine']
+/** Channels of the whole pipeline, and those of which each step has its own: `late-<node>`; and what is no channel. */
+const WHOLE = ['ledger', 'outputs', 'quarantine', DELIVERIES]
 const BY_NODE = ['late', 'segment']
 
 /** Prefixes under which all files of a checkpoint lie. */
@@ -67,8 +69,8 @@ export const KIND_PREFIXES: readonly string[] = [
   ...BY_NODE.map(kind => `${kind}-`),
 ]
 
-const channelName = new RegExp(`^(?:${WHOLE.join('|')}|(?:${BY_NODE.join('|')})-[A-Za-z0-9_-]+)$`)
+const fileKind = new RegExp(`^(?:${WHOLE.join('|')}|(?:${BY_NODE.join('|')})-[A-Za-z0-9_-]+)$`)
 
-function isChannelName(name: string): boolean {
-  return channelName.test(name)
+function isFileKind(name: string): boolean {
+  return fileKind.test(name)
 }

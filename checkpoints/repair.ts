@@ -3,7 +3,7 @@ import type { ObjectStore } from '../src/core/ports.ts'
 import { corrupt, decodeManifest, encodeHead, FORMAT, MIN_READER, sha256 } from './codec.ts'
 import { inlineBytes } from './files.ts'
 import { formerHeads, listFiles } from './lost-head.ts'
-import { addRetained } from './manifest.ts'
+import { addRetained, ownFiles } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
 import { HEAD_KEY, MANIFESTS } from './paths.ts'
 import { retrying, type Sleep } from './retry.ts'
@@ -135,13 +135,13 @@ async function verifyReach(
   sleep: Sleep,
 ): Promise<{ readonly files: number; readonly bytes: number }> {
   let bytes = 0
-  const parts = Object.values(manifest.channels).flat()
-  for (const part of parts) {
-    if (part.inline === undefined) await verifyFile(store, part.name, part, sleep)
-    else inlineBytes(part, nameOf(store, part.name))
-    bytes += part.bytes
+  const files = ownFiles(manifest)
+  for (const file of files) {
+    if (file.inline === undefined) await verifyFile(store, file.name, file, sleep)
+    else inlineBytes(file, nameOf(store, file.name))
+    bytes += file.bytes
   }
-  return { files: parts.length, bytes }
+  return { files: files.length, bytes }
 }
 
 /** @throws MillraceError 'corrupt-object' unless the object has these bytes. */

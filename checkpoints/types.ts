@@ -32,6 +32,14 @@ export interface Unpublished {
   readonly to: string
 }
 
+/** One epoch's rows of a flow that hands rows over, as a file of the checkpoint: committed, and not known to be taken yet. */
+export interface Undelivered {
+  /** Name of the flow that takes them. */
+  readonly output: string
+  readonly epoch: number
+  readonly file: FileRef
+}
+
 export interface Garbage {
   /** 'checkpoint' or the name of an output. */
   readonly store: string
@@ -69,6 +77,8 @@ export interface Manifest {
   readonly engine: EngineState
   readonly channels: Channels
   readonly unpublished: readonly Unpublished[]
+  /** In order of their epochs. Since format 2. */
+  readonly undelivered: readonly Undelivered[]
   readonly retained: readonly RetainedManifest[]
   readonly garbage: readonly Garbage[]
 }

@@ -1,44 +1,26 @@
-import { Observable } from 'rxjs'
-import { callSite } from '../src/core/call-site.ts'
-import { withCallSite } from '../src/core/errors.ts'
+import { concatAll } from 'rxjs'
 import type { Row } from '../src/core/types.ts'
-import type { MiniBatch, Operator } from '../src/plan/batches.ts'
-import { plannedBatch } from '../src/plan/mini-batch.ts'
-
-const rowsStep = { op: 'rows' }
+import { handOver, type MiniBatch, type Operator } from '../src/plan/batches.ts'
+import type { CommittedRows } from '../src/plan/mini-batch.ts'
 
 /**
- * Ends the described part of a flow: emits its rows as JavaScript objects, after their epoch is committed. Any RxJS
- * operator may follow. Delivery is at least once in the life of a process and not repeated after a restart of one
- * that had already committed the epoch, so use `to(...)` for output that must be exactly once.
+ * Ends the described part of a flow: hands its rows to what follows, as JavaScript objects. Any RxJS operator may follow.
  *
- *     pipeline('alerts', { checkpoint }, trips.pipe(tumbling('1 hour'), ..., rows(), tap((row) => console.log(row))))
+ *     trips.pipe(tumbling('1 hour'), ..., rows(), concatMap(row => send(row)))
  *
- * BIGINT arrives as bigint, DECIMAL as text, TIMESTAMP and TIMESTAMPTZ as Date (milliseconds), DATE as text.
+ * From here on the flow is subscribed anew for each committed epoch that has rows for it, one epoch after another. Its
+ * completion means that the rows are taken, its error that they are not: then the epoch is handed over again, by
+ * `backfill` at the next start, by `run` after a pause. Rows stay in the checkpoint until they are taken, so what arrives
+ * is never lost and may come twice: after a crash an epoch comes again, with the same rows. `batches()` gives the number
+ * of the epoch with them, by which a receiver knows what it has already.
+ *
+ * Operators that keep something from one row to the next (`scan`, `bufferCount`, `toArray`) begin anew with each epoch.
+ * What never completes (`merge(..., NEVER)`) is never taken.
+ *
+ * BIGINT arrives as bigint, DECIMAL as text, TIMESTAMP and TIMESTAMPTZ as Date (milliseconds), DATE as text. Rows are read
+ * and emitted a few thousand at a time; RxJS knows no back-pressure, so an operator such as `concatMap` keeps those that
+ * wait for it.
  */
 export function rows<C, T>(): Operator<MiniBatch<C, T>, Row<C>> {
-  const at = callSite()
-  const run = (source: Observable<MiniBatch<C, T>>) =>
-    new Observable<Row<C>>(subscriber =>
-      source.subscribe({
-        next(value) {
-          // What an observer throws RxJS reports to nobody; as an error of the flow it ends the run.
-          try {
-            const batch = plannedBatch(value, rowsStep.op)
-            batch.end({
-              is: 'rows',
-              node: batch.node,
-              deliver: delivered => {
-                for (const row of delivered) subscriber.next(row as Row<C>)
-              },
-            })
-          } catch (error) {
-            subscriber.error(withCallSite(error, at))
-          }
-        },
-        error: error => subscriber.error(error),
-        complete: () => subscriber.complete(),
-      }),
-    )
-  return Object.assign(run, { step: rowsStep, options: {} })
+  return handOver('rows', (_epoch, committed) => (committed as CommittedRows<Row<C>>).pipe(concatAll()))
 }

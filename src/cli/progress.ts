@@ -51,6 +51,9 @@ function progressParts(progress: Progress, seconds: number, show: (count: number
     `${show(progress.rows)} rows`,
     `${showBytes(progress.bytesDone)}/${showBytes(progress.bytesTotal)}`,
     showRate(progress.rows, seconds, show),
+    ...(progress.undelivered > 0
+      ? [`${show(progress.undelivered)} ${progress.undelivered === 1 ? 'epoch' : 'epochs'} to hand over`]
+      : []),
     ...(part > 0 && part < 1 ? [`${showSeconds((seconds * (1 - part)) / part)} left`] : []),
   ]
 }

@@ -26,6 +26,9 @@ export interface SummaryJson {
   /** Paths; addresses where the output is no local folder. */
   readonly outputFiles: readonly string[]
   readonly seconds: number
+  /** Epochs that flows ending in `rows()` or `batches()` took in this run, and epochs that wait for them. */
+  readonly delivered: number
+  readonly undelivered: number
   readonly openWindows: number
   readonly nothingToDo: boolean
   /** Every object of this run was set aside, or every row of those that were read. */
@@ -58,6 +61,8 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     epochs,
     outputFiles: summary.outputFiles.map(addressToPath),
     seconds: Math.round(run.seconds * 1000) / 1000,
+    delivered: run.delivered,
+    undelivered: summary.undelivered.reduce((sum, { epochs }) => sum + epochs, 0),
     openWindows: summary.openWindows,
     nothingToDo: summary.nothingToDo,
     noneRead: isNoneRead(run),
@@ -86,6 +91,9 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       `${showCounted(totals.objects, 'object')}, ${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
     ],
     ...renderTotals(totals, run.setAside),
+    ...(run.delivered > 0
+      ? [['handed over', `${showCounted(run.delivered, 'epoch')} of rows, all taken`] as const]
+      : []),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
     ...(run.ignored > 0 ? [['ignored', ignoredText(run.ignoredBy)] as const] : []),
@@ -247,6 +255,12 @@ export function renderInspection(inspection: Inspection): string {
     ...(inspection.outputFiles.length > filesShown
       ? [['', `  and ${showCount(inspection.outputFiles.length - filesShown)} more: --json lists all`] as const]
       : []),
+    ...inspection.undelivered.map(
+      ({ flow, epochs, rows }): Line => [
+        'to hand over',
+        `${flow}: ${showCounted(epochs, 'epoch')} with ${showCounted(rows, 'row')} not taken yet`,
+      ],
+    ),
   ]
   const channels = renderTable(
     ['files of', 'files', 'rows', 'bytes'],

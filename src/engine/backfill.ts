@@ -3,7 +3,7 @@ import { showCounted } from '../core/quantity.ts'
 import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { admit, type Listed, type Listing } from './admit.ts'
-import { createAgain } from './again.ts'
+import { type Again, createAgain } from './again.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
 import { nothingListed } from './feed.ts'
@@ -12,7 +12,7 @@ import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
 import { backfillOptions } from './run-options.ts'
 import { isEveryWithoutPeriod } from './without-period.ts'
-import { addDone, nothingDone, summarise } from './summarise.ts'
+import { addDone, type Done, nothingDone, summarise } from './summarise.ts'
 import type { BackfillOptions, EpochResult, Summary } from './summary.ts'
 import { withRun } from './with-run.ts'
 
@@ -42,9 +42,42 @@ export async function backfillWith(
   const startedMs = parts.clock.nowMs()
   checkOptions(options)
   return withRun(parts, pipeline, options, async run => {
-    const committer = createCommitter(run)
+    const done = nothingDone()
+    // A flow that does not take its rows ends the run, so that a script sees it; the next start hands them over again.
+    const committer = createCommitter(run, {
+      tries: 1,
+      onTaken() {
+        done.delivered++
+        tell()
+      },
+    })
+    let listed: Listed = nothingListed()
+    const before = { objects: 0, bytes: 0 }
+    const tell = () =>
+      options.onProgress?.({
+        objectsDone: done.objects,
+        objectsTotal: before.objects + listed.objects,
+        bytesDone: done.bytes,
+        bytesTotal: before.bytes + listed.bytes,
+        rows: done.rows,
+        epoch: committer.manifest.epoch,
+        undelivered: committer.waiting.reduce((sum, { epochs }) => sum + epochs, 0),
+      })
+    const openHead = async () => {
+      const listing = await openListing(run, options)
+      await refuseWithoutPeriod(run, listing, committer, options)
+      Object.assign(before, { objects: done.objects, bytes: done.bytes })
+      listed = listing
+      tell()
+      return listing
+    }
     try {
-      return await commitAll(run, committer, options, onEpoch, startedMs)
+      const isComplete = await commitAll(run, createAgain(run, openHead), committer, done, options, result => {
+        onEpoch(result)
+        tell()
+      })
+      const seconds = (run.clock.nowMs() - startedMs) / 1000
+      return await summarise(run, committer, done, { listed, isDrained: !isComplete, seconds })
     } finally {
       await committer.stop()
     }
@@ -103,39 +136,32 @@ async function refuseWithoutPeriod(
   )
 }
 
+/** @returns whether all of the listing was taken in, before a drain. */
 async function commitAll(
   run: Run,
+  again: Again,
   committer: Committer,
+  done: Done,
   options: BackfillOptions,
   onEpoch: (result: EpochResult) => void,
-  startedMs: number,
-): Promise<Summary> {
-  const done = nothingDone()
-  let listed: Listed = nothingListed()
-  const before = { objects: 0, bytes: 0 }
-  const tell = () =>
-    options.onProgress?.({
-      objectsDone: done.objects,
-      objectsTotal: before.objects + listed.objects,
-      bytesDone: done.bytes,
-      bytesTotal: before.bytes + listed.bytes,
-      rows: done.rows,
-      epoch: committer.manifest.epoch,
-    })
-  const again = createAgain(run, async () => {
-    const listing = await openListing(run, options)
-    await refuseWithoutPeriod(run, listing, committer, options)
-    Object.assign(before, { objects: done.objects, bytes: done.bytes })
-    listed = listing
-    tell()
-    return listing
-  })
+): Promise<boolean> {
+  const { drain } = options
+  // What kills the process while it takes rows is not to be taken for an object that does (P13).
+  await committer.settle()
   const ahead = createRunAhead(run, again, committer.position, committer.care)
-  let isComplete = false
-  while (!options.drain?.aborted) {
-    const ready = await ahead.next()
+  let isComplete = run.isSealed
+  while (!isComplete && !drain?.aborted) {
+    const ready = await committer.beside(ahead.next())
+    if (!(await committer.room(drain))) break
     if (!ready) {
       isComplete = true
+      // A replayed ledger brings its own flushes.
+      const isFlushed = options.flush !== false && options.ledger === undefined
+      const flushed = isFlushed ? await committer.flush(options.final === true) : undefined
+      if (flushed) {
+        done.epochs++
+        onEpoch(flushed)
+      }
       break
     }
     const result = await committer.commit(ready)
@@ -143,18 +169,7 @@ async function commitAll(
     again.committed(ready.batch)
     addDone(done, ready, result)
     onEpoch(result)
-    tell()
-  }
-  // A replayed ledger brings its own flushes.
-  if (isComplete && options.flush !== false && options.ledger === undefined) {
-    const result = await committer.flush(options.final === true)
-    if (result) {
-      done.epochs++
-      onEpoch(result)
-      tell()
-    }
   }
   await committer.close()
-  const seconds = (run.clock.nowMs() - startedMs) / 1000
-  return summarise(run, committer, done, { listed, isDrained: !isComplete, seconds })
+  return isComplete
 }

@@ -11,7 +11,8 @@ import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import { plainTypes } from '../plan/relation.ts'
 import type { Flow } from '../plan/stages.ts'
-import { applyEpoch, type ChannelFile, dropTables, type Partials, tableRows } from './epoch.ts'
+import { createDeliveries, type Deliveries } from './deliveries.ts'
+import { applyEpoch, type ChannelFile, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
@@ -33,8 +34,8 @@ const endOfTimeUs = 2n ** 62n
 /** Garbage is collected when this many files have gathered, and at the end. */
 const garbageMax = 64
 
-/** The serial part of an epoch: apply, commit, publish. */
-export interface Committer {
+/** The serial part of an epoch: apply, commit, publish, and handing rows over. */
+export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle' | 'waiting' | 'lastHeldMs'> {
   readonly manifest: Manifest
   readonly position: LedgerPosition
   /** What earlier deaths ask of the mini-batches to come (P13). */
@@ -53,13 +54,20 @@ export interface Committer {
    * ahead, and seals the checkpoint.
    */
   flush(final: boolean): Promise<EpochResult | undefined>
-  /** Publishes what is committed, collects garbage and releases the checkpoint. */
+  /** Publishes what is committed, waits until its rows are taken, collects garbage and releases the checkpoint. */
   close(): Promise<void>
   /** Ends the heartbeat; always called. */
   stop(): Promise<void>
 }
 
-export function createCommitter(run: Run): Committer {
+export interface CommitterOptions {
+  /** How often an epoch's rows are handed over before the run fails by it. */
+  readonly tries: number
+  /** Told when a flow has taken an epoch's rows. */
+  onTaken(): void
+}
+
+export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions): Committer {
   const { checkpoint, heartbeat } = run
   const states = stateTables(run.nodes)
   const { executor, stage } = run.commit
@@ -71,6 +79,19 @@ export function createCommitter(run: Run): Committer {
   // What an earlier run committed and did not publish is published first (P10).
   let publishing = publish(run, manifest.unpublished)
   const compactor = createCompactor(checkpoint)
+  const deliveries = createDeliveries({
+    ...run,
+    ...run.commit,
+    signal: run.fetch.signal,
+    tries,
+    onEvent(event) {
+      run.options.onEvent?.(event)
+      if (event.is === 'delivered') onTaken()
+    },
+  })
+  deliveries.begin(manifest)
+  // In a quiet hour there is no commit to record what was taken.
+  heartbeat.carry(deliveries.record)
 
   const attemptBefore = attemptOf(manifest)
   const care = createCare(
@@ -83,6 +104,11 @@ export function createCommitter(run: Run): Committer {
   let isReleased = false
 
   const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
+
+  async function recordTaken(): Promise<void> {
+    const next = deliveries.record(manifest)
+    if (next !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+  }
 
   async function commitEpoch(
     partials: Partials,
@@ -121,11 +147,16 @@ export function createCommitter(run: Run): Committer {
     )
 
     // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
-    let next = dropPublished({ ...manifest, epoch, engine }, await publishing)
+    let next = deliveries.record(dropPublished({ ...manifest, epoch, engine }, await publishing))
     const stagedFromMs = run.clock.nowMs()
     const outputs = [...partials.outputs, ...applied.outputs].filter(({ written }) => written.rows > 0)
     const unpublished: Unpublished[] = []
-    for (const { flow, written } of outputs) unpublished.push(await stageOutput(run, flow, epoch, written))
+    for (const { flow, written } of outputs) {
+      const { file, rows } = written
+      if (flow.terminal.is === 'files') unpublished.push(await stageOutput(run, flow, epoch, written))
+      // A replay repeats a run that has handed them over.
+      else if (!run.replayed) next = await checkpoint.stageDelivery(next, flow.name, file, rows)
+    }
     next = { ...next, unpublished: [...next.unpublished, ...unpublished] }
 
     const channels: ChannelFile[] = [
@@ -151,11 +182,12 @@ export function createCommitter(run: Run): Committer {
 
     next = withAttempt(compactor.take(next), care.after(rows.length, epoch))
 
-    // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD
-    // and publishes what is listed there. State adopts the epoch, and rows are delivered, only below.
+    // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD,
+    // publishes what is listed there and hands its rows over. State adopts the epoch only below.
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     run.options.onEvent?.({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
     publishing = publish(run, manifest.unpublished)
+    deliveries.begin(manifest)
     compactor.begin(manifest)
 
     for (const state of states) {
@@ -166,7 +198,6 @@ export function createCommitter(run: Run): Committer {
     }
     await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
     position = after
-    await deliverRows(run, [partials.rowTables, applied.rowTables])
     await dropTables(executor, [...partials.tables, ...applied.tables])
     for (const { written } of [...channels, ...partials.outputs, ...applied.outputs])
       await rm(written.file, { force: true })
@@ -181,7 +212,17 @@ export function createCommitter(run: Run): Committer {
     }
   }
 
+  const { room, beside, settle } = deliveries
   return {
+    room,
+    beside,
+    settle,
+    get waiting() {
+      return deliveries.waiting
+    },
+    get lastHeldMs() {
+      return deliveries.lastHeldMs
+    },
     get manifest() {
       return manifest
     },
@@ -225,18 +266,23 @@ export function createCommitter(run: Run): Committer {
     },
     async close() {
       await compactor.settle()
-      const published = compactor.take(dropPublished(manifest, await publishing))
-      // Staged files are deleted only after a commit that no longer names them (P12).
-      if (published !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(published)))
+      const published = dropPublished(manifest, await publishing)
+      await settle()
+      // Files are deleted only after a commit that no longer names them (P12).
+      const done = compactor.take(deliveries.record(published))
+      if (done !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(done)))
       if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
       await heartbeat.stop()
       manifest = committed(await checkpoint.release(withAttempt(manifest, null)))
       isReleased = true
     },
     async stop() {
+      await deliveries.stop()
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})
+      // Where this fails, the next start hands over what was taken, as after a crash.
+      if (!isReleased) await recordTaken().catch(() => {})
       await heartbeat.stop()
       await compactor.settle()
       // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
@@ -251,7 +297,6 @@ const noPartials: Partials = {
   late: new Map(),
   channels: [],
   outputs: [],
-  rowTables: new Map(),
   tables: [],
 }
 
@@ -294,14 +339,6 @@ function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonl
   // Awaited before the next commit: until then its failure is no unhandled one.
   work.catch(() => {})
   return work
-}
-
-async function deliverRows(run: Run, tables: readonly ReadonlyMap<Flow, string>[]): Promise<void> {
-  for (const [flow, table] of tables.flatMap(map => [...map])) {
-    if (flow.terminal.is !== 'rows' || !run.deliversRows) continue
-    for await (const rows of tableRows(run.commit.executor, table)) flow.terminal.deliver(rows)
-    run.subscribed.check()
-  }
 }
 
 function outputStores(run: Run) {

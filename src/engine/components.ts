@@ -18,8 +18,6 @@ import type { NotificationSpec } from '../plan/notification-spec.ts'
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
   readonly clock: Clock
-  /** Whether `rows()` hands rows over. */
-  readonly deliversRows: boolean
   readonly formats: Readonly<Record<FormatName, (settings: SourceSettings) => Format>>
   /** A place that is only read. @param field names the address in errors */
   openInput(address: string, field: string): Promise<ObjectStore>
@@ -33,7 +31,6 @@ export interface Components {
 
 export const components: Components = {
   clock: systemClock,
-  deliversRows: true,
   formats: {
     parquet: () => parquetFormat,
     json: () => jsonFormat,

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { jsonValue } from '../../connectors/json/values.ts'
 import { parseColumnType } from '../core/types.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
-import type { Executor, Row, WrittenFile } from '../core/ports.ts'
+import type { Executor, WrittenFile } from '../core/ports.ts'
 import { rowHidden } from '../plan/bind.ts'
 import type { Relation } from '../plan/relation.ts'
 import type { PartialRows } from '../plan/step.ts'
@@ -44,10 +44,8 @@ export interface Partials {
   /** Late (row, window) pairs by sequence number, over all nodes. */
   readonly late: ReadonlyMap<number, number>
   readonly channels: readonly ChannelFile[]
-  /** Output of flows without state. */
+  /** Of flows without state. */
   readonly outputs: readonly OutputFile[]
-  /** Rows for `rows()` of flows without state: flow to table. */
-  readonly rowTables: ReadonlyMap<Flow, string>
   readonly tables: readonly string[]
 }
 
@@ -57,7 +55,6 @@ export interface Applied {
   readonly own: ReadonlyMap<string, OwnPartials>
   readonly channels: readonly ChannelFile[]
   readonly outputs: readonly OutputFile[]
-  readonly rowTables: ReadonlyMap<Flow, string>
   readonly tables: readonly string[]
 }
 
@@ -86,7 +83,6 @@ export async function computePartials(
   const { flows, executor } = context
   const read = objects.filter(({ marked }) => marked.good)
   const partials = new Map<string, PartialsTable>()
-  const rowTables = new Map<Flow, string>()
   const late = new Map<number, number>()
   const channels: ChannelFile[] = []
   const outputs: OutputFile[] = []
@@ -137,13 +133,12 @@ export async function computePartials(
       }
       for (const flow of stateless) {
         const result = await runSteps(functions, scan, flow.after)
-        const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
-        const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${rowOrder(result).join(', ')}`
-        if (flow.terminal.is === 'rows') rowTables.set(flow, await table(numbered(ordered)))
-        else outputs.push({ flow, written: await write(ordered, [], flow.terminal.format) })
+        const format = formatOf(flow)
+        const ordered = `SELECT ${outputItems(result, format)} FROM (${result.sql}) ORDER BY ${rowOrder(result).join(', ')}`
+        outputs.push({ flow, written: await write(ordered, [], format) })
       }
     }
-    return { partials, late, channels, outputs, rowTables, tables }
+    return { partials, late, channels, outputs, tables }
   } catch (error) {
     await dropTables(executor, tables)
     throw error
@@ -206,7 +201,6 @@ export async function applyEpoch(
   const { flows, executor } = context
   const channels: ChannelFile[] = []
   const outputs: OutputFile[] = []
-  const rowTables = new Map<Flow, string>()
   const tables: string[] = []
   const own = new Map<string, OwnPartials>()
   try {
@@ -236,17 +230,14 @@ export async function applyEpoch(
       }
       const result = await runSteps({ executor, table }, emitted, flow.after)
       const order = result.hidden.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-      const items = outputItems(result, flow.terminal.is === 'rows' ? 'parquet' : flow.terminal.format)
-      const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${order}`
-      if (flow.terminal.is === 'rows') rowTables.set(flow, await table(numbered(ordered)))
-      else {
-        outputs.push({
-          flow,
-          written: await executor.write(ordered, join(context.stage, context.newId()), [], flow.terminal.format),
-        })
-      }
+      const format = formatOf(flow)
+      const ordered = `SELECT ${outputItems(result, format)} FROM (${result.sql}) ORDER BY ${order}`
+      outputs.push({
+        flow,
+        written: await executor.write(ordered, join(context.stage, context.newId()), [], format),
+      })
     }
-    return { own, channels, outputs, rowTables, tables }
+    return { own, channels, outputs, tables }
   } catch (error) {
     await dropTables(executor, tables)
     if (isMillraceError(error)) throw error
@@ -307,21 +298,9 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
   for (const name of tables) await executor.run(`DROP TABLE IF EXISTS ${name}`)
 }
 
-/** Rows in order with their number: `rowid` would be a user's column where there is one of that name. */
-function numbered(ordered: string): string {
-  return `SELECT row_number() OVER () AS _n, * FROM (${ordered})`
-}
-
-/** Rows of a numbered table for `rows()`, a bounded number at a time. */
-export async function* tableRows(executor: Executor, table: string): AsyncGenerator<readonly Row[]> {
-  const pageRows = 10_000
-  for (let after = 0; ; after += pageRows) {
-    const page = await executor.rows(
-      `SELECT * EXCLUDE (_n) FROM ${table} WHERE _n > ${after} AND _n <= ${after + pageRows} ORDER BY _n`,
-    )
-    if (page.length > 0) yield page
-    if (page.length < pageRows) return
-  }
+/** Rows that are handed over wait as Parquet, which keeps their types. */
+function formatOf({ terminal }: Flow): 'parquet' | 'json' {
+  return terminal.is === 'rows' ? 'parquet' : terminal.format
 }
 
 /** What a flow's files hold: its columns; in JSON, which has no NaN and no infinities, those as text. */

@@ -37,6 +37,14 @@ export type RunEvent =
   | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
+  /** A flow took one epoch's rows. */
+  | {
+      readonly is: 'delivered'
+      readonly flow: string
+      readonly epoch: number
+      readonly rows: number
+      readonly tookMs: number
+    }
   /** Messages came in, with so many objects; so many of them are in the ledger or under way already. */
   | {
       readonly is: 'received'

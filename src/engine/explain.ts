@@ -36,8 +36,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
-    const terminals = subscribed.describe(0)
-    const flows = await bindFlows(terminals, createGate(executor), executor)
+    const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const { settings } = subscribed.definition
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
@@ -71,7 +70,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
         stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
         const end =
           terminal.is === 'rows'
-            ? { op: 'rows', options: {} }
+            ? { op: terminal.op, options: {} }
             : { op: 'to', options: { files: terminal.uri, format: terminal.format } }
         return {
           name,
@@ -83,7 +82,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
       }),
     }
   } finally {
-    subscribed.complete()
+    subscribed.unsubscribe()
     await session.close()
   }
 }

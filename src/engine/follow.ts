@@ -4,8 +4,9 @@ import type { NotificationSource } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { createCommitter } from './commit-epoch.ts'
+import { type Committer, createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
+import { liveTries } from './deliveries.ts'
 import type { RunEvent } from './events.ts'
 import { createAgain, isAgain } from './again.ts'
 import { nothingListed, startFeeds } from './feed.ts'
@@ -70,7 +71,7 @@ async function follow(
   const closing = new AbortController()
   const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
   const identities = await createIdentities(run.lookUps)
-  const committer = createCommitter(run)
+  const committer = createCommitter(run, { tries: liveTries, onTaken: () => void done.delivered++ })
   const intake = createIntake({
     identities,
     miniBatch: run.miniBatch,
@@ -96,7 +97,7 @@ async function follow(
     if (late) return
     onEvent({ is: 'draining' })
     intake.end()
-    late = stopWhenLate(run, options.drainMs ?? followOptions.drainMs.default, ended.signal, () => isClosing)
+    late = stopWhenLate(run, committer, options.drainMs ?? followOptions.drainMs.default, ended.signal, () => isClosing)
   }
   options.drain?.addEventListener('abort', drained, { once: true })
   run.fetch.signal.addEventListener('abort', intake.end, { once: true })
@@ -143,11 +144,13 @@ async function follow(
         committingSinceMs: () => committingSinceMs,
       }),
     )
-    if (options.drain?.aborted) drained()
+    if (options.drain?.aborted || run.isSealed) drained()
+    // What kills the process while it takes rows is not to be taken for an object that does (P13).
+    await committer.settle()
     const ahead = createRunAhead(run, again, committer.position, committer.care)
-    for (;;) {
-      const ready = await ahead.next()
-      if (!ready) break
+    while (!run.isSealed) {
+      const ready = await committer.beside(ahead.next())
+      if (!ready || !(await committer.room(options.drain))) break
       committingSinceMs = clock.nowMs()
       const gone = goneIn(ready)
       const positions = notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
@@ -203,11 +206,21 @@ async function openNotifications(
 }
 
 /** A drain that takes too long becomes a stop. */
-async function stopWhenLate(run: Run, drainMs: number, ended: AbortSignal, isClosing: () => boolean): Promise<void> {
+async function stopWhenLate(
+  run: Run,
+  committer: Pick<Committer, 'waiting'>,
+  drainMs: number,
+  ended: AbortSignal,
+  isClosing: () => boolean,
+): Promise<void> {
   await run.clock.sleep(drainMs, ended)
   if (ended.aborted) return
-  const found = isClosing()
-    ? `The checkpoint was not released within ${drainMs} ms of the drain. What was committed stays; the next start waits until this process counts as gone.`
-    : `The epoch in flight did not end within ${drainMs} ms of the drain. Nothing of it was committed; the next start does it again.`
+  const within = `within ${drainMs} ms of the drain`
+  const [behind] = committer.waiting
+  const found = !isClosing()
+    ? `The epoch in flight did not end ${within}. Nothing of it was committed; the next start does it again.`
+    : behind
+      ? `${behind.flow} did not take all of its rows ${within}: ${behind.epochs === 1 ? '1 epoch waits' : `${behind.epochs} epochs wait`}. They stay in the checkpoint; the next start hands them over.`
+      : `The checkpoint was not released ${within}. What was committed stays; the next start waits until this process counts as gone.`
   run.stop(new MillraceError('fatal', 'drain-timeout', found))
 }

@@ -1,4 +1,5 @@
 import type { CheckpointStore, CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
+import type { Manifest } from '../../checkpoints/types.ts'
 import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 
@@ -8,6 +9,8 @@ export const heartbeatMs = 10_000
 export interface Heartbeat {
   /** Runs a write of HEAD with no beat beside it, and counts it as one. */
   around<T>(write: () => Promise<T>): Promise<T>
+  /** From now on beats record this as well. */
+  carry(amend: (manifest: Manifest) => Manifest): void
   stop(): Promise<void>
 }
 
@@ -30,10 +33,11 @@ export function startHeartbeat(
   let beating: Promise<void> = Promise.resolve()
   let writing = 0
   let hasWritten = false
+  let amend: ((manifest: Manifest) => Manifest) | undefined
 
   const beat = async () => {
     try {
-      const outcome = await checkpoint.beat()
+      const outcome = await checkpoint.beat(amend)
       if (outcome.is === 'fenced') onLost(outcome)
     } catch (error) {
       onLost(error instanceof Error ? error : new Error(String(error)))
@@ -61,6 +65,9 @@ export function startHeartbeat(
         writing--
         hasWritten = true
       }
+    },
+    carry(given) {
+      amend = given
     },
     async stop() {
       stopped.abort()

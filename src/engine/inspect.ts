@@ -4,6 +4,7 @@ import type { Executor, Row } from '../core/ports.ts'
 import { iso } from './summarise.ts'
 import { type ChannelReader, eachPart, loadTable } from './channels.ts'
 import { components } from './components.ts'
+import { waitingIn } from './deliveries.ts'
 import { openSession } from './duckdb/session.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from './ledger.ts'
@@ -72,6 +73,7 @@ export async function inspect(address: string): Promise<Inspection> {
         bytes: parts.reduce((total, part) => total + part.bytes, 0),
       })),
       unpublished: manifest.unpublished.length,
+      undelivered: waitingIn(manifest),
       outputFiles: outputs.map(row =>
         objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),
       ),

@@ -23,7 +23,7 @@ import type { EpochContext } from './epoch.ts'
 import type { FetchContext } from './marked-object.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
-import { checkOpen, checkPlan, initialState, loadState, positionOf } from './recover.ts'
+import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { createKindOf, type KindOf } from './key-kind.ts'
 import { outputsBeyond } from './output-key.ts'
@@ -65,11 +65,12 @@ export interface Run {
   readonly lookUps: Executor
   /** What the deaths of earlier processes ask of this one (P13). */
   readonly attempt: AttemptDecision
+  /** Nothing may follow in the ledger: the run only sends out what is committed. */
+  readonly isSealed: boolean
   /** Where the ledger stood at the start. */
   readonly position: LedgerPosition
   readonly reader: ChannelReader
   readonly clock: Clock
-  readonly deliversRows: boolean
   /** Stops the run with this error: statements are interrupted, nothing further is committed. */
   stop(error: Error): void
   readonly checkpoint: CheckpointStore
@@ -106,7 +107,7 @@ export async function openRun(
   const lookUps = await session.executor(signal)
 
   // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
-  const terminals = subscribed.describe(0)
+  const { terminals } = subscribed
   const flows = await bindFlows(terminals, createGate(computing), computing)
   const nodes = statefulNodes(flows)
   const plan = pipelinePlan(terminals)
@@ -232,10 +233,10 @@ export async function openRun(
       replayed !== undefined || from === undefined
         ? { is: 'none' }
         : decideAttempt(head.manifest, from.released, from.owner === owner),
+    isSealed: engineRecords(head.manifest).sealed,
     position,
     reader,
     clock: components.clock,
-    deliversRows: components.deliversRows,
     stop: error => abort.abort(error),
     checkpoint,
     heartbeat,

@@ -82,9 +82,10 @@ export function positionOf(manifest: Manifest, source: string): LedgerPosition {
   return { ...(found ? watermarkFrom(found) : beginning), nextSeq: manifest.engine.nextSeq }
 }
 
-/** Refuses a checkpoint that was sealed by a final flush (S6). */
+/** Refuses a checkpoint that was sealed by a final flush (S6), unless output or rows of it are still to go out. */
 export function checkOpen(manifest: Manifest, address: string): void {
-  if (engineRecords(manifest).sealed)
+  const { unpublished, undelivered } = manifest
+  if (engineRecords(manifest).sealed && unpublished.length === 0 && undelivered.length === 0)
     throw new MillraceError(
       'user',
       'sealed',

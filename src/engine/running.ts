@@ -2,6 +2,7 @@ import { encodeHead } from '../../checkpoints/codec.ts'
 import type { Backlog, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Committer } from './commit-epoch.ts'
+import type { WaitingRows } from './deliveries.ts'
 import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
 import { partialsSql, segmentChannel, stateName, stateTables } from './state.ts'
@@ -11,8 +12,9 @@ import { totalsOf } from './totals.ts'
 /** A run between its start and its end, for those who watch it. */
 export interface Running {
   /**
-   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none. Of
-   * the monotonic clock. It grows without end only when the engine hangs.
+   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none, and
+   * while a flow that is behind with taking its rows holds commits back. Of the monotonic clock. It grows without end only
+   * when the engine hangs.
    */
   stalledMs(): number
   /** Costs queries of the state and a request to the queue: for every few seconds. */
@@ -34,6 +36,8 @@ export interface Measurement {
   readonly watermarkUs: bigint | null
   readonly highMarkUs: bigint | null
   readonly states: readonly MeasuredState[]
+  /** Epochs that flows have not taken yet, for every flow that ends in `rows()` or `batches()` and is behind. */
+  readonly undelivered: readonly WaitingRows[]
   readonly checkpoint: { readonly headBytes: number; readonly bytes: number; readonly files: number }
   readonly backlog: Backlog
   /** What the notification source has counted, by name. */
@@ -53,7 +57,7 @@ export interface MeasuredState {
 
 export interface RunningContext {
   readonly run: Run
-  readonly committer: Pick<Committer, 'manifest' | 'position'>
+  readonly committer: Pick<Committer, 'manifest' | 'position' | 'waiting' | 'lastHeldMs'>
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
   readonly notifications?: Pick<NotificationSource, 'backlog' | 'counts'>
   lastCommitMs(): number
@@ -101,7 +105,7 @@ export function createRunning(context: RunningContext): Running {
         sinceMs === undefined ? Infinity : sinceMs + everyMs,
         context.committingSinceMs() ?? Infinity,
       )
-      return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs()))
+      return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs(), committer.lastHeldMs))
     },
     async measure() {
       const { manifest, position } = committer
@@ -118,6 +122,7 @@ export function createRunning(context: RunningContext): Running {
         watermarkUs: position.watermarkUs,
         highMarkUs: position.highMarkUs,
         states: measured,
+        undelivered: committer.waiting,
         checkpoint: {
           headBytes: encodeHead({ ...run.head, manifest }).length,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),

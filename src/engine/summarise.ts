@@ -21,11 +21,22 @@ export interface Done {
   quarantinedRows: number
   outsideBounds: number
   epochs: number
+  delivered: number
   readonly setAside: SetAside[]
 }
 
 export function nothingDone(): Done {
-  return { objects: 0, rows: 0, bytes: 0, late: 0, quarantinedRows: 0, outsideBounds: 0, epochs: 0, setAside: [] }
+  return {
+    objects: 0,
+    rows: 0,
+    bytes: 0,
+    late: 0,
+    quarantinedRows: 0,
+    outsideBounds: 0,
+    epochs: 0,
+    delivered: 0,
+    setAside: [],
+  }
 }
 
 /** Counts a committed mini-batch. */
@@ -118,7 +129,8 @@ export async function summarise(
     },
     openWindows,
     farAhead,
-    nothingToDo: done.epochs === 0 && !isDrained,
+    undelivered: committer.waiting,
+    nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
   }
 }
 

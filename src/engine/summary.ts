@@ -1,4 +1,5 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
+import type { WaitingRows } from './deliveries.ts'
 import type { RunEvent } from './events.ts'
 import type { IgnoredKeys } from './key-kind.ts'
 import type { Running } from './running.ts'
@@ -13,6 +14,8 @@ export interface Progress {
   /** Rows read in this run. */
   readonly rows: number
   readonly epoch: number
+  /** Epochs that wait to be taken, over all flows that end in `rows()` or `batches()`. */
+  readonly undelivered: number
 }
 
 /** Totals over the checkpoint's life. */
@@ -79,6 +82,8 @@ export interface Summary {
     /** Rows that moved no watermark, as their time lies outside `bounds`. */
     readonly outsideBounds: number
     readonly epochs: number
+    /** Epochs that flows have taken in this run, counted for each flow that ends in `rows()` or `batches()`. */
+    readonly delivered: number
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */
     readonly setAside: readonly SetAside[]
@@ -99,10 +104,12 @@ export interface Summary {
     /** Stopped by a drain before the end of the listing. */
     readonly drained: boolean
   }
+  /** What waits to be taken at the end: nothing, as a run ends well when all is taken. */
+  readonly undelivered: readonly WaitingRows[]
   readonly openWindows: number
   /** The first hundred. */
   readonly farAhead: readonly FarAhead[]
-  /** True when the listing held nothing new and nothing was left to flush. */
+  /** True when the listing held nothing new, and nothing was left to flush or to hand over. */
   readonly nothingToDo: boolean
 }
 
@@ -189,6 +196,8 @@ export interface Inspection {
     readonly bytes: number
   }[]
   readonly unpublished: number
+  /** Epochs that flows have not taken yet, by flow. */
+  readonly undelivered: readonly WaitingRows[]
   readonly outputFiles: readonly string[]
   readonly setAside: readonly SetAside[]
 }

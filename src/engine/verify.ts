@@ -80,8 +80,8 @@ export async function verify(
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
     const subscribed = subscribeFlows(pipeline)
-    const plan = pipelinePlan(subscribed.describe(0))
-    subscribed.complete()
+    const plan = pipelinePlan(subscribed.terminals)
+    subscribed.unsubscribe()
     checkPlan(manifest, pipeline.name, plan, address)
     const input = options.input ?? subscribed.definition.objects
     const { gone, changed } = await missingObjects(reader, executor, parts, input)
@@ -99,8 +99,6 @@ export async function verify(
     const moved = new Map<string, string>()
     const elsewhere: Components = {
       ...parts,
-      // Alerts and the like were sent when the epoch was first committed.
-      deliversRows: false,
       openWritable(original, field) {
         const folder = moved.get(original) ?? join(scratch.path, String(moved.size))
         moved.set(original, folder)

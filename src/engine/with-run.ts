@@ -25,7 +25,7 @@ export async function withRun<T>(
     options.signal?.removeEventListener('abort', forward)
     // What ran ahead stops before its folder goes.
     abort.abort()
-    flows.complete()
+    flows.unsubscribe()
     await session?.close()
   }
 }

@@ -1,10 +1,9 @@
-import type { OperatorFunction } from 'rxjs'
-import { map } from 'rxjs'
+import { concatMap, EMPTY, map, type ObservableInput, type OperatorFunction } from 'rxjs'
 import { type CallSite, callSite } from '../core/call-site.ts'
 import { withCallSite } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { SqlName } from '../core/types.ts'
-import { type PlannedBatch, plannedBatch } from './mini-batch.ts'
+import { type CommittedRows, type PlannedBatch, plannedBatch } from './mini-batch.ts'
 import type { Step } from './step.ts'
 
 declare const columnsOf: unique symbol
@@ -63,6 +62,28 @@ export function operator<A, R, O extends Json>(
     }
   })
   return Object.assign((source: Parameters<typeof run>[0]) => run(source), { step: planStep, options })
+}
+
+/**
+ * An operator that ends the described part of a flow and hands committed rows to what follows. Where the flow only
+ * describes its plan it emits nothing.
+ */
+export function handOver<A, R>(op: string, give: (epoch: number, rows: CommittedRows) => ObservableInput<R>) {
+  const at = callSite()
+  const run: OperatorFunction<A, R> = concatMap(value => {
+    try {
+      const batch = plannedBatch(value, op)
+      batch.end({ is: 'rows', node: batch.node, op })
+      return batch.committed === undefined ? EMPTY : give(batch.epoch, batch.committed)
+    } catch (error) {
+      throw withCallSite(error, at)
+    }
+  })
+  const operator: Operator<A, R> & { readonly handsOver: true } = Object.assign(
+    (source: Parameters<typeof run>[0]) => run(source),
+    { step: { op }, options: {}, handsOver: true as const },
+  )
+  return operator
 }
 
 // ---- SQL strings: an unknown column name is a compile error ---------------------------------------------------

@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs'
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
@@ -8,12 +9,15 @@ import type { Step } from './step.ts'
 /** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
 export type Terminal =
   | { readonly is: 'files'; readonly node: PlanNode; readonly uri: string; readonly format: 'parquet' | 'json' }
-  | { readonly is: 'rows'; readonly node: PlanNode; deliver(rows: readonly unknown[]): void }
+  | { readonly is: 'rows'; readonly node: PlanNode; readonly op: string }
 
 /** Where a flow's last operator reports; the engine's side of a mini-batch. */
 export interface Collector {
   end(terminal: Terminal): void
 }
+
+/** A committed epoch's rows, some at a time, read anew for each subscriber. */
+export type CommittedRows<R = unknown> = Observable<readonly R[]>
 
 /**
  * One epoch's rows as a description: a plan over the epoch's object versions, nothing read yet. This is what flows
@@ -22,11 +26,14 @@ export interface Collector {
 export class PlannedBatch {
   readonly epoch: number
   readonly node: PlanNode
+  /** Where the epoch is committed and the flow is subscribed to take its rows: what it made of them. */
+  readonly committed: CommittedRows | undefined
   readonly #collector: Collector
 
-  constructor(epoch: number, node: PlanNode, collector: Collector) {
+  constructor(epoch: number, node: PlanNode, collector: Collector, committed?: CommittedRows) {
     this.epoch = epoch
     this.node = node
+    this.committed = committed
     this.#collector = collector
   }
 
@@ -47,12 +54,12 @@ export class PlannedBatch {
       step: step as Step,
       ...(at ? { at } : {}),
     }
-    return new PlannedBatch(this.epoch, node, this.#collector)
+    return new PlannedBatch(this.epoch, node, this.#collector, this.committed)
   }
 
   /** The flow ends here. */
   end(terminal: Terminal): void {
-    checkOrder(this.node, { is: 'sink', op: terminal.is === 'rows' ? 'rows' : 'to', columns: input => input })
+    checkOrder(this.node, { is: 'sink', op: terminal.is === 'rows' ? terminal.op : 'to', columns: input => input })
     this.#collector.end(terminal)
   }
 }

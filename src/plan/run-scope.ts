@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Observable } from 'rxjs'
 import type { PlannedBatch } from './mini-batch.ts'
 import type { SourceDefinition } from './source.ts'
@@ -8,20 +9,15 @@ export interface RunScope {
   head(definition: SourceDefinition): Observable<PlannedBatch>
 }
 
-let current: RunScope | undefined
+/** Carried along by timers and promises: `retry` and `repeat` subscribe again when the first call has long returned. */
+const scopes = new AsyncLocalStorage<RunScope>()
 
 /** A source is one definition and any number of runs: subscribing inside `within` joins that run. */
 export function currentRun(): RunScope | undefined {
-  return current
+  return scopes.getStore()
 }
 
-/** Runs synchronous code, subscribing to flows, inside a run's scope. */
+/** Runs code that subscribes to flows inside a run's scope. */
 export function within<T>(scope: RunScope, subscribe: () => T): T {
-  const before = current
-  current = scope
-  try {
-    return subscribe()
-  } finally {
-    current = before
-  }
+  return scopes.run(scope, subscribe)
 }

@@ -1,5 +1,16 @@
 import { Observable, type OperatorFunction, type UnaryFunction } from 'rxjs'
 
+/** What describes a flow that hands rows over: all of it up to `rows()` or `batches()`. */
+const descriptions = new WeakMap<Observable<unknown>, Observable<unknown>>()
+
+/**
+ * The part of a flow that describes its plan. What follows `rows()` or `batches()` is a user's own code: it is subscribed
+ * to take rows, and for nothing else.
+ */
+export function describedPart(flow: Observable<unknown>): Observable<unknown> {
+  return descriptions.get(flow) ?? flow
+}
+
 /**
  * An Observable whose `pipe` keeps its types for twenty operators. RxJS types nine; the tenth loses its columns.
  */
@@ -252,11 +263,17 @@ export class Stream<T> extends Observable<T> {
     op20: OperatorFunction<S, U>,
   ): Stream<U>
   override pipe(...operators: OperatorFunction<never, unknown>[]): Stream<unknown> {
+    let description = descriptions.get(this)
     const piped = operators.reduce(
-      (source: Observable<unknown>, operator) =>
-        (operator as UnaryFunction<Observable<unknown>, Observable<unknown>>)(source),
+      (source: Observable<unknown>, operator) => {
+        const next = (operator as UnaryFunction<Observable<unknown>, Observable<unknown>>)(source)
+        if ('handsOver' in operator) description ??= next
+        return next
+      },
       this as Observable<unknown>,
     )
-    return new Stream(subscriber => piped.subscribe(subscriber))
+    const stream = new Stream(subscriber => piped.subscribe(subscriber))
+    if (description) descriptions.set(stream, description)
+    return stream
   }
 }

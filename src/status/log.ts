@@ -95,6 +95,13 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
           fields: { phase: event.phase, ms: Math.round(event.ms * 10) / 10 },
         },
       ]
+    case 'delivered': {
+      const { flow, epoch, rows, tookMs } = event
+      const message = `${flow} took the ${showCounted(rows, 'row')} of epoch ${epoch} in ${showSeconds(tookMs / 1000)}`
+      return [
+        { level: 'debug', event: 'delivered', message, fields: { flow, epoch, rows, tookMs: Math.round(tookMs) } },
+      ]
+    }
     case 'received': {
       const { messages, objects, duplicates, ignored } = event
       const known = duplicates > 0 ? `, ${showCount(duplicates)} of them known already` : ''

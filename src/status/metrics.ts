@@ -72,6 +72,11 @@ export function createMetrics(
   const late = counter('millrace_late_total', '(row, window) pairs that came after their window had closed.')
   const quarantinedRows = counter('millrace_quarantined_rows_total', 'Rows set aside.')
   const outputFiles = counter('millrace_output_files_total', 'Output files committed.')
+  const deliveredRows = counter(
+    'millrace_delivered_rows_total',
+    'Rows that flows ending in rows() or batches() took.',
+    'flow',
+  )
   const epochSeconds = new Histogram({
     name: 'millrace_epoch_duration_seconds',
     help: 'From the fetch of the first object of an epoch to its commit; epochs overlap.',
@@ -100,6 +105,16 @@ export function createMetrics(
   const stateRows = gauge('millrace_state_rows', 'Partial rows of open windows.', 'state')
   const stateBytes = gauge('millrace_state_segment_bytes', 'Segments of a state in the checkpoint.', 'state')
   const openWindows = gauge('millrace_open_windows', 'Windows that are open.', 'state')
+  const undeliveredEpochs = gauge(
+    'millrace_undelivered_epochs',
+    'Committed epochs that a flow has not taken yet.',
+    'flow',
+  )
+  const undeliveredBytes = gauge(
+    'millrace_undelivered_bytes',
+    'Bytes of Parquet that they take in the checkpoint.',
+    'flow',
+  )
   const headBytes = gauge('millrace_checkpoint_head_bytes', 'Size of HEAD, which every commit writes.')
   const checkpointBytes = gauge('millrace_checkpoint_bytes', 'Bytes of all files that HEAD names.')
   const checkpointFiles = gauge('millrace_checkpoint_files', 'Files that HEAD names, those inside it apart.')
@@ -156,6 +171,12 @@ export function createMetrics(
       stateBytes.set({ state }, measured.bytes)
       if (measured.openWindows !== undefined) openWindows.set({ state }, measured.openWindows)
     }
+    undeliveredEpochs.reset()
+    undeliveredBytes.reset()
+    for (const { flow, epochs, bytes: waiting } of found.undelivered) {
+      undeliveredEpochs.set({ flow }, epochs)
+      undeliveredBytes.set({ flow }, waiting)
+    }
     headBytes.set(found.checkpoint.headBytes)
     checkpointBytes.set(found.checkpoint.bytes)
     checkpointFiles.set(found.checkpoint.files)
@@ -184,6 +205,7 @@ export function createMetrics(
         outputFiles.inc(result.outputFiles.length)
         epochSeconds.observe(event.tookMs / 1000)
       } else if (event.is === 'phase') phaseSeconds.observe({ phase: event.phase }, event.ms / 1000)
+      else if (event.is === 'delivered') deliveredRows.inc({ flow: event.flow }, event.rows)
       else if (event.is === 'received') {
         messages.inc(event.messages)
         announced.inc(event.objects)

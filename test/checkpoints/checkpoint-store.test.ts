@@ -4,16 +4,27 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { decodeManifest, encodeHead } from '../../checkpoints/codec.ts'
 import { applyCompaction } from '../../checkpoints/compact.ts'
-import { HEAD_BYTES_MAX, INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
-import { dropParts, garbageKey } from '../../checkpoints/manifest.ts'
+import { HEAD_BYTES_MAX, INLINE_BYTES_MAX, INLINE_DELIVERIES_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { dropDelivered, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
 import { HEAD_KEY, parseFilePath } from '../../checkpoints/paths.ts'
 import { probeStore } from '../../checkpoints/probe.ts'
-import type { Head, Manifest } from '../../checkpoints/types.ts'
+import type { Head, Manifest, Undelivered } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { createMemoryStore, seededRandom, withFaults } from '../../src/testing/index.ts'
-import { committed, counter, initial, keysOf, openCheckpoint, readRows, rowsOf, start, withRows } from './fixtures.ts'
+import {
+  committed,
+  counter,
+  initial,
+  keysOf,
+  openCheckpoint,
+  readRows,
+  rowsOf,
+  start,
+  withRows,
+  writeRows,
+} from './fixtures.ts'
 
 const BIG = INLINE_BYTES_MAX + 1000
 const seeds = Number(process.env['MILLRACE_SEEDS'] ?? 300)
@@ -140,6 +151,16 @@ describe('committing (P6)', () => {
     expect(committed(second).manifest.epoch).toBe(2)
     expect(silent.is).toBe('committed')
     expect((await reader(store).readHead())?.manifest.epoch).toBe(2)
+  })
+
+  it('beats with what they record beside: later commits go on from their own manifest', async () => {
+    const store = createMemoryStore()
+    const { checkpoint, head } = await start(store, folder, 'a')
+    const totals = (rows: number) => ({ ...head.manifest, engine: { ...head.manifest.engine, totals: { rows } } })
+    committed(await checkpoint.beat(() => totals(1)))
+    expect((await reader(store).readHead())?.manifest.engine.totals).toEqual({ rows: 1 })
+    committed(await checkpoint.commit({ ...totals(2), epoch: 1 }))
+    expect((await reader(store).readHead())?.manifest).toMatchObject({ epoch: 1, engine: { totals: { rows: 2 } } })
   })
 
   it('is released by its last commit, and claimed anew', async () => {
@@ -330,7 +351,7 @@ describe('files (P3, P10)', () => {
     const { checkpoint, head } = await start(createMemoryStore(), folder, 'a')
     for (const channel of ['manifests', 'head', '../x', 'segment-', 'segment-a/b', 'probe']) {
       const staged = withRows(checkpoint, head.manifest, channel, ['x'], folder)
-      await expect(staged, channel).rejects.toMatchObject({ code: 'invalid-channel' })
+      await expect(staged, channel).rejects.toMatchObject({ code: 'invalid-kind' })
     }
   })
 })
@@ -582,6 +603,66 @@ describe('collection (P12, I7)', () => {
       await readRows(store, folder, Object.values(decodeManifest(copy.body, name).channels).flat())
     }
   }
+})
+
+describe('rows that wait to be taken (P15)', () => {
+  it('are files of the manifest until they were taken: reachable, then garbage, then gone (I2, I7, P12)', async () => {
+    const store = createMemoryStore()
+    const { checkpoint, head } = await start(store, folder, 'a')
+    const delivered = async (next: Manifest, bytes: number) => {
+      const rows = rowsOf(`${next.epoch}`, bytes)
+      return checkpoint.stageDelivery(next, 'flow-1', await writeRows(folder, rows), rows.length)
+    }
+    const one = committed(await checkpoint.commit(await delivered({ ...head.manifest, epoch: 1 }, BIG))).manifest
+    const two = committed(await checkpoint.commit(await delivered({ ...one, epoch: 2 }, BIG))).manifest
+    const names = two.undelivered.map(({ file }) => file.name)
+    expect(two.undelivered).toMatchObject([
+      { output: 'flow-1', epoch: 1 },
+      { output: 'flow-1', epoch: 2 },
+    ])
+    expect(await keysOf(store, 'deliveries/')).toEqual(names.toSorted())
+    expect([...reach(two)]).toEqual(names.map(name => garbageKey({ store: 'checkpoint', name })))
+    expect(await readRows(store, folder, [(two.undelivered[0] as Undelivered).file])).toEqual(rowsOf('1', BIG))
+
+    const three = committed(await checkpoint.commit(dropDelivered(two, two.undelivered.slice(0, 1)))).manifest
+    expect(three.undelivered).toMatchObject([{ epoch: 2 }])
+    // A successor deletes what was taken, and keeps what waits.
+    const next = await start(store, folder, 'b')
+    expect(await next.checkpoint.orphans()).toBe(1)
+    expect(await keysOf(store, 'deliveries/')).toEqual([names[1]])
+  })
+
+  it('ride in HEAD while they are small, and no more of them than fit beside all the rest (P3)', async () => {
+    const store = createMemoryStore()
+    const { checkpoint, head } = await start(store, folder, 'a')
+    let manifest = head.manifest
+    for (let epoch = 1; epoch <= 12; epoch++) {
+      const rows = rowsOf(`${epoch}`, 10 * 1024)
+      const file = await writeRows(folder, rows)
+      const next = await checkpoint.stageDelivery({ ...manifest, epoch }, `flow-${epoch % 3}`, file, rows.length)
+      manifest = committed(await checkpoint.commit(next)).manifest
+    }
+    const inline = manifest.undelivered.filter(({ file }) => file.inline !== undefined)
+    expect(inline).toHaveLength(6)
+    expect(inline.reduce((sum, { file }) => sum + file.bytes, 0)).toBeLessThanOrEqual(INLINE_DELIVERIES_BYTES_MAX)
+    expect(await keysOf(store, 'deliveries/')).toHaveLength(6)
+    const found = await readRows(
+      store,
+      folder,
+      manifest.undelivered.map(({ file }) => file),
+    )
+    expect(found).toEqual(
+      Array.from({ length: 12 }, (_, i) => rowsOf(`${i + 1}`, 10 * 1024))
+        .flat()
+        .toSorted(),
+    )
+    // Taken ones make room for others.
+    const after = dropDelivered(manifest, inline)
+    expect(after.garbage).toEqual([])
+    const rows = rowsOf('13', 10 * 1024)
+    const next = await checkpoint.stageDelivery({ ...after, epoch: 13 }, 'flow-1', await writeRows(folder, rows), 1)
+    expect(next.undelivered.at(-1)?.file.inline).toBeDefined()
+  })
 })
 
 describe('orphans (P12)', () => {

@@ -54,6 +54,12 @@ describe('the bytes of HEAD', () => {
     expect(decodeHead(encodeHead({ ...head, format: FORMAT + 1, minReader: 1 }), name).term).toBe(3)
   })
 
+  it('of format 1, which knew no rows that wait, are read as having none (P14)', () => {
+    const { undelivered: _, ...manifest } = head.manifest
+    const json = JSON.stringify({ ...head, format: 1, minReader: 1, manifest })
+    expect(decodeHead(signed('head', json), name)).toEqual({ ...head, format: 1, minReader: 1 })
+  })
+
   it.each([
     ['no JSON', 'hello'],
     ['an array', '[]'],
@@ -62,6 +68,7 @@ describe('the bytes of HEAD', () => {
     ['a negative term', JSON.stringify({ ...head, term: -1 })],
     ['an empty putId', JSON.stringify({ ...head, putId: '' })],
     ['no manifest', JSON.stringify({ ...head, manifest: undefined })],
+    ['rows that wait in another form', JSON.stringify({ ...head, manifest: { ...emptyManifest(), undelivered: {} } })],
     ['a manifest without channels', JSON.stringify({ ...head, manifest: { ...emptyManifest(), channels: [] } })],
   ])('are refused with %s, although they hash', (_what, json) => {
     expect(() => decodeHead(signed('head', json), name)).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
@@ -74,5 +81,11 @@ describe('the bytes of a retained manifest', () => {
     expect(decodeManifest(bytes, 'm')).toEqual(emptyManifest(7))
     expect(() => decodeHead(bytes, 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
     expect(() => decodeManifest(encodeHead(head), 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
+  })
+
+  it('of format 1 are read as naming no rows that wait (P14)', () => {
+    const { undelivered: _, ...manifest } = emptyManifest(7)
+    const json = JSON.stringify({ format: 1, minReader: 1, manifest })
+    expect(decodeManifest(signed('manifest', json), 'm')).toEqual(emptyManifest(7))
   })
 })

@@ -107,9 +107,18 @@ export function committed(outcome: { is: 'committed'; head: Head } | { is: 'fenc
 }
 
 export function emptyManifest(epoch = 0): Manifest {
-  return { checkpointId: 'c', epoch, engine: initial, channels: {}, unpublished: [], retained: [], garbage: [] }
+  return {
+    checkpointId: 'c',
+    epoch,
+    engine: initial,
+    channels: {},
+    unpublished: [],
+    undelivered: [],
+    retained: [],
+    garbage: [],
+  }
 }
 
 export function emptyHead(term: number, putId: string): Head {
-  return { format: 1, minReader: 1, term, putId, owner: 'o', beat: 0, released: false, manifest: emptyManifest() }
+  return { format: 2, minReader: 2, term, putId, owner: 'o', beat: 0, released: false, manifest: emptyManifest() }
 }

@@ -10,7 +10,18 @@ import type { Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
-import { committed, counter, keysOf, noSleep, openCheckpoint, readRows, rowsOf, start, withRows } from './fixtures.ts'
+import {
+  committed,
+  counter,
+  keysOf,
+  noSleep,
+  openCheckpoint,
+  readRows,
+  rowsOf,
+  start,
+  withRows,
+  writeRows,
+} from './fixtures.ts'
 
 const BIG = INLINE_BYTES_MAX + 1000
 
@@ -113,6 +124,22 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
       code: 'no-manifest',
       message: expect.stringMatching(/epoch 2 .*epoch 1 /),
     })
+  })
+
+  test('takes rows that wait to be taken for files of the checkpoint: they must be there and hash', async () => {
+    const store = create()
+    await epochs(store, 1, 0)
+    const { checkpoint, head } = await start(store, folder, 'waiting')
+    const rows = rowsOf('waiting', BIG)
+    const next = { ...head.manifest, epoch: 2 }
+    const waiting = await checkpoint.stageDelivery(next, 'flow-1', await writeRows(folder, rows), rows.length)
+    committed(await checkpoint.release(waiting))
+    await store.delete([HEAD_KEY])
+    expect(await planRepair(store, noSleep)).toMatchObject({ manifest: { epoch: 2 }, files: 2 })
+    await store.delete([waiting.undelivered[0]?.file.name as string])
+    const plan = await planRepair(store, noSleep)
+    expect(plan).toMatchObject({ manifest: { epoch: 1 }, seen: { epoch: 2 } })
+    expect(plan.refused[0]).toContain('deliveries/3-2-')
   })
 
   test('a copy that a fenced writer left comes after those of later terms', async () => {

@@ -12,11 +12,18 @@ const half: Progress = {
   bytesTotal: 3_000_000,
   rows: 100_000,
   epoch: 2,
+  undelivered: 0,
 }
 
 test('progress tells objects, rows, bytes, rows/s and time left', () => {
   expect(describeProgress(half, 4)).toBe('2/5 objects, 100,000 rows, 1.5 MB/3.0 MB, 25,000 rows/s, 4.0 s left')
   expect(describeProgress({ ...half, bytesDone: 0, rows: 0 }, 0)).toBe('2/5 objects, 0 rows, 0 B/3.0 MB, - rows/s')
+})
+
+test('a run that waits for its flows to take rows says so', () => {
+  const done = { ...half, bytesDone: half.bytesTotal, objectsDone: 5 }
+  expect(describeProgress({ ...done, undelivered: 3 }, 4)).toMatch(/, 3 epochs to hand over$/)
+  expect(describeProgress({ ...done, undelivered: 1 }, 4)).toMatch(/, 1 epoch to hand over$/)
 })
 
 test('on a terminal a bar of one line is redrawn at most ten times a second, and cleared', () => {
@@ -45,6 +52,7 @@ test('80 columns hold a bar beside large numbers', () => {
     bytesTotal: 600e6,
     rows: 12_345_678,
     epoch: 3,
+    undelivered: 0,
   })
   const line = terminal.stderr.replace('\r\x1b[2K', '')
   expect(line).toMatch(/^█+░+ {2}91% {2}110\/120 objects, 12\.3M rows, 1\.2M rows\/s, 0\.9 s left$/)

@@ -26,6 +26,7 @@ const summary: Summary = {
     rows: 200_000,
     bytes: 2_979_018,
     epochs: 4,
+    delivered: 3,
     seconds: 2.5,
     setAside: [{ key: 'green_tripdata_2022-05.parquet', reason: 'no Parquet file: it ends without PAR1' }],
     ignored: 1,
@@ -40,6 +41,7 @@ const summary: Summary = {
     isReplay: false,
     drained: false,
   },
+  undelivered: [],
   openWindows: 1,
   farAhead: [{ flow: 'trips', windowStart: '2098-09-10T14:00:00Z', windowEnd: '2098-09-10T15:00:00Z', groups: 1 }],
   nothingToDo: false,
@@ -177,6 +179,7 @@ test('a checkpoint, for a person', () => {
       { name: 'ledger', files: 4, rows: 5, bytes: 12_345 },
     ],
     unpublished: 0,
+    undelivered: [{ flow: 'flow-2', epochs: 1, rows: 1_234, bytes: 5_000 }],
     outputFiles: Array.from({ length: 12 }, (_, i) => `file:///data/out/${i}.parquet`),
     setAside: summary.run.setAside,
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { concatMap, filter, map, of, take, tap } from 'rxjs'
+import { concatMap, filter, map, of, take } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   aggregate,
@@ -10,7 +10,6 @@ import {
   max,
   parquet,
   pipeline,
-  rows,
   select,
   source,
   to,
@@ -160,60 +159,6 @@ describe('a flow without state', () => {
   })
 })
 
-describe('rows()', () => {
-  test('delivers each epoch after its commit, with JavaScript values', async () => {
-    const seen: unknown[] = []
-    const delivered: number[] = []
-    const flow = trips().pipe(
-      where("k = 'a'"),
-      rows(),
-      tap(row => seen.push(row)),
-    )
-    await run(pipeline('rows', { checkpoint: lab.checkpoint }, flow), {
-      ...each,
-      onProgress: ({ epoch }) => void (delivered[epoch] = seen.length),
-    })
-    expect(delivered).toEqual([0, 1, 2, 3, 4])
-    expect(seen[1]).toEqual({ k: 'a', v: 2n, d: '0.10', t: new Date('2022-01-01T02:15:00.000Z') })
-  })
-
-  test('what an observer throws ends the run after the commit; the epoch is not delivered again', async () => {
-    const seen: unknown[] = []
-    let isFailing = true
-    const flow = trips().pipe(
-      where("k = 'a'"),
-      rows(),
-      map(row => {
-        if (isFailing && row.v === 2n) throw new Error('my own mistake')
-        seen.push(row.v)
-      }),
-    )
-    await expect(run(pipeline('rows', { checkpoint: lab.checkpoint }, flow), each)).rejects.toThrow('my own mistake')
-    expect((await lab.head()).manifest.epoch).toBe(2)
-    expect(seen).toEqual([0n])
-    isFailing = false
-    await run(pipeline('rows', { checkpoint: lab.checkpoint }, flow), each)
-    expect(seen).toEqual([0n, 1n, 3n])
-  })
-
-  test('of a column named rowid, as of many rows, come all and in order', async () => {
-    await lab.parquet(
-      '4.parquet',
-      `SELECT TIMESTAMP '2022-01-02' AS t, 'c' AS k, i AS v, 0::DECIMAL(18,2) AS d FROM range(25000) AS r(i)`,
-    )
-    const seen: unknown[] = []
-    const flow = trips().pipe(
-      where("k = 'c'"),
-      derive({ rowid: ['BIGINT', '-v'] }),
-      rows(),
-      tap(row => seen.push(row.rowid)),
-    )
-    await run(pipeline('rows', { checkpoint: lab.checkpoint }, flow))
-    expect(seen).toHaveLength(25_000)
-    expect(seen).toEqual(Array.from({ length: 25_000 }, (_, index) => -BigInt(index)))
-  })
-})
-
 describe('what this release refuses, before anything is claimed', () => {
   const refused = async (flow: Parameters<typeof pipeline>[2]) => {
     const error = await failure(() => run(pipeline('refused', { checkpoint: lab.checkpoint }, flow)))
@@ -255,7 +200,7 @@ describe('what this release refuses, before anything is claimed', () => {
     const error = await refused(flow)
     expect(error).toMatchObject({ code: 'flow-end' })
     expect(error.message).toContain(
-      'flow-1 of pipeline refused: reached 0 ends in epoch 0; expected exactly one: add to(...) or rows() at the end.',
+      'flow-1 of pipeline refused: reached 0 ends in epoch 0; expected exactly one: add to(...), rows() or batches() at the end.',
     )
   })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
+import type { Manifest } from '../../checkpoints/types.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { heartbeatMs, startHeartbeat } from '../../src/engine/heartbeat.ts'
 
@@ -68,6 +69,21 @@ describe('the heartbeat (P5)', () => {
     expect(order).toHaveLength(3)
     endCommit()
     await second
+    await heartbeat.stop()
+  })
+
+  it('carries what is to be recorded when nothing else is written', async () => {
+    const clock = handClock()
+    const given: unknown[] = []
+    const beat: Parameters<typeof startHeartbeat>[0]['beat'] = async amend => {
+      given.push(amend?.({ epoch: 3 } as Manifest))
+      return committed
+    }
+    const heartbeat = startHeartbeat({ beat }, clock, () => {})
+    await clock.tick()
+    heartbeat.carry(manifest => ({ ...manifest, epoch: manifest.epoch + 4 }))
+    await clock.tick()
+    expect(given).toEqual([undefined, { epoch: 7 }])
     await heartbeat.stop()
   })
 

@@ -80,10 +80,13 @@ test('what a run holds can be measured while it follows, and each epoch tells ho
 
 describe('stalled', () => {
   /** A run that is only a clock and settings. */
-  const stalled = (nowMs: number, now: Partial<Record<'sinceMs' | 'lastCommitMs' | 'committingSinceMs', number>>) =>
+  const stalled = (
+    nowMs: number,
+    now: Partial<Record<'sinceMs' | 'lastCommitMs' | 'committingSinceMs' | 'lastHeldMs', number>>,
+  ) =>
     createRunning({
       run: { clock: { nowMs: () => nowMs }, miniBatch: { every: '2s' } } as unknown as Run,
-      committer: {} as RunningContext['committer'],
+      committer: { lastHeldMs: now.lastHeldMs ?? 0 } as RunningContext['committer'],
       intake: { inHand: { objects: 1, sinceMs: now.sinceMs }, admitted: { objects: 1, bytes: 1 } },
       lastCommitMs: () => now.lastCommitMs ?? 0,
       committingSinceMs: () => now.committingSinceMs,
@@ -94,6 +97,11 @@ describe('stalled', () => {
     ['an object that its mini-batch still waits for', { sinceMs: 9_000 }, 0],
     ['an object in hand for 7 s, of which 2 s is the wait on purpose', { sinceMs: 3_000 }, 5_000],
     ['an old object while others are committed', { sinceMs: 1_000, lastCommitMs: 9_500 }, 500],
+    [
+      'an object that a flow behind with its rows held back until a second ago',
+      { sinceMs: 1_000, lastHeldMs: 9_000 },
+      1_000,
+    ],
     ['a tick whose commit hangs', { lastCommitMs: 1_000, committingSinceMs: 4_000 }, 6_000],
   ])('%s', (_, now, expected) => {
     expect(stalled(10_000, now)).toBe(expected)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { decodeManifest, sha256 } from '../../checkpoints/codec.ts'
 import { loadFile } from '../../checkpoints/files.ts'
+import { ownFiles } from '../../checkpoints/manifest.ts'
 import { OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -35,6 +36,7 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
   const { manifest } = head
   expect(head.released, 'the last owner stopped cleanly').toBe(true)
   expect(manifest.unpublished, 'everything is published').toEqual([])
+  expect(manifest.undelivered, 'everything is taken').toEqual([])
   // Loading verifies each file (P10).
   for (const channel of Object.keys(manifest.channels)) await lab.channel(channel, at)
   const files = await Promise.all(place.outputs.map(visibleFiles))
@@ -144,7 +146,7 @@ export async function expectWhole(
 async function expectReaches(lab: Lab, place: Place, manifest: Manifest): Promise<void> {
   const to = join(lab.root, 'reached')
   const store = createDirectoryStore(place.checkpoint)
-  for (const part of Object.values(manifest.channels).flat()) await loadFile(store, part, to, noSleep)
+  for (const file of ownFiles(manifest)) await loadFile(store, file, to, noSleep)
   for (const { file } of manifest.unpublished) {
     const outputs = place.outputs.map(output => createDirectoryStore(output))
     // Its name is in one of the outputs' stores.

@@ -102,7 +102,10 @@ describe('a backfill over stores that lose answers, answer twice and fail for a 
     })
     await Promise.all(checks)
     expect(epochs, where).toEqual([1, 2, 3, 4])
-    expect(await observer.readHead(), where).toMatchObject({ released: true, manifest: { epoch: 4, unpublished: [] } })
+    expect(await observer.readHead(), where).toMatchObject({
+      released: true,
+      manifest: { epoch: 4, unpublished: [], undelivered: [] },
+    })
   }
 
   async function expectSettled(place: Place, where: string): Promise<void> {

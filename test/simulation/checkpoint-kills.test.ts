@@ -217,7 +217,10 @@ describe('a process killed at every call that touches the disk', () => {
     }
     // I10: all is committed, published and tidy.
     if (!seen?.head) throw new Error('no HEAD')
-    expect(seen.head, name).toMatchObject({ released: true, manifest: { epoch: EPOCHS, unpublished: [] } })
+    expect(seen.head, name).toMatchObject({
+      released: true,
+      manifest: { epoch: EPOCHS, unpublished: [], undelivered: [] },
+    })
     expect(seen.visible.size, name).toBe(EPOCHS)
     expect(new Set(told).size, name).toBe(told.length)
 

@@ -101,6 +101,8 @@ describe('metrics', () => {
       'millrace_state_rows{state="aggregate-1"}': 12,
       'millrace_state_segment_bytes{state="aggregate-1-values"}': 900,
       'millrace_open_windows{state="aggregate-1"}': 2,
+      'millrace_undelivered_epochs{flow="flow-2"}': 3,
+      'millrace_undelivered_bytes{flow="flow-2"}': 700,
       millrace_checkpoint_head_bytes: 4_000,
       millrace_checkpoint_bytes: 9_000,
       millrace_checkpoint_files: 2,
@@ -137,6 +139,15 @@ describe('metrics', () => {
     expect(samples(await metrics.render())).toHaveProperty('millrace_backlog_messages')
     now = { ...measurement, backlog: {} }
     expect(samples(await metrics.render())).not.toHaveProperty('millrace_backlog_messages')
+  })
+
+  test('rows that are taken are counted, and a flow that has caught up is no longer shown', async () => {
+    let now = measurement
+    const metrics = metricsOf(() => now)
+    for (const epoch of [6, 7]) metrics.onEvent({ is: 'delivered', flow: 'flow-2', epoch, rows: 10, tookMs: 5 })
+    expect(samples(await metrics.render())).toMatchObject({ 'millrace_delivered_rows_total{flow="flow-2"}': 20 })
+    now = { ...measurement, undelivered: [] }
+    expect(samples(await metrics.render())).not.toHaveProperty('millrace_undelivered_epochs{flow="flow-2"}')
   })
 
   test('a standby is not ready', async () => {

@@ -2,6 +2,7 @@ import {
   aggregate,
   approxDistinct,
   argMax,
+  batches,
   collect,
   columns,
   count,
@@ -32,7 +33,7 @@ import {
   where,
 } from 'millrace'
 import { makeVector, Table } from 'apache-arrow'
-import { map } from 'rxjs'
+import { filter, map } from 'rxjs'
 
 // One mistake after each directive. The words after the colon stand in the compiler's message: `types.test.ts`
 // takes the directives away and looks.
@@ -160,6 +161,16 @@ outRows.pipe(map(row => row.hots))
 outRows.pipe(map(row => Math.abs(row.n)))
 // @ts-expect-error a VARCHAR may be NULL: 'row.host' is possibly 'null'
 outRows.pipe(map(row => row.host.length))
+
+const outBatches = out.pipe(batches())
+// @ts-expect-error no such field in the rows of an epoch: Property 'hots' does not exist
+outBatches.pipe(map(({ rows: all }) => all.map(row => row.hots)))
+// @ts-expect-error the rows of an epoch are only read: Property 'push' does not exist
+outBatches.pipe(map(({ rows: all }) => all.push()))
+// @ts-expect-error an epoch is a number: This comparison appears to be unintentional
+outBatches.pipe(filter(({ epoch }) => epoch === 1n))
+// @ts-expect-error windows have no rows: not assignable
+requests.pipe(tumbling('5m'), batches())
 
 // ---- Functions ----------------------------------------------------------------------------------------------------
 // @ts-expect-error unknown column of a row: Property 'hots' does not exist

@@ -1,16 +1,20 @@
 import {
+  type ColType,
+  type Done,
+  type MiniBatch,
+  type Row,
+  type Stream,
   aggregate,
   approxDistinct,
   argMax,
   argMin,
+  batches,
   collect,
-  type ColType,
   columns,
   count,
-  csv,
   countDistinct,
+  csv,
   derive,
-  type Done,
   exactQuantile,
   files,
   filterRows,
@@ -23,27 +27,24 @@ import {
   mapRows,
   max,
   min,
-  type MiniBatch,
   parquet,
   pipeline,
   quantile,
-  type Row,
   rows,
   select,
   source,
   stddev,
   stddevPop,
-  type Stream,
   sum,
   to,
   topK,
   tumbling,
-  variance,
   varPop,
+  variance,
   where,
 } from 'millrace'
 import { makeVector, Table, vectorFromArray } from 'apache-arrow'
-import { filter, map, type Observable } from 'rxjs'
+import { concatMap, filter, map, type Observable } from 'rxjs'
 import { is } from './is.ts'
 
 // Nothing here runs: `tsc` must accept every line, and infer exactly these types.
@@ -231,6 +232,11 @@ const hosts = out.pipe(
   map(row => row.host?.toUpperCase()),
 )
 is<typeof hosts, Stream<string | undefined>>(true)
+const epochs = out.pipe(
+  batches(),
+  concatMap(async ({ epoch, rows: all }) => `${epoch.toFixed()} ${all.map(row => row.errors + 1n).join()}`),
+)
+is<typeof epochs, Stream<string>>(true)
 
 // ---- Steps and their columns. -------------------------------------------------------------------------------------
 const chosen = requests.pipe(select('host', 'bytes'))
@@ -245,7 +251,7 @@ is<
 requests.pipe(hopping('1 hour', '5 minutes'), groupBy('user_id'), aggregate({ n: count() }), where('n > 10'))
 const ended = out.pipe(where('errors > 1'), to(files('data/out', { format: 'json' })))
 is<typeof ended, Stream<Done>>(true)
-pipeline('hits', { checkpoint: 'data/checkpoint' }, ended, hosts)
+pipeline('hits', { checkpoint: 'data/checkpoint' }, ended, hosts, epochs)
 
 // ---- The event time's type is that of the window columns, NOT NULL. -----------------------------------------------
 const daily = source('daily', {

@@ -1,4 +1,4 @@
-import type { DuckDBConnection, DuckDBResultReader } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
@@ -17,6 +17,11 @@ export interface SessionExecutor extends Executor {
     pass: (chunk: Chunk, sink: Sink) => void,
     end: (sink: Sink) => void,
   ): Promise<void>
+  /**
+   * The query's rows in its order, a chunk at a time: the next is computed when it is asked for. On a connection of its
+   * own, so other statements do not wait for it.
+   */
+  stream(query: string): AsyncGenerator<readonly Row[]>
   /** After the statements under way. */
   close(): Promise<void>
 }
@@ -33,6 +38,7 @@ export function createExecutor(
 ): SessionExecutor {
   let tail: Promise<unknown> = Promise.resolve()
   let writing: DuckDBConnection | undefined
+  const streams = new Set<Promise<void>>()
 
   /** A DuckDB connection takes one query at a time: later callers wait their turn. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -57,7 +63,7 @@ export function createExecutor(
 
   return {
     async close() {
-      await tail
+      await Promise.all([tail, ...streams])
       connection.closeSync()
       writing?.closeSync()
     },
@@ -65,6 +71,32 @@ export function createExecutor(
       await inTurn(() => connection.run(sql))
     },
     rows,
+    async *stream(query) {
+      const own = await connect()
+      let end = () => {}
+      const ended = new Promise<void>(resolve => (end = resolve))
+      streams.add(ended)
+      const interrupt = () => own.interrupt()
+      signal.addEventListener('abort', interrupt, { once: true })
+      try {
+        if (signal.aborted) throw aborted(signal)
+        const result = await own.stream(query)
+        const names = result.deduplicatedColumnNames()
+        for (;;) {
+          const chunk = await result.fetchChunk()
+          if (signal.aborted) throw aborted(signal)
+          if (chunk === null || chunk.rowCount === 0) return
+          yield rowsOf(names, chunk.getRows())
+        }
+      } catch (error) {
+        throw signal.aborted ? aborted(signal) : withAdvice(error)
+      } finally {
+        signal.removeEventListener('abort', interrupt)
+        own.closeSync()
+        streams.delete(ended)
+        end()
+      }
+    },
     through(query, table, pass, end) {
       return inTurn(async () => {
         writing ??= await connect()
@@ -106,10 +138,11 @@ export function createExecutor(
 
 /** A result as rows of plain values. Of several columns of one name all but the first have a number behind it. */
 export function plainRows(reader: DuckDBResultReader): readonly Row[] {
-  const names = reader.deduplicatedColumnNames()
-  return reader
-    .getRows()
-    .map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as never)])))
+  return rowsOf(reader.deduplicatedColumnNames(), reader.getRows())
+}
+
+function rowsOf(names: readonly string[], rows: readonly (readonly DuckDBValue[])[]): readonly Row[] {
+  return rows.map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as DuckDBValue)])))
 }
 
 /** Errors that are about this machine and not about data say what to change. */
@@ -128,7 +161,7 @@ function withAdvice(error: unknown): unknown {
 }
 
 /** Why the run stops: the reason given with the abort, such as a lost checkpoint, or the user's wish. */
-function aborted(signal: AbortSignal): MillraceError {
+export function aborted(signal: AbortSignal): MillraceError {
   if (isMillraceError(signal.reason)) return signal.reason
   return new MillraceError(
     'fatal',

@@ -15,7 +15,8 @@ export function plainValue(value: DuckDBValue): unknown {
   if (value === null || typeof value !== 'object') return value
   if (value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue)
     return new Date(Number(floorDiv(value.micros, 1000n)))
-  if (value instanceof DuckDBBlobValue) return value.bytes
+  // Whoever has it may keep it: the bytes of a chunk are gone after it.
+  if (value instanceof DuckDBBlobValue) return Uint8Array.from(value.bytes)
   if (value instanceof DuckDBListValue) return value.items.map(plainValue)
   if (value instanceof DuckDBStructValue)
     return Object.fromEntries(Object.entries(value.entries).map(([name, entry]) => [name, plainValue(entry)]))

@@ -317,20 +317,22 @@ async function examineFit(
 ): Promise<{ readonly findings: readonly Finding[]; readonly held?: Held }> {
   const found = await attempt('checkpoint', async () => {
     const subscribed = subscribeFlows(pipeline)
-    const plan = pipelinePlan(subscribed.describe(0))
-    subscribed.complete()
+    const plan = pipelinePlan(subscribed.terminals)
+    subscribed.unsubscribe()
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
-    if (!held) return { checkpointId: '(new)', epoch: 0 }
+    if (!held) return { checkpointId: '(new)', epoch: 0, undelivered: 0 }
     checkOpen(held.head.manifest, held.address)
     checkPlan(held.head.manifest, pipeline.name, plan, held.address)
-    const { checkpointId, epoch } = held.head.manifest
-    return { checkpointId, epoch }
+    const { checkpointId, epoch, undelivered } = held.head.manifest
+    return { checkpointId, epoch, undelivered: undelivered.length }
   })
   if ('is' in found) return { findings: [found] }
-  const { epoch } = found
+  const { epoch, undelivered } = found
+  const waiting =
+    undelivered === 0 ? '' : `; ${showCounted(undelivered, 'epoch')} of rows to hand over at the next start`
   return {
-    findings: epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${epoch} of this pipeline`)],
+    findings: epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${epoch} of this pipeline${waiting}`)],
     held: found,
   }
 }
