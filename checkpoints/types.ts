@@ -64,6 +64,8 @@ export interface EngineState {
   readonly nextSeq: number
   /** Per source: the watermark, highest high mark and so on, decimal texts. */
   readonly watermarks: Json
+  /** Watermark by stage, decimal texts; absent where they follow from those of the sources. */
+  readonly clocks?: Json
   /** What notification sources keep (Kafka offsets). */
   readonly positions: Json
   /** Running totals over the checkpoint's life. */

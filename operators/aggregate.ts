@@ -12,9 +12,9 @@ import {
   type Time,
 } from '../src/core/types.ts'
 import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
-import { type ColumnTypes, inputColumn, ordinalColumn } from '../src/plan/relation.ts'
+import { type ColumnTypes, inputColumn, orderOf, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { PartialRows, Stateful, StatefulContext, StatefulStep } from '../src/plan/step.ts'
+import type { GroupsContext, PartialRows, Stateful, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
 import type { ApproxDistinct } from './aggregates/approx-distinct.ts'
 import type { ArgMax } from './aggregates/arg-max.ts'
@@ -37,12 +37,12 @@ import {
   asItems,
   emptyPartials,
   type Grain,
-  mainTable,
+  mainChannel,
   type MergedItem,
   mergedItems,
   partName,
   sideItems,
-  sideTable,
+  sideChannel,
 } from './aggregates/tables.ts'
 import type { TopK } from './aggregates/top-k.ts'
 import type { VarPop } from './aggregates/var-pop.ts'
@@ -60,6 +60,7 @@ interface AggregateCalls {
 
 export const aggregateStep: StatefulStep<AggregateCalls> = {
   is: 'stateful',
+  takes: 'groups',
   op: 'aggregate',
   // The keys are known only when the step is folded; until then every input column may still be one.
   columns(input, calls) {
@@ -98,14 +99,14 @@ const startColumn = 'window_start'
 const endColumn = 'window_end'
 
 function fold(
-  { input, time, windows, keys }: StatefulContext,
+  { input, timeType: windowTimes, windows, keys }: GroupsContext,
   calls: AggregateCalls,
   bound: readonly string[] = [],
 ): Stateful {
-  const timeType = parseColumnType(columnType('aggregate', time, input), 'time')
+  const timeType = parseColumnType(windowTimes, 'time')
   const windowType = `${timeType.sql} NOT NULL`
   if (timeType.name === 'DATE' && windows.stepUs % 86_400_000_000n !== 0n)
-    throw configError('window', `${windows.sizeUs} microseconds`, `whole days, as the event time '${time}' is a DATE`)
+    throw configError('window', `${windows.stepUs} microseconds`, 'whole days, as the event time is a DATE')
   for (const reserved of [startColumn, endColumn])
     if (keys.includes(reserved))
       throw configError('groupBy', reserved, 'another column: windows add this one themselves')
@@ -130,18 +131,18 @@ function fold(
       : timeType.name === 'DATE'
         ? `CAST(make_timestamp(${us}) AS DATE)`
         : `make_timestamp(${us})`
-  const timeUs = `epoch_us(${inputColumn(time)})`
-  const watermark = inputColumn('_watermark')
+  const timeUs = inputColumn(timeColumn)
+  const watermark = inputColumn(watermarkColumn)
   const grain: Grain = {
     windows,
     timeUs,
     watermark,
     keys: keys.map(name => ({ name, type: parseColumnType(columnType('groupBy', name, input), name) })),
   }
-  const main = mainTable(grain, plans)
+  const main = mainChannel(grain, plans)
   const sides = plans.flatMap(({ name, column, filter, plan }, index) =>
     plan.side
-      ? [{ name, plan, side: sideTable(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
+      ? [{ name, plan, side: sideChannel(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
       : [],
   )
   const columns = Object.fromEntries([
@@ -152,25 +153,26 @@ function fold(
   ])
 
   return {
-    tables: [main, ...sides.map(({ side }) => side)],
+    channels: [main, ...sides.map(({ side }) => side)],
     columns,
+    gives: 'closing',
     holdUs: 0n,
-    closesAt: windows.closesAt,
-    emitsFrom: windows.emitsFrom,
-    flushAt: windows.flushAt,
-    mayBeLate: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
 
-    late(rows) {
-      const visible = Object.keys(rows.columns).map(id).join(', ')
-      const ends = windows.lateEnds(timeUs, watermark)
-      const ordinal = rows.hidden.includes(ordinalColumn) ? `${ordinalColumn}, ` : ''
-      return (
-        `SELECT _seq, _row, ${ordinal}_watermark, _window_end - ${windows.sizeUs} AS _window_start, _window_end, ${visible} ` +
-        `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
-      )
+    late: {
+      columns: ['_window_start', '_window_end'],
+      reason: 'the window had closed: its end is at or below the watermark before the object',
+      mayBe: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
+      rows(rows) {
+        const visible = Object.keys(rows.columns).map(id).join(', ')
+        const ends = windows.lateEnds(timeUs, watermark)
+        return (
+          `SELECT ${orderOf(rows).join(', ')}, ${watermarkColumn}, ${windows.startOf('_window_end')} AS _window_start, _window_end, ${visible} ` +
+          `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
+        )
+      },
     },
 
-    emit(partials, fromUs, toUs) {
+    emit({ partials, fromUs, toUs }) {
       const groups = ['_window_end', ...keys]
       const list = groups.map(id).join(', ')
       const placed = (parts: readonly PartialRows[], items: readonly MergedItem[], more: readonly string[] = []) => {
@@ -199,7 +201,7 @@ function fold(
         joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, list)}) AS ${alias} ON ${same}`
         folded.set(name, `${alias}._folded`)
       }
-      const start = `(m._window_end - ${windows.sizeUs})`
+      const start = windows.startOf('m._window_end')
       const mainColumn = (name: string) => `m.${id(name)}`
       const where = [
         `CAST(${toTime(start)} AS VARCHAR)`,
@@ -222,14 +224,21 @@ function fold(
         }),
       ]
       const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
-      return { sql: `SELECT ${items.join(', ')} FROM ${joined}`, columns, hidden }
+      return {
+        sql: `SELECT ${items.join(', ')} FROM ${joined}`,
+        columns,
+        hidden,
+        timeUs: '(_end - 1)',
+        startUs: windows.startOf('_end'),
+        closesAt: '_end',
+      }
     },
 
     openWindows: (partials, watermarkUs) => {
       const group =
         keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'
       return (
-        `SELECT _window_end - ${windows.sizeUs} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
+        `SELECT ${windows.startOf('_window_end')} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
         `FROM (${windows.windowsOf(partials, watermarkUs, null)}) GROUP BY _window_end`
       )
     },

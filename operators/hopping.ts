@@ -40,7 +40,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
   const firstOpen = (time: string, watermark: string) =>
     endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
   return {
-    sizeUs,
+    startOf: end => `(${end} - ${sizeUs})`,
     stepUs: paneUs,
     paneColumns: ['_pane', '_from_end'],
     isOneWindow: false,

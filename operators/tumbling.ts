@@ -23,7 +23,7 @@ export const tumblingStep: WindowStep<TumblingOptions> = {
 export function tumblingWindows(sizeUs: bigint): WindowAssigner {
   const end = (time: string) => `(${floorTo(time, sizeUs)} + ${sizeUs})`
   return {
-    sizeUs,
+    startOf: end => `(${end} - ${sizeUs})`,
     stepUs: sizeUs,
     paneColumns: ['_start'],
     isOneWindow: true,

@@ -2,7 +2,7 @@ import type { ParsedType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import { type ColumnTypes, inputColumn, type Relation, rowNumber } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
-import type { PartialTable } from '../../src/plan/step.ts'
+import type { Channel } from '../../src/plan/step.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
 import type { AggregatePlan, InputRow, Side } from './aggregate.ts'
 
@@ -56,7 +56,7 @@ function inputRow({ timeUs }: Grain, { filter }: PlannedCall, rows: Relation): I
 }
 
 /** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
-export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialTable {
+export function mainChannel(grain: Grain, plans: readonly PlannedCall[]): Channel {
   const groups = names(grain)
   return {
     name: '',
@@ -67,6 +67,9 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
       ),
     ]),
     order: groups,
+    closesAt: grain.windows.closesAt,
+    emitsFrom: grain.windows.emitsFrom,
+    flushAt: grain.windows.flushAt,
     partial(rows) {
       const accumulators = plans.flatMap(call =>
         call.plan.accumulators.map(
@@ -88,18 +91,20 @@ export function mainTable(grain: Grain, plans: readonly PlannedCall[]): PartialT
  * `_start, zone, _bin, _units`: a row for each pane, group and bucket of one aggregate. An aggregate's own names begin
  * with '_', which users' columns do not.
  */
-export function sideTable(grain: Grain, table: string, call: PlannedCall, side: Side): PartialTable {
+export function sideChannel(grain: Grain, name: string, call: PlannedCall, side: Side): Channel {
   const groups = [...names(grain), ...side.buckets.map(({ name }) => name)]
   const own = [...side.buckets, ...side.accumulators].find(({ name }) => !name.startsWith('_'))
   if (own) throw new Error(`unreachable: side column ${own.name} of ${call.name} must begin with '_'`)
   const value = valueOf(call) || 'NULL'
   return {
-    name: table,
+    name,
     columns: Object.fromEntries([
       ...types(grain),
       ...[...side.buckets, ...side.accumulators].map(({ name, type }) => [name, type] as const),
     ]),
     order: groups,
+    closesAt: grain.windows.closesAt,
+    emitsFrom: grain.windows.emitsFrom,
     ...(side.neededBy === undefined ? {} : { neededBy: partName(call.name, side.neededBy) }),
     partial(rows) {
       const wanted = [grain.windows.accepts(grain.timeUs, grain.watermark), ...(side.where ? [side.where(value)] : [])]

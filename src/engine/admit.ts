@@ -32,10 +32,17 @@ export interface KnownOutcome {
 }
 
 /** A tick or flush of the ledger that is replayed. */
-export interface AdmittedMark {
-  readonly is: 'tick' | 'flush'
-  readonly watermarkUs: bigint
-  readonly sizeBytes: 0
+export type AdmittedMark = (
+  | { readonly is: 'tick'; readonly watermarkUs: bigint }
+  | ({ readonly is: 'flush' } & FlushValue)
+) & { readonly sizeBytes: 0 }
+
+/** What a flush says: one watermark for all stages, or one for each of some (S6). */
+export interface FlushValue {
+  /** Null where `stages` says it. */
+  readonly watermarkUs: bigint | null
+  /** By stage. */
+  readonly stages?: Readonly<Record<string, bigint>>
 }
 
 export type Admitted = AdmittedObject | AdmittedMark

@@ -123,7 +123,7 @@ async function refuseWithoutPeriod(
 ): Promise<void> {
   if (!found || !isEveryWithoutPeriod(found) || committer.manifest.epoch > 0) return
   const isChosen = from !== undefined || to !== undefined
-  const isFruitless = !final && flows.every(({ stateful }) => stateful)
+  const isFruitless = !final && flows.every(({ from }) => from.is === 'stage')
   if (!isChosen && !isFruitless) return
   await committer.close()
   throw configError(

@@ -9,13 +9,16 @@ import type { Json } from '../core/json.ts'
 import { objectAddress } from '../core/object-address.ts'
 import type { WrittenFile } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
+import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
+import { type Applied, applyEpoch, type EpochTime } from './apply.ts'
+import { noPartials, type Partials } from './partials.ts'
+import { type ChannelFile, dropTables } from './work.ts'
 import { plainTypes } from '../plan/relation.ts'
-import type { Flow } from '../plan/stages.ts'
 import { createDeliveries, type Deliveries } from './deliveries.ts'
-import { applyEpoch, type ChannelFile, dropTables, type Partials } from './epoch.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
+import type { FlushValue } from './admit.ts'
 import { createCompactor } from './compaction.ts'
 import { fencedBy } from './heartbeat.ts'
 import { outputKey } from './output-key.ts'
@@ -24,7 +27,7 @@ import type { Outcome } from './outcome.ts'
 import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
-import { adopt, flushWatermark, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
+import { adopt, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult } from './summary.ts'
 import { addTotals, sumOf, totalsOf } from './totals.ts'
 
@@ -69,11 +72,12 @@ export interface CommitterOptions {
 
 export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions): Committer {
   const { checkpoint, heartbeat } = run
-  const states = stateTables(run.nodes)
+  const states = stateTables(run.stages)
+  const shapes = run.stages.map(clockShape)
   const { executor, stage } = run.commit
   const source = run.fetch.settings.name
   let manifest = run.head.manifest
-  let position = positionOf(manifest, source)
+  let position = positionOf(manifest, source, shapes)
   /** What lies in the state tables, by key. */
   const held = new Map<string, Held>()
   // What an earlier run committed and did not publish is published first (P10).
@@ -110,20 +114,22 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     if (next !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
   }
 
+  async function apply(partials: Partials, time: EpochTime): Promise<Applied> {
+    // The operators see every epoch; the engine executes what the first description said, and they may not differ.
+    run.subscribed.describe(manifest.epoch + 1)
+    for (const state of states) if (!held.has(state.key)) held.set(state.key, await heldRows(executor, state))
+    return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held))
+  }
+
   async function commitEpoch(
     partials: Partials,
+    applied: Applied,
     rows: readonly LedgerRow[],
     earlier: readonly (Outcome | undefined)[],
     after: LedgerPosition,
     records: Partial<Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'>> = {},
   ): Promise<EpochResult> {
     const epoch = manifest.epoch + 1
-    // The operators see every epoch; the engine executes what the first description said, and they may not differ.
-    run.subscribed.describe(epoch)
-    for (const state of states) if (!held.has(state.key)) held.set(state.key, await heldRows(executor, state))
-    const applied = await timed(run, 'apply', () =>
-      applyEpoch(run.commit, partials, position.watermarkUs, after.watermarkUs, held),
-    )
     const totals = addTotals(totalsOf(manifest), rows, earlier)
     const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
     const outputColumns = Object.fromEntries(
@@ -131,18 +137,15 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         .filter(({ terminal }) => terminal.is === 'files')
         .map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)]),
     )
-    const closesAt = Object.fromEntries(states.map(({ key, node }) => [key, node.step.closesAt]))
-    const openWindows = Object.fromEntries(
-      states
-        .filter(({ table }) => table.name === '')
-        .map(({ key, node }) => [key, node.step.openWindows('SELECT * FROM partials', after.watermarkUs)]),
-    )
+    const closesAt = Object.fromEntries(states.map(({ key, channel }) => [key, channel.closesAt]))
+    const openWindows = openWindowsBy(run, after)
     const engine = engineState(
       run.pipeline.name,
       run.plan,
       { ...engineRecords(manifest), ...records, outputs: outputsBy, outputColumns, closesAt, openWindows },
       source,
       after,
+      shapes,
       totals,
     )
 
@@ -172,13 +175,14 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
     }
     // Segments whose last window has closed hold nothing alive (P11).
-    for (const state of states)
+    for (const state of states) {
+      const watermarkUs = after.clocks[state.stage.id] ?? null
       next = dropParts(
         next,
         segmentChannel(state),
-        ({ aliveToUs }) =>
-          aliveToUs !== undefined && after.watermarkUs !== null && BigInt(aliveToUs) <= after.watermarkUs,
+        ({ aliveToUs }) => aliveToUs !== undefined && watermarkUs !== null && BigInt(aliveToUs) <= watermarkUs,
       )
+    }
 
     next = withAttempt(compactor.take(next), care.after(rows.length, epoch))
 
@@ -191,10 +195,13 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     compactor.begin(manifest)
 
     for (const state of states) {
-      const table = partials.partials.get(state.key)
+      const table = applied.partials.get(state.key)
       const own = applied.own.get(state.key)
       const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
-      held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, after.watermarkUs))
+      held.set(
+        state.key,
+        await adopt(executor, state, held.get(state.key) as Held, adopted, after.clocks[state.stage.id] ?? null),
+      )
     }
     await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
     position = after
@@ -240,29 +247,34 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
       )
     },
-    commit({ batch, stamped, partials }, records) {
+    async commit({ batch, stamped, partials }, records) {
+      const applied = await apply(partials, { is: 'stamped', clocks: stamped.clocks })
       const epoch = manifest.epoch + 1
+      const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
       const rows = [
-        ...stamped.objects.map(object => objectRow(object, epoch, source, partials.late.get(object.seq) ?? 0)),
-        ...stamped.marks.map(mark => markRow(mark, epoch, source)),
+        ...stamped.objects.map(object => objectRow(object, epoch, source, late(object.seq))),
+        ...stamped.marks.map(mark => markRow(mark, epoch, source, late(mark.seq))),
       ]
       const earlier = batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : []))
-      return commitEpoch(partials, rows, earlier, stamped.after, records)
+      return commitEpoch(partials, applied, rows, earlier, stamped.after, records)
     },
     async flush(final) {
-      const toUs = final ? endOfTimeUs : position.highMarkUs
-      if (toUs === null) return undefined
+      const { highMarkUs, watermarkUs: sourceUs, nextSeq: seq, clocks: before } = position
+      const limitUs = final ? endOfTimeUs : highMarkUs
+      if (limitUs === null) return undefined
       if (!final && !(await isFlushDue(executor))) return undefined
-      const flushUs = await flushWatermark(executor, states, toUs)
-      const isBehind = flushUs === null || (position.watermarkUs !== null && flushUs <= position.watermarkUs)
-      if (isBehind && !final) return undefined
-      // A flush says what the watermark is, so no delay comes in. A final one is written even where nothing is open.
-      const watermarkUs = isBehind ? (position.watermarkUs ?? position.highMarkUs) : flushUs
-      // Nothing was read, or no row of it is in a window.
-      if (watermarkUs === null) return undefined
-      const { marks, after } = stamp(position, [{ is: 'flush', watermarkUs, sizeBytes: 0 }], undefined)
-      const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source))
-      return commitEpoch(noPartials, rows, [], after, final ? { sealed: true } : {})
+      const applied = await apply(noPartials, { is: 'flush', seq, before, sourceUs, limitUs })
+      // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says none.
+      const least = sourceUs ?? highMarkUs
+      const value =
+        flushOf(applied.flushed, run.stages) ?? (final && least !== null ? { watermarkUs: least } : undefined)
+      if (!value) {
+        await dropTables(executor, applied.tables)
+        return undefined
+      }
+      const { marks, after } = stamp(position, [{ is: 'flush', ...value, sizeBytes: 0 }], undefined, shapes)
+      const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source, applied.late.get(mark.seq) ?? 0))
+      return commitEpoch(noPartials, applied, rows, [], after, final ? { sealed: true } : {})
     },
     async close() {
       await compactor.settle()
@@ -292,12 +304,23 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   }
 }
 
-const noPartials: Partials = {
-  partials: new Map(),
-  late: new Map(),
-  channels: [],
-  outputs: [],
-  tables: [],
+/** What a flush of these stages says in the ledger: one watermark where all of them move to the same. */
+function flushOf(flushed: ReadonlyMap<string, bigint>, stages: readonly Stage[]): FlushValue | undefined {
+  const values = new Set(flushed.values())
+  const [only] = values
+  if (only === undefined) return undefined
+  if (values.size === 1 && flushed.size === stages.length) return { watermarkUs: only }
+  return { watermarkUs: null, stages: Object.fromEntries(flushed) }
+}
+
+/** By main state table: a query of its open windows, for readers that bind no plan. */
+function openWindowsBy({ stages }: Run, { clocks }: LedgerPosition): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    stages.flatMap(({ id, step }) => {
+      const sql = step.openWindows?.('SELECT * FROM partials', clocks[id] ?? null)
+      return sql === undefined ? [] : [[id, sql]]
+    }),
+  )
 }
 
 function committed(outcome: CommitOutcome): Manifest {

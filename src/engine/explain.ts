@@ -1,10 +1,11 @@
-import { bindFlows, rowHidden } from '../plan/bind.ts'
+import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import type { ColumnTypes, Relation } from '../plan/relation.ts'
+import { type ColumnTypes, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
 import { id } from '../plan/sql.ts'
-import { applySteps, hiddenAfter } from '../plan/stages.ts'
+import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
+import type { Channel } from '../plan/step.ts'
 import { openSession } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
 
@@ -42,47 +43,64 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     return {
       pipeline: pipeline.name,
       source: { name: settings.name, format: settings.format, columns: settings.columns },
-      flows: flows.map(({ name, terminal, stateful, after }) => {
-        const stages: { stage: string; sql: string }[] = []
-        const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
-          const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
-          stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
-          return { sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
-        }
-        let result = rows
-        if (stateful) {
-          const before = applySteps(rows, stateful.before, given)
-          for (const table of stateful.step.tables) {
-            const of = table.name === '' ? '' : ` ${table.name}`
-            stages.push({ stage: `partial${of}`, sql: table.partial(before) })
-            stages.push({ stage: `merge${of}`, sql: table.merge(`SELECT * FROM partials${of && `_${table.name}`}`) })
-          }
-          stages.push({ stage: 'late', sql: stateful.step.late(before) })
-          result = stateful.step.emit(
-            ({ name: table }) => [{ sql: `SELECT * FROM partials${table && `_${table}`}`, isMerged: false }],
-            null,
-            0n,
-          )
-        }
-        const output = applySteps(result, after, given)
-        const order = output.hidden.map(column => `${id(column)} ASC NULLS LAST`).join(', ')
-        const columns = Object.keys(output.columns).map(id).join(', ')
-        stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
-        const end =
-          terminal.is === 'rows'
-            ? { op: terminal.op, options: {} }
-            : { op: 'to', options: { files: terminal.uri, format: terminal.format } }
-        return {
-          name,
-          steps: [...chain(terminal.node).map(({ op, options }) => ({ op, options })), end],
-          state: stateful?.id ?? null,
-          stages,
-          columns: output.columns,
-        }
-      }),
+      flows: flows.map(flow => explainFlow(flow, rows)),
     }
   } finally {
     subscribed.unsubscribe()
     await session.close()
+  }
+}
+
+function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
+  const { name, terminal, after } = flow
+  const stages: { stage: string; sql: string }[] = []
+  const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
+    const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
+    stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
+    return { sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
+  }
+  const steps = stagesOf(flow)
+  let input = rows
+  let result = rows
+  for (const [index, { step, op, before }] of steps.entries()) {
+    // One stateful step needs no name; of several each is told by its place.
+    const own = steps.length > 1 ? `${op} ${index + 1}: ` : ''
+    const from = applySteps(input, before, given)
+    for (const channel of step.channels) {
+      const of = channel.name === '' ? '' : ` ${channel.name}`
+      stages.push({ stage: `${own}partial${of}`, sql: channel.partial(from) })
+      stages.push({
+        stage: `${own}merge${of}`,
+        sql: channel.merge(`SELECT * FROM partials${of && `_${channel.name}`}`),
+      })
+    }
+    stages.push({ stage: `${own}late`, sql: step.late.rows(from) })
+    const partials = ({ name }: Channel) => `SELECT * FROM partials${name && `_${name}`}`
+    result = step.emit({
+      rows: from,
+      partials: channel => [{ sql: partials(channel), isMerged: false }],
+      committed: partials,
+      fromUs: null,
+      toUs: 0n,
+    })
+    if (index < steps.length - 1) stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
+    input = { sql: `SELECT * FROM rows_${index + 1}`, columns: step.columns, hidden: rowHidden }
+  }
+  const output = applySteps(result, after, given)
+  const order = orderOf(output)
+    .map(column => `${id(column)} ASC NULLS LAST`)
+    .join(', ')
+  const columns = Object.keys(output.columns).map(id).join(', ')
+  stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
+  const end =
+    terminal.is === 'rows'
+      ? { op: terminal.op, options: {} }
+      : { op: 'to', options: { files: terminal.uri, format: terminal.format } }
+  return {
+    name,
+    steps: [...chain(terminal.node).map(({ op, options }) => ({ op, options })), end],
+    state: steps.at(-1)?.id ?? null,
+    stages,
+    columns: output.columns,
   }
 }

@@ -104,7 +104,7 @@ async function follow(
   const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
   onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
   const { name: source, delayUs } = run.fetch.settings
-  if (delayUs === undefined && run.nodes.length > 0) onEvent({ is: 'no-watermark', source })
+  if (delayUs === undefined && run.stages.length > 0) onEvent({ is: 'no-watermark', source })
   const listed = nothingListed()
   let isNullTold = false
   const tellNull = () => {

@@ -28,7 +28,7 @@ export interface FunctionRun {
   readonly executor: SessionExecutor
   /** Makes a table of the query; dropped with the epoch's other tables. */
   table(sql: string): Promise<string>
-  /** The object of a sequence number, for errors. */
+  /** The object of a sequence number, for errors about rows as read; absent behind a stage. */
   keyOf?(seq: number): string | undefined
   /** A window follows, so the event time must be handed on unchanged. */
   readonly isBeforeWindow?: boolean
@@ -147,8 +147,8 @@ function whereIs(
   row: number,
 ): string {
   const item = (name: string) => chunk.getColumnVector(hidden.indexOf(name)).getItem(row)
-  if (hidden.includes('_seq') && hidden.includes('_row')) {
-    const key = run.keyOf?.(Number(item('_seq')))
+  if (run.keyOf && hidden.includes('_seq') && hidden.includes('_row')) {
+    const key = run.keyOf(Number(item('_seq')))
     return `${key === undefined ? `object number ${String(item('_seq'))}` : `object '${key}'`}, row ${String(item('_row'))}`
   }
   const values = inputs

@@ -8,7 +8,7 @@ import { waitingIn } from './deliveries.ts'
 import { openSession } from './duckdb/session.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from './ledger.ts'
-import type { EngineRecords } from './recover.ts'
+import { type EngineRecords, watermarkOfState } from './recover.ts'
 import type { InspectedState, Inspection, SetAside } from './summary.ts'
 import { totalsOf } from './totals.ts'
 
@@ -32,13 +32,12 @@ export async function inspect(address: string): Promise<Inspection> {
     const addresses = outputsOf(manifest)
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
     const { closesAt = {}, openWindows = {} } = manifest.engine.settings as Partial<EngineRecords>
-    const [mark] = Object.values(marks)
-    const watermark = typeof mark?.watermarkUs === 'string' ? mark.watermarkUs : null
     const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
     const states: InspectedState[] = []
     for (const [name, dead] of Object.entries(closesAt)) {
       const channel = `segment-${name}`
       const hasRows = await loadTable(reader, executor, channel, 'partials')
+      const watermark = watermarkOfState(manifest, name)
       const alive = watermark === null ? '' : ` WHERE ${dead} > ${watermark}`
       const open = openWindows[name]
       states.push({

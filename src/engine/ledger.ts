@@ -1,6 +1,7 @@
-import type { Executor } from '../core/ports.ts'
+import type { Executor, Row } from '../core/ports.ts'
 import { rowsSql, text } from '../plan/sql.ts'
 import type { WatermarkState } from '../plan/watermark.ts'
+import type { AdmittedMark, FlushValue } from './admit.ts'
 import { goneReasons, type MarkedObject } from './marked-object.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
@@ -23,6 +24,8 @@ export const ledgerColumns = {
   outside_bounds: 'BIGINT',
   high_mark_us: 'BIGINT',
   watermark_us: 'BIGINT',
+  /** Of a flush that closes some stages only, or each at another watermark: JSON, the watermark by stage. */
+  flushed: 'VARCHAR',
 } as const
 
 export type LedgerRow = { readonly [K in keyof typeof ledgerColumns]: string | number | bigint | null }
@@ -34,12 +37,8 @@ export interface StampedObject {
   readonly watermarkUs: bigint | null
 }
 
-/** A tick or flush with its place in the ledger, and the watermark that it sets. */
-export interface StampedMark {
-  readonly is: 'tick' | 'flush'
-  readonly seq: number
-  readonly watermarkUs: bigint
-}
+/** A tick or flush with its place in the ledger, and what it sets. */
+export type StampedMark = AdmittedMark & { readonly seq: number }
 
 export function objectRow({ marked, seq }: StampedObject, epoch: number, source: string, late: number): LedgerRow {
   const { version } = marked
@@ -62,12 +61,43 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, source:
     outside_bounds: marked.outsideBounds,
     high_mark_us: marked.highMarkUs,
     watermark_us: null,
+    flushed: null,
   }
 }
 
-export function markRow({ is, seq, watermarkUs }: StampedMark, epoch: number, source: string): LedgerRow {
+export function markRow(mark: StampedMark, epoch: number, source: string, late: number): LedgerRow {
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
-  return { ...nothing, seq, epoch, source, is, watermark_us: watermarkUs }
+  const { is, seq, watermarkUs } = mark
+  return {
+    ...nothing,
+    seq,
+    epoch,
+    source,
+    is,
+    late: late === 0 ? null : late,
+    watermark_us: watermarkUs,
+    flushed: mark.is === 'flush' ? flushText(mark) : null,
+  }
+}
+
+function flushText({ stages }: FlushValue): string | null {
+  if (stages === undefined) return null
+  return JSON.stringify(Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, us.toString()])))
+}
+
+/** A tick or flush as a row of the ledger has it. */
+export function markOf(row: Row): AdmittedMark {
+  const watermarkUs = row.watermark_us as bigint | null
+  if (row.is === 'tick') return { is: 'tick', watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
+  const { flushed } = row
+  if (typeof flushed !== 'string') return { is: 'flush', watermarkUs, sizeBytes: 0 }
+  const stages = JSON.parse(flushed) as Record<string, string>
+  return {
+    is: 'flush',
+    watermarkUs,
+    stages: Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, BigInt(us)])),
+    sizeBytes: 0,
+  }
 }
 
 /** The rows as a query. */

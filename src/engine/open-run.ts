@@ -13,13 +13,13 @@ import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { LiveSettings } from '../plan/source.ts'
 import { text } from '../plan/sql.ts'
-import { type Flow, type StatefulNode, statefulNodes } from '../plan/stages.ts'
+import { clockShape, type Flow, type Stage, stagesInOrder } from '../plan/stages.ts'
 import { periodBounds } from './admit.ts'
 import { type AttemptDecision, decideAttempt } from './attempt.ts'
 import type { ChannelReader } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
-import type { EpochContext } from './epoch.ts'
+import type { EpochContext } from './work.ts'
 import type { FetchContext } from './marked-object.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
@@ -49,7 +49,8 @@ export interface Run {
   readonly options: RunOptions
   readonly subscribed: Flows
   readonly flows: readonly Flow[]
-  readonly nodes: readonly StatefulNode[]
+  /** Each stage of the flows once, those before others first. */
+  readonly stages: readonly Stage[]
   readonly plan: ReturnType<typeof pipelinePlan>
   readonly fetch: FetchContext & { readonly neverSeen: NeverSeen }
   readonly input: Input
@@ -109,7 +110,8 @@ export async function openRun(
   // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
   const { terminals } = subscribed
   const flows = await bindFlows(terminals, createGate(computing), computing)
-  const nodes = statefulNodes(flows)
+  const stages = stagesInOrder(flows)
+  const shapes = stages.map(clockShape)
   const plan = pipelinePlan(terminals)
   const format = components.formats[settings.format](settings)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
@@ -148,7 +150,7 @@ export async function openRun(
     sleep: ms => clock.sleep(ms, signal),
     scratch: session.stage,
     merge: (channel, files, to, manifest) =>
-      mergeFiles(merging, nodes, channel, files, to, positionOf(manifest, settings.name).watermarkUs),
+      mergeFiles(merging, stages, channel, files, to, positionOf(manifest, settings.name, shapes)),
   })
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
@@ -198,18 +200,18 @@ export async function openRun(
   const reachable = await checkpoint.reachable()
   for (const { outbox } of outputs.values()) await outbox.orphans(head.term, reachable)
 
-  const position = positionOf(head.manifest, settings.name)
+  const position = positionOf(head.manifest, settings.name, shapes)
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
-  await loadState(reader, nodes, position, committing)
+  await loadState(reader, stages, position, committing)
   const manifest = await recounted(head.manifest, committing)
   const inputStore = await components.openInput(input.root, inputField)
-  const context = { flows, stage: session.stage, newId: randomUUID }
+  const context = { flows, stages, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
     options,
     subscribed,
     flows,
-    nodes,
+    stages,
     plan,
     fetch: {
       store: inputStore,
@@ -312,15 +314,17 @@ function checkOutside(address: string, checkpoint: string): void {
 
 async function mergeFiles(
   executor: Executor,
-  nodes: readonly StatefulNode[],
+  stages: readonly Stage[],
   channel: string,
   files: readonly string[],
   to: string,
-  watermarkUs: bigint | null,
+  { clocks }: Pick<LedgerPosition, 'clocks'>,
 ) {
-  const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
-  const state = stateTables(nodes).find(found => channel === segmentChannel(found))
+  // Files of earlier releases may lack a column.
+  const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}], union_by_name = true)`
+  const state = stateTables(stages).find(found => channel === segmentChannel(found))
   if (!state) return executor.write(rows, to, [])
   // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
-  return executor.write(state.table.merge(aliveSql(state, rows, watermarkUs)), to, state.table.order)
+  const watermarkUs = clocks[state.stage.id] ?? null
+  return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs)), to, state.channel.order)
 }

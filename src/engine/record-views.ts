@@ -4,8 +4,8 @@ import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
 import { stepId } from '../plan/stages.ts'
 import { type ChannelReader, loadTable } from './channels.ts'
-import { createLedgerTable, ledgerColumns, type watermarkJson } from './ledger.ts'
-import { type EngineRecords, loadLedger } from './recover.ts'
+import { createLedgerTable, ledgerColumns } from './ledger.ts'
+import { type EngineRecords, loadLedger, watermarkOfState } from './recover.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
 
 /**
@@ -95,7 +95,6 @@ async function stateViews(
 ): Promise<readonly (View & { readonly isMain: boolean })[]> {
   const flows = flowsByStep(manifest.engine.plan)
   const { closesAt = {} } = manifest.engine.settings as Partial<EngineRecords>
-  const [mark] = Object.values(manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>)
   return Promise.all(
     channelsOf(manifest, 'segment').map(async ({ channel, key }) => {
       const [step = key] = key.split('-')
@@ -103,7 +102,8 @@ async function stateViews(
       const own = { flow: text(flows.get(step) ?? ''), step: text(step) }
       const view = labelled(name, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
       // A segment keeps rows of closed windows until all of it is dead.
-      const alive = closesAt[key] && mark?.watermarkUs ? ` WHERE ${closesAt[key]} > ${mark.watermarkUs}` : ''
+      const watermark = watermarkOfState(manifest, key)
+      const alive = closesAt[key] && watermark !== null ? ` WHERE ${closesAt[key]} > ${watermark}` : ''
       return { ...view, sql: view.sql + alive, isMain: key === step }
     }),
   )

@@ -2,12 +2,12 @@ import type { EngineState, Manifest } from '../../checkpoints/types.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Executor } from '../core/ports.ts'
-import { id } from '../plan/sql.ts'
-import type { StatefulNode } from '../plan/stages.ts'
+import { advanceClock, type Clocks, type ClockShape } from '../plan/clock.ts'
+import { type Stage } from '../plan/stages.ts'
 import { beginning } from '../plan/watermark.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
-import { createLedgerTable, ledgerColumns, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
+import { createLedgerTable, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { LedgerPosition } from './stamp.ts'
 import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
@@ -28,7 +28,8 @@ export function initialState(pipeline: string, plan: Json): EngineState {
       historyToMs: null,
     },
     '',
-    { ...beginning, nextSeq: 1 },
+    { ...beginning, nextSeq: 1, clocks: {} },
+    [],
     noTotals,
   )
 }
@@ -63,23 +64,57 @@ export function engineState(
   { positions, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
+  shapes: readonly ClockShape[],
   totals: Totals,
 ): EngineState {
+  const clocks = clocksJson(position, shapes)
   return {
     plan: { pipeline, flows: plan },
     settings: { duckdb, session: sessionSettings, ...records },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
+    ...(clocks === undefined ? {} : { clocks }),
     positions,
     totals: { ...totals },
   }
 }
 
-/** Where the checkpoint's ledger stands for this source. */
-export function positionOf(manifest: Manifest, source: string): LedgerPosition {
-  const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
-  const found = marks[source]
-  return { ...(found ? watermarkFrom(found) : beginning), nextSeq: manifest.engine.nextSeq }
+/** Where the checkpoint's ledger stands for this source and these stages. */
+export function positionOf(manifest: Manifest, source: string, shapes: readonly ClockShape[]): LedgerPosition {
+  const { watermarks, nextSeq, clocks } = manifest.engine
+  const found = (watermarks as Record<string, ReturnType<typeof watermarkJson>>)[source]
+  const state = found ? watermarkFrom(found) : beginning
+  return { ...state, nextSeq, clocks: clocks === undefined ? following(state, shapes) : clocksFrom(clocks) }
+}
+
+/** The clocks of stages that no flush has moved by themselves: they follow from the source's watermark. */
+function following({ watermarkUs }: Pick<LedgerPosition, 'watermarkUs'>, shapes: readonly ClockShape[]): Clocks {
+  const clocks: Record<string, bigint | null> = {}
+  for (const shape of shapes) clocks[shape.id] = advanceClock(shape, null, watermarkUs, clocks)
+  return clocks
+}
+
+function clocksJson(position: LedgerPosition, shapes: readonly ClockShape[]): Json | undefined {
+  const derived = following(position, shapes)
+  if (shapes.every(({ id }) => (position.clocks[id] ?? null) === derived[id])) return undefined
+  return Object.fromEntries(shapes.map(({ id }) => [id, position.clocks[id]?.toString() ?? null]))
+}
+
+function clocksFrom(json: Json): Clocks {
+  const texts = Object.entries(json as Record<string, string | null>)
+  return Object.fromEntries(texts.map(([id, us]) => [id, us === null ? null : BigInt(us)]))
+}
+
+/**
+ * A stage's watermark at a commit, for readers that bind no plan: its own, or the source's, which it follows.
+ *
+ * @param state the key of one of its state tables
+ */
+export function watermarkOfState({ engine }: Manifest, state: string): bigint | null {
+  const [stage = state] = state.split('-')
+  if (engine.clocks !== undefined) return clocksFrom(engine.clocks)[stage] ?? null
+  const [mark] = Object.values(engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>)
+  return mark === undefined ? null : watermarkFrom(mark).watermarkUs
 }
 
 /** Refuses a checkpoint that was sealed by a final flush (S6), unless output or rows of it are still to go out. */
@@ -129,19 +164,19 @@ export function differences(was: Json | undefined, is: Json | undefined, path: s
 /** Loads state and ledger from what HEAD names, each file verified (P10). */
 export async function loadState(
   reader: ChannelReader,
-  nodes: readonly StatefulNode[],
-  position: LedgerPosition,
+  stages: readonly Stage[],
+  { clocks }: Pick<LedgerPosition, 'clocks'>,
   executor: Executor,
 ): Promise<void> {
   await createLedgerTable(executor, 'ledger')
   await loadLedger(reader, executor, 'ledger')
-  for (const state of stateTables(nodes)) {
+  for (const state of stateTables(stages)) {
     await createStateTable(executor, state)
     const columns = columnList(state)
     // A segment may hold rows that the watermark has closed since it was written.
     await eachPart(reader, segmentChannel(state), rows =>
       executor.run(
-        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, position.watermarkUs)}`,
+        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, clocks[state.stage.id] ?? null)}`,
       ),
     )
   }
@@ -149,8 +184,6 @@ export async function loadState(
 
 /** Fills a table that `createLedgerTable` made. */
 export function loadLedger(reader: ChannelReader, executor: Executor, table: string): Promise<void> {
-  const columns = Object.keys(ledgerColumns).map(id).join(', ')
-  return eachPart(reader, 'ledger', rows =>
-    executor.run(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM (${ledgerRowsSql(rows)})`),
-  )
+  // Parts that an earlier release wrote may lack a column: it is NULL.
+  return eachPart(reader, 'ledger', rows => executor.run(`INSERT INTO ${table} BY NAME ${ledgerRowsSql(rows)}`))
 }

@@ -5,7 +5,7 @@ import type { Json } from '../core/json.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import { text } from '../plan/sql.ts'
 import { type Listing, pulled, versionOf } from './admit.ts'
-import { createLedgerTable, withEarlierSql } from './ledger.ts'
+import { createLedgerTable, markOf, withEarlierSql } from './ledger.ts'
 import type { Outcome } from './outcome.ts'
 import type { ReadCheckpoint } from './read-checkpoint.ts'
 import { differences, loadLedger } from './recover.ts'
@@ -72,7 +72,7 @@ export async function replay(context: ReplayContext): Promise<Listing> {
               highMarkUs: row.high_mark_us as bigint | null,
             },
           }
-        : { is: row.is as 'tick' | 'flush', watermarkUs: row.watermark_us as bigint, sizeBytes: 0 },
+        : markOf(row),
     ),
   }
 }

@@ -4,7 +4,8 @@ import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
 import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
-import { computePartials, diagnose, dropTables, type Partials } from './epoch.ts'
+import { computePartials, diagnose, type Partials } from './partials.ts'
+import { dropTables } from './work.ts'
 import { timed } from './events.ts'
 import { createFetch } from './fetch.ts'
 import { limited } from './limited.ts'
@@ -19,6 +20,7 @@ import {
   unread,
 } from './marked-object.ts'
 import type { Run } from './open-run.ts'
+import { clockShape } from '../plan/stages.ts'
 import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 
 /** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
@@ -63,7 +65,7 @@ interface Ahead {
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
 export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosition, care: Care): RunAhead {
   const { settings, policies } = run.fetch
-  const columns = settings.columns
+  const shapes = run.stages.map(clockShape)
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
   const inTurn = limited(fetchesMax)
   const limits = miniBatchLimits(run.miniBatch, 'miniBatch')
@@ -133,10 +135,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
 
   function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[], begunMs: number): Ahead {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
-    const stamped = before.then(position => stamp(position, marked, delayUs))
-    const partials = stamped.then(({ objects }) =>
-      timed(run, 'partial', () => computePartials(run.ahead, objects, columns)),
-    )
+    const stamped = before.then(position => stamp(position, marked, delayUs, shapes))
+    const partials = stamped.then(found => timed(run, 'partial', () => computePartials(run.ahead, found, settings)))
     // Awaited in turn, or dropped when an earlier one fails.
     for (const promise of [stamped, partials]) promise.catch(() => {})
     return { batch, marked, stamped, partials, begunMs }
@@ -216,20 +216,17 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   }
 
   /** The objects of a batch that turned out bad after they were marked, with the reason. */
-  async function foundBad(
-    { objects }: Stamped,
-    partials: Promise<Partials>,
-  ): Promise<ReadonlyMap<MarkedObject, string>> {
+  async function foundBad(stamped: Stamped, partials: Promise<Partials>): Promise<ReadonlyMap<MarkedObject, string>> {
     const bad = new Map<MarkedObject, string>()
     try {
       await partials
     } catch (error) {
       if (isMillraceError(error)) throw error
-      for (const [{ marked }, cause] of await diagnose(run.ahead, objects, columns, error))
+      for (const [{ marked }, cause] of await diagnose(run.ahead, stamped, settings, error))
         bad.set(marked, reasonOf(cause, marked.version.key))
       return bad
     }
-    for (const { marked } of objects)
+    for (const { marked } of stamped.objects)
       if (marked.isChanged && (await marked.isChanged())) bad.set(marked, goneBecause.writtenTo)
     return bad
   }

@@ -5,7 +5,7 @@ import type { Committer } from './commit-epoch.ts'
 import type { WaitingRows } from './deliveries.ts'
 import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
-import { partialsSql, segmentChannel, stateName, stateTables } from './state.ts'
+import { openWindowsOf, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
 import { totalsOf } from './totals.ts'
 
@@ -77,14 +77,14 @@ export function createRunning(context: RunningContext): Running {
 
   async function states(): Promise<readonly MeasuredState[]> {
     const measured: MeasuredState[] = []
-    for (const state of stateTables(run.nodes)) {
+    for (const state of stateTables(run.stages)) {
       const parts = committer.manifest.channels[segmentChannel(state)] ?? []
-      const open = state.node.step.openWindows(partialsSql(state), committer.position.watermarkUs)
+      const open = openWindowsOf(state, committer.position.clocks)
       measured.push({
         name: state.key,
         rows: await number(`SELECT count(*) FROM ${stateName(state)}`),
         bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-        ...(state.table.name === '' ? { openWindows: await number(`SELECT count(*) FROM (${open})`) } : {}),
+        ...(open === undefined ? {} : { openWindows: await number(`SELECT count(*) FROM (${open})`) }),
       })
     }
     return measured

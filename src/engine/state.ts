@@ -1,19 +1,24 @@
 import type { Executor } from '../core/ports.ts'
+import { type Clocks, latest } from '../plan/clock.ts'
 import { id } from '../plan/sql.ts'
-import type { StatefulNode } from '../plan/stages.ts'
-import type { PartialTable } from '../plan/step.ts'
+import type { Stage } from '../plan/stages.ts'
+import type { Channel } from '../plan/step.ts'
 
-/** A node's partial rows of one grain: names its state table and its channel of segments. */
+/** A channel of a stage: names its state table and its segments. */
 export interface StateTable {
-  readonly node: StatefulNode
-  readonly table: PartialTable
-  /** `<node>` or `<node>-<table>`. */
+  readonly stage: Stage
+  readonly channel: Channel
+  /** `<stage>` or `<stage>-<channel>`. */
   readonly key: string
 }
 
-export function stateTables(nodes: readonly StatefulNode[]): readonly StateTable[] {
-  return nodes.flatMap(node =>
-    node.step.tables.map(table => ({ node, table, key: table.name === '' ? node.id : `${node.id}-${table.name}` })),
+export function stateTables(stages: readonly Stage[]): readonly StateTable[] {
+  return stages.flatMap(stage =>
+    stage.step.channels.map(channel => ({
+      stage,
+      channel,
+      key: channel.name === '' ? stage.id : `${stage.id}-${channel.name}`,
+    })),
   )
 }
 
@@ -21,10 +26,10 @@ export function stateTables(nodes: readonly StatefulNode[]): readonly StateTable
 export const stateName = ({ key }: StateTable): string => id(`state_${key}`)
 export const segmentChannel = ({ key }: StateTable): string => `segment-${key}`
 
-export const columnList = ({ table }: StateTable): string => Object.keys(table.columns).map(id).join(', ')
+export const columnList = ({ channel }: StateTable): string => Object.keys(channel.columns).map(id).join(', ')
 
 export async function createStateTable(executor: Executor, state: StateTable): Promise<void> {
-  const columns = Object.entries(state.table.columns).map(([name, type]) => `${id(name)} ${type}`)
+  const columns = Object.entries(state.channel.columns).map(([name, type]) => `${id(name)} ${type}`)
   await executor.run(`CREATE TABLE ${stateName(state)} (${columns.join(', ')})`)
 }
 
@@ -35,9 +40,15 @@ export function partialsSql(state: StateTable, own?: string): string {
   return own === undefined ? committed : `${committed} UNION ALL SELECT ${columns} FROM ${own}`
 }
 
+/** The open windows of a state's rows; undefined for side tables and for a stage without windows. */
+export function openWindowsOf(state: StateTable, clocks: Clocks): string | undefined {
+  const { stage, channel } = state
+  return channel.name === '' ? stage.step.openWindows?.(partialsSql(state), clocks[stage.id] ?? null) : undefined
+}
+
 /** The partial rows of a relation that outlive this watermark. Those of an epoch are its segment. */
 export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | null): string {
-  const alive = watermarkUs === null ? '' : ` WHERE ${state.node.step.closesAt} > ${watermarkUs}`
+  const alive = watermarkUs === null ? '' : ` WHERE ${state.channel.closesAt} > ${watermarkUs}`
   return `SELECT ${columnList(state)} FROM (${rows})${alive}`
 }
 
@@ -69,14 +80,14 @@ export interface PartialsTable {
 /** @param flags BOOLEAN columns of the table. */
 export async function partialsTable(
   executor: Executor,
-  { step }: StatefulNode,
+  channel: Channel,
   name: string,
   flags: readonly string[],
 ): Promise<PartialsTable> {
   const set = flags.map((flag, index) => `, bool_or(${id(flag)}) AS f${index}`).join('')
   const [row] = await executor.rows(
-    `SELECT count(*) AS n, min(${step.emitsFrom}) AS emits_from, min(${step.closesAt}) AS closes_from, ` +
-      `max(${step.closesAt}) AS closes_to${set} FROM ${name}`,
+    `SELECT count(*) AS n, min(${channel.emitsFrom}) AS emits_from, min(${channel.closesAt}) AS closes_from, ` +
+      `max(${channel.closesAt}) AS closes_to${set} FROM ${name}`,
   )
   return {
     name,
@@ -104,7 +115,7 @@ export async function heldRows(
   before?: Pick<Held, 'mergedRows' | 'storedRows'>,
 ): Promise<Held> {
   const [row] = await executor.rows(
-    `SELECT count(*) AS n, min(${state.node.step.emitsFrom}) AS first, max(${state.node.step.closesAt}) AS last FROM ${stateName(state)}`,
+    `SELECT count(*) AS n, min(${state.channel.emitsFrom}) AS first, max(${state.channel.closesAt}) AS last FROM ${stateName(state)}`,
   )
   const rows = Number(row?.n)
   return {
@@ -118,7 +129,7 @@ export async function heldRows(
 
 export async function ownPartials(
   executor: Executor,
-  { node: { step } }: StateTable,
+  { channel }: StateTable,
   own: PartialsTable,
   watermarkUs: bigint | null,
 ): Promise<OwnPartials> {
@@ -127,7 +138,7 @@ export async function ownPartials(
     if (watermarkUs === null || closesFromUs === null || closesFromUs > watermarkUs) return { rows, emitsFromUs }
     if (closesToUs === null || closesToUs <= watermarkUs) return { rows: 0, emitsFromUs: null }
     const [row] = await executor.rows(
-      `SELECT count(*) AS n, min(${step.emitsFrom}) AS first FROM ${name} WHERE ${step.closesAt} > ${watermarkUs}`,
+      `SELECT count(*) AS n, min(${channel.emitsFrom}) AS first FROM ${name} WHERE ${channel.closesAt} > ${watermarkUs}`,
     )
     return { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
   }
@@ -153,7 +164,7 @@ export async function adopt(
   const name = stateName(state)
   let left = held
   if (isReached(held.emitsFromUs, watermarkUs)) {
-    await executor.run(`DELETE FROM ${name} WHERE ${state.node.step.closesAt} <= ${watermarkUs}`)
+    await executor.run(`DELETE FROM ${name} WHERE ${state.channel.closesAt} <= ${watermarkUs}`)
     left = await heldRows(executor, state, held)
   }
   if (own === undefined || own.survivors.rows === 0) return left
@@ -187,26 +198,32 @@ const deadRowsMin = 20_000
 async function mergeState(executor: Executor, state: StateTable): Promise<Held> {
   const name = stateName(state)
   const merged = id(`merged_${state.key}`)
-  await executor.run(`CREATE TABLE ${merged} AS ${state.table.merge(partialsSql(state))}`)
+  await executor.run(`CREATE TABLE ${merged} AS ${state.channel.merge(partialsSql(state))}`)
   await executor.run(`DROP TABLE ${name}`)
   await executor.run(`ALTER TABLE ${merged} RENAME TO ${name}`)
   const held = await heldRows(executor, state)
   return { ...held, mergedRows: held.rows }
 }
 
-/** The largest closing threshold of state whose rows lie at or below the highest high mark (S6); null when there is none. */
-export async function flushWatermark(
+/**
+ * Where a flush moves the clock of a stage: the largest watermark that makes a result final which begins at or below the
+ * limit (S6); null where the stage holds nothing back.
+ *
+ * @param own this epoch's partial rows, by the state's key
+ */
+export async function flushValue(
   executor: Executor,
-  states: readonly StateTable[],
-  highMarkUs: bigint,
+  stage: Stage,
+  own: (key: string) => PartialsTable | undefined,
+  limitUs: bigint,
 ): Promise<bigint | null> {
   let largest: bigint | null = null
-  for (const state of states.filter(({ table }) => table.name === '')) {
-    const [row] = await executor.rows(
-      `SELECT max(${state.node.step.flushAt(highMarkUs)}) AS f FROM ${stateName(state)}`,
-    )
-    const found = (row?.f ?? null) as bigint | null
-    if (found !== null && (largest === null || found > largest)) largest = found
+  for (const state of stateTables([stage])) {
+    const { flushAt } = state.channel
+    if (flushAt === undefined) continue
+    const rows = partialsSql(state, own(state.key)?.name)
+    const [row] = await executor.rows(`SELECT max(${flushAt(limitUs)}) AS f FROM (${rows})`)
+    largest = latest(largest, (row?.f ?? null) as bigint | null)
   }
   return largest
 }

@@ -2,13 +2,14 @@ import type { Listed } from './admit.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
+import { stagesOf } from '../plan/stages.ts'
 import { countOf } from './key-kind.ts'
 import type { MarkedObject } from './marked-object.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import type { Outcome } from './outcome.ts'
 import type { Ready } from './run-ahead.ts'
-import { partialsSql, stateTables } from './state.ts'
+import { openWindowsOf, stateTables } from './state.ts'
 import type { EpochResult, FarAhead, SetAside, Summary } from './summary.ts'
 import { totalsOf } from './totals.ts'
 
@@ -88,19 +89,20 @@ export async function summarise(
   { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
 ): Promise<Summary> {
   const { executor } = run.commit
-  const { highMarkUs, watermarkUs } = committer.position
+  const { highMarkUs, clocks } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
-  for (const state of stateTables(run.nodes).filter(({ table }) => table.name === '')) {
-    const { node } = state
-    const open = node.step.openWindows(partialsSql(state), watermarkUs)
+  for (const state of stateTables(run.stages)) {
+    const { stage } = state
+    const open = openWindowsOf(state, clocks)
+    if (open === undefined) continue
     const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
     openWindows += Number(count?.n)
     if (highMarkUs === null) continue
     const beyond = await executor.rows(
       `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ${farAheadMax - farAhead.length}`,
     )
-    const flow = run.flows.find(({ stateful }) => stateful?.id === node.id)?.name ?? ''
+    const flow = run.flows.find(found => stagesOf(found).some(({ id }) => id === stage.id))?.name ?? ''
     for (const row of beyond)
       farAhead.push({
         flow,

@@ -40,7 +40,8 @@ export function addTotals(
   }))
   return {
     rows: totals.rows + sumOf(objects, 'rows'),
-    late: totals.late + sumOf(objects, 'late'),
+    // Rows of a window may be late for the step behind it, at an entry that is no object.
+    late: totals.late + sumOf(rows, 'late'),
     ...changed(totals, changes),
     quarantinedRows: totals.quarantinedRows + sumOf(objects, 'quarantined_rows'),
     outsideBounds: totals.outsideBounds + sumOf(objects, 'outside_bounds'),

@@ -5,13 +5,10 @@ import { checkDistinct } from './function-code.ts'
 import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey } from './node.ts'
-import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation } from './relation.ts'
+import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { id, text } from './sql.ts'
-import { applySteps, type Flow, hiddenAfter, splitFlow } from './stages.ts'
+import { applySteps, type Flow, hiddenAfter, splitFlow, stagesOf } from './stages.ts'
 import type { UserExpression } from './step.ts'
-
-/** Hidden columns of rows before any stateful step. */
-export const rowHidden = ['_seq', '_row', '_watermark'] as const
 
 /**
  * Gates every user expression, then lets DuckDB bind the whole of every flow over an empty input: what the compiler
@@ -109,13 +106,19 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
 /** The types that operators computed are those that DuckDB finds. */
 async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Promise<void> {
   const source = chain(flow.terminal.node)[0] as PlanNode
-  const scan: Relation = { sql: emptyRows(plainTypes(source.columns)), columns: source.columns, hidden: rowHidden }
-  let result = scan
-  if (flow.stateful) {
-    const { step, before } = flow.stateful
-    for (const table of step.tables)
-      await expectTypes(flow.name, executor, table.partial(applySteps(scan, before, typed)), table.columns)
-    result = step.emit(table => [{ sql: emptyRows(table.columns), isMerged: false }], null, 0n)
+  let result: Relation = { sql: emptyRows(plainTypes(source.columns)), columns: source.columns, hidden: rowHidden }
+  let input = result
+  for (const { step, before } of stagesOf(flow)) {
+    const rows = applySteps(input, before, typed)
+    for (const channel of step.channels) await expectTypes(flow.name, executor, channel.partial(rows), channel.columns)
+    result = step.emit({
+      rows,
+      partials: channel => [{ sql: emptyRows(channel.columns), isMerged: false }],
+      committed: channel => emptyRows(channel.columns),
+      fromUs: null,
+      toUs: 0n,
+    })
+    input = { sql: emptyRows(plainTypes(step.columns)), columns: step.columns, hidden: rowHidden }
   }
   const output = applySteps(result, flow.after, typed)
   await expectTypes(

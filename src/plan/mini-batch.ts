@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs'
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
-import { checkOrder, type PlanNode, statefulContext } from './node.ts'
+import { checkOrder, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { Step } from './step.ts'
 
@@ -49,7 +49,7 @@ export class PlannedBatch {
       op: step.op,
       options,
       input: this.node,
-      columns: step.is === 'stateful' ? step.fold(statefulContext(this.node), options).columns : columns,
+      columns: step.is === 'stateful' ? foldStep(this.node, step, options).columns : columns,
       // A step is only ever called with the options of its own node.
       step: step as Step,
       ...(at ? { at } : {}),

@@ -3,7 +3,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { SourceSettings } from './source-settings.ts'
-import type { StatefulContext, Step } from './step.ts'
+import type { GroupsContext, RowsContext, Stateful, StatefulStep, Step } from './step.ts'
 
 /** One step of a plan with its options: what an operator adds. Plain data but for `step`, which `op` names. */
 export interface PlanNode {
@@ -37,22 +37,38 @@ export function sourceOf(node: PlanNode): SourceSettings {
   return head.options as unknown as SourceSettings
 }
 
-/** What a stateful step after this node is folded from: the annotations since the source. */
-export function statefulContext(node: PlanNode): StatefulContext {
-  const { time } = sourceOf(node)
+/** Describes a stateful step after this node. */
+export function foldStep<O extends Json>(
+  node: PlanNode,
+  step: StatefulStep<O>,
+  options: O,
+  bound?: readonly string[],
+): Stateful {
+  return step.takes === 'groups'
+    ? step.fold(groupsContext(node, step.op), options, bound)
+    : step.fold(rowsContext(node), options, bound)
+}
+
+/** What a step after this node is folded from where it takes rows. Windows keep the event time's type, so it is the source's. */
+function rowsContext(node: PlanNode): RowsContext {
+  const { time, columns } = sourceOf(node)
+  return { input: node.columns, timeType: withoutNull(columns[time]) }
+}
+
+/** What a step after this node is folded from where it takes groups: the annotations before it as well. */
+export function groupsContext(node: PlanNode, op: string): GroupsContext {
   const group = node
   const window = group.input
   if (group.step.is !== 'group' || window?.step.is !== 'window')
     throw new MillraceError(
       'user',
       'plan',
-      `aggregate: expected tumbling or hopping and then groupBy before it, found ${chain(node)
-        .map(({ op }) => op)
+      `${op}: expected a window such as tumbling and then groupBy before it, found ${chain(node)
+        .map(found => found.op)
         .join(', ')}.`,
     )
   return {
-    input: node.columns,
-    time,
+    ...rowsContext(node),
     windows: window.step.assigner(window.options as never),
     keys: group.step.keys(group.options as never),
   }
@@ -60,38 +76,45 @@ export function statefulContext(node: PlanNode): StatefulContext {
 
 /** Refuses what a step may not follow, naming both. */
 export function checkOrder(input: PlanNode, step: Step): void {
-  const before = chain(input)
-  const open = input.step.is === 'window' || input.step.is === 'group'
   const fail = (what: string) => {
     throw new MillraceError('user', 'plan', `${step.op}: ${what}`)
   }
-  if (step.is === 'window') {
-    const stateful = before.find(node => node.step.is === 'stateful')
-    if (stateful)
-      fail(
-        `a second stateful step after '${stateful.op}' is not in this release; write the first result with to() and read it in another pipeline.`,
-      )
-    const { time } = sourceOf(input)
-    if (!Object.hasOwn(input.columns, time))
-      fail(`the event time column '${time}' is gone; keep it in select() and in the columns of functions.`)
-    if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
-      fail(
-        `the event time column '${time}' was replaced by derive(); watermarks are taken from the column as read, so derive another name.`,
-      )
-    const type = (columns: ColumnTypes) => columns[time]?.replace(/ NOT NULL$/, '')
-    const remade = before.find(
-      ({ step: { is }, input, columns }) =>
-        is === 'function' && Object.hasOwn(columns, time) && type(input?.columns ?? {}) !== type(columns),
-    )
-    if (remade)
-      fail(
-        `the event time column '${time}' was made anew by ${remade.op}(); watermarks are taken from the column as read, so hand it on with its type, ${type(before[0]?.columns ?? {})}.`,
-      )
-  }
-  if (
-    open &&
-    !(step.is === 'group' && input.step.is === 'window') &&
-    !(step.is === 'stateful' && input.step.is === 'group')
-  )
+  if (step.is === 'window' || step.is === 'stateful') checkTime(input, fail)
+  const isOpen = input.step.is === 'window' || input.step.is === 'group'
+  const closes =
+    (step.is === 'group' && input.step.is === 'window') ||
+    (step.is === 'stateful' && step.takes === 'groups' && input.step.is === 'group')
+  if (isOpen && !closes)
     fail(`cannot follow ${input.op}; ${input.step.is === 'window' ? 'groupBy' : 'aggregate'} must come next.`)
+}
+
+/** The event time rides along hidden; a visible column of its name must still be it, or windows would surprise. */
+function checkTime(input: PlanNode, fail: (what: string) => void): void {
+  const before = sinceState(input)
+  const { time } = sourceOf(input)
+  if (before[0]?.step.is !== 'source') return
+  if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
+    fail(
+      `the event time column '${time}' was replaced by derive(); watermarks are taken from the column as read, so derive another name.`,
+    )
+  const type = (columns: ColumnTypes) => withoutNull(columns[time])
+  const remade = before.find(
+    ({ step: { is }, input: from, columns }) =>
+      is === 'function' && Object.hasOwn(columns, time) && type(from?.columns ?? {}) !== type(columns),
+  )
+  if (remade)
+    fail(
+      `the event time column '${time}' was made anew by ${remade.op}(); watermarks are taken from the column as read, so hand it on with its type, ${type(before[0].columns)}.`,
+    )
+}
+
+/** The plan from the last stateful step on, or from the source. */
+function sinceState(node: PlanNode): readonly PlanNode[] {
+  const nodes = chain(node)
+  const last = nodes.findLastIndex(({ step }) => step.is === 'stateful')
+  return nodes.slice(Math.max(last, 0))
+}
+
+function withoutNull(type: string | undefined): string {
+  return (type ?? '').replace(/ NOT NULL$/, '')
 }

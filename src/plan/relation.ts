@@ -20,6 +20,35 @@ export interface Relation {
 }
 
 /**
+ * Hidden column: the row's event time in microseconds. It rides along, so that `select` cannot drop it and a stateful
+ * step may follow another, whatever its rows look like.
+ */
+export const timeColumn = '_time'
+/** Hidden column: the watermark, before the row's own ledger entry, of the stage that the row goes to (S8). */
+export const watermarkColumn = '_watermark'
+
+/** Hidden columns of rows before a stateful step: where they come from, and what they are judged by. */
+export const rowHidden = ['_seq', '_row', watermarkColumn, timeColumn] as const
+
+/** The hidden columns that order a relation's rows totally (S14); the others only ride along. */
+export function orderOf({ hidden }: Pick<Relation, 'hidden'>): readonly string[] {
+  return hidden.filter(name => name !== watermarkColumn && name !== timeColumn)
+}
+
+/** The rows that a stateful step gives, before the engine has placed them in the ledger's order (S13). */
+export interface Emitted extends Relation {
+  /** SQL over a row: its event time in microseconds. */
+  readonly timeUs: string
+  /** SQL over a row: where what it sums up begins. A flush closes what begins at or below its limit (S6). */
+  readonly startUs: string
+  /**
+   * SQL over a row: the watermark that makes it final, so that it belongs to the first ledger entry which brings that.
+   * Undefined where a row is one of this epoch's own and keeps its `_seq` and `_row`.
+   */
+  readonly closesAt?: string
+}
+
+/**
  * Hidden column of rows that a function gave: which of them it is, from 0, of those that one source row became. Beside
  * `_seq` and `_row` it makes their order total (S14).
  */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Json } from '../core/json.ts'
+import type { ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, type PlanNode, planJson, statefulContext } from './node.ts'
+import { chain, foldStep, type PlanNode, planJson } from './node.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
 
@@ -11,22 +12,28 @@ export interface BoundNode {
   readonly bound: readonly string[]
 }
 
+/** Where rows come from: the pipeline's source, or a stage. */
+export type StageInput = { readonly is: 'source' } | { readonly is: 'stage'; readonly stage: Stage }
+
 /** A stateful step of one or more flows. Flows with equal plans up to here share it, its state and its partials. */
-export interface StatefulNode {
-  /** Derived from the plan: names the state's table and channels. */
+export interface Stage {
+  /** Derived from the plan: names the state's tables and channels. */
   readonly id: string
+  /** The operator's name. */
+  readonly op: string
   readonly step: Stateful
-  /** The stateless steps before it. */
+  readonly from: StageInput
+  /** The stateless steps between `from` and this one. */
   readonly before: readonly BoundNode[]
 }
 
-/** One flow, split where its state lies. */
+/** One flow, cut where its state lies. */
 export interface Flow {
   /** 'flow-1', in the order given to `pipeline()`. */
   readonly name: string
   readonly terminal: Terminal
-  readonly stateful: StatefulNode | undefined
-  /** The stateless steps after the stateful one, or all of them. */
+  readonly from: StageInput
+  /** The stateless steps after the last stateful one, or all of them. */
   readonly after: readonly BoundNode[]
 }
 
@@ -35,27 +42,40 @@ export function stepId(plan: readonly Json[]): string {
   return createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 8)
 }
 
-/** Splits a described flow; `bound` has the gated expressions of every stateless node. */
+/** Cuts a described flow into stages; `bound` has the gated expressions of every node. */
 export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<PlanNode, readonly string[]>): Flow {
-  const nodes = chain(terminal.node)
-  const at = nodes.findIndex(node => node.step.is === 'stateful')
-  const stateless = (part: readonly PlanNode[]): BoundNode[] =>
-    part
-      .filter(node => node.step.is === 'stateless' || node.step.is === 'function')
-      .map(node => ({ node, bound: bound.get(node) ?? [] }))
-  if (at === -1) return { name, terminal, stateful: undefined, after: stateless(nodes) }
-  const node = nodes[at] as PlanNode
-  if (node.step.is !== 'stateful' || !node.input) throw new Error('unreachable: checked by findIndex')
-  return {
-    name,
-    terminal,
-    stateful: {
-      id: stepId(planJson(node)),
-      step: node.step.fold(statefulContext(node.input), node.options as never, bound.get(node) ?? []),
-      before: stateless(nodes.slice(0, at)),
-    },
-    after: stateless(nodes.slice(at)),
+  let from: StageInput = { is: 'source' }
+  let before: BoundNode[] = []
+  for (const node of chain(terminal.node)) {
+    const { step } = node
+    if (step.is === 'stateless' || step.is === 'function') before.push({ node, bound: bound.get(node) ?? [] })
+    if (step.is !== 'stateful' || !node.input) continue
+    const id = stepId(planJson(node))
+    const folded = foldStep(node.input, step, node.options as never, bound.get(node) ?? [])
+    from = { is: 'stage', stage: { id, op: node.op, step: folded, from, before } }
+    before = []
   }
+  return { name, terminal, from, after: before }
+}
+
+/** The stages that a flow goes through, in order. */
+export function stagesOf({ from }: Pick<Flow, 'from'>): readonly Stage[] {
+  return from.is === 'source' ? [] : [...stagesOf(from.stage), from.stage]
+}
+
+/** Each stage of the flows once, those before others first. */
+export function stagesInOrder(flows: readonly Flow[]): readonly Stage[] {
+  const stages = flows.flatMap(stagesOf)
+  return stages.filter((stage, index) => stages.findIndex(({ id }) => id === stage.id) === index)
+}
+
+/** What the stage's clock is made of. */
+export function clockShape({ id, from }: Stage): ClockShape {
+  const input =
+    from.is === 'source'
+      ? { is: 'source' as const }
+      : { is: 'stage' as const, stage: from.stage.id, holdUs: from.stage.step.holdUs }
+  return { id, inputs: [input] }
 }
 
 /**
@@ -80,10 +100,4 @@ export function applySteps(
 export function hiddenAfter({ hidden }: Relation, step: Step): readonly string[] {
   const isMany = step.is === 'function' && step.call.is === 'map-rows'
   return isMany && !hidden.includes(ordinalColumn) ? [...hidden, ordinalColumn] : hidden
-}
-
-/** Each stateful node once. */
-export function statefulNodes(flows: readonly Flow[]): readonly StatefulNode[] {
-  const nodes = flows.flatMap(flow => (flow.stateful ? [flow.stateful] : []))
-  return nodes.filter((node, index) => nodes.findIndex(other => other.id === node.id) === index)
 }

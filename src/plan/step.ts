@@ -1,5 +1,5 @@
 import type { Json } from '../core/json.ts'
-import type { ColumnTypes, Relation } from './relation.ts'
+import type { ColumnTypes, Emitted, Relation } from './relation.ts'
 import type { WindowAssigner } from './window.ts'
 
 /** One user expression of a step: what the gate checks and DuckDB binds before any data is read. */
@@ -63,52 +63,90 @@ export interface GroupStep<O = Json> {
   keys(options: O): readonly string[]
 }
 
-/** What a stateful step is folded from: the annotations before it and its input's columns. */
-export interface StatefulContext {
+/** What a stateful step is folded from: its input's columns, and the type that window columns take. */
+export interface RowsContext {
   readonly input: ColumnTypes
-  /** Name of the event time column. */
-  readonly time: string
+  /** SQL type of the event time. Its value is the hidden column `_time`, in microseconds. */
+  readonly timeType: string
+}
+
+/** As `RowsContext`, with the annotations before the step. */
+export interface GroupsContext extends RowsContext {
   readonly windows: WindowAssigner
   readonly keys: readonly string[]
 }
 
-/**
- * Three kinds of query: `partial` (new rows to partial rows), `merge` (partial rows to partial rows, associative and
- * commutative) and `emit` (what the watermark's move makes final, merged, as output rows).
- */
-export interface StatefulStep<O = Json> {
+interface StatefulBase<O> {
   readonly is: 'stateful'
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
-  /** The folded step for this input; `bound` holds the gated SQL of `expressions`, absent while only columns are asked for. */
-  fold(context: StatefulContext, options: O, bound?: readonly string[]): Stateful
 }
 
+/** A step that keeps state. It describes itself as `Stateful` once the columns before it are known. */
+export type StatefulStep<O = Json> = StatefulBase<O> &
+  (
+    | {
+        /** It follows a window and groupBy. */
+        readonly takes: 'groups'
+        /** `bound` holds the gated SQL of `expressions`, absent while only columns are asked for. */
+        fold(context: GroupsContext, options: O, bound?: readonly string[]): Stateful
+      }
+    | {
+        /** It follows any step that gives rows. */
+        readonly takes: 'rows'
+        fold(context: RowsContext, options: O, bound?: readonly string[]): Stateful
+      }
+  )
+
+/**
+ * A stateful step as three kinds of query: `partial` of its channels (new rows to partial rows), `merge` (partial rows to
+ * partial rows, associative and commutative) and `emit` (output rows, out of state and of what is new).
+ */
 export interface Stateful {
-  /** Where partial rows lie. The first is the main table: a row for each window and group that has any row. */
-  readonly tables: readonly [PartialTable, ...PartialTable[]]
+  /** Where partial rows lie. The first is the main one: a row for each window and group that has any row. */
+  readonly channels: readonly [Channel, ...Channel[]]
   /** Output columns. */
   readonly columns: ColumnTypes
-  /** The late (row, window) pairs (S8): the input's columns, `_seq`, `_row`, `_watermark`, `_window_start`, `_window_end`. */
-  late(rows: Relation): string
-  /** Whether a row of this time can be late at all before this watermark: spares the late query. */
-  mayBeLate(timeUs: bigint, watermarkUs: bigint): boolean
   /**
-   * What the watermark's move from (exclusive) to (inclusive) makes final. `partials` gives the partial rows of a
-   * table, in parts of which no two have rows that close at the same watermark; none where there are no rows.
+   * `closing`: results that wait in state until the watermark makes them final. `passing`: rows of the epoch itself, each at
+   * the place of its own entry; `emit` reads them.
    */
-  emit(partials: (table: PartialTable) => readonly PartialRows[], fromUs: bigint | null, toUs: bigint): Relation
-  /** SQL over a partial row of any table: the watermark that makes it dead. The only way a state row ever goes (P11). */
-  readonly closesAt: string
-  /** SQL over a partial row of any table: a watermark below this makes none of its windows final. */
-  readonly emitsFrom: string
-  /** SQL over a main partial row: the largest closing threshold of its windows that start at or below M (S6); else NULL. */
-  flushAt(highMarkUs: bigint): string
+  readonly gives: 'closing' | 'passing'
+  readonly late: LateRows
+  /** What this epoch gives. Called only where a watermark or a new row may give anything. */
+  emit(view: EpochView): Emitted
   /** Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in microseconds, `groups`. */
-  openWindows(partials: string, watermarkUs: bigint | null): string
-  /** S13. */
+  openWindows?(partials: string, watermarkUs: bigint | null): string
+  /** How far behind its watermark the rows may lie that it still gives (S13). */
   readonly holdUs: bigint
+}
+
+/** How a step tells its late rows (S8). */
+export interface LateRows {
+  /** The late rows: the hidden columns of their order, `_watermark`, `columns`, and the input's columns. */
+  rows(rows: Relation): string
+  /** What the step adds to tell of which window or limit a row is late: BIGINT columns, in the order of the ledger. */
+  readonly columns: readonly string[]
+  readonly reason: string
+  /** Whether a row of this time can be late at all before this watermark: spares the query. */
+  mayBe(timeUs: bigint, watermarkUs: bigint): boolean
+}
+
+/** What a step sees of one epoch. */
+export interface EpochView {
+  /** The epoch's own rows with their hidden columns, for a step that gives rows `passing`. */
+  readonly rows: Relation
+  /**
+   * The partial rows of a channel, committed and new, in parts of which no two have rows that close at the same
+   * watermark; none where there are no rows.
+   */
+  partials(channel: Channel): readonly PartialRows[]
+  /** The committed partial rows of a channel: those of earlier epochs. */
+  committed(channel: Channel): string
+  /** The step's watermark before the epoch's first entry and after its last one. */
+  readonly fromUs: bigint | null
+  readonly toUs: bigint | null
 }
 
 /** Partial rows as SQL. `isMerged`: each window and group has one row at most, as one `partial` query gives them. */
@@ -118,17 +156,26 @@ export interface PartialRows {
 }
 
 /** Partial rows of one grain: what a segment and a state table hold. */
-export interface PartialTable {
-  /** '' for the main table; tells the tables of one step apart. */
+export interface Channel {
+  /** '' for the main one; tells the channels of one step apart. */
   readonly name: string
   readonly columns: ColumnTypes
   /** A total order: same rows, same bytes. */
   readonly order: readonly string[]
-  /** Epoch rows (hidden `_seq`, `_row`, `_watermark`) to partial rows; rows that are late in every window are left out. */
+  /** Rows with the hidden columns of `rowHidden` to partial rows; what is late is left out. */
   partial(rows: Relation): string
   /** Partial rows to fewer partial rows that mean the same; associative and commutative. */
   merge(partials: string): string
-  /** A BOOLEAN column of the main table: whether a row needs this table. Where it is FALSE everywhere `partial` is not run. */
+  /** SQL over a partial row: the watermark that makes it dead. The only way a state row ever goes (P11). */
+  readonly closesAt: string
+  /** SQL over a partial row: a watermark below this makes none of its results final. */
+  readonly emitsFrom: string
+  /**
+   * SQL over a partial row: the largest watermark that makes a result final which begins at or below the limit; else
+   * NULL (S6). Absent where nothing waits for a watermark.
+   */
+  flushAt?(limitUs: bigint): string
+  /** A BOOLEAN column of the main channel: whether a row needs this one. Where it is FALSE everywhere `partial` is not run. */
   readonly neededBy?: string
 }
 

@@ -3,7 +3,8 @@
  * window iff end <= the watermark before the row's object (S8).
  */
 export interface WindowAssigner {
-  readonly sizeUs: bigint
+  /** SQL: the start of a window from its end. */
+  startOf(end: string): string
   /** Every border of a window is a multiple of this. */
   readonly stepUs: bigint
   /** Partial-row columns that place a row, all BIGINT. */

@@ -167,21 +167,6 @@ describe('what this release refuses, before anything is claimed', () => {
     return error
   }
 
-  test('two stateful steps in a row', async () => {
-    const flow = trips().pipe(
-      tumbling('1 hour'),
-      groupBy('k'),
-      aggregate({ t: max('t'), n: count() }),
-      tumbling('1 day'),
-      groupBy(),
-      aggregate({ n: count() }),
-      to(parquetTo('x')),
-    )
-    expect((await refused(flow)).message).toMatch(
-      /^tumbling: a second stateful step after 'aggregate' is not in this release/,
-    )
-  })
-
   test('several sources', async () => {
     const flows = [trips('one').pipe(to(parquetTo('x'))), trips('two').pipe(to(parquetTo('y')))]
     const error = await failure(() => run(pipeline('refused', { checkpoint: lab.checkpoint }, ...flows)))
@@ -225,7 +210,7 @@ describe('what this release refuses, before anything is claimed', () => {
     )
   })
 
-  test('an event time that was replaced or left out before the window', async () => {
+  test('an event time that was replaced before the window', async () => {
     const replaced = trips().pipe(
       derive({ t: ['TIMESTAMP', 't'] }),
       tumbling('1 hour'),
@@ -234,8 +219,6 @@ describe('what this release refuses, before anything is claimed', () => {
       to(parquetTo('x')),
     )
     expect((await refused(replaced)).message).toMatch(/event time column 't' was replaced/)
-    const gone = trips().pipe(select('k'), tumbling('1 hour'), groupBy(), aggregate({ n: count() }), to(parquetTo('x')))
-    expect((await refused(gone)).message).toMatch(/event time column 't' is gone/)
   })
 
   test("a user's own error in an RxJS operator is the run's error, as it is", async () => {

@@ -663,11 +663,6 @@ describe('the event time before a window is handed on as it was read', () => {
 
   test.each([
     [
-      'left out',
-      (head => head.pipe(mapped(({ n }) => ({ n }), { n: 'BIGINT' }))) satisfies Steps as Steps,
-      "tumbling: the event time column 't' is gone; keep it in select() and in the columns of functions.",
-    ],
-    [
       'of another type',
       (head => head.pipe(mapped(row => row, { ...simple, t: 'TIMESTAMPTZ' }))) satisfies Steps as Steps,
       "tumbling: the event time column 't' was made anew by mapRows(); watermarks are taken from the column as read, so hand it on with its type, TIMESTAMP.",
@@ -683,6 +678,16 @@ describe('the event time before a window is handed on as it was read', () => {
     ],
   ])('%s is refused before anything is read', async (_, steps, message) => {
     expect(await failure(run(windowed(lab, lab, flow(steps))))).toMatchObject({ kind: 'user', message })
+  })
+
+  test('left out, it rides along hidden: the windows are those of the column as read', async () => {
+    const counted = async (name: string, steps: Steps) => {
+      const at = lab.place(name)
+      await run(windowed(lab, at, { ...flow(steps), size: '30 minutes' }))
+      return lab.rows(at)
+    }
+    const without: Steps = head => head.pipe(mapped(({ n }) => ({ n }), { n: 'BIGINT' }))
+    expect(await counted('without', without)).toEqual(await counted('with', head => head))
   })
 
   test('after the window, and where none follows, a function may change it', async () => {

@@ -41,7 +41,7 @@ test('the outcome that a version had before is that of its last entry before, by
         const marked = { ...unread(version, 'gone', null), outcome }
         return objectRow({ marked, seq: index + 1, watermarkUs: null }, 1, 's', 0)
       })
-      const tick = markRow({ is: 'tick', seq: rows.length + 1, watermarkUs: 0n }, 1, 's')
+      const tick = markRow({ is: 'tick', seq: rows.length + 1, watermarkUs: 0n, sizeBytes: 0 }, 1, 's', 0)
       await executor.run(`INSERT INTO ledger ${ledgerSql([...rows, tick])}`)
       const found = await executor.rows(`SELECT earlier FROM (${withEarlierSql('ledger')}) ORDER BY seq`)
       await executor.run('DROP TABLE ledger')

@@ -19,9 +19,11 @@ afterAll(async () => await db[Symbol.asyncDispose]())
 /** Windows of 10 microseconds, sums by key. */
 const state = {
   key: 'flow-1',
-  node: { id: 'flow-1', step: { emitsFrom: '(_start + 10)', closesAt: '(_start + 10)' } },
-  table: {
+  stage: { id: 'flow-1' },
+  channel: {
     name: '',
+    emitsFrom: '(_start + 10)',
+    closesAt: '(_start + 10)',
     columns: { _start: 'BIGINT', k: 'BIGINT', n: 'BIGINT' },
     order: ['_start', 'k'],
     merge: (rows: string) => `SELECT _start, k, CAST(sum(n) AS BIGINT) AS n FROM (${rows}) GROUP BY _start, k`,
@@ -43,7 +45,7 @@ describe('a state table', () => {
       await executor.run(
         `CREATE TABLE own AS SELECT CAST(${epoch} + w AS BIGINT) * 10 AS _start, k, CAST(k + w AS BIGINT) AS n FROM range(${keys}) AS a(k), range(2) AS b(w)`,
       )
-      const table = await partialsTable(executor, state.node, 'own', [])
+      const table = await partialsTable(executor, state.channel, 'own', [])
       const watermarkUs = BigInt(epoch) * 10n + 10n
       const { survivors } = await ownPartials(executor, state, table, watermarkUs)
       held = await adopt(executor, state, held, { table, survivors }, watermarkUs)

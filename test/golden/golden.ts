@@ -21,6 +21,7 @@ export const goldens: readonly Golden[] = [
   { name: 'hopping-zones', input: 'months' },
   { name: 'refunds', input: 'months' },
   { name: 'two-flows', input: 'months', folders: ['GOLDEN_ZONES', 'GOLDEN_REFUNDS'] },
+  { name: 'busiest-hours', input: 'months' },
   { name: 'sensors', input: 'readings' },
 ]
 

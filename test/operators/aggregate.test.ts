@@ -23,7 +23,7 @@ import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import type { OptionTable } from '../../src/core/options.ts'
 import type { ColType } from '../../src/core/types.ts'
-import { statefulContext } from '../../src/plan/node.ts'
+import { groupsContext } from '../../src/plan/node.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { Stateful } from '../../src/plan/step.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
@@ -274,7 +274,7 @@ function fold(
   const columns: ColumnTypes = { t: types.t ?? 'TIMESTAMP NOT NULL', k: types.k, x: types.x }
   const source = {
     op: 'source',
-    options: { time: 't' },
+    options: { time: 't', columns },
     input: undefined,
     columns,
     step: { is: 'source', op: 'source', columns: (input: ColumnTypes) => input },
@@ -288,7 +288,7 @@ function fold(
       ? { n: count(), low: min('x' as never), high: max('x' as never) }
       : { n: count(), total: sum('x' as never), low: min('x' as never), high: max('x' as never) }
   const { options } = aggregate((asked ?? calls) as never)
-  return aggregateStep.fold(statefulContext(grouped), options as never, bound)
+  return aggregateStep.fold(groupsContext(grouped, 'aggregate'), options as never, bound)
 }
 
 type Value = string | null
@@ -300,17 +300,19 @@ function relation(types: { readonly k: string; readonly x: string }, rows: reado
     ([k, x], row) =>
       `(1, ${row}, NULL::BIGINT, TIMESTAMP '1970-01-01 00:00:00', ${literal(k, types.k)}, ${literal(x, types.x)})`,
   )
-  const sql = `SELECT * FROM (VALUES ${values.join(', ')}) AS v(_seq, _row, _watermark, t, k, x)`
+  const sql = `SELECT *, epoch_us(t) AS _time FROM (VALUES ${values.join(', ')}) AS v(_seq, _row, _watermark, t, k, x)`
   return { sql, columns: { t: 'TIMESTAMP NOT NULL', ...types }, hidden }
 }
 
 /** Everything that ends by this many hours, as text. */
 async function emitted(step: Stateful, partials: string): Promise<readonly Record<string, unknown>[]> {
-  const { sql, columns } = step.emit(
-    table => (table === step.tables[0] ? [{ sql: partials, isMerged: false }] : []),
-    null,
-    10n ** 12n,
-  )
+  const { sql, columns } = step.emit({
+    rows: { sql: 'SELECT 1', columns: {}, hidden: [] },
+    partials: channel => (channel === step.channels[0] ? [{ sql: partials, isMerged: false }] : []),
+    committed: () => partials,
+    fromUs: null,
+    toUs: 10n ** 12n,
+  })
   const names = Object.keys(columns)
   return db.rows(
     `SELECT ${names.map(name => `CAST("${name}" AS VARCHAR) AS "${name}"`).join(', ')} FROM (${sql}) ORDER BY ALL`,
@@ -341,7 +343,7 @@ describe('over rows', () => {
       ['null', '7'],
     ])
     const at = { window_start: '1970-01-01 00:00:00', window_end: '1970-01-01 01:00:00' }
-    expect(await emitted(step, step.tables[0].partial(rows))).toEqual([
+    expect(await emitted(step, step.channels[0].partial(rows))).toEqual([
       { ...at, k: 'a', n: '2', total: '5', low: '5', high: '5' },
       { ...at, k: 'null', n: '1', total: '7', low: '7', high: '7' },
       { ...at, k: null, n: '2', total: null, low: null, high: null },
@@ -358,7 +360,7 @@ describe('over rows', () => {
       ['-nan', '-inf'],
     ])
     const at = { window_start: '1970-01-01 00:00:00', window_end: '1970-01-01 01:00:00' }
-    expect(await emitted(step, step.tables[0].partial(rows))).toEqual([
+    expect(await emitted(step, step.channels[0].partial(rows))).toEqual([
       { ...at, k: '0.0', n: '2', low: '0.0', high: '1.0' },
       { ...at, k: 'nan', n: '2', low: '-inf', high: 'nan' },
     ])
@@ -372,7 +374,7 @@ describe('over rows', () => {
       ['north', nines],
       ['north', '0.01'],
     ])
-    await expect(emitted(step, step.tables[0].partial(rows))).rejects.toThrow(
+    await expect(emitted(step, step.channels[0].partial(rows))).rejects.toThrow(
       /aggregate total: sum\('x'\): the sum passes 38 digits in the window and group 1970-01-01 00:00:00, north/,
     )
     // What is too large on its way and not in the end is no error: the order of rows must not decide.
@@ -381,12 +383,12 @@ describe('over rows', () => {
       ['north', nines],
       ['north', `-${nines}`],
     ])
-    expect(await emitted(step, step.tables[0].partial(back))).toMatchObject([{ total: nines }])
+    expect(await emitted(step, step.channels[0].partial(back))).toMatchObject([{ total: nines }])
   })
 
   test('a DATE as event time makes windows of dates, of whole days only', async () => {
     expect(() => fold({ t: 'DATE', k: 'VARCHAR', x: 'BIGINT' }, [])).toThrow(
-      "window: '3600000000 microseconds' is not valid; expected whole days, as the event time 't' is a DATE.",
+      "window: '3600000000 microseconds' is not valid; expected whole days, as the event time is a DATE.",
     )
   })
 
@@ -417,14 +419,14 @@ describe('over rows', () => {
             for (const row of rows) parts[part.next().value as number]?.push(row)
             const [first, ...rest] = parts
               .filter(some => some.length > 0)
-              .map(some => `SELECT * FROM (${step.tables[0].partial(relation(types, some))})`)
+              .map(some => `SELECT * FROM (${step.channels[0].partial(relation(types, some))})`)
             // ((a + b) + c), then the rows in one partial.
             const merged = rest.reduce(
-              (a, b) => step.tables[0].merge(`${b} UNION ALL SELECT * FROM (${a})`),
+              (a, b) => step.channels[0].merge(`${b} UNION ALL SELECT * FROM (${a})`),
               first as string,
             )
             const found = await emitted(step, merged)
-            expect(found).toEqual(await emitted(step, step.tables[0].partial(relation(types, rows))))
+            expect(found).toEqual(await emitted(step, step.channels[0].partial(relation(types, rows))))
             if (types.x === 'DOUBLE') return
             const scale = Number(/,(\d+)\)/.exec(types.x)?.[1] ?? 0)
             for (const { k, total } of found) {
@@ -466,13 +468,13 @@ describe('over rows', () => {
     }
     const isEven = '"_in"."x" % 2 = 0'
     const step = fold(types, [], asked, [isEven, isEven, isEven, isEven])
-    const [main] = step.tables
+    const [main] = step.channels
     const sqlOf = (rows: readonly Picked[]) => {
       const values = rows.map(
         ({ minute, by, x, row }) =>
           `(7, ${row}, NULL::BIGINT, make_timestamp(${minute * 60_000_000}), ${by ?? 'NULL'}::BIGINT, ${x ?? 'NULL'}::BIGINT)`,
       )
-      const sql = `SELECT * FROM (VALUES ${values.join(', ')}) AS v(_seq, _row, _watermark, t, k, x)`
+      const sql = `SELECT *, epoch_us(t) AS _time FROM (VALUES ${values.join(', ')}) AS v(_seq, _row, _watermark, t, k, x)`
       return main.partial({ sql, columns: { t: 'TIMESTAMP NOT NULL', ...types }, hidden })
     }
     /** Row by row, in ledger order: only a row that is strictly better takes the place of an earlier one. */
@@ -531,10 +533,10 @@ describe('over rows', () => {
     for (const x of ['UBIGINT', 'DECIMAL(18,2)', 'DECIMAL(38,2)', 'DOUBLE']) {
       const types = { k: 'DOUBLE', x }
       const step = fold(types, ['k'])
-      const partial = step.tables[0].partial(relation(types, [['1', '2']]))
-      expect(await db.describe(partial)).toEqual(step.tables[0].columns)
-      expect(await db.describe(step.tables[0].merge(partial))).toEqual(step.tables[0].columns)
-      expect(Object.values(step.tables[0].columns)).not.toContain('HUGEINT')
+      const partial = step.channels[0].partial(relation(types, [['1', '2']]))
+      expect(await db.describe(partial)).toEqual(step.channels[0].columns)
+      expect(await db.describe(step.channels[0].merge(partial))).toEqual(step.channels[0].columns)
+      expect(Object.values(step.channels[0].columns)).not.toContain('HUGEINT')
     }
   })
 
@@ -544,26 +546,26 @@ describe('over rows', () => {
     const rows = relation(types, [['a', '5']])
     const hour = 3_600_000_000n
     const at = (watermark: bigint) => ({ ...rows, sql: rows.sql.replace('NULL::BIGINT', `${watermark}::BIGINT`) })
-    expect(await db.rows(step.late(at(hour - 1n)))).toEqual([])
-    expect(await db.rows(step.late(at(hour)))).toEqual([
+    expect(await db.rows(step.late.rows(at(hour - 1n)))).toEqual([])
+    expect(await db.rows(step.late.rows(at(hour)))).toEqual([
       { _seq: 1, _row: 0, _watermark: hour, _window_start: 0n, _window_end: hour, t: new Date(0), k: 'a', x: 5n },
     ])
-    expect(step.mayBeLate(0n, hour)).toBe(true)
-    expect(step.mayBeLate(0n, hour - 1n)).toBe(false)
-    expect(await db.rows(step.tables[0].partial(at(hour)))).toEqual([])
+    expect(step.late.mayBe(0n, hour)).toBe(true)
+    expect(step.late.mayBe(0n, hour - 1n)).toBe(false)
+    expect(await db.rows(step.channels[0].partial(at(hour)))).toEqual([])
   })
 
   test('open windows are counted with their groups', async () => {
     const types = { k: 'VARCHAR', x: 'BIGINT' }
     const step = fold(types, ['k'])
-    const partials = step.tables[0].partial(
+    const partials = step.channels[0].partial(
       relation(types, [
         ['a', '5'],
         ['a', '6'],
         [null, '7'],
       ]),
     )
-    expect(await db.rows(step.openWindows(partials, null))).toEqual([
+    expect(await db.rows(step.openWindows?.(partials, null) as string)).toEqual([
       { _window_start: 0n, _window_end: 3_600_000_000n, groups: 2n },
     ])
   })

@@ -9,7 +9,7 @@ import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import type { Terminal } from '../../src/plan/mini-batch.ts'
 import { chain, type PlanNode } from '../../src/plan/node.ts'
-import { applySteps, splitFlow, statefulNodes } from '../../src/plan/stages.ts'
+import { applySteps, splitFlow, stagesInOrder, stagesOf } from '../../src/plan/stages.ts'
 import { describeOnce, sourceNode, type Trips } from '../operators/flow.ts'
 
 type Apply = (trips: Trips) => ReturnType<Trips['pipe']>
@@ -44,10 +44,11 @@ const hourly: Apply = trips =>
 describe('a flow is split where its state lies', () => {
   test('stateless steps before, the folded step, stateless steps after', () => {
     const flow = flowOf(hourly)
-    expect(ops(flow.stateful?.before ?? [])).toEqual(['where', 'derive'])
+    const [stage] = stagesOf(flow)
+    expect(ops(stage?.before ?? [])).toEqual(['where', 'derive'])
     expect(ops(flow.after)).toEqual(['where', 'select'])
-    expect(flow.stateful?.before.map(({ bound }) => bound)).toEqual([['bound(amount > 0)'], ['bound(1)']])
-    expect(flow.stateful?.step.columns).toEqual({
+    expect(stage?.before.map(({ bound }) => bound)).toEqual([['bound(amount > 0)'], ['bound(1)']])
+    expect(stage?.step.columns).toEqual({
       window_start: 'TIMESTAMP NOT NULL',
       window_end: 'TIMESTAMP NOT NULL',
       zone: 'BIGINT',
@@ -57,10 +58,31 @@ describe('a flow is split where its state lies', () => {
 
   test('without state all of its steps come after', () => {
     const flow = flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
-    expect(flow.stateful).toBeUndefined()
+    expect(stagesOf(flow)).toEqual([])
     expect(ops(flow.after)).toEqual(['where', 'select'])
     expect(flowOf(trips => trips.pipe()).after).toEqual([])
   })
+})
+
+test('a stateful step may follow another: each is a stage, with the steps between them before the later one', () => {
+  const flow = flowOf(trips =>
+    trips.pipe(
+      tumbling('1h'),
+      groupBy('zone'),
+      aggregate({ n: count() }),
+      where('n > 10'),
+      tumbling('1 day'),
+      groupBy('zone'),
+      aggregate({ hours: count(), n: sum('n') }),
+      select('hours'),
+    ),
+  )
+  const [hourly, daily] = stagesOf(flow)
+  expect([hourly?.op, daily?.op]).toEqual(['aggregate', 'aggregate'])
+  expect(daily?.from).toEqual({ is: 'stage', stage: hourly })
+  expect(ops(daily?.before ?? [])).toEqual(['where'])
+  expect(ops(flow.after)).toEqual(['select'])
+  expect(stagesInOrder([flow, flow])).toEqual([hourly, daily])
 })
 
 describe('state is named after the plan up to it', () => {
@@ -77,9 +99,10 @@ describe('state is named after the plan up to it', () => {
       'flow-2',
     )
     const flows = [flowOf(hourly), other, flowOf(trips => trips.pipe(select('zone')), 'flow-3')]
-    expect(flows[0]?.stateful?.id).toMatch(/^[0-9a-f]{8}$/)
-    expect(flows[1]?.stateful?.id).toBe(flows[0]?.stateful?.id)
-    expect(statefulNodes(flows)).toEqual([flows[0]?.stateful])
+    const stages = flows.map(stagesOf)
+    expect(stages[0]?.[0]?.id).toMatch(/^[0-9a-f]{8}$/)
+    expect(stages[1]?.[0]?.id).toBe(stages[0]?.[0]?.id)
+    expect(stagesInOrder(flows)).toEqual(stages[0])
   })
 
   test.each<{ name: string; apply: Apply }>([
@@ -96,7 +119,7 @@ describe('state is named after the plan up to it', () => {
   ])('$name is another state', ({ apply }) => {
     const plain: Apply = trips => trips.pipe(tumbling('1h'), groupBy('zone'), aggregate({ n: count() }))
     const flows = [flowOf(plain), flowOf(apply)]
-    expect(statefulNodes(flows)).toHaveLength(2)
+    expect(stagesInOrder(flows)).toHaveLength(2)
   })
 })
 

@@ -4,10 +4,11 @@ import { afterAll, expect } from 'vitest'
 import { aggregate, aggregateStep } from '../../../operators/aggregate.ts'
 import { groupBy } from '../../../operators/group-by.ts'
 import { hopping } from '../../../operators/hopping.ts'
-import { statefulContext } from '../../../src/plan/node.ts'
+import { groupsContext } from '../../../src/plan/node.ts'
+import { rowHidden } from '../../../src/plan/relation.ts'
 import type { Row } from '../../../src/core/ports.ts'
 import type { ColumnTypes } from '../../../src/plan/relation.ts'
-import type { PartialRows, PartialTable, Stateful } from '../../../src/plan/step.ts'
+import type { PartialRows, Channel, Stateful } from '../../../src/plan/step.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
 
 export interface InputRow<V> {
@@ -98,7 +99,7 @@ async function openEvaluator(): Promise<Evaluator> {
     )
   }
 
-  async function stored(table: PartialTable, sql: string): Promise<string> {
+  async function stored(table: Channel, sql: string): Promise<string> {
     const file = `${folder}${files++}.parquet`
     expect(await describe(sql)).toEqual(table.columns)
     await db.rows(`COPY (${sql}) TO '${file}' (FORMAT parquet)`)
@@ -107,7 +108,7 @@ async function openEvaluator(): Promise<Evaluator> {
   }
 
   /** Rows that close first are one part, all others another, as where an epoch's own rows begin above the state's. */
-  async function inParts({ closesAt }: Stateful, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
+  async function inParts({ closesAt }: Channel, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
     const [row] = await db.rows(`SELECT min(${closesAt}) AS first FROM (${sql})`)
     const first = (row?.first ?? 0n) as bigint
     const parts = [`<= ${first}`, `> ${first}`]
@@ -116,11 +117,10 @@ async function openEvaluator(): Promise<Evaluator> {
 
   async function partialsOf(step: Stateful, relations: readonly string[], columns: ColumnTypes) {
     const tables = new Map<string, readonly PartialRows[]>()
-    const [main] = step.tables
-    for (const table of step.tables) {
+    const [main] = step.channels
+    for (const table of step.channels) {
       const parts: string[] = []
-      for (const sql of relations)
-        parts.push(await stored(table, table.partial({ sql, columns, hidden: ['_seq', '_row', '_watermark'] })))
+      for (const sql of relations) parts.push(await stored(table, table.partial(timed(sql, columns))))
       if (table.neededBy !== undefined) {
         const all = tables.get(main.name)?.map(({ sql }) => sql) ?? [emptyOf(main)]
         const needed = await db.rows(`SELECT sum("${table.neededBy}") AS n FROM (${all.join(' UNION ALL ')})`)
@@ -129,7 +129,7 @@ async function openEvaluator(): Promise<Evaluator> {
         if (Number(needed[0]?.n ?? 0) === 0) continue
       }
       if (parts.length === 1) {
-        tables.set(table.name, await inParts(step, parts[0] as string, true))
+        tables.set(table.name, await inParts(table, parts[0] as string, true))
         continue
       }
       // In pairs, the last two first; the rest stays apart, as the newest segments do.
@@ -137,14 +137,20 @@ async function openEvaluator(): Promise<Evaluator> {
         const [a, b] = parts.splice(-2)
         parts.push(await stored(table, table.merge(`${b} UNION ALL ${a}`)))
       }
-      tables.set(table.name, await inParts(step, parts.join(' UNION ALL '), false))
+      tables.set(table.name, await inParts(table, parts.join(' UNION ALL '), false))
     }
     return tables
   }
 
   async function emitted(step: Stateful, relations: readonly string[], columns: ColumnTypes) {
     const tables = await partialsOf(step, relations, columns)
-    const { sql, columns: output } = step.emit(table => tables.get(table.name) ?? [], null, 10n ** 12n)
+    const { sql, columns: output } = step.emit({
+      rows: { sql: 'SELECT 1', columns: {}, hidden: [] },
+      partials: table => tables.get(table.name) ?? [],
+      committed: emptyOf,
+      fromUs: null,
+      toUs: 10n ** 12n,
+    })
     const names = Object.keys(output)
       .map(name => `"${name}"`)
       .join(', ')
@@ -219,15 +225,20 @@ async function openEvaluator(): Promise<Evaluator> {
     },
     async side(type, sql, calls) {
       const columns = columnsOf(type)
-      const [, side] = foldOf(columns, calls).tables
+      const [, side] = foldOf(columns, calls).channels
       if (side === undefined) throw new Error('no side table')
-      return await db.rows(side.partial({ sql, columns, hidden: ['_seq', '_row', '_watermark'] }))
+      return await db.rows(side.partial(timed(sql, columns)))
     },
     [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
   }
 }
 
-function emptyOf({ columns }: PartialTable): string {
+/** The rows with their event time, as the engine hands them over. */
+function timed(sql: string, columns: ColumnTypes) {
+  return { sql: `SELECT *, epoch_us(t) AS _time FROM (${sql})`, columns, hidden: rowHidden }
+}
+
+function emptyOf({ columns }: Channel): string {
   const items = Object.entries(columns).map(([name, type]) => `CAST(NULL AS ${type}) AS "${name}"`)
   return `SELECT ${items.join(', ')} WHERE FALSE`
 }
@@ -236,7 +247,7 @@ function emptyOf({ columns }: PartialTable): string {
 function foldOf(columns: ColumnTypes, calls: Readonly<Record<string, object>>): Stateful {
   const source = {
     op: 'source',
-    options: { time: 't' },
+    options: { time: 't', columns },
     input: undefined,
     columns,
     step: { is: 'source', op: 'source', columns: (input: ColumnTypes) => input },
@@ -246,7 +257,7 @@ function foldOf(columns: ColumnTypes, calls: Readonly<Record<string, object>>): 
   const { options } = aggregate(calls as never)
   const filtered = Object.values(calls).filter(call => 'filter' in call)
   return aggregateStep.fold(
-    statefulContext(grouped),
+    groupsContext(grouped, 'aggregate'),
     options as never,
     filtered.map(() => '"_in"."wanted"'),
   )

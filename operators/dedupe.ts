@@ -1,0 +1,144 @@
+import { type Duration, durationUs } from '../src/core/duration.ts'
+import { configError } from '../src/core/errors.ts'
+import { duration } from '../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../src/core/options.ts'
+import { parseColumnType } from '../src/core/types.ts'
+import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { normalKey } from '../src/plan/normal-key.ts'
+import {
+  type ColumnTypes,
+  inputColumn,
+  orderOf,
+  type Relation,
+  rowNumber,
+  timeColumn,
+  watermarkColumn,
+} from '../src/plan/relation.ts'
+import { id } from '../src/plan/sql.ts'
+import type { Channel, EpochView, RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
+import { columnType } from './columns.ts'
+
+interface DedupeOptions {
+  readonly [key: string]: string | readonly string[]
+  readonly key: readonly string[]
+  readonly within: string
+}
+
+/** Times and twice the horizon must fit into 64 bits: event times reach 2^62 microseconds. */
+const withinUsMax = 2n ** 60n
+
+export const dedupeStep: StatefulStep<DedupeOptions> = {
+  is: 'stateful',
+  takes: 'rows',
+  op: 'dedupe',
+  columns(input, { key }) {
+    for (const name of key) columnType('dedupe', name, input)
+    return input
+  },
+  expressions: () => [],
+  fold: ({ input }: RowsContext, { key, within }) => dedupeByKey(input, key, durationUs(within, 'dedupe'), within),
+}
+
+/**
+ * A row is kept iff no accepted row of its key that came earlier, kept or not, lies within the horizon of it (S11):
+ *
+ *     time      0 ....... h ....... 2h ......
+ *     came 1st       x                          kept
+ *     came 2nd  x                               dropped: within h of the first
+ *     came 3rd                 x                kept:    more than h after both
+ *
+ * A row is late once its time plus the horizon is at or below the watermark. So an accepted row has no accepted
+ * neighbour more than two horizons behind the watermark, and state keeps a key's times so long.
+ */
+function dedupeByKey(columns: ColumnTypes, key: readonly string[], withinUs: bigint, within: string): Stateful {
+  const time = inputColumn(timeColumn)
+  const watermark = inputColumn(watermarkColumn)
+  const isLate = `${time} + ${withinUs} <= ${watermark}`
+  const keys = key.map(name => {
+    const type = parseColumnType(columnType('dedupe', name, columns), name)
+    return { name: id(name), type: type.sql, sql: normalKey(inputColumn(name), type) }
+  })
+  const names = keys.map(({ name }) => name).join(', ')
+  const placed = keys.map(({ name, sql }) => `${sql} AS ${name}`).join(', ')
+  const accepted = (rows: Relation) => `FROM (${rows.sql}) AS _in WHERE ${isLate} IS NOT TRUE`
+  const seen: Channel = {
+    name: '',
+    columns: { ...Object.fromEntries(key.map((name, index) => [name, keys[index]?.type as string])), _time: 'BIGINT' },
+    order: [...key, timeColumn],
+    closesAt: `(${timeColumn} + ${2n * withinUs})`,
+    emitsFrom: `(${timeColumn} + ${2n * withinUs})`,
+    partial: rows => `SELECT DISTINCT ${placed}, ${time} AS ${timeColumn} ${accepted(rows)}`,
+    merge: partials => `SELECT DISTINCT ${names}, ${timeColumn} FROM (${partials})`,
+  }
+
+  return {
+    channels: [seen],
+    columns,
+    gives: 'passing',
+    holdUs: 0n,
+    late: {
+      columns: [],
+      reason: `too late for dedupe: the time of the row and ${within} more end at or below the watermark before the object`,
+      mayBe: (timeUs, watermarkUs) => timeUs + withinUs <= watermarkUs,
+      rows: rows =>
+        `SELECT ${[...orderOf(rows), watermarkColumn, ...Object.keys(rows.columns).map(id)].join(', ')} FROM (${rows.sql}) AS _in WHERE ${isLate}`,
+    },
+    emit({ rows, committed }: EpochView) {
+      const place = orderOf(rows)
+      // One number for the place of a row in the ledger; what is committed came before all of it.
+      const at = `CAST(${inputColumn('_seq')} AS HUGEINT) * ${2n ** 64n} + ${rowNumber(rows)}`
+      const own = `SELECT ${placed}, ${time} AS ${timeColumn}, ${at} AS _at, ${place.map(inputColumn).join(', ')} ${accepted(rows)}`
+      const earlier =
+        `SELECT ${names}, ${timeColumn}, -1, ${place.map(() => 'NULL').join(', ')} FROM (${committed(seen)}) AS c ` +
+        `SEMI JOIN (SELECT DISTINCT ${names} FROM own) AS o ON ${keys.map(({ name }) => `o.${name} IS NOT DISTINCT FROM c.${name}`).join(' AND ')}`
+      const first =
+        `min(_at) OVER (PARTITION BY ${names} ORDER BY ${timeColumn} ` +
+        `RANGE BETWEEN ${withinUs} PRECEDING AND ${withinUs} FOLLOWING)`
+      const kept =
+        `WITH own AS MATERIALIZED (${own}) SELECT ${place.join(', ')} FROM (SELECT ${place.join(', ')}, _at, ${first} AS _first ` +
+        `FROM (SELECT * FROM own UNION ALL ${earlier})) WHERE _at = _first AND _at >= 0`
+      const items = [...place, timeColumn, ...Object.keys(columns)].map(inputColumn)
+      const same = place.map(name => `k.${name} = ${inputColumn(name)}`).join(' AND ')
+      return {
+        sql: `SELECT ${items.join(', ')} FROM (${rows.sql}) AS _in SEMI JOIN (${kept}) AS k ON ${same}`,
+        columns,
+        hidden: [...place, timeColumn],
+        timeUs: timeColumn,
+        startUs: timeColumn,
+      }
+    },
+  }
+}
+
+const dedupeOptions = {
+  within: {
+    kind: duration('a duration above zero and below 36,000 years', us => us > 0n && us <= withinUsMax),
+    isRequired: true,
+    isPositional: true,
+    about: 'Two rows of a key count as the same when their event times are at most so far apart.',
+  },
+} satisfies OptionTable<{ readonly within: Duration }>
+
+/**
+ * Drops rows that were there before: of the rows of a key whose event times lie within the horizon of each other, the one
+ * that came first is kept. First is the one that stands earlier in the ledger, whatever its event time.
+ *
+ *     trips.pipe(dedupe('trip_id', '1 day'), tumbling('1 hour'), groupBy('zone'), aggregate({ trips: count() }))
+ *
+ * NULL is a key of its own. A row comes too late to be told from earlier ones once its time plus the horizon is at or
+ * below the watermark: it goes to the late ledger. State holds the times of each key for two horizons behind the watermark.
+ *
+ * @param key The column, or columns, by which rows are the same.
+ * @param within The horizon, a duration such as '1 day'.
+ * @throws MillraceError `user` for an unknown column.
+ */
+export function dedupe<C, T>(
+  key: (keyof C & string) | readonly [keyof C & string, ...(keyof C & string)[]],
+  within: Duration,
+): Operator<MiniBatch<C, T>, MiniBatch<C, T>> {
+  const names: unknown = typeof key === 'string' ? [key] : key
+  if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length)
+    throw configError('dedupe', key, 'a column, or a list of different columns, such as dedupe("trip_id", "1 day")')
+  const options = readCall('dedupe', dedupeOptions, [within])
+  return step(dedupeStep, { key: names as string[], within: options.within })
+}

@@ -1,0 +1,280 @@
+/**
+ * Runs a chain of the real operators over a ledger that is cut into epochs, as the engine does between fetch and commit:
+ * stamp, partial, apply, adopt. Segments are merged at random and state is recovered from them at random.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/apply.ts'
+import { openSession } from '../../src/engine/duckdb/session.ts'
+import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
+import { subscribeFlows } from '../../src/engine/flows.ts'
+import type { MarkedObject, RowSource } from '../../src/engine/marked-object.ts'
+import { computePartials, noPartials } from '../../src/engine/partials.ts'
+import { type LedgerPosition, type MarkedEntry, stamp } from '../../src/engine/stamp.ts'
+import {
+  adopt,
+  aliveSql,
+  columnList,
+  createStateTable,
+  type Held,
+  heldRows,
+  stateName,
+  type StateTable,
+  stateTables,
+} from '../../src/engine/state.ts'
+import { dropTables, type EpochContext } from '../../src/engine/work.ts'
+import { bindFlows } from '../../src/plan/bind.ts'
+import { createGate } from '../../src/plan/gate.ts'
+import type { SourceSettings } from '../../src/plan/source-settings.ts'
+import { text } from '../../src/plan/sql.ts'
+import { clockShape, type Stage, stagesInOrder } from '../../src/plan/stages.ts'
+import { beginning } from '../../src/plan/watermark.ts'
+import { type TrialEntry, type TrialLedger, whole } from './ledger.ts'
+import { pipelineOf, type TrialStep } from './plan.ts'
+
+const secondUs = 1_000_000n
+
+export interface TrialSession extends AsyncDisposable {
+  readonly executor: SessionExecutor
+  readonly folder: string
+}
+
+export async function openTrials(): Promise<TrialSession> {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-trials-'))
+  const session = await openSession({ threads: 1, spill: folder })
+  const executor = await session.executor(new AbortController().signal)
+  return {
+    executor,
+    folder: session.stage,
+    async [Symbol.asyncDispose]() {
+      await session.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A plan that is bound: reused over many ledgers. */
+export interface BoundTrial {
+  readonly context: EpochContext
+  readonly settings: SourceSettings
+}
+
+export async function bindTrial({ executor, folder }: TrialSession, steps: readonly TrialStep[]): Promise<BoundTrial> {
+  const subscribed = subscribeFlows(pipelineOf(steps))
+  try {
+    const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
+    const context = { flows, stages: stagesInOrder(flows), executor, stage: folder, newId: randomUUID }
+    return { context, settings: subscribed.definition.settings }
+  } finally {
+    subscribed.unsubscribe()
+  }
+}
+
+/** What the execution gave, in the oracle's terms. */
+export interface Executed {
+  /** Rows of the output by epoch, as 'k v'. */
+  readonly epochs: readonly (readonly string[])[]
+  /** As 'step seq row end'. */
+  readonly late: readonly string[]
+  readonly flushes: readonly ReadonlyMap<number, number>[]
+}
+
+/** What a control does wrong on purpose. */
+export interface Wrong {
+  /** Every stage takes the largest value of a flush. */
+  readonly oneFlushValue?: true
+}
+
+/**
+ * @param cut numbers of entries, one an epoch; a flush that is to be decided stands alone
+ * @param known what the flushes of a ledger say that is replayed
+ */
+export async function execute(
+  { context, settings }: BoundTrial,
+  ledger: TrialLedger,
+  cut: readonly number[],
+  random: () => number,
+  { wrong = {}, known }: { readonly wrong?: Wrong; readonly known?: Executed['flushes'] } = {},
+): Promise<Executed> {
+  const { executor, stages } = context
+  const shapes = stages.map(clockShape)
+  const states = stateTables(stages)
+  const held = new Map<string, Held>()
+  const segments = new Map<string, string[]>(states.map(({ key }) => [key, []]))
+  const epochs: string[][] = []
+  const late: string[] = []
+  const flushes: ReadonlyMap<number, number>[] = []
+  let position: LedgerPosition = { ...beginning, nextSeq: 1, clocks: {} }
+  for (const state of states) {
+    await createStateTable(executor, state)
+    held.set(state.key, await heldRows(executor, state))
+  }
+  let at = 0
+  for (const size of cut) {
+    const entries = ledger.entries.slice(at, at + size)
+    at += size
+    const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch() : plainEpoch(entries))
+    epochs.push(await outputRows(executor, epoch.applied, epoch.outputs))
+    late.push(...(await lateRows(executor, stages, [...epoch.channels, ...epoch.applied.channels])))
+    await settle(epoch.applied)
+    await dropTables(executor, [...epoch.tables, ...epoch.applied.tables])
+  }
+  for (const state of states) await executor.run(`DROP TABLE ${stateName(state)}`)
+  return { epochs, late, flushes }
+
+  async function plainEpoch(entries: readonly TrialEntry[]) {
+    const marked = entries.map((entry, index) => (entry.is === 'flush' ? knownFlush() : markedEntry(entry, index)))
+    const stamped = stamp(position, marked, BigInt(ledger.delay) * secondUs, shapes)
+    const partials = await computePartials(context, stamped, settings)
+    const applied = await applyEpoch(context, partials, { is: 'stamped', clocks: stamped.clocks }, held)
+    position = stamped.after
+    return { applied, outputs: partials.outputs, channels: partials.channels, tables: partials.tables }
+  }
+
+  function knownFlush(): MarkedEntry {
+    const values = known?.[flushes.length] ?? new Map<number, number>()
+    flushes.push(values)
+    const byStage = [...values].map(([index, us]) => [stages[index]?.id, BigInt(us)])
+    return { is: 'flush', watermarkUs: null, stages: Object.fromEntries(byStage), sizeBytes: 0 }
+  }
+
+  async function flushEpoch() {
+    const { nextSeq: seq, clocks: before, watermarkUs: sourceUs, highMarkUs } = position
+    const time: EpochTime = { is: 'flush', seq, before, sourceUs, limitUs: highMarkUs ?? -(2n ** 62n) }
+    const applied = await applyEpoch(context, noPartials, time, held)
+    const numbered = new Map(stages.map(({ id }, index) => [id, index]))
+    flushes.push(new Map([...applied.flushed].map(([id, us]) => [numbered.get(id) as number, Number(us)])))
+    const largest = [...applied.flushed.values()].reduce((a, b) => (a > b ? a : b), -(2n ** 62n))
+    const flushed = wrong.oneFlushValue
+      ? Object.fromEntries(stages.map(({ id }) => [id, largest]))
+      : Object.fromEntries(applied.flushed)
+    const marks: MarkedEntry[] = [{ is: 'flush', watermarkUs: null, stages: flushed, sizeBytes: 0 }]
+    position = stamp(position, marks, undefined, shapes).after
+    return { applied, outputs: [], channels: [], tables: [] }
+  }
+
+  /** Adopts what the epoch left; merges its segments and recovers from them now and then. */
+  async function settle(applied: Applied): Promise<void> {
+    for (const state of states) {
+      const watermarkUs = position.clocks[state.stage.id] ?? null
+      const table = applied.partials.get(state.key)
+      const own = applied.own.get(state.key)
+      const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
+      held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, watermarkUs))
+      const files = segments.get(state.key) as string[]
+      files.push(
+        ...applied.channels
+          .filter(({ channel }) => channel === `segment-${state.key}`)
+          .map(({ written }) => written.file),
+      )
+      if (files.length > 1 && random() < 0.3) segments.set(state.key, [await merge(state, files, watermarkUs)])
+      if (random() < 0.3) await recover(state, segments.get(state.key) as string[], watermarkUs)
+    }
+  }
+
+  async function merge(state: StateTable, files: readonly string[], watermarkUs: bigint | null): Promise<string> {
+    const file = join(context.stage, randomUUID())
+    const rows = state.channel.merge(aliveSql(state, readSegments(files), watermarkUs))
+    await executor.write(rows, file, state.channel.order)
+    return file
+  }
+
+  async function recover(state: StateTable, files: readonly string[], watermarkUs: bigint | null): Promise<void> {
+    await executor.run(`DELETE FROM ${stateName(state)}`)
+    if (files.length > 0)
+      await executor.run(
+        `INSERT INTO ${stateName(state)} (${columnList(state)}) ${aliveSql(state, readSegments(files), watermarkUs)}`,
+      )
+    held.set(state.key, await heldRows(executor, state))
+  }
+}
+
+const readSegments = (files: readonly string[]) => `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
+
+function markedEntry(entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
+  if (entry.is === 'tick') return { is: 'tick', watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
+  const { rows, mark } = entry
+  const times = rows.map(({ t }) => BigInt(t) * secondUs)
+  const source: RowSource = {
+    scan: parts =>
+      parts
+        .map(({ seq, watermarkUs }) => {
+          const values = rows.map(({ t, k, v }, row) => `(${row}, ${t}, ${k}, ${v})`).join(', ')
+          return (
+            `SELECT CAST(${seq} AS BIGINT) AS _seq, CAST(row AS BIGINT) AS _row, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS _watermark, ` +
+            `make_timestamp(CAST(t AS BIGINT) * ${secondUs}) AS at, CAST(k AS BIGINT) AS k, CAST(v AS BIGINT) AS v FROM (VALUES ${values}) AS r(row, t, k, v)`
+          )
+        })
+        .join(' UNION ALL '),
+  }
+  const object: MarkedObject = {
+    is: 'object',
+    version: { bucket: '', key: `object-${index}`, eTag: '1', sizeBytes: 1, lastModifiedMs: 0 },
+    outcome: 'read',
+    reason: null,
+    rows: rows.length,
+    quarantinedRows: 0,
+    outsideBounds: 0,
+    highMarkUs: mark === null ? null : BigInt(mark) * secondUs,
+    minTimeUs: times.length === 0 ? null : times.reduce((a, b) => (a < b ? a : b)),
+    ...(rows.length === 0 ? {} : { good: { source, part: 0 } }),
+    release: async () => {},
+  }
+  return object
+}
+
+async function outputRows(executor: SessionExecutor, applied: Applied, ahead: Applied['outputs']): Promise<string[]> {
+  const found: string[] = []
+  for (const { written } of [...ahead, ...applied.outputs])
+    for (const { k, v } of await executor.rows(`SELECT k, v FROM read_parquet(${text(written.file)})`))
+      found.push(`${String(k)} ${String(v)}`)
+  return found
+}
+
+async function lateRows(
+  executor: SessionExecutor,
+  stages: readonly Stage[],
+  channels: Applied['channels'],
+): Promise<string[]> {
+  const found: string[] = []
+  for (const [index, { id, step }] of stages.entries())
+    for (const { written } of channels.filter(({ channel }) => channel === `late-${id}`)) {
+      const end = step.late.columns.includes('_window_end') ? '_window_end' : 'NULL'
+      const rows = await executor.rows(`SELECT _seq, _row, ${end} AS e FROM read_parquet(${text(written.file)})`)
+      for (const { _seq, _row, e } of rows) found.push(`${index} ${String(_seq)} ${String(_row)} ${String(e)}`)
+    }
+  return found
+}
+
+/**
+ * Epochs of one entry, as few epochs as there can be, or drawn. A flush stands alone, as it is decided from what all earlier
+ * entries left; in a replay, which knows its value, it may stand anywhere.
+ */
+export function drawCut(
+  random: () => number,
+  ledger: TrialLedger,
+  kind: 'each' | 'few' | 'drawn',
+  isReplay: boolean,
+): readonly number[] {
+  const cut: number[] = []
+  let run = 0
+  const end = () => {
+    while (run > 0) {
+      const size = kind === 'each' ? 1 : kind === 'few' ? run : whole(random, 1, run)
+      cut.push(size)
+      run -= size
+    }
+  }
+  for (const entry of ledger.entries) {
+    if (entry.is !== 'flush' || isReplay) {
+      run++
+      continue
+    }
+    end()
+    cut.push(1)
+  }
+  end()
+  return cut
+}

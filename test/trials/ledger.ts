@@ -1,0 +1,51 @@
+/** Random ledgers in whole seconds of event time. Small, so that windows, gaps and watermarks meet often. */
+
+export interface TrialRow {
+  readonly t: number
+  readonly k: number
+  readonly v: number
+}
+
+export type TrialEntry =
+  | { readonly is: 'object'; readonly rows: readonly TrialRow[]; readonly mark: number | null }
+  | { readonly is: 'tick'; readonly watermark: number }
+  | { readonly is: 'flush' }
+
+export interface TrialLedger {
+  readonly delay: number
+  readonly entries: readonly TrialEntry[]
+}
+
+/** A whole number from `least` to `most`. */
+export function whole(random: () => number, least: number, most: number): number {
+  return least + Math.floor(random() * (most - least + 1))
+}
+
+/** Objects whose rows come out of order, some of them far ahead and outside the bounds of the mark; ticks, and two flushes. */
+export function drawLedger(random: () => number): TrialLedger {
+  const entries: TrialEntry[] = []
+  let base = whole(random, -30, 30)
+  for (let part = 0; part < 2; part++) {
+    const count = whole(random, 3, 7)
+    for (let index = 0; index < count; index++) {
+      base += whole(random, 0, 14)
+      if (random() < 0.12) entries.push({ is: 'tick', watermark: base - whole(random, 0, 10) })
+      else entries.push(drawObject(random, base))
+    }
+    entries.push({ is: 'flush' })
+    base += whole(random, -10, 20)
+  }
+  return { delay: whole(random, 0, 10), entries }
+}
+
+function drawObject(random: () => number, base: number): TrialEntry {
+  const rows: TrialRow[] = []
+  let mark: number | null = null
+  for (let count = whole(random, 0, 6); count > 0; count--) {
+    const isFar = random() < 0.1
+    const t = isFar ? base + whole(random, 5, random() < 0.5 ? 40 : 300) : base - whole(random, 0, 25)
+    rows.push({ t, k: whole(random, 0, 1), v: whole(random, -5, 5) })
+    if (!isFar) mark = Math.max(mark ?? t, t)
+  }
+  return { is: 'object', rows, mark }
+}

@@ -1,0 +1,154 @@
+/**
+ * What a chain of steps gives for a ledger, by the rules alone and one entry at a time: plain arrays, no SQL, nothing of the
+ * product. Times are microseconds.
+ */
+import type { TrialLedger } from './ledger.ts'
+import type { TrialStep } from './plan.ts'
+
+export interface OracleRow {
+  readonly seq: number
+  readonly row: number
+  readonly t: number
+  readonly k: number
+  readonly v: number
+}
+
+/** A late row of a step, with the end of its window where there is one. */
+export interface OracleLate {
+  readonly step: number
+  readonly seq: number
+  readonly row: number
+  readonly end: number | null
+}
+
+export interface OracleAnswer {
+  /** What comes out at the end of the chain, with the entry that it belongs to. */
+  readonly rows: readonly OracleRow[]
+  readonly late: readonly OracleLate[]
+  /** Of each flush, by step: where its clock was moved. Steps are numbered over the stateful ones. */
+  readonly flushes: readonly ReadonlyMap<number, number>[]
+}
+
+const second = 1_000_000
+
+/** One stateful step that sees the ledger entry by entry. */
+interface OracleStep {
+  clock: number
+  /** Takes the rows of an entry, judged by the clock before it. */
+  take(rows: readonly OracleRow[]): void
+  /** The largest end among what is open and begins at or below the limit (S6). */
+  flushAt(limit: number): number | null
+  /** What belongs to this entry, after the clock has moved; in order, and where each begins. */
+  give(seq: number): readonly { readonly row: OracleRow; readonly start: number }[]
+}
+
+export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): OracleAnswer {
+  const late: OracleLate[] = []
+  const rows: OracleRow[] = []
+  const flushes: ReadonlyMap<number, number>[] = []
+  let stateful = 0
+  const chain = steps.map(step => {
+    if (step.op === 'where') return step
+    const index = stateful++
+    const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
+    return { index, state: step.op === 'dedupe' ? dedupeStep(step.within, tell) : windowStep(step, tell) }
+  })
+  let watermark = Number.NEGATIVE_INFINITY
+  let highest = Number.NEGATIVE_INFINITY
+  for (const [at, entry] of ledger.entries.entries()) {
+    const seq = at + 1
+    if (entry.is === 'tick') watermark = Math.max(watermark, entry.watermark * second)
+    if (entry.is === 'object' && entry.mark !== null) {
+      watermark = Math.max(watermark, (entry.mark - ledger.delay) * second)
+      highest = Math.max(highest, entry.mark * second)
+    }
+    const read = entry.is === 'object' ? entry.rows : []
+    let current: readonly OracleRow[] = read.map(({ t, k, v }, row) => ({ seq, row, t: t * second, k, v }))
+    let upstream = watermark
+    let limit = highest
+    const moved = new Map<number, number>()
+    for (const link of chain) {
+      if ('op' in link) {
+        current = current.filter(({ v }) => v % link.not !== 0)
+        continue
+      }
+      const { state, index } = link
+      state.take(current)
+      const value = entry.is === 'flush' ? state.flushAt(limit) : null
+      if (value !== null && value > state.clock) moved.set(index, value)
+      state.clock = Math.max(state.clock, upstream, value ?? Number.NEGATIVE_INFINITY)
+      const given = state.give(seq)
+      current = given.map(({ row }) => row)
+      limit = Math.max(limit, ...given.filter(({ start }) => start <= limit).map(({ row }) => row.t))
+      upstream = state.clock
+    }
+    rows.push(...current)
+    if (entry.is === 'flush') flushes.push(moved)
+  }
+  return { rows, late, flushes }
+}
+
+/** S8, S9, S13: each window once, by the first entry whose watermark reaches its end. */
+function windowStep(
+  step: Extract<TrialStep, { readonly op: 'tumbling' | 'hopping' }>,
+  tell: (row: OracleRow, end: number) => void,
+): OracleStep {
+  const size = step.size * second
+  const every = (step.op === 'tumbling' ? step.size : step.every) * second
+  const open = new Map<string, { readonly start: number; readonly k: number; sum: number }>()
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    take(rows) {
+      for (const row of rows)
+        for (let start = Math.floor(row.t / every) * every; start + size > row.t; start -= every) {
+          const end = start + size
+          if (end <= this.clock) {
+            tell(row, end)
+            continue
+          }
+          const id = `${start} ${row.k}`
+          const window = open.get(id) ?? { start, k: row.k, sum: 0 }
+          window.sum += row.v
+          open.set(id, window)
+        }
+    },
+    flushAt(limit) {
+      const ends = [...open.values()].filter(({ start }) => start <= limit).map(({ start }) => start + size)
+      return ends.length === 0 ? null : Math.max(...ends)
+    },
+    give(seq) {
+      const closing = [...open].filter(([, { start }]) => start + size <= this.clock)
+      for (const [id] of closing) open.delete(id)
+      return closing
+        .map(([, window]) => window)
+        .toSorted((a, b) => a.start - b.start || a.k - b.k)
+        .map(({ start, k, sum }, row) => ({ row: { seq, row, t: start + size - 1, k, v: sum }, start }))
+    },
+  }
+}
+
+/** S11: kept iff no accepted row of the key that came earlier lies within the horizon. It forgets nothing. */
+function dedupeStep(withinSeconds: number, tell: (row: OracleRow, end: null) => void): OracleStep {
+  const within = withinSeconds * second
+  const seen: OracleRow[] = []
+  let kept: OracleRow[] = []
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    take(rows) {
+      for (const row of rows) {
+        if (row.t + within <= this.clock) {
+          tell(row, null)
+          continue
+        }
+        if (!seen.some(({ k, t }) => k === row.k && Math.abs(t - row.t) <= within)) kept.push(row)
+        seen.push(row)
+      }
+    },
+    flushAt: () => null,
+    give() {
+      const given = kept.map(row => ({ row, start: row.t }))
+      kept = []
+      return given
+    },
+  }
+}

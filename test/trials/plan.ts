@@ -1,0 +1,80 @@
+/** Random plans: a chain of steps over rows of (k, v), each as plain data that operators and oracle read alike. */
+import type { Observable } from 'rxjs'
+import {
+  aggregate,
+  count,
+  dedupe,
+  derive,
+  files,
+  groupBy,
+  hopping,
+  json,
+  type Pipeline,
+  pipeline,
+  select,
+  source,
+  sum,
+  to,
+  tumbling,
+  where,
+} from '../../src/index.ts'
+import { whole } from './ledger.ts'
+
+export type TrialStep =
+  | { readonly op: 'tumbling'; readonly size: number }
+  | { readonly op: 'hopping'; readonly size: number; readonly every: number }
+  | { readonly op: 'dedupe'; readonly within: number }
+  /** Rows whose v is no multiple. */
+  | { readonly op: 'where'; readonly not: number }
+
+export type StatefulOp = Exclude<TrialStep['op'], 'where'>
+
+export function drawStep(random: () => number, op: StatefulOp): TrialStep {
+  if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
+  if (op === 'tumbling') return { op, size: whole(random, 2, 25) }
+  const every = whole(random, 1, 8)
+  return { op, every, size: every + whole(random, 0, 14) }
+}
+
+/** The operators of the chain, with a where between some of them. */
+export function drawPlan(random: () => number, ops: readonly StatefulOp[]): readonly TrialStep[] {
+  return ops.flatMap(op => {
+    const step = drawStep(random, op)
+    return random() < 0.25 ? [{ op: 'where', not: whole(random, 2, 4) } as const, step] : [step]
+  })
+}
+
+/** Operators as a chain that is put together at run time sees them: no columns are known to the compiler. */
+type Operate = (rows: Observable<unknown>) => Observable<unknown>
+const untyped = (...operators: readonly unknown[]) => operators as readonly Operate[]
+
+/** The real operators. After a window the rows are (k, v) again, so that any step may follow. */
+function operatorsOf(step: TrialStep): readonly Operate[] {
+  const byKey = [groupBy('k' as never), aggregate({ n: count(), s: sum('v' as never) })]
+  const fold = [...byKey, derive({ v: ['BIGINT', 's' as string] }), select('k' as never, 'v' as never)]
+  switch (step.op) {
+    case 'where':
+      return untyped(where(`v % ${step.not} <> 0`))
+    case 'dedupe':
+      return untyped(dedupe('k' as never, `${step.within} seconds`))
+    case 'tumbling':
+      return untyped(tumbling(`${step.size} seconds`), ...fold)
+    case 'hopping':
+      return untyped(hopping(`${step.size} seconds`, `${step.every} seconds`), ...fold)
+  }
+}
+
+export function pipelineOf(steps: readonly TrialStep[]): Pipeline {
+  const rows = source('rows', {
+    objects: 'in',
+    format: json(),
+    columns: { at: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'BIGINT' },
+    time: 'at',
+  })
+  const end = untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
+  const flow = [...steps.flatMap(operatorsOf), ...end].reduce(
+    (stream: Observable<unknown>, operate) => stream.pipe(operate as never),
+    rows as unknown as Observable<unknown>,
+  )
+  return pipeline('trial', { checkpoint: 'ck' }, flow as never)
+}

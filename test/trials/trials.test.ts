@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
+import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
+import { drawLedger, type TrialLedger } from './ledger.ts'
+import { answerOf, type OracleAnswer } from './oracle.ts'
+import { drawPlan, type StatefulOp } from './plan.ts'
+
+/** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
+const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 6)
+/** Ledgers that share one plan: binding it costs more than running it. */
+const ledgersOfPlan = 3
+
+const chains: readonly (readonly StatefulOp[])[] = [
+  ['tumbling'],
+  ['hopping'],
+  ['dedupe'],
+  ['dedupe', 'tumbling'],
+  ['tumbling', 'dedupe'],
+  ['tumbling', 'tumbling'],
+  ['hopping', 'tumbling'],
+  ['tumbling', 'hopping'],
+  ['dedupe', 'dedupe'],
+  ['tumbling', 'tumbling', 'tumbling'],
+  ['dedupe', 'hopping', 'tumbling'],
+  ['hopping', 'dedupe', 'tumbling'],
+]
+
+let session: TrialSession
+beforeAll(async () => {
+  session = await openTrials()
+})
+afterAll(() => session[Symbol.asyncDispose]())
+
+describe('random plans over random ledgers agree with the oracle in every cut, merge and recovery (law 1, S6, S8 to S13)', () => {
+  it.each(chains.map(chain => ({ chain, name: chain.join(' > ') })))(
+    '$name',
+    async ({ chain }) => {
+      const { random, label } = drawn()
+      const { wrong, late, rows } = await trial(chain, ledgers, random, {}, label)
+      expect(wrong, label).toBe(0)
+      // A trial in which nothing is late, or nothing comes out, tries nothing.
+      if (ledgers >= 30) expect(Math.min(late, rows)).toBeGreaterThan(0)
+    },
+    60_000 + ledgers * 20_000,
+  )
+})
+
+describe('a rule that is broken on purpose is found', () => {
+  it('one flush value for all stages of a chain (S6)', { timeout: 600_000 }, async () => {
+    const { random } = drawn()
+    let found = 0
+    for (let tries = 0; found === 0 && tries < 50; tries++)
+      found += (await trial(['tumbling', 'tumbling'], 6, random, { oneFlushValue: true })).wrong
+    expect(found).toBeGreaterThan(0)
+  })
+})
+
+/** @returns runs that differ from the oracle, and how much there was to compare. */
+async function trial(ops: readonly StatefulOp[], count: number, random: () => number, wrong: Wrong, label?: string) {
+  const seen = { wrong: 0, late: 0, rows: 0 }
+  for (let first = 0; first < count; first += ledgersOfPlan) {
+    const steps = drawPlan(random, ops)
+    const bound = await bindTrial(session, steps)
+    for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
+      const ledger = drawLedger(random)
+      const answer = answerOf(ledger, steps)
+      seen.late += answer.late.length
+      seen.rows += answer.rows.length
+      const runs = (['each', 'few', 'drawn'] as const).flatMap(kind => [
+        { kind, known: undefined },
+        ...(kind === 'each' || wrong.oneFlushValue ? [] : [{ kind, known: answer.flushes }]),
+      ])
+      for (const { kind, known } of runs) {
+        const cut = drawCut(random, ledger, kind, known !== undefined)
+        const got = await execute(bound, ledger, cut, random, known ? { wrong, known } : { wrong })
+        const difference = differenceOf(ledger, cut, got, answer)
+        if (difference === undefined) continue
+        seen.wrong++
+        if (label !== undefined)
+          expect
+            .soft(difference, `${label}, cut ${cut.join(' ')}: ${JSON.stringify(steps)} over ${JSON.stringify(ledger)}`)
+            .toBeUndefined()
+      }
+    }
+  }
+  return seen
+}
+
+/** Where the execution and the oracle differ, or undefined. */
+function differenceOf(ledger: TrialLedger, cut: readonly number[], got: Executed, answer: OracleAnswer): unknown {
+  const epochOf = cut.flatMap((size, epoch) => Array.from({ length: size }, () => epoch))
+  const epochs = cut.map((): string[] => [])
+  for (const { seq, k, v } of answer.rows) epochs[epochOf[seq - 1] as number]?.push(`${k} ${v}`)
+  const late = answer.late.map(({ step, seq, row, end }) => `${step} ${seq} ${row} ${end}`)
+  const sorted = (lists: readonly (readonly string[])[]) => lists.map(list => list.toSorted())
+  const flushes = (maps: readonly ReadonlyMap<number, number>[]) =>
+    maps.map(map => [...map].toSorted(([a], [b]) => a - b))
+  const wanted = { epochs: sorted(epochs), late: late.toSorted(), flushes: flushes(answer.flushes) }
+  const found = { epochs: sorted(got.epochs), late: got.late.toSorted(), flushes: flushes(got.flushes) }
+  return JSON.stringify(wanted) === JSON.stringify(found)
+    ? undefined
+    : { entries: ledger.entries.length, wanted, found }
+}
