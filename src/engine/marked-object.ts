@@ -4,6 +4,7 @@ import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 import type { NeverSeen } from './never-seen.ts'
 import type { Outcome } from './outcome.ts'
+import { scratchName } from './scratch.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
@@ -154,11 +155,13 @@ export function isBadObject(error: unknown): boolean {
   )
 }
 
+const spoolPath = new RegExp(String.raw`[^'"]*${scratchName}[\\/]spool[\\/]\d+(\.rows)?`, 'g')
+
 /** DuckDB's first sentence, with the object's key in place of the spool's path. */
 export function reasonOf(error: unknown, key: string): string {
   const [line = ''] = errorMessage(error).split('\n')
   return line
-    .replace(/[^'"]*millrace-\w+-\d+-[A-Za-z0-9]{6}[\\/]spool[\\/]\d+(\.rows)?/g, key)
+    .replace(spoolPath, () => key)
     .replace(/^[A-Za-z ]+ Error: /, '')
     .replace(/\.$/, '')
 }

@@ -19,6 +19,10 @@ const silentMsMax = 24 * 3_600_000
 /** In the folder; its time tells when it was last in use. */
 const beatFile = 'in-use'
 
+/** The form of a folder's name, as a pattern of a RegExp: whose it is, and six characters by chance. */
+export const scratchName = String.raw`millrace-(\w+(?:\.\w*){6})-[A-Za-z0-9]{6}`
+const wholeName = new RegExp(`^${scratchName}$`)
+
 /** Folders of this process; it may have several. */
 const made = new Set<string>()
 
@@ -92,6 +96,6 @@ function labelOf(owner: string): string {
 
 /** The owner that a folder's name tells, with its host as the label has it; undefined for a folder of somebody else's. */
 function ownerOf(name: string): string | undefined {
-  const label = /^millrace-(\w+(?:\.\w*){6})-[A-Za-z0-9]{6}$/.exec(name)?.[1]
+  const label = wholeName.exec(name)?.[1]
   return label?.replaceAll('.', '/')
 }
