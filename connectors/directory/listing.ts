@@ -13,7 +13,7 @@ export async function parseInput(address: string, field: string): Promise<Input>
   const path = parseDirectoryAddress(address, field)
   const found = await stat(path).catch(() => undefined)
   if (found?.isDirectory()) return { root: path, matches: () => true }
-  if (found?.isFile()) return { root: dirname(path), matches: key => key === basename(path) }
+  if (found?.isFile()) return { root: dirname(path), matches: key => key === basename(path), isOne: true }
   const { base, isGlob, glob } = picomatch.scan(resolve(path))
   const isDirectory = (await stat(isGlob ? base : path).catch(() => undefined))?.isDirectory()
   if (!isGlob || !isDirectory)

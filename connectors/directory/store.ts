@@ -14,6 +14,11 @@ import {
 } from './file-system.ts'
 
 export interface DirectoryStoreOptions {
+  /**
+   * Which symbolic links are followed. 'files', the default: those to files; 'inside': those to files below the root;
+   * 'all': those to folders too, wherever they lead, but not in a circle.
+   */
+  readonly links?: 'files' | 'inside' | 'all'
   readonly fs?: FileSystem
   readonly newId?: () => string
 }
@@ -46,8 +51,10 @@ interface Pointer {
 export function createDirectoryStore(root: string, options: DirectoryStoreOptions = {}): ObjectStore {
   const fs = options.fs ?? nodeFileSystem
   const newId = options.newId ?? randomUUID
+  const links = options.links ?? 'files'
   const address = pathToFileURL(root).href
   let swept = false
+  let realRoot: string | undefined
 
   return {
     address,
@@ -58,10 +65,10 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       checkKey(key)
       options.signal?.throwIfAborted()
       const mutable = mutableOf(key)
-      if (mutable === undefined) return readFile(pathOf(key), options)
+      if (mutable === undefined) return readFile(key, options)
       const body = await readMutable(key, mutable, options)
       // An input directory may hold a plain file called HEAD or latest.
-      return body === 'missing' ? readFile(pathOf(key), options) : body
+      return body === 'missing' ? readFile(key, options) : body
     },
 
     async put(key, body, ifMatch, signal) {
@@ -103,8 +110,8 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       }
     },
 
-    list(prefix, after) {
-      return listKeys(prefix, after)
+    list(prefix, after, _signal, onLink) {
+      return listKeys(prefix, after, onLink ?? (() => {}))
     },
 
     async delete(keys) {
@@ -146,7 +153,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       if (before === undefined || before.kind !== 'file') return mutableOf(version.key) ? 'unsupported' : 'missing'
       if (eTagOf(before) !== version.eTag) return 'changed'
       try {
-        await fs.link(await fs.realPath(path), file)
+        await fs.link(await targetOf(version.key), file)
       } catch (error) {
         if (isUnlinkable(error)) return 'unsupported'
         if (isAbsent(error) && (await statOrMissing(path)) === undefined) return 'missing'
@@ -165,10 +172,32 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
 
   // Reading.
 
-  async function readFile(path: string, options: GetOptions): Promise<StoredBody | 'missing' | 'changed'> {
+  /**
+   * The file that is meant by a key, without links on the way.
+   *
+   * @throws MillraceError `user` where links lead out of the root, and must not
+   */
+  async function targetOf(key: string): Promise<string> {
+    const target = await fs.realPath(pathOf(key))
+    if (links !== 'inside' || isInside(await rootWithoutLinks(), target)) return target
+    throw new MillraceError(
+      'user',
+      'object-refused',
+      `'${key}' is a symbolic link, or lies behind one, that leads out of ${root}, to ${target}. With symlinks: 'follow' the source reads it.`,
+    )
+  }
+
+  /** Asked once: for every object it would be a turn of the thread pool. */
+  async function rootWithoutLinks(): Promise<string> {
+    realRoot ??= await fs.realPath(root)
+    return realRoot
+  }
+
+  async function readFile(key: string, options: GetOptions): Promise<StoredBody | 'missing' | 'changed'> {
+    const path = pathOf(key)
     let read: Awaited<ReturnType<FileSystem['read']>>
     try {
-      read = await fs.read(path, options.range)
+      read = await fs.read(links === 'inside' ? await targetOf(key) : path, options.range)
     } catch (error) {
       if (isAbsent(error) || fileErrorCode(error) === 'EISDIR') return 'missing'
       throw toMillrace(error)
@@ -429,15 +458,19 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
 
   // Listing.
 
-  async function* listKeys(prefix: string, after: string | undefined): AsyncGenerator<ObjectVersion> {
+  async function* listKeys(
+    prefix: string,
+    after: string | undefined,
+    onLink: (key: string) => void,
+  ): AsyncGenerator<ObjectVersion> {
     const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     if (start !== '') checkKey(start.slice(0, -1))
     const afterBytes = after === undefined ? undefined : Buffer.from(after)
     if (start !== '') {
       // A prefix may name a symbolic link; what lies outside the root is nobody's input.
       try {
-        const [inside, target] = [await fs.realPath(root), await fs.realPath(join(root, start))]
-        if (target !== inside && !target.startsWith(inside.endsWith(sep) ? inside : inside + sep)) {
+        const target = await fs.realPath(join(root, start))
+        if (!isInside(await rootWithoutLinks(), target)) {
           throw configError('prefix', prefix, `a folder inside ${root}, but it leads to ${target}`)
         }
       } catch (error) {
@@ -445,19 +478,26 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
         throw toMillrace(error)
       }
     }
-    yield* walk(start)
+    yield* walk(start, [])
 
-    async function* walk(folder: string): AsyncGenerator<ObjectVersion> {
+    /** @param above folders that this one lies in, where links are followed to folders: one of them would be a circle */
+    async function* walk(folder: string, above: readonly string[]): AsyncGenerator<ObjectVersion> {
+      const here = links === 'all' ? [...above, await realPathOrMissing(join(root, folder))] : above
+      if (here.length > 0 && above.includes(here.at(-1) as string)) return onLink(folder)
       for (const entry of await entriesOf(folder)) {
         const { key } = entry
         if (entry.is === 'folder') {
           if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue
           // Every key in the folder begins with its name, so the whole folder may lie before `after`.
           if (afterBytes && !after?.startsWith(key) && Buffer.compare(entry.order, afterBytes) < 0) continue
-          yield* walk(key)
+          yield* walk(key, here)
           continue
         }
         if (!key.startsWith(prefix)) continue
+        if (entry.is === 'link') {
+          onLink(key)
+          continue
+        }
         if (afterBytes && Buffer.compare(entry.order, afterBytes) <= 0) continue
         const version = entry.is === 'mutable' ? await mutableVersion(key) : await fileVersion(key)
         if (version !== undefined) yield version
@@ -466,7 +506,8 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
   }
 
   interface Listed {
-    readonly is: 'file' | 'folder' | 'mutable'
+    /** A link is one that is not followed. */
+    readonly is: 'file' | 'folder' | 'mutable' | 'link'
     /** A folder's key ends in a slash, and so sorts as its contents do. */
     readonly key: string
     readonly order: Buffer
@@ -493,8 +534,14 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       }
       if (kind === 'file') add('file', folder + name)
       else if (kind === 'link') {
-        // A linked file is its target. A linked folder may lead outside the root or in a circle: it is not followed.
-        if ((await statOrMissing(path))?.kind === 'file') add('file', folder + name)
+        // A linked file is its target. A linked folder may lead outside the root or in a circle.
+        const target = await statOrMissing(path)
+        const isFolder = target?.kind === 'folder'
+        const key = folder + name + (isFolder ? '/' : '')
+        if (target?.kind !== 'file' && !isFolder) continue
+        if (links === 'all') add(isFolder ? 'folder' : 'file', key)
+        else if (isFolder || (links === 'inside' && !(await leadsInside(path)))) add('link', key)
+        else add('file', key)
       } else if (kind === 'folder') {
         const mutable = Object.keys(MUTABLE).find(key => MUTABLE[key] === name)
         if (mutable !== undefined && (await readPointer(path)) !== undefined) add('mutable', folder + mutable)
@@ -502,6 +549,21 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       }
     }
     return listed.sort((a, b) => Buffer.compare(a.order, b.order))
+  }
+
+  async function leadsInside(path: string): Promise<boolean> {
+    const target = await realPathOrMissing(path)
+    return isInside(await rootWithoutLinks(), target)
+  }
+
+  /** '' where it is gone by now. */
+  async function realPathOrMissing(path: string): Promise<string> {
+    try {
+      return await fs.realPath(path)
+    } catch (error) {
+      if (isAbsent(error)) return ''
+      throw toMillrace(error)
+    }
   }
 
   /** Bodies may lie there without a pointer, when their writer died before the birth. */
@@ -637,6 +699,11 @@ function toVersion(key: string, eTag: string, stat: FileStat): ObjectVersion {
 
 function modifiedMs({ mtimeNs }: FileStat): number {
   return Number(mtimeNs / 1_000_000n)
+}
+
+/** Whether a path is the folder or lies below it; both without links. */
+function isInside(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 }
 
 function isAbsent(error: unknown): boolean {

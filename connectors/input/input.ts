@@ -4,6 +4,8 @@ import picomatch from 'picomatch'
 export interface Input {
   readonly root: string
   matches(key: string): boolean
+  /** The address names one object and no folder. */
+  readonly isOne?: true
 }
 
 /** A wildcard matches names that begin with a dot as well: whether hidden keys are read is asked of all keys alike. */

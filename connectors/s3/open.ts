@@ -24,7 +24,8 @@ export async function findS3Input(address: string, field: string): Promise<Input
   if (path === '' || path.endsWith('/')) return { root: at(path), matches: () => true }
   const folder = dirname(path) === '.' ? '' : `${dirname(path)}/`
   const found = await (await openS3(at(folder), field)).head?.(basename(path))
-  if (found !== undefined && found !== 'missing') return { root: at(folder), matches: key => key === basename(path) }
+  if (found !== undefined && found !== 'missing')
+    return { root: at(folder), matches: key => key === basename(path), isOne: true }
   const { base, isGlob, glob } = picomatch.scan(path)
   if (!isGlob) return { root: at(path), matches: () => true }
   if (glob === '') throw configError(field, address, 'a glob that names objects, such as s3://bucket/input/*.parquet')

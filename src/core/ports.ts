@@ -45,8 +45,17 @@ export interface ObjectStore {
   put(key: string, body: Uint8Array | { readonly file: string }, ifMatch: string, signal?: AbortSignal): Promise<Put>
   /** To a name never used before: answers 'conflict' when `to` exists. Server-side where the store can. */
   copy(from: string, to: string, signal?: AbortSignal): Promise<Put>
-  /** Keys under the prefix in UTF-8 byte order, those after `after` only. */
-  list(prefix: string, after?: string, signal?: AbortSignal): AsyncIterable<ObjectVersion>
+  /**
+   * Keys under the prefix in UTF-8 byte order, those after `after` only.
+   *
+   * @param onLink told the key of a symbolic link that is not followed; of a folder it ends in a slash
+   */
+  list(
+    prefix: string,
+    after?: string,
+    signal?: AbortSignal,
+    onLink?: (key: string) => void,
+  ): AsyncIterable<ObjectVersion>
   /** What a key holds now, or this version of it; 'missing' where there is none. */
   head?(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'>
   /**

@@ -1,7 +1,16 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../core/errors.ts'
-import { type Counted, countKey, type Counts, type Ignored, type IgnoredKeys, type KindOf } from './key-kind.ts'
+import {
+  type Counted,
+  countKey,
+  type Counts,
+  type Ignored,
+  type IgnoredKeys,
+  type KindOf,
+  kindOfLink,
+  type Unread,
+} from './key-kind.ts'
 import type { WithoutPeriod } from './without-period.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
@@ -147,12 +156,15 @@ export async function listNew(context: ListContext): Promise<Listed> {
     if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
     values = []
   }
-  for await (const version of store.list('', undefined, signal)) {
+  const ignore = (kind: Unread, key: string) => {
+    if (kind !== 'foreign-key') countKey(ignored, kind, key)
+  }
+  const all = store.list('', undefined, signal, key => ignore(kindOfLink(context.kindOf, key), key))
+  for await (const version of all) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
     const kind = context.kindOf(version.key)
-    if (kind === 'foreign-key') continue
     if (kind !== 'object') {
-      countKey(ignored, kind, version.key)
+      ignore(kind, version.key)
       continue
     }
     matched++

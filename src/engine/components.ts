@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
-import { checkFileSystem, createDirectoryStore } from '../../connectors/directory/store.ts'
+import { checkFileSystem, createDirectoryStore, type DirectoryStoreOptions } from '../../connectors/directory/store.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
 import type { NotificationContext } from '../../connectors/notifications/context.ts'
@@ -20,7 +20,7 @@ export interface Components {
   readonly clock: Clock
   readonly formats: Readonly<Record<FormatName, (settings: SourceSettings) => Format>>
   /** A place that is only read. @param field names the address in errors */
-  openInput(address: string, field: string): Promise<ObjectStore>
+  openInput(address: string, field: string, links?: DirectoryStoreOptions['links']): Promise<ObjectStore>
   /** A folder or prefix, one object or a glob: which root to open, and which of its keys are meant. */
   findInput(address: string, field: string): Promise<Input>
   /** For a checkpoint or for output: made when it is not there yet. */
@@ -37,9 +37,9 @@ export const components: Components = {
     csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
   },
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.
-  async openInput(address, field) {
+  async openInput(address, field, links) {
     if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
-    return createDirectoryStore(parseDirectoryAddress(address, field))
+    return createDirectoryStore(parseDirectoryAddress(address, field), links ? { links } : {})
   },
   async findInput(address, field) {
     if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).findS3Input(address, field)

@@ -4,7 +4,7 @@ import type { Format } from '../plan/format.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
 
 /** Why a key of the place is not read. */
-export type Ignored = 'hidden' | 'suffix'
+export type Ignored = 'hidden' | 'suffix' | 'symlink'
 /** 'foreign-key': it is none of the place, as its glob does not match it or a pipeline wrote it. */
 export type Unread = Ignored | 'foreign-key'
 export type KeyKind = 'object' | Unread
@@ -15,7 +15,7 @@ export type KindOf = (key: string) => KeyKind
 export function createKindOf(
   { matches }: Pick<Input, 'matches'>,
   { extensions }: Pick<Format, 'extensions'>,
-  settings: KeySettings,
+  settings: Pick<KeySettings, 'hidden'>,
 ): KindOf {
   return key => {
     // Output of this or another pipeline that lies here is no input.
@@ -23,6 +23,17 @@ export function createKindOf(
     if (settings.hidden === 'ignore' && isHidden(key, matches)) return 'hidden'
     return extensions.some(extension => key.toLowerCase().endsWith(extension)) ? 'object' : 'suffix'
   }
+}
+
+/** What a symbolic link is that is not followed; of a folder it ends in a slash. */
+export function kindOfLink(kindOf: KindOf, key: string): Unread {
+  const kind = kindOf(key)
+  return kind === 'object' || (kind === 'suffix' && key.endsWith('/')) ? 'symlink' : kind
+}
+
+/** Which symbolic links of a directory are followed: whoever names one file means what it leads to. */
+export function linksOf({ isOne }: Input, { symlinks }: KeySettings): 'inside' | 'all' {
+  return isOne || symlinks === 'follow' ? 'all' : 'inside'
 }
 
 /**
@@ -66,6 +77,7 @@ export function countOf(ignored: IgnoredKeys): number {
 const words: Readonly<Record<Unread, string>> = {
   hidden: 'hidden',
   suffix: 'with another ending',
+  symlink: 'behind symbolic links',
   'foreign-key': 'not of this source',
 }
 

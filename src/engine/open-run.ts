@@ -25,7 +25,7 @@ import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionOf } from './recover.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
-import { createKindOf, type KindOf } from './key-kind.ts'
+import { createKindOf, type KindOf, linksOf } from './key-kind.ts'
 import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
@@ -204,7 +204,7 @@ export async function openRun(
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
   await loadState(reader, stages, position, committing)
   const manifest = await recounted(head.manifest, committing)
-  const inputStore = await components.openInput(input.root, inputField)
+  const inputStore = await components.openInput(input.root, inputField, linksOf(input, definition.keys))
   const context = { flows, stages, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
@@ -260,7 +260,7 @@ function stoppable(store: ObjectStore, signal: AbortSignal): ObjectStore {
     get: (key, options) => store.get(key, { signal, ...options }),
     put: (key, body, ifMatch, own = signal) => store.put(key, body, ifMatch, own),
     copy: (from, to, own = signal) => store.copy(from, to, own),
-    list: (prefix, after, own = signal) => store.list(prefix, after, own),
+    list: (prefix, after, own = signal, onLink) => store.list(prefix, after, own, onLink),
   }
 }
 

@@ -89,7 +89,7 @@ export interface Summary {
     readonly setAside: readonly SetAside[]
     /** Files of the input that are objects of the source, whether new or not. */
     readonly matched: number
-    /** Files of the input that are none: hidden, or with another ending. */
+    /** Files of the input that are none: hidden, behind symbolic links, or with another ending. */
     readonly ignored: number
     /** The same by reason, with the first of each. */
     readonly ignoredBy: IgnoredKeys

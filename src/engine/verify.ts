@@ -8,6 +8,7 @@ import { configError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
+import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { versionOf } from './admit.ts'
@@ -17,6 +18,7 @@ import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { openScratch } from './scratch.ts'
 import { pipelinePlan, subscribeFlows } from './flows.ts'
+import { linksOf } from './key-kind.ts'
 import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { verifyOptions } from './run-options.ts'
@@ -84,7 +86,7 @@ export async function verify(
     subscribed.unsubscribe()
     checkPlan(manifest, pipeline.name, plan, address)
     const input = options.input ?? subscribed.definition.objects
-    const { gone, changed } = await missingObjects(reader, executor, parts, input)
+    const { gone, changed } = await missingObjects(reader, executor, parts, input, subscribed.definition.keys)
     const nothing = {
       checkpoint: address,
       epochs: manifest.epoch,
@@ -147,21 +149,23 @@ async function missingObjects(
   reader: ChannelReader,
   executor: Executor,
   parts: Components,
-  input: string,
+  address: string,
+  keys: KeySettings,
 ): Promise<Pick<Verification, 'gone' | 'changed'>> {
-  const store = await parts.openInput((await parts.findInput(input, 'input')).root, 'input')
+  const input = await parts.findInput(address, 'input')
+  const store = await parts.openInput(input.root, 'input', linksOf(input, keys))
   const wanted = new Map<string, ObjectVersion>()
-  const keys = new Set<string>()
+  const known = new Set<string>()
   await eachPart(reader, 'ledger', async rows => {
     for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE outcome = 'read'`)) {
       wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, versionOf(row))
-      keys.add(String(row.key))
+      known.add(String(row.key))
     }
   })
   const there = new Map<string, ObjectVersion>()
   for await (const version of store.list('')) {
     const { key, eTag } = version
-    if (!wanted.delete(`${key}\n${eTag}`) && keys.has(key)) there.set(key, version)
+    if (!wanted.delete(`${key}\n${eTag}`) && known.has(key)) there.set(key, version)
   }
   const missing = [...wanted.values()]
   return {

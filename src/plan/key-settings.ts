@@ -5,4 +5,6 @@
 export interface KeySettings {
   /** Keys that Spark, Hive, Trino and Athena take for no data. */
   readonly hidden: 'ignore' | 'read'
+  /** Symbolic links of a directory. */
+  readonly symlinks: 'inside' | 'follow'
 }

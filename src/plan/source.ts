@@ -69,6 +69,11 @@ export interface SourceOptions<C extends Columns, K extends string> {
    * itself names ('s3://bucket/_raw/'). Default 'ignore'.
    */
   readonly hidden?: 'ignore' | 'read'
+  /**
+   * Of a directory: 'inside', the default, reads symbolic links to files below the directory; 'follow' reads links that lead
+   * elsewhere too, and those to folders. A file that `objects` itself names is read wherever it lies.
+   */
+  readonly symlinks?: 'inside' | 'follow'
   /** How object versions are windowed into mini-batches (epochs). */
   readonly miniBatch?: MiniBatchOptions
   /** What announces new objects of `objects` to a run that follows them: `sqs({...})`, `kafka({...})`. */
@@ -233,6 +238,11 @@ const sourceOptions = {
     default: 'ignore',
     about: 'What happens to keys that Spark, Hive, Trino and Athena take for no data, such as `_SUCCESS`.',
   },
+  symlinks: {
+    kind: oneOf('inside', 'follow'),
+    default: 'inside',
+    about: 'Which symbolic links of a directory are read: those to files below it, or all.',
+  },
   miniBatch: {
     kind: nested<MiniBatchOptions>(miniBatchOptions),
     about: 'How object versions are windowed into mini-batches.',
@@ -270,10 +280,10 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
     )
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
-  const { onBadRow, onBadObject, onDenied, overwrite, hidden, reconcile, miniBatch = {} } = read
+  const { onBadRow, onBadObject, onDenied, overwrite, hidden, symlinks, reconcile, miniBatch = {} } = read
   return {
     objects,
-    keys: { hidden },
+    keys: { hidden, symlinks },
     miniBatch,
     ...(notifications ? { notifications } : {}),
     live: {

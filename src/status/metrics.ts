@@ -57,7 +57,7 @@ export function createMetrics(
   )
   const listingIgnored = gauge(
     'millrace_listing_ignored_objects',
-    'Keys that the last listing found and that are not read: hidden, or with another ending.',
+    'Keys that the last listing found and that are not read: hidden, behind symbolic links, or with another ending.',
     'reason',
   )
   const listingSeconds = gauge('millrace_listing_duration_seconds', 'Duration of the last listing.')

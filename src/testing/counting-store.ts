@@ -35,7 +35,7 @@ export function withCounts(store: ObjectStore): CountingStore {
     },
     put: (key, body, ifMatch, signal) => store.put(key, body, ifMatch, signal),
     copy: (from, to, signal) => store.copy(from, to, signal),
-    list: (prefix, after, signal) => store.list(prefix, after, signal),
+    list: (...args) => store.list(...args),
     ...(store.head ? { head: store.head.bind(store) } : {}),
     delete: keys => store.delete(keys),
   }

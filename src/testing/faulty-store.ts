@@ -97,9 +97,9 @@ export function withFaults(store: ObjectStore, options: FaultOptions): FaultySto
     copy(from, to, signal) {
       return write(() => store.copy(from, to, signal))
     },
-    async *list(prefix, after, signal) {
+    async *list(...args) {
       await read()
-      yield* store.list(prefix, after, signal)
+      yield* store.list(...args)
     },
     async delete(keys) {
       await read()

@@ -21,6 +21,9 @@ import {
   type Ignored,
   type IgnoredKeys,
   ignoredText,
+  kindOfLink,
+  linksOf,
+  type Unread,
 } from '../../engine/key-kind.ts'
 import { createIdentities, type Known } from '../../engine/identities.ts'
 import { createLedgerTable } from '../../engine/ledger.ts'
@@ -129,19 +132,23 @@ async function examineInput(
   const { extensions } = format
   const found = await attempt('input', async () => {
     const place = await components.findInput(address, 'objects')
-    const store = await components.openInput(place.root, 'objects')
+    const store = await components.openInput(place.root, 'objects', linksOf(place, definition.keys))
     const kindOf = createKindOf(place, format, definition.keys)
     const ignored: Counts<Ignored> = {}
+    const ignore = (kind: Unread, key: string) => {
+      if (kind !== 'foreign-key') countKey(ignored, kind, key)
+    }
     const versions: ObjectVersion[] = []
     let isCut = false
-    for await (const version of store.list('')) {
+    const all = store.list('', undefined, undefined, key => ignore(kindOfLink(kindOf, key), key))
+    for await (const version of all) {
       if (versions.length + countOf(ignored) >= keysMax) {
         isCut = true
         break
       }
       const kind = kindOf(version.key)
       if (kind === 'object') versions.push(version)
-      else if (kind !== 'foreign-key') countKey(ignored, kind, version.key)
+      else ignore(kind, version.key)
     }
     return { seen: { ignored, isCut, matched: versions.length }, versions, store }
   })
@@ -279,6 +286,7 @@ export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, extens
       'problem',
       `none of the objects there would be read: ${least}${ignoredText(ignored)}.` +
         (ignored.hidden ? ` A name that begins with '_' or '.' is hidden: hidden: 'read' reads such objects.` : '') +
+        (ignored.symlink ? ` symlinks: 'follow' reads what symbolic links lead to.` : '') +
         (ignored.suffix ? ` The source reads what ends in ${extensions.join(', ')}: is the format right?` : ''),
     )
   return judge('warning', 'it can be listed, and nothing lies there yet')

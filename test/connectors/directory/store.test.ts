@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -178,6 +178,70 @@ describe('a directory as an object store', () => {
     const [version] = await listed(store)
     if (version) expect(await store.link?.(version, join(base, 'copy-of-link'))).toBe('linked')
     expect(await readFile(join(base, 'copy-of-link'), 'utf8')).toBe('secret')
+  })
+
+  it('follows links that lead out of the root, and those to folders, only where it is told to', async () => {
+    const outside = join(base, 'outside')
+    await mkdir(join(outside, 'folder'), { recursive: true })
+    await writeFile(join(outside, 'secret'), 'secret')
+    await writeFile(join(outside, 'folder/inner'), 'inner')
+    await mkdir(join(root, 'a'), { recursive: true })
+    await writeFile(join(root, 'a/plain'), 'plain')
+    await symlink(join(outside, 'secret'), join(root, 'a/out'))
+    await symlink(join(root, 'a/plain'), join(root, 'in'))
+    await symlink(join(outside, 'folder'), join(root, 'folder'))
+    await symlink('..', join(root, 'a/up'))
+    await symlink(join(outside, 'nothing'), join(root, 'broken'))
+    // A prefix of the root's name is another folder.
+    await mkdir(`${root}-other`)
+    await writeFile(join(`${root}-other`, 'near'), 'near')
+    await symlink(join(`${root}-other`, 'near'), join(root, 'near'))
+    const found = async (links: 'files' | 'inside' | 'all') => {
+      const passed: string[] = []
+      const keys: string[] = []
+      const store = createDirectoryStore(root, { links })
+      for await (const { key } of store.list('', undefined, undefined, key => passed.push(key))) keys.push(key)
+      return { keys, passed }
+    }
+    expect(await found('files')).toEqual({ keys: ['a/out', 'a/plain', 'in', 'near'], passed: ['a/up/', 'folder/'] })
+    expect(await found('inside')).toEqual({
+      keys: ['a/plain', 'in'],
+      passed: ['a/out', 'a/up/', 'folder/', 'near'],
+    })
+    expect(await found('all')).toEqual({
+      keys: ['a/out', 'a/plain', 'folder/inner', 'in', 'near'],
+      passed: ['a/up/'],
+    })
+  })
+
+  it('reads nothing through a link that has come to lead out of the root since it was listed', async () => {
+    await mkdir(join(base, 'outside'), { recursive: true })
+    await writeFile(join(base, 'outside/secret'), 'secret')
+    await mkdir(join(root, 'sub'))
+    await writeFile(join(root, 'file'), 'secret')
+    await writeFile(join(root, 'sub/secret'), 'secret')
+    const { mtime } = await stat(join(root, 'file'))
+    for (const file of [join(root, 'file'), join(root, 'sub/secret'), join(base, 'outside/secret')])
+      await utimes(file, mtime, mtime)
+    const store = createDirectoryStore(root, { links: 'inside' })
+    const versions = await listed(store, '')
+    await rm(join(root, 'file'))
+    await symlink(join(base, 'outside/secret'), join(root, 'file'))
+    await rm(join(root, 'sub'), { recursive: true })
+    await symlink(join(base, 'outside'), join(root, 'sub'))
+    expect(versions.map(({ key }) => key)).toEqual(['file', 'sub/secret'])
+    for (const version of versions) {
+      const refused = {
+        code: 'object-refused',
+        message: expect.stringContaining(`'${version.key}' is a symbolic link`),
+      }
+      await expect(store.get(version.key, { ifMatch: version.eTag })).rejects.toMatchObject(refused)
+      await expect(store.link?.(version, join(base, 'never'))).rejects.toMatchObject(refused)
+      // Size and time alone do not tell them apart.
+      expect(await createDirectoryStore(root).get(version.key, { ifMatch: version.eTag })).toMatchObject({
+        body: Buffer.from('secret'),
+      })
+    }
   })
 
   it('answers unsupported when a version cannot be hard-linked', async () => {
