@@ -1,7 +1,15 @@
 import { createReadStream } from 'node:fs'
-import type { Format, ScannedColumn } from '../../src/plan/format.ts'
+import { open, rm } from 'node:fs/promises'
+import type { Format, Ready, ScannedColumn, SpooledObject } from '../../src/plan/format.ts'
+import type { JsonSettings } from '../../src/plan/json-settings.ts'
 import { id, text } from '../../src/plan/sql.ts'
-import { compressible, partOf, plainText } from '../text/plain-text.ts'
+import { createLines } from '../text/lines.ts'
+import { compressible, partOf, passText, plainText, writeAll } from '../text/plain-text.ts'
+import { openObject } from './bytes.ts'
+import { hasPlainLines } from './plain-lines.ts'
+import { brokenText } from './row-writer.ts'
+import { createJsonRows, type JsonRowsSettings } from './rows.ts'
+import { rowBytesMaxDefault } from './spec.ts'
 
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
@@ -39,55 +47,102 @@ function field(column: ScannedColumn, value: string, cut: string): string {
   )
 }
 
-export const jsonFormat: Format = {
-  name: 'json',
-  extensions: compressible(['.jsonl', '.ndjson', '.json']),
-  ready: object => plainText(object),
-  isShared: true,
-  // A line that is no JSON gives NULL in its place.
-  read: files =>
-    `SELECT json, ${partOf(files)} AS _part FROM read_ndjson_objects([${files.map(text).join(', ')}], ` +
-    `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false)`,
-  // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
-  scan(from, columns) {
-    const fields = columns.map(
-      (column, index) => `, ${field(column, `_fields[${index + 1}]`, `_cut${index}`)} AS ${id(column.name)}`,
-    )
-    const cuts = columns.map(({ name, type }, index) =>
-      type.name === 'DECIMAL' ? `, ${cutAt(name)} AS _cut${index}` : '',
-    )
-    return (
-      `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
-      `${fields.join('')} FROM (SELECT _row, _part, json, ` +
-      `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')} FROM ${from})`
-    )
-  },
-  brokenText: linesOf,
-  rowIs: 'one JSON object on a line',
+/** @param rowBytesMax a longer row is a broken one */
+export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytesMaxDefault): Format {
+  const rowsOf = rowsSettings(settings, rowBytesMax)
+  return {
+    name: 'json',
+    extensions: compressible(['.jsonl', '.ndjson', '.json']),
+    async ready(object) {
+      if (settings !== undefined) return rewrite(object, rowsOf)
+      const lines = await plainText(object)
+      if (lines.is === 'bad') return lines
+      if (await hasPlainLines(lines.file, rowBytesMax, object.signal)) return { ...lines, isQuick: true }
+      if (lines.file === object.changed) await rm(object.changed)
+      return rewrite(object, rowsOf)
+    },
+    again: object => rewrite(object, rowsOf),
+    isShared: true,
+    // A line that is no JSON gives NULL in its place.
+    read: files =>
+      `SELECT json, ${partOf(files)} AS _part FROM read_ndjson_objects([${files.map(text).join(', ')}], ` +
+      `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, ` +
+      `maximum_object_size = ${Math.max(rowBytesMax, rowBytesMaxDefault)})`,
+    scan: scanOf,
+    brokenText: brokenRows,
+    rowIs: 'a JSON object (RFC 8259)',
+  }
 }
 
-/** Lines of the file by their number among those that are not blank, which is how DuckDB numbers them. */
-async function linesOf(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>> {
+export const jsonFormat: Format = createJsonFormat()
+
+// A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
+function scanOf(from: string, columns: readonly ScannedColumn[]): string {
+  const fields = columns.map(
+    (column, index) => `, ${field(column, `_fields[${index + 1}]`, `_cut${index}`)} AS ${id(column.name)}`,
+  )
+  const cuts = columns.map(({ name, type }, index) =>
+    type.name === 'DECIMAL' ? `, ${cutAt(name)} AS _cut${index}` : '',
+  )
+  return (
+    `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
+    `${fields.join('')} FROM (SELECT _row, _part, json, ` +
+    `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')} FROM ${from})`
+  )
+}
+
+/** The objects of an object alone, one on a line: what is broken is left out. */
+export function objectLines(object: SpooledObject, settings?: JsonSettings): Promise<Ready> {
+  return rewrite(object, rowsSettings(settings, rowBytesMaxDefault), line => line[0] === openObject)
+}
+
+function rowsSettings(settings: JsonSettings | undefined, rowBytesMax: number): JsonRowsSettings {
+  return { rowBytesMax, ...(settings ? { path: settings.records.split('.') } : {}) }
+}
+
+/** One line a row, as `createRowWriter` writes them. */
+async function rewrite(
+  object: SpooledObject,
+  settings: JsonRowsSettings,
+  isWanted: (line: Buffer) => boolean = () => true,
+): Promise<Ready> {
+  let out: Buffer[] = []
+  const end = Buffer.from('\n')
+  const rows = createJsonRows(settings, line => void (isWanted(line) && out.push(line, end)))
+  const target = await open(object.changed, 'wx')
+  try {
+    const flush = async () => {
+      const lines = Buffer.concat(out)
+      out = []
+      await writeAll(target, lines)
+    }
+    const unreadable = await passText(object, async chunk => {
+      rows.push(chunk)
+      await flush()
+    })
+    const reason = unreadable ?? rows.end()
+    await flush()
+    return reason === undefined ? { is: 'ready', file: object.changed } : { is: 'bad', reason }
+  } finally {
+    await target.close()
+  }
+}
+
+/** A line that DuckDB refuses is not longer than its row, one that is written for it is short. */
+const brokenBytesMax = 64 * 1024
+
+/** The text of broken rows, by their number in a file that `rewrite` made, where every line is a row. */
+async function brokenRows(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>> {
   const wanted = new Set(rows)
   const found = new Map<number, string>()
   let row = 0
-  let rest: Buffer = Buffer.alloc(0)
-  const line = (bytes: Buffer) => {
-    const text = bytes.toString('utf8')
-    if (/^[\t\r ]*$/.test(text)) return
-    // What no eye sees is written out.
-    if (wanted.has(row)) found.set(row, text.slice(0, 1000).replaceAll('\0', '\uFFFD').replaceAll('\uFEFF', '\\uFEFF'))
+  const lines = createLines(brokenBytesMax, ({ text: line }) => {
+    if (wanted.has(row)) found.set(row, brokenText(line))
     row++
-  }
-  // At line feeds only, as DuckDB does: readline also splits at U+2028 and at a lone carriage return.
+  })
   for await (const chunk of createReadStream(file)) {
-    rest = Buffer.concat([rest, chunk as Buffer])
-    for (let end = rest.indexOf(10); end !== -1 && found.size < wanted.size; end = rest.indexOf(10)) {
-      line(rest.subarray(0, end))
-      rest = rest.subarray(end + 1)
-    }
-    if (found.size === wanted.size) return found
+    lines.push(chunk as Buffer)
+    if (found.size === wanted.size) break
   }
-  line(rest)
   return found
 }

@@ -4,7 +4,7 @@ import { parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore, type DirectoryStoreOptions } from '../../connectors/directory/store.ts'
 import type { Input } from '../../connectors/input/input.ts'
-import { jsonFormat } from '../../connectors/json/format.ts'
+import { createJsonFormat } from '../../connectors/json/format.ts'
 import type { NotificationContext } from '../../connectors/notifications/context.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
@@ -12,13 +12,13 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { CsvSettings } from '../plan/csv-settings.ts'
 import type { Format, FormatName } from '../plan/format.ts'
-import type { SourceSettings } from '../plan/source-settings.ts'
+import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
   readonly clock: Clock
-  readonly formats: Readonly<Record<FormatName, (settings: SourceSettings) => Format>>
+  readonly formats: Readonly<Record<FormatName, (settings: SourceSettings, policies: SourcePolicies) => Format>>
   /** A place that is only read. @param field names the address in errors */
   openInput(address: string, field: string, links?: DirectoryStoreOptions['links']): Promise<ObjectStore>
   /** A folder or prefix, one object or a glob: which root to open, and which of its keys are meant. */
@@ -33,7 +33,7 @@ export const components: Components = {
   clock: systemClock,
   formats: {
     parquet: () => parquetFormat,
-    json: () => jsonFormat,
+    json: ({ json }, { rowBytesMax }) => createJsonFormat(json, rowBytesMax),
     csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
   },
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.

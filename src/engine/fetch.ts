@@ -1,10 +1,12 @@
+import type { BigIntStats } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMillraceError } from '../core/errors.ts'
 import { isSameVersion, type Wanted } from '../core/object-version.ts'
 import { parseColumnType } from '../core/types.ts'
 import { keyPeriod } from '../plan/key-period.ts'
-import { type DeclaredColumn, markObjects, type SpooledVersion } from './mark.ts'
+import type { Ready, SpooledObject } from '../plan/format.ts'
+import { type DeclaredColumn, type DoubtfulObject, markObjects, type SpooledVersion } from './mark.ts'
 import {
   badObject,
   deniedObject,
@@ -116,12 +118,13 @@ export function createFetch(
       }
       const { version } = fetched
       const before = fetched.is === 'linked' ? await stat(file, { bigint: true }) : undefined
-      const ready = await format.ready({ file, changed, key: version.key, columns: names, signal: context.signal })
+      const object = { file, changed, key: version.key, columns: names, signal: context.signal }
+      const ready = await format.ready(object)
       if (ready.is === 'bad') {
         await remove()
         return badObject(context, version, ready.reason)
       }
-      const found = {
+      const found: SpooledVersion = {
         version,
         file: ready.file,
         async discard() {
@@ -130,18 +133,31 @@ export function createFetch(
           else await rm(file, { force: true })
         },
         ...(ready.columns ? { columns: ready.columns } : {}),
+        ...(before && { isChanged: () => isWrittenTo(file, before) }),
       }
-      if (before === undefined) return found
-      return {
-        ...found,
-        isChanged: async () => {
-          const now = await stat(file, { bigint: true })
-          return now.size !== before.size || now.mtimeNs !== before.mtimeNs
-        },
-      }
+      return ready.isQuick ? { ...found, again: () => spooledAgain(found, object) } : found
     } catch (error) {
       await remove()
       return unreadableObject(wanted, error)
+    }
+  }
+
+  /** The same object, readied once more beside its first reading, which goes when this one does. */
+  async function spooledAgain(found: SpooledVersion, object: SpooledObject): Promise<SpooledVersion | MarkedObject> {
+    const { version, isChanged } = found
+    const changed = `${object.file}.again`
+    const discard = async () => {
+      await rm(changed, { force: true })
+      await found.discard()
+    }
+    try {
+      const ready = (await format.again?.({ ...object, changed })) as Ready
+      if (ready.is === 'ready') return { version, file: ready.file, discard, ...(isChanged ? { isChanged } : {}) }
+      await discard()
+      return badObject(context, version, ready.reason)
+    } catch (error) {
+      await discard()
+      return unreadableObject(version, error)
     }
   }
 
@@ -162,14 +178,23 @@ export function createFetch(
 
   /** @param objects of one shape */
   async function marked(objects: readonly SpooledVersion[]): Promise<readonly MarkedObject[]> {
+    const done: MarkedObject[] = []
+    for (const object of await markedOnce(objects)) {
+      const known = object.is === 'doubtful' ? await object.again() : object
+      done.push(...('file' in known ? await marked([known]) : [known]))
+    }
+    return done
+  }
+
+  async function markedOnce(objects: readonly SpooledVersion[]): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
     try {
       return await markObjects(context, objects, `spool_${groups++}`, declared, period)
     } catch (error) {
       const [first] = objects as readonly [SpooledVersion]
       if (objects.length > 1 && isBadObject(error)) {
         // One of them cannot be read: the others are read without it.
-        const alone: MarkedObject[] = []
-        for (const object of objects) alone.push(...(await marked([object])))
+        const alone: (MarkedObject | DoubtfulObject)[] = []
+        for (const object of objects) alone.push(...(await markedOnce([object])))
         return alone
       }
       for (const object of objects) await object.discard()
@@ -261,8 +286,14 @@ function hasRoom(group: readonly SpooledVersion[], { version }: SpooledVersion):
   return group.length < groupMax.objects && bytes <= groupMax.bytes
 }
 
+/** What was read quickly stands by itself, as what is bad in it shows later than in other objects. */
 function isAlike(a: SpooledVersion, b: SpooledVersion): boolean {
-  return JSON.stringify(a.columns) === JSON.stringify(b.columns)
+  return JSON.stringify(a.columns) === JSON.stringify(b.columns) && Boolean(a.again) === Boolean(b.again)
+}
+
+async function isWrittenTo(file: string, before: BigIntStats): Promise<boolean> {
+  const now = await stat(file, { bigint: true })
+  return now.size !== before.size || now.mtimeNs !== before.mtimeNs
 }
 
 /** Objects in groups that are marked together. */

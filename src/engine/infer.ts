@@ -1,14 +1,14 @@
-import { createReadStream } from 'node:fs'
 import { copyFile, link, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { csvExtensions } from '../../connectors/csv/format.ts'
-import { jsonFormat } from '../../connectors/json/format.ts'
+import { jsonFormat, objectLines } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
-import { configError, errorMessage } from '../core/errors.ts'
+import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { expectedName, type ParsedType, parseColumnType } from '../core/types.ts'
+import type { Ready, SpooledObject } from '../plan/format.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import { text } from '../plan/sql.ts'
@@ -31,7 +31,7 @@ const wider: Readonly<Record<string, string>> = {
   VARIANT: 'JSON',
 }
 
-const expected = 'a Parquet, JSON lines or CSV file'
+const expected = 'a Parquet, JSON or CSV file'
 
 /** A column of a file, or a field of one that is a struct: the type to declare, null where none holds it. */
 export interface InferredColumn {
@@ -48,12 +48,13 @@ interface OwnType extends Pick<OwnColumn, 'name' | 'twins'> {
 }
 
 /**
- * Reads the columns of one Parquet, JSON lines or CSV file, or object of S3. Of a Parquet object its footer is fetched, of
- * the others all.
+ * Reads the columns of one Parquet, JSON or CSV file, or object of S3. Of a Parquet object its footer is fetched, of the
+ * others all. Rows of JSON that are broken are left out.
  *
+ * @param records as in `json({ records })`
  * @throws MillraceError `user` for a file that cannot be read.
  */
-export async function infer(path: string): Promise<readonly InferredColumn[]> {
+export async function infer(path: string, records?: string): Promise<readonly InferredColumn[]> {
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
@@ -62,9 +63,13 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
     const isNamed = (extensions: readonly string[]) => hasExtension(key, extensions)
     const isJson = isNamed(jsonFormat.extensions)
     const isText = isJson || isNamed(csvExtensions)
-    const file = isText ? await textFile(spooled, key, path) : spooled
-    if (isJson && (await beginsAsArray(file)))
-      throw configError('path', path, 'JSON lines, one JSON object on a line; it begins with an array')
+    if (records !== undefined && !isJson) throw configError('records', records, `none for ${path}, which is no JSON`)
+    const object = { file: spooled, changed: `${spooled}.rows`, key, columns: [], signal: new AbortController().signal }
+    const file = isJson
+      ? await jsonFile(object, path, records)
+      : isText
+        ? fileOf(await plainText(object), path)
+        : spooled
     const columnsIn = isJson ? jsonColumns : isText ? csvColumns : parquetColumns
     const columns = await columnsIn(executor, file).catch((error: unknown) => {
       throw configError(
@@ -83,17 +88,17 @@ export async function infer(path: string): Promise<readonly InferredColumn[]> {
 /** Lines that are looked at. */
 const sample = 100_000
 
-/** DuckDB gives columns whose names differ only by case names of its own: theirs come from the text. */
+/**
+ * DuckDB gives columns whose names differ only by case names of its own: theirs come from the text. What it cannot parse is
+ * passed over, and of an object whose fields differ only by case it leaves one out, which is a struct all the same.
+ */
 async function jsonColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
-  const read = (more: string) =>
-    described(executor, `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}${more})`)
-  // Of an object whose fields differ only by case it leaves one out, which is a struct all the same.
-  const columns = await read('').catch((error: unknown) => {
-    if (/Duplicate name/.test(errorMessage(error))) return read(', ignore_errors = true')
-    throw error
-  })
+  const columns = await described(
+    executor,
+    `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}, ignore_errors = true)`,
+  )
   const [keys] = await executor.rows(
-    `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}) LIMIT ${sample})`,
+    `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ignore_errors = true) LIMIT ${sample})`,
   )
   return named(columns, (keys?.names ?? []) as readonly string[])
 }
@@ -169,21 +174,18 @@ function hasExtension(name: string, extensions: readonly string[]): boolean {
   return extensions.some(end => name.toLowerCase().endsWith(end))
 }
 
-/** The text of a file that may be compressed. */
-async function textFile(spooled: string, key: string, path: string): Promise<string> {
-  const { signal } = new AbortController()
-  const ready = await plainText({ file: spooled, changed: `${spooled}.rows`, key, columns: [], signal })
-  if (ready.is === 'bad') throw configError('path', path, `a file that can be read; ${ready.reason}`)
-  return ready.file
+/** The JSON objects of a file, one on a line. */
+async function jsonFile(object: SpooledObject, path: string, records: string | undefined): Promise<string> {
+  const file = fileOf(await objectLines(object, records === undefined ? undefined : { records }), path)
+  const { size } = await stat(file)
+  if (size > 0) return file
+  const where = records === undefined ? '' : ` in an array of a field '${records}'`
+  throw configError('path', path, `a file with a JSON object${where}; it has none`)
 }
 
-/** Whether the first character that is not blank is '['. */
-async function beginsAsArray(file: string): Promise<boolean> {
-  for await (const chunk of createReadStream(file, 'utf8')) {
-    const [first] = (chunk as string).trimStart()
-    if (first !== undefined) return first === '['
-  }
-  return false
+function fileOf(ready: Ready, path: string): string {
+  if (ready.is === 'bad') throw configError('path', path, `a file that can be read; ${ready.reason}`)
+  return ready.file
 }
 
 /** What can be declared of each column, beside those before it. */

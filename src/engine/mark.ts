@@ -30,10 +30,18 @@ export interface SpooledVersion {
   readonly file: string
   /** The object's own columns. Absent where it has a field by any name that is declared. */
   readonly columns?: readonly OwnColumn[]
+  /** The same object as it is to be read where some of its rows are broken; present where it was made ready quickly. */
+  again?(): Promise<SpooledVersion | MarkedObject>
   /** Gives its files back. */
   discard(): Promise<void>
   /** Whether the file, a hard link, was written to since it was made ready. */
   isChanged?(): Promise<boolean>
+}
+
+/** An object that was made ready quickly and has bad rows: what they are `again` has to tell. */
+export interface DoubtfulObject {
+  readonly is: 'doubtful'
+  again(): Promise<SpooledVersion | MarkedObject>
 }
 
 export interface DeclaredColumn {
@@ -67,7 +75,7 @@ export async function markObjects(
   table: string,
   declared: readonly DeclaredColumn[],
   period: ReturnType<typeof keyPeriod> | undefined,
-): Promise<readonly MarkedObject[]> {
+): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
   const { executor, format, settings, policies, signal } = context
   const [{ file, columns: own = declared }] = objects as readonly [SpooledVersion]
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
@@ -80,10 +88,14 @@ export async function markObjects(
     if (tables.delete(name)) await executor.run(`DROP TABLE IF EXISTS ${id(name)}`)
   }
   const held = new Set(objects)
+  /** @returns whether it was held */
+  const leave = async (object: SpooledVersion) => {
+    const wasHeld = held.delete(object)
+    if (wasHeld && held.size === 0) for (const name of tables) await drop(name)
+    return wasHeld
+  }
   const release = async (object: SpooledVersion) => {
-    if (!held.delete(object)) return
-    if (held.size === 0) for (const name of tables) await drop(name)
-    await object.discard()
+    if (await leave(object)) await object.discard()
   }
 
   try {
@@ -119,13 +131,14 @@ export async function markObjects(
     )
     const counts = await partCounts(context, objects, flagged, period, sought)
 
-    const marked: MarkedObject[] = []
+    const asideOf = (part: number) => (counts[part]?.bad ?? 0) + (counts[part]?.timeless ?? 0)
+    const marked: (MarkedObject | DoubtfulObject)[] = []
     const source: RowSource = { scan: stamped => goodRowsSql(stamped) }
     for (const [part, object] of objects.entries()) {
       const { version } = object
       const own = counts[part] as PartCounts
       const { isChanged } = object
-      const aside = own.bad + own.timeless
+      const aside = asideOf(part)
       if (aside > 0 && read !== null && !tables.has(raw)) await create(raw, read)
       // Half a line is no bad row of an object that is still being written; read again, it may be whole.
       if (own.bad > 0 && (await isChanged?.())) {
@@ -134,6 +147,15 @@ export async function markObjects(
         continue
       }
       const rows = isShared && read !== null ? partSql(scan, part, raw) : scan
+      // Of several bad objects the first in order is told: one behind a doubtful object waits for that one's end.
+      const isBehind = marked.some(({ is }) => is === 'doubtful')
+      const { again } = object
+      if (own.bad > 0 && again && (isBehind || (await hasBroken(context, rows)))) {
+        if (context.neverSeen) context.neverSeen.rows -= own.rows
+        await leave(object)
+        marked.push({ is: 'doubtful', again })
+        continue
+      }
       const brokenSql = own.bad > 0 ? await brokenText(context, object.file, rows) : 'NULL'
       const asideSql = (seq: number | null) =>
         setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
@@ -161,7 +183,7 @@ export async function markObjects(
     return marked
 
     function goodRowsSql(stamped: readonly StampedPart[]): string {
-      const hasAside = stamped.some(({ part }) => (marked[part]?.quarantinedRows ?? 0) > 0)
+      const hasAside = stamped.some(({ part }) => asideOf(part) > 0)
       const [seq, row, watermark] = rowHidden
       const [only] = stamped
       if (read === null || (only && objects.length === 1)) {
@@ -290,6 +312,10 @@ async function partCounts(
     }
   }
   return counts
+}
+
+async function hasBroken({ executor, signal }: FetchContext, rows: string): Promise<boolean> {
+  return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE _broken LIMIT 1`, signal)).length > 0
 }
 
 /** A value that does not fit is a value all the same. Asked only of objects with such rows. */

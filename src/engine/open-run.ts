@@ -113,7 +113,7 @@ export async function openRun(
   const stages = stagesInOrder(flows)
   const shapes = stages.map(clockShape)
   const plan = pipelinePlan(terminals)
-  const format = components.formats[settings.format](settings)
+  const format = components.formats[settings.format](settings, policies)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await components.findInput(options.input ?? definition.objects, inputField)
   const addresses = outputAddresses(flows, options.output)

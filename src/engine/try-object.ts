@@ -35,7 +35,7 @@ export async function tryObject(
     const fetch = createFetch(
       {
         store,
-        format: components.formats[settings.format](settings),
+        format: components.formats[settings.format](settings, policies),
         settings,
         policies,
         executor,

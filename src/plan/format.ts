@@ -15,6 +15,8 @@ export interface Format {
   needed?(tail: Uint8Array, sizeBytes: number, columns: readonly string[]): Needed
   /** Readies a spooled object for DuckDB, and checks what DuckDB does not. */
   ready(object: SpooledObject): Promise<Ready>
+  /** Readies an object once more whose quick reading found broken rows: slower, and as it is to be read. */
+  again?(object: SpooledObject): Promise<Ready>
   /** Whether `read` takes several objects of the same `names`. */
   readonly isShared: boolean
   /**
@@ -34,7 +36,7 @@ export interface Format {
    * @param from the file; of a format that has `read` SQL of its rows or of a table of them, with `_row`
    */
   scan(from: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
-  /** The text of broken rows, by `_row`, where the format can tell; each cut to 1,000 characters. */
+  /** The text of broken rows, by `_row`, where the format can tell, of a file that was not read quickly; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */
   readonly brokenSql?: string
@@ -76,5 +78,7 @@ export type Ready =
       readonly file: string
       /** The object's own columns. Absent where it has a field by any name that is declared. */
       readonly columns?: readonly OwnColumn[]
+      /** Whether `again` has to tell what the object is where some of its rows are broken. */
+      readonly isQuick?: boolean
     }
   | { readonly is: 'bad'; readonly reason: string }

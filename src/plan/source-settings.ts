@@ -1,11 +1,13 @@
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
+import type { JsonSettings } from './json-settings.ts'
 
 /** A source as plain data: the options of every plan's first node. */
 export interface SourceSettings {
   readonly name: string
   readonly format: FormatName
   readonly csv?: CsvSettings
+  readonly json?: JsonSettings
   /** Column name to declared type, canonical, with ' NOT NULL' where declared. */
   readonly columns: Readonly<Record<string, string>>
   readonly time: string
@@ -25,6 +27,8 @@ export interface SourcePolicies {
   readonly onBadObject: 'fail' | 'skip' | 'quarantine'
   readonly onDenied: 'fail' | 'skip' | 'quarantine'
   readonly overwrite: 'quarantine' | 'append'
+  /** Of JSON: a longer row is a bad one. Absent: the format's own default. */
+  readonly rowBytesMax?: number
 }
 
 /** Which event times of an object move its high mark (S3). */

@@ -7,6 +7,7 @@ import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '.
 import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
+import type { JsonSettings } from './json-settings.ts'
 import { keyPeriod } from './key-period.ts'
 import type { KeySettings } from './key-settings.ts'
 import { type MiniBatchOptions, miniBatchOptions } from './mini-batch-options.ts'
@@ -20,6 +21,10 @@ export interface FormatSpec {
   readonly format: FormatName
   /** Of `csv()`. */
   readonly csv?: CsvSettings
+  /** Of `json({ records })`. */
+  readonly json?: JsonSettings
+  /** Of `json()`. */
+  readonly rowBytesMax?: number
 }
 
 export interface WatermarkOptions {
@@ -294,6 +299,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       name,
       format: format.format,
       ...(format.csv ? { csv: format.csv } : {}),
+      ...(format.json ? { json: format.json } : {}),
       columns: Object.fromEntries(
         Object.entries(parsed).map(([column, type]) => [column, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
       ),
@@ -302,7 +308,13 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       ...(bounds ? { bounds } : {}),
       ...(watermark?.mark ? { mark: { quantile: watermark.mark.quantile } } : {}),
     },
-    policies: { onBadRow, onBadObject, onDenied, overwrite },
+    policies: {
+      onBadRow,
+      onBadObject,
+      onDenied,
+      overwrite,
+      ...(format.rowBytesMax === undefined ? {} : { rowBytesMax: format.rowBytesMax }),
+    },
   }
 }
 

@@ -1,99 +1,25 @@
 /** Parquet files read by the engine's own stage 1, whatever their columns, beside hyparquet as an independent reader. */
 import { readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
-import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { parseColumnType } from '../../src/core/types.ts'
-import { openSession } from '../../src/engine/duckdb/session.ts'
-import { createFetch } from '../../src/engine/fetch.ts'
-import { type MarkedObject, reasonOf } from '../../src/engine/marked-object.ts'
 import { infer } from '../../src/engine/infer.ts'
-import type { Format } from '../../src/plan/format.ts'
-import { name } from '../engine/harness.ts'
+import { type Cells, openObjectReader, type Reading } from '../contracts/object-reader.ts'
 
-export type Cells = Readonly<Record<string, unknown>>
-
-export interface Reading {
-  /** Why the object is a bad one; null where it was read. */
-  readonly reason: string | null
-  readonly rows: readonly Cells[]
-  /** Rows set aside: column, what was expected and found. */
-  readonly aside: readonly Cells[]
-}
-
-const time = 'corpus_time'
-const constant = `TIMESTAMP '2022-01-01' AS ${time}`
-
-/** Most files of a corpus have no event time: each row gets the same one. */
-const timed: Format = {
-  ...parquetFormat,
-  async ready(object) {
-    const ready = await parquetFormat.ready(object)
-    return 'columns' in ready ? { ...ready, columns: [...(ready.columns ?? []), { name: time }] } : ready
-  },
-  types: (file, columns, own) =>
-    `SELECT *, ${constant} FROM (${parquetFormat.types?.(file, withoutTime(columns), withoutTime(own))})`,
-  scan: (file, columns, own) =>
-    `SELECT *, ${constant} FROM (${parquetFormat.scan(file, withoutTime(columns), withoutTime(own))})`,
-}
-
-function withoutTime<C extends { readonly name: string }>(columns: readonly C[]): readonly C[] {
-  return columns.filter(column => column.name !== time)
-}
-
-/** Reads declared columns of a file; values as `cell` gives them. */
+/** Reads declared columns of a file; values as text. */
 export async function readParquet(path: string, columns: Readonly<Record<string, string>>): Promise<Reading> {
-  const session = await openSession({ threads: 2, memory: '1GB' })
-  try {
-    const { signal } = new AbortController()
-    const executor = await session.executor(signal)
-    const context = {
-      store: createDirectoryStore(dirname(path)),
-      format: timed,
-      settings: { name: 'corpus', format: 'parquet', columns: { ...columns, [time]: 'TIMESTAMP' }, time },
-      policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
-      executor,
-      spool: session.spool,
-      signal,
-    } as const
-    const fetch = createFetch(context, (_sizeBytes, work) => work())
-    for await (const version of createDirectoryStore(dirname(path)).list('')) {
-      if (join(dirname(path), version.key) !== path) continue
-      const [marked] = (await fetch([version])).marked as [MarkedObject]
-      if (!marked.good) return { reason: marked.reason, rows: [], aside: [] }
-      const cells = Object.entries(columns).map(([column, type]) => `${cellSql(column, type)} AS ${name(column)}`)
-      try {
-        const good = marked.good.source.scan([{ part: marked.good.part, seq: 1, watermarkUs: null }])
-        const rows = await executor.rows(`SELECT ${cells.join(', ')} FROM (${good}) ORDER BY _row`)
-        const aside = marked.setAside ? await executor.rows(`FROM (${marked.setAside(1)}) ORDER BY _row, "column"`) : []
-        return { reason: null, rows, aside }
-      } catch (error) {
-        // A page that cannot be decoded shows when its column is read; stage 2 then takes the object back.
-        return { reason: reasonOf(error, version.key), rows: [], aside: [] }
-      }
-    }
-    throw new Error(`${path} is not there`)
-  } finally {
-    await session.close()
-  }
+  await using reader = await openObjectReader()
+  const [reading] = await reader.read(parquetFormat, columns, { [basename(path)]: await readFile(path) })
+  const { reason, rows, aside } = reading as Reading
+  return { reason, rows: rows.map(({ _row, ...cells }) => cells), aside }
 }
 
 /** What `infer` says can be declared, and what it does not as JSON. */
 export async function declarable(path: string): Promise<Readonly<Record<string, string>>> {
   const columns = await infer(path)
   return Object.fromEntries(columns.map(({ name: column, type }) => [column, type ?? 'JSON']))
-}
-
-function cellSql(column: string, declared: string): string {
-  const sql = name(column)
-  const type = parseColumnType(declared, column)
-  if (type.list) return `CAST(to_json(${sql}) AS VARCHAR)`
-  if (type.name === 'BLOB') return `lower(hex(${sql}))`
-  if (type.name === 'TIMESTAMP' || type.name === 'TIMESTAMPTZ') return `CAST(epoch_us(${sql}) AS VARCHAR)`
-  if (type.name === 'DATE') return `CAST(${sql} - DATE '1970-01-01' AS VARCHAR)`
-  return `CAST(${sql} AS VARCHAR)`
 }
 
 /** The same file by hyparquet, with strings only where the file says so, and times as integers. */

@@ -57,7 +57,11 @@ describe('a bad row under onBadRow: fail', () => {
       ['{"t":"2022-01-01","v":"a\\n\\u001b[31mb"}'],
       "row 0, column 'v': expected BIGINT, found 'a\\u000a\\u001b[31mb'",
     ],
-    ['json', [goodLine(1), goodLine(2), '{"t":"2022-01-0'], 'row 2: expected one JSON object on a line'],
+    [
+      'json',
+      [goodLine(1), goodLine(2), '{"t":"2022-01-0'],
+      'row 2: expected a JSON object (RFC 8259), found \'{"t":"2022-01-0\'',
+    ],
     ['json', [goodLine(1), '{"k":"b"}'], "row 1, column 't': expected TIMESTAMP NOT NULL, found NULL"],
     [
       'json',

@@ -90,17 +90,33 @@ describe('infer', () => {
     expect((await failure(types('c.csv.gz'))).message).toContain('its gzip stream is broken')
   })
 
-  test('refuses what is no file, and a file that is neither Parquet nor JSON lines', async () => {
+  test('reads JSON however it lies, and leaves out what is broken', async () => {
+    const row = '{"at":"2024-01-01T00:00:00Z","n":1.5}'
+    await writeFile(join(lab.root, 'a.json'), `[${row},\n{"n":,},${row}]`)
+    await writeFile(join(lab.root, 'b.json'), `{"Records":[${row}],"x":{"y":[${row}]}}`)
+    const types = async (file: string, records?: string) =>
+      (await infer(join(lab.root, file), records)).map(({ name, type }) => `${name} ${type}`)
+    expect(await types('a.json')).toEqual(['at TIMESTAMP', 'n DOUBLE'])
+    expect(await types('b.json')).toEqual(['Records JSON', 'x JSON'])
+    expect(await types('b.json', 'x.y')).toEqual(['at TIMESTAMP', 'n DOUBLE'])
+    expect((await failure(types('b.json', 'y'))).message).toContain(
+      "a JSON object in an array of a field 'y'; it has none",
+    )
+    const parquet = await lab.parquet('c.parquet', 'SELECT 1 AS a')
+    expect((await failure(infer(parquet, 'a'))).message).toContain('which is no JSON')
+  })
+
+  test('refuses what is no file, and a file that is neither Parquet nor JSON', async () => {
     const message = async (path: string) => (await failure(infer(path))).message
     expect(await failure(infer(lab.root))).toMatchObject({ kind: 'user' })
     expect(await message(lab.root)).toMatch(/expected one file; it is a folder\.$/)
     expect(await message(join(lab.root, 'none.parquet'))).toMatch(/it does not exist\.$/)
     const file = join(lab.root, 'a.txt')
     await writeFile(file, 'no Parquet at all')
-    expect(await message(file)).toContain('a Parquet, JSON lines or CSV file')
+    expect(await message(file)).toContain('a Parquet, JSON or CSV file')
   })
 
-  test('names the file of a user, never its copy; and says what an array in JSON is', async () => {
+  test('names the file of a user, never its copy', async () => {
     const message = async (name: string, ...texts: readonly string[]) => {
       const path = join(lab.root, name)
       await writeFile(path, texts.join('\n'))
@@ -109,9 +125,11 @@ describe('infer', () => {
       return told
     }
     expect(await message('a.parquet', 'PAR1, cut off')).toContain(join(lab.root, 'a.parquet'))
-    expect(await message('b.jsonl', '{"a":1}', '{"a":')).toContain(join(lab.root, 'b.jsonl'))
-    expect(await message('c.json', '', ' [{"a":1},', '{"a":2}]')).toMatch(
-      /expected JSON lines, one JSON object on a line; it begins with an array\.$/,
+    expect(await message('b.jsonl', '{"a":')).toMatch(
+      /b\.jsonl' is not valid; expected a file with a JSON object; it has none\.$/,
+    )
+    expect(await message('c.json', '[{"a":1}')).toMatch(
+      /it ends inside an array or object that is never closed, after 0 rows\.$/,
     )
   })
 })

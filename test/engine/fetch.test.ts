@@ -1,7 +1,6 @@
 import { appendFile, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -141,8 +140,8 @@ describe('objects that are marked together are marked as each alone', () => {
     const alone = await read(versions, jsonFormat, settings as Partial<SourceSettings>, false)
     expect({ ...together, sources: 0 }).toEqual({ ...alone, sources: 0 })
     expect(together.left).toEqual([])
-    // Those before and those after the one that is no text.
-    expect([together.sources, alone.sources]).toEqual([2, 6])
+    // Those before and those after the one that is no text; one with a broken line is read once more, alone.
+    expect([together.sources, alone.sources]).toEqual([3, 6])
     expect(together.objects.map(({ rows, quarantinedRows }) => [rows, quarantinedRows])).toEqual([
       [2, 0],
       [5, 3],
@@ -183,11 +182,18 @@ describe('objects that are marked together are marked as each alone', () => {
   })
 
   test('one that DuckDB cannot read is set aside alone', async () => {
-    const tooLarge = gzipSync(`{"at": "${at(1)}", "n": 1, "pad": "${'x'.repeat(40 * 1024 * 1024)}"}\n`)
-    const versions = await put({ 'a.jsonl': `${line(1, 1)}\n`, 'b.jsonl.gz': tooLarge, 'c.jsonl': `${line(2, 2)}\n` })
-    const together = await read(versions, jsonFormat, {}, true)
+    const versions = await put({ 'a.jsonl': line(1, 1), 'b.jsonl': line(2, 2), 'c.jsonl': line(3, 3) })
+    const losing: Format = {
+      ...jsonFormat,
+      async ready(object) {
+        const ready = await jsonFormat.ready(object)
+        if (object.key === 'b.jsonl') await rm(object.file)
+        return ready
+      },
+    }
+    const together = await read(versions, losing, {}, true)
     expect(together.objects.map(({ outcome }) => outcome)).toEqual(['read', 'quarantined', 'read'])
-    expect(together.objects[1]?.reason).toMatch(/b\.jsonl|maximum_object_size|size/i)
+    expect(together.objects[1]?.reason).toContain('No files found that match the pattern "b.jsonl"')
     expect(together.left).toEqual([])
   })
 
@@ -259,6 +265,14 @@ describe('of several objects that stop the run the first in the order of the led
     ['in one group', { 'a.jsonl': noText, 'b.jsonl': noText }],
     ['a bad row before a bad object', { 'a.jsonl': `${line(1, 'x')}\n`, 'b.jsonl': noText }],
     [
+      'a broken line before a value that does not fit',
+      { 'a.jsonl': `${line(1, 1)}\nno JSON`, 'b.jsonl': line(1, 'x') },
+    ],
+    [
+      'a value that does not fit before a broken line',
+      { 'a.jsonl': line(1, 'x'), 'b.jsonl': `${line(1, 1)}\nno JSON` },
+    ],
+    [
       'in two groups',
       {
         'a.jsonl': noText,
@@ -279,6 +293,32 @@ describe('of several objects that stop the run the first in the order of the led
     })
     expect((await failure(fetch(versions))).message).toContain("object 'a.jsonl'")
   })
+})
+
+test('an object that DuckDB finds broken lines in is read once more, and its files go with it', async () => {
+  // Beside a form feed no glance sees that one line has two objects.
+  const two = `${line(1, 1)}\n${line(2, 2)}\f${line(3, 3)}\n`
+  const versions = await put({
+    'a.jsonl': line(1, 1),
+    'b.jsonl': two,
+    'c.jsonl': `${two}no JSON`,
+    'd.jsonl': line(1, 1),
+  })
+  const neverSeen = { columns: new Set<string>(), rows: 0 }
+  const context = { ...(await contextOf(jsonFormat, {}, {})), neverSeen }
+  const { marked } = await createFetch(context, (_sizeBytes, work) => work())(versions)
+  expect(marked.map(({ rows, quarantinedRows }) => [rows, quarantinedRows])).toEqual([
+    [1, 0],
+    [3, 0],
+    [4, 1],
+    [1, 0],
+  ])
+  expect(neverSeen.rows).toBe(9)
+  await appendFile(join(folder, 'b.jsonl'), '\n')
+  expect(await Promise.all(marked.map(async ({ isChanged }) => isChanged?.()))).toEqual([false, true, false, false])
+  for (const object of marked) await object.release()
+  expect(await readdir(session.spool)).toEqual([])
+  expect(await context.executor.rows('SELECT table_name FROM duckdb_tables()')).toEqual([])
 })
 
 test('rows set aside are those of their object, whatever is written to another one meanwhile', async () => {

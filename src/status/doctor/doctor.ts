@@ -128,7 +128,7 @@ async function examineInput(
   address: string,
   checkpoint: string | undefined,
 ): Promise<readonly Finding[]> {
-  const format = components.formats[definition.settings.format](definition.settings)
+  const format = components.formats[definition.settings.format](definition.settings, definition.policies)
   const { extensions } = format
   const found = await attempt('input', async () => {
     const place = await components.findInput(address, 'objects')
@@ -367,11 +367,11 @@ async function bucketOf(address: string, field: string): Promise<BucketFacts> {
 
 async function examineNotifications(
   components: Components,
-  { notifications, settings, miniBatch }: SourceDefinition,
+  { notifications, settings, policies, miniBatch }: SourceDefinition,
   address: string,
 ): Promise<readonly Finding[]> {
   if (!notifications) return []
-  const { extensions } = components.formats[settings.format](settings)
+  const { extensions } = components.formats[settings.format](settings, policies)
   const found = await attempt('notifications', async () => {
     const { root } = await components.findInput(address, 'objects')
     return { facts: await bucketOf(root, 'objects') }

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createMemoryStore } from '../../src/testing/index.ts'
+import type { ObjectVersion } from '../../src/core/object-version.ts'
+import { parseColumnType } from '../../src/core/types.ts'
+import { openSession } from '../../src/engine/duckdb/session.ts'
+import { createFetch } from '../../src/engine/fetch.ts'
+import { type MarkedObject, reasonOf } from '../../src/engine/marked-object.ts'
+import type { Format } from '../../src/plan/format.ts'
+import { name } from '../engine/harness.ts'
+
+/** Values as text, by the names of columns. */
+export type Cells = Readonly<Record<string, unknown>>
+
+/** What became of one object. */
+export interface Reading {
+  /** Why the object is a bad one; null where it was read. */
+  readonly reason: string | null
+  /** Good rows in their order, with their numbers as `_row`. */
+  readonly rows: readonly Cells[]
+  /** Rows set aside: `_row`, column, what was expected and found. */
+  readonly aside: readonly Cells[]
+}
+
+/** Reads objects of any format by the engine's own stage 1. */
+export interface ObjectReader extends AsyncDisposable {
+  /** Reads objects as one mini-batch, in the order of their keys. */
+  read(
+    format: Format,
+    columns: Readonly<Record<string, string>>,
+    objects: Readonly<Record<string, string | Uint8Array>>,
+  ): Promise<readonly Reading[]>
+}
+
+const time = 'reader_time'
+
+/** Objects that have no event time: each row gets the same one. */
+function timed(format: Format): Format {
+  const { types } = format
+  const constant = `${types ? 'TIMESTAMP ' : ''}'2022-01-01' AS ${time}`
+  return {
+    ...format,
+    async ready(object) {
+      const ready = await format.ready({ ...object, columns: object.columns.filter(name => name !== time) })
+      return 'columns' in ready ? { ...ready, columns: [...(ready.columns ?? []), { name: time }] } : ready
+    },
+    ...(types && {
+      types: (file, columns, own) =>
+        `SELECT *, ${constant} FROM (${types(file, withoutTime(columns), withoutTime(own))})`,
+    }),
+    scan: (file, columns, own) =>
+      `SELECT *, ${constant} FROM (${format.scan(file, withoutTime(columns), withoutTime(own))})`,
+  }
+}
+
+function withoutTime<C extends { readonly name: string }>(columns: readonly C[]): readonly C[] {
+  return columns.filter(column => column.name !== time)
+}
+
+export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
+  const session = await openSession({ threads: 2, memory })
+  const { signal } = new AbortController()
+  const executor = await session.executor(signal)
+
+  async function readingOf(
+    { version, reason, good, setAside }: MarkedObject,
+    columns: Readonly<Record<string, string>>,
+  ) {
+    if (!good) return { reason, rows: [], aside: [] }
+    const cells = Object.entries(columns).map(([column, type]) => `, ${cellSql(column, type)} AS ${name(column)}`)
+    try {
+      const scan = good.source.scan([{ part: good.part, seq: 1, watermarkUs: null }])
+      const rows = await executor.rows(`SELECT _row${cells.join('')} FROM (${scan}) ORDER BY _row`)
+      const aside = setAside ? await executor.rows(`FROM (${setAside(1)}) ORDER BY _row, "column"`) : []
+      return { reason: null, rows, aside }
+    } catch (error) {
+      // A page that cannot be decoded shows when its column is read; stage 2 then takes the object back.
+      return { reason: reasonOf(error, version.key), rows: [], aside: [] }
+    }
+  }
+
+  return {
+    async read(format, columns, objects) {
+      const store = createMemoryStore()
+      for (const [key, body] of Object.entries(objects)) await store.put(key, Buffer.from(body), 'absent')
+      const spool = await mkdtemp(join(session.spool, 'read-'))
+      const context = {
+        store,
+        format: timed(format),
+        settings: { name: 'reader', format: format.name, columns: { ...columns, [time]: 'TIMESTAMP' }, time },
+        policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
+        executor,
+        spool,
+        signal,
+      } as const
+      const versions: ObjectVersion[] = []
+      for await (const version of store.list('')) versions.push(version)
+      const { marked } = await createFetch(context, (_sizeBytes, work) => work())(versions)
+      const readings: Reading[] = []
+      for (const object of marked) readings.push(await readingOf(object, columns))
+      for (const object of marked) await object.release()
+      await rm(spool, { recursive: true })
+      return readings
+    },
+    [Symbol.asyncDispose]: () => session.close(),
+  }
+}
+
+function cellSql(column: string, declared: string): string {
+  const sql = name(column)
+  const type = parseColumnType(declared, column)
+  if (type.list) return `CAST(to_json(${sql}) AS VARCHAR)`
+  if (type.name === 'BLOB') return `lower(hex(${sql}))`
+  if (type.name === 'TIMESTAMP' || type.name === 'TIMESTAMPTZ') return `CAST(epoch_us(${sql}) AS VARCHAR)`
+  if (type.name === 'DATE') return `CAST(${sql} - DATE '1970-01-01' AS VARCHAR)`
+  return `CAST(${sql} AS VARCHAR)`
+}
