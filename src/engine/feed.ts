@@ -1,12 +1,11 @@
-import { isMillraceError } from '../core/errors.ts'
-import type { Announced, ObjectVersion, Wanted } from '../core/object-version.ts'
-import type { NotificationSource, ObjectStore } from '../core/ports.ts'
+import type { Announced } from '../core/object-version.ts'
+import type { NotificationSource } from '../core/ports.ts'
 import type { KnownOutcome, Listed } from './admit.ts'
+import type { Looks } from './looks.ts'
 import type { Committer } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import type { Intake, Offer } from './intake.ts'
 import { countKey, type Counts } from './key-kind.ts'
-import { limited } from './limited.ts'
 import type { Run } from './open-run.ts'
 import { createReconciler, type History } from './reconcile.ts'
 import type { FollowOptions } from './summary.ts'
@@ -14,6 +13,7 @@ import type { FollowOptions } from './summary.ts'
 export interface FeedContext {
   readonly run: Run
   readonly options: FollowOptions
+  readonly looks: Looks
   readonly intake: Intake
   readonly committer: Pick<Committer, 'position' | 'historyToMs' | 'beginHistory'>
   /** Counts what listings have shown, for the summary. */
@@ -139,17 +139,13 @@ function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>)
 
 /** Messages of one pull. */
 const pullMax = 100
-/** Looks at the store that are under way at once. */
-const looksMax = 16
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
-  const { run, intake, signal, onEvent } = context
-  const { store } = run.fetch
+  const { run, looks, intake, signal, onEvent } = context
   const named: Counts = {}
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'messages', ignored }))
-  const inTurn = limited(looksMax)
   const toOffer = async (announced: Announced): Promise<Offer> => ({
-    version: await wanted(announced, () => inTurn(1, () => lookedAt(store, announced, signal))),
+    version: await looks.wanted(announced),
     ...(announced.isRestored ? { isRestored: true } : {}),
   })
   while (!signal.aborted) {
@@ -176,30 +172,6 @@ async function receive(context: FeedContext, notifications: NotificationSource):
     const duplicates = await intake.offer(offered)
     onEvent({ is: 'received', messages: messages.length, objects, duplicates, ignored })
     tellIgnored(named)
-  }
-}
-
-/** What is to be asked for: the version that the message names. Only where it names none, the store is looked at. */
-async function wanted(announced: Announced, look: () => Promise<ObjectVersion | undefined>): Promise<Wanted> {
-  const { isRestored: _, eTag, sizeBytes = 0, ...named } = announced
-  const found = eTag === undefined ? await look() : undefined
-  if (found === undefined) return { ...named, eTag: eTag ?? '', sizeBytes, lastModifiedMs: 0, isAnnounced: true }
-  // That the store keeps versions is no reason to tell this one apart from what a listing shows (P1).
-  const { versionId, ...version } = found
-  return { ...version, ...(versionId !== undefined && versionId === named.versionId ? { versionId } : {}) }
-}
-
-/**
- * What the store has of it. Undefined where it has nothing, or does not give it: no eTag is then asked for, and the fetch
- * meets the store's reason, which no answer to HEAD tells.
- */
-async function lookedAt(store: ObjectStore, { key, versionId }: Announced, signal: AbortSignal) {
-  try {
-    const found = await store.head?.(key, versionId, signal)
-    return found === 'missing' ? undefined : found
-  } catch (error) {
-    if (isMillraceError(error) && error.kind !== 'retry') return undefined
-    throw error
   }
 }
 

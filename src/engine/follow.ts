@@ -12,6 +12,7 @@ import { createAgain, isAgain } from './again.ts'
 import { nothingListed, startFeeds } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
+import { createLooks } from './looks.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
@@ -72,8 +73,10 @@ async function follow(
   const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
   const identities = await createIdentities(run.lookUps)
   const committer = createCommitter(run, { tries: liveTries, onTaken: () => void done.delivered++ })
+  const looks = createLooks(run.fetch.store, feeding)
   const intake = createIntake({
     identities,
+    looks,
     miniBatch: run.miniBatch,
     clock,
     signal: feeding,
@@ -123,7 +126,7 @@ async function follow(
     const onHistory = () => {
       if (!feeding.aborted) history = intake.admitted.objects
     }
-    const context = { run, options, intake, committer, listed, onEvent, onHistory, signal: feeding }
+    const context = { run, options, looks, intake, committer, listed, onEvent, onHistory, signal: feeding }
     const again = createAgain(run, async () => {
       if (!feeding.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
       return intake

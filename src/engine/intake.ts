@@ -5,7 +5,9 @@ import { isSameVersion, type ObjectVersion, type Wanted } from '../core/object-v
 import type { Notification } from '../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
+import type { Looks } from './looks.ts'
 import type { Identities, Known } from './identities.ts'
+import { goneBecause } from './marked-object.ts'
 
 /** An object version that may be new: announced by a message, or found by a listing. */
 export interface Offer {
@@ -37,6 +39,8 @@ interface HeldOffer {
 /** An object version on its way into the ledger. */
 interface Pending {
   readonly version: ObjectVersion
+  /** Known not to be there: of such ones several of a key may be under way. */
+  readonly isGone: boolean
   readonly sinceMs: number
   /** It was handed out: it may have been looked for by now. */
   isTaken: boolean
@@ -53,6 +57,7 @@ interface Pending {
 
 export interface IntakeContext {
   readonly identities: Identities
+  readonly looks: Pick<Looks, 'confirm'>
   readonly miniBatch: MiniBatchOptions
   readonly clock: Clock
   /** Aborted: nothing more is due. */
@@ -99,6 +104,9 @@ export interface Intake extends MiniBatches {
   close(): Promise<void>
 }
 
+/** Of an object that the ledger has no version of. */
+const unknown: Known = { isSettled: false, isRead: false, overwrites: false }
+
 /** Rows of one look-up in the ledger. */
 const lookupMax = 1_000
 
@@ -107,7 +115,11 @@ export function createIntake(context: IntakeContext): Intake {
   const { objectsMax, bytesMax, everyMs } = miniBatchLimits(context.miniBatch, 'miniBatch')
   /** Twice a mini-batch: one is filled while one is worked on. */
   const pendingMax = 2 * objectsMax
-  const pending = new Map<string, Pending>()
+  /** By key, in the order in which they were admitted. */
+  const pending = new Map<string, readonly Pending[]>()
+  let underWay = 0
+  /** Keys of which something has come into the ledger since what is judged was looked up there. */
+  const arrived = new Set<string>()
   const held = new Set<Held>()
   const acknowledging = new Set<Promise<void>>()
   const ready: (readonly Admitted[])[] = []
@@ -150,7 +162,7 @@ export function createIntake(context: IntakeContext): Intake {
   }
 
   async function hasRoom(): Promise<void> {
-    while (pending.size + parked >= pendingMax && !isEnded) await room.wait()
+    while (underWay + parked >= pendingMax && !isEnded) await room.wait()
   }
 
   /** Admits, parks or drops each offer. How many are in the ledger or under way already. */
@@ -158,48 +170,102 @@ export function createIntake(context: IntakeContext): Intake {
     await hasRoom()
     // What comes after the end is neither admitted nor settled: its message is given back.
     if (isEnded) return 0
+    arrived.clear()
+    const offers = all.map(one => one.offer)
     // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
-    const strangers = new Set(all.map(one => one.offer).filter(({ version }) => !pending.has(name(version))))
-    const found = await identities.lookUp([...strangers].map(({ version }) => version))
-    const fresh = new Set<string>()
+    const found = await lookedUp(offers.filter(({ version }) => !pending.has(name(version))))
+    const confirmed = await confirmedOf(offers, found)
+    const foundNow = await lookedUp([...confirmed.values()])
     let duplicates = 0
-    for (const { offer: offered, held: holder } of all) {
-      const under = pending.get(name(offered.version))
+    for (const { offer: first, held: holder } of all) {
+      const offered = confirmed.get(first) ?? first
+      const under = inTheWayOf(offered)
       // A restore tells that the object can be read from now on, so it waits for what became of the read under way.
       const isSame = under && isSameVersion(under.version, offered.version) && !offered.isRestored
       if (isSame) duplicates++
-      if (isSame && isNamedAlike(under.version, offered.version)) {
+      if (isSame && isNamedAlike(under.version, offered.version) && under.isGone === isGone(offered)) {
         if (!holder) continue
-        if (under.isTaken) under.toldAgain.push({ offer: offered, held: holder })
+        if (under.isTaken && !under.isGone) under.toldAgain.push({ offer: first, held: holder })
         else under.holders.push(holder)
       } else if (under) {
         parked++
         under.parked.push({ offer: offered, held: holder })
       } else {
-        const isKnown = strangers.has(offered) && !fresh.has(name(offered.version))
-        const known = (isKnown ? found : await identities.lookUp([offered.version])).get(offered.version)
+        const told = arrived.has(name(offered.version)) ? undefined : (foundNow.get(offered) ?? found.get(offered))
+        const known = told ?? (await lookedUp([offered])).get(offered)
         if (known?.isSettled && !(offered.isRestored && !known.isRead)) {
           duplicates++
           if (holder) settle(holder, 1)
-        } else {
-          fresh.add(name(offered.version))
-          admit(offered, known, holder)
-        }
+        } else admit(offered, known, holder)
       }
     }
     return duplicates
   }
 
-  function admit({ version, known }: Offer, before: Known | undefined, holder: Held | undefined): void {
+  /** What the ledger says of each. */
+  async function lookedUp(offers: readonly Offer[]): Promise<ReadonlyMap<Offer, Known>> {
+    const found = await identities.lookUp(offers.map(({ version }) => version))
+    return new Map(offers.map(offered => [offered, found.get(offered.version) ?? unknown]))
+  }
+
+  /**
+   * What becomes of announced versions whose key has another one under way or counted: the store is asked for them. Those that
+   * are not there wait for nothing, and hold nothing up: a message may name any number of them.
+   */
+  async function confirmedOf(
+    offers: readonly Offer[],
+    found: ReadonlyMap<Offer, Known>,
+  ): Promise<ReadonlyMap<Offer, Offer>> {
+    const seen = new Map<string, ObjectVersion>()
+    const asked = new Map<string, ReturnType<Looks['confirm']>>()
+    const confirmed = new Map<Offer, Offer>()
+    const ask = async (offered: Offer): Promise<void> => {
+      const { bucket, key, eTag, versionId } = offered.version
+      const id = JSON.stringify([bucket, key, eTag, versionId])
+      const asking = asked.get(id) ?? context.looks.confirm(offered.version)
+      asked.set(id, asking)
+      const now = await asking
+      if (now === undefined) return
+      const known = { outcome: 'gone', reason: goneBecause.missing, highMarkUs: null } as const
+      if (typeof now !== 'string') confirmed.set(offered, { ...offered, version: now })
+      else confirmed.set(offered, { version: offered.version, known: { ...known, reason: goneBecause[now] } })
+    }
+    const asking: Promise<void>[] = []
+    for (const offered of offers) {
+      const { version } = offered
+      const at = name(version)
+      const known = found.get(offered)
+      const under = pending.get(at)?.[0]
+      const other = under?.version ?? seen.get(at)
+      seen.set(at, other ?? version)
+      if (!version.isAnnounced || offered.known || known?.isSettled) continue
+      const isOther = other !== undefined && (under?.isGone === true || !isNamedAlike(other, version))
+      if (known?.overwrites || isOther) asking.push(ask(offered))
+    }
+    await Promise.all(asking)
+    return confirmed
+  }
+
+  /** What is to be in the ledger before this offer is judged; the same version, if that is under way. */
+  function inTheWayOf(offered: Offer): Pending | undefined {
+    const all = pending.get(name(offered.version)) ?? []
+    return all.find(one => isSameVersion(one.version, offered.version) || (!one.isGone && !isGone(offered)))
+  }
+
+  function admit(offered: Offer, before: Known | undefined, holder: Held | undefined): void {
+    const { version, known } = offered
     lastMovedMs = clock.nowMs()
-    pending.set(name(version), {
+    const one: Pending = {
       version,
+      isGone: isGone(offered),
       sinceMs: lastMovedMs,
       isTaken: false,
       holders: holder ? [holder] : [],
       toldAgain: [],
       parked: [],
-    })
+    }
+    pending.set(name(version), [...(pending.get(name(version)) ?? []), one])
+    underWay++
     admitted.objects++
     admitted.bytes += version.sizeBytes
     head.next({
@@ -233,9 +299,23 @@ export function createIntake(context: IntakeContext): Intake {
     end()
   }
 
+  function pendingOf(entry: AdmittedObject): Pending | undefined {
+    return pending.get(name(entry))?.find(({ version }) => isNamedAlike(version, entry))
+  }
+
+  /** It is in the ledger. */
+  function leave(one: Pending): void {
+    const others = (pending.get(name(one.version)) ?? []).filter(other => other !== one)
+    if (others.length > 0) pending.set(name(one.version), others)
+    else pending.delete(name(one.version))
+    arrived.add(name(one.version))
+    underWay--
+    parked -= one.parked.length
+  }
+
   /** Messages with one object less to wait for once the entry is committed. */
   function holdersOf(entry: AdmittedObject, isGone: boolean): readonly Held[] {
-    const { holders = [], toldAgain = [] } = pending.get(name(entry)) ?? {}
+    const { holders = [], toldAgain = [] } = pendingOf(entry) ?? {}
     return isGone ? holders : [...holders, ...toldAgain.flatMap(({ held: holder }) => holder ?? [])]
   }
 
@@ -250,14 +330,14 @@ export function createIntake(context: IntakeContext): Intake {
       news.give()
     },
     get isIdle() {
-      return pending.size === 0 && ready.length === 0
+      return underWay === 0 && ready.length === 0
     },
     get lastMovedMs() {
       return lastMovedMs
     },
     get inHand() {
       const [first] = pending.values()
-      return { objects: pending.size + parked, sinceMs: first?.sinceMs }
+      return { objects: underWay + parked, sinceMs: first?.[0]?.sinceMs }
     },
     admitted,
     async next() {
@@ -268,7 +348,7 @@ export function createIntake(context: IntakeContext): Intake {
       }
       const batch = joined(ready, objectsMax, bytesMax)
       for (const entry of objectsOf(batch)) {
-        const taken = pending.get(name(entry))
+        const taken = pendingOf(entry)
         if (taken) taken.isTaken = true
       }
       return batch
@@ -284,11 +364,11 @@ export function createIntake(context: IntakeContext): Intake {
       const again: HeldOffer[] = []
       for (const entry of objectsOf(batch)) {
         for (const holder of holdersOf(entry, gone.has(entry))) settle(holder, 1)
-        const done = pending.get(name(entry))
-        pending.delete(name(entry))
-        if (gone.has(entry)) again.push(...(done?.toldAgain ?? []))
-        parked -= done?.parked.length ?? 0
-        again.push(...(done?.parked ?? []))
+        const done = pendingOf(entry)
+        if (!done) continue
+        leave(done)
+        if (gone.has(entry)) again.push(...done.toldAgain)
+        again.push(...done.parked)
       }
       room.give()
       // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what was
@@ -312,6 +392,11 @@ export function createIntake(context: IntakeContext): Intake {
       held.clear()
     },
   }
+}
+
+/** The store has said that it is not there. */
+function isGone({ known }: Offer): boolean {
+  return known?.outcome === 'gone'
 }
 
 /** Versions of one key by the same eTag and versionId: the store has both or none. */

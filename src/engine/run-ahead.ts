@@ -90,6 +90,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     if (entry.is !== 'object') return entry
     const { known, overwrites } = entry
     const version = recorded(wantedIn(entry))
+    if (known?.outcome === 'gone') return goneObject(run.fetch, version, known.reason ?? goneBecause.missing)
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
     const deadly = care.setAside(entry)
     if (deadly !== undefined) return unread(version, deadly.outcome, deadly.reason)

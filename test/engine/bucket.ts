@@ -1,5 +1,6 @@
 /** A bucket in memory that a live run follows: with versions, keys that are listed and not readable, and messages that it is told. */
 import { createHash } from 'node:crypto'
+import { MillraceError } from '../../src/core/errors.ts'
 import type { Announced, ObjectVersion } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource, ObjectStore } from '../../src/core/ports.ts'
 import { type Components, components } from '../../src/engine/components.ts'
@@ -20,6 +21,16 @@ import {
 import { createMemoryStore } from '../../src/testing/index.ts'
 import type { Place } from './harness.ts'
 
+/**
+ * 'kept': messages and reads name a version, listings do not. 'refused': there are none, and S3 says so to who asks for one.
+ * 'ignored': the server knows none, and gives what it has.
+ */
+export type Versions = 'kept' | 'refused' | 'ignored'
+
+export interface Stored extends ObjectVersion {
+  readonly body: Buffer
+}
+
 export interface Bucket {
   /** Another version of the key; what it is told by. The bytes are its eTag. */
   put(key: string, body: string): ObjectVersion
@@ -29,74 +40,79 @@ export interface Bucket {
   /** Reads of a key so far, those that found nothing too. */
   reads(key: string): number
   listings(): number
+  /** Every version that was put, in order. */
+  readonly stored: readonly Stored[]
   readonly store: ObjectStore
 }
 
-const address = 's3://bucket/in/'
+const prefix = 'in/'
+export const address = `s3://bucket/${prefix}`
 
-/** @param hasVersions messages and reads name a version; listings do not */
-export function createBucket(hasVersions = false): Bucket {
-  const versions = new Map<string, { readonly version: ObjectVersion; readonly body: Buffer }[]>()
+export function createBucket(versions: Versions = 'refused'): Bucket {
+  const stored: Stored[] = []
   /** Keys that have a current version. */
-  const current = new Map<string, ObjectVersion>()
+  const current = new Map<string, Stored>()
   const hidden = new Set<string>()
   const reads = new Map<string, number>()
-  let puts = 0
   let listings = 0
   const found = (key: string, versionId?: string) => {
+    if (key.includes('\0') || Buffer.byteLength(prefix + key) > 1_024) throw refused(key)
     if (hidden.has(key)) return undefined
-    const now = current.get(key)
-    const all = versions.get(key) ?? []
-    if (versionId !== undefined) return all.find(({ version }) => version.versionId === versionId)
-    return all.find(({ version }) => version === now)
+    if (versionId === undefined || versions === 'ignored') return current.get(key)
+    if (versions === 'refused' || !/^v\d+$/.test(versionId)) throw refused(`${key}?versionId=${versionId}`)
+    return stored.find(one => one.key === key && one.versionId === versionId)
   }
+  const versionOf = ({ body: _, ...version }: Stored): ObjectVersion => version
   const store: ObjectStore = {
     ...createMemoryStore(address),
     async get(key, { ifMatch, versionId, range } = {}) {
       reads.set(key, (reads.get(key) ?? 0) + 1)
       const one = found(key, versionId)
       if (!one) return 'missing'
-      if (ifMatch !== undefined && one.version.eTag !== ifMatch) return 'changed'
-      return { ...one.version, body: one.body.subarray(...(range ?? [])) }
+      if (ifMatch !== undefined && one.eTag !== ifMatch) return 'changed'
+      return { ...one, body: one.body.subarray(...(range ?? [])) }
     },
     async head(key, versionId) {
-      return found(key, versionId)?.version ?? 'missing'
+      const one = found(key, versionId)
+      return one ? versionOf(one) : 'missing'
     },
     async *list() {
       listings++
-      const keys = [...current.keys()].toSorted()
-      for (const key of keys) {
-        const { versionId: _, ...listed } = current.get(key) as ObjectVersion
+      for (const key of [...current.keys()].toSorted()) {
+        const { versionId: _, ...listed } = versionOf(current.get(key) as Stored)
         yield listed
       }
     },
   }
   return {
-    put(key, body) {
-      const bytes = Buffer.from(body)
-      const version: ObjectVersion = {
+    put(key, text) {
+      const body = Buffer.from(text)
+      const one: Stored = {
         bucket: 'bucket',
         key,
-        eTag: createHash('md5').update(bytes).digest('hex'),
-        ...(hasVersions ? { versionId: `v${++puts}` } : {}),
-        sizeBytes: bytes.length,
-        lastModifiedMs: 0,
+        eTag: createHash('md5').update(body).digest('hex'),
+        ...(versions === 'kept' ? { versionId: `v${stored.length + 1}` } : {}),
+        sizeBytes: body.length,
+        lastModifiedMs: Date.UTC(2024, 0, 1),
+        body,
       }
-      // Without versions what was there is no more.
-      const kept = hasVersions ? (versions.get(key) ?? []) : []
-      versions.set(key, [...kept, { version, body: bytes }])
-      current.set(key, version)
-      return version
+      stored.push(one)
+      current.set(key, one)
+      return versionOf(one)
     },
     delete(key) {
       current.delete(key)
-      if (!hasVersions) versions.delete(key)
     },
     hidden,
     reads: key => reads.get(key) ?? 0,
     listings: () => listings,
+    stored,
     store,
   }
+}
+
+function refused(what: string): MillraceError {
+  return new MillraceError('user', 'object-refused', `Reading ${address}${what} failed: InvalidArgument (HTTP 400).`)
 }
 
 /** A log of messages with an offset each, as Kafka has it: what is not committed is read again by the next start. */

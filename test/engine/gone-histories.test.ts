@@ -95,7 +95,7 @@ test('whatever is put, deleted, hidden, announced, forged and listed, in whateve
       fc.array(step, { minLength: 3, maxLength: 14 }),
       async (hasVersions, overwrite, steps) => {
         const at = lab.place(`life-${++lives}`)
-        const bucket = createBucket(hasVersions)
+        const bucket = createBucket(hasVersions ? 'kept' : 'refused')
         const messages = createMessages()
         const parts = componentsOf(bucket, messages)
         const told: Promise<void>[] = []

@@ -203,7 +203,7 @@ describe('in a bucket', () => {
   })
 
   test('a forged versionId is no count of the object that lies there, by message or by listing', async () => {
-    const bucket = createBucket(true)
+    const bucket = createBucket('kept')
     const version = bucket.put('a.jsonl', line('a'))
     const forged = { ...version, versionId: 'forged' }
     for (const found of ['message', 'listing'] as const) {
@@ -232,7 +232,7 @@ describe('in a bucket', () => {
 
   test('a versionId that the store cannot have is no count either', async () => {
     const at = lab.place('a')
-    const bucket = createBucket(true)
+    const bucket = createBucket('kept')
     const messages = createMessages()
     const version = bucket.put('a.jsonl', line('a'))
     const { store } = bucket

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
-import type { ObjectVersion } from '../../src/core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../../src/core/object-version.ts'
 import type { Executor, Notification } from '../../src/core/ports.ts'
 import type { Admitted } from '../../src/engine/admit.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
@@ -16,6 +16,8 @@ let stop: AbortController
 let intake: Intake
 let identities: Identities
 let troubles: string[]
+/** What the store says of what messages name. */
+let confirm: (wanted: Wanted) => ObjectVersion | 'missing' | 'changed' | undefined
 beforeEach(async () => {
   session = await openSession({ threads: 1 })
   stop = new AbortController()
@@ -23,6 +25,9 @@ beforeEach(async () => {
   await createLedgerTable(executor, 'ledger')
   identities = await createIdentities(executor)
   troubles = []
+  confirm = ({ key }) => {
+    throw new Error(`nobody asks for ${key}`)
+  }
   intake = open()
 })
 afterEach(async () => {
@@ -34,6 +39,7 @@ afterEach(async () => {
 const open = (objectsMax = 3): Intake =>
   createIntake({
     identities,
+    looks: { confirm: async wanted => confirm(wanted) },
     miniBatch: { objectsMax, every: '1ms' },
     clock: systemClock,
     signal: stop.signal,
@@ -276,6 +282,115 @@ describe('what is announced', () => {
     expect(intake.inHand.objects).toBe(0)
     await intake.close()
     expect(told).toEqual(['released'])
+  })
+
+  describe('a version that a message named', () => {
+    const announced = (key: string, eTag = '1', versionId?: string): Wanted => ({
+      ...version(key, eTag, versionId),
+      isAnnounced: true,
+    })
+
+    test('is asked of the store only where its key has another one under way or counted', async () => {
+      intake = open(100)
+      const asked: string[] = []
+      confirm = ({ key, eTag }) => {
+        asked.push(`${key} ${eTag}`)
+        return version(key, eTag)
+      }
+      await offer(undefined, announced('a'), announced('b'), announced('a'))
+      await commit(await next())
+      await offer(undefined, announced('a'), announced('c'))
+      expect(asked).toEqual([])
+      await offer(undefined, announced('c', '2'), announced('a', '2'), announced('d', '1'), announced('d', '2'))
+      expect(asked).toEqual(['c 2', 'a 2', 'd 2'])
+    })
+
+    test('and is not there, waits for no other and holds none up: they are gone in one mini-batch, each settled', async () => {
+      intake = open(1_000)
+      confirm = ({ eTag }) => (eTag.endsWith('7') ? 'missing' : 'changed')
+      await offer(undefined, announced('a'))
+      const forged = Array.from({ length: 300 }, (_, n) => announced('a', `forged ${n}`))
+      const { notification, told } = message('forged')
+      await offer(notification, ...forged, ...forged)
+      const { notification: truth, told: isTold } = message('true')
+      await offer(truth, announced('a'))
+      const batch: Admitted[] = []
+      while (batch.length < 301) batch.push(...(await next()))
+      expect(batch).toHaveLength(301)
+      expect(batch[0]).toMatchObject({ eTag: '1' })
+      expect(batch[0]).not.toHaveProperty('known')
+      expect(batch.slice(1).every(entry => entry.is === 'object' && entry.known?.outcome === 'gone')).toBe(true)
+      expect(batch[8]).toMatchObject({ eTag: 'forged 7', known: { reason: 'the object is gone' } })
+      expect(batch[9]).toMatchObject({ eTag: 'forged 8', known: { reason: 'the object changed after it was listed' } })
+      await commit(batch.slice(0, 1))
+      expect([told, isTold]).toEqual([[], ['acknowledged']])
+      await commit(batch.slice(1), 'gone')
+      expect(told).toEqual(['acknowledged'])
+      expect(intake.isIdle).toBe(true)
+    })
+
+    test('and is there as the store has it: under its own versionId or none (P1)', async () => {
+      await offer(undefined, version('a'))
+      // The server knows no versions, so it is the one that is under way.
+      confirm = ({ key, eTag }) => version(key, eTag)
+      const { notification, told } = message('m')
+      expect(await offer(notification, announced('a', '1', 'forged'))).toBe(1)
+      const batch = await next()
+      expect(intake.settledBy(batch, none)).toEqual([notification])
+      await commit(batch)
+      expect(told).toEqual(['acknowledged'])
+      confirm = ({ key, eTag, versionId }) => version(key, eTag, versionId)
+      await offer(undefined, announced('a', '2', 'v2'))
+      const [other] = await next()
+      expect(other).toMatchObject({ key: 'a', eTag: '2', versionId: 'v2', overwrites: true })
+      expect(other).not.toHaveProperty('isAnnounced')
+    })
+
+    test('and is gone, waits for one that it is the same as (P1): the ledger has them one after the other', async () => {
+      confirm = () => 'missing'
+      await offer(undefined, version('a'))
+      const { notification, told } = message('m')
+      expect(await offer(notification, announced('a', '1', 'v1'))).toBe(1)
+      const first = await next()
+      expect(first).toHaveLength(1)
+      await commit(first, 'gone')
+      expect(told).toEqual([])
+      const second = await next()
+      expect(second).toMatchObject([{ versionId: 'v1', earlier: 'gone', known: { outcome: 'gone' } }])
+      await commit(second, 'gone')
+      expect(told).toEqual(['acknowledged'])
+      // Where the first was read, it is known.
+      await offer(undefined, version('b'))
+      await offer(message('n').notification, announced('b', '1', 'v1'))
+      await commit(await next())
+      expect(intake.isIdle).toBe(true)
+    })
+
+    test('and comes while it is known to be gone, is asked for again: it may be there by now', async () => {
+      intake = open(100)
+      confirm = () => 'missing'
+      await offer(undefined, version('a'))
+      await commit(await next())
+      await offer(undefined, announced('a', '2'))
+      confirm = ({ key, eTag }) => version(key, eTag)
+      const { notification, told } = message('m')
+      await offer(notification, announced('a', '2'))
+      await commit(await next(), 'gone')
+      expect(told).toEqual([])
+      const second = await next()
+      expect(second).toMatchObject([{ eTag: '2', earlier: 'gone', overwrites: true }])
+      expect(second[0]).not.toHaveProperty('known')
+      await commit(second)
+      expect(told).toEqual(['acknowledged'])
+    })
+
+    test('and of which the store does not tell is met where it is read', async () => {
+      await offer(undefined, version('a'))
+      await commit(await next())
+      confirm = () => undefined
+      await offer(undefined, announced('a', '2'))
+      expect(await next()).toMatchObject([{ eTag: '2', isAnnounced: true, overwrites: true }])
+    })
   })
 
   test('an acknowledgement that fails is told, and ends nothing: the message comes again', async () => {

@@ -34,6 +34,7 @@ export interface Landed {
   readonly key: string
   readonly eTag: string
   readonly size: number
+  readonly versionId?: string
 }
 
 export interface LiveLab extends AsyncDisposable {
@@ -123,7 +124,9 @@ export async function openLiveLab(endpoint: string, name: string): Promise<LiveL
         new PutObjectCommand({ Bucket: bucket, Key: `input/${key}`, Body: body, StorageClass: storageClass }),
       )
       files.set(key, file)
-      return { key, eTag: (put.ETag ?? '').replaceAll('"', ''), size: body.length }
+      const { VersionId } = put
+      const eTag = (put.ETag ?? '').replaceAll('"', '')
+      return { key, eTag, size: body.length, ...(VersionId === undefined ? {} : { versionId: VersionId }) }
     },
     async landed(key) {
       const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: `input/${key}` }))
