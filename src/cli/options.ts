@@ -188,3 +188,14 @@ export const listenAddress: Kind<{ readonly host: string; readonly port: number 
     return host === undefined || Number(port) > 65_535 ? undefined : { host, port: Number(port) }
   },
 }
+
+/** Names of hosts, as a Host header has them. */
+export const hostNames: Kind<readonly string[]> = {
+  expected: "names with commas between them, such as 'millrace.example,metrics'",
+  placeholder: 'NAME,...',
+  problemOf: () => undefined,
+  fromText(given) {
+    const names = given.split(',')
+    return names.every(name => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name)) ? names : undefined
+  },
+}

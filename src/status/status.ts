@@ -15,7 +15,7 @@ export interface StatusOptions {
   readonly log: Log
   readonly redact: Redact
   /** Absent: no server, and no metrics. */
-  readonly http?: { readonly host: string; readonly port: number }
+  readonly http?: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
 }
 
 /** What an operator sees of a run. */

@@ -72,6 +72,7 @@ test.each([
   ['--log yaml', "run: --log: 'yaml' is not valid; expected 'json' or 'pretty'."],
   ['--log-level chatty', "run: --log-level: 'chatty' is not valid; expected 'trace' or 'debug' or"],
   ['--http 9464', "run: --http: '9464' is not valid; expected HOST:PORT"],
+  ['--http-host a.example,', "run: --http-host: 'a.example,' is not valid; expected names with commas between them"],
   ['--drain-seconds 1e9', "run: --drain-seconds: '1e9' is not valid; expected a whole number from 0 to 86400."],
 ])('a value that run does not know: %s', (line, message) => {
   expect(() => readArguments('run', runCommand.options, ['p.ts', ...line.split(' ')])).toThrow(message)

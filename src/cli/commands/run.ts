@@ -4,7 +4,7 @@ import { followOptions } from '../../engine/run-options.ts'
 import type { Log, LogRecord } from '../../status/log.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { type Arguments, flagName, listenAddress, pipelineArgument, usageError } from '../options.ts'
+import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, usageError } from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
@@ -49,6 +49,10 @@ const options = {
     otherwise: `${httpDefault.host}:${httpDefault.port}`,
     about: 'Where /metrics, /healthz, /readyz and / are served.',
   },
+  httpHost: {
+    kind: hostNames,
+    about: 'Names by which they may be asked, beside localhost and IP addresses: what a Host header may say.',
+  },
   noHttp: { kind: flag, about: 'Serve none of them.' },
   json: { kind: flag, about: 'Print one line of JSON on stdout at the end, as of a backfill.' },
 } as const
@@ -59,6 +63,7 @@ function checkExclusive(given: Given): void {
   for (const [one, other] of [
     ['catchUp', 'noCatchUp'],
     ['http', 'noHttp'],
+    ['httpHost', 'noHttp'],
   ] as const)
     if (given[one] && given[other])
       throw usageError('run', `--${flagName(one)} and --${flagName(other)} exclude each other; expected one of them.`)
@@ -77,7 +82,19 @@ SIGTERM or Ctrl-C finishes the epoch in flight, releases the checkpoint and ends
 stops at once. Nothing is lost either way.`,
   async run(given, terminal) {
     checkExclusive(given)
-    const { file, json, log: format, logLevel, http, noHttp, catchUp: _, noCatchUp, drainSeconds, ...places } = given
+    const {
+      file,
+      json,
+      log: format,
+      logLevel,
+      http,
+      httpHost,
+      noHttp,
+      catchUp: _,
+      noCatchUp,
+      drainSeconds,
+      ...places
+    } = given
     const pipeline = await loadPipeline(file)
     // Here, because --help and other commands need none of it.
     const [{ followWith }, { components }, { sourceOf }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
@@ -98,7 +115,7 @@ stops at once. Nothing is lost either way.`,
       write: terminal.err,
     })
     const { clock } = components
-    const served = noHttp ? {} : { http: http ?? httpDefault }
+    const served = noHttp ? {} : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }) } }
     const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...served })
     const stopping = listenForSignals(logging(terminal, log))
     try {
