@@ -18,6 +18,7 @@ const times: ReadonlySet<string> = new Set([
   '_start',
   '_pane',
   '_from_end',
+  '_time',
 ])
 
 /**
