@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
+import { retrying, type Sleep } from '../../checkpoints/retry.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import type { Clock } from '../core/clock.ts'
@@ -192,7 +193,7 @@ export async function openRun(
   const outputs = new Map<string, Output>()
   for (const [flow, address] of addresses) {
     const output = await openOutput(flow, address, head.manifest)
-    await checkNothingBeyond(output, head, checkpoint, store.address)
+    await checkNothingBeyond(output, head, checkpoint, store.address, ms => clock.sleep(ms, signal))
     outputs.set(flow.name, output)
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
@@ -282,9 +283,10 @@ async function checkNothingBeyond(
   head: Head,
   checkpoint: CheckpointStore,
   address: string,
+  sleep: Sleep,
 ): Promise<void> {
   const { epoch } = head.manifest
-  const [first, ...others] = await outputsBeyond(store, flow.name, epoch)
+  const [first, ...others] = await retrying(sleep, () => outputsBeyond(store, flow.name, epoch))
   if (first === undefined) return
   // Published by another process that has claimed since.
   const now = await checkpoint.readHead()
