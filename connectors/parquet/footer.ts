@@ -27,6 +27,8 @@ export interface FooterColumn extends OwnColumn {
 }
 
 export interface Footer {
+  /** Top-level columns of which a chunk is encrypted. */
+  readonly encrypted: ReadonlySet<string>
   /** Top-level columns in the file's order. */
   readonly columns: readonly FooterColumn[]
   readonly chunks: readonly ColumnChunk[]
@@ -72,13 +74,31 @@ export function decodeFooter(bytes: Uint8Array): Thrift {
  * @throws Error that says what is wrong with it
  */
 export function readFooter(bytes: Uint8Array, start: number): Footer {
-  const fields = decodeFooter(bytes)
+  let fields: Thrift
+  try {
+    fields = decodeFooter(bytes)
+  } catch (error) {
+    throw new Error(undecodable, { cause: error })
+  }
+  try {
+    return footerOf(fields, start)
+  } catch (error) {
+    // A value of another kind than the specification has.
+    throw error instanceof TypeError ? new Error(undecodable, { cause: error }) : error
+  }
+}
+
+const undecodable = 'its footer cannot be decoded: it is broken, or no footer of Parquet'
+
+function footerOf(fields: Thrift, start: number): Footer {
   const [root, ...schema] = list(fields.field_2, 'schema')
   const groups = list(fields.field_4, 'row groups')
+  const encrypted = new Set<string>()
   const found = groups.flatMap(group =>
     list(group.field_1, 'column chunks').flatMap(chunk => {
       const meta = chunk.field_3 as Thrift | undefined
-      // Encrypted columns, which DuckDB refuses, have their metadata elsewhere.
+      if (meta === undefined || chunk.field_8 !== undefined) encrypted.add(encryptedColumn(chunk))
+      // Where a column has a key of its own its metadata lie elsewhere.
       return meta === undefined ? [] : [{ chunk, meta }]
     }),
   )
@@ -95,9 +115,17 @@ export function readFooter(bytes: Uint8Array, start: number): Footer {
     .flatMap(offset => (typeof offset === 'bigint' ? [Number(offset)] : []))
     .toSorted((a, b) => a - b)
   return {
+    encrypted,
     columns: topLevel(schema, number(root?.field_5, 'schema root')),
     chunks: found.map(({ meta }) => chunkOf(meta, start, starts)),
   }
+}
+
+/** ColumnCryptoMetaData: with the footer's key, or with one of the column's own, beside its path. */
+function encryptedColumn({ field_3: meta, field_8: crypto }: Thrift): string {
+  const own = (crypto as Thrift | undefined)?.field_2 as Thrift | undefined
+  const path = own?.field_1 ?? (meta as Thrift | undefined)?.field_3
+  return Array.isArray(path) && path[0] instanceof Uint8Array ? Buffer.from(path[0]).toString('utf8') : ''
 }
 
 function chunkOf(meta: Thrift, footer: number, starts: readonly number[]): ColumnChunk {

@@ -37,6 +37,11 @@ export async function checkPages(file: string, declared: readonly string[], sign
     const footer = readFooter(await bytes(handle, start, size), start)
     const wanted = namesRead(declared, footer.columns)
     const columns = footer.columns.filter(({ name }) => wanted.has(name))
+    const hidden = columns.find(({ name }) => footer.encrypted.has(name))
+    if (hidden)
+      throw new PageError(
+        `column '${hidden.name}' is encrypted, and no key for it can be given here; leave it out, or write it in plain`,
+      )
     const wide = columns.find(({ wideDecimal }) => wideDecimal !== undefined)
     if (wide)
       throw new PageError(
