@@ -11,7 +11,15 @@ import {
   type SumOf,
   type Time,
 } from '../src/core/types.ts'
-import { type Grouped, type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type Grouped,
+  type MiniBatch,
+  type OfWindow,
+  operator,
+  type Operator,
+  type TimeOf,
+} from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn, orderOf, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { GroupsContext, PartialRows, Stateful, StatefulStep } from '../src/plan/step.ts'
@@ -48,6 +56,7 @@ import type { TopK } from './aggregates/top-k.ts'
 import type { VarPop } from './aggregates/var-pop.ts'
 import type { Variance } from './aggregates/variance.ts'
 import { checkNewName, columnType } from './columns.ts'
+import { groupByStep } from './group-by.ts'
 
 /** Output name to call, as plain data. */
 interface AggregateCalls {
@@ -318,14 +327,16 @@ type Unfiltered<C, A> = A extends Counts
               : A extends { readonly column: infer K extends keyof C & string }
                 ? C[K]
                 : never
+type GroupKeysOf<I> = I extends Grouped<infer C, infer K, unknown> ? K & keyof C : never
+
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
   { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }
 >
 
 /**
- * One row for each window and group. State is mergeable partial rows; a window's result does not depend on how its
- * rows were spread over objects, epochs and restarts.
+ * One row for each window and group; without `groupBy` the whole window is one group. State is mergeable partial rows;
+ * a window's result does not depend on how its rows were spread over objects, epochs and restarts.
  *
  *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'),
  *       aggregate({ trips: count(), revenue: sum('total_amount'), farthest: max('trip_distance') }))
@@ -335,10 +346,10 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  *
  * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.
  */
-export function aggregate<C, K extends keyof C, T, const A extends Record<string, Any<C>>>(
-  calls: A,
-): Operator<Grouped<C, K, T>, MiniBatch<Aggregated<C, K, A, T>, T>> {
-  const entries = Object.entries(calls)
+export function aggregate<I, const A extends Record<string, Any<ColumnsOf<I>>>>(
+  calls: OfWindow<I, A>,
+): Operator<I, MiniBatch<Aggregated<ColumnsOf<I>, GroupKeysOf<I>, A, TimeOf<I>>, TimeOf<I>>> {
+  const entries = Object.entries(calls as AggregateCalls)
   if (entries.length === 0) throw configError('aggregate', calls, 'at least one aggregate: { name: count() }')
   for (const [name, call] of entries) {
     if (typeof call !== 'object' || call === null || !('aggregate' in call))
@@ -348,5 +359,10 @@ export function aggregate<C, K extends keyof C, T, const A extends Record<string
   // Without settings that were left undefined: options are plain data.
   const plain = (call: AggregateCall) =>
     Object.fromEntries(Object.entries(call).filter(([, value]) => value !== undefined))
-  return step(aggregateStep, Object.fromEntries(entries.map(([name, call]) => [name, plain(call)])) as AggregateCalls)
+  const plan = Object.fromEntries(entries.map(([name, call]) => [name, plain(call)])) as AggregateCalls
+  return operator(aggregateStep, plan, (batch, at) => {
+    // Directly after a window the whole window is one group.
+    const grouped = batch.node.step.is === 'window' ? batch.apply(groupByStep, { keys: [] }, at) : batch
+    return grouped.apply(aggregateStep, plan, at) as never
+  })
 }

@@ -3,7 +3,7 @@ import { configError } from '../src/core/errors.ts'
 import { duration } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { parseColumnType } from '../src/core/types.ts'
-import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, step } from '../src/plan/batches.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import {
   type ColumnTypes,
@@ -119,6 +119,8 @@ const dedupeOptions = {
   },
 } satisfies OptionTable<{ readonly within: Duration }>
 
+type Name<I> = keyof ColumnsOf<I> & string
+
 /**
  * Drops rows that were there before: of the rows of a key whose event times lie within the horizon of each other, the one
  * that came first is kept. First is the one that stands earlier in the ledger, whatever its event time.
@@ -132,10 +134,10 @@ const dedupeOptions = {
  * @param within The horizon, a duration such as '1 day'.
  * @throws MillraceError `user` for an unknown column.
  */
-export function dedupe<C, T>(
-  key: (keyof C & string) | readonly [keyof C & string, ...(keyof C & string)[]],
+export function dedupe<I>(
+  key: NoInfer<OfRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
   within: Duration,
-): Operator<MiniBatch<C, T>, MiniBatch<C, T>> {
+): Operator<I, I> {
   const names: unknown = typeof key === 'string' ? [key] : key
   if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length)
     throw configError('dedupe', key, 'a column, or a list of different columns, such as dedupe("trip_id", "1 day")')

@@ -1,6 +1,14 @@
 import { configError } from '../src/core/errors.ts'
 import { type ColType, parseColumnType, type Show } from '../src/core/types.ts'
-import { type MiniBatch, type Operator, type Sql, step } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type MiniBatch,
+  type OfRows,
+  type Operator,
+  type Sql,
+  step,
+  type TimeOf,
+} from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
@@ -46,9 +54,9 @@ type CheckDerive<D, C> = {
  * a type that ends in NOT NULL stops the run with an error that names the object and the row.
  * @throws MillraceError `user` when the pipeline is bound: unknown column, impossible cast, refused function.
  */
-export function derive<C, T, const D extends Record<string, readonly [ColType, string]>>(
-  derived: CheckDerive<D, C>,
-): Operator<MiniBatch<C, T>, MiniBatch<Show<Omit<C, keyof D> & Derived<D>>, T>> {
+export function derive<I, const D extends Record<string, readonly [ColType, string]>>(
+  derived: OfRows<I, CheckDerive<D, ColumnsOf<I>>>,
+): Operator<I, MiniBatch<Show<Omit<ColumnsOf<I>, keyof D> & Derived<D>>, TimeOf<I>>> {
   const entries = Object.entries(derived as Record<string, readonly [string, string]>)
   if (entries.length === 0) throw configError('derive', derived, 'at least one column: { name: [type, expression] }')
   for (const [name, value] of entries) {

@@ -1,5 +1,5 @@
 import type { Row } from '../src/core/types.ts'
-import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, step } from '../src/plan/batches.ts'
 import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
@@ -20,15 +20,15 @@ interface FilteredOptions {
  * @throws MillraceError `user` for options that are wrong; `fatal` from the run, naming object and row, for an
  * exception inside the function or a result that is no boolean.
  */
-export function filterRows<C, T>(
-  of: (row: Row<C>) => boolean,
+export function filterRows<I>(
+  of: NoInfer<OfRows<I, (row: Row<ColumnsOf<I>>) => boolean>>,
   options: FunctionOptions = {},
-): Operator<MiniBatch<C, T>, MiniBatch<C, T>> {
+): Operator<I, I> {
   const filterRowsStep: FunctionStep<FilteredOptions> = {
     is: 'function',
     op: 'filterRows',
     columns: input => input,
-    call: { is: 'filter-rows', of },
+    call: { is: 'filter-rows', of: of as (row: never) => boolean },
   }
   return step(filterRowsStep, { function: functionCode('filterRows', of, options), portable: false })
 }

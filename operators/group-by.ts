@@ -1,5 +1,13 @@
 import { configError } from '../src/core/errors.ts'
-import { type Grouped, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type Grouped,
+  type MiniBatch,
+  type OfWindow,
+  type Operator,
+  step,
+  type TimeOf,
+} from '../src/plan/batches.ts'
 import type { GroupStep } from '../src/plan/step.ts'
 import { columnType } from './columns.ts'
 
@@ -18,17 +26,27 @@ export const groupByStep: GroupStep<GroupByOptions> = {
   keys: ({ keys }) => keys,
 }
 
+type OfUngrouped<I, P> =
+  I extends Grouped<unknown, unknown, unknown> ? 'name all keys in one groupBy(...)' : OfWindow<I, P>
+/** Without a window and keys nothing is told here: `aggregate` tells it. With keys it was told, and once is enough. */
+type Regrouped<I, K> =
+  I extends MiniBatch<unknown, unknown>
+    ? [K] extends [never]
+      ? I
+      : Grouped<ColumnsOf<I>, K, TimeOf<I>>
+    : Grouped<ColumnsOf<I>, K, TimeOf<I>>
+
 /**
  * Groups the rows of each window by these columns. NULL is a group of its own, -0.0 is 0.0, NaN is one value. Without
- * keys the whole window is one group.
+ * keys the whole window is one group, as it is without `groupBy`.
  *
  *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID', 'payment_type'), aggregate({ trips: count() }))
  *
  * @throws MillraceError `user` for an unknown or repeated column.
  */
-export function groupBy<C, T, const K extends keyof C & string = never>(
-  ...keys: K[]
-): Operator<Windowed<C, T>, Grouped<C, K, T>> {
+export function groupBy<I, const K extends keyof ColumnsOf<I> & string = never>(
+  ...keys: OfUngrouped<I, K>[]
+): Operator<I, Regrouped<I, K>> {
   const repeated = keys.find((name, index) => keys.indexOf(name) !== index)
   if (repeated !== undefined) throw configError('groupBy', repeated, 'each column once')
   return step(groupByStep, { keys })

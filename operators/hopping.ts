@@ -2,7 +2,7 @@ import { configError } from '../src/core/errors.ts'
 import { type Duration, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 
@@ -87,17 +87,15 @@ const hoppingOptions = {
  * @param size Length of a window.
  * @param every Distance between starts, at most `size`.
  */
-export function hopping<C, T>(size: Duration, every: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>>
-export function hopping<C, T>(
-  size: Duration,
-  every: Duration,
-  options?: unknown,
-): Operator<MiniBatch<C, T>, Windowed<C, T>> {
-  const given = readCall('hopping', hoppingOptions, [size, every], options)
+export function hopping<I>(size: OfRows<I, Duration>, every: Duration): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function hopping<I>(
+  ...[length, distance, options]: readonly unknown[]
+): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
+  const { size, every } = readCall('hopping', hoppingOptions, [length, distance], options)
   const sizeUs = durationUs(size, 'hopping: size')
   const everyUs = durationUs(every, 'hopping: every')
   if (everyUs > sizeUs) throw configError('hopping: every', every, `at most the size, ${size}`)
   if (sizeUs / everyUs > 100_000n)
     throw configError('hopping: every', every, `at least a 100,000th of the size, ${size}`)
-  return step(hoppingStep, given)
+  return step(hoppingStep, { size, every })
 }

@@ -1,5 +1,5 @@
 import { type Columns, columnsOf, type Row } from '../src/core/types.ts'
-import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
 import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
@@ -50,16 +50,16 @@ export function mappedOptions(op: string, of: unknown, columns: Columns, options
  * @throws MillraceError `user` for options that are wrong; `fatal` from the run, naming object, row and field, for an
  * exception inside the function or a value that does not fit its column. Nothing of that epoch is counted.
  */
-export function mapRows<C, T, const D extends Columns>(
-  of: (row: Row<C>) => Row<D> | readonly Row<D>[] | null,
+export function mapRows<I, const D extends Columns>(
+  of: NoInfer<OfRows<I, (row: Row<ColumnsOf<I>>) => Row<D> | readonly Row<D>[] | null>>,
   columns: D,
   options: FunctionOptions = {},
-): Operator<MiniBatch<C, T>, MiniBatch<D, T>> {
+): Operator<I, MiniBatch<D, TimeOf<I>>> {
   const mapRowsStep: FunctionStep<MappedOptions> = {
     is: 'function',
     op: 'mapRows',
     columns: (_input, { columns }) => columns,
-    call: { is: 'map-rows', of },
+    call: { is: 'map-rows', of: of as (row: never) => unknown },
   }
   return step(mapRowsStep, mappedOptions('mapRows', of, columns, options))
 }

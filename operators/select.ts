@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
 import { columnType } from './columns.ts'
@@ -24,9 +24,9 @@ export const selectStep: StatelessStep<SelectOptions> = {
  *
  * @throws MillraceError `user` for an unknown or repeated column.
  */
-export function select<C, T, const K extends keyof C & string>(
-  ...columns: K[]
-): Operator<MiniBatch<C, T>, MiniBatch<Pick<C, K>, T>> {
+export function select<I, const K extends keyof ColumnsOf<I> & string>(
+  ...columns: OfRows<I, K>[]
+): Operator<I, MiniBatch<Pick<ColumnsOf<I>, K>, TimeOf<I>>> {
   if (columns.length === 0) throw configError('select', columns, 'at least one column name')
   const repeated = columns.find((name, index) => columns.indexOf(name) !== index)
   if (repeated !== undefined) throw configError('select', repeated, 'each column once')

@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type Done, type MiniBatch, operator, type Operator } from '../src/plan/batches.ts'
+import { type ColumnsOf, type Done, type OfRows, operator, type Operator } from '../src/plan/batches.ts'
 import type { Sink } from '../src/plan/sink.ts'
 
 /**
@@ -9,10 +9,11 @@ import type { Sink } from '../src/plan/sink.ts'
  *
  * @throws MillraceError `user` when it is given no sink, or follows `tumbling` or `groupBy` directly.
  */
-export function to<C, T>(sink: Sink<C>): Operator<MiniBatch<C, T>, Done> {
-  if (sink?.sink !== 'files')
+export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>): Operator<I, Done> {
+  const given = sink as Sink | undefined
+  if (given?.sink !== 'files')
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
-  const { uri, format } = sink
+  const { uri, format } = given
   return operator({ op: 'to' }, { sink: 'files', uri, format }, batch => {
     batch.end({ is: 'files', node: batch.node, uri, format })
     return { epoch: batch.epoch }

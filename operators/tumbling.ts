@@ -1,7 +1,7 @@
 import { type Duration, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type MiniBatch, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 
@@ -57,7 +57,7 @@ const tumblingOptions = {
  *
  * @param size A duration such as '5m' or '1 hour'; whole days when the event time is a DATE.
  */
-export function tumbling<C, T>(size: Duration): Operator<MiniBatch<C, T>, Windowed<C, T>>
-export function tumbling<C, T>(size: Duration, options?: unknown): Operator<MiniBatch<C, T>, Windowed<C, T>> {
+export function tumbling<I>(size: OfRows<I, Duration>): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function tumbling<I>(size: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
   return step(tumblingStep, readCall('tumbling', tumblingOptions, [size], options))
 }

@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type MiniBatch, type Operator, type Sql, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, type Sql, step } from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
 
@@ -25,7 +25,7 @@ export const whereStep: StatelessStep<WhereOptions> = {
  * `random()`, subqueries, aggregates). Checked by the compiler for column names and by DuckDB before data is read.
  * @throws MillraceError `user` when the pipeline is bound: unknown column, wrong type, refused function.
  */
-export function where<C, T, const S extends string>(predicate: Sql<S, C>): Operator<MiniBatch<C, T>, MiniBatch<C, T>> {
+export function where<I, const S extends string>(predicate: OfRows<I, Sql<S, ColumnsOf<I>>>): Operator<I, I> {
   const text: unknown = predicate
   if (typeof text !== 'string' || text.trim() === '') throw configError('where', predicate, 'a SQL predicate')
   return step(whereStep, { predicate: text })

@@ -9,7 +9,7 @@ import {
   scalarType,
   type WithOptions,
 } from './aggregate.ts'
-import { atQuantile, foldQuantile, quantileOption } from './quantile-rank.ts'
+import { atQuantile, foldQuantile, quantileOption, type Share } from './quantile-rank.ts'
 import { valueCounts } from './value-counts.ts'
 
 export interface ExactQuantile<out K extends string> extends AggregateCall {
@@ -65,10 +65,10 @@ export const exactQuantileAggregate: Aggregate<typeof exactQuantileOptions> = {
  *
  * @param q from 0 to 1.
  */
-export function exactQuantile<const K extends string, const O extends AggregateOptions = {}>(
+export function exactQuantile<const K extends string, const Q extends number, const O extends AggregateOptions = {}>(
   column: K,
-  q: number,
+  q: Share<Q>,
   options?: O,
 ): WithOptions<ExactQuantile<K>, O> {
-  return { aggregate: 'exactQuantile', column, q, ...options } as WithOptions<ExactQuantile<K>, O>
+  return { aggregate: 'exactQuantile', column, q: q as number, ...options } as WithOptions<ExactQuantile<K>, O>
 }

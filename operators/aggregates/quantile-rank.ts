@@ -3,6 +3,13 @@ import { number } from '../../src/core/option-kinds.ts'
 /** Of these decimal places a quantile may have at most: its numerator times a count then stays far inside HUGEINT. */
 const placesMax = 18
 
+/** A share that can be written: 0 to 1. Of a number that the compiler does not know anything is accepted. */
+export type Share<Q extends number> = number extends Q
+  ? Q
+  : `${Q}` extends '0' | '1' | `0.${string}` | `${string}e-${string}`
+    ? Q
+    : 'a quantile is a share from 0 to 1: the 95th percentile is 0.95'
+
 /** Which quantile. */
 export const quantileOption = {
   kind: number(

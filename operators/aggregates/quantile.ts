@@ -14,7 +14,7 @@ import {
   type Side,
   type WithOptions,
 } from './aggregate.ts'
-import { atQuantile, foldQuantile, quantileOption } from './quantile-rank.ts'
+import { atQuantile, foldQuantile, quantileOption, type Share } from './quantile-rank.ts'
 
 /*
  * A sketch of buckets with a relative error, as DDSketch: C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and
@@ -153,10 +153,10 @@ function valueOf(bucket: string, parts: number): string {
  *
  * @param q from 0 to 1.
  */
-export function quantile<const K extends string, const O extends QuantileOptions = {}>(
+export function quantile<const K extends string, const Q extends number, const O extends QuantileOptions = {}>(
   column: K,
-  q: number,
+  q: Share<Q>,
   options?: O,
 ): WithOptions<Quantile<K>, O> {
-  return { aggregate: 'quantile', column, q, ...options } as WithOptions<Quantile<K>, O>
+  return { aggregate: 'quantile', column, q: q as number, ...options } as WithOptions<Quantile<K>, O>
 }

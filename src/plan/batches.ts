@@ -20,7 +20,7 @@ export interface MiniBatch<out C, out T = 'TIMESTAMPTZ NOT NULL'> {
   /** 0 is the binding pass before anything is claimed or read; epochs count from 1. */
   readonly epoch: number
 }
-/** A mini-batch whose rows are assigned to windows: `groupBy` must follow. */
+/** A mini-batch whose rows are assigned to windows: `groupBy` or `aggregate` must follow. */
 export interface Windowed<out C, out T> {
   readonly [windowed]: C
   readonly time: T
@@ -34,6 +34,40 @@ export interface Grouped<out C, out K, out T> {
 export interface Done {
   readonly epoch: number
 }
+
+// ---- What an operator is given, `I`, is taken from the pipe that it stands in. A mistake in the order of operators is the
+// type of a parameter: so the compiler tells it in one line, at the operator that is wrong. Outside a pipe `I` is unknown.
+
+/** The columns of what an operator is given. */
+export type ColumnsOf<I> = unknown extends I
+  ? unknown
+  : I extends MiniBatch<infer C, unknown>
+    ? C
+    : I extends Windowed<infer C, unknown>
+      ? C
+      : I extends Grouped<infer C, unknown, unknown>
+        ? C
+        : never
+/** The type of its event time. */
+export type TimeOf<I> = I extends { readonly time: infer T } ? T : unknown
+
+type Rows = MiniBatch<unknown, unknown>
+type OpenWindow = Windowed<unknown, unknown> | Grouped<unknown, unknown, unknown>
+type NoRows<I> = I extends OpenWindow
+  ? 'add aggregate({...}) before this: it makes rows of windows'
+  : 'nothing of millrace can follow to(...) or rows(): the flow ends there'
+
+/** `P` where rows are given, else what to do. */
+export type OfRows<I, P> = unknown extends I ? P : [I] extends [Rows] ? P : NoRows<I>
+
+/** `P` where a window is open, else what to do. */
+export type OfWindow<I, P> = unknown extends I
+  ? P
+  : [I] extends [OpenWindow]
+    ? P
+    : [I] extends [Rows]
+      ? 'add tumbling(...) or hopping(...) before this: rows are aggregated in windows'
+      : NoRows<I>
 
 /** A millrace operator: an RxJS operator that only adds its step to the plan. */
 export interface Operator<A, R> extends OperatorFunction<A, R> {

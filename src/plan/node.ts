@@ -37,6 +37,8 @@ export function sourceOf(node: PlanNode): SourceSettings {
   return head.options as unknown as SourceSettings
 }
 
+const windowMissing = 'rows are aggregated in windows: add tumbling(...) or hopping(...) before it'
+
 /** Describes a stateful step after this node. */
 export function foldStep<O extends Json>(
   node: PlanNode,
@@ -63,7 +65,7 @@ export function groupsContext(node: PlanNode, op: string): GroupsContext {
     throw new MillraceError(
       'user',
       'plan',
-      `${op}: expected a window such as tumbling and then groupBy before it, found ${chain(node)
+      `${op}: ${windowMissing}; found ${chain(node)
         .map(found => found.op)
         .join(', ')}.`,
     )
@@ -84,8 +86,10 @@ export function checkOrder(input: PlanNode, step: Step): void {
   const closes =
     (step.is === 'group' && input.step.is === 'window') ||
     (step.is === 'stateful' && step.takes === 'groups' && input.step.is === 'group')
-  if (isOpen && !closes)
-    fail(`cannot follow ${input.op}; ${input.step.is === 'window' ? 'groupBy' : 'aggregate'} must come next.`)
+  if (step.is === 'group' && input.step.is === 'group')
+    fail('cannot follow groupBy; name all keys in one groupBy(...).')
+  if (step.is === 'group' && !isOpen) fail(`${windowMissing}.`)
+  if (isOpen && !closes) fail(`cannot follow ${input.op}; add aggregate({...}) before it, which makes rows of windows.`)
 }
 
 /** The event time rides along hidden; a visible column of its name must still be it, or windows would surprise. */

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import type { Grouped, MiniBatch, Windowed } from './batches.ts'
 import { type CallSite, callSite } from '../core/call-site.ts'
 import { configError } from '../core/errors.ts'
 import { place, text } from '../core/option-kinds.ts'
@@ -31,6 +32,15 @@ export interface Pipeline {
   readonly at?: CallSite
 }
 
+type Batch = MiniBatch<unknown, unknown> | Windowed<unknown, unknown> | Grouped<unknown, unknown, unknown>
+/** The flow itself when it ends in `to(...)` or `rows()`, else what to do. Of an Observable of any nothing is known. */
+type Ended<F> =
+  F extends Observable<'any'>
+    ? F
+    : F extends Observable<Batch>
+      ? 'this flow ends nowhere: add to(files(...)) or rows() at its end'
+      : F
+
 /**
  * Names flows and gives them one checkpoint. A pipeline file exports it as default.
  *
@@ -38,7 +48,11 @@ export interface Pipeline {
  *
  * @throws MillraceError `user` that names the field.
  */
-export function pipeline(name: string, options: PipelineOptions, ...flows: Observable<unknown>[]): Pipeline {
+export function pipeline<const F extends readonly Observable<unknown>[]>(
+  name: string,
+  options: PipelineOptions,
+  ...flows: { [I in keyof F]: Ended<F[I]> }
+): Pipeline {
   const { checkpoint } = readCall('pipeline', pipelineOptions, [name], options)
   if (flows.length === 0)
     throw configError('pipeline', name, 'at least one flow, such as trips.pipe(..., to(files(...)))')

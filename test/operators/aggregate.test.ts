@@ -23,7 +23,7 @@ import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import type { OptionTable } from '../../src/core/options.ts'
 import type { ColType } from '../../src/core/types.ts'
-import { groupsContext } from '../../src/plan/node.ts'
+import { groupsContext, planJson, planKey } from '../../src/plan/node.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { Stateful } from '../../src/plan/step.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
@@ -115,7 +115,7 @@ test.each([
     "aggregate n: exactQuantile('kind'): 'VARCHAR' is not valid; expected a number or a time.",
   ],
   [
-    { n: exactQuantile('amount', 95) },
+    { n: exactQuantile('amount', 95 as number) },
     "aggregate n: exactQuantile('amount'): q: 95 is not valid; expected a number from 0 to 1 with at most 18 decimal places, such as 0.95.",
   ],
   [
@@ -132,7 +132,7 @@ test.each([
     "aggregate n: quantile('picked_up'): 'TIMESTAMP' is not valid; expected a number; exactQuantile takes times too.",
   ],
   [
-    { n: quantile('amount', -0.5) },
+    { n: quantile('amount', -0.5 as number) },
     "aggregate n: quantile('amount'): q: -0.5 is not valid; expected a number from 0 to 1 with at most 18 decimal places, such as 0.95.",
   ],
   [
@@ -183,6 +183,17 @@ test.each([...aggregates.values()])('$name refuses a misspelt option of its call
   expect(() => aggregate({ n: { aggregate: name, ...given, filtr: 'zone > 1' } } as never)).toThrow(
     /^aggregate n: \w+\(('zone')?\): unknown option 'filtr'; did you mean 'filter'\? Options here: /,
   )
+})
+
+test('without groupBy the whole window is one group: the plan is that of groupBy()', () => {
+  for (const window of [tumbling<never>('1 hour'), hopping<never>('1 hour', '5 minutes')] as const) {
+    const calls = { trips: count(), revenue: sum('amount', { filter: 'distance > 1' }) } as const
+    const left = describeOnce(trips => trips.pipe(window as never, aggregate(calls as never)))
+    const written = describeOnce(trips => trips.pipe(window as never, groupBy(), aggregate(calls as never)))
+    expect(planJson(left)).toEqual(planJson(written))
+    expect(planKey(left)).toBe(planKey(written))
+    expect(left.columns).toEqual(written.columns)
+  }
 })
 
 test('window_start cannot be a group key: windows add it themselves', () => {

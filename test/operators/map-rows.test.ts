@@ -133,7 +133,7 @@ test('the counts of topK are handed over as rows, not as Arrow, and no function 
 test('a function cannot stand between a window and its aggregate', () => {
   expect(errorOf(trips => trips.pipe(windowThen(operators.mapRows(() => null))))).toMatchObject({
     kind: 'user',
-    message: 'mapRows: cannot follow tumbling; groupBy must come next.',
+    message: 'mapRows: cannot follow tumbling; add aggregate({...}) before it, which makes rows of windows.',
   })
 })
 

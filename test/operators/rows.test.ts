@@ -122,10 +122,10 @@ test('what is no mini-batch is refused', () => {
 
 test.each(operators)('%s: windows and groups have no rows, so aggregate must come first', (op, operator) => {
   expect(errorOf(trips => trips.pipe(tumbling('1h'), operator() as never))).toMatchObject({
-    message: `${op}: cannot follow tumbling; groupBy must come next.`,
+    message: `${op}: cannot follow tumbling; add aggregate({...}) before it, which makes rows of windows.`,
   })
   expect(errorOf(trips => trips.pipe(tumbling('1h'), groupBy('zone'), operator() as never))).toMatchObject({
-    message: `${op}: cannot follow groupBy; aggregate must come next.`,
+    message: `${op}: cannot follow groupBy; add aggregate({...}) before it, which makes rows of windows.`,
   })
 })
 

@@ -60,10 +60,10 @@ test('windows and groups cannot be written: aggregate must come first', () => {
   expect(errorOf(open('tumbling'))).toMatchObject({
     kind: 'user',
     code: 'plan',
-    message: 'to: cannot follow tumbling; groupBy must come next.',
+    message: 'to: cannot follow tumbling; add aggregate({...}) before it, which makes rows of windows.',
   })
   expect(errorOf(open('groupBy'))).toMatchObject({
-    message: 'to: cannot follow groupBy; aggregate must come next.',
+    message: 'to: cannot follow groupBy; add aggregate({...}) before it, which makes rows of windows.',
   })
 })
 

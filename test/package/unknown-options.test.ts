@@ -1,4 +1,4 @@
-import { lastValueFrom } from 'rxjs'
+import { lastValueFrom, type Observable } from 'rxjs'
 import { expect, test } from 'vitest'
 import {
   aggregate,
@@ -23,7 +23,7 @@ import {
 } from '../../src/index.ts'
 
 const at = { at: 'TIMESTAMP' } as const
-const trips = source('trips', { objects: 'in', format: parquet(), columns: at, time: 'at' })
+const trips: Observable<unknown> = source('trips', { objects: 'in', format: parquet(), columns: at, time: 'at' })
 const flow = pipeline('trips', { checkpoint: 'checkpoint' }, trips)
 /** What no call takes, in the place of its options. */
 const more = { filtr: 'x' } as never

@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs'
 import { describe, expect, test } from 'vitest'
 import { json } from '../../connectors/json/spec.ts'
 import { parquet } from '../../connectors/parquet/spec.ts'
@@ -152,7 +153,7 @@ describe('a source', () => {
 })
 
 describe('a pipeline', () => {
-  const flow = source('trips', valid as never)
+  const flow: Observable<unknown> = source('trips', valid as never)
 
   test('is its name, its checkpoint and its flows', () => {
     expect(pipeline('revenue.v2', { checkpoint: 'data/checkpoint' }, flow)).toEqual({

@@ -135,16 +135,42 @@ requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: 'count' }))
 requests.pipe(tumbling('5 parsecs'))
 // @ts-expect-error not a duration: '"hourly"'
 requests.pipe(hopping('1 hour', 'hourly'))
-// @ts-expect-error groupBy before the window: not assignable to parameter of type
+// @ts-expect-error groupBy before the window: add tumbling(...) or hopping(...) before this: rows are aggregated in windows
 requests.pipe(groupBy('host'))
-// @ts-expect-error aggregate without groupBy: not assignable to parameter of type
-requests.pipe(tumbling('5m'), aggregate({ n: count() }))
-// @ts-expect-error where between window and groupBy: not assignable to parameter of type
+// @ts-expect-error a forgotten window: add tumbling(...) or hopping(...) before this: rows are aggregated in windows
+requests.pipe(groupBy('host'), aggregate({ n: count() }))
+// @ts-expect-error a forgotten window without keys: add tumbling(...) or hopping(...) before this
+requests.pipe(groupBy(), aggregate({ n: count() }))
+// @ts-expect-error neither window nor groupBy: add tumbling(...) or hopping(...) before this
+requests.pipe(where('bytes > 1'), aggregate({ n: count() }), where('n > 1'))
+// @ts-expect-error keys in two groupBy: name all keys in one groupBy(...)
+requests.pipe(tumbling('5m'), groupBy('host'), groupBy('status'), aggregate({ n: count() }))
+// @ts-expect-error where between window and groupBy: add aggregate({...}) before this: it makes rows of windows
 requests.pipe(tumbling('5m'), where('bytes > 1'), groupBy('host'))
-// @ts-expect-error a window has no rows to write: not assignable to parameter of type
+// @ts-expect-error derive between groupBy and aggregate: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), groupBy('host'), derive({ kb: ['DOUBLE', 'bytes / 1024'] }))
+// @ts-expect-error select between window and groupBy: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), select('host'))
+// @ts-expect-error a window in a window: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), hopping('1h', '5m'))
+// @ts-expect-error a window has no rows to write: add aggregate({...}) before this
 requests.pipe(tumbling('5m'), to(files('data/out', { format: 'parquet' })))
-// @ts-expect-error nothing described follows a sink: not assignable to parameter of type
+// @ts-expect-error a window has no rows to write, in groups: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), groupBy('host'), to(files('data/out', { format: 'parquet' })))
+// @ts-expect-error a window has no rows to hand over: not assignable to parameter of type
+requests.pipe(tumbling('5m'), rows())
+// @ts-expect-error nothing described follows a sink: nothing of millrace can follow to(...) or rows()
 requests.pipe(to(files('data/out', { format: 'parquet' })), where('bytes > 1'))
+// @ts-expect-error a percentage for a share: a quantile is a share from 0 to 1
+requests.pipe(tumbling('5m'), aggregate({ p95: quantile('bytes', 95) }))
+// @ts-expect-error a negative share: a quantile is a share from 0 to 1
+requests.pipe(tumbling('5m'), aggregate({ low: exactQuantile('bytes', -0.5) }))
+// @ts-expect-error a flow without an end: this flow ends nowhere: add to(files(...)) or rows() at its end
+pipeline('hits', { checkpoint: 'data/checkpoint' }, requests)
+// @ts-expect-error a second flow without an end: this flow ends nowhere: add to(files(...)) or rows() at its end
+pipeline('hits', { checkpoint: 'data/checkpoint' }, requests.pipe(rows()), requests.pipe(where('bytes > 1')))
+// @ts-expect-error a flow that ends in a window: this flow ends nowhere: add to(files(...)) or rows() at its end
+pipeline('hits', { checkpoint: 'data/checkpoint' }, requests.pipe(tumbling('5m')))
 // @ts-expect-error a sink is files(...): Argument of type 'string'
 requests.pipe(to('data/out'))
 // @ts-expect-error no such output format: '"csv"'
@@ -199,7 +225,7 @@ const yes = () => true
 const fewer = requests.pipe(mapRows(({ ts }) => ({ ts }), { ts: 'TIMESTAMPTZ NOT NULL' }))
 // @ts-expect-error what a function does not give is gone: no column "bytes"
 fewer.pipe(where('bytes > 5'))
-// @ts-expect-error between window and groupBy: not assignable to parameter of type
+// @ts-expect-error between window and groupBy: add aggregate({...}) before this
 requests.pipe(tumbling('5m'), filterRows(yes))
 // @ts-expect-error unknown column of a batch: '"hots"' is not assignable
 requests.pipe(mapBatches(batch => batch.select(['host', 'hots']), { host: 'VARCHAR' }))

@@ -248,6 +248,28 @@ is<
   ColumnsOf<typeof total>,
   { window_start: 'TIMESTAMPTZ NOT NULL'; window_end: 'TIMESTAMPTZ NOT NULL'; n: 'BIGINT NOT NULL' }
 >(true)
+// ... and groupBy may be left out where the whole window is meant.
+const ungrouped = requests.pipe(tumbling('1 hour'), aggregate({ n: count() }))
+is<typeof ungrouped, typeof total>(true)
+requests.pipe(
+  hopping('1 hour', '5 minutes'),
+  aggregate({ n: count(), users: countDistinct('user_id') }),
+  where('n > 10'),
+)
+// Quantiles are shares: as they are written, and as the program knows them.
+requests.pipe(
+  tumbling('1 hour'),
+  aggregate({
+    least: quantile('bytes', 0),
+    most: exactQuantile('bytes', 1),
+    rare: exactQuantile('bytes', 1e-7),
+    some: quantile('bytes', Number('0.5')),
+  }),
+)
+// Columns that are not known are any.
+declare const open: Stream<MiniBatch<Readonly<Record<string, 'BIGINT'>>>>
+open.pipe(where('a > 1'), select('a'), tumbling('1 hour'), groupBy('a'), aggregate({ n: count() }))
+pipeline('any flows', { checkpoint: 'data/checkpoint' }, ...([] as Observable<unknown>[]))
 requests.pipe(hopping('1 hour', '5 minutes'), groupBy('user_id'), aggregate({ n: count() }), where('n > 10'))
 const ended = out.pipe(where('errors > 1'), to(files('data/out', { format: 'json' })))
 is<typeof ended, Stream<Done>>(true)

@@ -13,6 +13,8 @@ const files = ['ok.ts', 'limits.ts', 'example.ts', 'bad.ts'] as const
 interface Found {
   readonly line: number
   readonly message: string
+  /** Of the message, as it was told. */
+  readonly lines: number
 }
 
 /** The files with other text in their place, compiled together: what is wrong in each, lines counted from 1. */
@@ -43,6 +45,7 @@ function flat(diagnostic: ts.Diagnostic): Found {
     line: source ? source.getLineAndCharacterOfPosition(start).line + 1 : 0,
     // Types that are text show their quotes escaped.
     message: ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ').replaceAll('\\"', '"'),
+    lines: ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n').split('\n').length,
   }
 }
 
@@ -89,6 +92,14 @@ describe('each mistake is told on its line, in words that help', () => {
   test.each(mistakes)('$file:$line $name', ({ file: name, line, message }) => {
     const messages = (found.get(file(name)) ?? []).filter(each => each.line === line).map(each => each.message)
     expect(messages.join('\n')).toContain(message)
+  })
+
+  const whatToDo = mistakes.filter(({ message }) =>
+    /^(add|keep|name|nothing of|a quantile is|this flow ends)\b/.test(message),
+  )
+  test.each(whatToDo)('$file:$line $name: what to do is told once, in one line', ({ file: name, line }) => {
+    const told = (found.get(file(name)) ?? []).filter(each => each.line === line)
+    expect(told.map(({ lines }) => lines)).toEqual([1])
   })
 
   test('and nothing else is told', () => {
