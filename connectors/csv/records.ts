@@ -105,7 +105,8 @@ export function createCsvRecords(
         }
       }
       pending = text.subarray(from)
-      if (pending.length > recordBytesMax) {
+      // What is cut already stays short, or every piece would be put behind a million bytes.
+      if (isCut || pending.length > recordBytesMax) {
         isCut = true
         // The last byte stays, for a carriage return before the line feed to come.
         pending = Buffer.concat([pending.subarray(0, keptBytes), pending.subarray(-1)])

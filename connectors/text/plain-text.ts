@@ -4,13 +4,13 @@ import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } 
 import type { Ready, SpooledObject } from '../../src/plan/format.ts'
 
 export interface ExpansionLimits {
-  /** As much is always allowed. */
+  /** As much is always allowed. It is all that a small bomb costs. */
   readonly bytes: number
   /** Beyond that, at most so many times the object's own size: text of logs has some 40. */
   readonly times: number
 }
 
-const defaultLimits: ExpansionLimits = { bytes: 1024 ** 3, times: 200 }
+const defaultLimits: ExpansionLimits = { bytes: 64 * 1024 ** 2, times: 200 }
 
 /** Every extension, also with `.gz` and `.zst`. */
 export function compressible(extensions: readonly string[]): readonly string[] {

@@ -102,6 +102,24 @@ describe.each([
     )
   })
 
+  test('may expand to 64 MiB, or to 200 times its size', async () => {
+    const { signal } = new AbortController()
+    const passed = async (mebibytes: number, before = '') => {
+      const file = join(folder, `${count++}`)
+      await writeFile(file, await compress(Buffer.concat([bytes(before), Buffer.alloc(mebibytes << 20)])))
+      let read = 0
+      const reason = await passText({ file, changed: `${file}.rows`, key, columns: [], signal }, async piece => {
+        read += piece.length
+      })
+      return { reason, mebibytes: read >> 20 }
+    }
+    expect(await passed(64)).toEqual({ reason: undefined, mebibytes: 64 })
+    // No more of it is read than is allowed.
+    expect(await passed(100)).toEqual({ reason: expect.stringMatching(/expand to more than 67108864;/), mebibytes: 64 })
+    // More than 400 kB, as a log of 80 MiB has.
+    expect(await passed(80, long.slice(0, 900_000))).toEqual({ reason: undefined, mebibytes: 80 })
+  })
+
   test('is named as what it is when its name does not say so', async () => {
     expect(await read('a.jsonl', await parts(long))).toBe(
       `bad: it is ${name}; give it a name that ends in '.${extension}'`,
