@@ -18,13 +18,19 @@ export default pipeline('looked-at', { checkpoint: ${JSON.stringify(lab.checkpoi
   await lab.lines('a.csv', ['t'])
   const bad = await runMillrace(['doctor', file])
   expect(bad.code).toBe(1)
-  expect(bad.stdout).toMatch(/^problem {2}input {10}1 object, none of which ends in \.parquet: the first is 'a\.csv'/m)
+  expect(bad.stdout).toMatch(
+    /^problem {2}input {10}none of the objects there would be read: 1 with another ending, 'a\.csv'/m,
+  )
   await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t`)
   const good = await runMillrace(['doctor', file, '--json'])
   expect(good.code).toBe(0)
   const { problems, findings } = JSON.parse(good.stdout)
   expect(problems).toBe(0)
-  expect(findings).toContainEqual({ check: 'input', is: 'ok', message: '1 object to read, 1 object without .parquet' })
+  expect(findings).toContainEqual({
+    check: 'input',
+    is: 'ok',
+    message: "1 object to read; ignored: 1 with another ending, 'a.csv'",
+  })
   // Nothing waits for a watermark here.
   expect(findings.map(({ check }: { readonly check: string }) => check)).not.toContain('watermark')
 })

@@ -36,7 +36,7 @@ test.each<[what: string, steps: string, message: string, before?: string]>([
   ['a cast', `»derive({ x: ['INTEGER', 'at'] })${ended}`, 'derive x: '],
   ['a filter', `${windowed}»aggregate({ n: count({ filter: 'now() > at' }) })${ended}`, 'aggregate n: filter: '],
   ['an aggregate', `${windowed}»aggregate({ n: sum('kind') })${ended}`, "aggregate n: sum('kind'): "],
-  ['the order of steps', `select('zone'), »tumbling('1 hour')${ended}`, 'tumbling: the event time column'],
+  ['the order of steps', `tumbling('1 hour'), »where('zone > 1')${ended}`, 'where: cannot follow tumbling'],
   ['a flow that ends nowhere', `select('zone'),`, 'flow-1 of pipeline places: reached 0 ends'],
   ['rows() after a window', `tumbling('1 hour'), »rows(),`, 'rows: cannot follow tumbling'],
   [
