@@ -9,6 +9,7 @@ import { explainCommand } from './commands/explain.ts'
 import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { repairCommand } from './commands/repair.ts'
+import { retryCommand } from './commands/retry.ts'
 import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   explainCommand,
   inspectCommand,
   sqlCommand,
+  retryCommand,
   repairCommand,
   inferCommand,
   doctorCommand,

@@ -16,8 +16,9 @@ import {
 export type Arguments<T> = 0 extends 1 & T
   ? any
   : { readonly [K in keyof T as T[K] extends { readonly isRequired: true } ? K : never]: ValueOf<T[K]> } & {
-      readonly [K in keyof T as T[K] extends { readonly isRequired: true } ? never : K]?: ValueOf<T[K]>
+      readonly [K in keyof T as T[K] extends { readonly isRequired: true } ? never : K]?: GivenOf<T[K]>
     }
+type GivenOf<D> = D extends { readonly isRepeated: true } ? readonly ValueOf<D>[] : ValueOf<D>
 
 /**
  * Reads a command's arguments by the table of its options: `--objects-per-epoch N` is `objectsPerEpoch`, a flag has no
@@ -44,22 +45,34 @@ export function readArguments<const T extends OptionTable>(
   })
   const positionals: string[] = []
   const texts: Record<string, string> = {}
+  const lists: Record<string, string[]> = {}
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
     const name = names.get(token.name)
     if (name === undefined || !token.rawName.startsWith('--')) throw unknownOption(command, token, [...names.keys()])
-    if (Object.hasOwn(texts, name)) throw usageError(command, `--${token.name} is given twice; expected once.`)
-    texts[name] = textOf(command, options[name] as Option<unknown>, token)
+    const given = textOf(command, options[name] as Option<unknown>, token)
+    if (options[name]?.isRepeated) (lists[name] ??= []).push(given)
+    else if (Object.hasOwn(texts, name)) throw usageError(command, `--${token.name} is given twice; expected once.`)
+    else texts[name] = given
   }
   Object.assign(texts, positionalTexts(command, options, positionals))
+  const repeated = Object.entries(lists).map(
+    ([name, all]) => [name, all.map(one => readTexts(command, options, { [name]: one })[name])] as const,
+  )
+  return { ...readTexts(command, options, texts), ...Object.fromEntries(repeated) } as Arguments<T>
+}
+
+function readTexts(
+  command: string,
+  options: OptionTable,
+  texts: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
   const read = valuesOfTexts(options, texts)
-  if ('problem' in read) {
-    const { path } = read.problem
-    const shown = options[path]?.isPositional ? placeholderOf(options[path]) : `--${flagName(path)}`
-    throw usageError(command, describeProblem({ ...read.problem, path: shown }))
-  }
-  return read.values as Arguments<T>
+  if (!('problem' in read)) return read.values
+  const { path } = read.problem
+  const shown = options[path]?.isPositional ? placeholderOf(options[path]) : `--${flagName(path)}`
+  throw usageError(command, describeProblem({ ...read.problem, path: shown }))
 }
 
 interface OptionToken {

@@ -115,7 +115,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
 function warnings({ run, checkpoint }: Summary): readonly string[] {
   return [
     ...boundsWarnings(run),
-    ...(isEveryObjectSetAside(run) ? [noneReadWarning(run.setAside)] : []),
+    ...(isEveryObjectSetAside(run) ? [noneReadWarning(run.setAside, checkpoint)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
     ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
@@ -140,7 +140,7 @@ function boundsWarnings({ withoutPeriod, outsideBounds, rows, quarantinedRows }:
 }
 
 /** Why nothing was read, the most frequent reasons first, and what to do about it. */
-function noneReadWarning(setAside: readonly SetAside[]): string {
+function noneReadWarning(setAside: readonly SetAside[], checkpoint: string): string {
   const counts = new Map<string, number>()
   for (const { key, reason } of setAside) {
     const general = reason.replaceAll(`'${key}'`, 'it').replaceAll(`"${key}"`, 'it').replace(/\.$/, '')
@@ -149,15 +149,15 @@ function noneReadWarning(setAside: readonly SetAside[]): string {
   const reasons = [...counts].toSorted(([, a], [, b]) => b - a)
   const shown = reasons.slice(0, reasonsShown).map(([reason, count]) => `${showCount(count)}: ${reason}`)
   const more = reasons.length > reasonsShown ? `; ${showCount(reasons.length - reasonsShown)} other reasons` : ''
-  return `no object of this run could be read (${shown.join('; ')}${more}). ${noneReadAdvice(setAside)}`
+  return `no object of this run could be read (${shown.join('; ')}${more}). ${noneReadAdvice(setAside, checkpoint)}`
 }
 
-function noneReadAdvice(setAside: readonly SetAside[]): string {
+function noneReadAdvice(setAside: readonly SetAside[], checkpoint: string): string {
   if (setAside.every(({ reason }) => goneReasons.has(reason))) return 'A run that finds them again reads them.'
-  const next = setAside.every(({ reason }) => reason === overwritten)
-    ? 'What was counted stays. To count these versions instead, run'
-    : 'Correct the format and columns of the pipeline, or the objects, and run'
-  return `${next} with a new checkpoint and output: objects once set aside are not read again by this checkpoint.`
+  if (setAside.every(({ reason }) => reason === overwritten))
+    return 'What was counted stays. To count these versions instead, run with a new checkpoint and output.'
+  const command = `${invocation} retry ${shellWord(shownPath(checkpoint))}`
+  return `Correct the format and columns of the pipeline, and run with a new checkpoint and output. Or, where they can be read by now, have the next run read them again: ${command}`
 }
 
 const reasonsShown = 3
@@ -238,6 +238,9 @@ export function renderInspection(inspection: Inspection): string {
     ['epoch', showCount(inspection.epoch)],
     ['ledger', `${showCounted(totals.objects, 'object')}, ${showCounted(totals.rows, 'row')}`],
     ...renderTotals(totals, inspection.setAside),
+    ...(inspection.retried > 0
+      ? [['to read again', `${showCounted(inspection.retried, 'object')}, by the next run`] as const]
+      : []),
     ...Object.entries(inspection.watermarks).map(
       ([source, at]): Line => ['watermark', `${source}: ${at ?? 'none yet'}`],
     ),

@@ -33,6 +33,8 @@ export interface Option<T> {
   readonly unit?: string
   /** Given before the options object, in the order of the table: `size` of `tumbling(size)`. */
   readonly isPositional?: true
+  /** On a command line it is given once for each of several values, which make a list. */
+  readonly isRepeated?: true
   /** Its value is never shown: no message, log, plan or checkpoint holds it. */
   readonly isSecret?: true
   /** In the place of the kind's own placeholder. */

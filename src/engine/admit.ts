@@ -28,11 +28,13 @@ export interface AdmittedObject extends Wanted {
   readonly overwrites: boolean
   /** The last outcome that the ledger has of this version, where it has one: now it counts as what becomes of it. */
   readonly earlier?: Outcome
-  /** It is read again before anything new is taken: a suspect, in a mini-batch of its own. */
-  readonly again?: 'suspect'
+  /** It is read again before anything new is taken: as a suspect, in a mini-batch of its own, or as `retry` asked. */
+  readonly again?: ReadAgain
   /** In a replay: what the other ledger says of it (S1). */
   readonly known?: KnownOutcome
 }
+
+export type ReadAgain = 'suspect' | 'retry'
 
 export interface KnownOutcome {
   readonly outcome: Outcome
@@ -231,18 +233,19 @@ export function versionOf(row: Row): ObjectVersion {
 }
 
 /**
- * Windows the rows of table `admitted` into mini-batches, by their number `n` from 1. Pulled a page at a time, as RxJS
+ * Windows the rows of a table into mini-batches, by their number `n` from 1. Pulled a page at a time, as RxJS
  * itself knows no back-pressure.
  */
 export function pulled(
   executor: Executor,
   options: MiniBatchOptions,
   toAdmitted: (row: Row) => Admitted,
+  table = 'admitted',
 ): () => Promise<readonly Admitted[] | undefined> {
   const ready: (readonly Admitted[])[] = []
   const head = new Subject<Admitted>()
   head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
-  const pages = admittedPages(executor)
+  const pages = tablePages(executor, table)
   return async () => {
     while (ready.length === 0) {
       const { value: page, done } = await pages.next()
@@ -256,10 +259,10 @@ export function pulled(
   }
 }
 
-/** The rows of table `admitted`, in order, a bounded number at a time. */
-export async function* admittedPages(executor: Executor): AsyncGenerator<readonly Row[], undefined> {
+/** The rows of table `admitted`, or another, in order of their `n`, a bounded number at a time. */
+export async function* tablePages(executor: Executor, table = 'admitted'): AsyncGenerator<readonly Row[], undefined> {
   for (let read = 0; ; read += pageMax) {
-    const page = await executor.rows(`SELECT * FROM admitted WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
+    const page = await executor.rows(`SELECT * FROM ${table} WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
     if (page.length > 0) yield page
     if (page.length < pageMax) return undefined
   }

@@ -41,19 +41,30 @@ export type AttemptDecision =
  * @param isSameProcess this process owned it and starts again, so nobody died
  */
 export function decideAttempt(manifest: Manifest, isReleased: boolean, isSameProcess = false): AttemptDecision {
-  if (isReleased) return { is: 'clean' }
   const epoch = manifest.epoch + 1
-  const last = attemptOf(manifest)
+  const found = attemptOf(manifest)
+  const last = found?.epoch === epoch ? found : null
+  // `retry` releases what an owner left that died, and leaves its deaths on record.
+  if (isReleased && last === null) return { is: 'clean' }
+  const isRestart = isSameProcess && !isReleased
+  if (last === null) {
+    const attempt = { epoch, deaths: 1, objects: null, left: null, alone: null }
+    return isRestart ? { is: 'none' } : { is: 'count', attempt }
+  }
+  const attempt = { ...last, deaths: last.deaths + (isReleased ? 0 : 1) }
   // Where a search is on, it goes on.
-  const isSearching = last?.epoch === epoch && (last.alone !== null || last.deaths + 1 >= carefulAfter)
-  if (isSameProcess && !isSearching) return { is: 'none' }
-  if (last === null || last.epoch !== epoch)
-    return { is: 'count', attempt: { epoch, deaths: 1, objects: null, left: null, alone: null } }
-  const attempt = { ...last, deaths: last.deaths + 1 }
-  if (last.alone !== null && !isSameProcess) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
+  if (isRestart && last.alone === null && attempt.deaths < carefulAfter) return { is: 'none' }
+  if (last.alone !== null && !isRestart) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
   if (attempt.deaths < carefulAfter) return { is: 'count', attempt }
   const limit = last.objects === null ? Number.MAX_SAFE_INTEGER : Math.ceil(last.objects / 2)
   return { is: 'careful', attempt, limit }
+}
+
+/** What whoever claims and reads nothing leaves on record: the deaths that the next start is to know of. */
+export function recordOf(decision: AttemptDecision, manifest: Manifest): Attempt | null {
+  if (decision.is === 'count' || decision.is === 'careful') return decision.attempt
+  const last = attemptOf(manifest)
+  return decision.is === 'quarantine' ? last && { ...last, deaths: decision.deaths } : null
 }
 
 export function attemptOf({ engine }: Manifest): Attempt | null {

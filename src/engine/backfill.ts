@@ -1,9 +1,10 @@
 import { configError } from '../core/errors.ts'
 import { showCounted } from '../core/quantity.ts'
 import { readOptions } from '../core/options.ts'
+import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { admit, type Listed, type Listing } from './admit.ts'
-import { type Again, createAgain } from './again.ts'
+import { type AgainThenHead, createAgainThenHead } from './again.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
 import { nothingListed } from './feed.ts'
@@ -72,10 +73,17 @@ export async function backfillWith(
       return listing
     }
     try {
-      const isComplete = await commitAll(run, createAgain(run, openHead), committer, done, options, result => {
-        onEpoch(result)
-        tell()
-      })
+      const isComplete = await commitAll(
+        run,
+        createAgainThenHead(run, miniBatchOf(run, options), openHead),
+        committer,
+        done,
+        options,
+        result => {
+          onEpoch(result)
+          tell()
+        },
+      )
       const seconds = (run.clock.nowMs() - startedMs) / 1000
       return await summarise(run, committer, done, { listed, isDrained: !isComplete, seconds })
     } finally {
@@ -84,10 +92,13 @@ export async function backfillWith(
   })
 }
 
+function miniBatchOf(run: Run, { objectsPerEpoch }: BackfillOptions): MiniBatchOptions {
+  if (objectsPerEpoch === undefined) return run.miniBatch
+  return { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
+}
+
 function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
-  const { objectsPerEpoch } = options
-  const miniBatch =
-    objectsPerEpoch === undefined ? run.miniBatch : { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
+  const miniBatch = miniBatchOf(run, options)
   const { store, settings, executor, signal } = run.fetch
   if (run.replayed)
     return replay({
@@ -139,7 +150,7 @@ async function refuseWithoutPeriod(
 /** @returns whether all of the listing was taken in, before a drain. */
 async function commitAll(
   run: Run,
-  again: Again,
+  batches: AgainThenHead,
   committer: Committer,
   done: Done,
   options: BackfillOptions,
@@ -148,7 +159,7 @@ async function commitAll(
   const { drain } = options
   // What kills the process while it takes rows is not to be taken for an object that does (P13).
   await committer.settle()
-  const ahead = createRunAhead(run, again, committer.position, committer.care)
+  const ahead = createRunAhead(run, batches, committer.position, committer.care)
   let isComplete = run.isSealed
   while (!isComplete && !drain?.aborted) {
     const ready = await committer.beside(ahead.next())
@@ -164,9 +175,9 @@ async function commitAll(
       }
       break
     }
-    const result = await committer.commit(ready)
+    const result = await committer.commit(ready, batches.recordsOf(ready.batch))
     await ahead.done()
-    again.committed(ready.batch)
+    batches.committed(ready.batch)
     addDone(done, ready, result)
     onEpoch(result)
   }

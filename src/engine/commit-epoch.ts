@@ -24,7 +24,7 @@ import { fencedBy } from './heartbeat.ts'
 import { outputKey } from './output-key.ts'
 import type { Run } from './open-run.ts'
 import type { Outcome } from './outcome.ts'
-import { type EngineRecords, engineRecords, engineState, positionOf } from './recover.ts'
+import { engineRecords, engineState, type KeptRecords, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
 import { adopt, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
@@ -48,7 +48,7 @@ export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle'
    *
    * @param records `positions`: where a notification source goes on once this epoch is committed
    */
-  commit(ready: Ready, records?: Partial<Pick<EngineRecords, 'positions' | 'historyToMs'>>): Promise<EpochResult>
+  commit(ready: Ready, records?: Partial<Omit<KeptRecords, 'sealed'>>): Promise<EpochResult>
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
   beginHistory(toMs: number): Promise<void>
   readonly historyToMs: number | null
@@ -127,7 +127,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     rows: readonly LedgerRow[],
     earlier: readonly (Outcome | undefined)[],
     after: LedgerPosition,
-    records: Partial<Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'>> = {},
+    records: Partial<KeptRecords> = {},
   ): Promise<EpochResult> {
     const epoch = manifest.epoch + 1
     const totals = addTotals(totalsOf(manifest), rows, earlier)

@@ -1,3 +1,4 @@
+import type { ReadAgain } from './admit.ts'
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
 import type { Counts, IgnoredKeys } from './key-kind.ts'
 import type { EpochResult, SetAside } from './summary.ts'
@@ -33,6 +34,8 @@ export type RunEvent =
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]
     }
+  /** So many objects that were set aside are read again before anything new. */
+  | { readonly is: 'reading-again'; readonly as: ReadAgain; readonly objects: number }
   /** Columns of JSON have had no value in any of the rows read so far: are their names right? Told once. */
   | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
   /** A part of an epoch took so long. */

@@ -8,7 +8,7 @@ import { type Committer, createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
 import { liveTries } from './deliveries.ts'
 import type { RunEvent } from './events.ts'
-import { createAgain, isAgain } from './again.ts'
+import { createAgainThenHead, isAgain } from './again.ts'
 import { nothingListed, startFeeds } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
@@ -127,7 +127,7 @@ async function follow(
       if (!feeding.aborted) history = intake.admitted.objects
     }
     const context = { run, options, looks, intake, committer, listed, onEvent, onHistory, signal: feeding }
-    const again = createAgain(run, async () => {
+    const batches = createAgainThenHead(run, run.miniBatch, async () => {
       if (!feeding.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
       return intake
     })
@@ -139,7 +139,7 @@ async function follow(
         intake: {
           admitted,
           get inHand() {
-            return again.inHand ?? intake.inHand
+            return batches.inHand ?? intake.inHand
           },
         },
         ...(notifications ? { notifications } : {}),
@@ -150,7 +150,7 @@ async function follow(
     if (options.drain?.aborted || run.isSealed) drained()
     // What kills the process while it takes rows is not to be taken for an object that does (P13).
     await committer.settle()
-    const ahead = createRunAhead(run, again, committer.position, committer.care)
+    const ahead = createRunAhead(run, batches, committer.position, committer.care)
     while (!run.isSealed) {
       const ready = await committer.beside(ahead.next())
       if (!ready || !(await committer.room(options.drain))) break
@@ -160,11 +160,12 @@ async function follow(
       taken += ready.batch.filter(entry => entry.is === 'object' && !isAgain(entry)).length
       const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
       const result = await committer.commit(ready, {
+        ...batches.recordsOf(ready.batch),
         ...(positions === undefined ? {} : { positions }),
         ...(isHistoryDone ? { historyToMs: null } : {}),
       })
       await ahead.done()
-      again.committed(ready.batch)
+      batches.committed(ready.batch)
       intake.committed(ready.batch, gone)
       addDone(done, ready, result)
       onEpoch(result)

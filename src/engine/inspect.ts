@@ -8,7 +8,8 @@ import { waitingIn } from './deliveries.ts'
 import { openSession } from './duckdb/session.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from './ledger.ts'
-import { type EngineRecords, watermarkOfState } from './recover.ts'
+import { type EngineRecords, loadLedger, watermarkOfState } from './recover.ts'
+import { requestedSql, retryOf } from './retry-request.ts'
 import type { InspectedState, Inspection, SetAside } from './summary.ts'
 import { totalsOf } from './totals.ts'
 
@@ -73,6 +74,7 @@ export async function inspect(address: string): Promise<Inspection> {
       })),
       unpublished: manifest.unpublished.length,
       undelivered: waitingIn(manifest),
+      retried: await retriedObjects(reader, executor),
       outputFiles: outputs.map(row =>
         objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),
       ),
@@ -100,4 +102,14 @@ async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<r
     'SELECT key, reason FROM aside WHERE seq IN (SELECT max(seq) FROM aside GROUP BY bucket, key, version_id, e_tag) ORDER BY seq',
   )
   return found.map(row => ({ key: String(row.key), reason: String(row.reason) }))
+}
+
+/** Of what `retry` asked for, what no run has read yet. */
+async function retriedObjects(reader: ChannelReader, executor: Executor): Promise<number> {
+  const request = retryOf(reader.manifest)
+  if (!request) return 0
+  await createLedgerTable(executor, 'ledger')
+  await loadLedger(reader, executor, 'ledger')
+  const [found] = await executor.rows(`SELECT count(*) AS n FROM (${requestedSql(request)})`)
+  return Number(found?.n)
 }

@@ -130,21 +130,39 @@ export function ledgerRowsSql(rows: string): string {
 }
 
 /**
- * Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none. Nothing
- * comes after a version that was read. In three joins, as one by key alone compares all versions of a key with each other.
+ * Entries of a ledger, and the earlier ones of the same version (P1): `seq`, `earlier_seq` and `earlier`, the outcome of that.
+ * Nothing comes after a version that was read. In three joins, as one by key alone compares all versions of a key with each
+ * other.
  */
-export function withEarlierSql(ledger: string): string {
+function earlierSql(ledger: string): string {
   const pairs = (on: string) =>
-    `SELECT a.seq, b.seq AS earlier_seq, b.outcome FROM ${ledger} AS a JOIN ${ledger} AS b ` +
+    `SELECT a.seq, b.seq AS earlier_seq, b.outcome AS earlier FROM ${ledger} AS a JOIN ${ledger} AS b ` +
     `ON a.bucket = b.bucket AND a.key = b.key AND ${on} WHERE b.outcome <> 'read' AND b.seq < a.seq`
-  const same = [
+  return [
     'a.version_id = b.version_id',
     'a.e_tag = b.e_tag AND a.version_id IS NULL',
     'a.e_tag = b.e_tag AND a.version_id IS NOT NULL AND b.version_id IS NULL',
   ]
+    .map(pairs)
+    .join(' UNION ALL ')
+}
+
+/** Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none. */
+export function withEarlierSql(ledger: string): string {
   return (
-    `SELECT l.*, p.earlier FROM ${ledger} AS l LEFT JOIN (SELECT seq, arg_max(outcome, earlier_seq) AS earlier ` +
-    `FROM (${same.map(pairs).join(' UNION ALL ')}) GROUP BY seq) AS p ON p.seq = l.seq`
+    `SELECT l.*, p.earlier FROM ${ledger} AS l LEFT JOIN (SELECT seq, arg_max(earlier, earlier_seq) AS earlier ` +
+    `FROM (${earlierSql(ledger)}) GROUP BY seq) AS p ON p.seq = l.seq`
+  )
+}
+
+/**
+ * Object versions that are set aside as a ledger stands, by their last entries: no row of them was counted (I5). With
+ * `overwrites`: another version of its key was read.
+ */
+export function setAsideSql(ledger: string): string {
+  return (
+    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND r.bucket = a.bucket AND r.key = a.key) AS overwrites ` +
+    `FROM ${ledger} AS a WHERE a.outcome <> 'read' AND a.seq NOT IN (SELECT earlier_seq FROM (${earlierSql(ledger)}))`
   )
 }
 

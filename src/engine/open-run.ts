@@ -25,12 +25,14 @@ import type { FetchContext } from './marked-object.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
 import { pathWithin } from './places.ts'
 import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionOf } from './recover.ts'
+import { standBy } from './stand-by.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
+import { stoppable } from './stoppable.ts'
 import { createKindOf, type KindOf, linksOf } from './key-kind.ts'
 import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
-import { ownerName, isOwnerGone } from './owner.ts'
+import { ownerName } from './owner.ts'
 import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable } from './replay.ts'
 import type { LedgerPosition } from './stamp.ts'
@@ -168,18 +170,7 @@ export async function openRun(
     if (seen.manifest.epoch > 0) for (const [flow, address] of addresses) await openOutput(flow, address, seen.manifest)
   }
   await checkpoint.probe(signal)
-  const head = await checkpoint.claim(
-    initialState(pipeline.name, plan),
-    options.takeover === true
-      ? undefined
-      : {
-          nowMs: clock.nowMs,
-          sleep: ms => clock.sleep(ms, given),
-          isGone: other => isOwnerGone(other, owner),
-          onWait: other => options.onEvent?.({ is: 'waiting', owner: other }),
-          signal: given,
-        },
-  )
+  const head = await checkpoint.claim(initialState(pipeline.name, plan), standBy(options, clock, owner, given))
   const heartbeat = startHeartbeat(checkpoint, clock, lost =>
     abort.abort(lost instanceof Error ? lost : fencedBy(lost)),
   )
@@ -248,20 +239,6 @@ export async function openRun(
     outputs,
     ahead: { ...context, executor: computing },
     commit: { ...context, executor: committing },
-  }
-}
-
-/**
- * The store with every call ended by the run's stop: one that does not answer would hold the process for hours. A write
- * that is broken off is in doubt, as after a crash, and the next start reads what became of it (P6).
- */
-function stoppable(store: ObjectStore, signal: AbortSignal): ObjectStore {
-  return {
-    ...store,
-    get: (key, options) => store.get(key, { signal, ...options }),
-    put: (key, body, ifMatch, own = signal) => store.put(key, body, ifMatch, own),
-    copy: (from, to, own = signal) => store.copy(from, to, own),
-    list: (prefix, after, own = signal, onLink) => store.list(prefix, after, own, onLink),
   }
 }
 

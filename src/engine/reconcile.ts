@@ -1,5 +1,5 @@
 import type { Executor } from '../core/ports.ts'
-import { admittedObject, admittedPages, type KnownOutcome, listNew, type Listed } from './admit.ts'
+import { admittedObject, tablePages, type KnownOutcome, listNew, type Listed } from './admit.ts'
 import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
 
@@ -60,7 +60,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
         await history.begin(toMs)
       }
       let found = 0
-      for await (const page of admittedPages(executor)) {
+      for await (const page of tablePages(executor)) {
         signal.throwIfAborted()
         const versions = page.map(admittedObject)
         const offers = history

@@ -8,6 +8,7 @@ import { beginning } from '../plan/watermark.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
 import { createLedgerTable, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
+import type { RetryRequest } from './retry-request.ts'
 import type { LedgerPosition } from './stamp.ts'
 import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
 import type { Totals } from './summary.ts'
@@ -26,6 +27,7 @@ export function initialState(pipeline: string, plan: Json): EngineState {
       positions: null,
       sealed: false,
       historyToMs: null,
+      retry: null,
     },
     '',
     { ...beginning, nextSeq: 1, clocks: {} },
@@ -50,18 +52,27 @@ export interface EngineRecords {
   readonly sealed: boolean
   /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
   readonly historyToMs: number | null
+  /** Objects that are to be read again before anything new. */
+  readonly retry: RetryRequest | null
 }
 
 /** The records that one commit hands to the next. */
-export function engineRecords({ engine }: Manifest): Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs'> {
-  const { sealed, historyToMs } = engine.settings as Partial<Pick<EngineRecords, 'sealed' | 'historyToMs'>>
-  return { positions: engine.positions, sealed: sealed === true, historyToMs: historyToMs ?? null }
+export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry'>
+
+export function engineRecords({ engine }: Manifest): KeptRecords {
+  const { sealed, historyToMs, retry } = engine.settings as Partial<KeptRecords>
+  return {
+    positions: engine.positions,
+    sealed: sealed === true,
+    historyToMs: historyToMs ?? null,
+    retry: retry ?? null,
+  }
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
-  { positions, ...records }: EngineRecords,
+  { positions, retry, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
@@ -70,7 +81,7 @@ export function engineState(
   const clocks = clocksJson(position, shapes)
   return {
     plan: { pipeline, flows: plan },
-    settings: { duckdb, session: sessionSettings, ...records },
+    settings: { duckdb, session: sessionSettings, ...records, retry: retry && { ...retry } },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
     ...(clocks === undefined ? {} : { clocks }),

@@ -1,7 +1,8 @@
-import { flag, given, place, text, whole } from '../core/option-kinds.ts'
+import { flag, given, list, place, text, whole } from '../core/option-kinds.ts'
 import type { OptionTable } from '../core/options.ts'
 import { parseInstantUs, periodForms } from '../plan/key-period.ts'
 import type { RunEvent } from './events.ts'
+import type { RetryOptions } from './retry.ts'
 import type { Running } from './running.ts'
 import type { BackfillOptions, FollowOptions, Progress, RunOptions } from './summary.ts'
 import type { VerifyOptions } from './verify.ts'
@@ -88,6 +89,17 @@ export const followOptions = {
   },
   onRunning: { kind: callback<(running: Running) => void>(), about: 'Told at each start of the run what measures it.' },
 } satisfies OptionTable<FollowOptions>
+
+export const retryOptions = {
+  objects: {
+    kind: list(text('the key of an object'), 'a list of keys'),
+    otherwise: 'all that are set aside',
+    about: 'The objects that are read again.',
+  },
+  takeover: runOptions.takeover,
+  onEvent: runOptions.onEvent,
+  signal: runOptions.signal,
+} satisfies OptionTable<RetryOptions>
 
 const { input, checkpoint, threads, memory, spill } = runOptions
 export const verifyOptions = {

@@ -198,6 +198,8 @@ export interface Inspection {
   readonly unpublished: number
   /** Epochs that flows have not taken yet, by flow. */
   readonly undelivered: readonly WaitingRows[]
+  /** Objects that `retry` has put back and no run has read yet. */
+  readonly retried: number
   readonly outputFiles: readonly string[]
   readonly setAside: readonly SetAside[]
 }

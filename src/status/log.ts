@@ -79,6 +79,12 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
       const message = `source ${source} has no watermark: no window closes and no result is written while this run follows it. Give it watermark: { delay: '1 hour' }, or use backfill`
       return [{ level: 'warn', event: 'no-watermark', message, fields: { source } }]
     }
+    case 'reading-again': {
+      const { as, objects } = event
+      const which = as === 'suspect' ? 'that processes died of' : "that were set aside, as 'retry' asked"
+      const message = `reads ${showCounted(objects, 'object')} again ${which}`
+      return [{ level: 'info', event: 'reading-again', message, fields: { as, objects } }]
+    }
     case 'epoch':
       return epochRecords(event)
     case 'null-columns': {

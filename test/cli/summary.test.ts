@@ -178,6 +178,7 @@ test('a checkpoint, for a person', () => {
       { name: 'state', files: 1, rows: 1, bytes: 812 },
       { name: 'ledger', files: 4, rows: 5, bytes: 12_345 },
     ],
+    retried: 0,
     unpublished: 0,
     undelivered: [{ flow: 'flow-2', epochs: 1, rows: 1_234, bytes: 5_000 }],
     outputFiles: Array.from({ length: 12 }, (_, i) => `file:///data/out/${i}.parquet`),

@@ -37,6 +37,8 @@ export interface Bucket {
   delete(key: string): void
   /** Listed, and 404 to who reads it. */
   readonly hidden: Set<string>
+  /** Why reading a key fails: archived, denied. */
+  readonly failing: Map<string, MillraceError>
   /** Reads of a key so far, those that found nothing too. */
   reads(key: string): number
   listings(): number
@@ -53,6 +55,7 @@ export function createBucket(versions: Versions = 'refused'): Bucket {
   /** Keys that have a current version. */
   const current = new Map<string, Stored>()
   const hidden = new Set<string>()
+  const failing = new Map<string, MillraceError>()
   const reads = new Map<string, number>()
   let listings = 0
   const found = (key: string, versionId?: string) => {
@@ -67,6 +70,8 @@ export function createBucket(versions: Versions = 'refused'): Bucket {
     ...createMemoryStore(address),
     async get(key, { ifMatch, versionId, range } = {}) {
       reads.set(key, (reads.get(key) ?? 0) + 1)
+      const failure = failing.get(key)
+      if (failure) throw failure
       const one = found(key, versionId)
       if (!one) return 'missing'
       if (ifMatch !== undefined && one.eTag !== ifMatch) return 'changed'
@@ -104,6 +109,7 @@ export function createBucket(versions: Versions = 'refused'): Bucket {
       current.delete(key)
     },
     hidden,
+    failing,
     reads: key => reads.get(key) ?? 0,
     listings: () => listings,
     stored,
@@ -195,7 +201,10 @@ export function componentsOf(bucket: Bucket, messages?: Messages): Components {
 export const queue = sqs({ queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed' })
 
 const columns = { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR' } as const
-type Options = Pick<SourceOptions<typeof columns, 't'>, 'reconcile' | 'onBadObject' | 'notifications'>
+type Options = Pick<
+  SourceOptions<typeof columns, 't'>,
+  'reconcile' | 'onBadObject' | 'onDenied' | 'overwrite' | 'notifications' | 'hidden'
+>
 
 /** JSON lines counted by hour and key. */
 export const hourly = (objects: string, at: Place, options: Options = {}): Pipeline =>

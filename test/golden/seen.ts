@@ -49,7 +49,7 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
     expect(hidden, 'nothing staged is left').toEqual([`${OUTPUT_PREFIX}owner.json`])
   }
   const ledger = (await lab.channel('ledger', at)).toSorted((a, b) => Number(a.seq) - Number(b.seq))
-  const objects = ledger.filter(row => row.is === 'object').map(row => `${row.key} ${row.e_tag}`)
+  const objects = ledger.filter(row => row.outcome === 'read').map(row => `${row.key} ${row.e_tag}`)
   expect(new Set(objects).size, 'an identity counts once (I5)').toBe(objects.length)
   expect(ledger.map(({ seq }) => Number(seq))).toEqual(ledger.map((_, i) => i + 1))
   return {

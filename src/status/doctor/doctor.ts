@@ -33,6 +33,8 @@ import { checkOpen, checkPlan, loadLedger } from '../../engine/recover.ts'
 import { type Tried, tryObject } from '../../engine/try-object.ts'
 import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/without-period.ts'
 import { keyPeriod } from '../../plan/key-period.ts'
+import type { Totals } from '../../engine/summary.ts'
+import { noTotals, totalsOf } from '../../engine/totals.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
@@ -329,20 +331,32 @@ async function examineFit(
     subscribed.unsubscribe()
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
-    if (!held) return { checkpointId: '(new)', epoch: 0, undelivered: 0 }
+    if (!held) return { checkpointId: '(new)', epoch: 0, undelivered: 0, totals: noTotals }
     checkOpen(held.head.manifest, held.address)
     checkPlan(held.head.manifest, pipeline.name, plan, held.address)
     const { checkpointId, epoch, undelivered } = held.head.manifest
-    return { checkpointId, epoch, undelivered: undelivered.length }
+    return { checkpointId, epoch, undelivered: undelivered.length, totals: totalsOf(held.head.manifest) }
   })
   if ('is' in found) return { findings: [found] }
-  const { epoch, undelivered } = found
+  const { epoch, undelivered, totals } = found
   const waiting =
     undelivered === 0 ? '' : `; ${showCounted(undelivered, 'epoch')} of rows to hand over at the next start`
-  return {
-    findings: epoch === 0 ? [] : [about('checkpoint')('ok', `epoch ${epoch} of this pipeline${waiting}`)],
-    held: found,
-  }
+  const fits = about('checkpoint')('ok', `epoch ${epoch} of this pipeline${waiting}`)
+  return { findings: epoch === 0 ? [] : [fits, ...judgeSetAside(totals)], held: found }
+}
+
+/** What is set aside as the ledger stands. What was skipped on purpose is no news. */
+export function judgeSetAside({ quarantined, gone, suspect }: Totals): readonly Finding[] {
+  const counts = Object.entries({ quarantined, gone, suspect }).filter(([, count]) => count > 0)
+  if (counts.length === 0) return []
+  const objects = showCounted(quarantined + gone + suspect, 'object')
+  const which = counts.map(([outcome, count]) => `${showCount(count)} ${outcome}`).join(', ')
+  return [
+    about('checkpoint')(
+      'warning',
+      `${objects} set aside (${which}), of which nothing counts: 'millrace inspect' names them, and once they can be read 'millrace retry' has the next run read them`,
+    ),
+  ]
 }
 
 /** Whether a run would be refused this folder, as another checkpoint's (P8). */

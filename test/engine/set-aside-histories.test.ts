@@ -5,6 +5,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { versionOf } from '../../src/engine/admit.ts'
 import { followWith } from '../../src/engine/follow.ts'
+import { retryWith } from '../../src/engine/retry.ts'
 import {
   aggregate,
   count,
@@ -12,6 +13,7 @@ import {
   groupBy,
   inspect,
   json,
+  MillraceError,
   pipeline,
   query,
   source,
@@ -29,6 +31,7 @@ beforeEach(async () => {
 afterEach(() => lab[Symbol.asyncDispose]())
 
 const objects = 's3://bucket/in/'
+const archived = new MillraceError('user', 'object-archived', 'It is archived.')
 const small = { threads: 1, memory: '300MB' } as const
 
 const pipelineOf = (at: Place, overwrite: 'append' | 'quarantine') =>
@@ -55,13 +58,13 @@ const body = fc.constantFrom('x', 'y').map(k => `{"t":"2024-05-01T01:15:00Z","k"
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), key, body, isTold: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('delete', 'hide', 'show'), key }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('delete', 'hide', 'show', 'archive', 'thaw'), key }) },
   /** Some version that was there once, or one that never was. */
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('tell' as const), which: fc.nat(100), isForged: fc.boolean() }),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('wait', 'wait', 'restart', 'kill') }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('wait', 'wait', 'restart', 'kill', 'retry') }) },
 )
 
 interface Entry {
@@ -86,7 +89,7 @@ function totalsOf(ledger: readonly Entry[]): Record<string, number> {
   return totals
 }
 
-test('whatever is put, deleted, hidden, announced, forged and listed, in whatever order and through restarts: no version counts twice, and what is there at the end was read (P13, I4, I5, I11)', async () => {
+test('whatever is put, deleted, hidden, archived, announced, forged, listed and retried, in whatever order and through restarts: no version counts twice, and what is there at the end was read (P13, I4, I5, I11)', async () => {
   let lives = 0
   await fc.assert(
     fc.asyncProperty(
@@ -139,19 +142,31 @@ test('whatever is put, deleted, hidden, announced, forged and listed, in whateve
           } else if (one.do === 'delete') bucket.delete(one.key)
           else if (one.do === 'hide') bucket.hidden.add(one.key)
           else if (one.do === 'show') bucket.hidden.delete(one.key)
+          else if (one.do === 'archive') bucket.failing.set(one.key, archived)
+          else if (one.do === 'thaw') bucket.failing.delete(one.key)
           else if (one.do === 'wait') for (const until = listings + 2; listings < until; ) await systemClock.sleep(2)
         }
 
         let own: (typeof steps)[number][] = []
         for (const one of steps) {
           own.push(one)
-          if (one.do !== 'restart' && one.do !== 'kill') continue
+          if (one.do !== 'restart' && one.do !== 'kill' && one.do !== 'retry') continue
           await live(own, one.do === 'kill')
+          if (one.do === 'retry') await retryWith(parts, at.checkpoint, {})
           own = []
         }
         await live(own, false)
         bucket.hidden.clear()
-        const { totals } = await backfillWith(parts, pipelineOf(at, overwrite), { ...small, flush: false })
+        bucket.failing.clear()
+        const backfill = () => backfillWith(parts, pipelineOf(at, overwrite), { ...small, flush: false })
+        let { totals } = await backfill()
+        // Of several versions of an object the last one is put back each time.
+        for (let round = 0; round < 4; round++) {
+          const aside = new Set((await inspect(at.checkpoint)).setAside.map(({ key }) => key))
+          if (aside.size === 0) break
+          await retryWith(parts, at.checkpoint, { objects: [...aside] })
+          totals = (await backfill()).totals
+        }
 
         const ledger = await ledgerOf(at)
         const read = ledger.filter(({ outcome }) => outcome === 'read').map(({ version }) => version)
@@ -180,6 +195,6 @@ test('whatever is put, deleted, hidden, announced, forged and listed, in whateve
         expect({ ...replayed.totals, epochs: 0 }).toEqual({ ...totals, epochs: 0 })
       },
     ),
-    runs(8),
+    runs(10),
   )
-}, 120_000)
+}, 600_000)
