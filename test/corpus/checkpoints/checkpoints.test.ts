@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,9 +37,8 @@ describe.each(commits)('checkpoints that commit %s wrote (P14)', commit => {
     await rm(scratch, { recursive: true })
   })
 
-  const cases = corpusPipelines.flatMap(pipeline =>
-    corpusStates.map(state => ({ pipeline, name: pipeline.name, state })),
-  )
+  const kept = corpusPipelines.filter(({ name }) => existsSync(join(corpusRoot, commit, name)))
+  const cases = kept.flatMap(pipeline => corpusStates.map(state => ({ pipeline, name: pipeline.name, state })))
   it.each(cases)('$name, $state: goes on to the right end, and its replay agrees', async ({ pipeline, state }) => {
     const folder = join(scratch, `${pipeline.name}-${state}`)
     await cp(join(corpusRoot, commit, pipeline.name, state), folder, { recursive: true })

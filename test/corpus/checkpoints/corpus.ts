@@ -20,6 +20,7 @@ export const corpusPipelines: readonly CorpusPipeline[] = [
   { name: 'refunds', input: 'months' },
   { name: 'two-flows', input: 'months', folders: ['CORPUS_ZONES', 'CORPUS_REFUNDS'] },
   { name: 'every-aggregate', input: 'months' },
+  { name: 'busiest-hours', input: 'months' },
   { name: 'sensors', input: 'readings' },
   { name: 'events', input: 'events' },
 ]

@@ -1,7 +1,9 @@
 /**
  * Writes the corpus of one commit, with the code of the checkout that it runs in:
  *
- *     node test/corpus/checkpoints/write.ts <name of the commit>
+ *     node test/corpus/checkpoints/write.ts <name of the commit> [<pipeline> ...]
+ *
+ * Without pipelines it writes all of them; name those whose stored form has changed.
  *
  * It refuses a name that is there: what is written once is never edited (P14).
  */
@@ -22,7 +24,7 @@ import {
   setInputTimes,
 } from './corpus.ts'
 
-const [name] = process.argv.slice(2)
+const [name, ...asked] = process.argv.slice(2)
 if (name === undefined) throw new Error('the name of the commit is missing')
 const home = join(corpusRoot, name)
 await mkdir(home)
@@ -34,7 +36,8 @@ await makeMonths({ dir: join(inputs, 'months'), months: 6, rowsPerMonth: 250 })
 await makeReadings(lab)
 await makeEvents()
 for (const folder of await readdir(inputs)) await setInputTimes(join(inputs, folder))
-for (const pipeline of corpusPipelines) await writeStates(pipeline)
+for (const pipeline of corpusPipelines)
+  if (asked.length === 0 || asked.includes(pipeline.name)) await writeStates(pipeline)
 await rm(scratch, { recursive: true })
 
 async function writeStates(pipeline: CorpusPipeline): Promise<void> {
