@@ -28,7 +28,8 @@ export function createLooks(store: ObjectStore, signal: AbortSignal): Looks {
   }
 
   return {
-    async wanted({ isRestored: _, eTag, sizeBytes = 0, ...named }) {
+    async wanted(announced) {
+      const { isRestored: _, eTag, sizeBytes = 0, ...named } = announced
       const found = eTag === undefined ? await look(named.key, named.versionId) : undefined
       if (found !== undefined && found !== 'missing') return asNamed(found, named.versionId)
       // No object has this eTag: the fetch finds none, or the reason.

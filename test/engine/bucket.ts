@@ -65,7 +65,10 @@ export function createBucket(versions: Versions = 'refused'): Bucket {
     if (versions === 'refused' || !/^v\d+$/.test(versionId)) throw refused(`${key}?versionId=${versionId}`)
     return stored.find(one => one.key === key && one.versionId === versionId)
   }
-  const versionOf = ({ body: _, ...version }: Stored): ObjectVersion => version
+  const versionOf = (one: Stored): ObjectVersion => {
+    const { body: _, ...version } = one
+    return version
+  }
   const store: ObjectStore = {
     ...createMemoryStore(address),
     async get(key, { ifMatch, versionId, range } = {}) {

@@ -167,7 +167,7 @@ describe.each(Object.keys(carriers) as (keyof typeof carriers)[])('through %s', 
       // Each version counts once, and its rows came out once.
       expect(new Set(found).size, label).toBe(found.length)
       const ids = found.flatMap(idsOf)
-      expect((await lab.rows(at)).map(({ id }) => id).toSorted(), label).toEqual(ids.toSorted())
+      expect((await lab.rows(at)).map(({ id }) => `${id}`).toSorted(), label).toEqual(ids.toSorted())
       expect(totals.rows, label).toBe(ids.length)
       // Every version that is still there was truly told of, so it was read.
       const there = bucket.stored.filter(
