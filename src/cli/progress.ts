@@ -1,6 +1,6 @@
 import type { Progress } from '../engine/summary.ts'
 import { showBytes, showCompact, showCount, showRate, showSeconds } from '../core/quantity.ts'
-import type { Terminal } from './terminal.ts'
+import { clearLine, type Terminal } from './terminal.ts'
 
 export interface ProgressDisplay {
   update(progress: Progress): void
@@ -28,12 +28,12 @@ export function displayProgress(terminal: Terminal): ProgressDisplay {
       const seconds = (nowMs - startMs) / 1000
       terminal.err(
         terminal.interactive
-          ? `\r\x1b[2K${drawBar(progress, seconds, terminal.columns)}`
+          ? `${clearLine}${drawBar(progress, seconds, terminal.columns)}`
           : `${describeProgress(progress, seconds)}\n`,
       )
     },
     done() {
-      if (terminal.interactive && drawn) terminal.err('\r\x1b[2K')
+      if (terminal.interactive && drawn) terminal.err(clearLine)
       drawn = false
       lastMs = Number.POSITIVE_INFINITY
     },

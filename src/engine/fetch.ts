@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMillraceError } from '../core/errors.ts'
-import { isSameVersion, type Wanted } from '../core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import { parseColumnType } from '../core/types.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { Ready, SpooledObject } from '../plan/format.ts'
@@ -18,6 +18,7 @@ import {
   reasonOf,
   recorded,
 } from './marked-object.ts'
+import { createPatience } from './patience.ts'
 import { isOneGet, type Spooled, spoolObject } from './spool.ts'
 
 /** Objects are marked together up to so many, and so many bytes: their rows lie in one table. */
@@ -72,20 +73,34 @@ export function createFetch(
   let files = 0
   let groups = 0
 
-  /** The object in the spool, by the size that the store tells, or what is wrong with it. */
-  async function spooled(object: Wanted, room: Room): Promise<SpooledVersion | MarkedObject | Left> {
+  const patience = createPatience(context.store, context.clock, context.signal)
+
+  /** The object in the spool, or what is wrong with it. */
+  function spooled(object: Wanted, room: Room): Promise<SpooledVersion | MarkedObject | Left> {
+    return patience.read<SpooledVersion | MarkedObject | Left>(
+      object,
+      () => spooledInTurn(object, room),
+      reason => goneObject(context, recorded(object), reason),
+    )
+  }
+
+  /** By the size that the store tells. */
+  async function spooledInTurn(object: Wanted, room: Room): Promise<SpooledVersion | MarkedObject | Left> {
     let next = object
     for (let sizes = 0; sizes < sizesMax; sizes++) {
       const wanted = next
       const found = await inTurn(wanted.sizeBytes, async () => {
-        if (sizes === 0 && !room.takes(wanted)) return { left: wanted }
+        if (!room.takes(wanted)) return { left: wanted }
         const once = await spooledOnce(wanted)
         if ('is' in once && once.is === 'other-size') {
           const told = { ...wanted, sizeBytes: once.sizeBytes }
-          return room.takes(told, wanted) ? { told } : { left: told }
+          return room.takes(told) ? { told } : { left: told }
         }
-        // It is there already; for what comes after it there may be no room.
-        if ('discard' in once) room.takes(once.version, wanted)
+        if ('discard' in once) {
+          // It is there already; for what comes after it there may be no room.
+          room.takes(once.version)
+          patience.gave(once.version)
+        }
         return once
       })
       if (!('told' in found)) return found
@@ -266,16 +281,19 @@ export function createFetch(
 
 /** Room for the objects of one mini-batch. Where there is none for one, there is none for what comes after it. */
 interface Room {
-  /** @param before the same object with the size that was thought before */
-  takes(object: Wanted, before?: Wanted): boolean
+  /** @param object with the size that it is thought to have now */
+  takes(object: ObjectVersion): boolean
 }
 
 function roomFor(bytesMax: number, first: Wanted | undefined): Room {
+  const taken = new Map<string, number>()
   let bytes = 0
   return {
-    takes(object, before) {
-      bytes += object.sizeBytes - (before?.sizeBytes ?? 0)
-      return bytes <= bytesMax || (first !== undefined && isSameVersion(object, first))
+    takes({ key, eTag, sizeBytes }) {
+      const id = `${key}\n${eTag}`
+      bytes += sizeBytes - (taken.get(id) ?? 0)
+      taken.set(id, sizeBytes)
+      return bytes <= bytesMax || (key === first?.key && eTag === first.eTag)
     },
   }
 }

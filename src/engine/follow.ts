@@ -73,7 +73,7 @@ async function follow(
   const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
   const identities = await createIdentities(run.lookUps)
   const committer = createCommitter(run, { tries: liveTries, onTaken: () => void done.delivered++ })
-  const looks = createLooks(run.fetch.store, feeding)
+  const looks = createLooks(run.fetch.store, clock, feeding)
   const intake = createIntake({
     identities,
     looks,

@@ -20,6 +20,8 @@ export function createKindOf(
   return key => {
     // Output of this or another pipeline that lies here is no input.
     if (!matches(key) || `/${key}`.includes('/_millrace/')) return 'foreign-key'
+    // A server or proxy on the way may resolve these to another place.
+    if (key.split('/').some(name => name === '.' || name === '..')) return 'hidden'
     if (settings.hidden === 'ignore' && isHidden(key, matches)) return 'hidden'
     return extensions.some(extension => key.toLowerCase().endsWith(extension)) ? 'object' : 'suffix'
   }

@@ -1,7 +1,9 @@
+import type { Clock } from '../core/clock.ts'
 import { isMillraceError } from '../core/errors.ts'
 import type { Announced, ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import { limited } from './limited.ts'
+import { createPatience } from './patience.ts'
 
 /** Looks at the store that are under way at once. */
 const looksMax = 16
@@ -14,13 +16,18 @@ export interface Looks {
   confirm(wanted: Wanted): Promise<ObjectVersion | 'missing' | 'changed' | undefined>
 }
 
-export function createLooks(store: ObjectStore, signal: AbortSignal): Looks {
+export function createLooks(store: ObjectStore, clock: Clock, signal: AbortSignal): Looks {
   const inTurn = limited(looksMax)
+  const patience = createPatience(store, clock, signal)
 
   /** Undefined also where the store does not give it: the fetch meets the reason, which no answer to HEAD tells. */
-  async function look(key: string, versionId: string | undefined): Promise<ObjectVersion | 'missing' | undefined> {
+  async function look(named: Announced): Promise<ObjectVersion | 'missing' | undefined> {
+    const { key, versionId } = named
     try {
-      return await inTurn(1, async () => store.head?.(key, versionId, signal))
+      const head = () => inTurn(1, async () => store.head?.(key, versionId, signal))
+      const found = await patience.read({ eTag: '', ...named }, head, () => undefined)
+      if (typeof found === 'object') patience.gave(found)
+      return found
     } catch (error) {
       if (isMillraceError(error) && error.kind !== 'retry') return undefined
       throw error
@@ -30,15 +37,15 @@ export function createLooks(store: ObjectStore, signal: AbortSignal): Looks {
   return {
     async wanted(announced) {
       const { isRestored: _, eTag, sizeBytes = 0, ...named } = announced
-      const found = eTag === undefined ? await look(named.key, named.versionId) : undefined
+      const found = eTag === undefined ? await look(named) : undefined
       if (found !== undefined && found !== 'missing') return asNamed(found, named.versionId)
       // No object has this eTag: the fetch finds none, or the reason.
       return { ...named, eTag: eTag ?? '', sizeBytes, lastModifiedMs: 0, isAnnounced: true }
     },
-    async confirm({ key, eTag, versionId }) {
-      const found = await look(key, versionId)
+    async confirm(named) {
+      const found = await look(named)
       if (found === undefined || found === 'missing') return found
-      return found.eTag === eTag ? asNamed(found, versionId) : 'changed'
+      return found.eTag === named.eTag ? asNamed(found, named.versionId) : 'changed'
     },
   }
 }

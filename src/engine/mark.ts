@@ -2,6 +2,7 @@ import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Row } from '../core/ports.ts'
 import type { ParsedType } from '../core/types.ts'
+import { visible } from '../core/visible.ts'
 import { rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
@@ -516,9 +517,7 @@ export async function firstAside(
   const [first] = await executor.rows(`SELECT * FROM (${asideSql}) ORDER BY _row, "column" LIMIT 1`, signal)
   const { found, ...record } = first as Row
   const [row, column, expected] = [record._row, record.column, record.expected].map(String)
-  // A message is one line, and no text of an object speaks to a terminal.
-  const visible = (value: string) =>
-    value.replaceAll(/\p{Cc}/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  // A message is one line.
   const shown = typeof found === 'string' ? `'${visible(found)}'` : 'NULL'
   return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${shown}`
 }

@@ -1,5 +1,6 @@
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import { errorMessage, MillraceError } from '../core/errors.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 import type { NeverSeen } from './never-seen.ts'
@@ -58,6 +59,7 @@ export interface FetchContext {
   /** Told of what is read. */
   readonly neverSeen?: NeverSeen
   readonly spool: string
+  readonly clock: Clock
   readonly signal: AbortSignal
 }
 

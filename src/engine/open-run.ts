@@ -214,6 +214,7 @@ export async function openRun(
       executor: fetching,
       neverSeen: nothingSeen(settings),
       spool: session.spool,
+      clock: components.clock,
       signal,
     },
     input,

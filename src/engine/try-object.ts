@@ -41,6 +41,7 @@ export async function tryObject(
         executor,
         neverSeen,
         spool: session.spool,
+        clock: components.clock,
         signal,
       },
       (_sizeBytes, work) => work(),

@@ -44,7 +44,7 @@ export function createMetrics(
   const epoch = gauge('millrace_epoch', 'Number of the last committed epoch.')
 
   const admittedObjects = counter('millrace_admitted_objects_total', 'Input: new object versions taken in.')
-  const admittedBytes = counter('millrace_admitted_bytes_total', 'Input: their bytes.')
+  const admittedBytes = counter('millrace_admitted_bytes_total', 'Input: their bytes, as a listing or a message told.')
   const inHand = gauge('millrace_in_hand_objects', 'Object versions taken in and not committed yet.')
   const duplicates = counter(
     'millrace_duplicate_objects_total',

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createMemoryStore } from '../../src/testing/index.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import { parseColumnType } from '../../src/core/types.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
@@ -91,6 +92,7 @@ export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
         policies: { onBadRow: 'quarantine', onBadObject: 'quarantine', onDenied: 'fail', overwrite: 'quarantine' },
         executor,
         spool,
+        clock: systemClock,
         signal,
       } as const
       const versions: ObjectVersion[] = []

@@ -5,8 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { jsonFormat } from '../../connectors/json/format.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { ObjectVersion, Wanted } from '../../src/core/object-version.ts'
-import type { ObjectStore } from '../../src/core/ports.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import type { GetOptions, ObjectStore } from '../../src/core/ports.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
 import { createFetch } from '../../src/engine/fetch.ts'
 import { limited } from '../../src/engine/limited.ts'
@@ -60,6 +62,7 @@ async function contextOf(
     },
     executor: await session.executor(signal),
     spool: session.spool,
+    clock: systemClock,
     signal,
   }
 }
@@ -490,5 +493,67 @@ describe('objects that messages announced', () => {
       ['read', null],
     ])
     for (const object of marked) await object.release()
+  })
+})
+
+describe('an object that the store fails at', () => {
+  const away = new MillraceError('retry', 'store-unavailable', 'Reading failed: InternalError (HTTP 500).')
+
+  /** Three objects in a store that fails at some of them as long as this says so. */
+  async function failing(fails: (key: string, pauses: readonly number[]) => boolean) {
+    const versions = await put({
+      'a.jsonl': `${line(1, 1)}\n`,
+      'b.jsonl': `${line(2, 2)}\n`,
+      'c.jsonl': `${line(3, 3)}\n`,
+    })
+    const pauses: number[] = []
+    const clock = { ...systemClock, sleep: async (ms: number) => void pauses.push(ms) }
+    const { link: _link, ...store } = createDirectoryStore(folder)
+    const context = {
+      ...(await contextOf(jsonFormat, {}, {})),
+      clock,
+      store: {
+        ...store,
+        async get(key: string, options?: GetOptions) {
+          if (fails(key, pauses)) throw away
+          return store.get(key, options)
+        },
+      },
+    }
+    const fetch = createFetch(context, (_sizeBytes, work) => one(1, work))
+    const one = limited(1)
+    const outcomes = async () => {
+      const { marked } = await fetch(versions)
+      for (const object of marked) await object.release()
+      return marked.map(({ outcome, reason }) => (reason === null ? outcome : `${outcome}: ${reason}`))
+    }
+    return { outcomes, pauses }
+  }
+
+  test('while it gives others is given up after half a minute, and sooner the next time; nothing else is', async () => {
+    const { outcomes, pauses } = await failing(key => key === 'b.jsonl')
+    const gone = 'gone: the store fails at it, and not at others: Reading failed: InternalError (HTTP 500).'
+    expect(await outcomes()).toEqual(['read', gone, 'read'])
+    expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000])
+    expect(await outcomes()).toEqual(['read', gone, 'read'])
+    expect(pauses).toHaveLength(5)
+  })
+
+  test('for a while is read', async () => {
+    const { outcomes, pauses } = await failing((key, waited) => key === 'b.jsonl' && waited.length < 3)
+    expect(await outcomes()).toEqual(['read', 'read', 'read'])
+    expect(pauses).toEqual([1_000, 2_000, 4_000])
+  })
+
+  test('because it is away is no object to give up: the run starts again', async () => {
+    const { outcomes, pauses } = await failing(() => true)
+    await expect(outcomes()).rejects.toBe(away)
+    let isAway = false
+    const later = await failing(key => {
+      isAway ||= key === 'b.jsonl'
+      return isAway
+    })
+    await expect(later.outcomes()).rejects.toBe(away)
+    expect([pauses, later.pauses]).toEqual([[], []])
   })
 })

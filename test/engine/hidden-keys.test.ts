@@ -137,6 +137,14 @@ describe('a key of which a segment begins with _ or . is no object, as in Spark,
     expect(kind(`${lab.input}/${key}`.slice(root.length + 1), matches, 'read')).toBe('object')
   })
 
+  test.each(['../a.json', 'a/../b.json', './a.json', 'a/./b.json', '..'])(
+    '%s is read by no option: a server may take it for another place',
+    key => {
+      expect(kind(key)).toBe('hidden')
+      expect(kind(key, () => true, 'read')).toBe('hidden')
+    },
+  )
+
   test('a backfill counts the data alone, and tells what it ignored and why', async () => {
     await write(...spark)
     const summary = await run(counted(lab))
