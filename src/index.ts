@@ -46,7 +46,7 @@ export { type Columns, type ColType, columns, type Row } from './core/types.ts'
 export { backfill } from './engine/backfill.ts'
 export type { WaitingRows } from './engine/deliveries.ts'
 export { inspect } from './engine/inspect.ts'
-export { type QueryResult, query } from './engine/query.ts'
+export { type QueryOptions, type QueryResult, query } from './engine/query.ts'
 export { type Retried, type RetriedObject, type RetryOptions, retry } from './engine/retry.ts'
 export { run } from './engine/run.ts'
 export type {

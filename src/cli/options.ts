@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { MillraceError } from '../core/errors.ts'
 import { showCount } from '../core/quantity.ts'
 import { nearestName } from '../core/nearest.ts'
-import { flag, text } from '../core/option-kinds.ts'
+import { flag, list, text } from '../core/option-kinds.ts'
 import {
   describeProblem,
   type Kind,
@@ -202,13 +202,20 @@ export const listenAddress: Kind<{ readonly host: string; readonly port: number 
   },
 }
 
+const hostNamesForm = "names with commas between them, such as 'millrace.example,metrics'"
 /** Names of hosts, as a Host header has them. */
-export const hostNames: Kind<readonly string[]> = {
-  expected: "names with commas between them, such as 'millrace.example,metrics'",
-  placeholder: 'NAME,...',
+export const hostNames = list(
+  text(hostNamesForm, name => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name), 'NAME'),
+  hostNamesForm,
+)
+
+/** A file, and the name that it gets: 'zones=zones.csv'. */
+export const namedFile: Kind<{ readonly name: string; readonly file: string }> = {
+  expected: "NAME=FILE, such as 'zones=zones.csv'",
+  placeholder: 'NAME=FILE',
   problemOf: () => undefined,
   fromText(given) {
-    const names = given.split(',')
-    return names.every(name => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name)) ? names : undefined
+    const at = given.indexOf('=')
+    return at < 1 || at === given.length - 1 ? undefined : { name: given.slice(0, at), file: given.slice(at + 1) }
   },
 }

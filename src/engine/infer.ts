@@ -1,9 +1,8 @@
-import { copyFile, link, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { csvExtensions } from '../../connectors/csv/format.ts'
 import { jsonFormat, objectLines } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
-import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
@@ -12,10 +11,9 @@ import type { Ready, SpooledObject } from '../plan/format.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import { text } from '../plan/sql.ts'
-import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
-import { spoolObject } from './spool.ts'
+import { bringFile, hasExtension } from './one-file.ts'
 
 /** Physical types that a narrower declarable one than JSON or VARCHAR holds every value of. */
 const wider: Readonly<Record<string, string>> = {
@@ -59,7 +57,11 @@ export async function infer(path: string, records?: string): Promise<readonly In
   try {
     const executor = await session.executor(new AbortController().signal)
     const spooled = join(session.spool, '1')
-    const key = isS3Address(path) ? await fetchObject(path, spooled) : await linkFile(path, spooled)
+    const key = await bringFile(path, spooled, {
+      field: 'path',
+      expected,
+      formatOf: name => (hasExtension(name, [...jsonFormat.extensions, ...csvExtensions]) ? jsonFormat : parquetFormat),
+    })
     const isNamed = (extensions: readonly string[]) => hasExtension(key, extensions)
     const isJson = isNamed(jsonFormat.extensions)
     const isText = isJson || isNamed(csvExtensions)
@@ -137,41 +139,6 @@ async function described(executor: Executor, from: string): Promise<readonly Own
 function named(columns: readonly OwnType[], names: readonly string[]): readonly OwnType[] {
   if (names.length !== columns.length) return columns
   return columns.map((column, index) => ({ ...column, name: names[index] ?? column.name }))
-}
-
-/** @returns its name */
-async function linkFile(path: string, spooled: string): Promise<string> {
-  const file = resolve(path)
-  const found = await stat(file).catch(() => undefined)
-  if (!found) throw configError('path', path, `${expected}; it does not exist`)
-  if (!found.isFile())
-    throw configError(
-      'path',
-      path,
-      found.isDirectory() ? 'one file; it is a folder' : `${expected}; it is no regular file`,
-    )
-  await link(file, spooled).catch(() => copyFile(file, spooled))
-  return basename(file)
-}
-
-/** @returns its name */
-async function fetchObject(path: string, spooled: string): Promise<string> {
-  const { path: key, ...place } = parseS3Address(path, 'path')
-  const name = key.slice(key.lastIndexOf('/') + 1)
-  const root = addressOf({ ...place, prefix: key.slice(0, key.length - name.length) })
-  const store = await components.openInput(root, 'path')
-  const version = name === '' ? 'missing' : await store.head?.(name)
-  if (version === undefined || version === 'missing') throw configError('path', path, `${expected} that is there`)
-  const format = hasExtension(name, [...jsonFormat.extensions, ...csvExtensions]) ? jsonFormat : parquetFormat
-  const { signal } = new AbortController()
-  const { is } = await spoolObject({ store, format, signal, columns: [] }, version, spooled)
-  if (is !== 'copied' && is !== 'linked')
-    throw configError('path', path, `an object that stays as it is; it ${is === 'missing' ? 'is gone' : 'changed'}`)
-  return name
-}
-
-function hasExtension(name: string, extensions: readonly string[]): boolean {
-  return extensions.some(end => name.toLowerCase().endsWith(end))
 }
 
 /** The JSON objects of a file, one on a line. */

@@ -45,7 +45,7 @@ export async function checkOneSelect(executor: Pick<Executor, 'rows'>, sql: stri
   const unknown = calledTables(document.statements).find(name => !tableFunctions.has(name))
   if (unknown !== undefined)
     throw refusal(
-      `it calls the table function '${unknown}'; those that may stand in a query of a checkpoint are ${[...tableFunctions].join(', ')}.`,
+      `it calls the table function '${unknown}'; those that may stand in a query of a checkpoint are ${[...tableFunctions].join(', ')}. A file is named beside the query: --with NAME=FILE.`,
     )
 }
 

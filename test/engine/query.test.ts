@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openReadOnly, openSession } from '../../src/engine/duckdb/session.ts'
@@ -19,6 +20,7 @@ import {
   tumbling,
   type RunEvent,
 } from '../../src/index.ts'
+import { runMillrace } from '../cli/child.ts'
 import { failure, type Lab, openLab, outputFiles, quoted, run, runs, sourceOf, windowed } from './harness.ts'
 
 let lab: Lab
@@ -392,5 +394,80 @@ describe('the views', () => {
     expect(await failure(run(windowed(lab, lab, { columns }), { onEvent }))).toMatchObject({ code: 'object-exists' })
     expect((await lab.head()).manifest.unpublished).toHaveLength(1)
     expect(await onlyRow('SELECT sum(n)::BIGINT AS n FROM output')).toEqual({ n: 6n })
+  })
+})
+
+describe('files beside the checkpoint', () => {
+  beforeEach(async () => {
+    await twoFiles()
+    await run(windowed(lab, lab, { columns, keys: ['k'] }))
+  })
+
+  const csv = 'k;name;since\na;Alpha;2020-01-02\nb;"B; the second";\n'
+  const files = async () => {
+    const at = (name: string) => join(lab.root, name)
+    await writeFile(at('names.csv'), csv)
+    await writeFile(at('NAMES.CSV.GZ'), gzipSync(csv))
+    await writeFile(at('names.csv.zst'), zstdCompressSync(csv))
+    await lab.parquet('../factors.parquet', `SELECT 'a' AS k, 1.50::DECIMAL(9,2) AS factor`)
+    return at
+  }
+
+  test('are tables by the names that they are given, with the types that DuckDB finds', async () => {
+    const at = await files()
+    for (const name of ['names.csv', 'NAMES.CSV.GZ', 'names.csv.zst']) {
+      const { rows, tables } = await query(
+        lab.checkpoint,
+        'SELECT name, since, sum(n * factor)::VARCHAR AS s FROM output JOIN names USING (k) JOIN factors USING (k) GROUP BY ALL',
+        { with: { names: at(name), factors: at('factors.parquet') } },
+      )
+      expect(rows, name).toEqual([{ name: 'Alpha', since: '2020-01-02', s: '9.00' }])
+      expect(tables).toEqual(expect.arrayContaining(['factors', 'names', 'output']))
+    }
+    expect(await readFile(at('names.csv'), 'utf8')).toBe(csv)
+  })
+
+  test.each([
+    ['a name of the checkpoint', { Late: 'names.csv' }, /with: 'Late' is not valid; expected another name/],
+    ['a name that is none', { 'x"; y': 'names.csv' }, /with: 'x"; y' is not valid; expected a name of letters/],
+    ['a file that is not there', { x: 'no.csv' }, /with x: '.*no\.csv' is not valid; .*it does not exist/],
+    ['a folder', { x: 'a-out' }, /with x: .* expected one file; it is a folder/],
+    [
+      'another kind of file',
+      { x: 'a.txt' },
+      /with x: .* expected a CSV or Parquet file, of a name that ends in \.parquet/,
+    ],
+    ['Parquet that is none', { x: 'broken.parquet' }, /with x: .* expected a file that can be read; DuckDB: /],
+    ['CSV that is gzip', { x: 'gzip.csv' }, /with x: .* expected a file that can be read; it is gzip/],
+    ['no object', 'names.csv', /query: with: 'names.csv' is not valid; expected an object of table names and files/],
+  ])('%s is refused, naming the table', async (_, named, message) => {
+    const at = await files()
+    await writeFile(at('a.txt'), 'x')
+    await writeFile(at('broken.parquet'), 'x')
+    await writeFile(at('gzip.csv'), gzipSync(csv))
+    const given =
+      typeof named === 'string' ? named : Object.fromEntries(Object.entries(named).map(([n, f]) => [n, at(f)]))
+    const error = await failure(query(lab.checkpoint, 'SELECT 1', { with: given as Record<string, string> }))
+    expect(error.kind).toBe('user')
+    expect(error.message).toMatch(message)
+  })
+
+  test('the command takes several, each once', async () => {
+    const at = await files()
+    const command = (...args: readonly string[]) => runMillrace(['sql', lab.checkpoint, ...args])
+    const named = ['--with', `names=${at('names.csv')}`, '--with', `factors=${at('factors.parquet')}`]
+    const { stdout, stderr } = await command(
+      'SELECT factor::VARCHAR AS f FROM factors JOIN names USING (k)',
+      ...named,
+      '--json',
+    )
+    expect([stdout, stderr]).toEqual(['{"f":"1.50"}\n', ''])
+    for (const [args, message] of [
+      [['--with', 'names=a.csv', '--with', 'names=b.csv'], "'names' names two files"],
+      [['--with', 'names.csv'], "--with: 'names.csv' is not valid; expected NAME=FILE"],
+    ] as const) {
+      const ended = await command('SELECT 1', ...args)
+      expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining(message)])
+    }
   })
 })

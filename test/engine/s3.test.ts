@@ -97,6 +97,12 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(JSON.parse(await millrace('inspect', environment.CHECKPOINT, '--json'))).toMatchObject({
       outputFiles: summary.outputFiles,
     })
+    const zones = { Bucket: BUCKET, Key: 'zones/names.csv', Body: 'zone,name\nz0,Zero\nz1,One\n' }
+    await client.send(new PutObjectCommand(zones))
+    const joined = 'SELECT name, sum(n)::BIGINT AS n FROM output JOIN zones USING (zone) GROUP BY name ORDER BY name'
+    expect(await millrace('sql', environment.CHECKPOINT, joined, '--with', `zones=${at('names.csv')}`, '--json')).toBe(
+      '{"name":"One","n":"85"}\n{"name":"Zero","n":"85"}\n',
+    )
     expect(await millrace('verify', 'pipeline.ts')).toContain('same')
     expect(await millrace('explain', 'pipeline.ts')).toContain('zone')
     const inferred = await millrace('infer', at('input/2022/gréen%20[1].jsonl'))

@@ -1,6 +1,6 @@
 import { flag, text } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
-import { checkpointArgument } from '../options.ts'
+import { checkpointArgument, namedFile, usageError } from '../options.ts'
 import { renderTable } from '../table.ts'
 
 const options = {
@@ -11,6 +11,11 @@ const options = {
     isPositional: true,
     placeholder: "'SELECT ...'",
     about: 'The query.',
+  },
+  with: {
+    kind: namedFile,
+    isRepeated: true,
+    about: 'A CSV or Parquet file, or object of S3, that the query may read by this name. May be given several times.',
   },
   json: { kind: flag, about: 'Print a line of JSON for each row instead of a table.' },
 } as const
@@ -31,9 +36,12 @@ export const sqlCommand: Command<typeof options> = {
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>. SHOW TABLES lists
 all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
   options,
-  async run({ checkpoint, query: sql, json }, terminal) {
+  async run({ checkpoint, query: sql, with: named = [], json }, terminal) {
     const { query } = await import('../../engine/query.ts')
-    const { columns, rows } = await query(checkpoint, sql)
+    const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
+    const twice = named.find(({ name, file }) => files[name] !== file)
+    if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)
+    const { columns, rows } = await query(checkpoint, sql, { with: files })
     if (json) for (const row of rows) terminal.out(`${JSON.stringify(row, asText)}\n`)
     else
       terminal.out(
