@@ -47,8 +47,9 @@ export async function createS3Client(
     requestHandler: {
       connectionTimeout: CONNECT_MS_MAX,
       socketTimeout: idleMsMax,
-      httpAgent: { maxSockets: SOCKETS_MAX },
-      httpsAgent: { maxSockets: SOCKETS_MAX },
+      // HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by Node itself.
+      httpAgent: { maxSockets: SOCKETS_MAX, proxyEnv: env },
+      httpsAgent: { maxSockets: SOCKETS_MAX, proxyEnv: env },
     },
   } as const
   const client = new S3Client({ ...settings, ...(spec.region === undefined ? {} : { region: spec.region }) })

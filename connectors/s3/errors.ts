@@ -1,4 +1,5 @@
 import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
+import { connectionMistake } from '../aws/connection-mistake.ts'
 
 /** What the SDK says of a request that was not answered with success. */
 export interface Failure {
@@ -80,6 +81,8 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
   const said = words.length > SAID_CHARS_MAX ? `${words.slice(0, SAID_CHARS_MAX)}...` : words
   const make = (kind: 'user' | 'retry' | 'fatal', name: string, advice: string): MillraceError =>
     new MillraceError(kind, name, `${what} failed: ${said.replace(/\.$/, '')}. ${advice}`, thrown)
+  const mistake = status === undefined ? connectionMistake(error) : undefined
+  if (mistake !== undefined) return make('user', 'store-address', mistake)
   if (isTransient(failure)) return make('retry', 'store-unavailable', 'Nothing is known to be wrong; try again.')
   const region = regionOf(error)
   if (status === 301 || status === 307 || code === 'PermanentRedirect' || code === 'AuthorizationHeaderMalformed')
@@ -104,6 +107,10 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
       return make('user', OBJECT_ARCHIVED, 'The object is archived (GLACIER or DEEP_ARCHIVE); restore it first.')
     case 'KeyTooLongError':
       return make('user', 'key-too-long', 'A key has at most 1,024 bytes; choose a shorter prefix.')
+    case 'ExpiredToken':
+    case 'ExpiredTokenException':
+    case 'TokenRefreshRequired':
+      return make('user', 'credentials-expired', "The session's token has expired: renew the credentials.")
     case 'CredentialsProviderError':
       return make('user', 'no-credentials', "Set credentials for AWS's default chain: environment, profile or role.")
     case 'AccessDenied':

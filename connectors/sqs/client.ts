@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import { errorMessage, MillraceError } from '../../src/core/errors.ts'
 import type { SqsSpec } from '../../src/plan/notification-spec.ts'
+import { connectionMistake } from '../aws/connection-mistake.ts'
 import type { EntryOutcome, Queue } from './queue.ts'
 
 /** SQS's limit of a long poll. */
@@ -17,7 +18,14 @@ export function createSqsClient(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'end
   return new SQSClient({
     maxAttempts: 1,
     // A socket that died without a word must end a long poll, not hold it for ever.
-    requestHandler: { connectionTimeout: 5_000, requestTimeout: (WAIT_S + 10) * 1_000, throwOnRequestTimeout: true },
+    requestHandler: {
+      connectionTimeout: 5_000,
+      requestTimeout: (WAIT_S + 10) * 1_000,
+      throwOnRequestTimeout: true,
+      // HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by Node itself.
+      httpAgent: { proxyEnv: process.env },
+      httpsAgent: { proxyEnv: process.env },
+    },
     ...(spec.region === undefined ? {} : { region: spec.region }),
     // Said twice so that the SDK does not print that they differ: the queue's own address is where it is.
     endpoint: spec.endpoint ?? new URL(spec.queueUrl).origin,
@@ -43,7 +51,7 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
     try {
       return await call()
     } catch (error) {
-      throw explain(error, action, spec)
+      throw explain(error, action, { ...spec, region: await client.config.region().catch(() => undefined) })
     }
   }
   return {
@@ -148,14 +156,23 @@ const denied = new Set([
 function explain(
   error: unknown,
   action: string,
-  { queueUrl, region }: Pick<SqsSpec, 'queueUrl' | 'region'>,
+  { queueUrl, region }: { readonly queueUrl: string; readonly region: string | undefined },
 ): MillraceError {
   const name = error instanceof Error ? error.name : ''
   const said = `${name}: ${errorMessage(error)}`
   if (isMissing(error))
     return user(
       'queue-not-found',
-      `Queue ${queueUrl} does not exist in region ${region ?? 'of AWS_REGION'} (${said}). Create it, or correct queueUrl and region.`,
+      `Queue ${queueUrl} does not exist${region === undefined ? '' : ` in region ${region}`} (${said}). Create it, or correct queueUrl and region.`,
+      error,
+    )
+  const mistake = connectionMistake(error)
+  if (mistake !== undefined)
+    return user('queue-address', `Queue ${queueUrl}: ${action} failed (${said}). ${mistake}`, error)
+  if (/^ExpiredToken/.test(name))
+    return user(
+      'credentials-expired',
+      `Queue ${queueUrl} refuses ${action} (${said}). The session's token has expired: renew the credentials.`,
       error,
     )
   if (isDenied(error))

@@ -164,7 +164,7 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     ],
     [
       { is: 'status', status: 400, code: 'ExpiredToken' },
-      { kind: 'fatal', code: 'store' },
+      { kind: 'user', code: 'credentials-expired' },
     ],
   ])('a read that meets %j is not repeated and names the object', async (fault, error) => {
     const start = proxy.requests.length
