@@ -169,7 +169,7 @@ function explain(
   const mistake = connectionMistake(error)
   if (mistake !== undefined)
     return user('queue-address', `Queue ${queueUrl}: ${action} failed (${said}). ${mistake}`, error)
-  if (/^ExpiredToken/.test(name))
+  if (name.startsWith('ExpiredToken'))
     return user(
       'credentials-expired',
       `Queue ${queueUrl} refuses ${action} (${said}). The session's token has expired: renew the credentials.`,

@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMillraceError } from '../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import { parseColumnType } from '../core/types.ts'
 import { keyPeriod } from '../plan/key-period.ts'
@@ -180,6 +180,13 @@ export function createFetch(
     const version = recorded(wanted)
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EACCES') return deniedObject(context, version, 'permission denied')
+    if (code === 'ENOSPC')
+      throw new MillraceError(
+        'fatal',
+        'disk-full',
+        `object '${version.key}' of ${wanted.sizeBytes} bytes cannot be fetched: the disk of ${context.spool} is full (${errorMessage(error)}). Nothing of it was counted. Free space, or name another folder with --spill.`,
+        error,
+      )
     if (code === 'EFBIG')
       return badObject(context, version, `no file of the spool may be as large as its ${wanted.sizeBytes} bytes`)
     if (isMillraceError(error) && error.code === 'object-denied') return deniedObject(context, version, error.message)

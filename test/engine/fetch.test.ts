@@ -496,6 +496,17 @@ describe('objects that messages announced', () => {
   })
 })
 
+test('a full disk names the object, the folder and what to do', async () => {
+  const versions = await put({ 'a.jsonl': `${line(1, 1)}\n` })
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  const format: Format = { ...jsonFormat, ready: () => Promise.reject(full) }
+  const context = await contextOf(format, {}, {})
+  const error = await failure(createFetch(context, (_sizeBytes, work) => work())(versions))
+  expect(error).toMatchObject({ kind: 'fatal', code: 'disk-full' })
+  expect(error.message).toContain(`object 'a.jsonl'`)
+  expect(error.message).toContain(`the disk of ${session.spool} is full`)
+})
+
 describe('an object that the store fails at', () => {
   const away = new MillraceError('retry', 'store-unavailable', 'Reading failed: InternalError (HTTP 500).')
 
