@@ -1,8 +1,9 @@
 import { MillraceError, withCallSite } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
-import { parseColumnType } from '../core/types.ts'
+import { type ParsedType, parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
 import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
+import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode, planKey } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
@@ -69,7 +70,7 @@ async function castTo(
   executor: Pick<Executor, 'run'>,
 ): Promise<string> {
   const declared = parseColumnType(type, field)
-  const cast = `CAST(${sql} AS ${declared.sql})`
+  const cast = castSql(sql, declared)
   const failure = await failureOfEvery(executor, cast, columns, inputAlias)
   if (failure !== undefined)
     throw new MillraceError(
@@ -82,6 +83,12 @@ async function castTo(
   // The engine puts the object's key in the place of `_seq`.
   const at = afterState ? '' : ` || ' at _seq ' || ${inputColumn('_seq')} || ', row ' || ${inputColumn('_row')}`
   return `CASE WHEN ${cast} IS NULL THEN error(${text(`${field}: '${written}' is NULL under ${declared.sql} NOT NULL`)}${at}) ELSE ${cast} END`
+}
+
+function castSql(sql: string, { name, list, sql: type }: ParsedType): string {
+  const cast = (value: string) => `CAST(${value} AS ${type})`
+  if (name !== 'TIMESTAMPTZ') return cast(sql)
+  return list ? guardZonesInside(sql, cast(sql), cast(text(textsInside))) : guardZones(sql, cast(sql), false)
 }
 
 function emptyRows(columns: ColumnTypes): string {

@@ -235,13 +235,14 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
   const other = to === 'TIMESTAMP' ? 'TIMESTAMPTZ' : 'TIMESTAMP'
   if (from === other) return always(utc(expr, to))
   if (isText(from)) {
-    // DuckDB drops an offset when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC.
-    // ICU raises for times at the end of the range, in a TRY_CAST as well.
-    const instant = `TRY(TRY_CAST(${expr} AS TIMESTAMPTZ))`
+    // Only what is ISO reaches the cast: a zone's name would be kept for the rows after it (S24). DuckDB drops an offset
+    // when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC. ICU raises for times at the
+    // end of the range, in a TRY_CAST as well.
     const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
+    const instant = `TRY(TRY_CAST(CASE WHEN ${iso} THEN ${expr} END AS TIMESTAMPTZ))`
     // An infinity is no ISO time, and the way over the microseconds makes it NULL.
     const cast = to === 'TIMESTAMP' ? `make_timestamp(epoch_us(${instant}))` : instant
-    return where(expr, cast, value => `(${iso} AND ${value} IS NOT NULL)`)
+    return where(expr, cast, isNotNull)
   }
   if (from !== 'DATE' && !/^TIMESTAMP(_S|_MS|_NS)?$/.test(from)) return undefined
   const inner = thereAndBack(expr, from, 'TIMESTAMP')

@@ -11,6 +11,12 @@ const catalog = "it reads DuckDB's catalog, not the row"
 const random = 'it gives another value in every run; derive a value from columns, for example with md5(...)'
 const internal = "it is one of DuckDB's internals"
 const hashing = 'its value may change with the DuckDB version; use md5_number_lower(...) or sha256(...)'
+const listDistance =
+  'a NULL in the list of another row makes it fail; cast to an array, as in array_distance(a::DOUBLE[3], b::DOUBLE[3])'
+const gradeUp = 'equal elements come in no fixed order; use list_sort(...)'
+const listSelect =
+  'a NULL in its second list can end the process; use list_transform(places, lambda i: list[i]) ' +
+  'or list_filter(list, lambda x, i: mask[i])'
 const privileges = `${session}: DuckDB has no privileges`
 
 /** Scalar functions and names that run as functions, refused with the reason. Keys are lower case. */
@@ -122,6 +128,26 @@ export const refusedFunctions: ReadonlyMap<string, string> = new Map(
     generate_subscripts: 'it makes several rows of one',
     regexp_split_to_table: 'it makes several rows of one; use string_split_regex(...), which gives a list',
     unnest: 'it makes several rows of one; list functions such as list_transform(...) keep one row',
+    // Answers that depend on other rows of the vector, or end more than their row (test/plan/row-values.test.ts).
+    array_select: listSelect,
+    array_where: listSelect,
+    list_select: listSelect,
+    list_where: listSelect,
+    list_cosine_distance: listDistance,
+    list_cosine_similarity: listDistance,
+    list_distance: listDistance,
+    list_dot_product: listDistance,
+    list_inner_product: listDistance,
+    list_negative_dot_product: listDistance,
+    list_negative_inner_product: listDistance,
+    '<->': listDistance,
+    '<=>': listDistance,
+    array_grade_up: gradeUp,
+    grade_up: gradeUp,
+    list_grade_up: gradeUp,
+    epoch_ns: 'an infinite or far time anywhere in its column can fail every row; use epoch_us(...) * 1000',
+    enum_range_boundary: 'it answers every row as it does the first; use enum_range(...) and a slice of it',
+    equi_width_bins: 'a row for which no bins can be made ends the run; write the bins as a list',
     list_approx_count_distinct: 'its value may change with the DuckDB version; use list_unique(...)',
     list_entropy: 'it adds in the order of a hash table, which may change with the DuckDB version',
   }),
@@ -154,6 +180,19 @@ export const listAggregateFunctions: ReadonlySet<string> = new Set([
   'array_aggregate',
   'list_aggr',
   'list_aggregate',
+])
+
+/**
+ * Arguments that may not be columns. After the first, DuckDB takes the first row's value for all rows; and a part of time
+ * out of a column ends its session where it is the epoch of a TIMESTAMPTZ.
+ */
+export const constantArguments: ReadonlyMap<string, 'first' | 'others'> = new Map([
+  ['date_part', 'first'],
+  ['datepart', 'first'],
+  ['parse_dirname', 'others'],
+  ['parse_dirpath', 'others'],
+  ['parse_filename', 'others'],
+  ['parse_path', 'others'],
 ])
 
 /** Aggregates whose answer over one list is settled by its elements in their order. */

@@ -2,6 +2,7 @@ import { MillraceError, errorMessage } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import type { Executor } from '../core/ports.ts'
 import {
+  constantArguments,
   type FunctionEntry,
   type FunctionRules,
   functionEntriesSql,
@@ -12,6 +13,7 @@ import {
   namedArgumentFunctions,
   refusedFunctions,
 } from './functions.ts'
+import { type CastGuards, createCastGuards, isZoned, zoned } from './guard-zones.ts'
 import { id, text } from './sql.ts'
 
 /** Characters of one expression at most. */
@@ -50,6 +52,7 @@ export interface Gate {
  */
 export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>): Gate {
   let rules: FunctionRules | undefined
+  let guards: CastGuards | undefined
 
   const check = async (
     sql: string,
@@ -59,10 +62,9 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
     checkText(sql)
     const parsed = await parse(executor, sql)
     rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[])
-    const written = await write(
-      executor,
-      createWalker(rules, columns, alias, node => positionOf(node, sql))(parsed, [], 0),
-    )
+    guards ??= await createCastGuards(guard => parse(executor, guard))
+    const walk = createWalker(rules, guards, columns, alias, node => positionOf(node, sql))
+    const written = await write(executor, walk(parsed, [], 0))
     const query = `SELECT (${written}) AS "value" FROM (${rowOfNulls(columns)}) AS ${id(alias)}`
     const bound = await executor.describe(query).catch((error: unknown) => {
       throw new Refusal(`DuckDB does not accept it: ${firstSentence(error)}`, { cause: error })
@@ -138,7 +140,12 @@ export async function failureOfEvery(
   return other !== undefined && firstSentence(other) === firstSentence(failure) ? failure : undefined
 }
 
-const tooDeep = `it is nested more than ${expressionDepthMax} deep; split it over several derived columns.`
+/** What is cast to TIMESTAMPTZ is written several times, and what is nested in it that often again. */
+const zonedCastDepth = 50
+
+const tooDeep =
+  `it is nested more than ${expressionDepthMax} deep, where a cast to TIMESTAMPTZ counts as ${zonedCastDepth}; ` +
+  'split it over several derived columns.'
 
 /** With the `u` flag a pair is one character, so this finds halves only: they have no UTF-8 form. */
 const loneSurrogate = /\p{Surrogate}/u
@@ -282,8 +289,7 @@ const castTypes: ReadonlySet<string> = new Set([
   ),
   ...'DECIMAL VARCHAR BLOB BIT UUID DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS INTERVAL'.split(' '),
   ...'LIST ARRAY STRUCT MAP'.split(' '),
-  'TIMESTAMP WITH TIME ZONE',
-  'TIME WITH TIME ZONE',
+  zoned,
 ])
 
 const refusedClasses: Readonly<Record<string, string>> = {
@@ -307,6 +313,7 @@ function positionOf(node: Tree, sql: string): number | undefined {
 /** @param position of a node in the user's text */
 function createWalker(
   rules: FunctionRules,
+  guards: CastGuards,
   columns: Readonly<Record<string, string>>,
   alias: string,
   position: (node: Tree) => number | undefined,
@@ -362,7 +369,10 @@ function createWalker(
       case 'CAST': {
         const { child, cast_type } = only(unnamed, ['child', 'cast_type', 'try_cast'])
         checkType(cast_type as Tree, depth)
-        return { ...node, child: walkOne(child) }
+        // A constant text is read by itself, in the zone that it names.
+        const isAlone = (child as Tree).class === 'CONSTANT' && (cast_type as Tree).id === zoned
+        if (isAlone || !isZoned(cast_type as Tree)) return { ...node, child: walkOne(child) }
+        return guards(node, walk(child as Tree, lambdas, depth + zonedCastDepth))
       }
       case 'LAMBDA': {
         // Not an argument of a lambda function: JSON extraction, which parses alike.
@@ -407,6 +417,7 @@ function createWalker(
       throw new Refusal(`${name}(...) may not have DISTINCT, FILTER, ORDER BY or a catalog.`)
     }
     if (listAggregateFunctions.has(name)) checkListAggregate(name, args[1])
+    checkConstants(name, args)
 
     const isNamed = namedArgumentFunctions.has(name)
     const walked = args.map((argument, position) => {
@@ -481,6 +492,19 @@ function constant(node: Tree, value: Tree): Tree {
   }
 }
 
+function checkConstants(name: string, args: readonly Tree[]): void {
+  const which = constantArguments.get(name)
+  const constants = which === 'first' ? args.slice(0, 1) : which === 'others' ? args.slice(1) : []
+  if (!constants.some(readsColumn)) return
+  const where = which === 'first' ? 'as its first argument' : 'after its first argument'
+  throw new Refusal(`${name}(...) takes no column ${where}, only a constant.`)
+}
+
+function readsColumn(tree: unknown): boolean {
+  if (typeof tree !== 'object' || tree === null) return false
+  return (tree as Tree).class === 'COLUMN_REF' || Object.values(tree).some(readsColumn)
+}
+
 function checkListAggregate(name: string, argument: Tree | undefined): void {
   const aggregate = argument?.class === 'CONSTANT' ? (argument.value as Tree).value : undefined
   if (typeof aggregate !== 'string' || !listAggregates.has(aggregate.toLowerCase())) {
@@ -500,6 +524,8 @@ function checkType(type: Tree, depth: number): void {
   // An alias makes another type of a known one: GEOMETRY is a BLOB by that name.
   const alias = (info.alias ?? '') as string
   if (alias !== '') throw new Refusal(`a cast to ${alias} is not allowed.`)
+  if (type.id === 'TIME WITH TIME ZONE')
+    throw new Refusal('a cast to TIMETZ is not allowed: an infinite time anywhere in the column would fail every row.')
   if (!castTypes.has(String(type.id))) throw new Refusal(`a cast to ${String(type.id)} is not allowed.`)
   if (info.child_type) checkType(info.child_type as Tree, depth + 1)
   for (const field of (info.child_types ?? []) as readonly { readonly second: Tree }[])
