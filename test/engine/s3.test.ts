@@ -195,7 +195,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
       const ended = await runMillrace(['infer', at(path)], folder, environment)
       expect([ended.code, ended.stderr]).toEqual([
         2,
-        expect.stringContaining('a Parquet, JSON lines or CSV file that is there'),
+        expect.stringContaining('a Parquet, JSON or CSV file that is there'),
       ])
     }
   })
