@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parseColumnType, sqlNames } from '../../src/core/types.ts'
 import { checkedCast } from '../../src/plan/checked-cast.ts'
 import type { FormatName } from '../../src/plan/format.ts'
@@ -17,6 +17,9 @@ import { openTestDuckdb, type TestDuckdb } from './duckdb.ts'
 import { enumType, pools } from './pools.ts'
 
 // S24: a value is a function of its row. Rows are evaluated alone and among others, in every kind of vector.
+
+// Half a minute where nothing else runs.
+vi.setConfig({ testTimeout: 300_000 })
 
 const random = seededRandom(Number(process.env.MILLRACE_SEED ?? 20_260_101))
 const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T
