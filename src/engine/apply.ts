@@ -51,8 +51,6 @@ export interface Applied {
   readonly partials: ReadonlyMap<string, PartialsTable>
   /** By state table's key: what of them the state adopts. */
   readonly own: ReadonlyMap<string, OwnPartials>
-  /** By stage. */
-  readonly clocks: ReadonlyMap<string, Clock>
   /** By stage: where a flush moved its clock. */
   readonly flushed: ReadonlyMap<string, bigint>
   /** Late rows of stages behind other stages, by sequence number. */
@@ -114,13 +112,16 @@ export async function applyEpoch(
       await writeSegments(applying, stage, clock)
       await emit(applying, stage, clock, rows)
     }
-    const { partials, own, clocks, flushed } = applying
-    return { ...work, partials, own, clocks, flushed }
+    const { partials, own, flushed } = applying
+    return { ...work, partials, own, flushed }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw emissionError(error)
   }
 }
+
+/** No object to name: rows of a stage behind another one come from a window, not from an object. */
+const noObjects = 'SELECT CAST(NULL AS BIGINT) AS seq, CAST(NULL AS VARCHAR) AS object WHERE FALSE'
 
 /** The epoch's rows of a stage where it needs them: those of a stage behind another one are folded and judged here. */
 async function inputRows(applying: Applying, stage: Stage): Promise<Relation | undefined> {
@@ -135,7 +136,7 @@ async function inputRows(applying: Applying, stage: Stage): Promise<Relation | u
   const functions = { executor: context.executor, table: work.table }
   const rows = await keptRows(await runSteps(functions, clocked(before, entries), stage.before), work)
   await foldRows(context, work, stage, rows, partials)
-  await writeLate(context, work, stage, rows, orderOf(rows), 'SELECT NULL AS seq, NULL AS object WHERE FALSE')
+  await writeLate(context, work, stage, rows, orderOf(rows), noObjects)
   return rows
 }
 

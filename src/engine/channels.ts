@@ -5,6 +5,14 @@ import type { FileRef, Manifest } from '../../checkpoints/types.ts'
 import type { Executor } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 
+/**
+ * Rows of Parquet files here. A column that only some of them have is NULL in the others. A folder `name=value` of their
+ * path gives no column: DuckDB would take it for a partition.
+ */
+export function parquetRows(files: readonly string[]): string {
+  return `read_parquet([${files.map(text).join(', ')}], union_by_name = true, hive_partitioning = false)`
+}
+
 /** Where a channel's files come from, and a local folder that DuckDB may read. */
 export interface ChannelReader {
   readonly checkpoint: Pick<CheckpointStore, 'load'>
@@ -14,7 +22,7 @@ export interface ChannelReader {
 }
 
 /**
- * Brings each file of a channel here, verified (P10), and hands it over as `read_parquet('...')`, oldest first. The
+ * Brings each file of a channel here, verified (P10), and hands it over as rows to select from, oldest first. The
  * file is gone afterwards.
  */
 export async function eachPart(
@@ -26,7 +34,7 @@ export async function eachPart(
     const file = join(stage, newId())
     try {
       await checkpoint.load(part, file)
-      await use(`read_parquet(${text(file)})`)
+      await use(parquetRows([file]))
     } finally {
       await rm(file, { force: true })
     }

@@ -6,7 +6,7 @@ import { dropDelivered } from '../../checkpoints/manifest.ts'
 import type { Manifest, Undelivered } from '../../checkpoints/types.ts'
 import type { Clock } from '../core/clock.ts'
 import { errorMessage, MillraceError } from '../core/errors.ts'
-import { text } from '../plan/sql.ts'
+import { parquetRows } from './channels.ts'
 import { aborted, type SessionExecutor } from './duckdb/executor.ts'
 import type { RunEvent } from './events.ts'
 import type { Flows } from './flows.ts'
@@ -147,7 +147,7 @@ export function createDeliveries(context: DeliveryContext): Deliveries {
     const path = join(stage, newId())
     // A link, or a copy: read where it lies, an object of S3 would be read without its hash (P10).
     await checkpoint.load(file, path)
-    const query = `SELECT * FROM read_parquet(${text(path)}, hive_partitioning = false)`
+    const query = `SELECT * FROM ${parquetRows([path])}`
     const committed = defer(() => from(executor.stream(query)))
     const startedMs = clock.nowMs()
     try {

@@ -7,6 +7,7 @@ import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
+import { parquetRows } from './channels.ts'
 import { reasonOf } from './marked-object.ts'
 import { bringFile, hasExtension } from './one-file.ts'
 
@@ -40,8 +41,8 @@ export async function createFileTables(
     if (!isCsv && !hasExtension(key, parquetFormat.extensions)) throw configError(field, path, expected)
     const changed = `${file}.rows`
     const rows = isCsv
-      ? `read_csv(${text(await csvText(field, path, file, changed, key))}, sample_size = -1)`
-      : `read_parquet(${text(file)})`
+      ? `read_csv(${text(await csvText(field, path, file, changed, key))}, sample_size = -1, hive_partitioning = false)`
+      : parquetRows([file])
     await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`).catch((error: unknown) => {
       throw configError(
         field,

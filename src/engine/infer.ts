@@ -11,6 +11,7 @@ import type { Ready, SpooledObject } from '../plan/format.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import { text } from '../plan/sql.ts'
+import { parquetRows } from './channels.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
 import { bringFile, hasExtension } from './one-file.ts'
@@ -97,20 +98,23 @@ const sample = 100_000
 async function jsonColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
   const columns = await described(
     executor,
-    `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}, ignore_errors = true)`,
+    `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}, ignore_errors = true, hive_partitioning = false)`,
   )
   const [keys] = await executor.rows(
-    `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ignore_errors = true) LIMIT ${sample})`,
+    `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ignore_errors = true, hive_partitioning = false) LIMIT ${sample})`,
   )
   return named(columns, (keys?.names ?? []) as readonly string[])
 }
 
 async function csvColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
-  const columns = await described(executor, `read_csv(${text(file)}, sample_size = ${sample})`)
+  const columns = await described(
+    executor,
+    `read_csv(${text(file)}, sample_size = ${sample}, hive_partitioning = false)`,
+  )
   const [sniffed] = await executor.rows(`SELECT HasHeader FROM sniff_csv(${text(file)}, sample_size = ${sample})`)
   if (sniffed?.HasHeader !== true) return columns
   const [first] = await executor.rows(
-    `SELECT [*COLUMNS(*)] AS names FROM read_csv(${text(file)}, sample_size = ${sample}, header = false, all_varchar = true) LIMIT 1`,
+    `SELECT [*COLUMNS(*)] AS names FROM read_csv(${text(file)}, sample_size = ${sample}, header = false, all_varchar = true, hive_partitioning = false) LIMIT 1`,
   )
   return named(columns, (first?.names ?? []) as readonly string[])
 }
@@ -122,7 +126,7 @@ async function parquetColumns(executor: Executor, file: string): Promise<readonl
   if (ready.is === 'bad') throw new Error(ready.reason)
   const { columns: own = [] } = ready
   // DuckDB says what it is.
-  if (own.length === 0) return described(executor, `read_parquet(${text(file)})`)
+  if (own.length === 0) return described(executor, parquetRows([file]))
   const leaves = leavesOf(own)
   const type = parseColumnType('JSON', 'column')
   const scanned = leaves.map(({ name, at }) => ({ name, type, at }))

@@ -13,11 +13,10 @@ import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { LiveSettings } from '../plan/source.ts'
-import { text } from '../plan/sql.ts'
 import { clockShape, type Flow, type Stage, stagesInOrder } from '../plan/stages.ts'
 import { periodBounds } from './admit.ts'
 import { type AttemptDecision, decideAttempt } from './attempt.ts'
-import type { ChannelReader } from './channels.ts'
+import { type ChannelReader, parquetRows } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './work.ts'
@@ -301,7 +300,7 @@ async function mergeFiles(
   { clocks }: Pick<LedgerPosition, 'clocks'>,
 ) {
   // Files of earlier releases may lack a column.
-  const rows = `SELECT * FROM read_parquet([${files.map(text).join(', ')}], union_by_name = true)`
+  const rows = `SELECT * FROM ${parquetRows(files)}`
   const state = stateTables(stages).find(found => channel === segmentChannel(found))
   if (!state) return executor.write(rows, to, [])
   // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.

@@ -5,7 +5,7 @@ import type { FileRef } from '../../checkpoints/types.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
-import { type ChannelReader, outputRefs } from './channels.ts'
+import { type ChannelReader, outputRefs, parquetRows } from './channels.ts'
 import { components } from './components.ts'
 import { outputColumns, outputsOf } from './read-checkpoint.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
@@ -75,21 +75,20 @@ async function loadOutput(
     })
     files.push(file)
   }
-  const list = `[${files.map(text).join(', ')}]`
   const isJson = refs.some(ref => ref.name.endsWith('.jsonl'))
-  const rows = isJson ? jsonRows(list, outputColumns(reader.manifest)[flow]) : `read_parquet(${list})`
+  const rows = isJson ? jsonRows(files, outputColumns(reader.manifest)[flow]) : parquetRows(files)
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
   for (const file of files) await rm(file)
   return true
 }
 
 /** @param columns absent in a checkpoint that was last written by a millrace that did not record them */
-function jsonRows(files: string, columns: Columns | undefined): string {
+function jsonRows(files: readonly string[], columns: Columns | undefined): string {
   // Without types every row is asked for them: one beyond a sample could fail by them.
   const types = columns
     ? `columns = {${Object.entries(columns)
         .map(([name, type]) => `${id(name)}: ${text(type)}`)
         .join(', ')}}`
     : 'sample_size = -1'
-  return `read_json(${files}, format = 'newline_delimited', ${types})`
+  return `read_json([${files.map(text).join(', ')}], format = 'newline_delimited', hive_partitioning = false, ${types})`
 }

@@ -7,6 +7,7 @@ import { readOptions } from '../core/options.ts'
 import type { Executor, Row } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import { decideAttempt, recordOf, withAttempt } from './attempt.ts'
+import { parquetRows } from './channels.ts'
 import { type Components, components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { fencedBy, startHeartbeat } from './heartbeat.ts'
@@ -209,5 +210,5 @@ async function writeRequest(
 
 /** Files that ride in HEAD, in one. Partial rows need the plan to be merged, and may stay as they are until a run merges them. */
 function concatenated(executor: Executor): MergeFiles {
-  return (_channel, files, to) => executor.write(`SELECT * FROM read_parquet([${files.map(text).join(', ')}])`, to, [])
+  return (_channel, files, to) => executor.write(`SELECT * FROM ${parquetRows(files)}`, to, [])
 }

@@ -13,7 +13,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
-import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
+import { type ChannelReader, eachPart, outputRefs, parquetRows } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { openScratch } from './scratch.ts'
@@ -217,7 +217,9 @@ async function outputRows(
     await loadFile(store, ref, file, systemClock.sleep)
     // JSON lines are compared as text: millrace wrote both sides.
     const isJson = ref.name.endsWith('.jsonl')
-    const rows = isJson ? `(SELECT json FROM read_ndjson_objects(${text(file)}))` : `read_parquet(${text(file)})`
+    const rows = isJson
+      ? `(SELECT json FROM read_ndjson_objects(${text(file)}, hive_partitioning = false))`
+      : parquetRows([file])
     table = await append(executor, table, rows)
     await rm(file, { force: true })
   }

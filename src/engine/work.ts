@@ -3,7 +3,7 @@ import { jsonValue } from '../../connectors/json/values.ts'
 import type { Executor, WrittenFile } from '../core/ports.ts'
 import { parseColumnType } from '../core/types.ts'
 import type { Relation } from '../plan/relation.ts'
-import { id } from '../plan/sql.ts'
+import { id, text } from '../plan/sql.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
 import type { SessionExecutor } from './duckdb/executor.ts'
 
@@ -104,7 +104,7 @@ export async function writeLate(
   const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
   if (counts.length === 0) return
   for (const { _seq, n } of counts) work.late.set(Number(_seq), (work.late.get(Number(_seq)) ?? 0) + Number(n))
-  const relation = `SELECT o.object AS _object, l.*, '${late.reason}' AS _reason FROM ${found} AS l LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
+  const relation = `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
     channel: `late-${stage.id}`,
     written: await work.write(relation, [...order, ...late.columns]),
