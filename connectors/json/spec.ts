@@ -35,9 +35,9 @@ const jsonOptions = {
 } satisfies OptionTable<JsonOptions>
 
 /**
- * JSON (RFC 8259, UTF-8): files that end in `.jsonl`, `.ndjson` or `.json`, also with `.gz` or `.zst` behind. Rows are
- * objects: one on a line or several, over many lines, as elements of an array, or of the arrays that `records` names. What is no
- * JSON object is a bad row; a missing field is NULL; of two fields of one name the first counts. An array that is never
+ * JSON (RFC 8259, UTF-8): files that end in `.jsonl`, `.ndjson` or `.json`, also with `.gz` or `.zst` behind, or as the source's
+ * `suffix` says. Rows are objects: one on a line or several, over many lines, as elements of an array, or of the arrays that
+ * `records` names. What is no JSON object is a bad row; a missing field is NULL; of two fields of one name the first counts. An array that is never
  * closed, or brackets that do not match, make a bad object.
  *
  * @throws MillraceError `user` that names the option, its value and what was expected.

@@ -23,11 +23,20 @@ export function partOf(files: readonly string[]): string {
 }
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf])
-const foreign: readonly (readonly [bytes: readonly number[], what: string])[] = [
-  [[0x1f, 0x8b], "it is gzip; give it a name that ends in '.gz'"],
-  [[0x28, 0xb5, 0x2f, 0xfd], "it is zstd; give it a name that ends in '.zst'"],
-  [[0xff, 0xfe], 'it is UTF-16; expected UTF-8'],
-  [[0xfe, 0xff], 'it is UTF-16; expected UTF-8'],
+const utf16: readonly (readonly number[])[] = [
+  [0xff, 0xfe],
+  [0xfe, 0xff],
+]
+
+type Compression = 'gz' | 'zst'
+const names: Readonly<Record<Compression, string>> = { gz: 'gzip', zst: 'zstd' }
+
+/** First bytes of a compressed object (RFC 1952, RFC 8878): no row of text in UTF-8 begins with them. */
+const magic: readonly (readonly [compression: Compression, bytes: readonly number[]])[] = [
+  ['gz', [0x1f, 0x8b]],
+  ['zst', [0x28, 0xb5, 0x2f, 0xfd]],
+  // Frames that are to be skipped: parallel writers put one first.
+  ...Array.from({ length: 16 }, (_, n) => ['zst', [0x50 + n, 0x2a, 0x4d, 0x18]] as const),
 ]
 
 /**
@@ -48,7 +57,7 @@ export async function plainText(object: SpooledObject, limits?: ExpansionLimits)
 }
 
 /**
- * Hands on the text of an object in pieces, without gzip (all members) or zstd (all frames), as the end of its key says,
+ * Hands on the text of an object in pieces, without gzip (all members) or zstd (all frames), whatever its key ends in,
  * and without a byte order mark.
  *
  * @returns why the object is a bad one: a stream that is cut off or broken (DuckDB would read what is there and say
@@ -86,6 +95,23 @@ export async function passText(
   }
 }
 
+/** The first character of the text that is not blank; undefined where there is none, or nothing can be read. */
+export async function firstCharacter(object: SpooledObject): Promise<string | undefined> {
+  const kind = textKind(object)
+  if (kind.is === 'bad') return undefined
+  const pieces = textOf(object.file, kind.size, kind.compression)
+  try {
+    for await (const piece of pieces) {
+      const text = piece.toString('latin1').trimStart()
+      if (text !== '') return text[0]
+    }
+    return undefined
+  } catch {
+    // Whoever reads all of it tells what is wrong.
+    return undefined
+  }
+}
+
 type Kind =
   | {
       readonly is: 'text'
@@ -96,24 +122,31 @@ type Kind =
   | { readonly is: 'bad'; readonly reason: string }
 
 function textKind({ file, key }: SpooledObject): Kind {
-  const compression = /\.(gz|zst)$/i.exec(key)?.[1]?.toLowerCase() as Compression | undefined
   // Synchronous: of a local file that is in memory this takes microseconds, and a turn of the thread pool each call more.
   const source = openSync(file, 'r')
   try {
     const { size } = fstatSync(source)
-    const head = Buffer.alloc(4)
-    const bytesRead = readSync(source, head, 0, head.length, 0)
-    const starts = (bytes: readonly number[]) => bytes.every((byte, index) => index < bytesRead && head[index] === byte)
-    const other = compression === undefined ? foreign.find(([bytes]) => starts(bytes)) : undefined
-    if (other) return { is: 'bad', reason: other[1] }
-    return { is: 'text', compression, isMarked: starts([...byteOrderMark]), size }
+    const buffer = Buffer.alloc(4)
+    const head = buffer.subarray(0, readSync(source, buffer, 0, buffer.length, 0))
+    if (utf16.some(bytes => startsWith(head, bytes))) return { is: 'bad', reason: 'it is UTF-16; expected UTF-8' }
+    return { is: 'text', compression: compressionOf(head, key), isMarked: startsWith(head, [...byteOrderMark]), size }
   } finally {
     closeSync(source)
   }
 }
 
-type Compression = 'gz' | 'zst'
-const names: Readonly<Record<Compression, string>> = { gz: 'gzip', zst: 'zstd' }
+/** By its first bytes. Where one is so short that they are cut off, its key tells what they began. */
+function compressionOf(head: Buffer, key: string): Compression | undefined {
+  const named = /\.(gz|zst)$/i.exec(key)?.[1]?.toLowerCase()
+  return magic.find(
+    ([compression, bytes]) =>
+      startsWith(head, bytes) || (compression === named && startsWith(head, bytes.slice(0, head.length))),
+  )?.[0]
+}
+
+function startsWith(head: Buffer, bytes: readonly number[]): boolean {
+  return bytes.every((byte, index) => head[index] === byte)
+}
 
 /** The text in pieces, without its byte order mark. */
 async function* textOf(

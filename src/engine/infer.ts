@@ -1,9 +1,9 @@
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { csvExtensions } from '../../connectors/csv/format.ts'
 import { jsonFormat, objectLines } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
-import { plainText } from '../../connectors/text/plain-text.ts'
+import { firstCharacter, plainText } from '../../connectors/text/plain-text.ts'
 import { configError } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { expectedName, type ParsedType, parseColumnType } from '../core/types.ts'
@@ -14,7 +14,7 @@ import { text } from '../plan/sql.ts'
 import { parquetRows } from './channels.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
-import { bringFile, hasExtension } from './one-file.ts'
+import { bringFile, hasExtension, magicBytes } from './one-file.ts'
 
 /** Physical types that a narrower declarable one than JSON or VARCHAR holds every value of. */
 const wider: Readonly<Record<string, string>> = {
@@ -32,6 +32,22 @@ const wider: Readonly<Record<string, string>> = {
 
 const expected = 'a Parquet, JSON or CSV file'
 
+type Kind = 'parquet' | 'json' | 'csv'
+const endings: readonly (readonly [Kind, readonly string[]])[] = [
+  ['parquet', parquetFormat.extensions],
+  ['json', jsonFormat.extensions],
+  ['csv', csvExtensions],
+]
+
+function kindNamed(name: string): Kind | undefined {
+  return endings.find(([, extensions]) => hasExtension(name, extensions))?.[0]
+}
+
+/** 'PAR1', or 'PARE' where the footer is encrypted. Of an object of S3 the beginning, which has it too, is not fetched. */
+function isParquet(tail: Uint8Array): boolean {
+  return /^PAR[1E]$/.test(Buffer.from(tail).toString('latin1'))
+}
+
 /** A column of a file, or a field of one that is a struct: the type to declare, null where none holds it. */
 export interface InferredColumn {
   /** As it is declared: 'address.city' of a field. */
@@ -48,7 +64,8 @@ interface OwnType extends Pick<OwnColumn, 'name' | 'twins'> {
 
 /**
  * Reads the columns of one Parquet, JSON or CSV file, or object of S3. Of a Parquet object its footer is fetched, of the
- * others all. Rows of JSON that are broken are left out.
+ * others all. Where the name does not end as one of these formats does, the content tells which it is. Rows of JSON that are
+ * broken are left out.
  *
  * @param records as in `json({ records })`
  * @throws MillraceError `user` for a file that cannot be read.
@@ -61,20 +78,23 @@ export async function infer(path: string, records?: string): Promise<readonly In
     const key = await bringFile(path, spooled, {
       field: 'path',
       expected,
-      formatOf: name => (hasExtension(name, [...jsonFormat.extensions, ...csvExtensions]) ? jsonFormat : parquetFormat),
+      formatOf: async (name, tail) => {
+        const kind = kindNamed(name) ?? (isParquet(await tail()) ? 'parquet' : undefined)
+        // Of all others the whole is fetched.
+        return kind === 'parquet' ? parquetFormat : jsonFormat
+      },
     })
-    const isNamed = (extensions: readonly string[]) => hasExtension(key, extensions)
-    const isJson = isNamed(jsonFormat.extensions)
-    const isText = isJson || isNamed(csvExtensions)
-    if (records !== undefined && !isJson) throw configError('records', records, `none for ${path}, which is no JSON`)
     const object = { file: spooled, changed: `${spooled}.rows`, key, columns: [], signal: new AbortController().signal }
-    const file = isJson
-      ? await jsonFile(object, path, records)
-      : isText
-        ? fileOf(await plainText(object), path)
-        : spooled
-    const columnsIn = isJson ? jsonColumns : isText ? csvColumns : parquetColumns
-    const columns = await columnsIn(executor, file).catch((error: unknown) => {
+    const kind = kindNamed(key) ?? (await kindInside(object))
+    if (records !== undefined && kind !== 'json')
+      throw configError('records', records, `none for ${path}, which is no JSON`)
+    const file =
+      kind === 'json'
+        ? await jsonFile(object, path, records)
+        : kind === 'csv'
+          ? fileOf(await plainText(object), path)
+          : spooled
+    const columns = await columnsIn[kind](executor, file).catch((error: unknown) => {
       throw configError(
         'path',
         path,
@@ -82,10 +102,31 @@ export async function infer(path: string, records?: string): Promise<readonly In
         error,
       )
     })
+    // A text of anything is a CSV file of one column.
+    if (kind === 'csv' && columns.length < 2 && kindNamed(key) === undefined)
+      throw configError('path', path, `${expected}; its content is none`)
     return declarations(columns)
   } finally {
     await session.close()
   }
+}
+
+async function kindInside(object: SpooledObject): Promise<Kind> {
+  const file = await open(object.file)
+  try {
+    const { size } = await file.stat()
+    const { buffer } = await file.read(Buffer.alloc(magicBytes), { position: Math.max(0, size - magicBytes) })
+    if (isParquet(buffer)) return 'parquet'
+  } finally {
+    await file.close()
+  }
+  return ['{', '['].includes((await firstCharacter(object)) ?? '') ? 'json' : 'csv'
+}
+
+const columnsIn: Readonly<Record<Kind, (executor: Executor, file: string) => Promise<readonly OwnType[]>>> = {
+  parquet: parquetColumns,
+  json: jsonColumns,
+  csv: csvColumns,
 }
 
 /** Lines that are looked at. */

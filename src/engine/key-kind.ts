@@ -11,19 +11,31 @@ export type KeyKind = 'object' | Unread
 
 export type KindOf = (key: string) => KeyKind
 
+/** What the keys of a source's objects end in; '' is the end of any. */
+export function suffixesOf(
+  { extensions }: Pick<Format, 'extensions'>,
+  { suffixes = extensions }: Pick<KeySettings, 'suffixes'>,
+): readonly string[] {
+  return suffixes
+}
+
 /** Judges keys for listings and messages alike. */
 export function createKindOf(
-  { matches }: Pick<Input, 'matches'>,
-  { extensions }: Pick<Format, 'extensions'>,
-  settings: Pick<KeySettings, 'hidden'>,
+  { matches, isOne }: Pick<Input, 'matches' | 'isOne'>,
+  format: Pick<Format, 'extensions'>,
+  settings: Pick<KeySettings, 'hidden' | 'suffixes'>,
 ): KindOf {
+  // Whoever names one object means it, whatever its name.
+  const suffixes = isOne ? [''] : suffixesOf(format, settings).map(suffix => suffix.toLowerCase())
   return key => {
     // Output of this or another pipeline that lies here is no input.
     if (!matches(key) || `/${key}`.includes('/_millrace/')) return 'foreign-key'
     // A server or proxy on the way may resolve these to another place.
     if (key.split('/').some(name => name === '.' || name === '..')) return 'hidden'
     if (settings.hidden === 'ignore' && isHidden(key, matches)) return 'hidden'
-    return extensions.some(extension => key.toLowerCase().endsWith(extension)) ? 'object' : 'suffix'
+    // S3's console makes an empty object of such a key for each folder.
+    if (key.endsWith('/')) return 'suffix'
+    return suffixes.some(suffix => key.toLowerCase().endsWith(suffix)) ? 'object' : 'suffix'
   }
 }
 

@@ -6,13 +6,20 @@ import type { Format } from '../plan/format.ts'
 import { components } from './components.ts'
 import { spoolObject } from './spool.ts'
 
+/** At the end of a Parquet object. */
+export const magicBytes = 4
+
 /** How messages speak of a file that a user names. */
 export interface FileAsked {
   readonly field: string
   /** 'a Parquet, JSON or CSV file' */
   readonly expected: string
-  /** Of an object of this name: one that knows where its columns lie gets no more than their names. */
-  readonly formatOf: (name: string) => Format
+  /**
+   * Of an object of this name: one that knows where its columns lie gets no more than their names.
+   *
+   * @param tail gives its last bytes, as many as tell a Parquet object from others
+   */
+  readonly formatOf: (name: string, tail: () => Promise<Uint8Array>) => Format | Promise<Format>
 }
 
 /**
@@ -47,7 +54,13 @@ async function fetchObject(path: string, to: string, { field, expected, formatOf
   const version = name === '' ? 'missing' : await store.head?.(name)
   if (version === undefined || version === 'missing') throw configError(field, path, `${expected} that is there`)
   const { signal } = new AbortController()
-  const { is } = await spoolObject({ store, format: formatOf(name), signal, columns: [] }, version, to)
+  const tail = async () => {
+    const { sizeBytes: size } = version
+    const got = size < magicBytes ? 'missing' : await store.get(name, { range: [size - magicBytes, size] })
+    return typeof got === 'string' ? new Uint8Array() : got.body
+  }
+  const format = await formatOf(name, tail)
+  const { is } = await spoolObject({ store, format, signal, columns: [] }, version, to)
   if (is !== 'copied' && is !== 'linked')
     throw configError(field, path, `an object that stays as it is; it ${is === 'missing' ? 'is gone' : 'changed'}`)
   return name

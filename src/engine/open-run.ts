@@ -27,7 +27,7 @@ import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionO
 import { standBy } from './stand-by.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { stoppable } from './stoppable.ts'
-import { createKindOf, type KindOf, linksOf } from './key-kind.ts'
+import { createKindOf, type KindOf, linksOf, suffixesOf } from './key-kind.ts'
 import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
@@ -125,7 +125,7 @@ export async function openRun(
     ...[...addresses.values()].map(a => [a, 'output'] as const),
     [checkpointAddress, checkpointField] as const,
   ]
-  for (const [address, field] of written) checkApart(input, address, field, format.extensions)
+  for (const [address, field] of written) checkApart(input, address, field, suffixesOf(format, definition.keys))
   for (const address of addresses.values()) checkOutside(address, checkpointAddress)
 
   const openOutput = async (flow: Flow, address: string, manifest: Manifest): Promise<Output> => {
@@ -276,12 +276,16 @@ async function checkNothingBeyond(
   )
 }
 
+/** What the files of checkpoints and output end in. */
+const writtenSuffixes: readonly string[] = ['.parquet', '.jsonl']
+
 /** Refuses to write where the input is read: the next run would take this one's files for objects. */
-function checkApart(input: Input, address: string, field: string, extensions: readonly string[]): void {
+function checkApart(input: Input, address: string, field: string, suffixes: readonly string[]): void {
   const inside = pathWithin(input.root, 'input', address, field)
   if (inside === undefined) return
-  const name = `part${extensions[0] ?? ''}`
-  if (input.matches(inside === '' ? name : `${inside}/${name}`))
+  const read = writtenSuffixes.filter(name => suffixes.some(suffix => name.endsWith(suffix.toLowerCase())))
+  const names = [suffixes[0] ?? '', ...read]
+  if (names.some(name => input.matches(inside === '' ? `part${name}` : `${inside}/part${name}`)))
     throw configError(field, address, `a folder outside the input ${input.root}`)
 }
 

@@ -5,6 +5,8 @@
 export interface KeySettings {
   /** Keys that Spark, Hive, Trino and Athena take for no data. */
   readonly hidden: 'ignore' | 'read'
+  /** What keys end in, in any case; '' takes any. Absent: the extensions of the format. */
+  readonly suffixes?: readonly string[]
   /** Symbolic links of a directory. */
   readonly symlinks: 'inside' | 'follow'
 }

@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs'
 import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
-import { either, given, nested, number, oneOf, only, place, text, duration } from '../core/option-kinds.ts'
+import { either, given, list, nested, number, oneOf, only, place, text, duration } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
 import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
@@ -74,6 +74,12 @@ export interface SourceOptions<C extends Columns, K extends string> {
    * itself names ('s3://bucket/_raw/'). Default 'ignore'.
    */
   readonly hidden?: 'ignore' | 'read'
+  /**
+   * What keys end in, in any case: '.json', or several: ['.json', '.json.gz', '.ndjson']. '' takes any, as those of Firehose,
+   * which have no extension. Default: the extensions of the format. An object that `objects` itself names is read whatever
+   * its name. It says nothing of how an object is read: what is compressed is found by its first bytes.
+   */
+  readonly suffix?: string | readonly string[]
   /**
    * Of a directory: 'inside', the default, reads symbolic links to files below the directory; 'follow' reads links that lead
    * elsewhere too, and those to folders. A file that `objects` itself names is read wherever it lies.
@@ -187,6 +193,8 @@ const isFormat = (value: unknown) => {
 const isNotification = (value: unknown) =>
   ['sqs', 'kafka'].includes((value as Partial<NotificationSpec> | null)?.notifications ?? '')
 
+const anySuffix = text("what keys end in, such as '.json'; '' for any", suffix => !/[\0/]/.test(suffix))
+
 const sourceOptions = {
   name: {
     kind: text('a name of letters, digits, _ and -, at most 64', name => /^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name)),
@@ -243,6 +251,11 @@ const sourceOptions = {
     default: 'ignore',
     about: 'What happens to keys that Spark, Hive, Trino and Athena take for no data, such as `_SUCCESS`.',
   },
+  suffix: {
+    kind: either(anySuffix, list(anySuffix, "a suffix, or a list of at least one, such as ['.json', '.json.gz']")),
+    otherwise: 'the extensions of the format',
+    about: "What keys end in: one suffix or several; '' takes any key.",
+  },
   symlinks: {
     kind: oneOf('inside', 'follow'),
     default: 'inside',
@@ -285,10 +298,10 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
     )
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
-  const { onBadRow, onBadObject, onDenied, overwrite, hidden, symlinks, reconcile, miniBatch = {} } = read
+  const { onBadRow, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, reconcile, miniBatch = {} } = read
   return {
     objects,
-    keys: { hidden, symlinks },
+    keys: { hidden, symlinks, ...(suffix === undefined ? {} : { suffixes: [suffix].flat() }) },
     miniBatch,
     ...(notifications ? { notifications } : {}),
     live: {

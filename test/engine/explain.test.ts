@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { avg, count } from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
@@ -83,11 +83,33 @@ describe('infer', () => {
   test('reads CSV and compressed text', async () => {
     await writeFile(join(lab.root, 'a.csv'), 'at;n;name\n2022-01-01 10:00:00;1;a\n')
     await writeFile(join(lab.root, 'b.jsonl.gz'), gzipSync('\uFEFF{"n":1,"tags":["a"]}\n'))
-    await writeFile(join(lab.root, 'c.csv.gz'), 'no gzip')
+    await writeFile(join(lab.root, 'c.csv.gz'), gzipSync('a,b\n1,2\n').subarray(0, -9))
     const types = async (file: string) => (await infer(join(lab.root, file))).map(({ name, type }) => `${name} ${type}`)
     expect(await types('a.csv')).toEqual(['at TIMESTAMP', 'n BIGINT', 'name VARCHAR'])
     expect(await types('b.jsonl.gz')).toEqual(['n BIGINT', 'tags VARCHAR[]'])
     expect((await failure(types('c.csv.gz'))).message).toContain('its gzip stream is broken')
+  })
+
+  test('tells by its content what a file is whose name does not say it', async () => {
+    const types = async (name: string, body: Uint8Array | string, records?: string) => {
+      const file = join(lab.root, name)
+      await writeFile(file, body)
+      return (await infer(file, records)).map(({ name, type }) => `${name} ${type}`)
+    }
+    const parquet = await readFile(await lab.parquet('p.parquet', 'SELECT 1::BIGINT AS n'))
+    expect(await types('stream-1-2024-01-01-00-00-1b4e', parquet)).toEqual(['n BIGINT'])
+    const lines = '\n\n {"n":1}\n{"n":2}'
+    for (const [name, body] of [
+      ['a', lines],
+      ['b.1', gzipSync(lines)],
+      ['c.gz', zstdCompressSync(`\uFEFF${lines}`)],
+      ['d', '[{"n":1}]'],
+      ['e', 'n,m\n1,x\n'],
+    ] as const)
+      expect((await types(name, body))[0]).toBe('n BIGINT')
+    expect(await types('f', '{"Records":[{"n":1}]}', 'Records')).toEqual(['n BIGINT'])
+    expect((await failure(types('g', gzipSync(lines).subarray(0, -9)))).message).toContain('its gzip stream is broken')
+    expect((await failure(types('h', ''))).message).toContain('a Parquet, JSON or CSV file')
   })
 
   test('reads JSON however it lies, and leaves out what is broken', async () => {

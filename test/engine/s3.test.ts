@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runMillrace } from '../cli/child.ts'
@@ -191,6 +192,11 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     const file = await lab.parquet('big.parquet', 'SELECT i AS n, md5(i::VARCHAR) AS text FROM range(200000) AS r(i)')
     await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'zones/big.parquet', Body: await readFile(file) }))
     expect(await millrace('infer', at('big.parquet'))).toBe(await millrace('infer', file))
+    const unnamed = { 'stream-1': await readFile(file), 'stream-2': gzipSync('{"n":1,"text":"a"}') }
+    for (const [name, Body] of Object.entries(unnamed)) {
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: `zones/${name}`, Body }))
+      expect(await millrace('infer', at(name))).toBe(await millrace('infer', file))
+    }
     for (const path of ['big', 'input/', '']) {
       const ended = await runMillrace(['infer', at(path)], folder, environment)
       expect([ended.code, ended.stderr]).toEqual([

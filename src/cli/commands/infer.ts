@@ -24,6 +24,7 @@ export const inferCommand: Command<typeof options> = {
   name: 'infer',
   summary: "print a source's columns block for a file",
   about: `Reads the columns of a Parquet, JSON or CSV file, or of one object of S3, and prints a 'columns' block to paste into source().
+Where the name does not end in .parquet, .json, .csv or the like, the content tells what it is.
 Of a Parquet object only the footer is fetched, of another one all. Rows of JSON that are broken are left out.
 Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that the file holds as DOUBLE.`,
   options,

@@ -23,6 +23,7 @@ import {
   ignoredText,
   kindOfLink,
   linksOf,
+  suffixesOf,
   type Unread,
 } from '../../engine/key-kind.ts'
 import { createIdentities, type Known } from '../../engine/identities.ts'
@@ -131,7 +132,7 @@ async function examineInput(
   checkpoint: string | undefined,
 ): Promise<readonly Finding[]> {
   const format = components.formats[definition.settings.format](definition.settings, definition.policies)
-  const { extensions } = format
+  const suffixes = suffixesOf(format, definition.keys)
   const found = await attempt('input', async () => {
     const place = await components.findInput(address, 'objects')
     const store = await components.openInput(place.root, 'objects', linksOf(place, definition.keys))
@@ -158,14 +159,14 @@ async function examineInput(
   const { seen, versions, store } = found
   const known =
     checkpoint === undefined ? undefined : await attempt('checkpoint', () => lookUp(components, checkpoint, versions))
-  if (known && 'is' in known) return [judgeInput(seen, extensions), known]
+  if (known && 'is' in known) return [judgeInput(seen, suffixes), known]
   const fresh = versions.filter(version => known?.get(version)?.isSettled !== true)
   const isOverwriting = (version: ObjectVersion) => known?.get(version)?.overwrites === true
   const next = fresh.find(version => !isOverwriting(version))
   const version = next ?? versions[0]
   const place = known && next ? 'the first that is new' : 'the first'
   return [
-    judgeInput(known ? { ...seen, fresh: fresh.length } : seen, extensions),
+    judgeInput(known ? { ...seen, fresh: fresh.length } : seen, suffixes),
     ...judgePeriods(definition.settings, versions),
     ...judgeOverwriting(definition, fresh.filter(isOverwriting)),
     ...(version ? [await examineObject(components, definition, { store, version, place })] : []),
@@ -274,7 +275,7 @@ export interface SeenInput {
   readonly isCut: boolean
 }
 
-export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, extensions: readonly string[]): Finding {
+export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, suffixes: readonly string[]): Finding {
   const judge = about('input')
   const least = isCut ? 'at least ' : ''
   const passed = countOf(ignored)
@@ -289,7 +290,9 @@ export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, extens
       `none of the objects there would be read: ${least}${ignoredText(ignored)}.` +
         (ignored.hidden ? ` A name that begins with '_' or '.' is hidden: hidden: 'read' reads such objects.` : '') +
         (ignored.symlink ? ` symlinks: 'follow' reads what symbolic links lead to.` : '') +
-        (ignored.suffix ? ` The source reads what ends in ${extensions.join(', ')}: is the format right?` : ''),
+        (ignored.suffix && !suffixes.includes('')
+          ? ` The source reads what ends in ${suffixes.join(', ')}: is the format right? suffix: '' reads what ends in anything.`
+          : ''),
     )
   return judge('warning', 'it can be listed, and nothing lies there yet')
 }
@@ -381,11 +384,11 @@ async function bucketOf(address: string, field: string): Promise<BucketFacts> {
 
 async function examineNotifications(
   components: Components,
-  { notifications, settings, policies, miniBatch }: SourceDefinition,
+  { notifications, settings, policies, keys, miniBatch }: SourceDefinition,
   address: string,
 ): Promise<readonly Finding[]> {
   if (!notifications) return []
-  const { extensions } = components.formats[settings.format](settings, policies)
+  const suffixes = suffixesOf(components.formats[settings.format](settings, policies), keys)
   const found = await attempt('notifications', async () => {
     const { root } = await components.findInput(address, 'objects')
     return { facts: await bucketOf(root, 'objects') }
@@ -405,12 +408,12 @@ async function examineNotifications(
         bucket: facts.bucket,
         everyMs: miniBatchLimits(miniBatch, 'miniBatch').everyMs,
       }),
-      ...judgeAnnouncements({ facts, extensions, target: { arn } }),
+      ...judgeAnnouncements({ facts, suffixes, target: { arn } }),
     ]
   }
   const { describeTopic } = await import('../../../connectors/kafka/describe.ts')
   return [
     ...judgeTopic(notifications, await describeTopic(notifications)),
-    ...judgeAnnouncements({ facts, extensions, target: { kind: 'kafka' } }),
+    ...judgeAnnouncements({ facts, suffixes, target: { kind: 'kafka' } }),
   ]
 }

@@ -3,8 +3,8 @@ import { about, type Finding, type Judge, judged } from './finding.ts'
 
 export interface Announcements {
   readonly facts: BucketFacts
-  /** Of objects that the source reads. */
-  readonly extensions: readonly string[]
+  /** Of objects that the source reads; '' is the end of any. */
+  readonly suffixes: readonly string[]
   /** The queue's ARN where it is known; what a Kafka target's ARN ends in. */
   readonly target: { readonly arn: string | undefined } | { readonly kind: 'kafka' }
 }
@@ -13,7 +13,7 @@ export interface Announcements {
 const creations = ['s3:ObjectCreated:Put', 's3:ObjectCreated:Copy', 's3:ObjectCreated:CompleteMultipartUpload'] as const
 
 /** Whether the bucket announces what the source reads, to where the source listens. */
-export function judgeAnnouncements({ facts, extensions, target }: Announcements): readonly Finding[] {
+export function judgeAnnouncements({ facts, suffixes, target }: Announcements): readonly Finding[] {
   const judge = about('notifications')
   return judged(judge, `notification configuration of ${facts.bucket}`, facts.notifications, all => {
     const direct = all.filter(({ to, arn }) =>
@@ -34,7 +34,7 @@ export function judgeAnnouncements({ facts, extensions, target }: Announcements)
           `bucket ${facts.bucket} announces nothing ${'kind' in target ? 'to a Kafka topic' : `to ${target.arn ?? 'a queue'}`}${all.length > 0 ? ` (but to ${all.map(({ arn }) => arn).join(', ')})` : ''}: only listings would find new objects. Add a notification of s3:ObjectCreated:* for prefix '${facts.prefix}'`,
         ),
       ]
-    return judgeCoverage(judge, facts, direct, extensions)
+    return judgeCoverage(judge, facts, direct, suffixes)
   })
 }
 
@@ -42,7 +42,7 @@ function judgeCoverage(
   judge: Judge,
   { bucket, prefix }: BucketFacts,
   direct: readonly BucketNotification[],
-  extensions: readonly string[],
+  suffixes: readonly string[],
 ): readonly Finding[] {
   const here = direct.filter(one => prefix.startsWith(one.prefix))
   const inside = direct.filter(one => one.prefix !== prefix && one.prefix.startsWith(prefix))
@@ -58,25 +58,25 @@ function judgeCoverage(
             `bucket ${bucket} announces keys below ${direct.map(one => `'${one.prefix}'`).join(', ')}, the source reads '${prefix}'. Use prefix '${prefix}'`,
           ),
     ]
-  const fits = (one: BucketNotification, extension: string) => one.suffix === '' || extension.endsWith(one.suffix)
+  const fits = (one: BucketNotification, suffix: string) => suffix.endsWith(one.suffix)
   // A suffix such as '-final.parquet' takes some of the objects that end in '.parquet'.
-  const fitsSome = (one: BucketNotification, extension: string) =>
-    fits(one, extension) || one.suffix.endsWith(extension)
-  const told = extensions.filter(extension => here.some(one => fits(one, extension)))
-  if (!extensions.some(extension => here.some(one => fitsSome(one, extension))))
+  const fitsSome = (one: BucketNotification, suffix: string) => fits(one, suffix) || one.suffix.endsWith(suffix)
+  const told = suffixes.filter(suffix => here.some(one => fits(one, suffix)))
+  const announced = here.map(one => `'${one.suffix}'`).join(', ')
+  if (!suffixes.some(suffix => here.some(one => fitsSome(one, suffix))))
     return [
       judge(
         'problem',
-        `only keys that end in ${here.map(one => `'${one.suffix}'`).join(', ')} are announced, the source reads ${extensions.join(', ')}. Remove the suffix, or use ${extensions[0]}`,
+        `only keys that end in ${announced} are announced, the source reads ${suffixes.join(', ')}. Remove the suffix, or use ${suffixes[0]}`,
       ),
     ]
   const found: Finding[] = []
-  const untold = extensions.filter(extension => !told.includes(extension))
+  const untold = suffixes.filter(suffix => !told.includes(suffix))
   if (untold.length > 0)
     found.push(
       judge(
         'warning',
-        `objects that end in ${untold.join(', ')} are read but not all announced (suffix ${here.map(one => `'${one.suffix}'`).join(', ')}): listings would find them`,
+        `objects ${untold.includes('') ? 'of any name' : `that end in ${untold.join(', ')}`} are read but not all announced (suffix ${announced}): listings would find them`,
       ),
     )
   const events = new Set(here.flatMap(one => one.events))

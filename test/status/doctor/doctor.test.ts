@@ -112,7 +112,12 @@ describe('over a directory', () => {
   })
 
   test.each([
-    ['no object of its format', {}, 'problem', /^object 'a\.jsonl', the first, would be quarantined: it is gzip/],
+    [
+      'no object of its format',
+      {},
+      'problem',
+      /^object 'a\.jsonl', the first, would be quarantined: its gzip stream is broken/,
+    ],
     [
       'a field that no line has',
       { seldom: 'VARCHAR' },
@@ -139,7 +144,8 @@ describe('over a directory', () => {
     ],
   ] as const)('the first object is read as a run reads it: %s', async (name, columns, is, message) => {
     const rows = [`{"t":"2022-01-01","k":"a","v":1}`, `{"t":"2022-01-01","k":"a","v":1.5}`]
-    if (name.startsWith('no object')) await writeFile(join(lab.input, 'a.jsonl'), gzipSync(rows.join('\n')))
+    if (name.startsWith('no object'))
+      await writeFile(join(lab.input, 'a.jsonl'), gzipSync(rows.join('\n')).subarray(0, -9))
     else await lab.lines('a.jsonl', rows)
     await lab.lines('b.jsonl', rows.slice(0, 1))
     const looked = windowed(lab, lab, {

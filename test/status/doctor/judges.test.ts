@@ -65,21 +65,30 @@ describe('what a bucket announces', () => {
   ]
   test.each(each)('%s', (_, notifications, expected) => {
     const facts = bucket({ notifications })
-    expectFindings(judgeAnnouncements({ facts, extensions: ['.parquet'], target: { arn } }), expected)
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: { arn } }), expected)
   })
 
   test('one of two extensions', () => {
     const facts = bucket({ notifications: known([told({ suffix: '.jsonl' })]) })
-    expectFindings(judgeAnnouncements({ facts, extensions: ['.jsonl', '.ndjson'], target: { arn } }), [
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.jsonl', '.ndjson'], target: { arn } }), [
       ['warning', '.ndjson are read'],
     ])
   })
 
+  test.each([
+    ['', '', [['ok', '']]],
+    ['', '.gz', [['warning', "objects of any name are read but not all announced (suffix '.gz')"]]],
+    ['.gz', 'z', [['ok', '']]],
+  ] as const)("the source's own suffix '%s', and '%s' of the bucket", (own, suffix, expected) => {
+    const facts = bucket({ notifications: known([told({ suffix })]) })
+    expectFindings(judgeAnnouncements({ facts, suffixes: [own], target: { arn } }), expected)
+  })
+
   test('to Kafka, as MinIO names it', () => {
     const facts = bucket({ notifications: known([told({ arn: 'arn:minio:sqs::PRIMARY:kafka' })]) })
-    expectFindings(judgeAnnouncements({ facts, extensions: ['.parquet'], target: { kind: 'kafka' } }), [['ok', '']])
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: { kind: 'kafka' } }), [['ok', '']])
     const other = bucket({ notifications: known([told()]) })
-    expectFindings(judgeAnnouncements({ facts: other, extensions: ['.parquet'], target: { kind: 'kafka' } }), [
+    expectFindings(judgeAnnouncements({ facts: other, suffixes: ['.parquet'], target: { kind: 'kafka' } }), [
       ['problem', 'to a Kafka topic'],
     ])
   })
@@ -276,7 +285,7 @@ describe('a source', () => {
     [
       { matched: 0, ignored: { suffix: { count: 2, first: 'x.csv' } }, isCut: false },
       'problem',
-      "2 with another ending, the first 'x.csv'. The source reads what ends in .parquet: is the format right?",
+      "2 with another ending, the first 'x.csv'. The source reads what ends in .parquet: is the format right? suffix: '' reads what ends in anything.",
     ],
     [
       { matched: 0, ignored: { hidden: { count: 1, first: '_x.parquet' } }, isCut: false },
@@ -286,5 +295,10 @@ describe('a source', () => {
     [{ matched: 0, ignored: {}, isCut: false }, 'warning', 'nothing lies there yet'],
   ] as const)('its input: %j', (seen, is, part) => {
     expectFindings([judgeInput(seen, ['.parquet'])], [[is, part]])
+  })
+
+  test('its input, where any name is read, does not ask for another suffix', () => {
+    const seen = { matched: 0, ignored: { suffix: { count: 1, first: 'folder/' } }, isCut: false }
+    expect(judgeInput(seen, ['']).message).toMatch(/with another ending, 'folder\/'\.$/)
   })
 })
