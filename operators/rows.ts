@@ -17,9 +17,9 @@ import type { CommittedRows } from '../src/plan/mini-batch.ts'
  * Operators that keep something from one row to the next (`scan`, `bufferCount`, `toArray`) begin anew with each epoch.
  * What never completes (`merge(..., NEVER)`) is never taken.
  *
- * BIGINT arrives as bigint, DECIMAL as text, TIMESTAMP and TIMESTAMPTZ as Date (milliseconds), DATE as text. Rows are read
- * and emitted a few thousand at a time; RxJS knows no back-pressure, so an operator such as `concatMap` keeps those that
- * wait for it.
+ * BIGINT arrives as bigint, DECIMAL as text, TIMESTAMP and TIMESTAMPTZ as Date (milliseconds; an invalid Date where none
+ * holds it: infinity, and times beyond the year 275760), DATE as text. Rows are read and emitted a few thousand at a time;
+ * RxJS knows no back-pressure, so an operator such as `concatMap` keeps those that wait for it.
  */
 export function rows<C, T>(): Operator<MiniBatch<C, T>, Row<C>> {
   return handOver('rows', (_epoch, committed) => (committed as CommittedRows<Row<C>>).pipe(concatAll()))

@@ -3,7 +3,7 @@ import type { ObjectVersion } from '../core/object-version.ts'
 import type { Row } from '../core/ports.ts'
 import type { ParsedType } from '../core/types.ts'
 import { visible } from '../core/visible.ts'
-import { rowHidden } from '../plan/relation.ts'
+import { microsecondsOf, rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import type { Format, ScannedColumn } from '../plan/format.ts'
@@ -117,7 +117,7 @@ export async function markObjects(
     // As read they are wanted once more where some of them are bad.
     const scan = read === null ? unnumbered : reading.scan(`(SELECT rowid AS _row, * FROM ${id(raw)})`)
     const time = good.find(({ name }) => name === settings.time) as ReadColumn
-    const timeUs = `epoch_us(${time.value})`
+    const timeUs = microsecondsOf(time.value, time.type.name)
     const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
     const bad = `(${['_broken', ...checks].join(' OR ')})`
     const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
@@ -189,7 +189,12 @@ export async function markObjects(
       const [only] = stamped
       if (read === null || (only && objects.length === 1)) {
         const { seq: number, watermarkUs } = only as StampedPart
-        const items = good.map(({ name, value }, index) => `${read === null ? value : typedName(index)} AS ${id(name)}`)
+        // A raw value that is bad may raise wherever DuckDB comes to compute with it before it leaves its row out.
+        const guarded = ({ value, cast, bad }: ReadColumn) =>
+          hasAside && cast === null && bad !== null ? `CASE WHEN NOT ${bad} THEN ${value} END` : value
+        const items = good.map(
+          (column, index) => `${read === null ? guarded(column) : typedName(index)} AS ${id(column.name)}`,
+        )
         const isGood = read === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
         return (
           `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
@@ -341,10 +346,9 @@ function partSql(scan: string, part: number, raw: string): string {
   return `SELECT * REPLACE (_row - ${first} AS _row) FROM (${scan}) WHERE _part = ${part}`
 }
 
+/** Reads every value. Nothing is asked of them that a value could refuse. */
 async function probe({ executor }: FetchContext, scan: string, columns: readonly ReadColumn[]): Promise<void> {
-  const read = columns.map(
-    ({ raw }, index) => `, count(${raw}) AS c${index}, max(length(CAST(${raw} AS VARCHAR))) AS l${index}`,
-  )
+  const read = columns.map(({ raw }, index) => `, bit_xor(hash(${raw})) AS h${index}`)
   await executor.rows(`SELECT count(*) AS n${read.join('')} FROM (${scan})`)
 }
 
@@ -478,22 +482,27 @@ function setAsideSql(
   const { settings, format } = context
   const branch = (column: string, expected: string, found: string, predicate: string) =>
     `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ${text(column)} AS "column", ` +
-    `${text(expected)} AS expected, left(CAST(${found} AS VARCHAR), 1000) AS found FROM (${scan}) WHERE ${predicate}`
+    `${text(expected)} AS expected, left(${found}, 1000) AS found FROM (${scan}) WHERE ${predicate}`
   const time = columns.find(({ name }) => name === settings.time) as ReadColumn
   return [
     branch('', format.rowIs, brokenSql, '_broken'),
     ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
       misfit === null
         ? []
-        : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, raw, `NOT _broken AND ${misfit}`)],
+        : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, shownSql(raw), `NOT _broken AND ${misfit}`)],
     ),
     branch(
       time.name,
       'an event time, neither NULL nor infinite nor more than 146,000 years from 1970',
-      time.raw,
+      shownSql(time.raw),
       `NOT ${bad} AND ${timeless}`,
     ),
   ].join(' UNION ALL ')
+}
+
+/** SQL of a value as text, also of one that has none: numpy's NaT in a TIMESTAMP. */
+function shownSql(raw: string): string {
+  return `coalesce(TRY(CAST(${raw} AS VARCHAR)), CASE WHEN ${raw} IS NOT NULL THEN 'a number that means none' END)`
 }
 
 function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: string): MillraceError {

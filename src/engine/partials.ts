@@ -1,8 +1,10 @@
 import { errorMessage, MillraceError } from '../core/errors.ts'
+import { parseColumnType } from '../core/types.ts'
 import type { ClockEntry } from '../plan/clock.ts'
 import {
   inputAlias,
   inputColumn,
+  microsecondsOf,
   orderOf,
   type Relation,
   rowHidden,
@@ -192,7 +194,8 @@ async function epochScan(
     if (own) own.push({ part, seq, watermarkUs })
     else stamped.set(source, [{ part, seq, watermarkUs }])
   }
-  const timed = (rows: string) => `SELECT *, epoch_us(${id(time)}) AS ${timeColumn} FROM (${rows})`
+  const timeUs = microsecondsOf(id(time), parseColumnType(columns[time] ?? '', time).name)
+  const timed = (rows: string) => `SELECT *, ${timeUs} AS ${timeColumn} FROM (${rows})`
   const scans = [...stamped].map(([source, own]) => source.scan(own))
   const groups: string[] = []
   for (let start = 0; start < scans.length; start += branchesMax)

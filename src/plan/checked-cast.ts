@@ -4,7 +4,7 @@ import { isLooseJson } from './loose-json.ts'
 import { text } from './sql.ts'
 
 export interface CheckedCast {
-  /** Physical and declared type are the same: there is nothing to check but NULL in NOT NULL. */
+  /** Physical and declared type are the same: the value is what was read. */
   readonly free: boolean
   /** SQL; never raises. Defined only where `misfit` is not true. */
   readonly value: string
@@ -26,6 +26,7 @@ export interface CheckedCast {
  * - Times in text are ISO 8601 dates and times, 'T' or a space between, an offset or 'Z' or 'UTC' after; without one
  *   UTC is meant. TIMESTAMP holds the UTC instant. 'epoch' and 'infinity' are misfits.
  * - Numbers are no times and times are no numbers: that is what `derive` and epoch_ms(...) are for.
+ * - A number in a file may mean nothing in the type that it is written as, such as numpy's NaT in a TIMESTAMP: a misfit.
  *
  * @param expr SQL of the column as read, evaluated several times
  * @param physical DuckDB's name of its type, as DESCRIBE gives it; of JSON lines every field is VARCHAR
@@ -38,11 +39,15 @@ export function checkedCast(
 ): CheckedCast | { readonly impossible: string } {
   const from = canonical(physical)
   // A file may say JSON of what is none.
-  if (from === declared.sql && from !== 'JSON') return { free: true, value: expr, misfit: null }
+  const outside = outsideOf(expr, from)
+  if (from === declared.sql && from !== 'JSON' && !(declared.list && outsideOf('_element', elementOf(from))))
+    return { free: true, value: expr, misfit: outside === null ? null : () => outside }
   if (from === '"NULL"') return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: null }
 
-  const cast = declared.list ? castList(expr, from, declared, format) : castScalar(expr, from, declared)
-  if (cast !== undefined) return { free: false, ...cast }
+  // What raises in a cast does not come to it.
+  const sound = outside === null ? expr : `CASE WHEN NOT ${outside} THEN ${expr} END`
+  const cast = declared.list ? castList(expr, from, declared, format) : castScalar(sound, from, declared)
+  if (cast !== undefined) return { free: false, ...cast, misfit: either(outside, cast.misfit) }
   // A column that its writer knew as all NULL comes back from Parquet as INTEGER. It may stand for any type.
   if (from === 'INTEGER') {
     return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: () => `(${expr}) IS NOT NULL` }
@@ -51,6 +56,29 @@ export function checkedCast(
 }
 
 type Cast = Omit<CheckedCast, 'free'>
+
+/** The first moment and day that DuckDB's types mean. Numbers below them, but for the one of '-infinity', mean none. */
+const firstOf: Readonly<Record<string, string>> = {
+  TIMESTAMP: '290309-12-22 (BC) 00:00:00',
+  TIMESTAMPTZ: '290309-12-22 (BC) 00:00:00+00',
+  DATE: '5877642-06-25 (BC)',
+}
+
+/** SQL predicate, never NULL: what was read is no value of the type it came as. null: every value is one. */
+function outsideOf(expr: string, from: string): string | null {
+  const first = firstOf[from]
+  if (first !== undefined) return `coalesce(${expr} < ${from} ${text(first)} AND ${expr} <> ${from} '-infinity', FALSE)`
+  const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(from)
+  if (!decimal) return null
+  const [digits, scale] = [Number(decimal[1]), Number(decimal[2])]
+  const most = `CAST('0${'9'.repeat(digits - scale)}.${'9'.repeat(scale)}0' AS ${from})`
+  return `coalesce(${expr} NOT BETWEEN -${most} AND ${most}, FALSE)`
+}
+
+function either(outside: string | null, misfit: CheckedCast['misfit']): CheckedCast['misfit'] {
+  if (outside === null) return misfit
+  return value => (misfit === null ? outside : `(${outside} OR ${misfit(value)})`)
+}
 
 /** Fits every value. */
 const always = (value: string): Cast => ({ value, misfit: null })
@@ -266,8 +294,13 @@ function castList(expr: string, from: string, declared: ParsedType, format: Form
     const cast = castElements(array, 'VARCHAR', declared, format)
     return cast && where(expr, cast.value, value => `${array} IS NOT NULL AND NOT ${cast.misfit?.(value) ?? 'false'}`)
   }
-  const element = /^(.*)\[\d*\]$/.exec(from)?.[1]
-  return element === undefined ? undefined : castElements(expr, element, declared, format)
+  const element = elementOf(from)
+  return element === '' ? undefined : castElements(expr, element, declared, format)
+}
+
+/** The type of a list's elements; '' of what is no list. */
+function elementOf(list: string): string {
+  return /^(.*)\[\d*\]$/.exec(list)?.[1] ?? ''
 }
 
 /** Element by element; one misfit makes the list a misfit. */

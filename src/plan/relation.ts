@@ -24,6 +24,16 @@ export interface Relation {
  * step may follow another, whatever its rows look like.
  */
 export const timeColumn = '_time'
+/**
+ * SQL of a time in microseconds; NULL where it has none, as infinity has. DuckDB computes functions for the least and the
+ * greatest value of a column too, and a day may lie where no TIMESTAMP reaches.
+ *
+ * @param type name of its SQL type, without NOT NULL
+ */
+export function microsecondsOf(expr: string, type: string): string {
+  return `epoch_us(${type === 'DATE' ? `TRY_CAST(${expr} AS TIMESTAMP)` : expr})`
+}
+
 /** Hidden column: the watermark, before the row's own ledger entry, of the stage that the row goes to (S8). */
 export const watermarkColumn = '_watermark'
 

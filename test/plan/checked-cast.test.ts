@@ -325,8 +325,10 @@ describe('S17: a column is cast by value', () => {
 
   test('S17: a column of one type is free, a widening one needs no check', () => {
     const plain = (from: string, to: string) => checkedCast('c', from, parseColumnType(to, 'c'), 'parquet')
-    expect(plain('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ NOT NULL')).toEqual({ free: true, value: 'c', misfit: null })
-    expect(plain('DECIMAL(18,2)', 'DECIMAL(18, 2)')).toEqual({ free: true, value: 'c', misfit: null })
+    expect(plain('VARCHAR', 'VARCHAR NOT NULL')).toEqual({ free: true, value: 'c', misfit: null })
+    // What is written may be no value of the type.
+    for (const type of ['TIMESTAMPTZ', 'DECIMAL(18,2)'])
+      expect(plain(type, type)).toMatchObject({ free: true, value: 'c', misfit: expect.any(Function) })
     expect(plain('BIGINT[]', 'BIGINT[]')).toEqual({ free: true, value: 'c', misfit: null })
     expect(plain('INTEGER', 'BIGINT')).toMatchObject({ free: false, misfit: null })
     expect(plain('UINTEGER', 'BIGINT')).toMatchObject({ free: false, misfit: null })

@@ -186,8 +186,12 @@ function isDay(text: string): boolean {
   const astronomical = match[4] === undefined ? year : 1 - year
   const isLeap = astronomical % 4 === 0 && (astronomical % 100 !== 0 || astronomical % 400 === 0)
   const days = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-  return year >= 1 && year < 5_877_000 && day >= 1 && day <= (days[month - 1] ?? 0)
+  const at = (astronomical * 12 + month) * 31 + day
+  return year >= 1 && day >= 1 && day <= (days[month - 1] ?? 0) && at >= firstDay && at <= lastDay
 }
+
+/** DuckDB's DATE, 5877642-06-25 (BC) to 5881580-07-10, by numbers that are in the order of the days. */
+const [firstDay, lastDay] = [(-5_877_641 * 12 + 6) * 31 + 25, (5_881_580 * 12 + 7) * 31 + 10]
 
 function isDecimal(text: string, digits: number, scale: number): boolean {
   const match = /^[+-]?0*(\d*)(?:\.(\d*?)0*)?$/.exec(text)
