@@ -15,7 +15,7 @@ const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
 
 /** Where a field stands in a line. */
-function pathOf({ name }: ScannedColumn): string {
+function pathOf({ from: name }: Pick<ScannedColumn, 'from'>): string {
   // DuckDB takes $."*" for all fields; as a JSON pointer it is one.
   if (name === '*') return text('/*')
   return text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
@@ -76,18 +76,28 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
 
 export const jsonFormat: Format = createJsonFormat()
 
+/** @param index of the column among those of `_has`: whether the line has the field, be it a JSON null */
+function orDefault({ ifMissing }: ScannedColumn, value: string, index: number): string {
+  return typeof ifMissing === 'string'
+    ? `CASE WHEN _has[${index + 1}] THEN ${value} ELSE ${text(ifMissing)} END`
+    : value
+}
+
 // A line is parsed for every call that extracts something: one call for all fields, and none for what starts with '{'.
 function scanOf(from: string, columns: readonly ScannedColumn[]): string {
-  const fields = columns.map(
-    (column, index) => `, ${field(column, `_fields[${index + 1}]`, `_cut${index}`)} AS ${id(column.name)}`,
-  )
-  const cuts = columns.map(({ name, type }, index) =>
+  const optional = columns.filter(({ ifMissing }) => typeof ifMissing === 'string')
+  const fields = columns.map((column, index) => {
+    const value = field(column, `_fields[${index + 1}]`, `_cut${index}`)
+    return `, ${orDefault(column, value, optional.indexOf(column))} AS ${id(column.name)}`
+  })
+  const cuts = columns.map(({ from: name, type }, index) =>
     type.name === 'DECIMAL' ? `, ${cutAt(name)} AS _cut${index}` : '',
   )
+  const has = optional.length === 0 ? '' : `, json_exists(json, [${optional.map(pathOf).join(', ')}]) AS _has`
   return (
     `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
     `${fields.join('')} FROM (SELECT _row, _part, json, ` +
-    `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')} FROM ${from})`
+    `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')}${has} FROM ${from})`
   )
 }
 

@@ -35,9 +35,29 @@ export type Counted<T extends string> = `STRUCT(value ${T}, count BIGINT)[]`
 export type ColType = `${Scalar | `${Scalar}[]`}${'' | ' NOT NULL'}`
 export type Columns = Readonly<Record<string, ColType>>
 
+/**
+ * The type of a source's column as a user declares it: `TYPE [NOT NULL] [DEFAULT literal] [FROM name]`.
+ *
+ *     'DOUBLE DEFAULT NULL'           // NULL where an object lacks the column
+ *     "VARCHAR DEFAULT 'none'"        // 'none' there; a NULL in an object stays NULL
+ *     'BIGINT FROM PULocationID'      // the object's name of the column
+ */
+export type DeclaredType = ColType | `${ColType} DEFAULT ${string}` | `${ColType} FROM ${string}`
+export type DeclaredColumns = Readonly<Record<string, DeclaredType>>
+
+/** The type alone, without DEFAULT and FROM. */
+export type Plain<T> = T extends `${infer U} DEFAULT ${string}`
+  ? Plain<U>
+  : T extends `${infer U} FROM ${string}`
+    ? Plain<U>
+    : T
+/** The columns that declared ones are to the steps of a flow. */
+export type PlainColumns<C> = C extends Columns ? C : { readonly [K in keyof C]: Plain<C[K]> }
+
 /** Without NOT NULL. */
-export type Base<T> = T extends `${infer U} NOT NULL` ? U : T
-export type NotNull<T> = T extends `${string} NOT NULL` ? T : T extends string ? `${T} NOT NULL` : never
+export type Base<T> = Plain<T> extends infer P ? (P extends `${infer U} NOT NULL` ? U : P) : never
+export type NotNull<T> =
+  Plain<T> extends infer P ? (P extends `${string} NOT NULL` ? P : P extends string ? `${P} NOT NULL` : never) : never
 
 type Value<T> = T extends SqlName
   ? SqlTypes[T]
@@ -48,7 +68,7 @@ type Value<T> = T extends SqlName
       : T extends DecimalType
         ? string
         : never
-type Js<T> = T extends `${infer U} NOT NULL` ? Value<U> : Value<T> | null
+type Js<T> = Plain<T> extends infer P ? (P extends `${infer U} NOT NULL` ? Value<U> : Value<P> | null) : never
 
 /** A row of these columns in TypeScript. */
 export type Row<C> = { [K in keyof C]: Js<C[K]> }
@@ -210,6 +230,6 @@ export function expectedName(name: string): string | undefined {
 }
 
 /** Column types with their literal types kept, for reuse in several sources: `const trip = columns({ at: 'TIMESTAMP' })`. */
-export function columns<const C extends Columns>(types: C): C {
+export function columns<const C extends DeclaredColumns>(types: C): C {
   return types
 }

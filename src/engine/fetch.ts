@@ -3,10 +3,10 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
-import { parseColumnType } from '../core/types.ts'
+import { declaredColumns } from '../plan/declared-column.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { Ready, SpooledObject } from '../plan/format.ts'
-import { type DeclaredColumn, type DoubtfulObject, markObjects, type SpooledVersion } from './mark.ts'
+import { type DoubtfulObject, markObjects, type SpooledVersion } from './mark.ts'
 import {
   badObject,
   deniedObject,
@@ -59,11 +59,8 @@ export function createFetch(
   bytesMax = Infinity,
 ): Fetch {
   const { settings, format } = context
-  const declared: readonly DeclaredColumn[] = Object.entries(settings.columns).map(([name, type]) => ({
-    name,
-    type: parseColumnType(type, name),
-  }))
-  const names = declared.map(({ name }) => name)
+  const declared = declaredColumns(settings)
+  const names = declared.map(({ from }) => from)
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   /**
    * Copies of small objects that nobody wants any more. Thousands of files made and removed cost a file system dearly: ext4

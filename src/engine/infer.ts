@@ -170,7 +170,7 @@ async function parquetColumns(executor: Executor, file: string): Promise<readonl
   if (own.length === 0) return described(executor, parquetRows([file]))
   const leaves = leavesOf(own)
   const type = parseColumnType('JSON', 'column')
-  const scanned = leaves.map(({ name, at }) => ({ name, type, at }))
+  const scanned = leaves.map(({ name, at }) => ({ name, from: name, type, at }))
   const types = Object.values(await executor.describe(parquetFormat.types?.(file, scanned, own) ?? ''))
   return leaves.map(({ name, twins }, index) => ({ name, physical: types[index] ?? '', ...(twins ? { twins } : {}) }))
 }

@@ -1,10 +1,10 @@
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { Row } from '../core/ports.ts'
-import type { ParsedType } from '../core/types.ts'
 import { visible } from '../core/visible.ts'
 import { microsecondsOf, rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
+import { constantSql, type DeclaredColumn } from '../plan/declared-column.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import type { Format, ScannedColumn } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
@@ -45,11 +45,6 @@ export interface DoubtfulObject {
   again(): Promise<SpooledVersion | MarkedObject>
 }
 
-export interface DeclaredColumn {
-  readonly name: string
-  readonly type: ParsedType
-}
-
 /** One declared column of one object, in SQL over its rows. */
 interface ReadColumn extends DeclaredColumn {
   /** As read. */
@@ -78,7 +73,7 @@ export async function markObjects(
   period: ReturnType<typeof keyPeriod> | undefined,
 ): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
   const { executor, format, settings, policies, signal } = context
-  const [{ file, columns: own = declared }] = objects as readonly [SpooledVersion]
+  const [{ file, columns: own = declared.map(({ from }) => ({ name: from })) }] = objects as readonly [SpooledVersion]
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
   const tables = new Set<string>()
   const create = async (name: string, sql: string) => {
@@ -104,7 +99,7 @@ export async function markObjects(
     const read = format.read(
       objects.map(object => object.file),
       own,
-      declared.map(({ name }) => name),
+      declared.map(({ from }) => from),
     )
     const reading = await columnsOf(context, file, declared, own)
     if ('impossible' in reading) {
@@ -230,13 +225,15 @@ async function columnsOf(
   for (const column of declared) {
     const found = locate(column, own)
     if ('impossible' in found) return found
-    scanned.push({ ...column, at: found.at })
+    if ('at' in found) scanned.push({ ...column, at: found.at })
   }
   const described = await typesOf(context, file, scanned, own)
   if ('impossible' in described) return described
+  const physical = new Map(scanned.map(({ name }, index) => [name, described.types?.[index] ?? 'VARCHAR']))
   const good: ReadColumn[] = []
   for (const [index, column] of declared.entries()) {
-    const read = readColumn(column, typedName(index), format, described.types?.[index] ?? 'VARCHAR')
+    const type = physical.get(column.name)
+    const read = type === undefined ? missingColumn(column) : readColumn(column, typedName(index), format, type)
     if ('impossible' in read) return read
     good.push(read)
   }
@@ -352,23 +349,25 @@ async function probe({ executor }: FetchContext, scan: string, columns: readonly
   await executor.rows(`SELECT count(*) AS n${read.join('')} FROM (${scan})`)
 }
 
-/** Where an object has a declared column, or why it has none. */
+/** Where an object has a declared column, that a default stands for it, or why it has none. */
 function locate(
-  { name, type }: DeclaredColumn,
+  { name, from, type, ifMissing }: DeclaredColumn,
   own: readonly OwnColumn[],
-): { readonly at: readonly number[] } | { readonly impossible: string } {
-  const found = findColumn(name, own)
+): { readonly at: readonly number[] } | { readonly isMissing: true } | { readonly impossible: string } {
+  const found = findColumn(from, own)
+  if (found.is === 'missing' && ifMissing !== undefined) return { isMissing: true }
+  const column = columnText({ name, from })
   if (found.is === 'missing')
-    return { impossible: `column '${name}' is missing; expected ${type.sql}, the object has ${columnList(own)}` }
+    return { impossible: `${column} is missing; expected ${type.sql}, the object has ${columnList(own)}` }
   if (found.is === 'ambiguous')
     return {
-      impossible: `column '${name}' is ambiguous: the object has ${found.names.join(', ')}; expected one of that very name, or only one when case is ignored`,
+      impossible: `${column} is ambiguous: the object has ${found.names.join(', ')}; expected one of that very name, or only one when case is ignored`,
     }
-  const column = columnAt(found.at, own)
+  const twins = columnAt(found.at, own)?.twins
   // DuckDB would write the second by a name that it makes up.
-  if (type.name === 'JSON' && column?.twins)
+  if (type.name === 'JSON' && twins)
     return {
-      impossible: `column '${name}' cannot be read as JSON: its fields ${column.twins.join(' and ')} have one name when case is ignored; declare fields by their path, such as '${name}.${column.twins[0]}'`,
+      impossible: `${column} cannot be read as JSON: its fields ${twins.join(' and ')} have one name when case is ignored; declare fields by their path, such as '${from}.${twins[0]}'`,
     }
   return found
 }
@@ -380,7 +379,7 @@ async function typesOf(
   columns: readonly ScannedColumn[],
   own: readonly OwnColumn[],
 ): Promise<{ readonly types: readonly string[] | undefined } | { readonly impossible: string }> {
-  if (!format.types) return { types: undefined }
+  if (!format.types || columns.length === 0) return { types: undefined }
   try {
     return { types: Object.values(await executor.describe(format.types(file, columns, own))) }
   } catch (error) {
@@ -399,6 +398,17 @@ function columnAt([index = 0, ...inner]: readonly number[], own: readonly OwnCol
 /** Of the values by declared type. No declared name begins so. */
 const typedName = (index: number) => `_v${index}`
 
+/** A declared column as messages name it: with the object's name of it, where that is another one. */
+function columnText({ name, from }: Pick<DeclaredColumn, 'name' | 'from'>): string {
+  return from === name ? `column '${name}'` : `column '${name}' (FROM ${from})`
+}
+
+/** A column that the object lacks: its default, which fits. */
+function missingColumn(column: DeclaredColumn): ReadColumn {
+  const value = constantSql(column.ifMissing ?? null, column.type)
+  return { ...column, raw: value, value, cast: null, bad: null }
+}
+
 function readColumn(
   column: DeclaredColumn,
   typed: string,
@@ -408,7 +418,7 @@ function readColumn(
   const { name, type } = column
   const raw = id(name)
   const cast = checkedCast(raw, physical, type, format.name)
-  if ('impossible' in cast) return { impossible: `column '${name}': ${cast.impossible}` }
+  if ('impossible' in cast) return { impossible: `${columnText(column)}: ${cast.impossible}` }
   const value = cast.value === raw ? raw : typed
   const bad = [...(cast.misfit === null ? [] : [cast.misfit(value)]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
   const misfit = bad.length === 0 ? null : `(${bad.join(' OR ')})`

@@ -1,8 +1,8 @@
-import { parseColumnType } from '../core/types.ts'
+import { declaredColumns } from '../plan/declared-column.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 
 /**
- * Columns without a value in any row that was read since the start. Of JSON only: a field that no line has is NULL, and so
+ * Columns without a default and without a value in any row that was read since the start. Of JSON only: a field that no line has is NULL, and so
  * is one whose name is misspelt; other formats know their columns.
  */
 export interface NeverSeen {
@@ -10,9 +10,10 @@ export interface NeverSeen {
   rows: number
 }
 
-export function nothingSeen({ format, columns, time }: SourceSettings): NeverSeen {
-  const mayBeNull = Object.entries(columns).filter(([name, type]) => parseColumnType(type, name).nullable)
-  const names = format === 'json' ? mayBeNull.map(([name]) => name).filter(name => name !== time) : []
+export function nothingSeen(settings: SourceSettings): NeverSeen {
+  const mayBeNull = declaredColumns(settings).filter(({ type, ifMissing }) => type.nullable && ifMissing === undefined)
+  const names =
+    settings.format === 'json' ? mayBeNull.map(({ name }) => name).filter(name => name !== settings.time) : []
   return { columns: new Set(names), rows: 0 }
 }
 

@@ -41,7 +41,7 @@ export interface SpoolContext {
   readonly store: ObjectStore
   readonly format: Format
   readonly signal: AbortSignal
-  /** Names of the declared columns. */
+  /** The object's names of the declared columns. */
   readonly columns: readonly string[]
   readonly limits?: SpoolLimits
 }

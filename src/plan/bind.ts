@@ -4,8 +4,9 @@ import { type ParsedType, parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
 import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
+import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, type PlanNode, planKey } from './node.ts'
+import { chain, type PlanNode, planKey, sourceOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { id, text } from './sql.ts'
 import { applySteps, type Flow, hiddenAfter, splitFlow, stagesOf } from './stages.ts'
@@ -18,8 +19,9 @@ import type { UserExpression } from './step.ts'
 export async function bindFlows(
   terminals: readonly Terminal[],
   gate: Gate,
-  executor: Pick<Executor, 'run' | 'describe'>,
+  executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
 ): Promise<readonly Flow[]> {
+  for (const settings of new Set(terminals.map(({ node }) => sourceOf(node)))) await checkDefaults(settings, executor)
   checkDistinct(terminals.flatMap(terminal => chain(terminal.node)))
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()

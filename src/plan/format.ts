@@ -47,7 +47,11 @@ export interface Format {
 /** A declared column, and where an object has it. */
 export interface ScannedColumn {
   readonly name: string
+  /** The object's name of it. */
+  readonly from: string
   readonly type: ParsedType
+  /** Of a row format whose rows have fields of their own: the text in place of a field that a row lacks. Else NULL. */
+  readonly ifMissing?: string | null
   /** Its number among the object's own columns; of a field inside a struct also those of the fields down to it. */
   readonly at: readonly number[]
 }
@@ -66,7 +70,7 @@ export interface SpooledObject {
   /** A file that is not there yet, for what `file` cannot be read as it is. */
   readonly changed: string
   readonly key: string
-  /** Names of the declared columns. */
+  /** The object's names of the declared columns. */
   readonly columns: readonly string[]
   readonly signal: AbortSignal
 }

@@ -10,6 +10,10 @@ export interface SourceSettings {
   readonly json?: JsonSettings
   /** Column name to declared type, canonical, with ' NOT NULL' where declared. */
   readonly columns: Readonly<Record<string, string>>
+  /** Column name to what stands where an object lacks it: the text of the literal, null for NULL. */
+  readonly defaults?: Readonly<Record<string, string | null>>
+  /** Column name to the object's name of it, where that is another one. */
+  readonly from?: Readonly<Record<string, string>>
   readonly time: string
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string

@@ -3,7 +3,8 @@ import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
 import { either, given, list, nested, number, oneOf, only, place, text, duration } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
-import { type Columns, columnsOf, type KeysOf, type NotNull, type Time } from '../core/types.ts'
+import { type ColumnDeclaration, declarationsOf } from '../core/column-declaration.ts'
+import type { DeclaredColumns, KeysOf, NotNull, PlainColumns, Time } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
@@ -50,11 +51,15 @@ export interface WatermarkOptions {
   readonly idle?: Duration
 }
 
-export interface SourceOptions<C extends Columns, K extends string> {
+export interface SourceOptions<C extends DeclaredColumns, K extends string> {
   /** A directory, as a path or `file://` address: the only place that objects are read from. */
   readonly objects: string
   readonly format: FormatSpec
-  /** Column name to SQL type. Values are cast by value; one that does not fit is a bad row. */
+  /**
+   * Column name to `TYPE [NOT NULL] [DEFAULT literal] [FROM name]`. Values are cast by value; one that does not fit is a
+   * bad row. With DEFAULT an object may lack the column, and a row of JSON the field: the value stands in its place. FROM
+   * gives the name that the object has for it.
+   */
   readonly columns: C
   /** The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. */
   readonly time: K
@@ -109,10 +114,10 @@ export interface SourceOptions<C extends Columns, K extends string> {
  *
  * @throws MillraceError `user` that names the field, the value and what was expected.
  */
-export function source<const C extends Columns, const K extends KeysOf<C, Time>>(
+export function source<const C extends DeclaredColumns, const K extends KeysOf<C, Time>>(
   name: string,
   options: SourceOptions<C, K>,
-): Stream<MiniBatch<C, NotNull<C[K]>>> {
+): Stream<MiniBatch<PlainColumns<C>, NotNull<C[K]>>> {
   const definition = defineSource(name, options as never)
   const head = new Observable<unknown>(subscriber => {
     const run = currentRun()
@@ -209,12 +214,12 @@ const sourceOptions = {
     about: 'How objects are read.',
   },
   columns: {
-    kind: given<Columns>(
+    kind: given<DeclaredColumns>(
       'at least one column: { name: SQL type }',
       value => typeof value === 'object' && value !== null,
     ),
     isRequired: true,
-    about: 'The name and the SQL type of each column that is read.',
+    about: 'The name of each column that is read, with its SQL type, DEFAULT and FROM.',
   },
   time: {
     kind: text('the name of a column'),
@@ -276,9 +281,9 @@ const sourceOptions = {
     otherwise: 'every second for a directory, every minute for S3',
     about: 'Live only: how often the place is listed, for objects that nothing has announced; false for never.',
   },
-} satisfies OptionTable<SourceOptions<Columns, string> & { readonly name: string }>
+} satisfies OptionTable<SourceOptions<DeclaredColumns, string> & { readonly name: string }>
 
-export function defineSource(name: string, options: SourceOptions<Columns, string>): SourceDefinition {
+export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string>): SourceDefinition {
   const at = typeof name === 'string' ? `source ${name}` : 'source'
   const { objects, format, columns, time, watermark, notifications, ...read } = readCall(
     at,
@@ -286,8 +291,8 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
     [name],
     options,
   )
-  const parsed = columnsOf(columns, `${at}: columns`)
-  const timeType = parsed[time]
+  const parsed = declarationsOf(columns, `${at}: columns`)
+  const timeType = parsed[time]?.type
   if (!timeType) throw configError(`${at}: time`, time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
   if (timeType.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(timeType.name))
     throw configError(`${at}: time`, `${time} ${timeType.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
@@ -297,6 +302,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       objects,
       "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
     )
+  if (format.csv?.header === false) checkWithoutHeader(parsed, `${at}: columns`)
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
   const { onBadRow, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, reconcile, miniBatch = {} } = read
   return {
@@ -313,9 +319,7 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       format: format.format,
       ...(format.csv ? { csv: format.csv } : {}),
       ...(format.json ? { json: format.json } : {}),
-      columns: Object.fromEntries(
-        Object.entries(parsed).map(([column, type]) => [column, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
-      ),
+      ...columnSettings(parsed),
       time,
       ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
@@ -328,6 +332,35 @@ export function defineSource(name: string, options: SourceOptions<Columns, strin
       overwrite,
       ...(format.rowBytesMax === undefined ? {} : { rowBytesMax: format.rowBytesMax }),
     },
+  }
+}
+
+/** Declarations as the plan has them. */
+function columnSettings(
+  parsed: Readonly<Record<string, ColumnDeclaration>>,
+): Pick<SourceSettings, 'columns' | 'defaults' | 'from'> {
+  const all = Object.entries(parsed)
+  const defaults = all.flatMap(([name, { ifMissing }]) => (ifMissing === undefined ? [] : [[name, ifMissing] as const]))
+  const from = all.flatMap(([name, { from: own = name }]) => (own === name ? [] : [[name, own] as const]))
+  return {
+    columns: Object.fromEntries(
+      all.map(([name, { type }]) => [name, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
+    ),
+    ...(defaults.length > 0 ? { defaults: Object.fromEntries(defaults) } : {}),
+    ...(from.length > 0 ? { from: Object.fromEntries(from) } : {}),
+  }
+}
+
+/** Columns of CSV without a header are known by their place: none can be missing, or have another name. */
+function checkWithoutHeader(parsed: Readonly<Record<string, ColumnDeclaration>>, field: string): void {
+  for (const [name, { ifMissing, from }] of Object.entries(parsed)) {
+    const clause = ifMissing === undefined ? (from === undefined ? undefined : 'FROM') : 'DEFAULT'
+    if (clause !== undefined)
+      throw configError(
+        `${field}.${name}`,
+        clause,
+        'neither DEFAULT nor FROM with csv({ header: false }), which takes the declared columns in their order',
+      )
   }
 }
 

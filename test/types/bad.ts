@@ -198,6 +198,20 @@ outBatches.pipe(filter(({ epoch }) => epoch === 1n))
 // @ts-expect-error windows have no rows: not assignable
 requests.pipe(tumbling('5m'), batches())
 
+// ---- Declarations -------------------------------------------------------------------------------------------------
+const place = { objects: 'data', format: parquet() } as const
+// @ts-expect-error no such type before DEFAULT: "STRING DEFAULT 'x'"
+source('a', { ...place, columns: { at: 'TIMESTAMP', a: "STRING DEFAULT 'x'" }, time: 'at' })
+// @ts-expect-error no such clause: "DOUBLE DEFALT 0"
+source('a', { ...place, columns: { at: 'TIMESTAMP', a: 'DOUBLE DEFALT 0' }, time: 'at' })
+// @ts-expect-error the time is a time: not assignable
+source('a', { ...place, columns: { at: 'TIMESTAMP', a: 'DOUBLE DEFAULT 0' }, time: 'a' })
+const short = source('a', { ...place, columns: { at: 'TIMESTAMP', fee: 'DOUBLE DEFAULT 0 FROM tip' }, time: 'at' })
+// @ts-expect-error the object's name is none here: no column "tip"
+short.pipe(where('tip > 0'))
+// @ts-expect-error what a function gives has no default: not assignable
+requests.pipe(mapRows(() => ({ n: 5 }), { n: 'INTEGER DEFAULT 5' }))
+
 // ---- Functions ----------------------------------------------------------------------------------------------------
 // @ts-expect-error unknown column of a row: Property 'hots' does not exist
 requests.pipe(filterRows(row => row.hots === 'a'))

@@ -67,6 +67,56 @@ const hits = columns({
 const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
 is<typeof requests, Stream<MiniBatch<typeof hits, 'TIMESTAMPTZ NOT NULL'>>>(true)
 
+// ---- Declarations: DEFAULT and FROM are no part of a column's type. --------------------------------------------------
+const declared = columns({
+  at: 'TIMESTAMP NOT NULL FROM lpep_pickup_datetime',
+  zone: 'BIGINT FROM PULocationID',
+  fare: 'DECIMAL(18,2) NOT NULL DEFAULT 0 FROM "a FROM b DEFAULT c"',
+  fee: 'DOUBLE DEFAULT NULL',
+  note: "VARCHAR NOT NULL DEFAULT 'a FROM b NOT NULL'",
+  tags: "VARCHAR[] DEFAULT '[]'",
+  id: 'UUID',
+})
+const renamed = source('trips', { objects: 'data', format: parquet(), columns: declared, time: 'at' })
+interface DeclaredAs {
+  readonly at: 'TIMESTAMP NOT NULL'
+  readonly zone: 'BIGINT'
+  readonly fare: 'DECIMAL(18,2) NOT NULL'
+  readonly fee: 'DOUBLE'
+  readonly note: 'VARCHAR NOT NULL'
+  readonly tags: 'VARCHAR[]'
+  readonly id: 'UUID'
+}
+is<ColumnsOf<typeof renamed>, DeclaredAs>(true)
+is<TimeOf<typeof renamed>, 'TIMESTAMP NOT NULL'>(true)
+is<
+  Row<typeof declared>,
+  {
+    readonly at: Date
+    readonly zone: bigint | null
+    readonly fare: string
+    readonly fee: number | null
+    readonly note: string
+    readonly tags: (string | null)[] | null
+    readonly id: string | null
+  }
+>(true)
+const bySum = renamed.pipe(
+  where("fee > 1 and note <> ''"),
+  tumbling('1h'),
+  groupBy('zone'),
+  aggregate({ fares: sum('fare') }),
+)
+is<
+  ColumnsOf<typeof bySum>,
+  {
+    window_start: 'TIMESTAMP NOT NULL'
+    window_end: 'TIMESTAMP NOT NULL'
+    zone: 'BIGINT'
+    fares: 'DECIMAL(38,2) NOT NULL'
+  }
+>(true)
+
 // ---- Aggregates: sums of integers and decimals are wide, and NOT NULL where their column is (S21). --------------
 const out = requests.pipe(
   where("status >= 500 and host not like 'test%'"),

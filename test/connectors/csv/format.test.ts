@@ -44,7 +44,7 @@ async function read(body: string | Uint8Array, columns: readonly string[], optio
   for (const name of columns) {
     const column = findColumn(name, own)
     if (column.is !== 'found') return `column '${name}' is ${column.is}`
-    found.push({ name, type, at: column.at })
+    found.push({ name, from: name, type, at: column.at })
   }
   await connection.run(`CREATE TABLE t AS ${format.read([ready.file], own, columns)}`)
   const reader = await connection.runAndReadAll(
