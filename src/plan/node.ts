@@ -101,6 +101,10 @@ function checkTime(input: PlanNode, fail: (what: string) => void): void {
     fail(
       `the event time column '${time}' was replaced by derive(); watermarks are taken from the column as read, so derive another name.`,
     )
+  if (before.some(node => node.op === 'rename' && Object.values(node.options as object).includes(time)))
+    fail(
+      `the event time column '${time}' was replaced by rename(); watermarks are taken from the column as read, so give the other column another name.`,
+    )
   const type = (columns: ColumnTypes) => withoutNull(columns[time])
   const remade = before.find(
     ({ step: { is }, input: from, columns }) =>

@@ -21,6 +21,7 @@ import {
   parquet,
   pipeline,
   quantile,
+  rename,
   rows,
   run,
   select,
@@ -211,6 +212,15 @@ const short = source('a', { ...place, columns: { at: 'TIMESTAMP', fee: 'DOUBLE D
 short.pipe(where('tip > 0'))
 // @ts-expect-error what a function gives has no default: not assignable
 requests.pipe(mapRows(() => ({ n: 5 }), { n: 'INTEGER DEFAULT 5' }))
+
+// @ts-expect-error no such column to rename: no column "hots"
+requests.pipe(rename({ hots: 'a' }))
+// @ts-expect-error the name is taken: there is a column "host" already
+requests.pipe(rename({ bytes: 'host' }))
+// @ts-expect-error the old name is gone: no column "bytes"
+requests.pipe(rename({ bytes: 'b' }), where('bytes > 1'))
+// @ts-expect-error between window and groupBy: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), rename({ bytes: 'b' }))
 
 // ---- Functions ----------------------------------------------------------------------------------------------------
 // @ts-expect-error unknown column of a row: Property 'hots' does not exist

@@ -30,6 +30,7 @@ import {
   parquet,
   pipeline,
   quantile,
+  rename,
   rows,
   select,
   source,
@@ -116,6 +117,22 @@ is<
     fares: 'DECIMAL(38,2) NOT NULL'
   }
 >(true)
+
+// ---- Renaming: the order of types stays, names may be exchanged. -----------------------------------------------------
+const swapped = renamed.pipe(rename({ at: 'picked_up', fare: 'fee', fee: 'fare' }))
+is<
+  ColumnsOf<typeof swapped>,
+  {
+    picked_up: 'TIMESTAMP NOT NULL'
+    zone: 'BIGINT'
+    fee: 'DECIMAL(18,2) NOT NULL'
+    fare: 'DOUBLE'
+    note: 'VARCHAR NOT NULL'
+    tags: 'VARCHAR[]'
+    id: 'UUID'
+  }
+>(true)
+is<TimeOf<typeof swapped>, 'TIMESTAMP NOT NULL'>(true)
 
 // ---- Aggregates: sums of integers and decimals are wide, and NOT NULL where their column is (S21). --------------
 const out = requests.pipe(
