@@ -2,16 +2,18 @@ import { configError } from './errors.ts'
 import { nearestName } from './nearest.ts'
 import { columnsOf, type ParsedType } from './types.ts'
 
-/** A column of a source as it is declared: `TYPE [NOT NULL] [DEFAULT literal] [FROM name]`. */
+/** A column of a source as it is declared: `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`. */
 export interface ColumnDeclaration {
   readonly type: ParsedType
   /** What stands where an object lacks the column: the text of the literal, null for NULL. Absent: it may not lack it. */
   readonly ifMissing?: string | null
   /** The object's name of the column, where it is another one. */
   readonly from?: string
+  /** It is no column of the object: its key or its metadata gives it. */
+  readonly fact?: 'key' | 'meta'
 }
 
-const grammar = 'TYPE [NOT NULL] [DEFAULT literal] [FROM name]'
+const grammar = 'TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]'
 const literals = "NULL, TRUE, FALSE, a number, or text in single quotes, such as DEFAULT 'none'"
 
 /** A word of the grammar that is not one of a type, and what follows it. */
@@ -62,14 +64,26 @@ function declaration(type: ParsedType, rest: string, written: string, field: str
   }
   if (/^\s+FROM/i.test(left)) {
     const [taken = '', name] = origin.exec(left) ?? []
-    if (name === undefined) throw wrong(`a name after FROM, such as FROM PULocationID or FROM "a name"`)
-    found = { ...found, from: name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name }
+    if (name === undefined)
+      throw wrong(`a name after FROM, such as FROM PULocationID or FROM "a name"; or FROM KEY, FROM META`)
+    found = { ...found, ...originOf(name, wrong) }
     left = left.slice(taken.length)
   }
   if (left.trim() !== '') throw wrong(`${grammar}, in this order; '${left.trim()}' is left over${meantOrder(left)}`)
   if (found.ifMissing === null && !type.nullable)
     throw wrong('another value than NULL after DEFAULT, or no NOT NULL before it')
+  if (found.fact === 'meta' && found.ifMissing !== undefined)
+    throw wrong('no DEFAULT before FROM META, as every object has what is there')
   return { type, ...found }
+}
+
+/** KEY and META are words of the grammar in capitals; files have columns of these names, which are written in quotes. */
+function originOf(name: string, wrong: (expected: string) => Error): Pick<ColumnDeclaration, 'from' | 'fact'> {
+  if (name.startsWith('"')) return { from: name.slice(1, -1).replaceAll('""', '"') }
+  if (name === 'KEY' || name === 'META') return { fact: name === 'KEY' ? 'key' : 'meta' }
+  if (!/^(key|meta)$/i.test(name)) return { from: name }
+  const what = /^key$/i.test(name) ? "a value of the object's key" : "one of the object's metadata"
+  throw wrong(`FROM ${name.toUpperCase()} for ${what}, or FROM "${name}" for a column of that name`)
 }
 
 /** A word without quotes was meant as text. */

@@ -36,11 +36,13 @@ export type ColType = `${Scalar | `${Scalar}[]`}${'' | ' NOT NULL'}`
 export type Columns = Readonly<Record<string, ColType>>
 
 /**
- * The type of a source's column as a user declares it: `TYPE [NOT NULL] [DEFAULT literal] [FROM name]`.
+ * The type of a source's column as a user declares it: `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`.
  *
  *     'DOUBLE DEFAULT NULL'           // NULL where an object lacks the column
  *     "VARCHAR DEFAULT 'none'"        // 'none' there; a NULL in an object stays NULL
  *     'BIGINT FROM PULocationID'      // the object's name of the column
+ *     'DATE FROM KEY'                 // of a column `dt`: 2024-03-31 in the key dt=2024-03-31/trips.parquet
+ *     'VARCHAR FROM META'             // of a column `object_key`: the key itself
  */
 export type DeclaredType = ColType | `${ColType} DEFAULT ${string}` | `${ColType} FROM ${string}`
 export type DeclaredColumns = Readonly<Record<string, DeclaredType>>

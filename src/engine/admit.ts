@@ -14,8 +14,9 @@ import {
 import type { WithoutPeriod } from './without-period.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
-import { instantUs, keyPeriod } from '../plan/key-period.ts'
+import { instantUs } from '../plan/key-period.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import { keyTime } from '../plan/object-facts.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { rowsSql } from '../plan/sql.ts'
 import { sameVersionSql } from './ledger.ts'
@@ -104,7 +105,7 @@ const listingColumns = {
 } as const
 const pageMax = 1_000
 
-/** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source without a key pattern. */
+/** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source whose keys name no time. */
 export function periodBounds(
   settings: SourceSettings,
   from: string | undefined,
@@ -112,11 +113,11 @@ export function periodBounds(
 ): { readonly fromUs: bigint | undefined; readonly toUs: bigint | undefined } {
   const fromUs = from === undefined ? undefined : instantUs(from, '--from')
   const toUs = to === undefined ? undefined : instantUs(to, '--to')
-  if ((fromUs !== undefined || toUs !== undefined) && settings.bounds?.is !== 'key')
+  if ((fromUs !== undefined || toUs !== undefined) && keyTime(settings) === undefined)
     throw configError(
       `source ${settings.name}: watermark.bounds`,
       settings.bounds,
-      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need",
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a DATE or a TIMESTAMP",
     )
   if (fromUs !== undefined && toUs !== undefined && fromUs >= toUs)
     throw configError('--to', to, `a date after --from, ${from}`)
@@ -145,7 +146,7 @@ export function admittedObject(row: Row): AdmittedObject {
  */
 export async function listNew(context: ListContext): Promise<Listed> {
   const { store, settings, executor, signal } = context
-  const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
+  const time = keyTime(settings)
   const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
   const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
   await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
@@ -170,8 +171,9 @@ export async function listNew(context: ListContext): Promise<Listed> {
       continue
     }
     matched++
-    const startUs = period?.(version.key)?.startUs
-    if (period && startUs === undefined) unfit = { count: (unfit?.count ?? 0) + 1, first: unfit?.first ?? version.key }
+    const startUs = time?.period(version.key)?.startUs
+    if (time?.of === 'bounds' && startUs === undefined)
+      unfit = { count: (unfit?.count ?? 0) + 1, first: unfit?.first ?? version.key }
     const isOut =
       (fromUs !== undefined || toUs !== undefined) &&
       (startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs))

@@ -18,6 +18,7 @@ import {
   reasonOf,
   recorded,
 } from './marked-object.ts'
+import { createCheckedFacts } from './checked-facts.ts'
 import { createPatience } from './patience.ts'
 import { isOneGet, type Spooled, spoolObject } from './spool.ts'
 
@@ -60,7 +61,8 @@ export function createFetch(
 ): Fetch {
   const { settings, format } = context
   const declared = declaredColumns(settings)
-  const names = declared.map(({ from }) => from)
+  const names = declared.flatMap(({ from, fact }) => (fact === undefined ? [from] : []))
+  const facts = createCheckedFacts(settings, context.executor)
   const period = settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined
   /**
    * Copies of small objects that nobody wants any more. Thousands of files made and removed cost a file system dearly: ext4
@@ -129,6 +131,11 @@ export function createFetch(
         return goneObject(context, recorded(wanted), goneBecause[fetched.is])
       }
       const { version } = fetched
+      const problem = await facts.problemOf(version)
+      if (problem !== undefined) {
+        await remove()
+        return badObject(context, version, problem)
+      }
       const before = fetched.is === 'linked' ? await stat(file, { bigint: true }) : undefined
       const object = { file, changed, key: version.key, columns: names, signal: context.signal }
       const ready = await format.ready(object)
@@ -207,7 +214,7 @@ export function createFetch(
 
   async function markedOnce(objects: readonly SpooledVersion[]): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
     try {
-      return await markObjects(context, objects, `spool_${groups++}`, declared, period)
+      return await markObjects(context, objects, `spool_${groups++}`, declared, facts.values, period)
     } catch (error) {
       const [first] = objects as readonly [SpooledVersion]
       if (objects.length > 1 && isBadObject(error)) {

@@ -6,6 +6,7 @@ import { microsecondsOf, rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { constantSql, type DeclaredColumn } from '../plan/declared-column.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
+import type { Fact, ObjectFacts } from '../plan/object-facts.ts'
 import type { Format, ScannedColumn } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
@@ -63,6 +64,7 @@ interface ReadColumn extends DeclaredColumn {
  * there once; of other formats there is one at a time.
  *
  * @param objects of one shape: with the same `columns`
+ * @param factsOf what an object gives for columns that its rows do not have, which fits them
  * @param table a name that nothing else uses
  */
 export async function markObjects(
@@ -70,10 +72,12 @@ export async function markObjects(
   objects: readonly SpooledVersion[],
   table: string,
   declared: readonly DeclaredColumn[],
+  factsOf: ObjectFacts,
   period: ReturnType<typeof keyPeriod> | undefined,
 ): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
   const { executor, format, settings, policies, signal } = context
-  const [{ file, columns: own = declared.map(({ from }) => ({ name: from })) }] = objects as readonly [SpooledVersion]
+  const rowColumns = declared.filter(({ fact }) => fact === undefined)
+  const [{ file, columns: own = rowColumns.map(({ from }) => ({ name: from })) }] = objects as readonly [SpooledVersion]
   const [raw, typed] = [`${table}_raw`, `${table}_typed`]
   const tables = new Set<string>()
   const create = async (name: string, sql: string) => {
@@ -99,9 +103,10 @@ export async function markObjects(
     const read = format.read(
       objects.map(object => object.file),
       own,
-      declared.map(({ from }) => from),
+      rowColumns.map(({ from }) => from),
     )
-    const reading = await columnsOf(context, file, declared, own)
+    const facts = objects.map(({ version }) => factsOf(version))
+    const reading = await columnsOf(context, file, declared, own, facts)
     if ('impossible' in reading) {
       for (const object of objects) await release(object)
       return objects.map(({ version }) => badObject(context, version, reading.impossible))
@@ -219,10 +224,11 @@ async function columnsOf(
   file: string,
   declared: readonly DeclaredColumn[],
   own: readonly OwnColumn[],
+  facts: readonly ReadonlyMap<string, Fact>[],
 ): Promise<{ readonly good: readonly ReadColumn[]; scan(from: string): string } | { readonly impossible: string }> {
   const { format } = context
   const scanned: ScannedColumn[] = []
-  for (const column of declared) {
+  for (const column of declared.filter(({ fact }) => fact === undefined)) {
     const found = locate(column, own)
     if ('impossible' in found) return found
     if ('at' in found) scanned.push({ ...column, at: found.at })
@@ -233,7 +239,12 @@ async function columnsOf(
   const good: ReadColumn[] = []
   for (const [index, column] of declared.entries()) {
     const type = physical.get(column.name)
-    const read = type === undefined ? missingColumn(column) : readColumn(column, typedName(index), format, type)
+    const read =
+      column.fact !== undefined
+        ? factColumn(column, facts)
+        : type === undefined
+          ? missingColumn(column)
+          : readColumn(column, typedName(index), format, type)
     if ('impossible' in read) return read
     good.push(read)
   }
@@ -406,6 +417,20 @@ function columnText({ name, from }: Pick<DeclaredColumn, 'name' | 'from'>): stri
 /** A column that the object lacks: its default, which fits. */
 function missingColumn(column: DeclaredColumn): ReadColumn {
   const value = constantSql(column.ifMissing ?? null, column.type)
+  return { ...column, raw: value, value, cast: null, bad: null }
+}
+
+/** A column that objects give as a whole, by `_part`. */
+function factColumn(column: DeclaredColumn, facts: readonly ReadonlyMap<string, Fact>[]): ReadColumn {
+  const texts = facts.map(own => {
+    const fact = own.get(column.name) ?? null
+    if (fact !== null && typeof fact === 'object') throw new Error(`unreachable: ${fact.missing}`)
+    return fact
+  })
+  const [first = null] = texts
+  const value = texts.every(one => one === first)
+    ? constantSql(first, column.type)
+    : `([${texts.map(one => constantSql(one, column.type)).join(', ')}])[_part + 1]`
   return { ...column, raw: value, value, cast: null, bad: null }
 }
 

@@ -11,7 +11,9 @@ export interface NeverSeen {
 }
 
 export function nothingSeen(settings: SourceSettings): NeverSeen {
-  const mayBeNull = declaredColumns(settings).filter(({ type, ifMissing }) => type.nullable && ifMissing === undefined)
+  const mayBeNull = declaredColumns(settings).filter(
+    ({ type, ifMissing, fact }) => type.nullable && ifMissing === undefined && fact === undefined,
+  )
   const names =
     settings.format === 'json' ? mayBeNull.map(({ name }) => name).filter(name => name !== settings.time) : []
   return { columns: new Set(names), rows: 0 }

@@ -137,7 +137,7 @@ export interface RunOptions {
 }
 
 export interface BackfillOptions extends RunOptions {
-  /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern. */
+  /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern, or one time FROM KEY. */
   readonly from?: string
   /** Exclusive end. */
   readonly to?: string

@@ -13,17 +13,26 @@ export interface DeclaredColumn {
   readonly from: string
   /** What stands where an object lacks it, as text; null for NULL. Absent: it may not lack it. */
   readonly ifMissing?: string | null
+  /** It is no column of the object: its key or its metadata gives it. */
+  readonly fact?: 'key' | 'meta'
 }
 
 /** The columns of a source, in their order. */
-export function declaredColumns({ columns, defaults = {}, from = {} }: SourceSettings): readonly DeclaredColumn[] {
+export function declaredColumns({
+  columns,
+  defaults = {},
+  from = {},
+  facts = {},
+}: SourceSettings): readonly DeclaredColumn[] {
   return Object.entries(columns).map(([name, type]) => {
     const ifMissing = Object.hasOwn(defaults, name) ? defaults[name] : undefined
+    const fact = Object.hasOwn(facts, name) ? facts[name] : undefined
     return {
       name,
       type: parseColumnType(type, name),
       from: (Object.hasOwn(from, name) ? from[name] : undefined) ?? name,
       ...(ifMissing === undefined ? {} : { ifMissing }),
+      ...(fact === undefined ? {} : { fact }),
     }
   })
 }

@@ -14,6 +14,10 @@ export interface SourceSettings {
   readonly defaults?: Readonly<Record<string, string | null>>
   /** Column name to the object's name of it, where that is another one. */
   readonly from?: Readonly<Record<string, string>>
+  /** Column name to what gives it instead of the object's rows. */
+  readonly facts?: Readonly<Record<string, 'key' | 'meta'>>
+  /** Where keys have the values of columns FROM KEY that are in no folder `name=value`. */
+  readonly keyPattern?: string
   readonly time: string
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string

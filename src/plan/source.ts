@@ -4,12 +4,14 @@ import { type Duration, durationUs } from '../core/duration.ts'
 import { either, given, list, nested, number, oneOf, only, place, text, duration } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
 import { type ColumnDeclaration, declarationsOf } from '../core/column-declaration.ts'
+import { nearestName } from '../core/nearest.ts'
 import type { DeclaredColumns, KeysOf, NotNull, PlainColumns, Time } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import type { JsonSettings } from './json-settings.ts'
 import { keyPeriod } from './key-period.ts'
+import { checkFact, parseKeyPattern } from './object-facts.ts'
 import type { KeySettings } from './key-settings.ts'
 import { type MiniBatchOptions, miniBatchOptions } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
@@ -56,11 +58,17 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string> {
   readonly objects: string
   readonly format: FormatSpec
   /**
-   * Column name to `TYPE [NOT NULL] [DEFAULT literal] [FROM name]`. Values are cast by value; one that does not fit is a
+   * Column name to `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`. Values are cast by value; one that does not fit is a
    * bad row. With DEFAULT an object may lack the column, and a row of JSON the field: the value stands in its place. FROM
-   * gives the name that the object has for it.
+   * gives the name that the object has for it; with FROM KEY the object's key has the value, as a folder `name=value/` or
+   * by `keyPattern`, with FROM META the column is `object_key`, `object_bucket`, `object_size` or `object_last_modified`.
    */
   readonly columns: C
+  /**
+   * Where keys have the values of columns FROM KEY, where folders do not name them: a pattern of the end of keys, such as
+   * '{region}/trips_{dt}.parquet'. `{name}` is one or more characters other than '/', '*' any number of them.
+   */
+  readonly keyPattern?: string
   /** The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. */
   readonly time: K
   /** Default: none; windows then close only when a backfill flushes. */
@@ -221,6 +229,11 @@ const sourceOptions = {
     isRequired: true,
     about: 'The name of each column that is read, with its SQL type, DEFAULT and FROM.',
   },
+  keyPattern: {
+    kind: text("text with names in braces, such as '{region}/trips_{dt}.parquet'"),
+    otherwise: 'folders such as dt=2024-03-31/',
+    about: 'Where keys have the values of columns FROM KEY.',
+  },
   time: {
     kind: text('the name of a column'),
     isRequired: true,
@@ -285,7 +298,7 @@ const sourceOptions = {
 
 export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string>): SourceDefinition {
   const at = typeof name === 'string' ? `source ${name}` : 'source'
-  const { objects, format, columns, time, watermark, notifications, ...read } = readCall(
+  const { objects, format, columns, keyPattern, time, watermark, notifications, ...read } = readCall(
     at,
     sourceOptions,
     [name],
@@ -303,6 +316,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
     )
   if (format.csv?.header === false) checkWithoutHeader(parsed, `${at}: columns`)
+  checkFacts(parsed, keyPattern, at)
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
   const { onBadRow, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, reconcile, miniBatch = {} } = read
   return {
@@ -320,6 +334,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       ...(format.csv ? { csv: format.csv } : {}),
       ...(format.json ? { json: format.json } : {}),
       ...columnSettings(parsed),
+      ...(keyPattern === undefined ? {} : { keyPattern }),
       time,
       ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
@@ -338,16 +353,40 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
 /** Declarations as the plan has them. */
 function columnSettings(
   parsed: Readonly<Record<string, ColumnDeclaration>>,
-): Pick<SourceSettings, 'columns' | 'defaults' | 'from'> {
+): Pick<SourceSettings, 'columns' | 'defaults' | 'from' | 'facts'> {
   const all = Object.entries(parsed)
   const defaults = all.flatMap(([name, { ifMissing }]) => (ifMissing === undefined ? [] : [[name, ifMissing] as const]))
   const from = all.flatMap(([name, { from: own = name }]) => (own === name ? [] : [[name, own] as const]))
+  const facts = all.flatMap(([name, { fact }]) => (fact === undefined ? [] : [[name, fact] as const]))
   return {
     columns: Object.fromEntries(
       all.map(([name, { type }]) => [name, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
     ),
     ...(defaults.length > 0 ? { defaults: Object.fromEntries(defaults) } : {}),
     ...(from.length > 0 ? { from: Object.fromEntries(from) } : {}),
+    ...(facts.length > 0 ? { facts: Object.fromEntries(facts) } : {}),
+  }
+}
+
+/** Refuses a column FROM META that is none, a pattern that names no column FROM KEY, and a source without any other column. */
+function checkFacts(
+  parsed: Readonly<Record<string, ColumnDeclaration>>,
+  keyPattern: string | undefined,
+  at: string,
+): void {
+  const all = Object.entries(parsed)
+  for (const [name, { type, fact }] of all) if (fact) checkFact(name, type, fact, `${at}: columns.${name}`)
+  if (keyPattern === undefined) return
+  const ofKey = all.flatMap(([name, { fact }]) => (fact === 'key' ? [name] : []))
+  for (const name of parseKeyPattern(keyPattern, `${at}: keyPattern`).names) {
+    if (ofKey.includes(name)) continue
+    const near = nearestName(name, ofKey)
+    const asked = near === undefined ? '' : `; did you mean {${near}}?`
+    throw configError(
+      `${at}: keyPattern`,
+      keyPattern,
+      `a column for {${name}}, such as ${name}: 'VARCHAR FROM KEY', or * in its place${asked}`,
+    )
   }
 }
 

@@ -6,9 +6,9 @@ const of = (text: string) => {
   const { type, ...clauses } = declarationsOf({ c: text }, 'columns').c ?? {}
   return [type?.nullable ? type.sql : `${type?.sql} NOT NULL`, clauses]
 }
-const grammar = 'TYPE [NOT NULL] [DEFAULT literal] [FROM name]'
+const grammar = 'TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]'
 
-describe('a declaration is TYPE [NOT NULL] [DEFAULT literal] [FROM name]', () => {
+describe('a declaration is TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]', () => {
   test.each<readonly [string, string, object]>([
     ['DOUBLE', 'DOUBLE', {}],
     ['DOUBLE DEFAULT NULL', 'DOUBLE', { ifMissing: null }],
@@ -24,6 +24,11 @@ describe('a declaration is TYPE [NOT NULL] [DEFAULT literal] [FROM name]', () =>
     ['BIGINT FROM PULocationID', 'BIGINT', { from: 'PULocationID' }],
     ['BIGINT from "a ""name"" DEFAULT 1"', 'BIGINT', { from: 'a "name" DEFAULT 1' }],
     ["VARCHAR NOT NULL DEFAULT 'x' FROM address.city", 'VARCHAR NOT NULL', { ifMissing: 'x', from: 'address.city' }],
+    ['DATE NOT NULL FROM KEY', 'DATE NOT NULL', { fact: 'key' }],
+    ["VARCHAR DEFAULT 'x' FROM KEY", 'VARCHAR', { ifMissing: 'x', fact: 'key' }],
+    ['VARCHAR from META', 'VARCHAR', { fact: 'meta' }],
+    ['VARCHAR FROM "KEY"', 'VARCHAR', { from: 'KEY' }],
+    ['VARCHAR FROM KEYS', 'VARCHAR', { from: 'KEYS' }],
   ])('%s', (text, type, clauses) => {
     expect(of(text)).toEqual([type, clauses])
   })
@@ -46,8 +51,11 @@ describe('a declaration is TYPE [NOT NULL] [DEFAULT literal] [FROM name]', () =>
       `${grammar}, in this order; 'DEFAULT 0' is left over; did you mean DEFAULT before FROM?`,
     ],
     ['DOUBLE FROM x y', `${grammar}, in this order; 'y' is left over`],
-    ['DOUBLE FROM', 'a name after FROM, such as FROM PULocationID or FROM "a name"'],
-    ["DOUBLE FROM 'x'", 'a name after FROM, such as FROM PULocationID or FROM "a name"'],
+    ['DOUBLE FROM', 'a name after FROM, such as FROM PULocationID or FROM "a name"; or FROM KEY, FROM META'],
+    ["DOUBLE FROM 'x'", 'a name after FROM, such as FROM PULocationID or FROM "a name"; or FROM KEY, FROM META'],
+    ['VARCHAR FROM key', `FROM KEY for a value of the object's key, or FROM "key" for a column of that name`],
+    ['VARCHAR FROM Meta', `FROM META for one of the object's metadata, or FROM "Meta" for a column of that name`],
+    ['BIGINT DEFAULT 0 FROM META', 'no DEFAULT before FROM META, as every object has what is there'],
     ['DOUBLE DEFALT 0', `${grammar}; did you mean DEFAULT instead of DEFALT?`],
     ['DOUBLE NOT NULL FORM x', `${grammar}; did you mean FROM instead of FORM?`],
     ['DOUBLE PRIMARY KEY', `${grammar}, and found PRIMARY behind the type`],

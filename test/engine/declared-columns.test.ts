@@ -201,3 +201,142 @@ describe('DEFAULT', () => {
       expect((await tryObject(components, definition, store, version)).nullColumns).toEqual(['a'])
   })
 })
+
+/** A row an object, or two, under this key. */
+const objects: Readonly<Record<string, (key: string, rows?: number) => Promise<unknown>>> = {
+  parquet: (key, rows = 1) =>
+    lab.parquet(
+      `${key}.parquet`,
+      `SELECT TIMESTAMP '2024-01-01' AS t, CAST(i AS BIGINT) AS v FROM range(${rows}) AS _(i)`,
+    ),
+  json: (key, rows = 1) =>
+    lab.lines(
+      `${key}.json`,
+      Array.from({ length: rows }, (_, v) => JSON.stringify({ t: '2024-01-01', v, dt: 'not this' })),
+    ),
+  csv: (key, rows = 1) =>
+    lab.lines(`${key}.csv`, ['t,v', ...Array.from({ length: rows }, (_, v) => `2024-01-01,${v}`)]),
+}
+
+describe.each(Object.keys(objects))('columns FROM KEY and FROM META of %s', name => {
+  const format = { parquet: parquet(), json: json(), csv: csv() }[name] as FormatSpec
+  const put = objects[name] as (key: string, rows?: number) => Promise<unknown>
+
+  test('are those of the row’s own object, of small objects that are read together too (S1)', async () => {
+    await put('dt=2024-03-30/a', 2)
+    await put('dt=2024-03-31/b')
+    await put('dt=__HIVE_DEFAULT_PARTITION__/c')
+    const columns = {
+      dt: 'DATE FROM KEY',
+      v: 'BIGINT',
+      object_key: 'VARCHAR FROM META',
+      object_bucket: 'VARCHAR FROM META',
+    }
+    const key = (path: string) => `${path}.${name}`
+    expect(await rowsOf(columns, { format })).toEqual([
+      { dt: '2024-03-30', v: '0', object_key: key('dt=2024-03-30/a'), object_bucket: '' },
+      { dt: '2024-03-30', v: '1', object_key: key('dt=2024-03-30/a'), object_bucket: '' },
+      { dt: '2024-03-31', v: '0', object_key: key('dt=2024-03-31/b'), object_bucket: '' },
+      { dt: null, v: '0', object_key: key('dt=__HIVE_DEFAULT_PARTITION__/c'), object_bucket: '' },
+    ])
+  })
+
+  test('are what the ledger holds, live and replayed', async () => {
+    await put('a', 2)
+    await put('b')
+    const columns = {
+      object_size: 'BIGINT FROM META',
+      object_last_modified: 'TIMESTAMP FROM META',
+      object_key: 'VARCHAR FROM META',
+    }
+    const entries = await (async () => {
+      const flow = windowed(lab, lab, { columns: { t: 'TIMESTAMP', ...columns }, format, aggregates: { n: count() } })
+      await run(flow)
+      return lab.channel('ledger')
+    })()
+    const expected = entries
+      .filter(({ is }) => is === 'object')
+      .flatMap(({ rows, size_bytes, last_modified_ms, key }) =>
+        Array.from({ length: Number(rows) }, () => ({
+          object_size: size_bytes,
+          object_last_modified: Number(last_modified_ms),
+          object_key: key,
+        })),
+      )
+    expect(expected).toHaveLength(3)
+    const rows = (await rowsOf(columns, { format })) as Record<string, string>[]
+    const ms = (row: Record<string, string>) => ({
+      ...row,
+      object_last_modified: Date.parse(`${row.object_last_modified}Z`),
+    })
+    expect(rows.map(ms)).toEqual(expected)
+  })
+
+  test('a key without the value makes a bad object, unless there is a default', async () => {
+    await put('a')
+    expect(await rowsOf({ dt: 'DATE FROM KEY' }, { format })).toBe(
+      "column 'dt' (FROM KEY) is missing: its key has no folder 'dt=...'; expected DATE",
+    )
+    expect(await rowsOf({ dt: "DATE DEFAULT '2024-01-01' FROM KEY" }, { format })).toEqual([{ dt: '2024-01-01' }])
+  })
+
+  test('a value of the key that does not fit makes a bad object, as it is that of all rows', async () => {
+    await put('dt=2024-02-30/a')
+    expect(await rowsOf({ dt: 'DATE FROM KEY' }, { format })).toBe(
+      "column 'dt' (FROM KEY): expected DATE, found '2024-02-30'",
+    )
+    await put('dt=__HIVE_DEFAULT_PARTITION__/a')
+    const at = lab.place(`p${places++}`)
+    const flow = windowed(lab, at, { columns: { t: 'TIMESTAMP', dt: 'VARCHAR NOT NULL FROM KEY' }, format })
+    expect((await run(flow)).run.setAside.map(({ reason }) => reason)).toEqual([
+      "column 'dt' (FROM KEY): expected VARCHAR NOT NULL, found NULL",
+    ])
+  })
+
+  test('nothing of the rows may be declared at all', async () => {
+    await put('dt=2024-03-31/a', 2)
+    const flow = pipeline(
+      'keys',
+      { checkpoint: lab.checkpoint },
+      sourceOf(lab, { columns: { dt: 'DATE FROM KEY' }, time: 'dt', format }).pipe(
+        to(files(lab.output, { format: 'parquet' })),
+      ),
+    )
+    await run(flow)
+    expect(await lab.rows()).toEqual([{ dt: '2024-03-31' }, { dt: '2024-03-31' }])
+  })
+})
+
+describe('a time FROM KEY', () => {
+  const days = [
+    'region=us/dt=2024-03-01/a',
+    'region=eu/dt=2024-03-02/a',
+    'region=eu/dt=2024-03-01/b',
+    'region=eu/dt=2024-03-03/a',
+  ]
+
+  test('orders objects (S7), and --from and --to choose by it', async () => {
+    for (const day of days) await objects.json?.(day)
+    const keysOf = async (options: object) => {
+      const at = lab.place(`p${places++}`)
+      const flow = windowed(lab, at, { columns: { t: 'TIMESTAMP', dt: 'DATE FROM KEY' }, format: json() })
+      const { run: told } = await run(flow, options)
+      const entries = await lab.channel('ledger', at)
+      return [
+        told.leftOut,
+        ...entries.filter(({ is }) => is === 'object').map(({ key }) => key?.replace(/\.json$/, '')),
+      ]
+    }
+    const [us1, eu2, eu1, eu3] = days
+    expect(await keysOf({})).toEqual([0, eu1, us1, eu2, eu3])
+    expect(await keysOf({ from: '2024-03-02', to: '2024-03-03' })).toEqual([3, eu2])
+    expect(await keysOf({ to: '2024-03-02' })).toEqual([2, eu1, us1])
+  })
+
+  test('without one, and without bounds, --from is refused', async () => {
+    const flow = windowed(lab, lab, { columns: { t: 'TIMESTAMP', dt: 'VARCHAR FROM KEY' }, format: json() })
+    expect((await failure(run(flow, { from: '2024-03' }))).message).toContain(
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a DATE or a TIMESTAMP",
+    )
+  })
+})
