@@ -44,7 +44,7 @@ interface Partition {
  * it is settled, and positions never pass it.
  */
 export function createKafkaSource(log: Log, spec: KafkaSettings, context: NotificationContext): NotificationSource {
-  const { clock, random, place, onEvent } = context
+  const { clock, random, place, untilIdle, onEvent } = context
   const { topic } = spec
   const groupId = `${spec.groupId}-${context.term}`
   const given = positionsOf(context.positions, topic)
@@ -52,6 +52,8 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
   const { counts, count } = createCounts()
   const change = createChange()
   const partitions = new Map<number, Partition>()
+  /** Of a run that ends when it is idle: the end of each partition as it was first seen. Nothing is read beyond it. */
+  const ends = new Map<number, number>()
   const ready: Entry[] = []
   const logged = new Set<string>()
   let fetching: Promise<void> | undefined
@@ -81,8 +83,13 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
   function meet(extents: ReadonlyMap<number, Extent | undefined>): void {
     const isFirstStart = given === undefined && !isDescribed
     const unknown = [...extents].find(([, extent]) => extent === undefined)
-    // Where all of it begins is settled once.
-    if (isFirstStart && unknown)
+    // What was there when it was first seen is all that an idle run reads.
+    if (untilIdle && isDescribed) {
+      describedAtMs = clock.nowMs()
+      return
+    }
+    // Where all of it begins, or ends, is settled once.
+    if ((isFirstStart || untilIdle) && unknown)
       throw new MillraceError(
         'retry',
         'kafka-unreachable',
@@ -95,6 +102,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       // A new one, met when its leader is there.
       if (begin === undefined) continue
       partitions.set(partition, { next: begin, entries: [], head: 0 })
+      if (untilIdle && extent) ends.set(partition, extent.next)
       if (isDescribed || (given !== undefined && position === undefined))
         tell(
           'warn',
@@ -120,7 +128,12 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
   async function fetchOnce(): Promise<void> {
     try {
       if (clock.nowMs() - describedAtMs >= DESCRIBE_MS) await look()
-      const offsets = new Map([...partitions].map(([partition, { next }]) => [partition, next]))
+      const offsets = new Map(
+        [...partitions].flatMap(([partition, { next }]) =>
+          next === ends.get(partition) ? [] : [[partition, next] as const],
+        ),
+      )
+      if (offsets.size === 0) return
       let isPatient = false
       const lost: number[] = []
       for (const each of await log.fetch(offsets)) {
@@ -177,13 +190,16 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
     )
     // What is still held of before is committed or not, but cannot be read again: positions do not wait for it.
     partitions.set(partition, { next: extent.earliest, entries: [], head: 0 })
+    if (untilIdle) ends.set(partition, extent.next)
   }
 
   function take({ partition, records, next }: Extract<Fetched, { is: 'records' }>): void {
     const state = partitions.get(partition)
     if (!state) return
-    state.next = next
+    const end = ends.get(partition) ?? Infinity
+    state.next = Math.min(next, end)
     for (const { offset, timestampMs, value } of records) {
+      if (offset >= end) break
       const id = `${topic}/${partition}/${offset}`
       const { objects, refusals } = parseMessage(value, { place, keys: spec.keys })
       count('messages')
@@ -195,6 +211,10 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       if (!entry.isSettled || state.head < state.entries.length) state.entries.push(entry)
       if (!entry.isSettled) ready.push(entry)
     }
+  }
+
+  function isAtEnds(): boolean {
+    return [...partitions].every(([partition, { next }]) => next === ends.get(partition))
   }
 
   function settled(entry: Entry): void {
@@ -284,6 +304,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       while (!signal.aborted && !closing.signal.aborted) {
         if (failure) throw failure
         if (ready.length > 0) return ready.splice(0, max).map(notification)
+        if (untilIdle && isDescribed && isAtEnds()) return []
         if (!fetching && outstanding() < OUTSTANDING_MAX)
           fetching = fetchOnce().finally(() => {
             fetching = undefined

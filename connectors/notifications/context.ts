@@ -23,5 +23,7 @@ export interface NotificationContext {
   readonly positions: Json
   /** The term of this process's claim: no two processes share one (P5). */
   readonly term: number
+  /** The run ends when nothing more is there: of what comes after that nothing is waited for. */
+  readonly untilIdle?: true
   onEvent(event: NotificationEvent): void
 }

@@ -55,12 +55,12 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
     }
   }
   return {
-    receive: (count, signal) =>
+    receive: (count, signal, waitS = WAIT_S) =>
       attempt('sqs:ReceiveMessage', async () => {
         const command = new ReceiveMessageCommand({
           QueueUrl,
           MaxNumberOfMessages: count,
-          WaitTimeSeconds: WAIT_S,
+          WaitTimeSeconds: waitS,
           VisibilityTimeout: spec.visibilityTimeoutS,
         })
         const { Messages } = await client.send(command, { abortSignal: signal })
@@ -92,6 +92,7 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
         const AttributeNames = [
           'ApproximateNumberOfMessages',
           'ApproximateNumberOfMessagesDelayed',
+          'ApproximateNumberOfMessagesNotVisible',
           'RedrivePolicy',
         ] as const
         const { Attributes } = await client.send(
@@ -100,6 +101,7 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
         const number = (name: (typeof AttributeNames)[number]): number => Number(Attributes?.[name] ?? 0)
         return {
           messages: number('ApproximateNumberOfMessages') + number('ApproximateNumberOfMessagesDelayed'),
+          inFlight: number('ApproximateNumberOfMessagesNotVisible'),
           hasRedrive: (Attributes?.RedrivePolicy ?? '') !== '',
         }
       }),

@@ -20,6 +20,8 @@ const HELD_MAX = 100_000
 /** SQS holds a message for 12 hours from its receipt; the minute is for clocks and latency. */
 const HOLD_MS_MAX = 12 * 3_600_000 - 60_000
 const DELETES_MAX = 10
+/** Of a run that ends when it is idle: SQS asks all of its servers for any wait above zero, so an empty answer is true. */
+const IDLE_WAIT_S = 1
 const batches = { itemsMax: BATCH_MAX, runsMax: 10 } as const
 
 type SqsSettings = Pick<SqsSpec, 'queueUrl' | 'visibilityTimeoutS' | 'onMalformed' | 'onForeign'>
@@ -41,7 +43,7 @@ interface Held {
  * hours at most; after that somebody receives it again, and the ledger tells that its objects are counted.
  */
 export function createSqsSource(queue: Queue, spec: SqsSettings, context: NotificationContext): NotificationSource {
-  const { clock, random, place, onEvent } = context
+  const { clock, random, place, untilIdle, onEvent } = context
   const visibilityMs = spec.visibilityTimeoutS * 1_000
   const closing = new AbortController()
   const { counts, count } = createCounts()
@@ -50,6 +52,10 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
   const change = createChange()
   let receiving = 0
   let receivesWanted = 1
+  /** The last receive found nothing, while nothing was held: a held message blocks those of its group. */
+  let isEmpty = false
+  /** When messages that are left to the redrive policy may be received again. */
+  let leftUntilMs: readonly number[] = []
   let failure: Error | undefined
   let closed: Promise<void> | undefined
   const warn = (event: string, message: string, details = {}): void =>
@@ -76,8 +82,13 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
 
   async function receive(size: number): Promise<void> {
     receiving++
+    isEmpty = false
+    const before = counts.messages
+    const isAlone = held.size === 0
     try {
-      const messages = (await untilItWorks(() => queue.receive(size, closing.signal))) ?? []
+      const waitS = untilIdle ? IDLE_WAIT_S : undefined
+      const messages = (await untilItWorks(() => queue.receive(size, closing.signal, waitS))) ?? []
+      isEmpty = isAlone && messages.length === 0 && counts.messages === before
       receivesWanted = messages.length < size ? 1 : Math.min(RECEIVES_MAX, receivesWanted * 2)
       for (const message of messages) take(message)
     } catch (error) {
@@ -106,6 +117,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
       receivedAtMs,
       dueAtMs: receivedAtMs + visibilityMs / 2,
     }
+    if (isLeft) leftUntilMs = [...leftUntilMs.filter(untilMs => untilMs > receivedAtMs), receivedAtMs + visibilityMs]
     if (objects.length === 0 && isLeft) return count('left')
     held.add(message)
     if (closing.signal.aborted) void settle(message, giveBack)
@@ -213,6 +225,40 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
     change.notify()
   }
 
+  async function inFlight(): Promise<number> {
+    try {
+      return (await queue.attributes()).inFlight
+    } catch {
+      // Who may receive may work without this one: then an empty answer is all that is known.
+      count('backlog-unknown')
+      return 0
+    }
+  }
+
+  /** Of messages that this source has not received. */
+  async function inFlightBefore(): Promise<number> {
+    const messages = await inFlight()
+    if (messages > 0)
+      onEvent({
+        level: 'info',
+        event: 'in-flight-elsewhere',
+        message: `${messages} messages of ${spec.queueUrl} are in flight elsewhere: this run ends when they have come back or are gone, after ${spec.visibilityTimeoutS} s at the latest.`,
+        details: { queue: spec.queueUrl, messages },
+      })
+    return messages
+  }
+
+  /**
+   * Whether a process that died holds no messages any more, which come back when their visibility ends. Those that somebody
+   * else goes on holding are waited for no longer than that.
+   */
+  async function isNothingElsewhere(): Promise<boolean> {
+    if (!(await elsewhere)) return true
+    const nowMs = clock.nowMs()
+    if (nowMs >= startedMs + visibilityMs) return true
+    return (await inFlight()) <= leftUntilMs.filter(untilMs => untilMs > nowMs).length
+  }
+
   async function end(): Promise<void> {
     closing.abort()
     change.notify()
@@ -235,6 +281,8 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
   }
 
   const beating = beat()
+  const startedMs = clock.nowMs()
+  const elsewhere = untilIdle ? inFlightBefore() : undefined
 
   return {
     counts,
@@ -243,6 +291,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
       while (!signal.aborted && !closing.signal.aborted) {
         if (failure) throw failure
         if (ready.length > 0) return ready.splice(0, max).map(notification)
+        if (untilIdle && isEmpty && receiving === 0 && held.size === 0 && (await isNothingElsewhere())) return []
         const size = Math.min(BATCH_MAX, max)
         while (
           receiving < Math.min(receivesWanted, Math.ceil(max / BATCH_MAX)) &&

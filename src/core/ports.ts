@@ -97,7 +97,10 @@ export interface Backlog {
  * source's own place are settled inside and counted. Each notification is held (heartbeats) until it is told.
  */
 export interface NotificationSource {
-  /** Waits until at least one is there; at most `max`. Empty once the signal is aborted. Never two at once. */
+  /**
+   * Waits until at least one is there; at most `max`. Empty once the signal is aborted, and where the source was opened
+   * for a run that ends when it is idle, once nothing more is there. Never two at once.
+   */
   pull(max: number, signal: AbortSignal): Promise<readonly Notification[]>
   /**
    * Where reading goes on once these are committed, beside all that were settled before: kept in the checkpoint, given

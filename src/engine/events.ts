@@ -83,6 +83,8 @@ export type RunEvent =
   /** The run starts again from its checkpoint, as after a crash. */
   | { readonly is: 'restarting'; readonly error: string; readonly inMs: number }
   | { readonly is: 'draining' }
+  /** Nothing is left of what was there: a run that was told so ends. */
+  | { readonly is: 'idle' }
   | { readonly is: 'stopped'; readonly epoch: number }
 
 /** Does one part of an epoch and tells how long it took, unless it fails. */

@@ -22,6 +22,8 @@ export interface FeedContext {
   onEvent(event: RunEvent): void
   /** What lay there at the start is admitted, unless the run ended before. */
   onHistory(): void
+  /** Of a run that ends then: nothing is left of what was there. */
+  onIdle(): void
   readonly signal: AbortSignal
 }
 
@@ -41,15 +43,25 @@ const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 6
 
 /**
  * What keeps object versions coming: the listing first, so that history lies before the live stream; then messages, a
- * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run.
+ * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run. A run
+ * that ends when it is idle lists no more after the start.
  */
 export function startFeeds(context: FeedContext): readonly Promise<void>[] {
   const history = followListing(context)
   history.begun.then(context.onHistory, () => {})
   const works = [history.ended, history.begun.then(() => watchIdle(context))]
-  const { notifications } = context
-  if (notifications) works.push(history.begun.then(() => unlessOver(context, () => receive(context, notifications))))
+  const { notifications, options } = context
+  const received = notifications
+    ? history.begun.then(() => unlessOver(context, () => receive(context, notifications)))
+    : history.begun
+  works.push(options.untilIdle ? received.then(() => tellIdle(context)) : received)
   return works.map(work => work.catch(context.intake.fail))
+}
+
+/** Everything that was there has been offered. */
+async function tellIdle({ intake, signal, onIdle }: FeedContext): Promise<void> {
+  intake.flush()
+  if ((await intake.idle()) && !signal.aborted) onIdle()
 }
 
 const skippedHistory: KnownOutcome = {
@@ -107,7 +119,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   }
 
   async function again(): Promise<void> {
-    while (reconcileMs !== false) {
+    while (reconcileMs !== false && !options.untilIdle) {
       await run.clock.sleep(reconcileMs, signal)
       if (signal.aborted) return
       await list()
@@ -141,7 +153,9 @@ function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>)
 const pullMax = 100
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
-  const { run, looks, intake, signal, onEvent } = context
+  const { run, options, looks, intake, signal, onEvent } = context
+  // What lies there waits for no message.
+  if (options.untilIdle) intake.flush()
   const named: Counts = {}
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'messages', ignored }))
   const toOffer = async (announced: Announced): Promise<Offer> => ({
@@ -152,6 +166,7 @@ async function receive(context: FeedContext, notifications: NotificationSource):
     // What is received is held, so nothing is received that has to wait.
     await intake.room()
     const messages = await notifications.pull(pullMax, signal)
+    if (messages.length === 0 && options.untilIdle) return
     if (messages.length === 0) continue
     const ignored: Counts = {}
     // A key that a listing would pass over is passed over here.

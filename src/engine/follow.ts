@@ -26,6 +26,9 @@ import { withRun } from './with-run.ts'
 /** Pauses before a run starts again from its checkpoint. */
 const restartMs = { first: 1_000, most: 60_000 } as const
 
+/** A run that ends when it is idle gathers no longer for a mini-batch: what is there comes without a pause. */
+const idleGatherMs = 1_000
+
 /** An optional field may be missing in some rows: columns without a value are told after so many, or at the end. */
 const rowsTold = 1_000
 
@@ -79,6 +82,7 @@ async function follow(
     looks,
     miniBatch: run.miniBatch,
     clock,
+    ...(options.untilIdle ? { everyMsMax: idleGatherMs } : {}),
     signal: feeding,
     onTrouble: (what, error) => onEvent({ is: 'trouble', what, error: errorMessage(error) }),
   })
@@ -96,6 +100,7 @@ async function follow(
   const ended = new AbortController()
   let late: Promise<void> | undefined
   let isClosing = false
+  let isIdle = false
   const drained = () => {
     if (late) return
     onEvent({ is: 'draining' })
@@ -122,11 +127,16 @@ async function follow(
   let history: number | undefined
   let taken = 0
   try {
-    notifications = await openNotifications(parts, run, onEvent)
+    notifications = await openNotifications(parts, run, options, onEvent)
     const onHistory = () => {
       if (!feeding.aborted) history = intake.admitted.objects
     }
-    const context = { run, options, looks, intake, committer, listed, onEvent, onHistory, signal: feeding }
+    const onIdle = () => {
+      isIdle = true
+      onEvent({ is: 'idle' })
+      intake.end()
+    }
+    const context = { run, options, looks, intake, committer, listed, onEvent, onHistory, onIdle, signal: feeding }
     const batches = createAgainThenHead(run, run.miniBatch, async () => {
       if (!feeding.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
       return intake
@@ -182,7 +192,7 @@ async function follow(
     tellNull()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
     const seconds = (clock.nowMs() - startedMs) / 1000
-    return await summarise(run, committer, done, { listed, isDrained: true, seconds })
+    return await summarise(run, committer, done, { listed, isDrained: !isIdle, seconds })
   } finally {
     options.drain?.removeEventListener('abort', drained)
     await endFeeds()
@@ -195,6 +205,7 @@ async function follow(
 async function openNotifications(
   parts: Components,
   { notifications, fetch, clock, head }: Run,
+  { untilIdle }: Pick<FollowOptions, 'untilIdle'>,
   onEvent: (event: RunEvent) => void,
 ): Promise<NotificationSource | undefined> {
   if (!notifications) return undefined
@@ -205,6 +216,7 @@ async function openNotifications(
     place: { bucket, prefix },
     positions: engineRecords(head.manifest).positions,
     term: head.term,
+    ...(untilIdle ? { untilIdle } : {}),
     onEvent: notification => onEvent({ is: 'notification', notification }),
   })
 }

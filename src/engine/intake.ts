@@ -1,4 +1,4 @@
-import { Subject } from 'rxjs'
+import { merge, Subject } from 'rxjs'
 import { miniBatch } from '../../operators/mini-batch.ts'
 import type { Clock } from '../core/clock.ts'
 import { isSameVersion, type ObjectVersion, type Wanted } from '../core/object-version.ts'
@@ -60,6 +60,8 @@ export interface IntakeContext {
   readonly looks: Pick<Looks, 'confirm'>
   readonly miniBatch: MiniBatchOptions
   readonly clock: Clock
+  /** A mini-batch waits no longer than this, whatever its `every` says. */
+  readonly everyMsMax?: number
   /** Aborted: nothing more is due. */
   readonly signal: AbortSignal
   /** Told when an acknowledgement failed: the message comes again, and is acknowledged on sight. */
@@ -78,6 +80,10 @@ export interface Intake extends MiniBatches {
   offer(offered: readonly Offered[]): Promise<number>
   /** Resolves when there is room. */
   room(): Promise<void>
+  /** What is admitted waits no longer for more to join it. */
+  flush(): void
+  /** Resolves when all that was offered is in the ledger; false where no more mini-batches come before that. */
+  idle(): Promise<boolean>
   /** A tick as a mini-batch of its own, when nothing is under way (S5). */
   tick(watermarkUs: bigint): void
   /** Nothing is under way. */
@@ -124,6 +130,7 @@ export function createIntake(context: IntakeContext): Intake {
   const acknowledging = new Set<Promise<void>>()
   const ready: (readonly Admitted[])[] = []
   const head = new Subject<AdmittedObject>()
+  const flushes = new Subject<void>()
   const news = signalOf()
   const room = signalOf()
   const admitted = { objects: 0, bytes: 0 }
@@ -134,10 +141,13 @@ export function createIntake(context: IntakeContext): Intake {
   /** Offers are judged one after another, against a ledger and a pending set that agree. */
   let judging: Promise<unknown> = Promise.resolve()
 
-  head.pipe(miniBatch({ objectsMax, bytesMax }, () => clock.sleep(everyMs, signal))).subscribe(batch => {
-    ready.push(batch)
-    news.give()
-  })
+  const gatherMs = Math.min(everyMs, context.everyMsMax ?? Infinity)
+  head
+    .pipe(miniBatch({ objectsMax, bytesMax }, () => merge(clock.sleep(gatherMs, signal), flushes)))
+    .subscribe(batch => {
+      ready.push(batch)
+      news.give()
+    })
 
   function offer(offered: readonly Offered[]): Promise<number> {
     const all = offered.flatMap(({ offers, notification }) => {
@@ -324,6 +334,17 @@ export function createIntake(context: IntakeContext): Intake {
   return {
     offer,
     room: hasRoom,
+    flush: () => flushes.next(),
+    async idle() {
+      while (!isEnded) {
+        const judged = judging
+        await judged.catch(() => {})
+        if (judged !== judging) continue
+        if (underWay === 0 && ready.length === 0) return !isEnded
+        await room.wait()
+      }
+      return false
+    },
     tick(watermarkUs) {
       lastMovedMs = clock.nowMs()
       ready.push([{ is: 'tick', watermarkUs, sizeBytes: 0 }])

@@ -81,6 +81,11 @@ export const backfillOptions = {
 export const followOptions = {
   ...runOptions,
   catchUp: { kind: flag, default: true, about: 'Whether what lies there at the very first start is read.' },
+  untilIdle: {
+    kind: flag,
+    default: false,
+    about: 'End when what lies there and what was announced is committed, published and acknowledged.',
+  },
   drainMs: {
     kind: whole(0),
     default: 25_000,

@@ -158,6 +158,11 @@ export interface FollowOptions extends RunOptions {
    * false records them in the ledger as skipped.
    */
   readonly catchUp?: boolean
+  /**
+   * Whether the run ends by itself when it has nothing left to do: what lies there is listed, what was announced is
+   * committed and acknowledged, and `rows()` are taken. For a run that is started now and then. Default false.
+   */
+  readonly untilIdle?: boolean
   /** How long a drain may take before the run is stopped. Default 25,000. */
   readonly drainMs?: number
   /** Told at each start of the run what measures it, until it ends or starts again: what no event tells. */

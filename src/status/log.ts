@@ -159,6 +159,8 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
           fields: { error: event.error, inMs: Math.round(event.inMs) },
         },
       ]
+    case 'idle':
+      return [{ level: 'info', event: 'idle', message: 'nothing is left to do: the run ends' }]
     case 'draining':
       return [
         { level: 'info', event: 'draining', message: 'draining: the epoch in flight is finished, nothing new begun' },

@@ -67,8 +67,8 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
       if (event.is === 'epoch') lastCommitMs = clock.nowMs()
       else if (event.is === 'waiting') state = 'standby'
       else if (event.is === 'started') state = 'running'
-      else if (event.is === 'draining' || event.is === 'stopped')
-        state = event.is === 'draining' ? 'draining' : 'stopped'
+      else if (event.is === 'draining' || event.is === 'idle') state = 'draining'
+      else if (event.is === 'stopped') state = 'stopped'
       else if (event.is === 'restarting') {
         state = 'restarting'
         running = undefined

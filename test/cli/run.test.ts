@@ -65,6 +65,18 @@ describe('millrace run', () => {
     await expect(fetch(address)).rejects.toThrow('fetch failed')
   })
 
+  test('--until-idle commits what is there, ends with 0, and serves nothing unless it is told to', async () => {
+    const { code, stdout, stderr } = await start('--until-idle', '--json').ended
+    expect(code, stderr).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ objects: 1, rows: 1, drained: false, nothingToDo: false })
+    const events = logged(stderr).map(({ event }) => event)
+    expect(events).not.toContain('listening')
+    expect(events.slice(-3)).toEqual(['epoch', 'idle', 'stopped'])
+    const again = await start('--until-idle', '--json', '--http', '127.0.0.1:0').ended
+    expect([again.code, JSON.parse(again.stdout)]).toMatchObject([0, { objects: 1, nothingToDo: true }])
+    expect(logged(again.stderr).map(({ event }) => event)).toEqual(['listening', 'started', 'idle', 'stopped'])
+  })
+
   test('a standby is live and not ready; it takes over when the owner ends', async () => {
     const owner = start('--no-http')
     await owner.says('"event":"epoch"')

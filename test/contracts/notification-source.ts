@@ -8,7 +8,7 @@ import { messageOf, recordOf } from '../connectors/notifications/fixtures.ts'
 export interface NotificationLab {
   send(bodies: readonly string[]): Promise<void>
   /** A source as a process opens it at its start, with what the checkpoint has. */
-  open(positions: Json): Promise<NotificationSource>
+  open(positions: Json, options?: { readonly untilIdle?: true }): Promise<NotificationSource>
   close(): Promise<void>
 }
 
@@ -130,6 +130,26 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       await messages[0]?.acknowledge()
       await source.close()
       await pullNothing(await start(positions))
+    })
+
+    it('ends when it is idle, for a run that asks for that: all that is there is pulled, then nothing waits', async () => {
+      await lab.send(Array.from({ length: 25 }, (_, n) => messageOf(`a${n}`)))
+      const source = await lab.open(null, { untilIdle: true })
+      open.push(source)
+      const found: string[] = []
+      for (;;) {
+        const messages = await source.pull(10, AbortSignal.timeout(60_000))
+        if (messages.length === 0) break
+        found.push(...keys(messages))
+        await Promise.all(messages.map(message => message.acknowledge()))
+      }
+      expect(found.toSorted()).toEqual(Array.from({ length: 25 }, (_, n) => `a${n}`).toSorted())
+      const positions = source.positionsAfter([])
+      await source.close()
+      const again = await lab.open(positions, { untilIdle: true })
+      open.push(again)
+      const never = new AbortController().signal
+      expect(await again.pull(10, never)).toEqual([])
     })
 
     it('may be closed twice, also while a pull waits', async () => {

@@ -48,7 +48,7 @@ function createSqs(): Carrier {
     },
     hide: done,
     remove: done,
-    attributes: async () => ({ messages: all.length - received, hasRedrive: true }),
+    attributes: async () => ({ messages: all.length - received, inFlight: 0, hasRedrive: true }),
     close() {},
   }
   const spec = {

@@ -103,6 +103,7 @@ describe('the log', () => {
         'restarting',
         'trouble',
         'malformed',
+        'idle',
         'draining',
         'stopped',
       ],
@@ -123,6 +124,7 @@ describe('the log', () => {
         'restarting',
         'trouble',
         'malformed',
+        'idle',
         'draining',
         'stopped',
       ],
@@ -141,6 +143,7 @@ describe('the log', () => {
       { is: 'restarting', error: 'S3 is away', inMs: 1_000 },
       { is: 'trouble', what: 'acknowledging message 1', error: 'away' },
       { is: 'notification', notification: { level: 'warn', event: 'malformed', message: 'not JSON', details: {} } },
+      { is: 'idle' },
       { is: 'draining' },
       { is: 'stopped', epoch: 5 },
     ]

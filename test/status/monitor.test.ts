@@ -27,6 +27,7 @@ describe('health', () => {
     [[started, { is: 'restarting', error: 'S3 is away', inMs: 1 }], 'restarting', true, false],
     [[started, { is: 'restarting', error: 'S3 is away', inMs: 1 }, started], 'running', true, true],
     [[started, { is: 'draining' }], 'draining', true, false],
+    [[started, { is: 'idle' }], 'draining', true, false],
     [[started, { is: 'draining' }, { is: 'stopped', epoch: 1 }], 'stopped', true, false],
   ] as readonly (readonly [readonly RunEvent[], string, boolean, boolean])[])(
     'after %o: %s',

@@ -22,6 +22,10 @@ const options = {
   checkpoint,
   catchUp: { kind: flag, about: 'Read what lies there at the first start, before what is announced (the default).' },
   noCatchUp: { kind: flag, about: 'Record what lies there at the first start as skipped.' },
+  untilIdle: {
+    kind: flag,
+    about: 'End with exit code 0 when all that is there is committed, published and acknowledged: for cron.',
+  },
   takeover,
   drainSeconds: {
     kind: whole(0, 86_400),
@@ -46,7 +50,7 @@ const options = {
   },
   http: {
     kind: listenAddress,
-    otherwise: `${httpDefault.host}:${httpDefault.port}`,
+    otherwise: `${httpDefault.host}:${httpDefault.port}, with --until-idle nowhere`,
     about: 'Where /metrics, /healthz, /readyz and / are served.',
   },
   httpHost: {
@@ -78,6 +82,8 @@ queue or topic announces and what a listing finds now and then. Run again, it co
   notes: `Logs go to stderr. GET /metrics is for Prometheus; /healthz answers 503 when the run hangs, /readyz until it owns the
 checkpoint (a standby is live, not ready).
 
+With --until-idle it takes what is there and ends: for cron, or a machine that is switched off in between.
+
 SIGTERM or Ctrl-C finishes the epoch in flight, releases the checkpoint and ends with exit code 0; a second one
 stops at once. Nothing is lost either way.`,
   async run(given, terminal) {
@@ -92,6 +98,7 @@ stops at once. Nothing is lost either way.`,
       noHttp,
       catchUp: _,
       noCatchUp,
+      untilIdle,
       drainSeconds,
       ...places
     } = given
@@ -115,13 +122,16 @@ stops at once. Nothing is lost either way.`,
       write: terminal.err,
     })
     const { clock } = components
-    const served = noHttp ? {} : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }) } }
+    // Nobody asks a run that is over soon, and others that run beside it may have the port.
+    const served =
+      noHttp || (untilIdle && !http) ? {} : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }) } }
     const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...served })
     const stopping = listenForSignals(logging(terminal, log))
     try {
       const summary = await followWith(components, pipeline, {
         ...places,
         ...(noCatchUp && { catchUp: false }),
+        ...(untilIdle && { untilIdle }),
         ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),
         onEvent: status.onEvent,
         onRunning: status.onRunning,

@@ -75,7 +75,7 @@ for (const [version, server] of [
     const topic = await lab.topic()
     return {
       send: bodies => lab.send(topic, bodies),
-      open: positions => lab.open(topic, {}, contextOf({ positions })),
+      open: (positions, options) => lab.open(topic, {}, contextOf({ positions, ...options })),
       close: () => lab.admin.deleteTopics({ topics: [topic] }),
     }
   })

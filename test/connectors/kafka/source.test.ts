@@ -13,9 +13,9 @@ const denied = new MillraceError('user', 'topic-access-denied', 'denied')
 const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
 
 /** A topic in memory; errors are thrown by the next calls. */
-function lab(positions: Json = null) {
+function lab(positions: Json = null, untilIdle = false) {
   const clock = manualClock()
-  const context = contextOf({ clock, positions, term: 3 })
+  const context = contextOf({ clock, positions, term: 3, ...(untilIdle ? { untilIdle } : {}) })
   const partitions: { earliest: number; bodies: (string | null)[] }[] = [{ earliest: 0, bodies: [] }]
   const errors: Error[] = []
   /** Answers of the next looks at the topic, in place of what there is. */
@@ -236,5 +236,69 @@ describe('a Kafka source', () => {
     expect(keys(await pull())).toEqual(['a', 'b', 'c'])
     expect(source.counts).toMatchObject({ released: 2 })
     await source.close()
+  })
+})
+
+describe('a Kafka source of a run that ends when it is idle', () => {
+  const body = (key: string) => messageOf(key)
+
+  it('reads to the ends that it saw first, and positions go no further, whatever comes meanwhile', async () => {
+    const { partitions, source, pull } = lab(null, true)
+    partitions[0]?.bodies.push(body('a'), body('b'), body('c'))
+    partitions.push({ earliest: 0, bodies: [body('d')] })
+    const first = await pull(2)
+    partitions[0]?.bodies.push(body('late'))
+    partitions.push({ earliest: 0, bodies: [body('new partition')] })
+    const rest = await pull()
+    expect(keys([...first, ...rest]).toSorted()).toEqual(['a', 'b', 'c', 'd'])
+    expect(await pull()).toEqual([])
+    expect(source.positionsAfter([...first, ...rest])).toEqual({ t: { 0: 3, 1: 1 } })
+    await source.close()
+  })
+
+  it('leaves what came after the look and was fetched with the rest', async () => {
+    const { partitions, source, pull, answers } = lab(null, true)
+    partitions[0]?.bodies.push(body('a'))
+    const records = ['a', 'late'].map((key, offset) => ({
+      offset,
+      timestampMs: 0,
+      value: Buffer.from(messageOf(key)),
+    }))
+    answers.push({ partition: 0, is: 'records', records, next: 2 })
+    const pulled = await pull()
+    expect(keys(pulled)).toEqual(['a'])
+    expect(await pull()).toEqual([])
+    expect(source.positionsAfter(pulled)).toEqual({ t: { 0: 1 } })
+    await source.close()
+  })
+
+  it('is exhausted at once where positions are at the end, and fetches nothing', async () => {
+    const { partitions, source, pull, fetches } = lab({ t: { 0: 2 } }, true)
+    partitions[0]?.bodies.push(body('a'), body('b'))
+    expect([await pull(), fetches()]).toEqual([[], 0])
+    await source.close()
+  })
+
+  it('waits for a leader: without one the end is not known', async () => {
+    const { partitions, source, pull, looks, context } = lab({ t: { 0: 0 } }, true)
+    partitions[0]?.bodies.push(body('a'))
+    looks.push('no leader', 'no leader')
+    expect(keys(await pull())).toEqual(['a'])
+    expect(context.events.map(({ event }) => event)).toEqual(['kafka-unreachable', 'kafka-reachable'])
+    await source.close()
+  })
+
+  it('goes on with what there is where its positions are no more', async () => {
+    const { partitions, source, pull } = lab({ t: { 0: 5 } }, true)
+    Object.assign(partitions[0] ?? {}, { earliest: 6, bodies: Array.from({ length: 8 }, (_, n) => body(`a${n}`)) })
+    expect(keys(await pull())).toEqual(['a6', 'a7'])
+    expect(await pull()).toEqual([])
+    await source.close()
+    // Made anew: its positions lie beyond its end.
+    const anew = lab({ t: { 0: 5 } }, true)
+    anew.partitions[0]?.bodies.push(body('a'))
+    expect(keys(await anew.pull())).toEqual(['a'])
+    expect(await anew.pull()).toEqual([])
+    await anew.source.close()
   })
 })

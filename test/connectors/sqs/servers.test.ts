@@ -65,7 +65,7 @@ for (const [name, server] of [
           await client.send(new SendMessageBatchCommand({ QueueUrl, Entries }))
         }
       },
-      open: () => open(QueueUrl),
+      open: (_, options) => open(QueueUrl, {}, contextOf(options)),
       close: async () => void (await client.send(new DeleteQueueCommand({ QueueUrl }))),
     }
   })
@@ -109,6 +109,20 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, VisibilityTimeout: 2 }))
     const source = await open(queueUrl)
     expect(keys(await source.pull(1, never))).toEqual(['a'])
+    await source.close()
+  })
+
+  it('waits, in a run that ends when it is idle, for what a process that was killed still hides', async () => {
+    const queueUrl = await createQueue(client)
+    await send(queueUrl, messageOf('a'))
+    await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, VisibilityTimeout: 3 }))
+    const context = contextOf({ untilIdle: true })
+    const source = await open(queueUrl, { visibilityTimeout: '60s' }, context)
+    const [message] = await source.pull(10, never)
+    expect(keys([message as Notification])).toEqual(['a'])
+    expect(context.events.map(({ event }) => event)).toContain('in-flight-elsewhere')
+    await message?.acknowledge()
+    expect(await source.pull(10, never)).toEqual([])
     await source.close()
   })
 

@@ -19,10 +19,15 @@ function lab(
     onMalformed?: 'leave' | 'quarantine'
     onForeign?: 'acknowledge' | 'leave'
     visibilityTimeoutS?: number
+    /** Of a run that ends when it is idle: messages in flight elsewhere, as each question is answered. */
+    untilIdle?: readonly (number | Error)[]
   } = {},
 ) {
   const clock = manualClock()
-  const context = contextOf({ clock })
+  const { untilIdle, ...given } = settings
+  const context = contextOf({ clock, ...(untilIdle ? { untilIdle: true } : {}) })
+  const inFlight = [...(untilIdle ?? [])]
+  const waits = new Set<number | undefined>()
   const calls: string[] = []
   const bodies: string[] = []
   const receives: (Error | undefined)[] = []
@@ -38,11 +43,13 @@ function lab(
     return next ?? Array.from({ length: size }, () => 'done')
   }
   const queue: Queue = {
-    async receive(count, signal) {
+    async receive(count, signal, waitS) {
       polls++
+      waits.add(waitS)
       const error = receives.shift()
       if (error) throw error
-      while (bodies.length === 0 && !signal.aborted)
+      if (waitS !== undefined && bodies.length === 0) await clock.sleep(waitS * 1_000, signal)
+      while (waitS === undefined && bodies.length === 0 && !signal.aborted)
         await new Promise<void>(resolve => {
           arrivals.add(resolve)
           signal.addEventListener('abort', () => resolve())
@@ -61,7 +68,11 @@ function lab(
       calls.push(`${at()} remove ${receipts.join(' ')}`)
       return answer(receipts.length, removes)
     },
-    attributes: async () => ({ messages: bodies.length, hasRedrive: false }),
+    async attributes() {
+      const now = inFlight.length > 1 ? inFlight.shift() : inFlight[0]
+      if (now instanceof Error) throw now
+      return { messages: bodies.length, inFlight: now ?? 0, hasRedrive: false }
+    },
     close: () => calls.push('close'),
   }
   const spec = {
@@ -69,7 +80,7 @@ function lab(
     visibilityTimeoutS: 120,
     onMalformed: 'leave',
     onForeign: 'acknowledge',
-    ...settings,
+    ...given,
   } as const
   const source = createSqsSource(queue, spec, context)
   const send = (...all: readonly string[]): void => {
@@ -77,7 +88,7 @@ function lab(
     for (const arrive of arrivals) arrive()
     arrivals.clear()
   }
-  return { clock, context, calls, receives, hides, removes, queue, spec, source, send, polls: () => polls }
+  return { clock, context, calls, receives, hides, removes, queue, spec, source, send, waits, polls: () => polls }
 }
 
 const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
@@ -312,5 +323,79 @@ describe('an SQS source', () => {
     const gone = new MillraceError('user', 'queue-not-found', 'gone')
     await expect(checkQueue({ ...queue, attributes: () => Promise.reject(gone) }, spec, context)).rejects.toBe(gone)
     await source.close()
+  })
+})
+
+describe('an SQS source of a run that ends when it is idle', () => {
+  /** A pull during which time passes, and how long it took in seconds. */
+  async function pulled({ clock, source }: Pick<ReturnType<typeof lab>, 'clock' | 'source'>) {
+    const fromMs = clock.nowMs()
+    let found: readonly Notification[] | undefined
+    const pulling = source.pull(100, never).then(messages => (found = messages))
+    for (let n = 0; n < 1_000 && found === undefined; n++) await clock.advance(100)
+    return { keys: keys(await pulling), messages: await pulling, seconds: (clock.nowMs() - fromMs) / 1_000 }
+  }
+
+  it('is exhausted by one receive that finds nothing, which waits a second', async () => {
+    const one = lab({ untilIdle: [0] })
+    expect(await pulled(one)).toMatchObject({ keys: [], seconds: 1 })
+    expect([one.polls(), [...one.waits]]).toEqual([1, [1]])
+    await one.source.close()
+  })
+
+  it('is not while a message is held, however many receives find nothing: that may block others', async () => {
+    const one = lab({ untilIdle: [0] })
+    one.send(messageOf('a'))
+    const { messages } = await pulled(one)
+    let isOver = false
+    const rest = one.source.pull(100, never).finally(() => (isOver = true))
+    await one.clock.advance(10_000)
+    expect(isOver).toBe(false)
+    await messages[0]?.acknowledge()
+    // One more receive has to find nothing, which begins when nothing is held.
+    one.send(messageOf('b'))
+    await one.clock.advance(2_000)
+    const [b] = await rest
+    expect(keys([b as Notification])).toEqual(['b'])
+    await b?.acknowledge()
+    expect((await pulled(one)).keys).toEqual([])
+    await one.source.close()
+  })
+
+  it('waits for messages in flight elsewhere until they are gone, and says so', async () => {
+    const one = lab({ untilIdle: [2, 2, 2, 2, 0] })
+    expect(await pulled(one)).toMatchObject({ keys: [], seconds: 4 })
+    expect(one.context.events).toMatchObject([{ event: 'in-flight-elsewhere', details: { messages: 2 } }])
+    await one.source.close()
+  })
+
+  it('takes those that come back', async () => {
+    const one = lab({ untilIdle: [1, 1, 1, 0] })
+    const first = one.source.pull(100, never)
+    await one.clock.advance(2_500)
+    one.send(messageOf('back'))
+    await one.clock.advance(1_000)
+    const messages = await first
+    expect(keys(messages)).toEqual(['back'])
+    await messages[0]?.acknowledge()
+    expect((await pulled(one)).keys).toEqual([])
+    await one.source.close()
+  })
+
+  it('waits no longer than a visibility for what somebody goes on holding', async () => {
+    const one = lab({ untilIdle: [1], visibilityTimeoutS: 30 })
+    expect(await pulled(one)).toMatchObject({ keys: [], seconds: 30 })
+    await one.source.close()
+  })
+
+  it('waits for none that it has left itself, nor where it may not ask', async () => {
+    const left = lab({ untilIdle: [1, 2, 1] })
+    left.send('no event')
+    expect(await pulled(left)).toMatchObject({ keys: [], seconds: 2 })
+    expect(left.source.counts).toMatchObject({ left: 1 })
+    await left.source.close()
+    const unknown = lab({ untilIdle: [denied] })
+    expect(await pulled(unknown)).toMatchObject({ keys: [], seconds: 1 })
+    await unknown.source.close()
   })
 })
