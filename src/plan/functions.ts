@@ -145,7 +145,6 @@ export const refusedFunctions: ReadonlyMap<string, string> = new Map(
     array_grade_up: gradeUp,
     grade_up: gradeUp,
     list_grade_up: gradeUp,
-    epoch_ns: 'an infinite or far time anywhere in its column can fail every row; use epoch_us(...) * 1000',
     enum_range_boundary: 'it answers every row as it does the first; use enum_range(...) and a slice of it',
     equi_width_bins: 'a row for which no bins can be made ends the run; write the bins as a list',
     list_approx_count_distinct: 'its value may change with the DuckDB version; use list_unique(...)',
@@ -184,11 +183,15 @@ export const listAggregateFunctions: ReadonlySet<string> = new Set([
 
 /**
  * Arguments that may not be columns. After the first, DuckDB takes the first row's value for all rows; and a part of time
- * out of a column ends its session where it is the epoch of a TIMESTAMPTZ.
+ * out of a column ends its session where it is the epoch of a TIMESTAMPTZ, or the hours or the era between two.
  */
 export const constantArguments: ReadonlyMap<string, 'first' | 'others'> = new Map([
+  ['date_diff', 'first'],
   ['date_part', 'first'],
+  ['date_sub', 'first'],
+  ['datediff', 'first'],
   ['datepart', 'first'],
+  ['datesub', 'first'],
   ['parse_dirname', 'others'],
   ['parse_dirpath', 'others'],
   ['parse_filename', 'others'],

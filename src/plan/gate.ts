@@ -13,8 +13,11 @@ import {
   namedArgumentFunctions,
   refusedFunctions,
 } from './functions.ts'
-import { type CastGuards, createCastGuards, isZoned, zoned } from './guard-zones.ts'
+import { isCallOfBounds, isCastOfBounds, withoutBounds } from './guard-bounds.ts'
+import { createDistanceGuard, type DistanceGuard, isFarDistance } from './guard-distances.ts'
+import { type CastGuards, createCastGuards, isZoned } from './guard-zones.ts'
 import { id, text } from './sql.ts'
+import { type Tree, zoned } from './trees.ts'
 
 /** Characters of one expression at most. */
 export const expressionLengthMax = 10_000
@@ -52,7 +55,7 @@ export interface Gate {
  */
 export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>): Gate {
   let rules: FunctionRules | undefined
-  let guards: CastGuards | undefined
+  let guards: Guards | undefined
 
   const check = async (
     sql: string,
@@ -62,7 +65,7 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
     checkText(sql)
     const parsed = await parse(executor, sql)
     rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[])
-    guards ??= await createCastGuards(guard => parse(executor, guard))
+    guards ??= await createGuards(guard => parse(executor, guard))
     const walk = createWalker(rules, guards, columns, alias, node => positionOf(node, sql))
     const written = await write(executor, walk(parsed, [], 0))
     const query = `SELECT (${written}) AS "value" FROM (${rowOfNulls(columns)}) AS ${id(alias)}`
@@ -140,11 +143,11 @@ export async function failureOfEvery(
   return other !== undefined && firstSentence(other) === firstSentence(failure) ? failure : undefined
 }
 
-/** What is cast to TIMESTAMPTZ is written several times, and what is nested in it that often again. */
-const zonedCastDepth = 50
+/** What has a guard around it is written several times, and what is nested in it that often again. */
+const guardDepth = 50
 
 const tooDeep =
-  `it is nested more than ${expressionDepthMax} deep, where a cast to TIMESTAMPTZ counts as ${zonedCastDepth}; ` +
+  `it is nested more than ${expressionDepthMax} deep, where a cast to TIMESTAMPTZ counts as ${guardDepth}; ` +
   'split it over several derived columns.'
 
 /** With the `u` flag a pair is one character, so this finds halves only: they have no UTF-8 form. */
@@ -160,8 +163,6 @@ function checkText(sql: string): void {
 }
 
 // ---- Parsing and writing: DuckDB does both. -------------------------------------------------------------------
-
-type Tree = Readonly<Record<string, unknown>>
 
 /**
  * The tree of one expression. Inside brackets, not parentheses: then `a, b`, `a) + (b`, `a], [b` and `x AS y` cannot
@@ -290,6 +291,7 @@ const castTypes: ReadonlySet<string> = new Set([
   ...'DECIMAL VARCHAR BLOB BIT UUID DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS INTERVAL'.split(' '),
   ...'LIST ARRAY STRUCT MAP'.split(' '),
   zoned,
+  'TIME WITH TIME ZONE',
 ])
 
 const refusedClasses: Readonly<Record<string, string>> = {
@@ -310,10 +312,20 @@ function positionOf(node: Tree, sql: string): number | undefined {
   return bytes >= 0 && bytes < text.length ? [...text.subarray(0, bytes).toString()].length : undefined
 }
 
+/** What is put around parts of an expression of which DuckDB's answer would be no function of the row. */
+interface Guards {
+  readonly cast: CastGuards
+  readonly distance: DistanceGuard
+}
+
+async function createGuards(parseGuard: (sql: string) => Promise<Tree>): Promise<Guards> {
+  return { cast: await createCastGuards(parseGuard), distance: await createDistanceGuard(parseGuard) }
+}
+
 /** @param position of a node in the user's text */
 function createWalker(
   rules: FunctionRules,
-  guards: CastGuards,
+  guards: Guards,
   columns: Readonly<Record<string, string>>,
   alias: string,
   position: (node: Tree) => number | undefined,
@@ -371,8 +383,11 @@ function createWalker(
         checkType(cast_type as Tree, depth)
         // A constant text is read by itself, in the zone that it names.
         const isAlone = (child as Tree).class === 'CONSTANT' && (cast_type as Tree).id === zoned
-        if (isAlone || !isZoned(cast_type as Tree)) return { ...node, child: walkOne(child) }
-        return guards(node, walk(child as Tree, lambdas, depth + zonedCastDepth))
+        if (isAlone || !isZoned(cast_type as Tree)) {
+          const walked = walkOne(child)
+          return { ...node, child: isCastOfBounds(cast_type as Tree) ? withoutBounds(walked) : walked }
+        }
+        return guards.cast(node, walk(child as Tree, lambdas, depth + guardDepth))
       }
       case 'LAMBDA': {
         // Not an argument of a lambda function: JSON extraction, which parses alike.
@@ -420,14 +435,17 @@ function createWalker(
     checkConstants(name, args)
 
     const isNamed = namedArgumentFunctions.has(name)
+    const isFar = isFarDistance(name, args)
+    const inside = depth + (isFar ? guardDepth : 1)
     const walked = args.map((argument, position) => {
       if (position === 1 && argument.class === 'LAMBDA' && lambdaFunctions.has(name)) {
-        return lambda(argument, lambdas, depth + 1)
+        return lambda(argument, lambdas, inside)
       }
-      if (!isNamed) return walk(argument, lambdas, depth + 1)
-      return { ...walk(withoutAlias(argument), lambdas, depth + 1), alias: argument.alias }
+      if (!isNamed) return walk(argument, lambdas, inside)
+      return { ...walk(withoutAlias(argument), lambdas, inside), alias: argument.alias }
     })
-    return { ...node, children: walked, is_operator }
+    const called = { ...node, children: isCallOfBounds(name) ? walked.map(withoutBounds) : walked, is_operator }
+    return isFar ? guards.distance(called) : called
   }
 
   /**
@@ -524,8 +542,6 @@ function checkType(type: Tree, depth: number): void {
   // An alias makes another type of a known one: GEOMETRY is a BLOB by that name.
   const alias = (info.alias ?? '') as string
   if (alias !== '') throw new Refusal(`a cast to ${alias} is not allowed.`)
-  if (type.id === 'TIME WITH TIME ZONE')
-    throw new Refusal('a cast to TIMETZ is not allowed: an infinite time anywhere in the column would fail every row.')
   if (!castTypes.has(String(type.id))) throw new Refusal(`a cast to ${String(type.id)} is not allowed.`)
   if (info.child_type) checkType(info.child_type as Tree, depth + 1)
   for (const field of (info.child_types ?? []) as readonly { readonly second: Tree }[])

@@ -1,4 +1,5 @@
 import { text } from './sql.ts'
+import { filled, type Tree, zoned } from './trees.ts'
 
 /** A time with no letter but the T before its hours, Z, UTC or GMT after them, and BC: with no name of a zone. */
 const unnamedZone = '(?i)[^a-z]*(\\(bc\\)[^a-z]*)?(t[^a-z]*)?(([0-9.]z|utc|gmt)\\s*)?|[^a-z]*(infinity|epoch)\\s*'
@@ -37,11 +38,6 @@ export const textsInside =
   'texts in a list, struct or map; cast each text by itself, as in ' +
   'list_transform(texts, lambda x: CAST(x AS TIMESTAMPTZ)), or read JSON with from_json(...)'
 
-type Tree = Readonly<Record<string, unknown>>
-
-/** What DuckDB's parser calls TIMESTAMPTZ. */
-export const zoned = 'TIMESTAMP WITH TIME ZONE'
-
 /** Whether a parsed type is TIMESTAMPTZ or has one inside. */
 export function isZoned(type: Tree): boolean {
   const info = (type.type_info ?? {}) as Tree
@@ -63,16 +59,6 @@ export async function createCastGuards(parse: (sql: string) => Promise<Tree>): P
   return (node, walked) => {
     const guard = (node.cast_type as Tree).id !== zoned ? inside : node.try_cast === true ? tried : plain
     const failed = { ...node, child: message, try_cast: false }
-    return filled(guard, { value: walked, cast: { ...node, child: walked }, failing: failed }) as Tree
+    return filled(guard, { value: walked, cast: { ...node, child: walked }, failing: failed })
   }
-}
-
-/** The tree with others in the places of its columns. */
-function filled(tree: unknown, columns: Readonly<Record<string, Tree>>): unknown {
-  // Numbers keep their text in an object that JSON.stringify knows.
-  if (typeof tree !== 'object' || tree === null || 'rawJSON' in tree) return tree
-  if (Array.isArray(tree)) return tree.map(item => filled(item, columns))
-  const { class: kind, column_names: names } = tree as Tree
-  if (kind === 'COLUMN_REF') return columns[String((names as readonly unknown[])[0])]
-  return Object.fromEntries(Object.entries(tree).map(([key, item]) => [key, filled(item, columns)]))
 }

@@ -109,9 +109,8 @@ export async function openCompany(
     )
   }
 
+  /** Of an expression that is an error even under TRY. */
   const differenceOf = async (sql: string): Promise<string | null> => {
-    const together = await differencesTogether([sql]).catch(() => undefined)
-    if (together) return together[0] ?? null
     const { item, good } = chosen(sql, await valuesAlone(sql))
     const rows = await evaluate([item]).catch((error: unknown) => String(error))
     if (typeof rows !== 'string') return firstDifference(rows, 'v0', good)
@@ -119,15 +118,14 @@ export async function openCompany(
     return isOpen ? `rows that a CASE leaves out raise: ${rows}` : 'it ends the session of DuckDB'
   }
 
-  return {
-    column: (type, at = 0) => name(type, at),
-    read,
-    async differences(expressions) {
-      const together = await differencesTogether(expressions).catch(() => undefined)
-      if (together) return together
-      const found: (string | null)[] = []
-      for (const sql of expressions) found.push(await differenceOf(sql))
-      return found
-    },
+  const differences = async (expressions: readonly string[]): Promise<readonly (string | null)[]> => {
+    const together = await differencesTogether(expressions).catch(() => undefined)
+    if (together) return together
+    const [first] = expressions
+    if (first !== undefined && expressions.length === 1) return [await differenceOf(first)]
+    const half = Math.ceil(expressions.length / 2)
+    return [...(await differences(expressions.slice(0, half))), ...(await differences(expressions.slice(half)))]
   }
+
+  return { column: (type, at = 0) => name(type, at), read, differences }
 }

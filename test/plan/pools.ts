@@ -30,6 +30,7 @@ const farInstants = [
   '2024-10-27 01:30:00.123456',
 ]
 export const enumType = `ENUM(${['a', ...zones].map(text).join(', ')})`
+const farTimes = ['290309-12-22 (BC) 00:00:00', '294247-01-10 04:00:54.775806']
 const literals = (values: readonly string[]) => values.map(text)
 const integers = (min: bigint, max: bigint) => literals([0n, 1n, 2n, 3n, 7n, 10n, min, max].map(String))
 const signed = (bits: bigint) => integers(-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n)
@@ -64,15 +65,27 @@ export const pools: Readonly<Record<string, readonly string[]>> = {
     '-infinity',
     '2024-02-29',
     '0044-03-15 (BC)',
+    '5877642-06-25 (BC)',
+    '5881580-07-10',
   ]),
   TIME: literals(['00:00:00', '12:30:00.123456', '23:59:59.999999', '24:00:00']),
   TIME_NS: literals(['00:00:00', '12:30:00.123456789']),
   'TIME WITH TIME ZONE': literals(['00:00:00+00', '12:30:00+05', '23:59:59.999999-08']),
-  TIMESTAMP: literals([...instants, ...farInstants]),
-  TIMESTAMP_S: literals(instants),
-  TIMESTAMP_MS: literals(instants),
-  TIMESTAMP_NS: literals([...instants, '2024-07-01 12:00:00.123456789', 'infinity']),
-  'TIMESTAMP WITH TIME ZONE': literals([...instants, ...farInstants]),
+  TIMESTAMP: literals([...instants, ...farInstants, ...farTimes]),
+  TIMESTAMP_S: literals([...instants, '290309-12-22 (BC) 00:00:00', '294247-01-10 04:00:54']),
+  TIMESTAMP_MS: literals([...instants, ...farTimes]),
+  TIMESTAMP_NS: literals([
+    ...instants,
+    '2024-07-01 12:00:00.123456789',
+    'infinity',
+    '1677-09-22 00:00:00',
+    '2262-04-11 23:47:16.854775806',
+  ]),
+  'TIMESTAMP WITH TIME ZONE': [
+    ...literals([...instants, ...farInstants]),
+    'make_timestamptz(-9223372022400000000)',
+    'make_timestamptz(9223372036854775806)',
+  ],
   INTERVAL: literals(['1 day', '3 months', '-1 year 2 days 3 hours', '0 seconds', '1 microsecond', '100000 years']),
   JSON: literals([
     ...'{"a": 1, "b": [1, 2, {"c": "x"}]}|[1, "a", null]|1.5|null|{}|[]'.split('|'),
