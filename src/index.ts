@@ -72,7 +72,13 @@ export type { MiniBatchOptions } from './plan/mini-batch-options.ts'
 export type { KafkaSasl, KafkaSpec, KafkaTls, NotificationSpec, SqsSpec } from './plan/notification-spec.ts'
 export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.ts'
 export type { Sink } from './plan/sink.ts'
-export { type FormatSpec, type SourceOptions, source, type WatermarkOptions } from './plan/source.ts'
+export {
+  type FormatSpec,
+  type SourceColumns,
+  type SourceOptions,
+  source,
+  type WatermarkOptions,
+} from './plan/source.ts'
 export { Stream } from './plan/stream.ts'
 export type { Phase, RunEvent } from './engine/events.ts'
 export type { MeasuredState, Measurement, Running } from './engine/running.ts'

@@ -218,6 +218,14 @@ export function columnsOf(
   return Object.fromEntries(parsed)
 }
 
+/** Refuses a further column whose name cannot be declared, or that another one has, in whatever case. */
+export function checkNewColumn(name: string, others: readonly string[], field: string): void {
+  checkColumnName(name, field)
+  const twin = others.find(other => other.toLowerCase() === name.toLowerCase())
+  if (twin !== undefined)
+    throw configError(field, name, `a name that differs from '${twin}' in more than case, as SQL ignores case`)
+}
+
 export function checkColumnName(name: string, field: string): void {
   const expected = expectedName(name)
   if (expected !== undefined) throw configError(field, name, expected)

@@ -11,6 +11,8 @@ import type { Format, ScannedColumn } from '../plan/format.ts'
 import { keyPeriod } from '../plan/key-period.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
+import type { ReadColumn } from './read-column.ts'
+import { isKeptSql, isRescued, rescued } from './rescue.ts'
 import {
   badObject,
   goneBecause,
@@ -44,18 +46,6 @@ export interface SpooledVersion {
 export interface DoubtfulObject {
   readonly is: 'doubtful'
   again(): Promise<SpooledVersion | MarkedObject>
-}
-
-/** One declared column of one object, in SQL over its rows. */
-interface ReadColumn extends DeclaredColumn {
-  /** As read. */
-  readonly raw: string
-  /** By declared type: `raw` itself, or a column that is computed beside it. */
-  readonly value: string
-  /** What `value` is computed as; null where it is `raw`. */
-  readonly cast: string | null
-  /** Values that do not fit; null where all do. */
-  readonly bad: string | null
 }
 
 /**
@@ -128,7 +118,9 @@ export async function markObjects(
     const kept = read === null ? `(${scan})` : `(SELECT rowid AS _row, * FROM ${id(typed)})`
     const flagged = read === null ? `(SELECT _part, _row, ${flags} FROM ${kept})` : kept
     const sought = good.flatMap(({ name }, index) =>
-      read !== null && context.neverSeen?.columns.has(name) ? [{ name, typed: typedName(index) }] : [],
+      read !== null && context.neverSeen?.columns.has(name)
+        ? [{ name, isSeen: seenSql(settings, name, index, good) }]
+        : [],
     )
     const counts = await partCounts(context, objects, flagged, period, sought)
 
@@ -218,6 +210,12 @@ export async function markObjects(
   }
 }
 
+/** SQL over typed rows: whether a column has a value. One that was rescued is one all the same. */
+function seenSql({ rescue }: SourceSettings, name: string, index: number, good: readonly ReadColumn[]): string {
+  const isTyped = `${typedName(index)} IS NOT NULL`
+  return rescue === undefined ? isTyped : `(${isTyped} OR ${isKeptSql(typedName(good.length - 1), name)})`
+}
+
 /** How the declared columns are read of these rows, or why they cannot be. */
 async function columnsOf(
   context: FetchContext,
@@ -226,7 +224,7 @@ async function columnsOf(
   own: readonly OwnColumn[],
   facts: readonly ReadonlyMap<string, Fact>[],
 ): Promise<{ readonly good: readonly ReadColumn[]; scan(from: string): string } | { readonly impossible: string }> {
-  const { format } = context
+  const { format, settings } = context
   const scanned: ScannedColumn[] = []
   for (const column of declared.filter(({ fact }) => fact === undefined)) {
     const found = locate(column, own)
@@ -236,26 +234,26 @@ async function columnsOf(
   const described = await typesOf(context, file, scanned, own)
   if ('impossible' in described) return described
   const physical = new Map(scanned.map(({ name }, index) => [name, described.types?.[index] ?? 'VARCHAR']))
-  const good: ReadColumn[] = []
+  const read: ReadColumn[] = []
   for (const [index, column] of declared.entries()) {
     const type = physical.get(column.name)
-    const read =
+    const one =
       column.fact !== undefined
         ? factColumn(column, facts)
         : type === undefined
           ? missingColumn(column)
-          : readColumn(column, typedName(index), format, type)
-    if ('impossible' in read) return read
-    good.push(read)
+          : readColumn(column, typedName(index), format, type, isRescued(column, settings))
+    if ('impossible' in one) return one
+    read.push(one)
   }
   // One level below what reads them: DuckDB plans and computes a value again for every place where it is written out.
-  const casts = good.flatMap(({ value, cast }) => (cast === null ? [] : [`, ${cast} AS ${value}`]))
+  const casts = read.flatMap(({ value, cast }) => (cast === null ? [] : [`${cast} AS ${value}`]))
+  const { good, flags } = rescued(read, settings)
+  const withColumns = (rows: string, columns: readonly string[]) =>
+    columns.length === 0 ? rows : `SELECT *, ${columns.join(', ')} FROM (${rows})`
   return {
     good,
-    scan(from) {
-      const rows = format.scan(from, scanned, own)
-      return casts.length === 0 ? rows : `SELECT *${casts.join('')} FROM (${rows})`
-    },
+    scan: from => withColumns(withColumns(format.scan(from, scanned, own), casts), flags),
   }
 }
 
@@ -286,7 +284,7 @@ async function partCounts(
   objects: readonly SpooledVersion[],
   flagged: string,
   period: ReturnType<typeof keyPeriod> | undefined,
-  sought: readonly { readonly name: string; readonly typed: string }[],
+  sought: readonly { readonly name: string; readonly isSeen: string }[],
 ): Promise<readonly PartCounts[]> {
   const bounds = objects.map(({ version }) => markBounds(settings, version, period))
   const isOne = objects.length === 1
@@ -297,7 +295,7 @@ async function partCounts(
   const inside = isUnbound ? 'TRUE' : `coalesce(_t >= ${from}, TRUE) AND coalesce(_t < ${to}, TRUE)`
   const rows =
     isOne || isUnbound ? flagged : `${flagged} JOIN (VALUES ${lists.join(', ')}) AS _(_part, _from, _to) USING (_part)`
-  const seen = sought.map(({ typed }) => `, coalesce(bool_or(ok AND ${typed} IS NOT NULL), FALSE) AS seen${typed}`)
+  const seen = sought.map(({ isSeen }, index) => `, coalesce(bool_or(ok AND ${isSeen}), FALSE) AS seen${index}`)
   const found = await executor.rows(
     `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count(*) FILTER (_bad) AS bad, ` +
       `count(*) FILTER (NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
@@ -314,7 +312,7 @@ async function partCounts(
       throw new Error('unreachable: the rows of one file do not lie together')
     next += count
     if (neverSeen) neverSeen.rows += Number(count)
-    for (const { name, typed } of sought) if (row[`seen${typed}`] === true) neverSeen?.columns.delete(name)
+    for (const [index, { name }] of sought.entries()) if (row[`seen${index}`] === true) neverSeen?.columns.delete(name)
     counts[Number(row.part)] = {
       rows: Number(count),
       bad: Number(row.bad),
@@ -439,11 +437,15 @@ function readColumn(
   typed: string,
   format: Format,
   physical: string,
+  isKept: boolean,
 ): ReadColumn | { readonly impossible: string } {
   const { name, type } = column
   const raw = id(name)
   const cast = checkedCast(raw, physical, type, format.name)
-  if ('impossible' in cast) return { impossible: `${columnText(column)}: ${cast.impossible}` }
+  if ('impossible' in cast) {
+    if (!isKept) return { impossible: `${columnText(column)}: ${cast.impossible}` }
+    return { ...column, raw, value: constantSql(null, type), cast: null, bad: `(${raw} IS NOT NULL)` }
+  }
   const value = cast.value === raw ? raw : typed
   const bad = [...(cast.misfit === null ? [] : [cast.misfit(value)]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
   const misfit = bad.length === 0 ? null : `(${bad.join(' OR ')})`

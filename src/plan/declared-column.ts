@@ -17,14 +17,16 @@ export interface DeclaredColumn {
   readonly fact?: 'key' | 'meta'
 }
 
-/** The columns of a source, in their order. */
+/** The columns of a source that are read, in their order: all but the one of `rescue`. */
 export function declaredColumns({
   columns,
   defaults = {},
   from = {},
   facts = {},
+  rescue,
 }: SourceSettings): readonly DeclaredColumn[] {
-  return Object.entries(columns).map(([name, type]) => {
+  const read = Object.entries(columns).filter(([name]) => name !== rescue)
+  return read.map(([name, type]) => {
     const ifMissing = Object.hasOwn(defaults, name) ? defaults[name] : undefined
     const fact = Object.hasOwn(facts, name) ? facts[name] : undefined
     return {

@@ -8,7 +8,7 @@ export interface SourceSettings {
   readonly format: FormatName
   readonly csv?: CsvSettings
   readonly json?: JsonSettings
-  /** Column name to declared type, canonical, with ' NOT NULL' where declared. */
+  /** Column name to declared type, canonical, with ' NOT NULL' where declared; the one of `rescue` as well, last. */
   readonly columns: Readonly<Record<string, string>>
   /** Column name to what stands where an object lacks it: the text of the literal, null for NULL. */
   readonly defaults?: Readonly<Record<string, string | null>>
@@ -18,6 +18,8 @@ export interface SourceSettings {
   readonly facts?: Readonly<Record<string, 'key' | 'meta'>>
   /** Where keys have the values of columns FROM KEY that are in no folder `name=value`. */
   readonly keyPattern?: string
+  /** Name of the column that has what did not fit its declared type. */
+  readonly rescue?: string
   readonly time: string
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string

@@ -5,7 +5,15 @@ import { either, given, list, nested, number, oneOf, only, place, text, duration
 import { type OptionTable, readCall } from '../core/options.ts'
 import { type ColumnDeclaration, declarationsOf } from '../core/column-declaration.ts'
 import { nearestName } from '../core/nearest.ts'
-import type { DeclaredColumns, KeysOf, NotNull, PlainColumns, Time } from '../core/types.ts'
+import {
+  checkNewColumn,
+  type DeclaredColumns,
+  type KeysOf,
+  type NotNull,
+  type Plain,
+  type PlainColumns,
+  type Time,
+} from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
@@ -53,7 +61,7 @@ export interface WatermarkOptions {
   readonly idle?: Duration
 }
 
-export interface SourceOptions<C extends DeclaredColumns, K extends string> {
+export interface SourceOptions<C extends DeclaredColumns, K extends string, R extends string = never> {
   /** A directory, as a path or `file://` address: the only place that objects are read from. */
   readonly objects: string
   readonly format: FormatSpec
@@ -75,6 +83,12 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string> {
   readonly watermark?: WatermarkOptions
   /** A row whose value does not fit its declared type. Default 'fail': the run stops, naming object, row and column. */
   readonly onBadRow?: 'fail' | 'quarantine'
+  /**
+   * Name of one more column, a JSON, that keeps what did not fit beside its row: of a value that does not fit its declared
+   * type the column is NULL, and this one has its text, `{"fare":"n/a"}`. NULL where all fit. A row that cannot be parsed, a
+   * value of a NOT NULL column and one of the event time stay bad rows.
+   */
+  readonly rescue?: R
   /** An object that cannot be read, or lacks a column. Default 'quarantine': recorded with the reason. */
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
   /** An object that may not be read. Default 'fail': a missing permission denies all objects alike. */
@@ -109,6 +123,11 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string> {
   readonly reconcile?: Duration | false
 }
 
+/** The columns of a source: the declared ones, and that of `rescue`. */
+export type SourceColumns<C, R extends string> = [R] extends [never]
+  ? PlainColumns<C>
+  : { readonly [K in keyof C | R]: K extends keyof C ? Plain<C[K]> : 'JSON' }
+
 /**
  * The head of a flow: objects of one place, one format and one set of columns, ordered by one event time.
  *
@@ -122,10 +141,11 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string> {
  *
  * @throws MillraceError `user` that names the field, the value and what was expected.
  */
-export function source<const C extends DeclaredColumns, const K extends KeysOf<C, Time>>(
-  name: string,
-  options: SourceOptions<C, K>,
-): Stream<MiniBatch<PlainColumns<C>, NotNull<C[K]>>> {
+export function source<
+  const C extends DeclaredColumns,
+  const K extends KeysOf<C, Time>,
+  const R extends string = never,
+>(name: string, options: SourceOptions<C, K, R>): Stream<MiniBatch<SourceColumns<C, R>, NotNull<C[K]>>> {
   const definition = defineSource(name, options as never)
   const head = new Observable<unknown>(subscriber => {
     const run = currentRun()
@@ -249,6 +269,11 @@ const sourceOptions = {
     default: 'fail',
     about: 'What happens to a row whose value does not fit its declared type.',
   },
+  rescue: {
+    kind: text('the name of a further column'),
+    otherwise: 'none: such rows are bad ones',
+    about: 'The column that keeps, as JSON, what did not fit its declared type.',
+  },
   onBadObject: {
     kind: oneOf('fail', 'skip', 'quarantine'),
     default: 'quarantine',
@@ -294,11 +319,11 @@ const sourceOptions = {
     otherwise: 'every second for a directory, every minute for S3',
     about: 'Live only: how often the place is listed, for objects that nothing has announced; false for never.',
   },
-} satisfies OptionTable<SourceOptions<DeclaredColumns, string> & { readonly name: string }>
+} satisfies OptionTable<SourceOptions<DeclaredColumns, string, string> & { readonly name: string }>
 
-export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string>): SourceDefinition {
+export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string, string>): SourceDefinition {
   const at = typeof name === 'string' ? `source ${name}` : 'source'
-  const { objects, format, columns, keyPattern, time, watermark, notifications, ...read } = readCall(
+  const { objects, format, columns, keyPattern, rescue, time, watermark, notifications, ...read } = readCall(
     at,
     sourceOptions,
     [name],
@@ -317,6 +342,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
     )
   if (format.csv?.header === false) checkWithoutHeader(parsed, `${at}: columns`)
   checkFacts(parsed, keyPattern, at)
+  if (rescue !== undefined) checkNewColumn(rescue, Object.keys(parsed), `${at}: rescue`)
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
   const { onBadRow, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, reconcile, miniBatch = {} } = read
   return {
@@ -333,7 +359,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       format: format.format,
       ...(format.csv ? { csv: format.csv } : {}),
       ...(format.json ? { json: format.json } : {}),
-      ...columnSettings(parsed),
+      ...columnSettings(parsed, rescue),
       ...(keyPattern === undefined ? {} : { keyPattern }),
       time,
       ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
@@ -353,18 +379,21 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
 /** Declarations as the plan has them. */
 function columnSettings(
   parsed: Readonly<Record<string, ColumnDeclaration>>,
-): Pick<SourceSettings, 'columns' | 'defaults' | 'from' | 'facts'> {
+  rescue: string | undefined,
+): Pick<SourceSettings, 'columns' | 'defaults' | 'from' | 'facts' | 'rescue'> {
   const all = Object.entries(parsed)
   const defaults = all.flatMap(([name, { ifMissing }]) => (ifMissing === undefined ? [] : [[name, ifMissing] as const]))
   const from = all.flatMap(([name, { from: own = name }]) => (own === name ? [] : [[name, own] as const]))
   const facts = all.flatMap(([name, { fact }]) => (fact === undefined ? [] : [[name, fact] as const]))
   return {
-    columns: Object.fromEntries(
-      all.map(([name, { type }]) => [name, type.nullable ? type.sql : `${type.sql} NOT NULL`]),
-    ),
+    columns: Object.fromEntries([
+      ...all.map(([name, { type }]) => [name, type.nullable ? type.sql : `${type.sql} NOT NULL`] as const),
+      ...(rescue === undefined ? [] : [[rescue, 'JSON'] as const]),
+    ]),
     ...(defaults.length > 0 ? { defaults: Object.fromEntries(defaults) } : {}),
     ...(from.length > 0 ? { from: Object.fromEntries(from) } : {}),
     ...(facts.length > 0 ? { facts: Object.fromEntries(facts) } : {}),
+    ...(rescue === undefined ? {} : { rescue }),
   }
 }
 

@@ -194,6 +194,7 @@ export interface WindowedFlow {
   readonly onBadObject?: 'fail' | 'skip' | 'quarantine'
   readonly onDenied?: 'fail' | 'skip' | 'quarantine'
   readonly overwrite?: 'quarantine' | 'append'
+  readonly rescue?: string
   readonly where?: string
   /** Further steps before the window. */
   readonly steps?: (head: SourceFlow) => SourceFlow
@@ -227,6 +228,7 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
     ...(flow.onBadObject ? { onBadObject: flow.onBadObject } : {}),
     ...(flow.onDenied ? { onDenied: flow.onDenied } : {}),
     ...(flow.overwrite ? { overwrite: flow.overwrite } : {}),
+    ...(flow.rescue ? ({ rescue: flow.rescue } as object) : {}),
   })
 }
 

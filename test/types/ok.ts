@@ -118,6 +118,16 @@ is<
   }
 >(true)
 
+const kept = source('trips', {
+  objects: 'data',
+  format: json(),
+  columns: { at: 'DATE', n: 'BIGINT DEFAULT 0' },
+  time: 'at',
+  rescue: 'rescued',
+})
+is<ColumnsOf<typeof kept>, { readonly at: 'DATE'; readonly n: 'BIGINT'; readonly rescued: 'JSON' }>(true)
+kept.pipe(where("rescued->>'n' = 'x'"))
+
 // ---- Renaming: the order of types stays, names may be exchanged. -----------------------------------------------------
 const swapped = renamed.pipe(rename({ at: 'picked_up', fare: 'fee', fee: 'fare' }))
 is<

@@ -1,0 +1,13 @@
+import type { DeclaredColumn } from '../plan/declared-column.ts'
+
+/** One declared column of one object, in SQL over its rows. */
+export interface ReadColumn extends DeclaredColumn {
+  /** As read. */
+  readonly raw: string
+  /** By declared type: `raw` itself, or a column that is computed beside it. */
+  readonly value: string
+  /** What `value` is computed as; null where it is `raw`. */
+  readonly cast: string | null
+  /** Values that do not fit; null where all do. */
+  readonly bad: string | null
+}
