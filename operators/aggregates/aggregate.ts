@@ -51,6 +51,8 @@ export interface InputRow {
   readonly row: string
   /** The gated filter; undefined without one. */
   readonly filter: string | undefined
+  /** How many rows the partial row is made of, filtered ones among them; for an accumulator that `countsRows`. */
+  readonly rowCount: string
   /** Any other column of the input, qualified. */
   column(name: string): string
 }
@@ -61,6 +63,8 @@ export interface Accumulator {
   readonly type: string
   /** SQL aggregate over rows. `value` is NULL where a filter leaves the row out; '' for an aggregate without column. */
   partial(value: string, row: InputRow): string
+  /** `partial` reads `rowCount`, for which rows are counted first. */
+  readonly countsRows?: boolean
   /** SQL aggregate over partial rows; associative and commutative. */
   merge(accumulator: string): string
 }

@@ -11,6 +11,7 @@ import {
   scalarType,
   type WithOptions,
 } from './aggregate.ts'
+import { heapOf, isLargeHeap } from './heap.ts'
 import { comparedType } from './picked.ts'
 
 export interface Collect<out K extends string, out B extends string> extends AggregateCall {
@@ -51,14 +52,16 @@ export const collectAggregate: Aggregate<typeof collectOptions> = {
     const struct = `STRUCT("at" ${other?.sql ?? 'BIGINT'}, seq BIGINT, "row" BIGINT, "value" ${value.sql})`
     const result = `${value.sql}[]`
     // Where the largest struct comes first, the earliest row must have the largest numbers.
-    const [first, sign, direction] = order === 'ascending' ? ['min', '', 'ASC'] : ['max', '-', 'DESC']
+    const [first, sign, direction] =
+      order === 'ascending' ? (['min', '', 'ASC'] as const) : (['max', '-', 'DESC'] as const)
     return {
       result: value.nullable || other?.nullable ? result : `${result} NOT NULL`,
       accumulators: [
         {
           name: 'rows',
           type: `${struct}[]`,
-          partial(sql, { timeUs, seq, row, filter, column }) {
+          countsRows: isLargeHeap(max),
+          partial(sql, { timeUs, seq, row, filter, rowCount, column }) {
             const at = other ? normalKey(column(String(by)), other) : timeUs
             const wanted = [
               `${sql} IS NOT NULL`,
@@ -66,7 +69,7 @@ export const collectAggregate: Aggregate<typeof collectOptions> = {
               ...(filter === undefined ? [] : [filter]),
             ].join(' AND ')
             const item = `{'at': ${at}, 'seq': ${sign}${seq}, 'row': ${sign}${row}, 'value': ${normalKey(sql, value)}}`
-            return `${first}(CAST(${item} AS ${struct}), ${max}) FILTER (WHERE ${wanted})`
+            return `${heapOf(first, `CAST(${item} AS ${struct})`, max, rowCount)} FILTER (WHERE ${wanted})`
           },
           merge: rows =>
             `list_sort(flatten(list(${rows}) FILTER (WHERE ${rows} IS NOT NULL)), '${direction}')[:${max}]`,
@@ -80,8 +83,7 @@ export const collectAggregate: Aggregate<typeof collectOptions> = {
 /**
  * The values as a list, NULL when no value was seen: the first `max` by event time, or by another column, ascending or
  * descending; of equal ones the earlier row in ledger order comes first. NULLs are left out, -0.0 is 0.0. State
- * holds `max` values
- * for each window and group.
+ * holds `max` values at most for each window and group, and memory is taken for those that there are.
  *
  *     aggregate({ largest_fares: collect('fare_amount', { max: 5, by: 'fare_amount', order: 'descending' }) })
  */

@@ -36,13 +36,20 @@ const types = (grain: Grain): (readonly [string, string])[] => [
   ...grain.keys.map(({ name, type }) => [name, type.sql] as const),
 ]
 
+/** What the grain's columns are for an input row. */
+function places({ windows, timeUs, watermark, keys }: Grain): string[] {
+  return [...windows.panes(timeUs, watermark), ...keys.map(({ name, type }) => normalKey(inputColumn(name), type))]
+}
+
 /** The grain's columns for an input row. */
-function placed({ windows, timeUs, watermark, keys }: Grain): string[] {
-  const panes = windows.panes(timeUs, watermark)
-  return [
-    ...windows.paneColumns.map((name, index) => `${panes[index]} AS ${id(name)}`),
-    ...keys.map(({ name, type }) => `${normalKey(inputColumn(name), type)} AS ${id(name)}`),
-  ]
+function placed(grain: Grain): string[] {
+  const columns = names(grain)
+  return places(grain).map((sql, index) => `${sql} AS ${id(columns[index] as string)}`)
+}
+
+/** How many rows of the input come to the same pane and group. */
+function rowCountSql(grain: Grain): string {
+  return `count(*) OVER (PARTITION BY ${places(grain).join(', ')})`
 }
 
 /** The call's value over an input row; NULL where its filter leaves the row out. */
@@ -51,8 +58,11 @@ function valueOf({ column, filter }: PlannedCall): string {
   return filter === undefined ? inputColumn(column) : `CASE WHEN ${filter} THEN ${inputColumn(column)} END`
 }
 
+const rowCountColumn = '_row_count'
+
 function inputRow({ timeUs }: Grain, { filter }: PlannedCall, rows: Relation): InputRow {
-  return { timeUs, seq: inputColumn('_seq'), row: rowNumber(rows), filter, column: inputColumn }
+  const [seq, rowCount] = [inputColumn('_seq'), inputColumn(rowCountColumn)]
+  return { timeUs, seq, row: rowNumber(rows), filter, rowCount, column: inputColumn }
 }
 
 /** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
@@ -78,10 +88,10 @@ export function mainChannel(grain: Grain, plans: readonly PlannedCall[]): Channe
         ),
       )
       const positions = groups.map((_, index) => index + 1).join(', ')
-      return (
-        `SELECT ${[...placed(grain), ...accumulators].join(', ')} FROM (${rows.sql}) AS _in ` +
-        `WHERE ${grain.windows.accepts(grain.timeUs, grain.watermark)} GROUP BY ${positions}`
-      )
+      const isCounted = plans.some(({ plan }) => plan.accumulators.some(({ countsRows }) => countsRows))
+      const from = `FROM (${rows.sql}) AS _in WHERE ${grain.windows.accepts(grain.timeUs, grain.watermark)}`
+      const counted = `FROM (SELECT _in.*, ${rowCountSql(grain)} AS ${rowCountColumn} ${from}) AS _in`
+      return `SELECT ${[...placed(grain), ...accumulators].join(', ')} ${isCounted ? counted : from} GROUP BY ${positions}`
     },
     merge: partials => grouped(groups, mergedItems(plans), partials),
   }

@@ -9,6 +9,7 @@ import {
   scalarType,
   type WithOptions,
 } from './aggregate.ts'
+import { heapOf, isLargeHeap } from './heap.ts'
 import { valueCounts } from './value-counts.ts'
 
 export interface TopK<out K extends string> extends AggregateCall {
@@ -30,18 +31,25 @@ export const topKAggregate: Aggregate<typeof topKOptions> = {
     const input = scalarType(type, field, 'single values')
     const result = `STRUCT("value" ${input.sql}, count BIGINT)[]`
     // The k smallest of (-count, value) are the most frequent, ties by value, in order.
-    const least = `min({'rank': -_count, 'value': _value}, ${k})`
+    const least = heapOf('min', `{'rank': -_count, 'value': _value}`, k, '_values')
     const counted = `list_transform(${least}, lambda _tk: {'value': _tk."value", 'count': -_tk."rank"})`
     return {
       result: input.nullable ? result : `${result} NOT NULL`,
       accumulators: [],
       side: valueCounts(
         input,
-        (rows, groups) => `SELECT ${groups}, ${counted} AS _folded FROM ${rows} GROUP BY ${groups}`,
+        (rows, groups) =>
+          `SELECT ${groups}, ${counted} AS _folded FROM ` +
+          `${isLargeHeap(k) ? withCount(rows, groups) : rows} GROUP BY ${groups}`,
       ),
       finish: (_accumulators, side) => side ?? `CAST(NULL AS ${result})`,
     }
   },
+}
+
+/** The rows with `_values`, how many their group has. */
+function withCount(rows: string, groups: string): string {
+  return `(SELECT *, count(*) OVER (PARTITION BY ${groups}) AS _values FROM ${rows})`
 }
 
 /**

@@ -22,7 +22,7 @@ import {
   variance,
   varPop,
 } from '../../src/index.ts'
-import { type Lab, openLab, run } from './harness.ts'
+import { type Lab, openLab, run, windowed } from './harness.ts'
 
 // Aggregates whose state is wider than one row for a window and group, from files to files: state tables are written,
 // merged and read back.
@@ -113,4 +113,22 @@ test('give the same files whatever the cut, in one run and in several; what foll
   expect(b).toMatchObject({ k: 'b', distinct: 3n, best: 0, times: 48n })
   // JSON has no NaN: it is text there, inside a list too.
   expect(json[0]?.top).toContainEqual({ value: 'NaN', count: '12' })
+})
+
+test('lists of up to 10,000 values for 5,000 groups of two take memory for what they hold', async () => {
+  const at = "SELECT TIMESTAMP '2022-01-01' AS t, i % 5000 AS k, i AS x FROM range(10000) AS _(i)"
+  await lab.parquet('a.parquet', at)
+  await run(
+    windowed(lab, lab, {
+      columns: { t: 'TIMESTAMP NOT NULL', k: 'BIGINT', x: 'BIGINT' },
+      keys: ['k'],
+      aggregates: {
+        all: collect('x', { max: 10_000, by: 'x', order: 'descending' }),
+        top: topK('x', 10_000, { filter: 'x < 5000' }),
+      },
+    }),
+  )
+  const found = await lab.rows()
+  expect(found).toHaveLength(5_000)
+  expect(found.find(({ k }) => k === '7')).toMatchObject({ all: '[5007, 7]', top: "[{'value': 7, 'count': 1}]" })
 })
