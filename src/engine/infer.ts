@@ -10,11 +10,11 @@ import { expectedName, type ParsedType, parseColumnType } from '../core/types.ts
 import type { Ready, SpooledObject } from '../plan/format.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { leavesOf, type OwnColumn } from '../plan/find-column.ts'
-import { text } from '../plan/sql.ts'
+import { id, text } from '../plan/sql.ts'
 import { parquetRows } from './channels.ts'
 import { openSession } from './duckdb/session.ts'
 import { reasonOf } from './marked-object.ts'
-import { bringFile, hasExtension, magicBytes } from './one-file.ts'
+import { bringFile, type FileAsked, hasExtension, magicBytes } from './one-file.ts'
 
 /** Physical types that a narrower declarable one than JSON or VARCHAR holds every value of. */
 const wider: Readonly<Record<string, string>> = {
@@ -54,13 +54,13 @@ export interface InferredColumn {
   readonly name: string
   readonly physical: string
   readonly type: string | null
+  /** Of JSON: it is NULL wherever it is there, so any type would do. */
+  readonly isNull?: true
   /** Why it cannot be declared, or not beside the columns before it. */
   readonly why?: string
 }
 
-interface OwnType extends Pick<OwnColumn, 'name' | 'twins'> {
-  readonly physical: string
-}
+interface OwnType extends Pick<OwnColumn, 'name' | 'twins'>, Pick<InferredColumn, 'physical' | 'isNull'> {}
 
 /**
  * Reads the columns of one Parquet, JSON or CSV file, or object of S3. Of a Parquet object its footer is fetched, of the
@@ -75,40 +75,59 @@ export async function infer(path: string, records?: string): Promise<readonly In
   try {
     const executor = await session.executor(new AbortController().signal)
     const spooled = join(session.spool, '1')
-    const key = await bringFile(path, spooled, {
-      field: 'path',
-      expected,
-      formatOf: async (name, tail) => {
-        const kind = kindNamed(name) ?? (isParquet(await tail()) ? 'parquet' : undefined)
-        // Of all others the whole is fetched.
-        return kind === 'parquet' ? parquetFormat : jsonFormat
-      },
-    })
-    const object = { file: spooled, changed: `${spooled}.rows`, key, columns: [], signal: new AbortController().signal }
-    const kind = kindNamed(key) ?? (await kindInside(object))
-    if (records !== undefined && kind !== 'json')
-      throw configError('records', records, `none for ${path}, which is no JSON`)
-    const file =
-      kind === 'json'
-        ? await jsonFile(object, path, records)
-        : kind === 'csv'
-          ? fileOf(await plainText(object), path)
-          : spooled
-    const columns = await columnsIn[kind](executor, file).catch((error: unknown) => {
-      throw configError(
-        'path',
-        path,
-        `${expected}; DuckDB says: ${reasonOf(error, path).replace(/[.\s]+$/, '')}`,
-        error,
-      )
-    })
-    // A text of anything is a CSV file of one column.
-    if (kind === 'csv' && columns.length < 2 && kindNamed(key) === undefined)
-      throw configError('path', path, `${expected}; its content is none`)
-    return declarations(columns)
+    const key = await bringFile(path, spooled, fileAsked)
+    return await columnsOfFile(executor, spooled, key, path, records)
   } finally {
     await session.close()
   }
+}
+
+/** What is fetched of a file, and how messages name it. */
+export const fileAsked: FileAsked = {
+  field: 'path',
+  expected,
+  formatOf: async (name, tail) => {
+    const kind = kindNamed(name) ?? (isParquet(await tail()) ? 'parquet' : undefined)
+    // Of all others the whole is fetched.
+    return kind === 'parquet' ? parquetFormat : jsonFormat
+  },
+}
+
+/** Whether a name ends as files do whose columns can be read. */
+export function isNamedAsData(name: string): boolean {
+  return kindNamed(name) !== undefined
+}
+
+/**
+ * The columns of a file that was brought here.
+ *
+ * @param path names it in errors
+ * @throws MillraceError `user` for one that cannot be read
+ */
+export async function columnsOfFile(
+  executor: Executor,
+  spooled: string,
+  key: string,
+  path: string,
+  records: string | undefined,
+): Promise<readonly InferredColumn[]> {
+  const object = { file: spooled, changed: `${spooled}.rows`, key, columns: [], signal: new AbortController().signal }
+  const kind = kindNamed(key) ?? (await kindInside(object))
+  if (records !== undefined && kind !== 'json')
+    throw configError('records', records, `none for ${path}, which is no JSON`)
+  const file =
+    kind === 'json'
+      ? await jsonFile(object, path, records)
+      : kind === 'csv'
+        ? fileOf(await plainText(object), path)
+        : spooled
+  const columns = await columnsIn[kind](executor, file).catch((error: unknown) => {
+    throw configError('path', path, `${expected}; DuckDB says: ${reasonOf(error, path).replace(/[.\s]+$/, '')}`, error)
+  })
+  // A text of anything is a CSV file of one column.
+  if (kind === 'csv' && columns.length < 2 && kindNamed(key) === undefined)
+    throw configError('path', path, `${expected}; its content is none`)
+  return declarations(columns)
 }
 
 async function kindInside(object: SpooledObject): Promise<Kind> {
@@ -137,14 +156,24 @@ const sample = 100_000
  * passed over, and of an object whose fields differ only by case it leaves one out, which is a struct all the same.
  */
 async function jsonColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
-  const columns = await described(
-    executor,
-    `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}, ignore_errors = true, hive_partitioning = false)`,
-  )
+  const from = `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${sample}, ignore_errors = true, hive_partitioning = false)`
+  const columns = await withNulls(executor, from, await described(executor, from))
   const [keys] = await executor.rows(
     `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ignore_errors = true, hive_partitioning = false) LIMIT ${sample})`,
   )
   return named(columns, (keys?.names ?? []) as readonly string[])
+}
+
+/** DuckDB takes a field that is always null for JSON, as it does one of several types. */
+async function withNulls(executor: Executor, from: string, columns: readonly OwnType[]): Promise<readonly OwnType[]> {
+  const open = columns.filter(({ physical }) => physical === 'JSON')
+  if (open.length === 0) return columns
+  const [counts] = await executor.rows(
+    `SELECT ${open.map(({ name }, index) => `count(nullif(CAST(${id(name)} AS VARCHAR), 'null')) AS c${index}`).join(', ')} FROM ${from}`,
+  )
+  return columns.map(column =>
+    open.includes(column) && counts?.[`c${open.indexOf(column)}`] === 0n ? { ...column, isNull: true } : column,
+  )
 }
 
 async function csvColumns(executor: Executor, file: string): Promise<readonly OwnType[]> {
@@ -204,15 +233,15 @@ function fileOf(ready: Ready, path: string): string {
 function declarations(columns: readonly OwnType[]): readonly InferredColumn[] {
   const declared = new Map<string, string>()
   return columns.map(column => {
-    const { name, physical } = column
+    const { name, physical, isNull } = column
+    const own = { name, physical, ...(isNull ? { isNull } : {}) }
     const why = whyNever(column, columns)
-    if (why !== undefined) return { name, physical, type: null, why }
+    if (why !== undefined) return { ...own, type: null, why }
     const type = declarable(physical)
     const twin = declared.get(name.toLowerCase())
-    if (twin !== undefined)
-      return { name, physical, type, why: `differs from ${twin} only by case: declare one of them` }
+    if (twin !== undefined) return { ...own, type, why: `differs from ${twin} only by case: declare one of them` }
     declared.set(name.toLowerCase(), name)
-    return { name, physical, type }
+    return { ...own, type }
   })
 }
 

@@ -2,6 +2,8 @@ import { copyFile, link, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { addressOf, isS3Address, parseS3Address } from '../../connectors/s3/spec.ts'
 import { configError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+import type { ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
 import { components } from './components.ts'
 import { spoolObject } from './spool.ts'
@@ -46,13 +48,32 @@ async function linkFile(path: string, to: string, { field, expected }: FileAsked
   return basename(file)
 }
 
-async function fetchObject(path: string, to: string, { field, expected, formatOf }: FileAsked): Promise<string> {
+async function fetchObject(path: string, to: string, asked: FileAsked): Promise<string> {
+  const { field, expected } = asked
   const { path: key, ...place } = parseS3Address(path, field)
   const name = key.slice(key.lastIndexOf('/') + 1)
   const root = addressOf({ ...place, prefix: key.slice(0, key.length - name.length) })
   const store = await components.openInput(root, field)
   const version = name === '' ? 'missing' : await store.head?.(name)
   if (version === undefined || version === 'missing') throw configError(field, path, `${expected} that is there`)
+  await bringVersion(store, version, to, path, asked)
+  return name
+}
+
+/**
+ * Brings an object that a listing found to a local path. It may be a hard link: read it only.
+ *
+ * @param path names it in errors
+ * @throws MillraceError `user` for one that is there no more
+ */
+export async function bringVersion(
+  store: ObjectStore,
+  version: ObjectVersion,
+  to: string,
+  path: string,
+  { field, formatOf }: FileAsked,
+): Promise<void> {
+  const { key: name } = version
   const { signal } = new AbortController()
   const tail = async () => {
     const { sizeBytes: size } = version
@@ -63,7 +84,6 @@ async function fetchObject(path: string, to: string, { field, expected, formatOf
   const { is } = await spoolObject({ store, format, signal, columns: [] }, version, to)
   if (is !== 'copied' && is !== 'linked')
     throw configError(field, path, `an object that stays as it is; it ${is === 'missing' ? 'is gone' : 'changed'}`)
-  return name
 }
 
 /** @param extensions lower-case, with the dot */
