@@ -69,6 +69,7 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
       `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, ` +
       `maximum_object_size = ${Math.max(rowBytesMax, rowBytesMaxDefault)})`,
     scan: scanOf,
+    fields: rows => `SELECT _part, unnest(json_keys(json)) AS name FROM (${rows})`,
     brokenText: brokenRows,
     rowIs: 'a JSON object (RFC 8259)',
   }

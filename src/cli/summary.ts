@@ -1,3 +1,4 @@
+import { type GoneField, goneFieldText, type NewColumn, newColumnsList } from '../engine/columns-seen.ts'
 import { type IgnoredKeys, ignoredText } from '../engine/key-kind.ts'
 import { goneReasons, overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
@@ -41,6 +42,10 @@ export interface SummaryJson {
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
+  /** Columns that nobody declared and that files of this run are the first to have. */
+  readonly newColumns: readonly NewColumn[]
+  /** Declared fields of JSON that had values, and none in the last files of this run. */
+  readonly goneFields: readonly GoneField[]
   readonly checkpoint: string
   readonly outputs: readonly string[]
 }
@@ -72,6 +77,14 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     withoutPeriod: run.withoutPeriod,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
+    newColumns: run.newColumns.map(({ column, object }) => ({ column, object })),
+    goneFields: run.goneFields.map(({ column, last, since, objects, rows }) => ({
+      column,
+      last,
+      since,
+      objects,
+      rows,
+    })),
     checkpoint: addressToPath(summary.checkpoint),
     outputs: summary.outputs.map(addressToPath),
   }
@@ -100,6 +113,9 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ...(run.leftOut > 0
       ? [['left out', `${showCounted(run.leftOut, 'object')} outside --from and --to, or without a period`] as const]
       : []),
+    ...(run.newColumns.length > 0
+      ? [['new columns', `${newColumnsList(run.newColumns)}: not declared, and not there before`] as const]
+      : []),
     ...summary.outputs.map(
       (output): Line => ['output', `${shownPath(output)} (${showCounted(summary.outputFiles.length, 'file')} in all)`],
     ),
@@ -117,6 +133,7 @@ function warnings({ run, checkpoint }: Summary): readonly string[] {
     ...boundsWarnings(run),
     ...(isEveryObjectSetAside(run) ? [noneReadWarning(run.setAside, checkpoint)] : []),
     ...(run.nullColumns.length > 0 ? [nullColumnsWarning(run.nullColumns)] : []),
+    ...run.goneFields.map(field => goneFieldText(field.source, field)),
     ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [

@@ -19,6 +19,7 @@ import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import type { FlushValue } from './admit.ts'
+import { type ColumnsSeen, type NewColumn, seeColumns } from './columns-seen.ts'
 import { createCompactor } from './compaction.ts'
 import { fencedBy } from './heartbeat.ts'
 import { outputKey } from './output-key.ts'
@@ -48,7 +49,11 @@ export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle'
    *
    * @param records `positions`: where a notification source goes on once this epoch is committed
    */
-  commit(ready: Ready, records?: Partial<Omit<KeptRecords, 'sealed'>>): Promise<EpochResult>
+  commit(ready: Ready, records?: Partial<Omit<KeptRecords, 'sealed' | 'columnsSeen'>>): Promise<EpochResult>
+  /** Columns that nobody declared, of objects of this run: those that no object before had. */
+  readonly newColumns: readonly NewColumn[]
+  /** Which columns the objects of the ledger have had. */
+  readonly columnsSeen: ColumnsSeen | null
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
   beginHistory(toMs: number): Promise<void>
   readonly historyToMs: number | null
@@ -97,6 +102,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   // In a quiet hour there is no commit to record what was taken.
   heartbeat.carry(deliveries.record)
 
+  const newColumns: NewColumn[] = []
   const attemptBefore = attemptOf(manifest)
   const care = createCare(
     run.attempt,
@@ -237,6 +243,10 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       return position
     },
     care,
+    newColumns,
+    get columnsSeen() {
+      return engineRecords(manifest).columnsSeen
+    },
     get historyToMs() {
       return engineRecords(manifest).historyToMs
     },
@@ -256,7 +266,17 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         ...stamped.marks.map(mark => markRow(mark, epoch, source, late(mark.seq))),
       ]
       const earlier = batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : []))
-      return commitEpoch(partials, applied, rows, earlier, stamped.after, records)
+      const { seen, found } = seeColumns(
+        engineRecords(manifest).columnsSeen,
+        stamped.objects.map(({ marked }) => marked),
+      )
+      const result = await commitEpoch(partials, applied, rows, earlier, stamped.after, {
+        ...records,
+        columnsSeen: seen,
+      })
+      newColumns.push(...found)
+      if (found.length > 0) run.options.onEvent?.({ is: 'new-columns', source, columns: found })
+      return result
     },
     async flush(final) {
       const { highMarkUs, watermarkUs: sourceUs, nextSeq: seq, clocks: before } = position

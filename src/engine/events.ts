@@ -1,5 +1,6 @@
 import type { ReadAgain } from './admit.ts'
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
+import type { GoneField, NewColumn } from './columns-seen.ts'
 import type { Counts, IgnoredKeys } from './key-kind.ts'
 import type { EpochResult, SetAside } from './summary.ts'
 import type { WithoutPeriod } from './without-period.ts'
@@ -38,6 +39,10 @@ export type RunEvent =
   | { readonly is: 'reading-again'; readonly as: ReadAgain; readonly objects: number }
   /** Columns of JSON have had no value in any of the rows read so far: are their names right? Told once. */
   | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
+  /** Objects of an epoch have columns that nobody declared and no object before had. Told once of each. */
+  | { readonly is: 'new-columns'; readonly source: string; readonly columns: readonly NewColumn[] }
+  /** A declared field of JSON had values, and has had none in so many rows since. Told once, and again if it comes back and goes. */
+  | { readonly is: 'gone-field'; readonly source: string; readonly field: GoneField }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
   /** A flow took one epoch's rows. */

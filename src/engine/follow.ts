@@ -13,6 +13,7 @@ import { nothingListed, startFeeds } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createIntake } from './intake.ts'
 import { createLooks } from './looks.ts'
+import { goneFields } from './columns-seen.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
 import { engineRecords } from './recover.ts'
@@ -121,6 +122,15 @@ async function follow(
       onEvent({ is: 'null-columns', source: run.fetch.settings.name, columns, rows: run.fetch.neverSeen.rows })
     isNullTold = true
   }
+  /** By field, the object from which on it was told to be gone. */
+  const goneTold = new Map<string, string>()
+  const tellGone = () => {
+    for (const field of goneFields(committer.columnsSeen)) {
+      if (field.rows < rowsTold || goneTold.get(field.column) === field.since) continue
+      goneTold.set(field.column, field.since)
+      onEvent({ is: 'gone-field', source, field })
+    }
+  }
   let lastCommitMs = clock.nowMs()
   let committingSinceMs: number | undefined
   /** Objects that were admitted when history was, and objects that were committed or are about to be. */
@@ -181,6 +191,7 @@ async function follow(
       onEpoch(result)
       onEvent(epochEvent(ready, result, clock.nowMs()))
       if (run.fetch.neverSeen.rows >= rowsTold) tellNull()
+      tellGone()
       lastCommitMs = clock.nowMs()
       committingSinceMs = undefined
       if (options.drain?.aborted) break

@@ -12,6 +12,7 @@ import { keyPeriod } from '../plan/key-period.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
 import type { ReadColumn } from './read-column.ts'
+import { rowsLookedAt, undeclaredColumns } from './columns-seen.ts'
 import { isKeptSql, isRescued, rescued } from './rescue.ts'
 import {
   badObject,
@@ -118,11 +119,12 @@ export async function markObjects(
     const kept = read === null ? `(${scan})` : `(SELECT rowid AS _row, * FROM ${id(typed)})`
     const flagged = read === null ? `(SELECT _part, _row, ${flags} FROM ${kept})` : kept
     const sought = good.flatMap(({ name }, index) =>
-      read !== null && context.neverSeen?.columns.has(name)
+      read !== null && context.neverSeen?.asked.includes(name)
         ? [{ name, isSeen: seenSql(settings, name, index, good) }]
         : [],
     )
     const counts = await partCounts(context, objects, flagged, period, sought)
+    const undeclared = await undeclaredOf(context, objects, rowColumns, read)
 
     const asideOf = (part: number) => (counts[part]?.bad ?? 0) + (counts[part]?.timeless ?? 0)
     const marked: (MarkedObject | DoubtfulObject)[] = []
@@ -165,6 +167,11 @@ export async function markObjects(
         outsideBounds: own.outside,
         highMarkUs: own.highMarkUs,
         minTimeUs: own.minTimeUs,
+        columns: {
+          undeclared: undeclared[part] ?? [],
+          withValues: own.withValues,
+          asked: sought.map(({ name }) => name),
+        },
         good: { source, part },
         ...(aside > 0 ? { setAside: (seq: number) => asideSql(seq) } : {}),
         // What lies in a table was read whole.
@@ -257,6 +264,30 @@ async function columnsOf(
   }
 }
 
+/** The columns that nobody declared, for each object. */
+async function undeclaredOf(
+  { executor, format, neverSeen, signal }: FetchContext,
+  objects: readonly SpooledVersion[],
+  declared: readonly DeclaredColumn[],
+  read: string | null,
+): Promise<readonly (readonly string[])[]> {
+  const own = objects[0]?.columns
+  if (own !== undefined) {
+    const names = undeclaredColumns(own, declared)
+    return objects.map(() => names)
+  }
+  if (!format.fields || read === null || !neverSeen) return []
+  const names: string[][] = objects.map(() => [])
+  const known = declared.map(({ from }) => text(from))
+  const found = await executor.rows(
+    `SELECT _part, name FROM (${format.fields(`${read} LIMIT ${rowsLookedAt}`)})` +
+      `${known.length === 0 ? '' : ` WHERE name NOT IN (${known.join(', ')})`} GROUP BY ALL ORDER BY ALL`,
+    signal,
+  )
+  for (const { _part, name } of found) names[Number(_part)]?.push(String(name))
+  return names
+}
+
 interface PartCounts {
   readonly rows: number
   readonly bad: number
@@ -266,6 +297,8 @@ interface PartCounts {
   readonly highMarkUs: bigint | null
   /** The `_row` of the table where the object begins. */
   readonly firstRow: bigint
+  /** Of the columns that are sought. */
+  readonly withValues: readonly string[]
 }
 
 const noRows: PartCounts = {
@@ -276,6 +309,7 @@ const noRows: PartCounts = {
   minTimeUs: null,
   highMarkUs: null,
   firstRow: 0n,
+  withValues: [],
 }
 
 /** What each object's rows say, one entry an object. */
@@ -312,7 +346,8 @@ async function partCounts(
       throw new Error('unreachable: the rows of one file do not lie together')
     next += count
     if (neverSeen) neverSeen.rows += Number(count)
-    for (const [index, { name }] of sought.entries()) if (row[`seen${index}`] === true) neverSeen?.columns.delete(name)
+    const withValues = sought.flatMap(({ name }, index) => (row[`seen${index}`] === true ? [name] : []))
+    for (const name of withValues) neverSeen?.columns.delete(name)
     counts[Number(row.part)] = {
       rows: Number(count),
       bad: Number(row.bad),
@@ -321,6 +356,7 @@ async function partCounts(
       minTimeUs: (row.min_time ?? null) as bigint | null,
       highMarkUs: (row.high_mark ?? null) as bigint | null,
       firstRow: first,
+      withValues,
     }
   }
   return counts

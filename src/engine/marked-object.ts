@@ -3,6 +3,7 @@ import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import type { Format } from '../plan/format.ts'
+import type { ObjectColumns } from './columns-seen.ts'
 import type { NeverSeen } from './never-seen.ts'
 import type { Outcome } from './outcome.ts'
 import { scratchName } from './scratch.ts'
@@ -20,6 +21,8 @@ export interface MarkedObject {
   readonly outsideBounds: number
   readonly highMarkUs: bigint | null
   readonly minTimeUs: bigint | null
+  /** Which columns it has; undefined unless read. */
+  readonly columns?: ObjectColumns
   /** Where its good rows are; undefined unless read. */
   readonly good?: GoodRows
   /** SQL of the rows set aside, one a row and column; undefined when there are none. */

@@ -7,6 +7,8 @@ import type { SourceSettings } from '../plan/source-settings.ts'
  */
 export interface NeverSeen {
   readonly columns: Set<string>
+  /** All that are looked for. */
+  readonly asked: readonly string[]
   rows: number
 }
 
@@ -16,11 +18,11 @@ export function nothingSeen(settings: SourceSettings): NeverSeen {
   )
   const names =
     settings.format === 'json' ? mayBeNull.map(({ name }) => name).filter(name => name !== settings.time) : []
-  return { columns: new Set(names), rows: 0 }
+  return { columns: new Set(names), asked: names, rows: 0 }
 }
 
 /** Those to tell of. */
-export function nullColumns({ columns, rows }: NeverSeen): readonly string[] {
+export function nullColumns({ columns, rows }: Pick<NeverSeen, 'columns' | 'rows'>): readonly string[] {
   return rows > 0 ? [...columns] : []
 }
 

@@ -7,6 +7,7 @@ import { type Stage } from '../plan/stages.ts'
 import { beginning } from '../plan/watermark.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
+import { type ColumnsSeen, columnsSeenJson } from './columns-seen.ts'
 import { createLedgerTable, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
 import type { RetryRequest } from './retry-request.ts'
 import type { LedgerPosition } from './stamp.ts'
@@ -28,6 +29,7 @@ export function initialState(pipeline: string, plan: Json): EngineState {
       sealed: false,
       historyToMs: null,
       retry: null,
+      columnsSeen: null,
     },
     '',
     { ...beginning, nextSeq: 1, clocks: {} },
@@ -54,25 +56,28 @@ export interface EngineRecords {
   readonly historyToMs: number | null
   /** Objects that are to be read again before anything new. */
   readonly retry: RetryRequest | null
+  /** Which columns the objects have had; null where none has told, and in what earlier releases wrote. */
+  readonly columnsSeen: ColumnsSeen | null
 }
 
 /** The records that one commit hands to the next. */
-export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry'>
+export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen'>
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry } = engine.settings as Partial<KeptRecords>
+  const { sealed, historyToMs, retry, columnsSeen } = engine.settings as Partial<KeptRecords>
   return {
     positions: engine.positions,
     sealed: sealed === true,
     historyToMs: historyToMs ?? null,
     retry: retry ?? null,
+    columnsSeen: columnsSeen ?? null,
   }
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
-  { positions, retry, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
@@ -81,7 +86,13 @@ export function engineState(
   const clocks = clocksJson(position, shapes)
   return {
     plan: { pipeline, flows: plan },
-    settings: { duckdb, session: sessionSettings, ...records, retry: retry && { ...retry } },
+    settings: {
+      duckdb,
+      session: sessionSettings,
+      ...records,
+      retry: retry && { ...retry },
+      ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
+    },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
     ...(clocks === undefined ? {} : { clocks }),

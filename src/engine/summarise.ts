@@ -1,4 +1,5 @@
 import type { Listed } from './admit.ts'
+import { goneFields } from './columns-seen.ts'
 import { eachPart } from './channels.ts'
 import { type Committer, outputAddress } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
@@ -89,6 +90,7 @@ export async function summarise(
   { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
 ): Promise<Summary> {
   const { executor } = run.commit
+  const source = run.fetch.settings.name
   const { highMarkUs, clocks } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
@@ -125,7 +127,9 @@ export async function summarise(
       matched: listed.matched,
       leftOut: listed.leftOut,
       withoutPeriod: listed.withoutPeriod,
-      nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source: run.fetch.settings.name, column })),
+      nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source, column })),
+      newColumns: committer.newColumns.map(found => ({ source, ...found })),
+      goneFields: done.rows > 0 ? goneFields(committer.columnsSeen).map(field => ({ source, ...field })) : [],
       isReplay: run.replayed !== undefined,
       drained: isDrained,
     },

@@ -1,4 +1,5 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
+import type { GoneField, NewColumn } from './columns-seen.ts'
 import type { WaitingRows } from './deliveries.ts'
 import type { RunEvent } from './events.ts'
 import type { IgnoredKeys } from './key-kind.ts'
@@ -99,6 +100,10 @@ export interface Summary {
     readonly withoutPeriod: WithoutPeriod | null
     /** Columns of JSON without a value in any row that was read. */
     readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
+    /** Columns that nobody declared and that objects of this run are the first to have. */
+    readonly newColumns: readonly (NewColumn & { readonly source: string })[]
+    /** Declared fields of JSON that had values, and none in the last objects of this run. */
+    readonly goneFields: readonly (GoneField & { readonly source: string })[]
     /** Of another checkpoint's ledger, instead of a listing. */
     readonly isReplay: boolean
     /** Stopped by a drain before the end of the listing. */

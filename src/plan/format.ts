@@ -36,6 +36,8 @@ export interface Format {
    * @param from the file; of a format that has `read` SQL of its rows or of a table of them, with `_row`
    */
   scan(from: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
+  /** SQL of the names of fields that rows of `read` have, with `_part`; for a format whose objects have no columns of their own. */
+  fields?(rows: string): string
   /** The text of broken rows, by `_row`, where the format can tell, of a file that was not read quickly; each cut to 1,000 characters. */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
+import { goneFieldText, newColumnsText } from '../engine/columns-seen.ts'
 import type { RunEvent } from '../engine/events.ts'
 import { ignoredText } from '../engine/key-kind.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
@@ -91,6 +92,16 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
       const { source, columns, rows } = event
       const message = nullColumnsText(source, columns, `all ${showCounted(rows, 'row')} read since the start`)
       return [{ level: 'warn', event: 'null-columns', message, fields: { source, columns, rows } }]
+    }
+    case 'new-columns': {
+      const { source, columns } = event
+      const message = newColumnsText(source, columns)
+      return [{ level: 'info', event: 'new-columns', message, fields: { source, columns } }]
+    }
+    case 'gone-field': {
+      const { source, field } = event
+      const message = goneFieldText(source, field)
+      return [{ level: 'warn', event: 'gone-field', message, fields: { source, ...field } }]
     }
     case 'phase':
       return [

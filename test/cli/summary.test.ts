@@ -38,6 +38,8 @@ const summary: Summary = {
     late: 3,
     quarantinedRows: 3,
     nullColumns: [],
+    newColumns: [],
+    goneFields: [],
     isReplay: false,
     drained: false,
   },
@@ -156,6 +158,22 @@ test('a column of JSON that was NULL throughout is named in a warning', () => {
     "Warning: columns 'tip', 'zone' of source trips: NULL in every row of this run.",
   )
   expect(summaryJson(found).nullColumns).toEqual(['tip', 'zone'])
+})
+
+test('columns that are new, and fields that are gone, are named', () => {
+  const newColumns = [{ source: 'trips', column: 'cbd_congestion_fee', object: 'trips_2025-01.parquet' }]
+  const gone = { column: 'tip', last: 'a.json', since: 'b.json', objects: 1, rows: 3 }
+  const found = { ...summary, run: { ...summary.run, newColumns, goneFields: [{ source: 'trips', ...gone }] } }
+  expect(renderSummary(found)).toContain(
+    "new columns    'cbd_congestion_fee' in 'trips_2025-01.parquet': not declared, and not there before",
+  )
+  expect(renderSummary(found)).toContain(
+    "Warning: field 'tip' of source trips had values up to 'a.json', and 'b.json' has none in 3 rows: it is NULL there. Was it renamed?",
+  )
+  expect(summaryJson(found)).toMatchObject({
+    newColumns: [{ column: 'cbd_congestion_fee', object: 'trips_2025-01.parquet' }],
+    goneFields: [gone],
+  })
 })
 
 test('a checkpoint, for a person', () => {

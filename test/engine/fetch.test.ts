@@ -307,7 +307,7 @@ test('an object that DuckDB finds broken lines in is read once more, and its fil
     'c.jsonl': `${two}no JSON`,
     'd.jsonl': line(1, 1),
   })
-  const neverSeen = { columns: new Set<string>(), rows: 0 }
+  const neverSeen = { columns: new Set<string>(), asked: [], rows: 0 }
   const context = { ...(await contextOf(jsonFormat, {}, {})), neverSeen }
   const { marked } = await createFetch(context, (_sizeBytes, work) => work())(versions)
   expect(marked.map(({ rows, quarantinedRows }) => [rows, quarantinedRows])).toEqual([
@@ -567,4 +567,37 @@ describe('an object that the store fails at', () => {
     await expect(later.outcomes()).rejects.toBe(away)
     expect([pauses, later.pauses]).toEqual([[], []])
   })
+})
+
+test('columns FROM META of an announced object are what the store answers, and of a replayed one what the ledger has (S1)', async () => {
+  const { link: _link, ...store } = createDirectoryStore(folder)
+  const versions = await put({
+    'a.jsonl': `${line(1, 1)}\n`,
+    'b.jsonl': `${line(2, 2)}\n`,
+    'c.jsonl': `${line(3, 3)}\n`,
+  })
+  const facts = { object_size: 'meta', object_last_modified: 'meta' } as const
+  const columns = { at: 'TIMESTAMP NOT NULL', object_size: 'BIGINT', object_last_modified: 'TIMESTAMP' }
+  const context = { ...(await contextOf(jsonFormat, { columns, facts }, {})), store }
+  const fetch = createFetch(context, (_sizeBytes, work) => work())
+  const read = async (wanted: readonly Wanted[]) => {
+    const { marked } = await fetch(wanted)
+    const parts = marked.map(({ good }, index) => ({ part: good?.part ?? -1, seq: index, watermarkUs: null }))
+    const rows = await context.executor.rows(`FROM (${marked[0]?.good?.source.scan(parts)}) ORDER BY _seq`)
+    for (const object of marked) await object.release()
+    return {
+      recorded: marked.map(({ version }) => version),
+      rows: rows.map(row => [Number(row.object_size), Number(row.object_last_modified)]),
+    }
+  }
+  const valuesOf = (all: readonly ObjectVersion[]) =>
+    all.map(({ sizeBytes, lastModifiedMs }) => [sizeBytes, Math.trunc(lastModifiedMs)])
+
+  const hints = versions.map(version => ({ ...version, sizeBytes: 1, lastModifiedMs: 0, isAnnounced: true as const }))
+  const live = await read(hints)
+  expect(live.rows).toEqual(valuesOf(versions))
+  expect(live.rows).toEqual(valuesOf(live.recorded))
+  // A listing that tells another time of the same version changes nothing of what the ledger has.
+  const replayed = await read(versions.map((version, index) => ({ ...version, lastModifiedMs: 1_000 * index })))
+  expect(replayed.rows).toEqual(versions.map(({ sizeBytes }, index) => [sizeBytes, 1_000 * index]))
 })
