@@ -42,6 +42,8 @@ export interface SummaryJson {
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
+  /** Rows of this run with values that did not fit, which the column of `rescue` has. */
+  readonly rescuedRows: number
   /** Columns that nobody declared and that files of this run are the first to have. */
   readonly newColumns: readonly NewColumn[]
   /** Declared fields of JSON that had values, and none in the last files of this run. */
@@ -77,6 +79,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     withoutPeriod: run.withoutPeriod,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
+    rescuedRows: run.rescuedRows,
     newColumns: run.newColumns.map(({ column, object }) => ({ column, object })),
     goneFields: run.goneFields.map(({ column, last, since, objects, rows }) => ({
       column,
@@ -112,6 +115,14 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ...(run.ignored > 0 ? [['ignored', ignoredText(run.ignoredBy)] as const] : []),
     ...(run.leftOut > 0
       ? [['left out', `${showCounted(run.leftOut, 'object')} outside --from and --to, or without a period`] as const]
+      : []),
+    ...(run.rescuedRows > 0
+      ? [
+          [
+            'rescued',
+            `${showCounted(run.rescuedRows, 'row')} with values that did not fit: kept beside the row`,
+          ] as const,
+        ]
       : []),
     ...(run.newColumns.length > 0
       ? [['new columns', `${newColumnsList(run.newColumns)}: not declared, and not there before`] as const]

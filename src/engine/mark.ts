@@ -112,7 +112,8 @@ export async function markObjects(
     const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
     const bad = `(${['_broken', ...checks].join(' OR ')})`
     const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
-    const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${timeUs} AS _t`
+    const isRescued = settings.rescue === undefined ? 'FALSE' : `${good.at(-1)?.value} IS NOT NULL`
+    const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${isRescued} AS _rescued, ${timeUs} AS _t`
     const values = good.map(({ value }, index) => `${value} AS ${typedName(index)}`)
 
     if (read !== null) await create(typed, `SELECT _part, ${flags}, ${values.join(', ')} FROM (${unnumbered})`)
@@ -164,6 +165,7 @@ export async function markObjects(
         reason: null,
         rows: own.rows,
         quarantinedRows: aside,
+        rescuedRows: own.rescued,
         outsideBounds: own.outside,
         highMarkUs: own.highMarkUs,
         minTimeUs: own.minTimeUs,
@@ -292,6 +294,8 @@ interface PartCounts {
   readonly rows: number
   readonly bad: number
   readonly timeless: number
+  /** Good rows of which something did not fit. */
+  readonly rescued: number
   readonly outside: number
   readonly minTimeUs: bigint | null
   readonly highMarkUs: bigint | null
@@ -305,6 +309,7 @@ const noRows: PartCounts = {
   rows: 0,
   bad: 0,
   timeless: 0,
+  rescued: 0,
   outside: 0,
   minTimeUs: null,
   highMarkUs: null,
@@ -332,7 +337,7 @@ async function partCounts(
   const seen = sought.map(({ isSeen }, index) => `, coalesce(bool_or(ok AND ${isSeen}), FALSE) AS seen${index}`)
   const found = await executor.rows(
     `SELECT ${isOne ? '0 AS part' : '_part AS part'}, count(*) AS rows, min(_row) AS first, max(_row) AS last, count(*) FILTER (_bad) AS bad, ` +
-      `count(*) FILTER (NOT _bad AND _timeless) AS timeless, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
+      `count(*) FILTER (NOT _bad AND _timeless) AS timeless, count(*) FILTER (ok AND _rescued) AS rescued, min(t) FILTER (ok) AS min_time, ${highMarkSql(settings)} AS high_mark, ` +
       `count(*) FILTER (ok AND NOT inside) AS outside${seen.join('')} FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok, ${inside} AS inside FROM ${rows})` +
       (isOne ? '' : ' GROUP BY _part'),
     signal,
@@ -352,6 +357,7 @@ async function partCounts(
       rows: Number(count),
       bad: Number(row.bad),
       timeless: Number(row.timeless),
+      rescued: Number(row.rescued),
       outside: Number(row.outside),
       minTimeUs: (row.min_time ?? null) as bigint | null,
       highMarkUs: (row.high_mark ?? null) as bigint | null,

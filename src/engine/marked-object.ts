@@ -18,6 +18,8 @@ export interface MarkedObject {
   readonly reason: string | null
   readonly rows: number
   readonly quarantinedRows: number
+  /** Rows that count although something of them did not fit: it lies beside them. */
+  readonly rescuedRows?: number
   readonly outsideBounds: number
   readonly highMarkUs: bigint | null
   readonly minTimeUs: bigint | null

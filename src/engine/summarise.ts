@@ -21,6 +21,7 @@ export interface Done {
   bytes: number
   late: number
   quarantinedRows: number
+  rescuedRows: number
   outsideBounds: number
   epochs: number
   delivered: number
@@ -34,6 +35,7 @@ export function nothingDone(): Done {
     bytes: 0,
     late: 0,
     quarantinedRows: 0,
+    rescuedRows: 0,
     outsideBounds: 0,
     epochs: 0,
     delivered: 0,
@@ -49,6 +51,7 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
     done.objects++
     done.rows += marked.rows
     done.quarantinedRows += marked.quarantinedRows
+    done.rescuedRows += marked.rescuedRows ?? 0
     done.outsideBounds += marked.outsideBounds
     done.bytes += marked.version.sizeBytes
     done.setAside.push(...setAside(marked))

@@ -80,6 +80,8 @@ export interface Summary {
     readonly late: number
     /** Rows set aside. */
     readonly quarantinedRows: number
+    /** Rows that count although something of them did not fit: the column of `rescue` has it. */
+    readonly rescuedRows: number
     /** Rows that moved no watermark, as their time lies outside `bounds`. */
     readonly outsideBounds: number
     readonly epochs: number

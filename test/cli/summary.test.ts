@@ -38,6 +38,7 @@ const summary: Summary = {
     late: 3,
     quarantinedRows: 3,
     nullColumns: [],
+    rescuedRows: 0,
     newColumns: [],
     goneFields: [],
     isReplay: false,
@@ -158,6 +159,12 @@ test('a column of JSON that was NULL throughout is named in a warning', () => {
     "Warning: columns 'tip', 'zone' of source trips: NULL in every row of this run.",
   )
   expect(summaryJson(found).nullColumns).toEqual(['tip', 'zone'])
+})
+
+test('rows with values that did not fit are counted', () => {
+  const found = { ...summary, run: { ...summary.run, rescuedRows: 1_234 } }
+  expect(renderSummary(found)).toContain('rescued        1,234 rows with values that did not fit: kept beside the row')
+  expect(summaryJson(found).rescuedRows).toBe(1_234)
 })
 
 test('columns that are new, and fields that are gone, are named', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { nearestName } from '../../src/core/nearest.ts'
 import {
+  type Base,
   type Columns,
   type KeysOf,
   type NotNull,
@@ -11,6 +12,19 @@ import {
   columnsOf,
   parseColumnType,
 } from '../../src/core/types.ts'
+
+test('DEFAULT and FROM are no part of a type', () => {
+  expectTypeOf<Base<"VARCHAR NOT NULL DEFAULT 'a FROM b'">>().toEqualTypeOf<'VARCHAR'>()
+  expectTypeOf<Base<'DECIMAL(18,2) FROM x'>>().toEqualTypeOf<'DECIMAL(18,2)'>()
+  expectTypeOf<NotNull<'DATE FROM KEY'>>().toEqualTypeOf<'DATE NOT NULL'>()
+  expectTypeOf<NotNull<'DATE NOT NULL FROM KEY'>>().toEqualTypeOf<'DATE NOT NULL'>()
+  expectTypeOf<KeysOf<{ a: 'DATE FROM KEY'; b: 'BIGINT DEFAULT 0' }, Time>>().toEqualTypeOf<'a'>()
+  expectTypeOf<SumOf<'DECIMAL(18,2) DEFAULT 0'>>().toEqualTypeOf<'DECIMAL(38,2)'>()
+  expectTypeOf<Row<{ a: 'BIGINT DEFAULT 0'; b: 'BIGINT NOT NULL FROM x' }>>().toEqualTypeOf<{
+    a: bigint | null
+    b: bigint
+  }>()
+})
 
 describe('S21: SQL type names are the schema language', () => {
   test.each([

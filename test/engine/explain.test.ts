@@ -2,10 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { avg, count } from '../../src/index.ts'
+import { avg, count, files, pipeline, rename, to } from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
 import { infer } from '../../src/engine/infer.ts'
-import { failure, type Lab, openLab, run, windowed } from './harness.ts'
+import { failure, type Lab, openLab, run, sourceOf, windowed } from './harness.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -49,6 +49,23 @@ describe('explain', () => {
     await expect(lab.head()).rejects.toThrow('holds no checkpoint')
     const error = await failure(explain(windowed(lab, lab, { ...flow, keys: ['kk'] })))
     expect(error.message).toContain("did you mean 'k'?")
+  })
+})
+
+describe('explain of declared names', () => {
+  test('shows defaults and other names of the source, and rename as a step of SQL', async () => {
+    const flow = sourceOf(lab, {
+      columns: { t: 'TIMESTAMP FROM at', k: "VARCHAR DEFAULT 'x'", object_key: 'VARCHAR FROM META' },
+    })
+    const renamed = flow.pipe(rename({ k: 'key' } as never), to(files(lab.output, { format: 'json' })))
+    const [only] = (await explain(pipeline('named', { checkpoint: lab.checkpoint }, renamed))).flows
+    expect(only?.steps).toMatchObject([
+      { op: 'source', options: { defaults: { k: 'x' }, from: { t: 'at' }, facts: { object_key: 'meta' } } },
+      { op: 'rename', options: { k: 'key' } },
+      { op: 'to' },
+    ])
+    expect(only?.columns).toEqual({ t: 'TIMESTAMP', key: 'VARCHAR', object_key: 'VARCHAR' })
+    expect(only?.stages.at(-1)?.sql).toContain('"_in"."k" AS "key"')
   })
 })
 

@@ -27,7 +27,12 @@ async function rowsOf(format: FormatSpec, more: Partial<WindowedFlow> = {}) {
     differences: [],
   })
   const rows = (await lab.rows()).map(row => Object.fromEntries(Object.entries(row).filter(([name]) => name !== 't')))
-  return { rows, quarantined: totals.quarantinedRows, reasons: told.setAside.map(({ reason }) => reason) }
+  return {
+    rows,
+    quarantined: totals.quarantinedRows,
+    kept: told.rescuedRows,
+    reasons: told.setAside.map(({ reason }) => reason),
+  }
 }
 
 /** The same rows, each with what does not fit: 1.5 is no INTEGER, 'x' no DATE. Two objects, so that small ones share a table. */
@@ -54,14 +59,14 @@ const inputs: Readonly<Record<string, () => Promise<FormatSpec>>> = {
 describe.each(Object.keys(inputs))('rescue over %s', name => {
   test('keeps what did not fit as JSON beside the row (S17)', async () => {
     const format = await (inputs[name] as () => Promise<FormatSpec>)()
-    const { rows, quarantined } = await rowsOf(format)
+    const { rows, quarantined, kept } = await rowsOf(format)
     expect(rows).toEqual([
       { v: '1', n: '5', d: '2024-01-01', rescued: null },
       { v: '2', n: null, d: null, rescued: '{"n":"1.5","d":"x"}' },
       { v: '3', n: null, d: null, rescued: null },
       { v: '4', n: null, d: '2024-01-01', rescued: '{"n":"2.5"}' },
     ])
-    expect(quarantined).toBe(0)
+    expect([quarantined, kept]).toEqual([0, 2])
   })
 })
 
@@ -74,9 +79,9 @@ describe('rescue', () => {
       '{"t":"2024-01-01","n":"?"}',
       '{"t":"?","v":5}',
     ])
-    const { rows, quarantined } = await rowsOf(json(), { onBadRow: 'quarantine' })
+    const { rows, quarantined, kept } = await rowsOf(json(), { onBadRow: 'quarantine' })
     expect(rows).toEqual([{ v: '1', n: null, d: null, rescued: '{"n":"?"}' }])
-    expect(quarantined).toBe(4)
+    expect([quarantined, kept]).toEqual([4, 1])
   })
 
   test('an event time that may be NULL is not rescued: it would be a row of no time', async () => {
