@@ -2,10 +2,12 @@ import { rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { isS3Address } from '../../connectors/s3/spec.ts'
 import { configError, isMillraceError } from '../core/errors.ts'
+import type { ObjectVersion } from '../core/object-version.ts'
+import type { ObjectStore } from '../core/ports.ts'
 import { commonType } from '../plan/common-type.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
-import { columnsOfFile, fileAsked, type InferredColumn, infer, isNamedAsData } from './infer.ts'
+import { columnsOfFile, fileAsked, type InferredColumn, infer, type Kind, kindNamed } from './infer.ts'
 import { createKindOf } from './key-kind.ts'
 import { bringVersion } from './one-file.ts'
 
@@ -57,12 +59,10 @@ export async function inferFiles(path: string, records?: string): Promise<Inferr
   try {
     const executor = await session.executor(new AbortController().signal)
     const read: FileColumns[] = []
-    const unreadable: { key: string; reason: string }[] = []
-    for await (const version of store.list('', undefined, new AbortController().signal)) {
+    const { files, others } = await filesOf(store, key => kindOf(key) === 'object', path)
+    const unreadable = [...others]
+    for (const version of files) {
       const { key } = version
-      if (kindOf(key) !== 'object' || !isNamedAsData(key)) continue
-      if (read.length + unreadable.length === filesMax)
-        throw configError('path', path, `${filesMax} files at most; name fewer, such as those of one year`)
       const spooled = join(session.spool, `${read.length + unreadable.length}`)
       try {
         await bringVersion(store, version, spooled, key, fileAsked)
@@ -80,6 +80,25 @@ export async function inferFiles(path: string, records?: string): Promise<Inferr
     return { columns: across(read), files: read.length, unreadable }
   } finally {
     await session.close()
+  }
+}
+
+/** The files of one format, which most of them have: a source reads one. */
+async function filesOf(store: ObjectStore, isObject: (key: string) => boolean, path: string) {
+  const all: (readonly [Kind, ObjectVersion])[] = []
+  for await (const version of store.list('', undefined, new AbortController().signal)) {
+    const kind = isObject(version.key) ? kindNamed(version.key) : undefined
+    if (kind === undefined) continue
+    if (all.length === filesMax)
+      throw configError('path', path, `${filesMax} files at most; name fewer, such as those of one year`)
+    all.push([kind, version])
+  }
+  const countOf = (asked: Kind) => all.filter(([kind]) => kind === asked).length
+  const [most] = (['parquet', 'json', 'csv'] as const).toSorted((a, b) => countOf(b) - countOf(a))
+  const reason = `most files here are ${most}, and a source reads one format`
+  return {
+    files: all.flatMap(([kind, version]) => (kind === most ? [version] : [])),
+    others: all.flatMap(([kind, { key }]) => (kind === most ? [] : [{ key, reason }])),
   }
 }
 

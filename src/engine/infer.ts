@@ -32,14 +32,15 @@ const wider: Readonly<Record<string, string>> = {
 
 const expected = 'a Parquet, JSON or CSV file'
 
-type Kind = 'parquet' | 'json' | 'csv'
+export type Kind = 'parquet' | 'json' | 'csv'
 const endings: readonly (readonly [Kind, readonly string[]])[] = [
   ['parquet', parquetFormat.extensions],
   ['json', jsonFormat.extensions],
   ['csv', csvExtensions],
 ]
 
-function kindNamed(name: string): Kind | undefined {
+/** What a file is by the end of its name. */
+export function kindNamed(name: string): Kind | undefined {
   return endings.find(([, extensions]) => hasExtension(name, extensions))?.[0]
 }
 
@@ -91,11 +92,6 @@ export const fileAsked: FileAsked = {
     // Of all others the whole is fetched.
     return kind === 'parquet' ? parquetFormat : jsonFormat
   },
-}
-
-/** Whether a name ends as files do whose columns can be read. */
-export function isNamedAsData(name: string): boolean {
-  return kindNamed(name) !== undefined
 }
 
 /**

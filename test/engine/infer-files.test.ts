@@ -76,7 +76,8 @@ describe('infer over several files', () => {
   test('names what is missing between, and one that cannot be read', async () => {
     for (const month of [1, 2, 3, 4, 5, 6, 7])
       await lab.lines(`${month}.csv`, [1, 7].includes(month) ? ['t,x', '2024-01-01,1'] : ['t,y', '2024-01-01,1'])
-    await writeFile(join(lab.input, '8.parquet'), 'no Parquet')
+    await writeFile(join(lab.input, '8.csv.gz'), Buffer.from([0x1f, 0x8b, 1, 2]))
+    await writeFile(join(lab.input, '9.parquet'), 'no Parquet')
     await lab.lines('_SUCCESS.csv', ['z', '1'])
     await writeFile(join(lab.input, 'README.md'), 'no data')
     const { out, err } = await printed(`${lab.input}/`)
@@ -87,8 +88,10 @@ describe('infer over several files', () => {
       "  y: 'BIGINT DEFAULT NULL', // begins in 2.csv; ends in 6.csv",
       '}',
     ])
-    expect(err).toMatch(
-      /^8\.parquet is left out: path: '8\.parquet' is not valid; expected a Parquet, JSON or CSV file; DuckDB says: /,
+    const [parquetFile, csvFile] = err.split('\n')
+    expect(parquetFile).toBe('9.parquet is left out: most files here are csv, and a source reads one format')
+    expect(csvFile).toMatch(
+      /^8\.csv\.gz is left out: path: '8\.csv\.gz' is not valid; expected a file that can be read/,
     )
   })
 
