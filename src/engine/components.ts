@@ -8,11 +8,13 @@ import { createJsonFormat } from '../../connectors/json/format.ts'
 import type { NotificationContext } from '../../connectors/notifications/context.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
+import { createTextFormat } from '../../connectors/text/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { CsvSettings } from '../plan/csv-settings.ts'
 import type { Format, FormatName } from '../plan/format.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
+import type { TextSettings } from '../plan/text-settings.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 /** Settings to components: the one place that knows every store and format. */
@@ -35,6 +37,7 @@ export const components: Components = {
     parquet: () => parquetFormat,
     json: ({ json }, { rowBytesMax }) => createJsonFormat(json, rowBytesMax),
     csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
+    text: ({ text }) => createTextFormat(text as TextSettings),
   },
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.
   async openInput(address, field, links) {

@@ -6,6 +6,8 @@ import { id } from '../plan/sql.ts'
 import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
 import type { Channel } from '../plan/step.ts'
+import { checkFormat } from './check-format.ts'
+import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { subscribeFlows } from './flows.ts'
 
@@ -38,7 +40,8 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   try {
     const executor = await session.executor(new AbortController().signal)
     const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
-    const { settings } = subscribed.definition
+    const { settings, policies } = subscribed.definition
+    await checkFormat(components.formats[settings.format](settings, policies), settings.name, executor)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,

@@ -27,6 +27,7 @@ import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionO
 import { standBy } from './stand-by.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { stoppable } from './stoppable.ts'
+import { checkFormat } from './check-format.ts'
 import { createKindOf, type KindOf, linksOf, suffixesOf } from './key-kind.ts'
 import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
@@ -116,6 +117,7 @@ export async function openRun(
   const shapes = stages.map(clockShape)
   const plan = pipelinePlan(terminals)
   const format = components.formats[settings.format](settings, policies)
+  await checkFormat(format, settings.name, computing)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await components.findInput(options.input ?? definition.objects, inputField)
   const addresses = outputAddresses(flows, options.output)

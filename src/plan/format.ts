@@ -1,7 +1,7 @@
 import type { ParsedType } from '../core/types.ts'
 import type { OwnColumn } from './find-column.ts'
 
-export type FormatName = 'parquet' | 'json' | 'csv'
+export type FormatName = 'parquet' | 'json' | 'csv' | 'text'
 
 /** How one object's rows are read, as SQL text. Implemented in `connectors/<format>/format.ts`. */
 export interface Format {
@@ -42,6 +42,8 @@ export interface Format {
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */
   readonly brokenSql?: string
+  /** A query that cannot be bound where a setting is wrong in a way that only DuckDB can tell. */
+  readonly check?: { readonly option: string; readonly value: string; readonly sql: string }
   /** What a broken row should have been, for errors. */
   readonly rowIs: string
 }

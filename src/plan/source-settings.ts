@@ -1,6 +1,7 @@
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import type { JsonSettings } from './json-settings.ts'
+import type { TextSettings } from './text-settings.ts'
 
 /** A source as plain data: the options of every plan's first node. */
 export interface SourceSettings {
@@ -8,6 +9,7 @@ export interface SourceSettings {
   readonly format: FormatName
   readonly csv?: CsvSettings
   readonly json?: JsonSettings
+  readonly text?: TextSettings
   /** Column name to declared type, canonical, with ' NOT NULL' where declared; the one of `rescue` as well, last. */
   readonly columns: Readonly<Record<string, string>>
   /** Column name to what stands where an object lacks it: the text of the literal, null for NULL. */

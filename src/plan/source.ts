@@ -26,14 +26,19 @@ import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
+import type { TextSettings } from './text-settings.ts'
 
-/** A format as a user names it: `parquet()`, `json()`, `csv()`. */
+/** A format as a user names it: `parquet()`, `json()`, `csv()`, `text()`. */
 export interface FormatSpec {
   readonly format: FormatName
   /** Of `csv()`. */
   readonly csv?: CsvSettings
   /** Of `json({ records })`. */
   readonly json?: JsonSettings
+  /** Of `text()`. */
+  readonly text?: TextSettings
+  /** What keys end in, where the source does not say. */
+  readonly suffixes?: readonly string[]
   /** Of `json()`. */
   readonly rowBytesMax?: number
 }
@@ -218,10 +223,11 @@ const watermarkOptions = {
   },
 } satisfies OptionTable<WatermarkOptions>
 
-const formatNames: readonly unknown[] = ['parquet', 'json', 'csv'] satisfies readonly FormatName[]
+const formatNames: readonly unknown[] = ['parquet', 'json', 'csv', 'text'] satisfies readonly FormatName[]
 const isFormat = (value: unknown) => {
-  const { format, csv } = (value ?? {}) as Partial<FormatSpec>
-  return formatNames.includes(format) && (format === 'csv') === (csv !== undefined)
+  const { format, csv, text } = (value ?? {}) as Partial<FormatSpec>
+  const isOwn = (format === 'csv') === (csv !== undefined) && (format === 'text') === (text !== undefined)
+  return formatNames.includes(format) && isOwn
 }
 const isNotification = (value: unknown) =>
   ['sqs', 'kafka'].includes((value as Partial<NotificationSpec> | null)?.notifications ?? '')
@@ -237,7 +243,7 @@ const sourceOptions = {
   },
   objects: { kind: place, isRequired: true, about: 'The only place that objects are read from.' },
   format: {
-    kind: given<FormatSpec>('parquet(), json() or csv()', isFormat),
+    kind: given<FormatSpec>('parquet(), json(), csv() or text()', isFormat),
     isRequired: true,
     about: 'How objects are read.',
   },
@@ -344,7 +350,17 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
   checkFacts(parsed, keyPattern, at)
   if (rescue !== undefined) checkNewColumn(rescue, Object.keys(parsed), `${at}: rescue`)
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
-  const { onBadRow, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, reconcile, miniBatch = {} } = read
+  const {
+    onBadRow,
+    onBadObject,
+    onDenied,
+    overwrite,
+    hidden,
+    suffix = format.suffixes,
+    symlinks,
+    reconcile,
+    miniBatch = {},
+  } = read
   return {
     objects,
     keys: { hidden, symlinks, ...(suffix === undefined ? {} : { suffixes: [suffix].flat() }) },
@@ -359,6 +375,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       format: format.format,
       ...(format.csv ? { csv: format.csv } : {}),
       ...(format.json ? { json: format.json } : {}),
+      ...(format.text ? { text: format.text } : {}),
       ...columnSettings(parsed, rescue),
       ...(keyPattern === undefined ? {} : { keyPattern }),
       time,

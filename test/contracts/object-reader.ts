@@ -45,6 +45,12 @@ function timed(format: Format): Format {
       const ready = await format.ready({ ...object, columns: object.columns.filter(name => name !== time) })
       return 'columns' in ready ? { ...ready, columns: [...(ready.columns ?? []), { name: time }] } : ready
     },
+    read: (files, own, declared) =>
+      format.read(
+        files,
+        withoutTime(own),
+        declared.filter(name => name !== time),
+      ),
     ...(types && {
       types: (file, columns, own) =>
         `SELECT *, ${constant} FROM (${types(file, withoutTime(columns), withoutTime(own))})`,

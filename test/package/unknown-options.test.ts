@@ -18,6 +18,7 @@ import {
   run,
   source,
   sqs,
+  text,
   tumbling,
   verify,
 } from '../../src/index.ts'
@@ -34,6 +35,7 @@ test.each<[string, () => unknown]>([
   ['parquet', () => call(parquet)],
   ['json', () => call(json)],
   ['csv', () => call(csv)],
+  ['text', () => call(text)],
   ['files', () => call(files, 'out')],
   ['sqs', () => call(sqs)],
   ['kafka', () => call(kafka)],

@@ -65,8 +65,8 @@ describe('a source', () => {
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
-    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet(), json() or csv()'],
-    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet(), json() or csv()'],
+    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet(), json(), csv() or text()'],
+    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet(), json(), csv() or text()'],
     [{ columns: {} }, 'columns', '{}', 'at least one column: { name: SQL type }'],
     [{ time: 'when' }, 'time', "'when'", 'one of its columns: at, zone, amount, names'],
     [{ time: 'zone' }, 'time', "'zone BIGINT'", 'a TIMESTAMP, TIMESTAMPTZ or DATE column'],

@@ -5,6 +5,7 @@ import {
   type Row,
   type Stream,
   aggregate,
+  albLogs,
   approxDistinct,
   argMax,
   argMin,
@@ -37,6 +38,7 @@ import {
   stddev,
   stddevPop,
   sum,
+  text,
   to,
   topK,
   tumbling,
@@ -67,6 +69,10 @@ const hits = columns({
 })
 const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
 is<typeof requests, Stream<MiniBatch<typeof hits, 'TIMESTAMPTZ NOT NULL'>>>(true)
+
+const logged = source('logged', { objects: 'logs', format: text(albLogs), columns: albLogs.columns, time: 'time' })
+is<TimeOf<typeof logged>, 'TIMESTAMPTZ NOT NULL'>(true)
+is<ColumnsOf<typeof logged>['elb_status_code'], 'INTEGER'>(true)
 
 // ---- Declarations: DEFAULT and FROM are no part of a column's type. --------------------------------------------------
 const declared = columns({
