@@ -4,7 +4,9 @@ import { isS3Address } from '../../connectors/s3/spec.ts'
 import { configError, isMillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { ObjectStore } from '../core/ports.ts'
+import { expectedName } from '../core/types.ts'
 import { commonType } from '../plan/common-type.ts'
+import { folderValues } from '../plan/object-facts.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { columnsOfFile, fileAsked, type InferredColumn, infer, type Kind, kindNamed } from './infer.ts'
@@ -77,7 +79,8 @@ export async function inferFiles(path: string, records?: string): Promise<Inferr
     const [bad] = unreadable
     if (read.length === 0)
       throw configError('path', path, `Parquet, JSON or CSV files${bad ? `; ${bad.reason}` : '; there are none'}`)
-    return { columns: across(read), files: read.length, unreadable }
+    const columns = across(read)
+    return { columns: [...columns, ...keyColumns(read, columns)], files: read.length, unreadable }
   } finally {
     await session.close()
   }
@@ -149,6 +152,22 @@ function together(files: readonly InFile[]): InferredAcross {
     declaration: type === null || isEverywhere ? type : `${type} DEFAULT NULL`,
     changes,
   }
+}
+
+/** Columns that folders such as dt=2024-03-31/ give, which the files themselves do not have. */
+function keyColumns(files: readonly FileColumns[], columns: readonly InferredAcross[]): readonly InferredAcross[] {
+  const values = files.map(({ key }) => new Map(folderValues(key)))
+  const names = new Set(values.flatMap(own => [...own.keys()]))
+  const isFree = (name: string) =>
+    expectedName(name) === undefined && columns.every(column => column.name.toLowerCase() !== name.toLowerCase())
+  return [...names].filter(isFree).map(name => {
+    const texts = values.flatMap(own => own.get(name) ?? [])
+    const has = (pattern: RegExp) => texts.length > 0 && texts.every(value => pattern.test(value))
+    const type = has(/^\d{4}-\d{2}-\d{2}$/) ? 'DATE' : has(/^\d{1,18}$/) ? 'BIGINT' : 'VARCHAR'
+    const isEverywhere = values.every(own => own.has(name))
+    const declaration = `${type}${isEverywhere ? '' : ' DEFAULT NULL'} FROM KEY`
+    return { name, physical: 'VARCHAR', type, declaration, changes: [] }
+  })
 }
 
 /** Gaps that are named. */

@@ -58,19 +58,26 @@ function decoded(text: string): string {
   }
 }
 
+/** What folders `name=value/` of a key say, in their order; null for Hive's folder of NULL. */
+export function folderValues(key: string): readonly (readonly [name: string, value: string | null])[] {
+  const folders = key.split('/').slice(0, -1)
+  return folders.flatMap(folder => {
+    const at = folder.indexOf('=')
+    if (at < 1) return []
+    const value = folder.slice(at + 1)
+    return [[decoded(folder.slice(0, at)), value === nullFolder ? null : decoded(value)] as const]
+  })
+}
+
 /** The value of `name=value/` in a key: of the folder of that very name, else the only one without regard to case. */
 function folderValue(name: string, key: string): Fact {
-  const folders = key.split('/').slice(0, -1)
-  const pairs = folders.flatMap(folder => {
-    const at = folder.indexOf('=')
-    return at < 1 ? [] : [[decoded(folder.slice(0, at)), folder.slice(at + 1)] as const]
-  })
+  const pairs = folderValues(key)
   const exact = pairs.filter(([own]) => own === name)
   const found = exact.length > 0 ? exact : pairs.filter(([own]) => own.toLowerCase() === name.toLowerCase())
   const [only] = found
   if (only === undefined) return { missing: `its key has no folder '${name}=...'` }
   if (found.length > 1) return { missing: `its key has more than one folder '${name}=...'` }
-  return only[1] === nullFolder ? null : decoded(only[1])
+  return only[1]
 }
 
 /** The values that a key has in the places of a pattern; undefined where it does not fit. */

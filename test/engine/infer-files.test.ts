@@ -117,6 +117,23 @@ describe('infer over several files', () => {
     ])
   })
 
+  test('folders of keys give columns, unless the files have them', async () => {
+    await lab.lines('dt=2024-01-01/hour=05/region=eu/t=x/1.csv', ['t', '2024-01-01'])
+    await lab.lines('dt=__HIVE_DEFAULT_PARTITION__/hour=06/region=5/2.csv', ['t', '2024-01-01'])
+    await lab.lines('dt=2024-01-02/hour=07/_hidden=1/3.csv', ['t', '2024-01-01'])
+    const { out } = await printed(lab.input)
+    expect(out).toEqual([
+      'columns: {',
+      "  t: 'DATE',",
+      "  dt: 'DATE FROM KEY',",
+      "  hour: 'BIGINT FROM KEY',",
+      "  region: 'VARCHAR DEFAULT NULL FROM KEY',",
+      '}',
+    ])
+    const columns = { t: 'DATE', dt: 'DATE FROM KEY', hour: 'BIGINT FROM KEY', region: 'VARCHAR DEFAULT NULL FROM KEY' }
+    expect((await run(windowed(lab, lab, { columns, format: csv(), size: '1 day' }))).run.setAside).toEqual([])
+  })
+
   test('fields of structs come and go too', async () => {
     await lab.parquet('1.parquet', "SELECT {street: 'a'} AS address")
     await lab.parquet('2.parquet', "SELECT {street: 'a', city: 'b'} AS address")
