@@ -13,9 +13,10 @@ export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>): Operator<I,
   const given = sink as Sink | undefined
   if (given?.sink !== 'files')
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
-  const { uri, format } = given
-  return operator({ op: 'to' }, { sink: 'files', uri, format }, batch => {
-    batch.end({ is: 'files', node: batch.node, uri, format })
+  const { uri, format, zone } = given
+  const how = { uri, format, ...(zone === undefined ? {} : { zone }) }
+  return operator({ op: 'to' }, { sink: 'files', ...how }, batch => {
+    batch.end({ is: 'files', node: batch.node, ...how })
     return { epoch: batch.epoch }
   })
 }

@@ -98,7 +98,10 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   const end =
     terminal.is === 'rows'
       ? { op: terminal.op, options: {} }
-      : { op: 'to', options: { files: terminal.uri, format: terminal.format } }
+      : {
+          op: 'to',
+          options: { files: terminal.uri, format: terminal.format, ...(terminal.zone && { zone: terminal.zone }) },
+        }
   return {
     name,
     steps: [...chain(terminal.node).map(({ op, options }) => ({ op, options })), end],

@@ -199,8 +199,9 @@ function onlyEnd(ends: readonly Terminal[], pipeline: Pipeline, index: number, e
 
 function flowPlan(terminal: Terminal): readonly Json[] {
   // How rows are handed over is no part of the plan: rows() may become batches().
-  const end = terminal.is === 'rows' ? { op: 'rows' } : { op: 'to', options: { format: terminal.format } }
-  return [...planJson(terminal.node), end]
+  if (terminal.is === 'rows') return [...planJson(terminal.node), { op: 'rows' }]
+  const { format, zone } = terminal
+  return [...planJson(terminal.node), { op: 'to', options: { format, ...(zone === undefined ? {} : { zone }) } }]
 }
 
 /** The plan of all flows, as the manifest keeps it. */

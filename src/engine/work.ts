@@ -67,8 +67,9 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
 /** Writes what a flow gives, in this order. */
 export async function writeOutput(work: Work, flow: Flow, result: Relation, order: readonly string[]): Promise<void> {
   const format = formatOf(flow)
+  const zone = flow.terminal.is === 'rows' ? undefined : flow.terminal.zone
   const by = order.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-  const ordered = `SELECT ${outputItems(result, format)} FROM (${result.sql}) ORDER BY ${by}`
+  const ordered = `SELECT ${outputItems(result, format, zone)} FROM (${result.sql}) ORDER BY ${by}`
   work.outputs.push({ flow, written: await work.write(ordered, [], format) })
 }
 
@@ -78,9 +79,9 @@ function formatOf({ terminal }: Flow): 'parquet' | 'json' {
 }
 
 /** What a flow's files hold: its columns; in JSON, which has no NaN and no infinities, those as text. */
-function outputItems({ columns }: Relation, format: 'parquet' | 'json'): string {
+function outputItems({ columns }: Relation, format: 'parquet' | 'json', zone: 'Z' | undefined): string {
   const item = (name: string, type: string) =>
-    format === 'json' ? `${jsonValue(id(name), parseColumnType(type, name))} AS ${id(name)}` : id(name)
+    format === 'json' ? `${jsonValue(id(name), parseColumnType(type, name), zone)} AS ${id(name)}` : id(name)
   return Object.entries(columns)
     .map(([name, type]) => item(name, type))
     .join(', ')

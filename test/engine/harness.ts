@@ -187,6 +187,7 @@ export interface WindowedFlow {
   readonly time?: string
   readonly format?: 'parquet' | 'json' | FormatSpec
   readonly output?: 'parquet' | 'json'
+  readonly zone?: 'Z'
   readonly delay?: string
   readonly bounds?: string | { readonly lastModifiedSkew: string }
   readonly mark?: { readonly quantile: number }
@@ -244,7 +245,7 @@ export function windowed(lab: Pick<Lab, 'input'>, at: Place, flow: WindowedFlow)
       every === undefined ? tumbling(size as '1 hour') : hopping(size as '1 hour', every as '1 hour'),
       groupBy(...(keys as 't'[])),
       aggregate(aggregates as { n: ReturnType<typeof count> }),
-      to(files(at.output, { format: flow.output ?? 'parquet' })),
+      to(files(at.output, { format: flow.output ?? 'parquet', ...(flow.zone && { zone: flow.zone }) })),
     ),
   )
 }

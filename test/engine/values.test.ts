@@ -1,7 +1,22 @@
 import { readFile, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { aggregate, avg, count, files, groupBy, max, min, pipeline, sum, to, tumbling } from '../../src/index.ts'
+import {
+  aggregate,
+  avg,
+  collect,
+  count,
+  files,
+  groupBy,
+  max,
+  min,
+  pipeline,
+  query,
+  sum,
+  to,
+  topK,
+  tumbling,
+} from '../../src/index.ts'
 import {
   failure,
   type Lab,
@@ -631,6 +646,41 @@ describe('output', () => {
     const lines = (await readFile(join(lab.output, file), 'utf8')).trimEnd().split('\n')
     expect(lines).toHaveLength(5)
     for (const line of lines) expect(() => JSON.parse(line) as unknown, line).not.toThrow()
+  })
+})
+
+describe('output', () => {
+  const times = (zone?: 'Z'): WindowedFlow => ({
+    columns: { t: 'TIMESTAMPTZ', v: 'TIMESTAMP' },
+    output: 'json',
+    ...(zone && { zone }),
+    aggregates: { top: topK('v', 9), list: collect('v', { max: 9, by: 'v' }) },
+  })
+  const inputs = rowsOf('TIMESTAMP', "'2024-02-29 01:02:03.4567'", "'infinity'", "'0044-03-15 (BC)'", "'12024-01-01'")
+
+  test("of JSON lines has times in RFC 3339 with zone: 'Z', and is read back as it was", async () => {
+    await write(inputs)
+    await run(windowed(lab, lab, times('Z')))
+    const [file = ''] = await outputFiles(lab.output)
+    const list = ['0044-03-15 (BC) 00:00:00', '2024-02-29T01:02:03.4567Z', '12024-01-01 00:00:00', 'infinity']
+    expect(JSON.parse(await readFile(join(lab.output, file), 'utf8'))).toEqual({
+      window_start: '2022-01-01T12:00:00Z',
+      window_end: '2022-01-01T13:00:00Z',
+      top: list.map(value => ({ value, count: 1 })),
+      list,
+    })
+    const read = await query(lab.checkpoint, 'SELECT * FROM output')
+    const plain = lab.place('plain')
+    await run(windowed(lab, plain, times()))
+    const [other = ''] = await outputFiles(plain.output)
+    expect(await readFile(join(plain.output, other), 'utf8')).toContain('"window_start":"2022-01-01 12:00:00+00"')
+    expect(read).toEqual(await query(plain.checkpoint, 'SELECT * FROM output'))
+  })
+
+  test('another zone is another plan, which a checkpoint refuses', async () => {
+    await write(inputs)
+    await run(windowed(lab, lab, times()))
+    expect((await failure(run(windowed(lab, lab, times('Z'))))).message).toContain('zone')
   })
 })
 

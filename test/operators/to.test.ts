@@ -79,6 +79,8 @@ describe('sinks', () => {
 
   test('files is plain data', () => {
     expect(files('out', { format: 'json' })).toEqual({ sink: 'files', uri: 'out', format: 'json' })
+    const zoned = { sink: 'files', uri: 'out', format: 'json', zone: 'Z' }
+    expect(files('out', { format: 'json', zone: 'Z' })).toEqual(zoned)
     expect(to(sink).options).toEqual({ sink: 'files', uri: 'data/output', format: 'parquet' })
   })
 
@@ -86,6 +88,14 @@ describe('sinks', () => {
     ['', { format: 'json' }, 'files: uri', "''", 'a directory, or a file:// or s3:// address'],
     [5, { format: 'json' }, 'files: uri', '5', 'a directory, or a file:// or s3:// address'],
     ['out', { format: 'csv' }, 'files: format', "'csv'", "'parquet' or 'json'"],
+    ['out', { format: 'json', zone: 'UTC' }, 'files: zone', "'UTC'", "'Z'"],
+    [
+      'out',
+      { format: 'parquet', zone: 'Z' },
+      'files: zone',
+      "'Z'",
+      "none, as format: 'parquet' keeps the types of times",
+    ],
   ])('files refuses %j %j', (uri, options, field, value, expected) => {
     expectConfigError(() => files(uri as never, options as never), field, value, expected)
   })
@@ -95,10 +105,14 @@ describe('sinks', () => {
     [
       'out',
       { format: 'json', formt: 'json' },
-      "files: unknown option 'formt'; did you mean 'format'? Options here: format.",
+      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone.",
     ],
-    ['out', { format: 'json', partitionBy: ['zone'] }, "files: unknown option 'partitionBy'. Options here: format."],
-    ['out', { format: 'json', uri: 'elsewhere' }, "files: unknown option 'uri'. Options here: format."],
+    [
+      'out',
+      { format: 'json', partitionBy: ['zone'] },
+      "files: unknown option 'partitionBy'. Options here: format, zone.",
+    ],
+    ['out', { format: 'json', uri: 'elsewhere' }, "files: unknown option 'uri'. Options here: format, zone."],
     ['out', 'json', "files: 'json' is not valid; expected an object of options."],
   ])('files names what is wrong with %j %j', (uri, options, message) => {
     expect(() => files(uri, options as never)).toThrow(expect.objectContaining({ kind: 'user', message }))
