@@ -272,12 +272,7 @@ export function renderInspection(inspection: Inspection): string {
     ...Object.entries(inspection.watermarks).map(
       ([source, at]): Line => ['watermark', `${source}: ${at ?? 'none yet'}`],
     ),
-    ...inspection.states.map(
-      ({ name, rows, bytes, openWindows }): Line => [
-        'open state',
-        `${name}: ${openWindows === undefined ? '' : `${showCounted(openWindows, 'window')}, `}${showCounted(rows, 'row')}, ${showBytes(bytes)}`,
-      ],
-    ),
+    ...renderStates(inspection.states),
     [
       'output',
       `${showCounted(inspection.outputFiles.length, 'file')}, ${showCount(inspection.unpublished)} still to publish`,
@@ -303,6 +298,22 @@ export function renderInspection(inspection: Inspection): string {
     ]),
   )
   return `${inspection.pipeline}\n\n${renderLines(lines)}\n\n${channels.replaceAll(/^/gm, '  ')}\n`
+}
+
+/** State without open rows is one line, however many tables there are. */
+function renderStates(states: Inspection['states']): readonly Line[] {
+  const held = states.filter(({ rows }) => rows > 0)
+  const empty = states.length - held.length
+  if (states.length > 0 && held.length === 0) return [['open state', 'none']]
+  return [
+    ...held.map(
+      ({ name, rows, bytes, openWindows }): Line => [
+        'open state',
+        `${name}: ${openWindows === undefined ? '' : `${showCounted(openWindows, 'window')}, `}${showCounted(rows, 'row')}, ${showBytes(bytes)}`,
+      ],
+    ),
+    ...(empty > 0 ? [['', `${showCounted(empty, 'other table')} without open rows`] as const] : []),
+  ]
 }
 
 const filesShown = 10

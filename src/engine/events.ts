@@ -1,6 +1,7 @@
 import type { ReadAgain } from './admit.ts'
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
 import type { GoneField, NewColumn } from './columns-seen.ts'
+import type { BadRow } from './bad-row.ts'
 import type { Counts, IgnoredKeys } from './key-kind.ts'
 import type { EpochResult, SetAside } from './summary.ts'
 import type { WithoutPeriod } from './without-period.ts'
@@ -32,6 +33,8 @@ export type RunEvent =
       readonly gone: number
       readonly suspect: number
       readonly quarantinedRows: number
+      /** Of these. */
+      readonly firstBadRow?: BadRow
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]
     }

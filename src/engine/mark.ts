@@ -1,7 +1,5 @@
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
-import type { Row } from '../core/ports.ts'
-import { visible } from '../core/visible.ts'
 import { microsecondsOf, rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { constantSql, type DeclaredColumn } from '../plan/declared-column.ts'
@@ -14,6 +12,7 @@ import { id, text } from '../plan/sql.ts'
 import type { ReadColumn } from './read-column.ts'
 import { rowsLookedAt, undeclaredColumns } from './columns-seen.ts'
 import { isKeptSql, isRescued, rescued } from './rescue.ts'
+import { badRowText, firstBadRow } from './bad-row.ts'
 import {
   badObject,
   goneBecause,
@@ -156,7 +155,12 @@ export async function markObjects(
       const asideSql = (seq: number | null) =>
         setAsideSql(context, version, rows, good, bad, timeless, timeUs, brokenSql, seq)
       if (own.bad > 0 && policies.onBadRow === 'fail')
-        throw badRow(settings, version, own.bad, await firstAside(context, asideSql(null)))
+        throw badRow(
+          settings,
+          version,
+          own.bad,
+          badRowText(await firstBadRow(context.executor, asideSql(null), context.signal)),
+        )
       if (aside > 0) await seekInBadRows(context, rows, good)
       marked.push({
         is: 'object',
@@ -591,21 +595,4 @@ function badRow(settings: SourceSettings, version: ObjectVersion, count: number,
     `source ${settings.name}: object '${version.key}', ${first}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
       "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
   )
-}
-
-/**
- * The first row that is set aside, in words: its column unless the whole row is broken, what was expected and what is there.
- *
- * @param asideSql as `setAside` gives it
- */
-export async function firstAside(
-  { executor, signal }: Pick<FetchContext, 'executor' | 'signal'>,
-  asideSql: string,
-): Promise<string> {
-  const [first] = await executor.rows(`SELECT * FROM (${asideSql}) ORDER BY _row, "column" LIMIT 1`, signal)
-  const { found, ...record } = first as Row
-  const [row, column, expected] = [record._row, record.column, record.expected].map(String)
-  // A message is one line.
-  const shown = typeof found === 'string' ? `'${visible(found)}'` : 'NULL'
-  return `row ${row}${column ? `, column '${column}'` : ''}: expected ${expected}, found ${shown}`
 }

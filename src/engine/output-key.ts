@@ -22,6 +22,11 @@ export async function outputsBeyond(
   return found
 }
 
+/** Under which name `millrace sql` has the rows of a flow; those of an only flow are `output` too. */
+export function outputView(flow: string): string {
+  return `output_${flow.replaceAll('-', '_')}`
+}
+
 export function parseOutputKey(key: string): { readonly epoch: number; readonly flow: string } | undefined {
   const [, digits, flow] = /^part-(\d{8,})-(.+)\.[a-z]+$/.exec(key) ?? []
   return digits === undefined || flow === undefined ? undefined : { epoch: Number(digits), flow }

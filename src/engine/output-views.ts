@@ -7,6 +7,7 @@ import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
 import { type ChannelReader, outputRefs, parquetRows } from './channels.ts'
 import { components } from './components.ts'
+import { outputView } from './output-key.ts'
 import { outputColumns, outputsOf } from './read-checkpoint.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
 
@@ -25,7 +26,7 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
   const flows = Object.entries(outputsOf(reader.manifest)).map(([flow, address]) => ({
     flow,
     address,
-    name: `output_${flow.replaceAll('-', '_')}`,
+    name: outputView(flow),
   }))
   const names: string[] = []
   const views: View[] = []

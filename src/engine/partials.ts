@@ -11,6 +11,7 @@ import {
   timeColumn,
   watermarkColumn,
 } from '../plan/relation.ts'
+import { type BadRow, firstBadRow } from './bad-row.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import { id, text } from '../plan/sql.ts'
 import type { Stage } from '../plan/stages.ts'
@@ -42,6 +43,8 @@ export interface Partials {
   /** Of flows without state. */
   readonly outputs: readonly OutputFile[]
   readonly tables: readonly string[]
+  /** Of the rows that are set aside. */
+  readonly firstBad: BadRow | undefined
 }
 
 export const noPartials: Partials = {
@@ -51,6 +54,7 @@ export const noPartials: Partials = {
   channels: [],
   outputs: [],
   tables: [],
+  firstBad: undefined,
 }
 
 /** At most this many branches of UNION ALL stand in one statement. */
@@ -73,7 +77,7 @@ export async function computePartials(
     given: new Map(),
   }
   try {
-    await writeSetAside(work, read)
+    const firstBad = await writeSetAside(context, work, read)
     if (read.length > 0) {
       const first = context.stages.filter(({ from }) => from.is === 'source')
       const stateless = context.flows.filter(({ from }) => from.is === 'source')
@@ -92,7 +96,7 @@ export async function computePartials(
         await writeOutput(work, flow, result, orderOf(result))
       }
     }
-    return { ...work, partials, rows: rowsOf }
+    return { ...work, partials, rows: rowsOf, firstBad }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw error
@@ -140,13 +144,17 @@ export async function keptRows(rows: Relation, work: Work): Promise<Relation> {
   return { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` }
 }
 
-async function writeSetAside(work: Work, read: readonly StampedObject[]): Promise<void> {
+/** @returns the first of them */
+async function writeSetAside(
+  { executor }: EpochContext,
+  work: Work,
+  read: readonly StampedObject[],
+): Promise<BadRow | undefined> {
   const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
-  if (aside.length === 0) return
-  work.channels.push({
-    channel: 'quarantine',
-    written: await work.write(`SELECT * FROM (${aside.join(' UNION ALL ')})`, ['_seq', '_row', 'column']),
-  })
+  if (aside.length === 0) return undefined
+  const written = await work.write(`SELECT * FROM (${aside.join(' UNION ALL ')})`, ['_seq', '_row', 'column'])
+  work.channels.push({ channel: 'quarantine', written })
+  return await firstBadRow(executor, `FROM read_parquet(${text(written.file)})`)
 }
 
 /** The stage's watermark before an entry of the epoch. */

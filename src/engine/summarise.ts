@@ -66,7 +66,7 @@ function setAside({ version, reason }: MarkedObject): readonly SetAside[] {
 const setAsideMax = 100
 
 /** A committed mini-batch as an event. */
-export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, nowMs: number): RunEvent {
+export function epochEvent({ stamped, partials, begunMs }: Ready, result: EpochResult, nowMs: number): RunEvent {
   const objects = stamped.objects.map(({ marked }) => marked)
   const having = (outcome: Outcome) => objects.filter(object => object.outcome === outcome).length
   return {
@@ -79,6 +79,7 @@ export function epochEvent({ stamped, begunMs }: Ready, result: EpochResult, now
     gone: having('gone'),
     suspect: having('suspect'),
     quarantinedRows: objects.reduce((sum, { quarantinedRows }) => sum + quarantinedRows, 0),
+    ...(partials.firstBad && { firstBadRow: partials.firstBad }),
     setAside: objects.flatMap(setAside).slice(0, setAsideMax),
   }
 }

@@ -1,10 +1,10 @@
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { SourceDefinition } from '../plan/source.ts'
+import { badRowText, firstBadRow } from './bad-row.ts'
 import type { Components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { createFetch } from './fetch.ts'
-import { firstAside } from './mark.ts'
 import type { MarkedObject } from './marked-object.ts'
 import { nothingSeen, nullColumns } from './never-seen.ts'
 
@@ -49,7 +49,7 @@ export async function tryObject(
     const { marked } = await fetch([version])
     const [tried] = marked as readonly [MarkedObject]
     const { outcome, reason, rows, quarantinedRows, setAside } = tried
-    const first = setAside && { firstAside: await firstAside({ executor, signal }, setAside(0)) }
+    const first = setAside && { firstAside: badRowText(await firstBadRow(executor, setAside(0), signal)) }
     return { outcome, reason, rows, quarantinedRows, nullColumns: nullColumns(neverSeen), ...first }
   } finally {
     await session.close()

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
 import { goneFieldText, newColumnsText } from '../engine/columns-seen.ts'
+import { type BadRow, badRowText } from '../engine/bad-row.ts'
 import type { RunEvent } from '../engine/events.ts'
 import { ignoredText } from '../engine/key-kind.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
@@ -189,8 +190,9 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
 }
 
 function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogRecord[] {
-  const { result, tookMs, bytes, quarantined, skipped, gone, suspect, quarantinedRows, setAside } = event
+  const { result, tookMs, bytes, quarantined, skipped, gone, suspect, quarantinedRows, firstBadRow, setAside } = event
   const { epoch, objects, rows, late, outputFiles } = result
+  const first = firstBadRow && shortened(firstBadRow)
   const some = (count: number, text: string) => (count > 0 ? `, ${showCount(count)} ${text}` : '')
   return [
     {
@@ -199,7 +201,8 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
       message:
         `epoch ${epoch}: ${showCounted(objects, 'object')}, ${showCounted(rows, 'row')}, ${showBytes(bytes)}` +
         some(late, 'late') +
-        some(quarantinedRows, 'bad rows') +
+        some(quarantinedRows, quarantinedRows === 1 ? 'bad row' : 'bad rows') +
+        (first ? ` (${quarantinedRows === 1 ? '' : 'the first: '}object ${first.object}, ${badRowText(first)})` : '') +
         `${some(outputFiles.length, outputFiles.length === 1 ? 'output file' : 'output files')} in ${showSeconds(tookMs / 1000)}`,
       fields: {
         epoch,
@@ -212,6 +215,7 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
         gone,
         suspect,
         quarantinedRows,
+        ...(first && { firstBadRow: first }),
         outputFiles,
         tookMs: Math.round(tookMs),
       },
@@ -225,4 +229,13 @@ function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogR
       }),
     ),
   ]
+}
+
+/** Characters of a value in the log. */
+const foundMax = 200
+
+/** As much of it as a line takes. */
+function shortened(bad: BadRow): BadRow {
+  const { found } = bad
+  return found !== null && found.length > foundMax ? { ...bad, found: `${found.slice(0, foundMax)}...` } : bad
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { hints } from '../../src/cli/commands/backfill.ts'
 import { exitCodeOfSummary } from '../../src/cli/exit-code.ts'
 import { renderInspection, renderSummary, summaryJson } from '../../src/cli/summary.ts'
 import { overwritten } from '../../src/engine/marked-object.ts'
@@ -210,4 +211,29 @@ test('a checkpoint, for a person', () => {
     setAside: summary.run.setAside,
   }
   expect(renderInspection(inspection)).toMatchSnapshot()
+
+  const empty = { name: '7b635880-values', rows: 0, bytes: 900, openWindows: 0 }
+  const [main] = inspection.states
+  const withStates = (...states: Inspection['states']) => renderInspection({ ...inspection, states })
+  const nothing = withStates(empty, empty)
+  expect(nothing).toMatch(/  open state +none\n  output /)
+  expect(nothing).not.toContain('-values')
+  expect(withStates(main as never, empty, empty)).toMatch(
+    /  open state +7b635880: 3 windows, 1,200 rows, 34.0 kB\n +2 other tables without open rows\n  output /,
+  )
+})
+
+test('what to try next shows rows of the output, of the flow that has written where there are several', () => {
+  const checkpoint = "'/data/check point'"
+  const files = ['file:///data/out/part-00000004-flow-2.parquet']
+  const inspect = `npm run millrace -- inspect ${checkpoint}`
+  expect(hints({ ...summary, outputFiles: files })).toEqual([
+    `npm run millrace -- sql ${checkpoint} 'FROM output LIMIT 10'`,
+    inspect,
+  ])
+  expect(hints({ ...summary, outputFiles: files, outputs: ['a', 'b'] })).toEqual([
+    `npm run millrace -- sql ${checkpoint} 'FROM output_flow_2 LIMIT 10'`,
+    inspect,
+  ])
+  expect(hints({ ...summary, outputFiles: [] })).toEqual([inspect])
 })

@@ -4,7 +4,17 @@ import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { count, csv, max, sum } from '../../src/index.ts'
-import { failure, type Lab, openLab, outputFiles, outputHashes, run, windowed, type WindowedFlow } from './harness.ts'
+import {
+  failure,
+  followUntil,
+  type Lab,
+  openLab,
+  outputFiles,
+  outputHashes,
+  run,
+  windowed,
+  type WindowedFlow,
+} from './harness.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -609,4 +619,17 @@ test('a second run of the same good input changes no byte of the output', async 
   expect(Object.keys(before)).toHaveLength(3)
   await run(windowed(lab, lab, flow))
   expect(await outputHashes(lab.output)).toEqual(before)
+})
+
+test('an epoch tells its first bad row, of whatever object and kind', async () => {
+  const good = '{"t":"2022-01-01T12:00:00Z","v":1}'
+  await lab.lines('a.jsonl', [good])
+  await lab.lines('b.jsonl', [good, good, '{"t":"2022-01-01T12:00:00Z","v":"x"}', 'no json'])
+  await lab.lines('c.jsonl', ['no json'])
+  const flow: WindowedFlow = { columns: { t: 'TIMESTAMP', v: 'BIGINT' }, format: 'json', onBadRow: 'quarantine' }
+  const [epoch] = (await followUntil(windowed(lab, lab, { ...flow, delay: '0s' }), 'epoch')).filter(
+    event => event.is === 'epoch',
+  )
+  const firstBadRow = { object: 'b.jsonl', row: 2, column: 'v', expected: 'BIGINT', found: 'x' }
+  expect(epoch).toMatchObject({ quarantinedRows: 3, firstBadRow })
 })

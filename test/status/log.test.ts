@@ -25,6 +25,7 @@ const epoch: RunEvent = {
   gone: 0,
   suspect: 0,
   quarantinedRows: 4,
+  firstBadRow: { object: 'a.jsonl', row: 7, column: 'n', expected: 'BIGINT', found: 'x\ny' },
   setAside: [{ key: 'b.parquet', reason: 'no Parquet:\n really' }],
 }
 
@@ -58,7 +59,9 @@ describe('the log', () => {
         level: 'warn',
         pipeline: 'p',
         event: 'epoch',
-        message: 'epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows, 1 output file in 1.3 s',
+        message:
+          'epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows ' +
+          "(the first: object a.jsonl, row 7, column 'n': expected BIGINT, found 'x\\u000ay'), 1 output file in 1.3 s",
         epoch: 5,
         objects: 3,
         rows: 1_200,
@@ -69,6 +72,7 @@ describe('the log', () => {
         gone: 0,
         suspect: 0,
         quarantinedRows: 4,
+        firstBadRow: { object: 'a.jsonl', row: 7, column: 'n', expected: 'BIGINT', found: 'x\ny' },
         outputFiles: ['file:///out/part-5.parquet'],
         tookMs: 1_250,
       },
@@ -86,9 +90,24 @@ describe('the log', () => {
 
   test('pretty: time, level unless it is info, and one line', () => {
     expect(written('pretty', 'info', [epoch]).map(line => line.replace(/^\d\d:\d\d:\d\dZ /, 'TIME '))).toEqual([
-      'TIME WARN epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows, 1 output file in 1.3 s\n',
+      'TIME WARN epoch 5: 3 objects, 1,200 rows, 4.1 kB, 2 late, 4 bad rows ' +
+        "(the first: object a.jsonl, row 7, column 'n': expected BIGINT, found 'x\\u000ay'), 1 output file in 1.3 s\n",
       'TIME WARN object b.parquet was not counted: no Parquet: really\n',
     ])
+  })
+
+  test('one bad row is told as it is, a broken one without a column, a long one cut', () => {
+    const one = (found: string | null): RunEvent => ({
+      ...epoch,
+      quarantinedRows: 1,
+      firstBadRow: { object: 'a.jsonl', row: 0, column: null, expected: 'a JSON object', found },
+    })
+    const [long, none] = [one('x'.repeat(1_000)), one(null)].map(event => written('json', 'info', [event])[0] ?? '')
+    expect(parsed(long ?? '')).toMatchObject({ firstBadRow: { found: `${'x'.repeat(200)}...` } })
+    expect(parsed(long ?? '').message).toContain(
+      `1 bad row (object a.jsonl, row 0: expected a JSON object, found '${'x'.repeat(200)}...'), 1 output`,
+    )
+    expect(parsed(none ?? '').message).toContain('row 0: expected a JSON object, found NULL)')
   })
 
   test.each([

@@ -1,7 +1,9 @@
+import { basename } from 'node:path'
 import { configError } from '../../core/errors.ts'
 import { flag } from '../../core/option-kinds.ts'
+import { outputView, parseOutputKey } from '../../engine/output-key.ts'
 import { backfillOptions } from '../../engine/run-options.ts'
-import type { BackfillOptions } from '../../engine/summary.ts'
+import type { BackfillOptions, Summary } from '../../engine/summary.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { Command } from '../command.ts'
 import { type Arguments, pipelineArgument, usageError } from '../options.ts'
@@ -59,9 +61,18 @@ that the checkpoint holds could be read.`,
     if (end.is === 'stopped') return end.exitCode
     const { summary } = end
     if (given.json) terminal.out(`${JSON.stringify(summaryJson(summary))}\n`)
-    else terminal.out(renderSummary(summary, [inspectHint(summary.checkpoint)]))
+    else terminal.out(renderSummary(summary, hints(summary)))
     return end.exitCode
   },
+}
+
+/** Commands that show what a run has made. */
+export function hints({ checkpoint, outputs, outputFiles }: Summary): readonly string[] {
+  const [file] = outputFiles
+  const flow = file === undefined ? undefined : parseOutputKey(basename(file))?.flow
+  if (flow === undefined) return [inspectHint(checkpoint)]
+  const query = shellWord(`FROM ${outputs.length === 1 ? 'output' : outputView(flow)} LIMIT 10`)
+  return [`${invocation} sql ${shellWord(shownPath(checkpoint))} ${query}`, inspectHint(checkpoint)]
 }
 
 /** The command that shows this checkpoint. */

@@ -10,7 +10,7 @@ import { invocation, shellWord, shownPath } from '../shown-path.ts'
 import { renderSummary } from '../summary.ts'
 import { renderTable } from '../table.ts'
 import type { Terminal } from '../terminal.ts'
-import { inspectHint } from './backfill.ts'
+import { hints } from './backfill.ts'
 
 const options = {
   dir: {
@@ -55,7 +55,7 @@ writes a pipeline beside them, runs it and shows what came out. No account, no n
     }
     terminal.out(
       renderSummary(summary, [
-        inspectHint(summary.checkpoint),
+        ...hints(summary),
         `${invocation} backfill ${shellWord(shownPath(file))}   # again: nothing to do`,
       ]),
     )
