@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises'
+import { showCounted } from '../../src/core/quantity.ts'
 import type { CsvSettings } from '../../src/plan/csv-settings.ts'
 import { columnsRead, type OwnColumn } from '../../src/plan/find-column.ts'
 import type { Format, Ready, SpooledObject } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { compressible, partOf, passText, writeAll } from '../text/plain-text.ts'
-import { createCsvRecords, fieldsOf } from './records.ts'
+import { type CsvFault, createCsvRecords, fieldsOf, recordBytesMax } from './records.ts'
 
 export const csvExtensions = compressible(['.csv'])
 
@@ -13,10 +14,11 @@ const brokenMax = 1000
 
 /**
  * The object's records are cut by our own scanner and written again for DuckDB: one line a record, with a field before
- * the others that is empty, or has the text of a broken record, in hexadecimal behind an x, whose own fields are empty.
+ * the others that is empty, or tells of a broken record, whose own fields are empty: an x, what was expected and the text,
+ * in hexadecimal with a z between them.
  */
 export function createCsvFormat(settings: CsvSettings): Format {
-  const { header, delimiter, quote, escape, nullText } = settings
+  const { delimiter, quote, escape, nullText } = settings
   const options =
     `delim = ${text(delimiter)}, quote = ${text(quote)}, escape = ${text(escape)}, nullstr = ${text(nullText)}, ` +
     `allow_quoted_nulls = false, auto_detect = false, header = false, strict_mode = true, null_padding = false, ` +
@@ -37,13 +39,23 @@ export function createCsvFormat(settings: CsvSettings): Format {
       )
     },
     scan: (from, columns) =>
-      `SELECT _row, _part, starts_with(coalesce(broken, ''), 'x') AS _broken, TRY(decode(unhex(broken[2:]))) AS _text` +
+      `SELECT _row, _part, starts_with(coalesce(broken, ''), 'x') AS _broken, ${toldIn(1)} AS _expected, ${toldIn(2)} AS _text` +
       `${columns.map(({ name, at }) => `, ${column(at[0] as number)} AS ${id(name)}`).join('')} FROM ${from}`,
     brokenSql: '_text',
-    rowIs: header
-      ? 'a CSV record of as many fields as the header, with its quotes closed'
-      : 'a CSV record of as many fields as there are columns, with its quotes closed',
+    rowIsSql: '_expected',
+    rowIs: 'a CSV record (RFC 4180)',
   }
+}
+
+/** SQL of what the field before the others tells of a broken record. */
+const toldIn = (part: 1 | 2): string => `TRY(decode(unhex(split_part(broken[2:], 'z', ${part}))))`
+
+const toHex = (text: string): string => Buffer.from(text).toString('hex')
+
+const expected: Readonly<Record<CsvFault, string>> = {
+  length: `a CSV record of at most ${recordBytesMax / 1024 / 1024} MiB (rows of JSON may be longer)`,
+  encoding: 'a CSV record in UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 converts what Excel writes)',
+  quotes: 'a CSV record whose quotes stand around whole fields and are closed, with its line end outside of them',
 }
 
 async function rewrite(object: SpooledObject, settings: CsvSettings): Promise<Ready> {
@@ -51,13 +63,17 @@ async function rewrite(object: SpooledObject, settings: CsvSettings): Promise<Re
   let wrong: string | undefined
   let out: Buffer[] = []
   const [before, after] = [Buffer.from(settings.delimiter), Buffer.from('\n')]
-  const records = createCsvRecords(settings, ({ raw, fields, isWhole }) => {
+  const countedBy = settings.header ? 'as the header has' : 'as columns are declared'
+  const records = createCsvRecords(settings, ({ raw, fields, fault }) => {
     if (names === undefined) {
-      names = isWhole ? fieldsOf(raw, settings) : []
-      if (!isWhole) wrong = `its header is no CSV record: ${shown(raw)}`
-    } else if (isWhole && fields === names.length) out.push(before, raw, after)
-    else
-      out.push(Buffer.from(`x${Buffer.from(shown(raw)).toString('hex')}${settings.delimiter.repeat(names.length)}\n`))
+      names = fault === null ? fieldsOf(raw, settings) : []
+      if (fault !== null) wrong = `its header: expected ${expected[fault]}, found '${shown(raw)}'`
+    } else if (fault === null && fields === names.length) out.push(before, raw, after)
+    else {
+      const count = `a CSV record of ${showCounted(names.length, 'field')}, ${countedBy}, and not of ${fields}`
+      const told = [fault === null ? count : expected[fault], shown(raw)].map(toHex).join('z')
+      out.push(Buffer.from(`x${told}${settings.delimiter.repeat(names.length)}\n`))
+    }
   })
   const target = await open(object.changed, 'wx')
   try {

@@ -5,9 +5,12 @@ export interface CsvRecord {
   /** Without its line end. */
   readonly raw: Buffer
   readonly fields: number
-  /** Whether its quotes and line ends are those of CSV, its text is UTF-8 and it is not too long. */
-  readonly isWhole: boolean
+  /** What is wrong with it; null where nothing is. */
+  readonly fault: CsvFault | null
 }
+
+/** It is too long, its text is not UTF-8, or its quotes or line ends are not those of CSV. */
+export type CsvFault = 'length' | 'encoding' | 'quotes'
 
 export interface CsvRecords {
   /** Takes the next piece of the text; calls back for every record that ends in it. */
@@ -17,7 +20,7 @@ export interface CsvRecords {
 }
 
 /** DuckDB reads lines of two million bytes. */
-const recordBytesMax = 1024 * 1024
+export const recordBytesMax = 1024 * 1024
 /** Of a record that is too long so much is kept, for the message. */
 const keptBytes = 4096
 
@@ -44,11 +47,16 @@ export function createCsvRecords(
   let records = 0
   let pending: Buffer = Buffer.alloc(0)
 
+  const faultOf = (raw: Buffer): CsvFault | null => {
+    if (isCut || raw.length > recordBytesMax) return 'length'
+    if (!isUtf8(raw)) return 'encoding'
+    return isWhole ? null : 'quotes'
+  }
   const finish = (raw: Buffer) => {
     // An empty line is no record.
     if (raw.length > 0 || fields > 1) {
       records++
-      onRecord({ raw, fields, isWhole: isWhole && !isCut && raw.length <= recordBytesMax && isUtf8(raw) })
+      onRecord({ raw, fields, fault: faultOf(raw) })
     }
     state = 'start'
     fields = 1

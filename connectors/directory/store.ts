@@ -53,6 +53,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
   const newId = options.newId ?? randomUUID
   const links = options.links ?? 'files'
   const address = pathToFileURL(root).href
+  const toMillrace = (error: unknown) => fileSystemError(error, root)
   let swept = false
   let realRoot: string | undefined
 
@@ -409,6 +410,14 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     if (paths.parent !== root) await ignored(fs.removeFolder(paths.parent))
   }
 
+  async function guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw toMillrace(error)
+    }
+  }
+
   async function newTemporary(): Promise<string> {
     await guarded(() => ensureFolder(join(root, TEMPORARY)))
     return join(root, TEMPORARY, newId())
@@ -634,7 +643,7 @@ export async function checkFileSystem(root: string, fs: FileSystem = nodeFileSys
     } catch (error) {
       // The directory may not exist yet: its nearest ancestor tells.
       if (isAbsent(error) && dirname(path) !== path) continue
-      throw toMillrace(error)
+      throw fileSystemError(error, root)
     }
     // The number is signed on some platforms.
     const name = NETWORK_FILE_SYSTEMS.get(type >>> 0)
@@ -733,21 +742,20 @@ async function ignored<T>(call: Promise<T>): Promise<T | undefined> {
   }
 }
 
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw toMillrace(error)
-  }
-}
-
+const FULL = ['ENOSPC', 'EDQUOT']
 const TRANSIENT = ['EAGAIN', 'EBUSY', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']
 
-function toMillrace(error: unknown): Error {
+/** @param root of the store: an error of a write to an open file names no path */
+function fileSystemError(error: unknown, root: string): Error {
   const code = fileErrorCode(error)
   if (isMillraceError(error) || code === undefined) return toError(error)
   const kind = TRANSIENT.includes(code) ? 'retry' : 'fatal'
-  return new MillraceError(kind, 'file-system', `${toError(error).message}; check the disk and its permissions.`, error)
+  const { message } = toError(error)
+  const where = message.includes(root) ? '' : ` (in ${root})`
+  const advice = FULL.includes(code)
+    ? `nothing of this write counts. Free space in ${root}, or raise its quota, and start again: the run goes on from its last commit.`
+    : 'check the disk and its permissions.'
+  return new MillraceError(kind, 'file-system', `${message}${where}; ${advice}`, error)
 }
 
 function toError(error: unknown): Error {

@@ -565,18 +565,25 @@ function setAsideSql(
   const { settings, format } = context
   const branch = (column: string, expected: string, found: string, predicate: string) =>
     `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ${text(column)} AS "column", ` +
-    `${text(expected)} AS expected, left(${found}, 1000) AS found FROM (${scan}) WHERE ${predicate}`
+    `${expected} AS expected, left(${found}, 1000) AS found FROM (${scan}) WHERE ${predicate}`
   const time = columns.find(({ name }) => name === settings.time) as ReadColumn
   return [
-    branch('', format.rowIs, brokenSql, '_broken'),
+    branch('', format.rowIsSql ?? text(format.rowIs), brokenSql, '_broken'),
     ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
       misfit === null
         ? []
-        : [branch(name, `${type.sql}${type.nullable ? '' : ' NOT NULL'}`, shownSql(raw), `NOT _broken AND ${misfit}`)],
+        : [
+            branch(
+              name,
+              text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`),
+              shownSql(raw),
+              `NOT _broken AND ${misfit}`,
+            ),
+          ],
     ),
     branch(
       time.name,
-      'an event time, neither NULL nor infinite nor more than 146,000 years from 1970',
+      text('an event time, neither NULL nor infinite nor more than 146,000 years from 1970'),
       shownSql(time.raw),
       `NOT ${bad} AND ${timeless}`,
     ),

@@ -52,6 +52,8 @@ export function checkedCast(
   if (from === 'INTEGER') {
     return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: () => `(${expr}) IS NOT NULL` }
   }
+  if (physical.includes(emptyGroup))
+    return { impossible: 'it is or has a group without fields, which holds no value; leave it out' }
   return { impossible: `${physical} can never be read as ${declared.sql}${advice(from, declared)}` }
 }
 
@@ -105,6 +107,9 @@ const integerBits: Readonly<Record<string, readonly [signed: boolean, bits: numb
 
 const isFloat = (type: string) => type === 'FLOAT' || type === 'DOUBLE'
 const isText = (type: string) => type === 'VARCHAR' || type === 'JSON' || type.startsWith('ENUM(')
+/** DuckDB's name of a group of Parquet without fields, which the format forbids and some writers make. */
+const emptyGroup = 'STRUCT()'
+
 const isNested = (type: string) => /^(STRUCT|MAP|UNION)\(|\]$/.test(type)
 const isNumber = (type: string) => type in integerBits || isFloat(type) || type.startsWith('DECIMAL(')
 

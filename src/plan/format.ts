@@ -46,6 +46,8 @@ export interface Format {
   readonly check?: { readonly option: string; readonly value: string; readonly sql: string }
   /** What a broken row should have been, for errors. */
   readonly rowIs: string
+  /** The same as SQL over the rows of `scan`, where each row is broken in its own way. */
+  readonly rowIsSql?: string
 }
 
 /** A declared column, and where an object has it. */

@@ -410,8 +410,39 @@ describe('CSV', () => {
     const aside = (await lab.channel('quarantine')).filter(({ object }) => object === 'a.csv')
     expect(aside.map(({ _row, column, expected, found }) => [_row, column, expected, found])).toEqual([
       ['1', 'v', 'BIGINT', '1.5'],
-      ['2', '', 'a CSV record of as many fields as the header, with its quotes closed', '2022-01-01T01:00:00Z,a'],
+      ['2', '', 'a CSV record of 4 fields, as the header has, and not of 2', '2022-01-01T01:00:00Z,a'],
       ['4', 't', 'TIMESTAMP NOT NULL', null],
+    ])
+  })
+
+  test('a broken record says what is wrong with it: its length, its encoding, its quotes or its fields', async () => {
+    const records = [
+      Buffer.from(`2022-01-01,"${'x'.repeat(40_000_000)}",1`),
+      Buffer.from('2022-01-01,caf\u00e9,1', 'latin1'),
+      Buffer.from('2022-01-01,a"b,1'),
+      Buffer.from('2022-01-01,a,1,2'),
+    ]
+    await writeFile(
+      join(lab.input, 'a.csv'),
+      Buffer.concat([Buffer.from('t,k,v'), ...records].flatMap(line => [line, Buffer.from('\n')])),
+    )
+    await writeFile(join(lab.input, 'b.csv'), Buffer.from('t,k,caf\u00e9\n', 'latin1'))
+    const summary = await run(windowed(lab, lab, { ...csvFlow, onBadObject: 'quarantine' }))
+    expect((await lab.channel('quarantine')).map(({ expected, found }) => [expected, found?.slice(0, 16)])).toEqual([
+      ['a CSV record of at most 1 MiB (rows of JSON may be longer)', '2022-01-01,"xxxx'],
+      ['a CSV record in UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 converts what Excel writes)', '2022-01-01,caf\uFFFD,'],
+      [
+        'a CSV record whose quotes stand around whole fields and are closed, with its line end outside of them',
+        '2022-01-01,a"b,1',
+      ],
+      ['a CSV record of 3 fields, as the header has, and not of 4', '2022-01-01,a,1,2'],
+    ])
+    expect(summary.run.setAside).toEqual([
+      {
+        key: 'b.csv',
+        reason:
+          "its header: expected a CSV record in UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 converts what Excel writes), found 't,k,caf\uFFFD'",
+      },
     ])
   })
 

@@ -338,6 +338,14 @@ describe('S17: a column is cast by value', () => {
     })
   })
 
+  test('S17: a group without fields is told as such, and not as DuckDB calls it', () => {
+    const impossible = 'it is or has a group without fields, which holds no value; leave it out'
+    expect(checkedCast('c', 'STRUCT()', parseColumnType('VARCHAR', 'c'), 'parquet')).toEqual({ impossible })
+    expect(checkedCast('c', 'STRUCT(a STRUCT())[]', parseColumnType('BIGINT[]', 'c'), 'parquet')).toEqual({
+      impossible,
+    })
+  })
+
   test('S17: an INTEGER column of NULLs stands for a type that integers never have', async () => {
     expect(await cast('NULL::INTEGER', 'TIMESTAMP', 'parquet')).toMatchObject({ misfit: false, value: null })
     expect(await cast('NULL::INTEGER', 'VARCHAR[]', 'parquet')).toMatchObject({ misfit: false, value: null })

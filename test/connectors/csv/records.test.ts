@@ -8,10 +8,10 @@ test('a record without an end is gone through once, however long it is', () => {
     copied += list.reduce((sum, piece) => sum + piece.length, 0)
     return concat(list)
   })
-  const records: { readonly bytes: number; readonly fields: number; readonly isWhole: boolean }[] = []
+  const records: { readonly bytes: number; readonly fields: number; readonly fault: string | null }[] = []
   const settings = { header: false, delimiter: ',', quote: '"', escape: '"', nullText: '' }
-  const cutter = createCsvRecords(settings, ({ raw, fields, isWhole }) =>
-    records.push({ bytes: raw.length, fields, isWhole }),
+  const cutter = createCsvRecords(settings, ({ raw, fields, fault }) =>
+    records.push({ bytes: raw.length, fields, fault }),
   )
   try {
     cutter.push(Buffer.from('a,b\nc,'))
@@ -25,8 +25,8 @@ test('a record without an end is gone through once, however long it is', () => {
   // The first megabyte of it is put together piece by piece.
   expect(copied).toBeLessThan(4 * 1_024 * 16_384)
   expect(records).toEqual([
-    { bytes: 3, fields: 2, isWhole: true },
-    { bytes: expect.any(Number), fields: 2, isWhole: false },
-    { bytes: 3, fields: 2, isWhole: true },
+    { bytes: 3, fields: 2, fault: null },
+    { bytes: expect.any(Number), fields: 2, fault: 'length' },
+    { bytes: 3, fields: 2, fault: null },
   ])
 })

@@ -314,7 +314,11 @@ describe('a directory as an object store', () => {
       write: () => Promise.reject(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })),
     }
     const failing = createDirectoryStore(root, { fs: full })
-    await expect(failing.put('x', bytes('x'), 'absent')).rejects.toMatchObject({ kind: 'fatal', code: 'file-system' })
+    await expect(failing.put('x', bytes('x'), 'absent')).rejects.toMatchObject({
+      kind: 'fatal',
+      code: 'file-system',
+      message: `ENOSPC: no space left (in ${root}); nothing of this write counts. Free space in ${root}, or raise its quota, and start again: the run goes on from its last commit.`,
+    })
     await expect(failing.put('HEAD', bytes('x'), 'absent')).rejects.toMatchObject({
       kind: 'fatal',
       code: 'file-system',
