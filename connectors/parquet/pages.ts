@@ -114,7 +114,7 @@ async function readHeader(read: Read, at: number, end: number, where: string): P
       if (error instanceof PageError) throw error
       // Cut off, or no header: only more of it tells.
       if (at + wanted >= end || wanted >= headerBytesMax)
-        throw new PageError(`${where}: its header cannot be decoded (${(error as Error).message})`)
+        throw new PageError(`${where}: its header cannot be decoded: it is broken, or no header of a page`)
     }
   }
 }

@@ -35,6 +35,9 @@ export interface ObjectReader extends AsyncDisposable {
 
 const time = 'reader_time'
 
+/** A file of the spool, whose name is the object's in messages, does not lie in a folder of its own elsewhere. */
+const ownFolder = /[^'"]*\/read-\w+\/\d+(\.rows)?/g
+
 /** Objects that have no event time: each row gets the same one. */
 function timed(format: Format): Format {
   const { types } = format
@@ -55,6 +58,12 @@ function timed(format: Format): Format {
       types: (file, columns, own) =>
         `SELECT *, ${constant} FROM (${types(file, withoutTime(columns), withoutTime(own))})`,
     }),
+    read: (files, own, declared) =>
+      format.read(
+        files,
+        withoutTime(own),
+        declared.filter(name => name !== time),
+      ),
     scan: (file, columns, own) =>
       `SELECT *, ${constant} FROM (${format.scan(file, withoutTime(columns), withoutTime(own))})`,
   }
@@ -73,7 +82,7 @@ export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
     { version, reason, good, setAside }: MarkedObject,
     columns: Readonly<Record<string, string>>,
   ) {
-    if (!good) return { reason, rows: [], aside: [] }
+    if (!good) return { reason: reason?.replace(ownFolder, () => version.key) ?? null, rows: [], aside: [] }
     const cells = Object.entries(columns).map(([column, type]) => `, ${cellSql(column, type)} AS ${name(column)}`)
     try {
       const scan = good.source.scan([{ part: good.part, seq: 1, watermarkUs: null }])
