@@ -1,16 +1,6 @@
 import { configError } from '../src/core/errors.ts'
 import { readOptions } from '../src/core/options.ts'
-import {
-  type Base,
-  type Counted,
-  type KeysOf,
-  type Numeric,
-  parseColumnType,
-  type Scalar,
-  type Show,
-  type SumOf,
-  type Time,
-} from '../src/core/types.ts'
+import { parseColumnType, type Show } from '../src/core/types.ts'
 import {
   type ColumnsOf,
   type Grouped,
@@ -23,24 +13,8 @@ import {
 import { type ColumnTypes, inputColumn, orderOf, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { GroupsContext, PartialRows, Stateful, StatefulStep } from '../src/plan/step.ts'
-import type { AggregateCall, AggregatePlan, Filtered } from './aggregates/aggregate.ts'
-import type { ApproxDistinct } from './aggregates/approx-distinct.ts'
-import type { ArgMax } from './aggregates/arg-max.ts'
-import type { ArgMin } from './aggregates/arg-min.ts'
-import type { Avg } from './aggregates/avg.ts'
-import type { Collect } from './aggregates/collect.ts'
-import type { CountDistinct } from './aggregates/count-distinct.ts'
-import type { Count } from './aggregates/count.ts'
-import type { ExactQuantile } from './aggregates/exact-quantile.ts'
-import type { First } from './aggregates/first.ts'
-import type { Last } from './aggregates/last.ts'
-import type { Max } from './aggregates/max.ts'
-import type { Min } from './aggregates/min.ts'
-import type { Quantile } from './aggregates/quantile.ts'
-import { aggregates } from './aggregates/registry.ts'
-import type { StddevPop } from './aggregates/stddev-pop.ts'
-import type { Stddev } from './aggregates/stddev.ts'
-import type { Sum } from './aggregates/sum.ts'
+import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
+import { type AggregateResult, aggregates, type AnyCall } from './aggregates/registry.ts'
 import {
   asItems,
   emptyPartials,
@@ -52,9 +26,6 @@ import {
   sideItems,
   sideChannel,
 } from './aggregates/tables.ts'
-import type { TopK } from './aggregates/top-k.ts'
-import type { VarPop } from './aggregates/var-pop.ts'
-import type { Variance } from './aggregates/variance.ts'
 import { checkNewName, columnType } from './columns.ts'
 import { groupByStep } from './group-by.ts'
 
@@ -268,70 +239,11 @@ function withQuick(rows: string, plans: readonly { readonly name: string; readon
   return wrapped
 }
 
-type Name<C> = keyof C & string
-type Any<C> =
-  | Count
-  | Sum<KeysOf<C, Numeric>>
-  | Avg<KeysOf<C, Numeric>>
-  | Min<Name<C>>
-  | Max<Name<C>>
-  | First<Name<C>>
-  | Last<Name<C>>
-  | ArgMin<Name<C>, Name<C>>
-  | ArgMax<Name<C>, Name<C>>
-  | ApproxDistinct<KeysOf<C, Scalar>>
-  | Collect<KeysOf<C, Scalar>, Name<C>>
-  | CountDistinct<Name<C>>
-  | ExactQuantile<KeysOf<C, Numeric | Time>>
-  | Quantile<KeysOf<C, Numeric>>
-  | Stddev<KeysOf<C, Numeric>>
-  | StddevPop<KeysOf<C, Numeric>>
-  | TopK<KeysOf<C, Scalar>>
-  | Variance<KeysOf<C, Numeric>>
-  | VarPop<KeysOf<C, Numeric>>
-type Counts = Count | ApproxDistinct<string> | CountDistinct<string>
-type Result<C, A> =
-  A extends Filtered<infer F extends AggregateCall>
-    ? F extends Counts
-      ? 'BIGINT NOT NULL'
-      : Base<Unfiltered<C, A>>
-    : Unfiltered<C, A>
-/** As the column: NOT NULL where it is. */
-type Like<T, R extends string> = T extends `${string} NOT NULL` ? `${R} NOT NULL` : R
-type Unfiltered<C, A> = A extends Counts
-  ? 'BIGINT NOT NULL'
-  : A extends Stddev<string> | Variance<string>
-    ? 'DOUBLE'
-    : A extends
-          | Avg<infer K extends keyof C & string>
-          | Quantile<infer K extends keyof C & string>
-          | StddevPop<infer K extends keyof C & string>
-          | VarPop<infer K extends keyof C & string>
-      ? Like<C[K], 'DOUBLE'>
-      : A extends Sum<infer K extends keyof C & string>
-        ? Like<C[K], SumOf<C[K]>>
-        : A extends Collect<infer K extends keyof C & string, infer B>
-          ? Like<
-              [B] extends [never] ? C[K] : C[B & keyof C] extends `${string} NOT NULL` ? C[K] : Base<C[K]>,
-              `${Base<C[K]> & string}[]`
-            >
-          : A extends TopK<infer K extends keyof C & string>
-            ? Like<C[K], Counted<Base<C[K]> & string>>
-            : A extends {
-                  readonly column: infer K extends keyof C & string
-                  readonly by: infer B extends keyof C & string
-                }
-              ? C[B] extends `${string} NOT NULL`
-                ? C[K]
-                : Base<C[K]>
-              : A extends { readonly column: infer K extends keyof C & string }
-                ? C[K]
-                : never
 type GroupKeysOf<I> = I extends Grouped<infer C, infer K, unknown> ? K & keyof C : never
 
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
-  { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: Result<C, A[N]> }
+  { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: AggregateResult<C, A[N]> }
 >
 
 /**
@@ -346,7 +258,7 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  *
  * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.
  */
-export function aggregate<I, const A extends Record<string, Any<ColumnsOf<I>>>>(
+export function aggregate<I, const A extends Record<string, AnyCall<ColumnsOf<I>>>>(
   calls: OfWindow<I, A>,
 ): Operator<I, MiniBatch<Aggregated<ColumnsOf<I>, GroupKeysOf<I>, A, TimeOf<I>>, TimeOf<I>>> {
   const entries = Object.entries(calls as AggregateCalls)

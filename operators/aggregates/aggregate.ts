@@ -113,16 +113,62 @@ export interface Side {
   fold(rows: string, groups: string): string
 }
 
-/** One aggregate, one file. `registry.ts` lists them. */
-export interface Aggregate<T extends OptionTable = any> {
-  readonly name: string
-  /** All that its call holds. */
-  readonly options: T
+/**
+ * What the compiler knows of an aggregate. Its file fills in `call` and `result` by what `this` has: `aggregate` puts the
+ * columns and the call in.
+ *
+ *     interface MaxTypes extends AggregateTypes {
+ *       readonly call: Max<keyof this['columns'] & string>
+ *       readonly result: ColumnOf<this>
+ *     }
+ */
+export interface AggregateTypes {
+  /** Of the rows that are aggregated: name to SQL type. */
+  readonly columns: object
+  /** The call whose result is asked for. */
+  readonly given: unknown
+  /** The calls that these columns allow. */
+  readonly call: AggregateCall
+  /** SQL type of the given call's result where it has no filter. */
+  readonly result: unknown
   /** It counts: 0 and not NULL where no row is left. */
   readonly isCount?: true
+}
+/** The calls of an aggregate over columns. */
+export type CallOf<T, C> = T extends AggregateTypes ? (T & { readonly columns: C })['call'] : never
+/** What a call over columns gives. */
+export type ResultOf<T, C, A> = T extends AggregateTypes
+  ? (T & { readonly columns: C; readonly given: A })['result']
+  : never
+/** The type of the column that the given call names. */
+export type ColumnOf<T extends AggregateTypes> = T['given'] extends {
+  readonly column: infer K extends keyof T['columns'] & string
+}
+  ? T['columns'][K]
+  : never
+/** The type of the column that the given call orders by; never where it names none. */
+export type OrderOf<T extends AggregateTypes> = T['given'] extends {
+  readonly by: infer B extends keyof T['columns'] & string
+}
+  ? T['columns'][B]
+  : never
+/** As the column: NOT NULL where it is. */
+export type Like<T, R extends string> = T extends `${string} NOT NULL` ? `${R} NOT NULL` : R
+
+/** One aggregate, one file. `registry.ts` lists them. */
+export interface Aggregate<T extends OptionTable, Types extends AggregateTypes> {
+  readonly name: string
+  /** For the compiler alone: nothing has it. */
+  readonly types?: Types
+  /** All that its call holds. */
+  readonly options: T
+  readonly isCount?: Types['isCount']
   /** @param type of the input column; absent for an aggregate without one. @param field names it in errors. */
   plan(type: ParsedType | undefined, field: string, options: OptionValues<T>, input: ColumnTypes): AggregatePlan
 }
+
+/** An aggregate whose types are another file's business. */
+export type AnyAggregate = Aggregate<any, any>
 
 /** The input's type, or an error for an aggregate that was given none. */
 export function inputType(type: ParsedType | undefined, field: string): ParsedType {

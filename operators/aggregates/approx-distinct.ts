@@ -1,6 +1,13 @@
-import type { ParsedType } from '../../src/core/types.ts'
+import type { ParsedType, KeysOf, Scalar } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type Aggregate, type AggregateCall, type AggregateOptions, columnOptions, scalarType } from './aggregate.ts'
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  columnOptions,
+  scalarType,
+  type AggregateTypes,
+} from './aggregate.ts'
 
 /*
  * HyperLogLog: 2^12 registers, each the largest rank (leading zeros + 1) of the hashes that fell into it. P. Flajolet,
@@ -18,13 +25,19 @@ export interface ApproxDistinct<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
+interface ApproxDistinctTypes extends AggregateTypes {
+  readonly call: ApproxDistinct<KeysOf<this['columns'], Scalar>>
+  readonly result: 'BIGINT NOT NULL'
+  readonly isCount: true
+}
+
 const registerBits = 12
 const registers = 2 ** registerBits
 /** Of the 64 bits used of a hash the rest gives the rank: 1 to 53. */
 const rankBits = 64 - registerBits
 const rankMax = rankBits + 1
 
-export const approxDistinctAggregate: Aggregate<typeof columnOptions> = {
+export const approxDistinctAggregate: Aggregate<typeof columnOptions, ApproxDistinctTypes> = {
   name: 'approxDistinct',
   options: columnOptions,
   isCount: true,

@@ -1,4 +1,5 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { Base } from '../../src/core/types.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf, OrderOf } from './aggregate.ts'
 import { picked } from './picked.ts'
 
 export interface ArgMax<out K extends string, out B extends string> extends AggregateCall {
@@ -7,7 +8,12 @@ export interface ArgMax<out K extends string, out B extends string> extends Aggr
   readonly by: B
 }
 
-export const argMaxAggregate: Aggregate = picked('argMax', 'column', 'max', 'earliest')
+interface ArgMaxTypes extends AggregateTypes {
+  readonly call: ArgMax<keyof this['columns'] & string, keyof this['columns'] & string>
+  readonly result: OrderOf<this> extends `${string} NOT NULL` ? ColumnOf<this> : Base<ColumnOf<this>>
+}
+
+export const argMaxAggregate = picked<ArgMaxTypes>('argMax', 'column', 'max', 'earliest')
 
 /**
  * A column's value in the row where another column is largest; of equal rows the earliest in ledger order. Rows whose

@@ -1,4 +1,5 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { Base } from '../../src/core/types.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf, OrderOf } from './aggregate.ts'
 import { picked } from './picked.ts'
 
 export interface ArgMin<out K extends string, out B extends string> extends AggregateCall {
@@ -7,7 +8,12 @@ export interface ArgMin<out K extends string, out B extends string> extends Aggr
   readonly by: B
 }
 
-export const argMinAggregate: Aggregate = picked('argMin', 'column', 'min', 'earliest')
+interface ArgMinTypes extends AggregateTypes {
+  readonly call: ArgMin<keyof this['columns'] & string, keyof this['columns'] & string>
+  readonly result: OrderOf<this> extends `${string} NOT NULL` ? ColumnOf<this> : Base<ColumnOf<this>>
+}
+
+export const argMinAggregate = picked<ArgMinTypes>('argMin', 'column', 'min', 'earliest')
 
 /**
  * A column's value in the row where another column is smallest; of equal rows the earliest in ledger order. Rows whose

@@ -1,5 +1,5 @@
 import { configError } from '../../src/core/errors.ts'
-import type { ParsedType } from '../../src/core/types.ts'
+import type { ParsedType, KeysOf, Numeric } from '../../src/core/types.ts'
 import {
   type Aggregate,
   type AggregateCall,
@@ -8,6 +8,9 @@ import {
   columnOptions,
   inputType,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
+  type Like,
 } from './aggregate.ts'
 import { exactSumAccumulators, exactSumSide, finishAvg, finishQuotient, quickAvg } from './exact-sum.ts'
 import { sumAggregate, unscaled } from './sum.ts'
@@ -17,10 +20,15 @@ export interface Avg<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
+interface AvgTypes extends AggregateTypes {
+  readonly call: Avg<KeysOf<this['columns'], Numeric>>
+  readonly result: Like<ColumnOf<this>, 'DOUBLE'>
+}
+
 /** Beyond this scale the divisor count * 10^scale leaves too few of 127 bits for the quotient. */
 const scaleMax = 9
 
-export const avgAggregate: Aggregate<typeof columnOptions> = {
+export const avgAggregate: Aggregate<typeof columnOptions, AvgTypes> = {
   name: 'avg',
   options: columnOptions,
   plan(type, field, options, input) {

@@ -1,3 +1,4 @@
+import type { Base, KeysOf, Scalar } from '../../src/core/types.ts'
 import { oneOf, whole } from '../../src/core/option-kinds.ts'
 import type { OptionTable } from '../../src/core/options.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
@@ -10,6 +11,9 @@ import {
   rowOptions,
   scalarType,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
+  type Like,
 } from './aggregate.ts'
 import { heapOf, isLargeHeap } from './heap.ts'
 import { comparedType } from './picked.ts'
@@ -22,6 +26,19 @@ export interface Collect<out K extends string, out B extends string> extends Agg
   readonly order?: 'ascending' | 'descending'
 }
 
+interface CollectTypes extends AggregateTypes {
+  readonly call: Collect<KeysOf<this['columns'], Scalar>, keyof this['columns'] & string>
+  readonly result: this['given'] extends Collect<string, infer B>
+    ? Like<Ordered<this['columns'], ColumnOf<this>, B>, `${Base<ColumnOf<this>> & string}[]`>
+    : never
+}
+/** The values' type, NOT NULL only where what they are ordered by is so too. */
+export type Ordered<C, V, B extends string> = [B] extends [never]
+  ? V
+  : C[B & keyof C] extends `${string} NOT NULL`
+    ? V
+    : Base<V>
+
 export interface CollectOptions extends AggregateOptions {
   /** So many values at most, 1 to 10,000: the first ones of the order. */
   readonly max: number
@@ -31,7 +48,7 @@ export interface CollectOptions extends AggregateOptions {
   readonly order?: 'ascending' | 'descending'
 }
 
-const collectOptions = {
+export const collectOptions = {
   column: columnOptions.column,
   max: { kind: whole(1, 10_000), isRequired: true, about: 'How many values are kept: the first ones of the order.' },
   by: { kind: columnName, otherwise: 'the event time', about: 'The column that values are ordered by.' },
@@ -43,7 +60,7 @@ const collectOptions = {
  * The accumulator is the list itself: structs that begin with what rows are ordered by and end with the value. (`_seq`,
  * `_row`) between them makes the order total, as in `picked`.
  */
-export const collectAggregate: Aggregate<typeof collectOptions> = {
+export const collectAggregate: Aggregate<typeof collectOptions, CollectTypes> = {
   name: 'collect',
   options: collectOptions,
   plan(type, field, { max, by, order }, input) {

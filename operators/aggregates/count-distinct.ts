@@ -1,4 +1,11 @@
-import { type Aggregate, type AggregateCall, type AggregateOptions, columnOptions, inputType } from './aggregate.ts'
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  columnOptions,
+  inputType,
+  type AggregateTypes,
+} from './aggregate.ts'
 import { distinctValues } from './value-counts.ts'
 
 export interface CountDistinct<out K extends string> extends AggregateCall {
@@ -6,7 +13,13 @@ export interface CountDistinct<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const countDistinctAggregate: Aggregate<typeof columnOptions> = {
+interface CountDistinctTypes extends AggregateTypes {
+  readonly call: CountDistinct<keyof this['columns'] & string>
+  readonly result: 'BIGINT NOT NULL'
+  readonly isCount: true
+}
+
+export const countDistinctAggregate: Aggregate<typeof columnOptions, CountDistinctTypes> = {
   name: 'countDistinct',
   options: columnOptions,
   isCount: true,

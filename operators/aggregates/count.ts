@@ -1,10 +1,22 @@
-import { type Aggregate, type AggregateCall, type AggregateOptions, rowOptions } from './aggregate.ts'
+import {
+  type Aggregate,
+  type AggregateCall,
+  type AggregateOptions,
+  rowOptions,
+  type AggregateTypes,
+} from './aggregate.ts'
 
 export interface Count extends AggregateCall {
   readonly aggregate: 'count'
 }
 
-export const countAggregate: Aggregate<typeof rowOptions> = {
+interface CountTypes extends AggregateTypes {
+  readonly call: Count
+  readonly result: 'BIGINT NOT NULL'
+  readonly isCount: true
+}
+
+export const countAggregate: Aggregate<typeof rowOptions, CountTypes> = {
   name: 'count',
   options: rowOptions,
   isCount: true,

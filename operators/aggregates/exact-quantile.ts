@@ -1,3 +1,4 @@
+import type { KeysOf, Numeric, Time } from '../../src/core/types.ts'
 import { configError } from '../../src/core/errors.ts'
 import type { OptionTable } from '../../src/core/options.ts'
 import {
@@ -8,6 +9,8 @@ import {
   rowOptions,
   scalarType,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
 } from './aggregate.ts'
 import { atQuantile, foldQuantile, quantileOption, type Share } from './quantile-rank.ts'
 import { valueCounts } from './value-counts.ts'
@@ -16,6 +19,11 @@ export interface ExactQuantile<out K extends string> extends AggregateCall {
   readonly aggregate: 'exactQuantile'
   readonly column: K
   readonly q: number
+}
+
+interface ExactQuantileTypes extends AggregateTypes {
+  readonly call: ExactQuantile<KeysOf<this['columns'], Numeric | Time>>
+  readonly result: ColumnOf<this>
 }
 
 const ordered: ReadonlySet<string> = new Set([
@@ -38,7 +46,7 @@ const exactQuantileOptions = {
   ...rowOptions,
 } satisfies OptionTable<AggregateOptions & { readonly column: string; readonly q: number }>
 
-export const exactQuantileAggregate: Aggregate<typeof exactQuantileOptions> = {
+export const exactQuantileAggregate: Aggregate<typeof exactQuantileOptions, ExactQuantileTypes> = {
   name: 'exactQuantile',
   options: exactQuantileOptions,
   plan(type, field, { q }) {

@@ -5,6 +5,7 @@ import {
   type Accumulator,
   type Aggregate,
   type AggregatePlan,
+  type AggregateTypes,
   columnOptions,
   scalarType,
   type Side,
@@ -50,7 +51,7 @@ const scaleMax = 9
 /** At most so many values of one window and group: no product below passes 127 bits. */
 const countMax = 2 ** 30
 
-export function exactVariance(name: Kind): Aggregate<typeof columnOptions> {
+export function exactVariance<T extends AggregateTypes>(name: Kind): Aggregate<typeof columnOptions, T> {
   return {
     name,
     options: columnOptions,

@@ -1,8 +1,8 @@
 import { normalKey } from '../../src/plan/normal-key.ts'
-import { type Aggregate, columnOptions, inputType } from './aggregate.ts'
+import { type Aggregate, type AggregateTypes, columnOptions, inputType } from './aggregate.ts'
 
 /** min and max: the one accumulator is the extreme itself, and merging is the same function again. */
-export function extreme(name: 'min' | 'max'): Aggregate<typeof columnOptions> {
+export function extreme<T extends AggregateTypes>(name: 'min' | 'max'): Aggregate<typeof columnOptions, T> {
   return {
     name,
     options: columnOptions,

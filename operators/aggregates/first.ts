@@ -1,4 +1,4 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf } from './aggregate.ts'
 import { picked } from './picked.ts'
 
 export interface First<out K extends string> extends AggregateCall {
@@ -6,7 +6,12 @@ export interface First<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const firstAggregate: Aggregate = picked('first', 'time', 'min', 'earliest')
+interface FirstTypes extends AggregateTypes {
+  readonly call: First<keyof this['columns'] & string>
+  readonly result: ColumnOf<this>
+}
+
+export const firstAggregate = picked<FirstTypes>('first', 'time', 'min', 'earliest')
 
 /**
  * The first value by event time that is not NULL; of equal times the earliest row in ledger order. The column's own type.

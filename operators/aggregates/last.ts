@@ -1,4 +1,4 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf } from './aggregate.ts'
 import { picked } from './picked.ts'
 
 export interface Last<out K extends string> extends AggregateCall {
@@ -6,7 +6,12 @@ export interface Last<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const lastAggregate: Aggregate = picked('last', 'time', 'max', 'latest')
+interface LastTypes extends AggregateTypes {
+  readonly call: Last<keyof this['columns'] & string>
+  readonly result: ColumnOf<this>
+}
+
+export const lastAggregate = picked<LastTypes>('last', 'time', 'max', 'latest')
 
 /**
  * The last value by event time that is not NULL; of equal times the latest row in ledger order. The column's own type.

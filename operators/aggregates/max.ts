@@ -1,12 +1,17 @@
 import { extreme } from './extreme.ts'
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf } from './aggregate.ts'
 
 export interface Max<out K extends string> extends AggregateCall {
   readonly aggregate: 'max'
   readonly column: K
 }
 
-export const maxAggregate: Aggregate = extreme('max')
+interface MaxTypes extends AggregateTypes {
+  readonly call: Max<keyof this['columns'] & string>
+  readonly result: ColumnOf<this>
+}
+
+export const maxAggregate = extreme<MaxTypes>('max')
 
 /** The largest value; NULLs are ignored, NaN is the largest value and -0.0 is 0.0. The column's own type. */
 export function max<const K extends string, const O extends AggregateOptions = {}>(

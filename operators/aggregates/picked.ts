@@ -3,7 +3,15 @@ import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import { columnType } from '../columns.ts'
-import { type Aggregate, type AggregateOptions, columnName, columnOptions, inputType, rowOptions } from './aggregate.ts'
+import {
+  type AggregateOptions,
+  type Aggregate,
+  type AggregateTypes,
+  columnName,
+  columnOptions,
+  inputType,
+  rowOptions,
+} from './aggregate.ts'
 
 const byOptions = {
   column: columnOptions.column,
@@ -16,12 +24,12 @@ const byOptions = {
  * compared by and ends with the value; (`_seq`, `_row`) between them makes the order total, so that no two rows are
  * equal and the value itself is never compared.
  */
-export function picked(
+export function picked<T extends AggregateTypes>(
   name: 'first' | 'last' | 'argMin' | 'argMax',
   by: 'time' | 'column',
   extreme: 'min' | 'max',
   ties: 'earliest' | 'latest',
-): Aggregate {
+): Aggregate<any, T> {
   return {
     name,
     options: by === 'column' ? byOptions : columnOptions,

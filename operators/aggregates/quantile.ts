@@ -1,7 +1,7 @@
 import { configError } from '../../src/core/errors.ts'
 import { number as numberOf } from '../../src/core/option-kinds.ts'
 import type { OptionTable } from '../../src/core/options.ts'
-import type { ParsedType } from '../../src/core/types.ts'
+import type { ParsedType, KeysOf, Numeric } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import {
   type Accumulator,
@@ -13,6 +13,9 @@ import {
   scalarType,
   type Side,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
+  type Like,
 } from './aggregate.ts'
 import { atQuantile, foldQuantile, quantileOption, type Share } from './quantile-rank.ts'
 
@@ -28,6 +31,11 @@ export interface Quantile<out K extends string> extends AggregateCall {
   readonly column: K
   readonly q: number
   readonly relativeError?: number
+}
+
+interface QuantileTypes extends AggregateTypes {
+  readonly call: Quantile<KeysOf<this['columns'], Numeric>>
+  readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }
 
 export interface QuantileOptions extends AggregateOptions {
@@ -50,7 +58,7 @@ const quantileOptions = {
   ...rowOptions,
 } satisfies OptionTable<QuantileOptions & { readonly column: string; readonly q: number }>
 
-export const quantileAggregate: Aggregate<typeof quantileOptions> = {
+export const quantileAggregate: Aggregate<typeof quantileOptions, QuantileTypes> = {
   name: 'quantile',
   options: quantileOptions,
   plan(type, field, { q, relativeError }) {

@@ -1,4 +1,5 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { KeysOf, Numeric } from '../../src/core/types.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes } from './aggregate.ts'
 import { exactVariance } from './exact-variance.ts'
 
 export interface Stddev<out K extends string> extends AggregateCall {
@@ -6,7 +7,12 @@ export interface Stddev<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const stddevAggregate: Aggregate = exactVariance('stddev')
+interface StddevTypes extends AggregateTypes {
+  readonly call: Stddev<KeysOf<this['columns'], Numeric>>
+  readonly result: 'DOUBLE'
+}
+
+export const stddevAggregate = exactVariance<StddevTypes>('stddev')
 
 /**
  * The standard deviation of a sample, as SQL's `stddev_samp`: the square root of the exact variance, within one unit in

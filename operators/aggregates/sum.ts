@@ -1,3 +1,4 @@
+import type { KeysOf, Numeric, SumOf } from '../../src/core/types.ts'
 import { configError } from '../../src/core/errors.ts'
 import { exactSumAccumulators, exactSumSide, finishSum, quickSum } from './exact-sum.ts'
 import { text } from '../../src/plan/sql.ts'
@@ -9,6 +10,9 @@ import {
   inputType,
   type AggregateOptions,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
+  type Like,
 } from './aggregate.ts'
 
 export interface Sum<out K extends string> extends AggregateCall {
@@ -16,10 +20,15 @@ export interface Sum<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
+interface SumTypes extends AggregateTypes {
+  readonly call: Sum<KeysOf<this['columns'], Numeric>>
+  readonly result: Like<ColumnOf<this>, SumOf<ColumnOf<this>>>
+}
+
 /** Sums are kept as high * 10^19 + low beyond 18 digits: no order of additions can then overflow on its way (S21). */
 const splitAt = '10000000000000000000'
 
-export const sumAggregate: Aggregate<typeof columnOptions> = {
+export const sumAggregate: Aggregate<typeof columnOptions, SumTypes> = {
   name: 'sum',
   options: columnOptions,
   plan(type, field) {

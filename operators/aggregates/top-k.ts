@@ -1,3 +1,4 @@
+import type { Base, Counted, KeysOf, Scalar } from '../../src/core/types.ts'
 import { whole } from '../../src/core/option-kinds.ts'
 import type { OptionTable } from '../../src/core/options.ts'
 import {
@@ -8,6 +9,9 @@ import {
   rowOptions,
   scalarType,
   type WithOptions,
+  type AggregateTypes,
+  type ColumnOf,
+  type Like,
 } from './aggregate.ts'
 import { heapOf, isLargeHeap } from './heap.ts'
 import { valueCounts } from './value-counts.ts'
@@ -18,13 +22,18 @@ export interface TopK<out K extends string> extends AggregateCall {
   readonly k: number
 }
 
+interface TopKTypes extends AggregateTypes {
+  readonly call: TopK<KeysOf<this['columns'], Scalar>>
+  readonly result: Like<ColumnOf<this>, Counted<Base<ColumnOf<this>> & string>>
+}
+
 const topKOptions = {
   column: columnOptions.column,
   k: { kind: whole(1, 10_000), isRequired: true, isPositional: true, about: 'How many values are kept.' },
   ...rowOptions,
 } satisfies OptionTable<AggregateOptions & { readonly column: string; readonly k: number }>
 
-export const topKAggregate: Aggregate<typeof topKOptions> = {
+export const topKAggregate: Aggregate<typeof topKOptions, TopKTypes> = {
   name: 'topK',
   options: topKOptions,
   plan(type, field, { k }) {

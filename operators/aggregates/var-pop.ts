@@ -1,4 +1,5 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { KeysOf, Numeric } from '../../src/core/types.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes, ColumnOf, Like } from './aggregate.ts'
 import { exactVariance } from './exact-variance.ts'
 
 export interface VarPop<out K extends string> extends AggregateCall {
@@ -6,7 +7,12 @@ export interface VarPop<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const varPopAggregate: Aggregate = exactVariance('varPop')
+interface VarPopTypes extends AggregateTypes {
+  readonly call: VarPop<KeysOf<this['columns'], Numeric>>
+  readonly result: Like<ColumnOf<this>, 'DOUBLE'>
+}
+
+export const varPopAggregate = exactVariance<VarPopTypes>('varPop')
 
 /**
  * The variance of a whole population, as SQL's `var_pop`: over n and not n - 1; 0 for one value, NULL for none. Otherwise

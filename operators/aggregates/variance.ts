@@ -1,4 +1,5 @@
-import type { Aggregate, AggregateCall, AggregateOptions, WithOptions } from './aggregate.ts'
+import type { KeysOf, Numeric } from '../../src/core/types.ts'
+import type { AggregateCall, AggregateOptions, WithOptions, AggregateTypes } from './aggregate.ts'
 import { exactVariance } from './exact-variance.ts'
 
 export interface Variance<out K extends string> extends AggregateCall {
@@ -6,7 +7,12 @@ export interface Variance<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-export const varianceAggregate: Aggregate = exactVariance('variance')
+interface VarianceTypes extends AggregateTypes {
+  readonly call: Variance<KeysOf<this['columns'], Numeric>>
+  readonly result: 'DOUBLE'
+}
+
+export const varianceAggregate = exactVariance<VarianceTypes>('variance')
 
 /**
  * The variance of a sample, as SQL's `var_samp`: that of exact arithmetic, correctly rounded, whatever the order and the

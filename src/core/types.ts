@@ -76,6 +76,8 @@ type Js<T> = Plain<T> extends infer P ? (P extends `${infer U} NOT NULL` ? Value
 export type Row<C> = { [K in keyof C]: Js<C[K]> }
 
 export type Numeric = 'TINYINT' | 'SMALLINT' | 'INTEGER' | 'BIGINT' | 'UBIGINT' | 'FLOAT' | 'DOUBLE' | DecimalType
+/** Integers of 64 bits and less. */
+export type Whole = 'TINYINT' | 'SMALLINT' | 'INTEGER' | 'BIGINT' | 'UBIGINT'
 export type Time = 'TIMESTAMP' | 'TIMESTAMPTZ' | 'DATE'
 
 /** The columns of C whose type, NULL or not, is one of T. */
@@ -97,6 +99,9 @@ export type SumOf<T> =
 export type Show<T> = { -readonly [K in keyof T]: T[K] } & {}
 
 // ---- At run time. ---------------------------------------------------------------------------------------------
+
+/** Names of `Whole`. */
+export const wholeNames: readonly string[] = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UBIGINT']
 
 /** Names of the scalar types but DECIMAL, which has digits. */
 export const sqlNames = [
