@@ -715,9 +715,9 @@ function isInside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 }
 
+/** A symbolic link that leads to itself leads nowhere, too. */
 function isAbsent(error: unknown): boolean {
-  const code = fileErrorCode(error)
-  return code === 'ENOENT' || code === 'ENOTDIR'
+  return ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(fileErrorCode(error) ?? '')
 }
 
 function isUnlinkable(error: unknown): boolean {

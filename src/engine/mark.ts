@@ -3,6 +3,7 @@ import type { ObjectVersion } from '../core/object-version.ts'
 import { microsecondsOf, rowHidden } from '../plan/relation.ts'
 import { checkedCast } from '../plan/checked-cast.ts'
 import { constantSql, type DeclaredColumn } from '../plan/declared-column.ts'
+import { outsideOf, withoutOutside } from '../plan/outside.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
 import type { Fact, ObjectFacts } from '../plan/object-facts.ts'
 import type { Format, ScannedColumn } from '../plan/format.ts'
@@ -111,6 +112,7 @@ export async function markObjects(
     const checks = good.flatMap(({ bad }) => (bad === null ? [] : [bad]))
     const bad = `(${['_broken', ...checks].join(' OR ')})`
     const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
+    const goodOnly = `NOT ${bad} AND NOT ${timeless}`
     const isRescued = settings.rescue === undefined ? 'FALSE' : `${good.at(-1)?.value} IS NOT NULL`
     const flags = `${bad} AS _bad, ${timeless} AS _timeless, ${isRescued} AS _rescued, ${timeUs} AS _t`
     const values = good.map(({ value }, index) => `${value} AS ${typedName(index)}`)
@@ -162,6 +164,10 @@ export async function markObjects(
           badRowText(await firstBadRow(context.executor, asideSql(null), context.signal)),
         )
       if (aside > 0) await seekInBadRows(context, rows, good)
+      // DuckDB may compute a function for the values of rows that were left out, too: what means nothing in its type would
+      // raise there. Only the good rows go on, in a table of their own.
+      if ((aside > 0 || settings.rescue !== undefined) && read === null && (await hasOutside(context, scan, good)))
+        await create(typed, `SELECT _row, ${values.join(', ')} FROM (${scan}) WHERE ${goodOnly}`)
       marked.push({
         is: 'object',
         version,
@@ -194,16 +200,12 @@ export async function markObjects(
       const [only] = stamped
       if (read === null || (only && objects.length === 1)) {
         const { seq: number, watermarkUs } = only as StampedPart
-        // A raw value that is bad may raise wherever DuckDB comes to compute with it before it leaves its row out.
-        const guarded = ({ value, cast, bad }: ReadColumn) =>
-          hasAside && cast === null && bad !== null ? `CASE WHEN NOT ${bad} THEN ${value} END` : value
-        const items = good.map(
-          (column, index) => `${read === null ? guarded(column) : typedName(index)} AS ${id(column.name)}`,
-        )
-        const isGood = read === null ? `NOT ${bad} AND NOT ${timeless}` : 'NOT _bad AND NOT _timeless'
+        const isTyped = read !== null || tables.has(typed)
+        const items = good.map(({ name, value }, index) => `${isTyped ? typedName(index) : value} AS ${id(name)}`)
+        const isGood = read === null ? goodOnly : 'NOT _bad AND NOT _timeless'
         return (
           `SELECT CAST(${number} AS BIGINT) AS ${seq}, _row AS ${row}, CAST(${watermarkUs ?? 'NULL'} AS BIGINT) AS ${watermark}, ${items.join(', ')} ` +
-          `FROM ${kept}${hasAside ? ` WHERE ${isGood}` : ''}`
+          `FROM ${read === null && isTyped ? id(typed) : `${kept}${hasAside ? ` WHERE ${isGood}` : ''}`}`
         )
       }
       const items = good.map(({ name }, index) => `${typedName(index)} AS ${id(name)}`)
@@ -372,6 +374,16 @@ async function partCounts(
   return counts
 }
 
+async function hasOutside(
+  { executor, signal }: FetchContext,
+  rows: string,
+  columns: readonly ReadColumn[],
+): Promise<boolean> {
+  const some = columns.flatMap(({ outside }) => outside ?? [])
+  if (some.length === 0) return false
+  return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE ${some.join(' OR ')} LIMIT 1`, signal)).length > 0
+}
+
 async function hasBroken({ executor, signal }: FetchContext, rows: string): Promise<boolean> {
   return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE _broken LIMIT 1`, signal)).length > 0
 }
@@ -461,7 +473,7 @@ function columnText({ name, from }: Pick<DeclaredColumn, 'name' | 'from'>): stri
 /** A column that the object lacks: its default, which fits. */
 function missingColumn(column: DeclaredColumn): ReadColumn {
   const value = constantSql(column.ifMissing ?? null, column.type)
-  return { ...column, raw: value, value, cast: null, bad: null }
+  return { ...column, raw: value, shown: value, value, cast: null, bad: null, outside: null }
 }
 
 /** A column that objects give as a whole, by `_part`. */
@@ -475,7 +487,7 @@ function factColumn(column: DeclaredColumn, facts: readonly ReadonlyMap<string, 
   const value = texts.every(one => one === first)
     ? constantSql(first, column.type)
     : `([${texts.map(one => constantSql(one, column.type)).join(', ')}])[_part + 1]`
-  return { ...column, raw: value, value, cast: null, bad: null }
+  return { ...column, raw: value, shown: value, value, cast: null, bad: null, outside: null }
 }
 
 function readColumn(
@@ -487,15 +499,24 @@ function readColumn(
 ): ReadColumn | { readonly impossible: string } {
   const { name, type } = column
   const raw = id(name)
+  const [shown, outside] = [shownSql(raw, physical), outsideOf(raw, physical)]
   const cast = checkedCast(raw, physical, type, format.name)
   if ('impossible' in cast) {
     if (!isKept) return { impossible: `${columnText(column)}: ${cast.impossible}` }
-    return { ...column, raw, value: constantSql(null, type), cast: null, bad: `(${raw} IS NOT NULL)` }
+    return { ...column, raw, shown, value: constantSql(null, type), cast: null, bad: `(${raw} IS NOT NULL)`, outside }
   }
   const value = cast.value === raw ? raw : typed
   const bad = [...(cast.misfit === null ? [] : [cast.misfit(value)]), ...(type.nullable ? [] : [`${raw} IS NULL`])]
   const misfit = bad.length === 0 ? null : `(${bad.join(' OR ')})`
-  return { ...column, raw, value, cast: value === raw ? null : cast.value, bad: misfit }
+  return {
+    ...column,
+    raw,
+    shown,
+    value,
+    cast: value === raw ? null : cast.value,
+    bad: misfit,
+    outside,
+  }
 }
 
 /** Columns for messages, a struct by its fields; cut to a length that can be read. */
@@ -569,30 +590,24 @@ function setAsideSql(
   const time = columns.find(({ name }) => name === settings.time) as ReadColumn
   return [
     branch('', format.rowIsSql ?? text(format.rowIs), brokenSql, '_broken'),
-    ...columns.flatMap(({ name, type, raw, bad: misfit }) =>
+    ...columns.flatMap(({ name, type, shown, bad: misfit }) =>
       misfit === null
         ? []
-        : [
-            branch(
-              name,
-              text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`),
-              shownSql(raw),
-              `NOT _broken AND ${misfit}`,
-            ),
-          ],
+        : [branch(name, text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`), shown, `NOT _broken AND ${misfit}`)],
     ),
     branch(
       time.name,
       text('an event time, neither NULL nor infinite nor more than 146,000 years from 1970'),
-      shownSql(time.raw),
+      time.shown,
       `NOT ${bad} AND ${timeless}`,
     ),
   ].join(' UNION ALL ')
 }
 
-/** SQL of a value as text, also of one that has none: numpy's NaT in a TIMESTAMP. */
-function shownSql(raw: string): string {
-  return `coalesce(TRY(CAST(${raw} AS VARCHAR)), CASE WHEN ${raw} IS NOT NULL THEN 'a number that means none' END)`
+/** SQL of a value as text, also of one that means nothing in its type: numpy's NaT in a TIMESTAMP. */
+function shownSql(raw: string, physical: string): string {
+  const sound = withoutOutside(raw, physical)
+  return `coalesce(TRY(CAST(${sound} AS VARCHAR)), CASE WHEN ${raw} IS NOT NULL THEN 'a number that means none' END)`
 }
 
 function badRow(settings: SourceSettings, version: ObjectVersion, count: number, first: string): MillraceError {

@@ -28,7 +28,7 @@ export function rescued(columns: readonly ReadColumn[], settings: SourceSettings
     const isBad = `_m${index}`
     bad.push(isBad)
     flags.push(`${column.bad} AS ${isBad}`)
-    entries.push(`{k: ${text(column.name)}, v: CASE WHEN ${isBad} THEN CAST(${column.raw} AS VARCHAR) END}`)
+    entries.push(`{k: ${text(column.name)}, v: CASE WHEN ${isBad} THEN ${column.shown} END}`)
     return { ...column, value: `CASE WHEN NOT ${isBad} THEN ${column.value} END`, bad: null }
   })
   const type = parseColumnType('JSON', rescue)
@@ -37,7 +37,13 @@ export function rescued(columns: readonly ReadColumn[], settings: SourceSettings
     entries.length === 0
       ? 'CAST(NULL AS JSON)'
       : `CASE WHEN ${bad.join(' OR ')} THEN to_json(map_from_entries(${texts})) END`
-  return { good: [...good, { name: rescue, from: rescue, type, raw: kept, value: kept, cast: null, bad: null }], flags }
+  return {
+    good: [
+      ...good,
+      { name: rescue, from: rescue, type, raw: kept, shown: kept, value: kept, cast: null, bad: null, outside: null },
+    ],
+    flags,
+  }
 }
 
 /** SQL over typed rows: whether the rescued texts have one of this column. */

@@ -1,6 +1,7 @@
 import { type ParsedType, parseColumnType, sqlNames } from '../core/types.ts'
 import type { FormatName } from './format.ts'
 import { isLooseJson } from './loose-json.ts'
+import { elementOf, outsideOf, withoutOutside } from './outside.ts'
 import { text } from './sql.ts'
 
 export interface CheckedCast {
@@ -39,7 +40,7 @@ export function checkedCast(
 ): CheckedCast | { readonly impossible: string } {
   const from = canonical(physical)
   // A file may say JSON of what is none.
-  const outside = outsideOf(expr, from)
+  const outside = isNested(from) ? null : outsideOf(expr, from)
   if (from === declared.sql && from !== 'JSON' && !(declared.list && outsideOf('_element', elementOf(from))))
     return { free: true, value: expr, misfit: outside === null ? null : () => outside }
   if (from === '"NULL"') return { free: false, value: `CAST(NULL AS ${declared.sql})`, misfit: null }
@@ -58,24 +59,6 @@ export function checkedCast(
 }
 
 type Cast = Omit<CheckedCast, 'free'>
-
-/** The first moment and day that DuckDB's types mean. Numbers below them, but for the one of '-infinity', mean none. */
-const firstOf: Readonly<Record<string, string>> = {
-  TIMESTAMP: '290309-12-22 (BC) 00:00:00',
-  TIMESTAMPTZ: '290309-12-22 (BC) 00:00:00+00',
-  DATE: '5877642-06-25 (BC)',
-}
-
-/** SQL predicate, never NULL: what was read is no value of the type it came as. null: every value is one. */
-function outsideOf(expr: string, from: string): string | null {
-  const first = firstOf[from]
-  if (first !== undefined) return `coalesce(${expr} < ${from} ${text(first)} AND ${expr} <> ${from} '-infinity', FALSE)`
-  const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(from)
-  if (!decimal) return null
-  const [digits, scale] = [Number(decimal[1]), Number(decimal[2])]
-  const most = `CAST('0${'9'.repeat(digits - scale)}.${'9'.repeat(scale)}0' AS ${from})`
-  return `coalesce(${expr} NOT BETWEEN -${most} AND ${most}, FALSE)`
-}
 
 function either(outside: string | null, misfit: CheckedCast['misfit']): CheckedCast['misfit'] {
   if (outside === null) return misfit
@@ -250,7 +233,11 @@ function toJson(expr: string, from: string): Cast | undefined {
   if (!isVariant && !isNested(from) && !isNumber(from) && from !== 'BOOLEAN') return undefined
   const json = isVariant ? `CASE WHEN ${expr} IS NOT NULL THEN TRY_CAST(${expr} AS JSON) END` : `TRY(to_json(${expr}))`
   // NaN and the infinities have no JSON.
-  return where(expr, json, value => isStrict(`CAST(${value} AS VARCHAR)`))
+  const strict = (json: string) => where(expr, json, value => isStrict(`CAST(${value} AS VARCHAR)`))
+  const outside = outsideOf(expr, from)
+  if (!isNested(from) || outside === null) return strict(json)
+  const cast = strict(`TRY(to_json(${withoutOutside(expr, from)}))`)
+  return { ...cast, misfit: either(outside, cast.misfit) }
 }
 
 const datePattern = '[0-9]{4}-[0-9]{2}-[0-9]{2}'
@@ -303,19 +290,16 @@ function castList(expr: string, from: string, declared: ParsedType, format: Form
   return element === '' ? undefined : castElements(expr, element, declared, format)
 }
 
-/** The type of a list's elements; '' of what is no list. */
-function elementOf(list: string): string {
-  return /^(.*)\[\d*\]$/.exec(list)?.[1] ?? ''
-}
-
 /** Element by element; one misfit makes the list a misfit. */
 function castElements(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
   const one: ParsedType = { ...declared, list: false, sql: declared.sql.slice(0, -'[]'.length) }
   const element = checkedCast('_element', from, one, format)
   if ('impossible' in element) return undefined
   const list = `CAST(${expr} AS ${from}[])`
-  const value = element.free ? list : `list_transform(${list}, lambda _element: ${element.value})`
   const { misfit } = element
+  // Elements that mean nothing are left out: a function of lists computes those of other rows too.
+  const sound = misfit === null ? list : `list_filter(${list}, lambda _element: NOT ${misfit(element.value)})`
+  const value = element.free ? sound : `list_transform(${list}, lambda _element: ${element.value})`
   if (misfit === null) return always(value)
   const some = `len(list_filter(${list}, lambda _element: ${misfit(element.value)})) > 0`
   return { value, misfit: () => `coalesce(${some}, false)` }

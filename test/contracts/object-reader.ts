@@ -48,12 +48,6 @@ function timed(format: Format): Format {
       const ready = await format.ready({ ...object, columns: object.columns.filter(name => name !== time) })
       return 'columns' in ready ? { ...ready, columns: [...(ready.columns ?? []), { name: time }] } : ready
     },
-    read: (files, own, declared) =>
-      format.read(
-        files,
-        withoutTime(own),
-        declared.filter(name => name !== time),
-      ),
     ...(types && {
       types: (file, columns, own) =>
         `SELECT *, ${constant} FROM (${types(file, withoutTime(columns), withoutTime(own))})`,
@@ -91,7 +85,7 @@ export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
       return { reason: null, rows, aside }
     } catch (error) {
       // A page that cannot be decoded shows when its column is read; stage 2 then takes the object back.
-      return { reason: reasonOf(error, version.key), rows: [], aside: [] }
+      return { reason: reasonOf(error, version.key).replace(ownFolder, () => version.key), rows: [], aside: [] }
     }
   }
 

@@ -8,8 +8,10 @@ import {
   DuckDBDateValue,
   DuckDBDecimalValue,
   DuckDBInstance,
+  DuckDBTimestampNanosecondsValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
+  DuckDBTimeValue,
 } from '@duckdb/node-api'
 import { concatMap, tap, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -94,7 +96,12 @@ const extremes: readonly Extremes[] = [
 ]
 
 /** Writes an object of rows (t, u, l): noon, the value, and the value in a list. */
-async function write(key: string, { type, append }: Extremes, values: readonly bigint[]): Promise<void> {
+async function write(
+  key: string,
+  { type, append }: Extremes,
+  values: readonly bigint[],
+  nested = '[NULL, u]',
+): Promise<void> {
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   try {
@@ -107,7 +114,7 @@ async function write(key: string, { type, append }: Extremes, values: readonly b
     }
     appender.closeSync()
     await connection.run(
-      `COPY (SELECT TIMESTAMP '2022-01-01 12:00:00' AS t, u, [NULL, u] AS l FROM raw ORDER BY rowid) ` +
+      `COPY (SELECT TIMESTAMP '2022-01-01 12:00:00' AS t, u, ${nested} AS l FROM raw ORDER BY rowid) ` +
         `TO ${quoted(join(lab.input, key))} (FORMAT parquet)`,
     )
   } finally {
@@ -206,6 +213,71 @@ describe.each(extremes)('$type', extreme => {
     expect(await quarantined()).toMatchObject([{ object: '1.parquet', _row: '1', column: 'l' }])
     const error = await failure(run(windowed(lab, lab.place('other'), { columns })))
     expect(error.message).toMatch(/object '1\.parquet', row 1, column 'l'/)
+  })
+})
+
+/** Types that cannot be declared: their columns are read as text. */
+const asText: readonly Extremes[] = [
+  {
+    type: 'TIME',
+    append: (appender, raw) => appender.appendTime(new DuckDBTimeValue(raw)),
+    legal: [0n, 86_400_000_000n],
+    illegal: [lowest, 2n ** 63n - 1n, -1n, 10n ** 17n, 86_400_000_001n],
+    others: ['VARCHAR'],
+  },
+  {
+    type: 'TIMESTAMP_NS',
+    append: (appender, raw) => appender.appendTimestampNanoseconds(new DuckDBTimestampNanosecondsValue(raw)),
+    legal: [0n, 2n ** 63n - 1n],
+    illegal: [lowest, lowest + 2n],
+    others: ['VARCHAR', 'TIMESTAMP'],
+  },
+]
+
+describe.each([...extremes, ...asText])('$type', extreme => {
+  const { type, legal, illegal, others } = extreme
+
+  test('one of them in a nested column that is read as JSON is one bad row, beside thousands of others', async () => {
+    const at = 2_500n
+    const values = Array.from({ length: 5_000 }, (_, row) => (BigInt(row) === at ? (illegal[0] as bigint) : 0n))
+    await write('1.parquet', extreme, values, '[u]')
+    await write('2.parquet', extreme, values, `{'deep': [{'of': u}], 'x': 1}`)
+    await write('3.parquet', extreme, values, `MAP {'a': [u]}`)
+    await run(windowed(lab, lab, { columns: { t: 'TIMESTAMP', l: 'JSON' }, onBadRow: 'quarantine' }))
+    expect((await quarantined()).map(({ object, _row, column }) => `${object} ${_row} ${column}`).toSorted()).toEqual(
+      [1, 2, 3].map(file => `${file}.parquet 2500 l`),
+    )
+    expect(await lab.rows()).toMatchObject([{ n: '14997' }])
+  })
+
+  test.skipIf(extremes.includes(extreme))('as text what means nothing is a bad row', async () => {
+    await write('1.parquet', extreme, [...illegal, ...legal])
+    for (const declared of others) {
+      const at = lab.place(declared)
+      await run(windowed(lab, at, { columns: { t: 'TIMESTAMP', u: declared }, keys: ['u'], onBadRow: 'quarantine' }))
+      const aside = await lab.channel('quarantine', at)
+      expect(
+        aside.map(({ _row }) => Number(_row)).toSorted((a, b) => a - b),
+        declared,
+      ).toEqual([...illegal.keys()])
+      expect(
+        (await lab.rows(at)).map(({ n }) => n),
+        declared,
+      ).toEqual(legal.map(() => '1'))
+    }
+  })
+
+  test('no expression meets them, whatever columns hold them and whatever is filtered', async () => {
+    await write('1.parquet', extreme, [0n, illegal[0] as bigint, 0n, illegal.at(-1) as bigint])
+    const columns = { t: 'TIMESTAMP', u: type === 'TIME' ? 'VARCHAR' : type.replace('_NS', ''), l: 'JSON' }
+    const list = extremes.includes(extreme) ? { ...columns, l: `${type}[]` } : columns
+    const uses = ['CAST(u AS VARCHAR) IS NOT NULL', 'CAST(l AS VARCHAR) IS NOT NULL']
+    if (type.startsWith('TIMESTAMP') || type === 'DATE') uses.push("strftime(u, '%Y-%m') IS NOT NULL")
+    for (const [index, where] of uses.entries()) {
+      const at = lab.place(`w${index}`)
+      await run(windowed(lab, at, { columns: list, where, onBadRow: 'quarantine' }))
+      expect(await lab.rows(at), where).toMatchObject([{ n: '2' }])
+    }
   })
 })
 

@@ -51,6 +51,13 @@ describe('a symbolic link that leads out of the directory', () => {
     expect(summary.run).toMatchObject({ objects: 2, ignored: 3, ignoredBy })
   })
 
+  test('is left out like any other where it leads to itself', async () => {
+    await symlink('loop.jsonl', join(lab.input, 'loop.jsonl'))
+    const summary = await run(counted(lab))
+    expect(await keys()).toEqual(['a.jsonl', 'b.jsonl'])
+    expect(summary.run.objects).toBe(2)
+  })
+
   test('is told of by a run that follows and by doctor', async () => {
     const events = await followUntil(counted(lab), 'epoch')
     expect(events).toContainEqual({ is: 'ignored', by: 'listing', ignored: ignoredBy })

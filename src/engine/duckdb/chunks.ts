@@ -97,7 +97,7 @@ export function readValues(vector: Vector, { name, list }: Pick<ParsedType, 'nam
   const valid = validOf(vector)
   const isNull = (row: number) => valid !== undefined && !valid(row)
   // The values and counts of topK, which nothing but an aggregate makes.
-  if (name === 'STRUCT') return values.map((_, row) => plainValue(vector.getItem(row) as DuckDBValue))
+  if (name === 'STRUCT') return values.map((_, row) => plainValue(vector.getItem(row) as DuckDBValue, 'invalid-date'))
   if (list) {
     const lists = vector as Vector & {
       readonly childVector: Vector

@@ -86,7 +86,7 @@ export function createExecutor(
           const chunk = await result.fetchChunk()
           if (signal.aborted) throw aborted(signal)
           if (chunk === null || chunk.rowCount === 0) return
-          yield rowsOf(names, chunk.getRows())
+          yield rowsOf(names, chunk.getRows(), 'invalid-date')
         }
       } catch (error) {
         throw signal.aborted ? aborted(signal) : withAdvice(error)
@@ -138,11 +138,17 @@ export function createExecutor(
 
 /** A result as rows of plain values. Of several columns of one name all but the first have a number behind it. */
 export function plainRows(reader: DuckDBResultReader): readonly Row[] {
-  return rowsOf(reader.deduplicatedColumnNames(), reader.getRows())
+  return rowsOf(reader.deduplicatedColumnNames(), reader.getRows(), 'text')
 }
 
-function rowsOf(names: readonly string[], rows: readonly (readonly DuckDBValue[])[]): readonly Row[] {
-  return rows.map(row => Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as DuckDBValue)])))
+function rowsOf(
+  names: readonly string[],
+  rows: readonly (readonly DuckDBValue[])[],
+  beyondDate: 'text' | 'invalid-date',
+): readonly Row[] {
+  return rows.map(row =>
+    Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as DuckDBValue, beyondDate)])),
+  )
 }
 
 /** Errors that are about this machine and not about data say what to change. */
