@@ -249,7 +249,7 @@ export async function diagnose(
       throw new MillraceError(
         'fatal',
         'expression',
-        `object '${object.marked.version.key}': ${keyed(errorMessage(cause))} Nothing of its epoch was counted. Guard the expression (try_cast, CASE, where) or correct the object.`,
+        `object '${object.marked.version.key}': ${keyed(errorMessage(cause)).replace(/[.\s]*$/, '.')} Nothing of its epoch was counted. Guard the expression (try_cast, CASE, where) or correct the object.`,
         cause,
       )
     }

@@ -1,4 +1,5 @@
-import { Observable, type OperatorFunction, type UnaryFunction } from 'rxjs'
+import { isObservable, Observable, type OperatorFunction, type UnaryFunction } from 'rxjs'
+import { configError } from '../core/errors.ts'
 
 /** What describes a flow that hands rows over: all of it up to `rows()` or `batches()`. */
 const descriptions = new WeakMap<Observable<unknown>, Observable<unknown>>()
@@ -264,16 +265,30 @@ export class Stream<T> extends Observable<T> {
   ): Stream<U>
   override pipe(...operators: OperatorFunction<never, unknown>[]): Stream<unknown> {
     let description = descriptions.get(this)
-    const piped = operators.reduce(
-      (source: Observable<unknown>, operator) => {
-        const next = (operator as UnaryFunction<Observable<unknown>, Observable<unknown>>)(source)
+    const flow = operators.reduce(
+      (source: Observable<unknown>, operator, index) => {
+        const next = piped(source, operator, index + 1)
         if ('handsOver' in operator) description ??= next
         return next
       },
       this as Observable<unknown>,
     )
-    const stream = new Stream(subscriber => piped.subscribe(subscriber))
+    const stream = new Stream(subscriber => flow.subscribe(subscriber))
     if (description) descriptions.set(stream, description)
     return stream
   }
+}
+
+/** What an operator makes of a flow. @param place of the operator among its pipe's, from 1 */
+function piped(source: Observable<unknown>, operator: unknown, place: number): Observable<unknown> {
+  const expected = 'an operator of millrace or of RxJS, which makes an Observable of one'
+  if (typeof operator !== 'function') throw configError(`pipe: step ${place}`, operator, expected)
+  const next: unknown = (operator as UnaryFunction<Observable<unknown>, unknown>)(source)
+  if (isObservable(next)) return next
+  const isPromise = typeof (next as { then?: unknown } | undefined)?.then === 'function'
+  throw configError(
+    `pipe: step ${place}`,
+    `a function that gives ${isPromise ? 'a Promise' : typeof next}`,
+    `${expected}${isPromise ? '; for a function of each row write concatMap(async row => ...)' : ''}`,
+  )
 }
