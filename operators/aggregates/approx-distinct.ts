@@ -25,7 +25,7 @@ export interface ApproxDistinct<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface ApproxDistinctTypes extends AggregateTypes {
+export interface ApproxDistinctTypes extends AggregateTypes {
   readonly call: ApproxDistinct<KeysOf<this['columns'], Scalar>>
   readonly result: 'BIGINT NOT NULL'
   readonly isCount: true

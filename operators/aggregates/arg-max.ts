@@ -8,7 +8,7 @@ export interface ArgMax<out K extends string, out B extends string> extends Aggr
   readonly by: B
 }
 
-interface ArgMaxTypes extends AggregateTypes {
+export interface ArgMaxTypes extends AggregateTypes {
   readonly call: ArgMax<keyof this['columns'] & string, keyof this['columns'] & string>
   readonly result: OrderOf<this> extends `${string} NOT NULL` ? ColumnOf<this> : Base<ColumnOf<this>>
 }

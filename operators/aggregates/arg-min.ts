@@ -8,7 +8,7 @@ export interface ArgMin<out K extends string, out B extends string> extends Aggr
   readonly by: B
 }
 
-interface ArgMinTypes extends AggregateTypes {
+export interface ArgMinTypes extends AggregateTypes {
   readonly call: ArgMin<keyof this['columns'] & string, keyof this['columns'] & string>
   readonly result: OrderOf<this> extends `${string} NOT NULL` ? ColumnOf<this> : Base<ColumnOf<this>>
 }

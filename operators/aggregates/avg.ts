@@ -20,7 +20,7 @@ export interface Avg<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface AvgTypes extends AggregateTypes {
+export interface AvgTypes extends AggregateTypes {
   readonly call: Avg<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

@@ -7,7 +7,7 @@ export interface BitAnd<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface BitAndTypes extends AggregateTypes {
+export interface BitAndTypes extends AggregateTypes {
   readonly call: BitAnd<KeysOf<this['columns'], Whole>>
   readonly result: ColumnOf<this>
 }

@@ -7,7 +7,7 @@ export interface BitOr<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface BitOrTypes extends AggregateTypes {
+export interface BitOrTypes extends AggregateTypes {
   readonly call: BitOr<KeysOf<this['columns'], Whole>>
   readonly result: ColumnOf<this>
 }

@@ -7,7 +7,7 @@ export interface BitXor<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface BitXorTypes extends AggregateTypes {
+export interface BitXorTypes extends AggregateTypes {
   readonly call: BitXor<KeysOf<this['columns'], Whole>>
   readonly result: ColumnOf<this>
 }

@@ -7,7 +7,7 @@ export interface BoolAnd<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface BoolAndTypes extends AggregateTypes {
+export interface BoolAndTypes extends AggregateTypes {
   readonly call: BoolAnd<KeysOf<this['columns'], 'BOOLEAN'>>
   readonly result: ColumnOf<this>
 }

@@ -7,7 +7,7 @@ export interface BoolOr<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface BoolOrTypes extends AggregateTypes {
+export interface BoolOrTypes extends AggregateTypes {
   readonly call: BoolOr<KeysOf<this['columns'], 'BOOLEAN'>>
   readonly result: ColumnOf<this>
 }

@@ -21,7 +21,7 @@ export interface CollectSet<out K extends string> extends AggregateCall {
   readonly max: number
 }
 
-interface CollectSetTypes extends AggregateTypes {
+export interface CollectSetTypes extends AggregateTypes {
   readonly call: CollectSet<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, `${Base<ColumnOf<this>> & string}[]`>
 }

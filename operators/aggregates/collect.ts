@@ -26,7 +26,7 @@ export interface Collect<out K extends string, out B extends string> extends Agg
   readonly order?: 'ascending' | 'descending'
 }
 
-interface CollectTypes extends AggregateTypes {
+export interface CollectTypes extends AggregateTypes {
   readonly call: Collect<KeysOf<this['columns'], Scalar>, keyof this['columns'] & string>
   readonly result: this['given'] extends Collect<string, infer B>
     ? Like<Ordered<this['columns'], ColumnOf<this>, B>, `${Base<ColumnOf<this>> & string}[]`>

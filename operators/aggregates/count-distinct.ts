@@ -13,7 +13,7 @@ export interface CountDistinct<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface CountDistinctTypes extends AggregateTypes {
+export interface CountDistinctTypes extends AggregateTypes {
   readonly call: CountDistinct<keyof this['columns'] & string>
   readonly result: 'BIGINT NOT NULL'
   readonly isCount: true

@@ -10,7 +10,7 @@ export interface Count extends AggregateCall {
   readonly aggregate: 'count'
 }
 
-interface CountTypes extends AggregateTypes {
+export interface CountTypes extends AggregateTypes {
   readonly call: Count
   readonly result: 'BIGINT NOT NULL'
   readonly isCount: true

@@ -17,7 +17,7 @@ export interface Entropy<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface EntropyTypes extends AggregateTypes {
+export interface EntropyTypes extends AggregateTypes {
   readonly call: Entropy<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

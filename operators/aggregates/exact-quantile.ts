@@ -21,7 +21,7 @@ export interface ExactQuantile<out K extends string> extends AggregateCall {
   readonly q: number
 }
 
-interface ExactQuantileTypes extends AggregateTypes {
+export interface ExactQuantileTypes extends AggregateTypes {
   readonly call: ExactQuantile<KeysOf<this['columns'], Numeric | Time>>
   readonly result: ColumnOf<this>
 }

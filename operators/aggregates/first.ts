@@ -6,7 +6,7 @@ export interface First<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface FirstTypes extends AggregateTypes {
+export interface FirstTypes extends AggregateTypes {
   readonly call: First<keyof this['columns'] & string>
   readonly result: ColumnOf<this>
 }

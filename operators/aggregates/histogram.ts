@@ -17,7 +17,7 @@ export interface Histogram<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface HistogramTypes extends AggregateTypes {
+export interface HistogramTypes extends AggregateTypes {
   readonly call: Histogram<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, Counted<Base<ColumnOf<this>> & string>>
 }

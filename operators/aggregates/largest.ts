@@ -8,7 +8,7 @@ export interface Largest<out K extends string> extends AggregateCall {
   readonly n: number
 }
 
-interface LargestTypes extends AggregateTypes {
+export interface LargestTypes extends AggregateTypes {
   readonly call: Largest<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, `${Base<ColumnOf<this>> & string}[]`>
 }

@@ -6,7 +6,7 @@ export interface Last<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface LastTypes extends AggregateTypes {
+export interface LastTypes extends AggregateTypes {
   readonly call: Last<keyof this['columns'] & string>
   readonly result: ColumnOf<this>
 }

@@ -33,7 +33,7 @@ const listaggOptions = {
   separator: { kind: text('text', () => true), default: ',', about: 'The text between two values.' },
 } satisfies OptionTable<ListaggOptions & { readonly column: string }>
 
-interface ListaggTypes extends AggregateTypes {
+export interface ListaggTypes extends AggregateTypes {
   readonly call: Listagg<KeysOf<this['columns'], 'VARCHAR'>, keyof this['columns'] & string>
   readonly result: this['given'] extends Listagg<string, infer B>
     ? Like<Ordered<this['columns'], ColumnOf<this>, B>, 'VARCHAR'>

@@ -6,7 +6,7 @@ export interface Max<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface MaxTypes extends AggregateTypes {
+export interface MaxTypes extends AggregateTypes {
   readonly call: Max<keyof this['columns'] & string>
   readonly result: ColumnOf<this>
 }

@@ -20,7 +20,7 @@ export interface Median<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface MedianTypes extends AggregateTypes {
+export interface MedianTypes extends AggregateTypes {
   readonly call: Median<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

@@ -6,7 +6,7 @@ export interface Min<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface MinTypes extends AggregateTypes {
+export interface MinTypes extends AggregateTypes {
   readonly call: Min<keyof this['columns'] & string>
   readonly result: ColumnOf<this>
 }

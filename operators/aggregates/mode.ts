@@ -16,7 +16,7 @@ export interface Mode<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface ModeTypes extends AggregateTypes {
+export interface ModeTypes extends AggregateTypes {
   readonly call: Mode<KeysOf<this['columns'], Scalar>>
   readonly result: ColumnOf<this>
 }

@@ -33,7 +33,7 @@ export interface Quantile<out K extends string> extends AggregateCall {
   readonly relativeError?: number
 }
 
-interface QuantileTypes extends AggregateTypes {
+export interface QuantileTypes extends AggregateTypes {
   readonly call: Quantile<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

@@ -8,7 +8,7 @@ export interface Smallest<out K extends string> extends AggregateCall {
   readonly n: number
 }
 
-interface SmallestTypes extends AggregateTypes {
+export interface SmallestTypes extends AggregateTypes {
   readonly call: Smallest<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, `${Base<ColumnOf<this>> & string}[]`>
 }

@@ -7,7 +7,7 @@ export interface StddevPop<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface StddevPopTypes extends AggregateTypes {
+export interface StddevPopTypes extends AggregateTypes {
   readonly call: StddevPop<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

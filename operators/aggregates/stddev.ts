@@ -7,7 +7,7 @@ export interface Stddev<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface StddevTypes extends AggregateTypes {
+export interface StddevTypes extends AggregateTypes {
   readonly call: Stddev<KeysOf<this['columns'], Numeric>>
   readonly result: 'DOUBLE'
 }

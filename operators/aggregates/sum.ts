@@ -20,7 +20,7 @@ export interface Sum<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface SumTypes extends AggregateTypes {
+export interface SumTypes extends AggregateTypes {
   readonly call: Sum<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, SumOf<ColumnOf<this>>>
 }

@@ -22,7 +22,7 @@ export interface TopK<out K extends string> extends AggregateCall {
   readonly k: number
 }
 
-interface TopKTypes extends AggregateTypes {
+export interface TopKTypes extends AggregateTypes {
   readonly call: TopK<KeysOf<this['columns'], Scalar>>
   readonly result: Like<ColumnOf<this>, Counted<Base<ColumnOf<this>> & string>>
 }

@@ -7,7 +7,7 @@ export interface VarPop<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface VarPopTypes extends AggregateTypes {
+export interface VarPopTypes extends AggregateTypes {
   readonly call: VarPop<KeysOf<this['columns'], Numeric>>
   readonly result: Like<ColumnOf<this>, 'DOUBLE'>
 }

@@ -7,7 +7,7 @@ export interface Variance<out K extends string> extends AggregateCall {
   readonly column: K
 }
 
-interface VarianceTypes extends AggregateTypes {
+export interface VarianceTypes extends AggregateTypes {
   readonly call: Variance<KeysOf<this['columns'], Numeric>>
   readonly result: 'DOUBLE'
 }
