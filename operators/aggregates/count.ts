@@ -1,3 +1,4 @@
+import { configError } from '../../src/core/errors.ts'
 import {
   type Aggregate,
   type AggregateCall,
@@ -36,5 +37,11 @@ export const countAggregate: Aggregate<typeof rowOptions, CountTypes> = {
 
 /** The number of rows, NULLs included; with a filter, of those for which it is true. BIGINT. */
 export function count(options: AggregateOptions = {}): Count {
+  if (typeof options !== 'object')
+    throw configError(
+      'count',
+      options,
+      "no column, as it counts rows: count(). Values of a column are count({ filter: 'name IS NOT NULL' })",
+    )
   return { aggregate: 'count', ...options }
 }

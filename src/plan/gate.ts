@@ -63,7 +63,7 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
     alias: string,
   ): Promise<CheckedExpression> => {
     checkText(sql)
-    const parsed = await parse(executor, sql)
+    const parsed = await parse(executor, sql, Object.keys(columns))
     rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[])
     guards ??= await createGuards(guard => parse(executor, guard))
     const walk = createWalker(rules, guards, columns, alias, node => positionOf(node, sql))
@@ -168,13 +168,13 @@ function checkText(sql: string): void {
  * The tree of one expression. Inside brackets, not parentheses: then `a, b`, `a) + (b`, `a], [b` and `x AS y` cannot
  * pass for one expression, because the root is no longer a list constructor with one unnamed element.
  */
-async function parse(executor: Pick<Executor, 'rows'>, sql: string): Promise<Tree> {
+async function parse(executor: Pick<Executor, 'rows'>, sql: string, columns: readonly string[] = []): Promise<Tree> {
   const [row] = await executor.rows(`SELECT json_serialize_sql(${text(`${opening}${sql}\n]`)}) AS tree`)
   const json = String(row?.tree)
   // DuckDB writes 1e400 as Infinity, which is no JSON; a text 'Infinity' has quotes around it.
   if (/"value":-?(Infinity|NaN)[,}]/.test(json)) throw new Refusal('it holds a number beyond the range of DOUBLE.')
   const document = parseExactly(json)
-  if (document.error === true) throw syntaxError(sql, document)
+  if (document.error === true) throw syntaxError(sql, document, await wordOfSql(executor, sql, columns))
 
   const one = 'it must be exactly one expression: no list of several, no alias, no second statement, no clause.'
   const statements = document.statements as readonly { readonly node: Tree }[]
@@ -194,12 +194,31 @@ async function parse(executor: Pick<Executor, 'rows'>, sql: string): Promise<Tre
 /** What stands before the user's text when it is parsed. */
 const opening = 'SELECT ['
 
+/** A column whose name stands in the text without quotes and is none without them: at, group, total amount. */
+async function wordOfSql(
+  executor: Pick<Executor, 'rows'>,
+  sql: string,
+  columns: readonly string[],
+): Promise<string | undefined> {
+  const bare = ` ${sql.replaceAll(/"[^"]*"|'[^']*'/g, ' ')} `.toLowerCase()
+  for (const name of columns) {
+    const at = bare.indexOf(name.toLowerCase())
+    const isWord = at > 0 && !/\w/.test(`${bare[at - 1]}${bare[at + name.length]}`)
+    if (!isWord) continue
+    const [row] = await executor.rows(`SELECT json_serialize_sql(${text(`${opening}${name}\n]`)}) AS tree`)
+    if ((JSON.parse(String(row?.tree)) as Tree).error === true) return name
+  }
+  return undefined
+}
+
 /** DuckDB's words without what it points at, which may be our own bracket. */
-function syntaxError(sql: string, { error_message, position }: Tree): Refusal {
+function syntaxError(sql: string, { error_message, position }: Tree, column: string | undefined): Refusal {
   const [what = ''] = String(error_message).split(' at or near ')
   const at = position === undefined ? undefined : Number(position) - opening.length
   const isAtEnd = at !== undefined && at >= [...sql.trimEnd()].length
-  const refusal = new Refusal(`it is no SQL expression: ${isAtEnd ? 'it ends too early' : what}.`)
+  const hint =
+    column === undefined ? '' : ` ${column} is a word of SQL: write the column in double quotes, "${column}".`
+  const refusal = new Refusal(`it is no SQL expression: ${isAtEnd ? 'it ends too early' : what}.${hint}`)
   refusal.position = isAtEnd ? [...sql.trimEnd()].length : at
   return refusal
 }

@@ -3,12 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { aggregate, aggregateStep } from '../../operators/aggregate.ts'
 import { argMax } from '../../operators/aggregates/arg-max.ts'
 import { argMin } from '../../operators/aggregates/arg-min.ts'
+import { bitOr } from '../../operators/aggregates/bit-or.ts'
+import { boolAnd } from '../../operators/aggregates/bool-and.ts'
+import { collectSet } from '../../operators/aggregates/collect-set.ts'
 import { collect } from '../../operators/aggregates/collect.ts'
 import { count } from '../../operators/aggregates/count.ts'
 import { exactQuantile } from '../../operators/aggregates/exact-quantile.ts'
 import { first } from '../../operators/aggregates/first.ts'
+import { histogram } from '../../operators/aggregates/histogram.ts'
 import { last } from '../../operators/aggregates/last.ts'
 import { max } from '../../operators/aggregates/max.ts'
+import { median } from '../../operators/aggregates/median.ts'
 import { min } from '../../operators/aggregates/min.ts'
 import { quantile } from '../../operators/aggregates/quantile.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
@@ -92,8 +97,8 @@ const errorWith = (calls: object, keys: readonly string[] = ['zone']) =>
 const names = 'a name that is neither a group key nor window_start nor window_end'
 test.each([
   [
-    { n: { aggregate: 'median', column: 'amount' } },
-    `aggregate n: 'median' is not valid; expected one of ${[...aggregates.keys()].join(', ')}.`,
+    { n: { aggregate: 'percentile', column: 'amount' } },
+    `aggregate n: 'percentile' is not valid; expected one of ${[...aggregates.keys()].join(', ')}.`,
   ],
   [{ n: sum('kind') }, "aggregate n: sum('kind'): 'VARCHAR' is not valid; expected a number."],
   [{ n: sum('picked_up') }, "aggregate n: sum('picked_up'): 'TIMESTAMP' is not valid; expected a number."],
@@ -216,15 +221,28 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'argMax',
     'argMin',
     'avg',
+    'bitAnd',
+    'bitOr',
+    'bitXor',
+    'boolAnd',
+    'boolOr',
     'collect',
+    'collectSet',
     'count',
     'countDistinct',
+    'entropy',
     'exactQuantile',
     'first',
+    'histogram',
+    'largest',
     'last',
+    'listagg',
     'max',
+    'median',
     'min',
+    'mode',
     'quantile',
+    'smallest',
     'stddev',
     'stddevPop',
     'sum',
@@ -262,6 +280,24 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     expect(() => results([type], variance)).toThrow(
       `aggregate r: variance('x'): '${type}' is not valid; expected a ${type === 'BIGINT[]' ? 'number, not a list' : 'DECIMAL of at most 18 digits and scale 9; derive one, or a DOUBLE, first'}.`,
     )
+  expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)', 'FLOAT'], median)).toEqual([
+    'DOUBLE NOT NULL',
+    'DOUBLE',
+    'DOUBLE',
+  ])
+  expect(results(['UBIGINT NOT NULL', 'TINYINT'], bitOr)).toEqual(['UBIGINT NOT NULL', 'TINYINT'])
+  expect(results(['BOOLEAN NOT NULL'], boolAnd)).toEqual(['BOOLEAN NOT NULL'])
+  expect(results(['VARCHAR', 'DATE NOT NULL'], histogram)).toEqual([
+    'STRUCT("value" VARCHAR, count BIGINT)[]',
+    'STRUCT("value" DATE, count BIGINT)[] NOT NULL',
+  ])
+  expect(results(['VARCHAR', 'DATE NOT NULL'], x => collectSet(x, 3))).toEqual(['VARCHAR[]', 'DATE[] NOT NULL'])
+  for (const [type, call] of [
+    ['DOUBLE', bitOr],
+    ['BIGINT', boolAnd],
+    ['TIMESTAMP', median],
+  ] as const)
+    expect(() => results([type], call)).toThrow(/^aggregate r: \w+\('x'\): '\w+' is not valid; expected an? /)
   expect(results(['VARCHAR', 'DATE NOT NULL', 'DOUBLE'], min)).toEqual(['VARCHAR', 'DATE NOT NULL', 'DOUBLE'])
 })
 
@@ -580,4 +616,10 @@ describe('over rows', () => {
       { _window_start: 0n, _window_end: 3_600_000_000n, groups: 2n },
     ])
   })
+})
+
+test('count takes no column, and says how values of one are counted', () => {
+  expect(() => count('fare' as never)).toThrow(
+    "count: 'fare' is not valid; expected no column, as it counts rows: count(). Values of a column are count({ filter: 'name IS NOT NULL' })",
+  )
 })

@@ -175,6 +175,8 @@ const refused: readonly (readonly [sql: string, message: string])[] = [
   ['  \n ', 'the expression is empty'],
   ['-- nothing', 'exactly one expression'],
   ['a, n', 'exactly one expression'],
+  ['order > 1', 'order is a word of SQL: write the column in double quotes, "order"'],
+  ['n > order', 'order is a word of SQL: write the column in double quotes, "order"'],
   ['a], [n', 'exactly one expression'],
   ['a] || [n', 'exactly one expression'],
   ['a][1:1', 'exactly one expression'],
