@@ -164,9 +164,15 @@ export function isBadObject(error: unknown): boolean {
 
 const spoolPath = new RegExp(String.raw`[^'"]*${scratchName}[\\/]spool[\\/]\d+(\.rows)?`, 'g')
 
+/** DuckDB's reader of Parquet refuses the whole page. */
+const farMilliseconds =
+  "a time in milliseconds is none that a TIMESTAMP holds, such as numpy's NaT; write it as NULL, or the column in " +
+  'microseconds, where it is one bad row'
+
 /** DuckDB's first sentence, with the object's key in place of the spool's path. */
 export function reasonOf(error: unknown, key: string): string {
   const [line = ''] = errorMessage(error).split('\n')
+  if (line.includes('Could not convert Timestamp(MS) to Timestamp(US)')) return farMilliseconds
   return line
     .replace(spoolPath, () => key)
     .replace(/^[A-Za-z ]+ Error: /, '')

@@ -8,6 +8,7 @@ import {
   DuckDBDateValue,
   DuckDBDecimalValue,
   DuckDBInstance,
+  DuckDBTimestampMillisecondsValue,
   DuckDBTimestampNanosecondsValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
@@ -293,6 +294,23 @@ describe.each(extremes.filter(({ type }) => !type.startsWith('DECIMAL')))('$type
       [...extreme.legal, ...extreme.illegal].flatMap((value, row) => (value === 0n ? [] : [row])),
     )
   })
+})
+
+test('a column of milliseconds with such a value makes its object a bad one, which says so', async () => {
+  const milliseconds: Extremes = {
+    type: 'TIMESTAMP_MS',
+    append: (appender, raw) => appender.appendTimestampMilliseconds(new DuckDBTimestampMillisecondsValue(raw)),
+    legal: [],
+    illegal: [],
+    others: [],
+  }
+  await write('1.parquet', milliseconds, [0n, lowest])
+  await write('2.parquet', milliseconds, [0n])
+  const summary = await run(windowed(lab, lab, { columns: { t: 'TIMESTAMP', u: 'TIMESTAMP' }, onBadRow: 'quarantine' }))
+  expect(summary.run.setAside).toEqual([
+    { key: '1.parquet', reason: expect.stringMatching(/^a time in milliseconds is none that a TIMESTAMP holds/) },
+  ])
+  expect(await lab.rows()).toMatchObject([{ n: '1' }])
 })
 
 test.each(['DATE', 'DECIMAL(4,2)', 'DECIMAL(38,0)'])('%s: a function gives back what it was given', async type => {
