@@ -18,7 +18,7 @@ import { enumType, pools } from './pools.ts'
 
 // S24: a value is a function of its row. Rows are evaluated alone and among others, in every kind of vector.
 
-// Half a minute where nothing else runs.
+// Two to three minutes of CPU; more beside other work.
 vi.setConfig({ testTimeout: 900_000 })
 
 const random = seededRandom(Number(process.env.MILLRACE_SEED ?? 20_260_101))
