@@ -1,5 +1,6 @@
 import { configError } from '../../src/core/errors.ts'
 import { finishQuotient } from './exact-sum.ts'
+import { runningCounts } from './quantile-rank.ts'
 import { unscaled } from './sum.ts'
 import { valueCounts } from './value-counts.ts'
 import { type KeysOf, type Numeric, type ParsedType, wholeNames } from '../../src/core/types.ts'
@@ -50,12 +51,9 @@ const integer = (value: string, scale: number) => (scale === 0 ? `CAST(${value} 
 
 /** The two middle values of each group; of an odd number of values both are the one. */
 function foldMiddle(rows: string, groups: string): string {
-  const running =
-    `SELECT ${groups}, _value, sum(_count) OVER (PARTITION BY ${groups} ORDER BY _value ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
-    `sum(_count) OVER (PARTITION BY ${groups}) AS _all FROM ${rows}`
   return (
     `SELECT ${groups}, {'low': min(_value) FILTER (WHERE 2 * _up_to >= _all), 'high': min(_value) FILTER (WHERE 2 * _up_to > _all)} ` +
-    `AS _folded FROM (${running}) GROUP BY ${groups}`
+    `AS _folded FROM (${runningCounts(rows, groups, '_value')}) GROUP BY ${groups}`
   )
 }
 

@@ -40,6 +40,14 @@ export function atQuantile(q: number): (upTo: string, all: string) => string {
   return (upTo, all) => `${upTo} * CAST('${denominator}' AS HUGEINT) >= ${all} * CAST('${numerator}' AS HUGEINT)`
 }
 
+/** SQL query over side rows: those of each group with `_up_to`, the number of values up to and with it, and `_all` of them. */
+export function runningCounts(rows: string, groups: string, key: string): string {
+  return (
+    `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
+    `sum(_count) OVER (PARTITION BY ${groups}) AS _all FROM ${rows}`
+  )
+}
+
 /**
  * SQL query over side rows (a column of order, `_count`): the first at or above the quantile, of each group.
  *
@@ -51,8 +59,5 @@ export function foldQuantile(
   key: string,
   reached: ReturnType<typeof atQuantile>,
 ): string {
-  const running =
-    `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
-    `sum(_count) OVER (PARTITION BY ${groups}) AS _all FROM ${rows}`
-  return `SELECT ${groups}, min(${key}) AS _folded FROM (${running}) WHERE ${reached('_up_to', '_all')} GROUP BY ${groups}`
+  return `SELECT ${groups}, min(${key}) AS _folded FROM (${runningCounts(rows, groups, key)}) WHERE ${reached('_up_to', '_all')} GROUP BY ${groups}`
 }
