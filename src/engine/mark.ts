@@ -1,7 +1,7 @@
 import { errorMessage, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import { microsecondsOf, rowHidden } from '../plan/relation.ts'
-import { checkedCast } from '../plan/checked-cast.ts'
+import { canonical, checkedCast } from '../plan/checked-cast.ts'
 import { constantSql, type DeclaredColumn } from '../plan/declared-column.ts'
 import { outsideOf, withoutOutside } from '../plan/outside.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../plan/find-column.ts'
@@ -381,11 +381,20 @@ async function hasOutside(
 ): Promise<boolean> {
   const some = columns.flatMap(({ outside }) => outside ?? [])
   if (some.length === 0) return false
-  return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE ${some.join(' OR ')} LIMIT 1`, signal)).length > 0
+  return hasRow(executor, rows, some.join(' OR '), signal)
 }
 
-async function hasBroken({ executor, signal }: FetchContext, rows: string): Promise<boolean> {
-  return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE _broken LIMIT 1`, signal)).length > 0
+function hasBroken({ executor, signal }: FetchContext, rows: string): Promise<boolean> {
+  return hasRow(executor, rows, '_broken', signal)
+}
+
+async function hasRow(
+  executor: FetchContext['executor'],
+  rows: string,
+  predicate: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (await executor.rows(`SELECT 1 FROM (${rows}) WHERE ${predicate} LIMIT 1`, signal)).length > 0
 }
 
 /** A value that does not fit is a value all the same. Asked only of objects with such rows. */
@@ -499,7 +508,8 @@ function readColumn(
 ): ReadColumn | { readonly impossible: string } {
   const { name, type } = column
   const raw = id(name)
-  const [shown, outside] = [shownSql(raw, physical), outsideOf(raw, physical)]
+  const from = canonical(physical)
+  const [shown, outside] = [shownSql(raw, from), outsideOf(raw, from)]
   const cast = checkedCast(raw, physical, type, format.name)
   if ('impossible' in cast) {
     if (!isKept) return { impossible: `${columnText(column)}: ${cast.impossible}` }

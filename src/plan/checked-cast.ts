@@ -97,7 +97,7 @@ const isNested = (type: string) => /^(STRUCT|MAP|UNION)\(|\]$/.test(type)
 const isNumber = (type: string) => type in integerBits || isFloat(type) || type.startsWith('DECIMAL(')
 
 /** DuckDB's long names as declared ones. */
-function canonical(physical: string): string {
+export function canonical(physical: string): string {
   return physical.replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')
 }
 

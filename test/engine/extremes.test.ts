@@ -273,7 +273,8 @@ describe.each([...extremes, ...asText])('$type', extreme => {
     const columns = { t: 'TIMESTAMP', u: type === 'TIME' ? 'VARCHAR' : type.replace('_NS', ''), l: 'JSON' }
     const list = extremes.includes(extreme) ? { ...columns, l: `${type}[]` } : columns
     const uses = ['CAST(u AS VARCHAR) IS NOT NULL', 'CAST(l AS VARCHAR) IS NOT NULL']
-    if (type.startsWith('TIMESTAMP') || type === 'DATE') uses.push("strftime(u, '%Y-%m') IS NOT NULL")
+    if (type.startsWith('TIMESTAMP') || type === 'DATE')
+      uses.push("strftime(u, '%Y-%m') IS NOT NULL", 'u + INTERVAL 1 DAY IS NOT NULL')
     for (const [index, where] of uses.entries()) {
       const at = lab.place(`w${index}`)
       await run(windowed(lab, at, { columns: list, where, onBadRow: 'quarantine' }))
