@@ -10,8 +10,8 @@ export interface FormatLab {
   readonly format: Format
   /** An object of these rows. */
   body(rows: readonly { readonly k: string; readonly v: number }[]): string
-  /** A row that cannot be parsed, as it stands between others, and the text of it that is shown. */
-  readonly broken: { readonly row: string; readonly shown: string }
+  /** A row that cannot be parsed, as it stands between others, the text of it that is shown, and what was expected. */
+  readonly broken: { readonly row: string; readonly shown: string; readonly expected: string }
   /** What the rows of a body lie between. */
   readonly separator: string
 }
@@ -79,7 +79,7 @@ export function describeTextFormat(name: string, { format, body, broken, separat
       const [reading] = await read({ 1: `${text.slice(0, at)}${broken.row}${separator}${text.slice(at)}` })
       expect(valuesIn(reading)).toEqual(cells([...before, ...after]))
       expect(reading?.rows.map(row => Number(row._row))).toEqual([0, 1, 3])
-      expect(reading?.aside).toMatchObject([{ _row: 2n, expected: format.rowIs, found: broken.shown }])
+      expect(reading?.aside).toMatchObject([{ _row: 2n, expected: broken.expected, found: broken.shown }])
     })
 
     test('a value that does not fit its type is set aside, and never rounded (S17)', async () => {
