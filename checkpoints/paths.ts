@@ -55,12 +55,12 @@ export function checkFileKind(kind: string): void {
   throw new MillraceError(
     'fatal',
     'invalid-kind',
-    `'${kind}' is no kind of file: expected ledger, outputs, quarantine, deliveries, late-<node> or segment-<node>. This is a bug.`,
+    `'${kind}' is no kind of file: expected ledger, outputs, quarantine, after, deliveries, late-<node> or segment-<node>. This is a bug.`,
   )
 }
 
 /** Channels of the whole pipeline, and those of which each step has its own: `late-<node>`; and what is no channel. */
-const WHOLE = ['ledger', 'outputs', 'quarantine', DELIVERIES]
+const WHOLE = ['ledger', 'outputs', 'quarantine', 'after', DELIVERIES]
 const BY_NODE = ['late', 'segment']
 
 /** Prefixes under which all files of a checkpoint lie. */

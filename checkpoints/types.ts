@@ -18,7 +18,7 @@ export interface Part extends FileRef {
 }
 
 /**
- * A channel is an append-only set of Parquet rows of one schema: 'ledger', 'outputs', 'quarantine',
+ * A channel is an append-only set of Parquet rows of one schema: 'ledger', 'outputs', 'quarantine', 'after',
  * `late-<node>` and `segment-<node>`. Its name is also the <kind> of its files' names.
  */
 export type Channels = Readonly<Record<string, readonly Part[]>>

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { dirname, join, sep } from 'node:path'
+import { createHash, randomUUID } from 'node:crypto'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { configError, isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
@@ -12,6 +12,7 @@ import {
   fileErrorCode,
   nodeFileSystem,
 } from './file-system.ts'
+import { parseDirectoryAddress } from './spec.ts'
 
 export interface DirectoryStoreOptions {
   /**
@@ -145,6 +146,35 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
         }
       }
       return read
+    },
+
+    async take(from, version, key) {
+      checkWritableKey(key)
+      checkKey(version.key)
+      const folder = parseDirectoryAddress(from.address, 'take')
+      const source = join(folder, ...version.key.split('/'))
+      if (await isBehindLink(folder, source)) return { is: 'linked' }
+      const before = await statOrMissing(source)
+      if (before?.kind !== 'file') return { is: 'missing' }
+      if (eTagOf(before) !== version.eTag) return { is: 'changed' }
+      const linked = await linkName(source, key, before)
+      // Another file system: the bytes are copied.
+      const put = linked === 'unsupported' ? await writeOnce(key, { file: source }) : linked
+      if (put.is === 'unknown') throw put.cause
+      if (put.is === 'conflict') return { is: 'conflict' }
+      const here = await guarded(() => fs.stat(pathOf(key)))
+      const after = linked === 'unsupported' ? await statOrMissing(source) : here
+      if (after && eTagOf(after) === version.eTag) return { is: 'taken', version: toVersion(key, eTagOf(here), here) }
+      // Another file had the name when it was taken, or it was written to meanwhile: what lies here now is nobody's yet.
+      await guarded(() => absentIsFine(fs.unlink(pathOf(key))))
+      return { is: after ? 'changed' : 'missing' }
+    },
+
+    async remove(version) {
+      checkWritableKey(version.key)
+      const path = pathOf(version.key)
+      if (await isBehindLink(root, path)) return 'linked'
+      return guarded(() => removeFile(path, version.eTag))
     },
 
     async link(version, file) {
@@ -312,6 +342,53 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     }
     // A power failure before this flush may lose the name, so the write is not yet promised.
     return promised(() => fs.syncFolder(dirname(target)), eTagOf(stat))
+  }
+
+  /**
+   * No call of the kernel deletes a name only where it has this file. So the name is moved aside, and what it had is looked
+   * at there: it goes, or has its name back. A crash in between leaves it aside, where the next try finds it first.
+   */
+  async function removeFile(path: string, eTag: string): Promise<'removed' | 'missing' | 'changed'> {
+    const name = createHash('sha256').update(basename(path)).digest('hex').slice(0, 32)
+    const aside = join(dirname(path), `${HIDDEN}removed-${name}`)
+    const left = await statOrMissing(aside)
+    if (left === undefined) {
+      const found = await statOrMissing(path)
+      if (found === undefined) return 'missing'
+      if (found.kind !== 'file' || eTagOf(found) !== eTag) return 'changed'
+      try {
+        await fs.rename(path, aside)
+      } catch (error) {
+        if (isAbsent(error)) return 'missing'
+        throw error
+      }
+    }
+    const is = eTagOf(await fs.stat(aside)) === eTag ? 'removed' : 'changed'
+    if (is === 'changed') await nameAgain(aside, path)
+    await fs.unlink(aside)
+    // Else a power failure could bring the name back, which nobody would delete again.
+    await fs.syncFolder(dirname(path))
+    return is
+  }
+
+  /** Unless the name has a newer file by now: then the one aside would have been overwritten. */
+  async function nameAgain(aside: string, path: string): Promise<void> {
+    try {
+      await fs.link(aside, path)
+    } catch (error) {
+      if (fileErrorCode(error) !== 'EEXIST') throw error
+    }
+  }
+
+  /** Whether a file lies elsewhere than its name says, the links to the folder itself apart. */
+  async function isBehindLink(folder: string, path: string): Promise<boolean> {
+    try {
+      const real = folder === root ? await rootWithoutLinks() : await fs.realPath(folder)
+      return (await fs.realPath(path)) !== join(real, relative(folder, path))
+    } catch (error) {
+      if (isAbsent(error)) return false
+      throw toMillrace(error)
+    }
   }
 
   async function createMutable(paths: MutablePaths, body: Uint8Array | { readonly file: string }): Promise<Put> {

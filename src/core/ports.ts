@@ -7,6 +7,16 @@ export type Put =
   | { readonly is: 'conflict' }
   | { readonly is: 'unknown'; readonly cause: Error }
 
+/** What a version is found to be when something is to be done with it: 'linked' lies behind a symbolic link. */
+export type NotAsCommitted = 'missing' | 'changed' | 'linked'
+
+/** What became of taking an object over from another place: as it lies here now, or why not. */
+export type Taken =
+  | { readonly is: 'taken'; readonly version: ObjectVersion }
+  /** The key holds something. */
+  | { readonly is: 'conflict' }
+  | { readonly is: NotAsCommitted }
+
 export interface GetOptions {
   /** Read only this eTag; another one answers 'changed'. */
   readonly ifMatch?: string
@@ -65,6 +75,15 @@ export interface ObjectStore {
   former?(key: string): Promise<readonly Uint8Array[]>
   /** Missing keys are no error. */
   delete(keys: readonly string[]): Promise<void>
+  /**
+   * Takes this version of another place over, under a key that must not be there yet: as it lies there, and the bytes need
+   * not come through this process. Both places are of one kind. When it fails, it may have been done.
+   */
+  take?(from: ObjectStore, version: ObjectVersion, key: string, signal?: AbortSignal): Promise<Taken>
+  /** Deletes this version, and nothing else that the key may hold by now. When it fails, it may have been done. */
+  remove?(version: ObjectVersion, signal?: AbortSignal): Promise<'removed' | NotAsCommitted>
+  /** Gives this version a tag, beside those that it has. Absent where objects have none. */
+  tag?(version: ObjectVersion, name: string, value: string, signal?: AbortSignal): Promise<'tagged' | NotAsCommitted>
   /**
    * Hard-links this version to a local file where the store is a local directory: a fetch without a copy.
    * 'unsupported' when the target lies on another file system.

@@ -159,6 +159,7 @@ async function commitAll(
   const { drain } = options
   // What kills the process while it takes rows is not to be taken for an object that does (P13).
   await committer.settle()
+  committer.afterwards.begin()
   const ahead = createRunAhead(run, batches, committer.position, committer.care)
   let isComplete = run.isSealed
   while (!isComplete && !drain?.aborted) {
@@ -181,6 +182,6 @@ async function commitAll(
     addDone(done, ready, result)
     onEpoch(result)
   }
-  await committer.close()
+  await committer.close(drain)
   return isComplete
 }

@@ -20,8 +20,11 @@ import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './led
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import type { FlushValue } from './admit.ts'
 import { type ColumnsSeen, type NewColumn, seeColumns } from './columns-seen.ts'
+import { type Afterwards, createAfterwards } from './afterwards.ts'
 import { createCompactor } from './compaction.ts'
+import { committedAt } from './due.ts'
 import { fencedBy } from './heartbeat.ts'
+import { limited } from './limited.ts'
 import { outputKey } from './output-key.ts'
 import type { Run } from './open-run.ts'
 import type { Outcome } from './outcome.ts'
@@ -62,8 +65,13 @@ export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle'
    * ahead, and seals the checkpoint.
    */
   flush(final: boolean): Promise<EpochResult | undefined>
-  /** Publishes what is committed, waits until its rows are taken, collects garbage and releases the checkpoint. */
-  close(): Promise<void>
+  /** Begins what `after` asks for, beside the epochs. */
+  readonly afterwards: Pick<Afterwards, 'begin'>
+  /**
+   * Publishes what is committed, waits until its rows are taken, does what `after` asks for and is due, unless the signal says
+   * not to wait for all of that, collects garbage and releases the checkpoint.
+   */
+  close(hurry?: AbortSignal): Promise<void>
   /** Ends the heartbeat; always called. */
   stop(): Promise<void>
 }
@@ -106,18 +114,33 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   const attemptBefore = attemptOf(manifest)
   const care = createCare(
     run.attempt,
-    async attempt => {
-      manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
-    },
+    attempt =>
+      inTurn(1, async () => {
+        manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
+      }),
     () => manifest.epoch + 1,
   )
   let isReleased = false
+  /** Commits of `manifest` run one after the other: one that is made from another's is not to lose it. */
+  const inTurn = limited(1)
+  const afterwards = createAfterwards({
+    run,
+    manifest: () => manifest,
+    commit: amend =>
+      inTurn(1, async () => {
+        const next = amend(deliveries.record(dropPublished(manifest, await publishing)))
+        manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+        return manifest
+      }),
+  })
 
   const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
 
-  async function recordTaken(): Promise<void> {
-    const next = deliveries.record(manifest)
-    if (next !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+  function recordTaken(): Promise<void> {
+    return inTurn(1, async () => {
+      const next = deliveries.record(manifest)
+      if (next !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+    })
   }
 
   async function apply(partials: Partials, time: EpochTime): Promise<Applied> {
@@ -127,7 +150,19 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held))
   }
 
-  async function commitEpoch(
+  function commitEpoch(...args: Parameters<typeof commitInTurn>): Promise<EpochResult> {
+    return inTurn(1, () => commitInTurn(...args))
+  }
+
+  /** How far objects are due, once this is committed. */
+  function dueAfter({ nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {
+    const { delayMs } = run.after
+    const nowMs = run.clock.startedAtMs + run.clock.nowMs()
+    const { due } = engineRecords(manifest)
+    return { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, nowMs, delayMs) }
+  }
+
+  async function commitInTurn(
     partials: Partials,
     applied: Applied,
     rows: readonly LedgerRow[],
@@ -148,7 +183,15 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     const engine = engineState(
       run.pipeline.name,
       run.plan,
-      { ...engineRecords(manifest), ...records, outputs: outputsBy, outputColumns, closesAt, openWindows },
+      {
+        ...engineRecords(manifest),
+        ...dueAfter(after),
+        ...records,
+        outputs: outputsBy,
+        outputColumns,
+        closesAt,
+        openWindows,
+      },
       source,
       after,
       shapes,
@@ -251,11 +294,13 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       return engineRecords(manifest).historyToMs
     },
     async beginHistory(toMs) {
-      const { engine } = manifest
-      const settings = { ...(engine.settings as Record<string, Json>), historyToMs: toMs }
-      manifest = committed(
-        await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
-      )
+      await inTurn(1, async () => {
+        const { engine } = manifest
+        const settings = { ...(engine.settings as Record<string, Json>), historyToMs: toMs }
+        manifest = committed(
+          await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
+        )
+      })
     },
     async commit({ batch, stamped, partials }, records) {
       const applied = await apply(partials, { is: 'stamped', clocks: stamped.clocks })
@@ -296,10 +341,13 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       const rows = marks.map(mark => markRow(mark, manifest.epoch + 1, source, applied.late.get(mark.seq) ?? 0))
       return commitEpoch(noPartials, applied, rows, [], after, final ? { sealed: true } : {})
     },
-    async close() {
+    afterwards,
+    async close(hurry) {
       await compactor.settle()
-      const published = dropPublished(manifest, await publishing)
+      await publishing
       await settle()
+      await afterwards.finish(hurry)
+      const published = dropPublished(manifest, await publishing)
       // Files are deleted only after a commit that no longer names them (P12).
       const done = compactor.take(deliveries.record(published))
       if (done !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(done)))
@@ -309,6 +357,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       isReleased = true
     },
     async stop() {
+      await afterwards.stop()
       await deliveries.stop()
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.

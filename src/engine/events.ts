@@ -1,3 +1,4 @@
+import type { Deed } from '../plan/after.ts'
 import type { ReadAgain } from './admit.ts'
 import type { NotificationEvent } from '../../connectors/notifications/context.ts'
 import type { GoneField, NewColumn } from './columns-seen.ts'
@@ -55,6 +56,25 @@ export type RunEvent =
       readonly epoch: number
       readonly rows: number
       readonly tookMs: number
+    }
+  /** What `after` asks for was done with so many committed objects. */
+  | {
+      readonly is: 'afterwards'
+      readonly deed: Exclude<Deed, 'keep'>
+      readonly objects: number
+      readonly bytes: number
+      /** Tried again after a pause. */
+      readonly failed: number
+      /** Objects that were found otherwise than they were committed. */
+      readonly left: readonly SetAside[]
+    }
+  /** It could not be done, as here. Told once of each kind of error; counting goes on. */
+  | {
+      readonly is: 'after-failed'
+      readonly deed: Exclude<Deed, 'keep'>
+      readonly key: string
+      readonly code: string
+      readonly error: string
     }
   /** Messages came in, with so many objects; so many of them are in the ledger or under way already. */
   | {

@@ -170,6 +170,7 @@ async function follow(
     if (options.drain?.aborted || run.isSealed) drained()
     // What kills the process while it takes rows is not to be taken for an object that does (P13).
     await committer.settle()
+    committer.afterwards.begin()
     const ahead = createRunAhead(run, batches, committer.position, committer.care)
     while (!run.isSealed) {
       const ready = await committer.beside(ahead.next())
@@ -199,7 +200,7 @@ async function follow(
     run.fetch.signal.throwIfAborted()
     await endFeeds()
     isClosing = true
-    await committer.close()
+    await committer.close(options.drain)
     tellNull()
     onEvent({ is: 'stopped', epoch: committer.manifest.epoch })
     const seconds = (clock.nowMs() - startedMs) / 1000

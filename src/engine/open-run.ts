@@ -7,6 +7,7 @@ import type { Input } from '../../connectors/input/input.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
+import { type AfterSettings, keepAll } from '../plan/after.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
@@ -15,10 +16,12 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import type { LiveSettings } from '../plan/source.ts'
 import { clockShape, type Flow, type Stage, stagesInOrder } from '../plan/stages.ts'
 import { periodBounds } from './admit.ts'
+import { checkAfter, openAfterPlace } from './after-place.ts'
 import { type AttemptDecision, decideAttempt } from './attempt.ts'
 import { type ChannelReader, parquetRows } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
+import { followMoves, openMoved } from './moved.ts'
 import type { EpochContext } from './work.ts'
 import type { FetchContext } from './marked-object.ts'
 import { type Flows, pipelinePlan } from './flows.ts'
@@ -63,6 +66,10 @@ export interface Run {
   readonly replayed: ReadCheckpoint | undefined
   readonly miniBatch: MiniBatchOptions
   readonly live: LiveSettings
+  /** What becomes of objects that are committed. */
+  readonly after: AfterSettings
+  /** Where they move to. */
+  readonly afterPlace: ObjectStore | undefined
   /** What announces objects, if the source names it. */
   readonly notifications: NotificationSpec | undefined
   /** For listings and look-ups of a live run, which wait for no epoch. */
@@ -129,6 +136,13 @@ export async function openRun(
   ]
   for (const [address, field] of written) checkApart(input, address, field, suffixesOf(format, definition.keys))
   for (const address of addresses.values()) checkOutside(address, checkpointAddress)
+  // A replay repeats what another run did: that one's objects stay as they are.
+  const after = options.ledger === undefined ? definition.after : keepAll
+  await checkAfter(after, {
+    source: settings.name,
+    input: { address: input.root, field: inputField },
+    written: written.map(([address, field]) => [address, `the ${field}`] as const),
+  })
 
   const openOutput = async (flow: Flow, address: string, manifest: Manifest): Promise<Output> => {
     const field = options.output === undefined ? `${flow.name}: files` : 'output'
@@ -197,7 +211,11 @@ export async function openRun(
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
   await loadState(reader, stages, position, committing)
   const manifest = await recounted(head.manifest, committing)
-  const inputStore = await components.openInput(input.root, inputField, linksOf(input, definition.keys))
+  const inputPlace = await components.openInput(input.root, inputField, linksOf(input, definition.keys))
+  const afterPlace = await openAfterPlace(after, settings.name, inputPlace, components)
+  const moved =
+    replayed && (await openMoved({ ...reader, ...replayed, manifest: replayed.head.manifest }, lookUps, components))
+  const inputStore = moved ? followMoves(inputPlace, moved) : inputPlace
   const context = { flows, stages, stage: session.stage, newId: randomUUID }
   return {
     pipeline,
@@ -223,6 +241,8 @@ export async function openRun(
     replayed,
     miniBatch: definition.miniBatch,
     live: definition.live,
+    after,
+    afterPlace,
     notifications: definition.notifications,
     lookUps,
     attempt:

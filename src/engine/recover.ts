@@ -9,6 +9,7 @@ import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
 import { type ColumnsSeen, columnsSeenJson } from './columns-seen.ts'
 import { createLedgerTable, ledgerRowsSql, watermarkFrom, watermarkJson } from './ledger.ts'
+import type { Due } from './due.ts'
 import type { RetryRequest } from './retry-request.ts'
 import type { LedgerPosition } from './stamp.ts'
 import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
@@ -30,6 +31,7 @@ export function initialState(pipeline: string, plan: Json): EngineState {
       historyToMs: null,
       retry: null,
       columnsSeen: null,
+      due: null,
     },
     '',
     { ...beginning, nextSeq: 1, clocks: {} },
@@ -58,26 +60,42 @@ export interface EngineRecords {
   readonly retry: RetryRequest | null
   /** Which columns the objects have had; null where none has told, and in what earlier releases wrote. */
   readonly columnsSeen: ColumnsSeen | null
+  /** How far objects are due for what `after` says; null where it has no delay. */
+  readonly due: Due | null
 }
 
 /** The records that one commit hands to the next. */
-export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen'>
+export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due'>
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry, columnsSeen } = engine.settings as Partial<KeptRecords>
+  const { sealed, historyToMs, retry, columnsSeen, due } = engine.settings as Partial<KeptRecords>
   return {
     positions: engine.positions,
     sealed: sealed === true,
     historyToMs: historyToMs ?? null,
     retry: retry ?? null,
     columnsSeen: columnsSeen ?? null,
+    due: due ?? null,
   }
+}
+
+export function dueOf(manifest: Manifest): Due | null {
+  return engineRecords(manifest).due
+}
+
+export function withDue(manifest: Manifest, due: Due): Manifest {
+  const { engine } = manifest
+  return { ...manifest, engine: { ...engine, settings: { ...(engine.settings as object), due: dueJson(due) } } }
+}
+
+function dueJson({ seq, marks }: Due): Json {
+  return { seq, marks: marks.map(mark => ({ ...mark })) }
 }
 
 export function engineState(
   pipeline: string,
   plan: Json,
-  { positions, retry, columnsSeen, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, due, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
@@ -92,6 +110,7 @@ export function engineState(
       ...records,
       retry: retry && { ...retry },
       ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
+      ...(due && { due: dueJson(due) }),
     },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },

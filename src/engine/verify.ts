@@ -19,6 +19,7 @@ import { openSession, type Session } from './duckdb/session.ts'
 import { openScratch } from './scratch.ts'
 import { pipelinePlan, subscribeFlows } from './flows.ts'
 import { linksOf } from './key-kind.ts'
+import { openMoved } from './moved.ts'
 import { checkPlan } from './recover.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { verifyOptions } from './run-options.ts'
@@ -52,6 +53,8 @@ export interface Verification {
   readonly differences: readonly Difference[]
   /** Objects that were read when the ledger was written and are not there any more: then nothing was replayed. */
   readonly gone: readonly string[]
+  /** Of these, those that `after: 'delete'` has deleted. */
+  readonly deleted: readonly string[]
   /** Objects of which another version lies there now: then nothing was replayed either. */
   readonly changed: readonly ChangedObject[]
 }
@@ -86,7 +89,7 @@ export async function verify(
     subscribed.unsubscribe()
     checkPlan(manifest, pipeline.name, plan, address)
     const input = options.input ?? subscribed.definition.objects
-    const { gone, changed } = await missingObjects(reader, executor, parts, input, subscribed.definition.keys)
+    const { gone, deleted, changed } = await missingObjects(reader, executor, parts, input, subscribed.definition.keys)
     const nothing = {
       checkpoint: address,
       epochs: manifest.epoch,
@@ -95,7 +98,7 @@ export async function verify(
       lateRows: 0,
       differences: [],
     }
-    if (gone.length > 0 || changed.length > 0) return { ...nothing, gone, changed }
+    if (gone.length > 0 || changed.length > 0) return { ...nothing, gone, deleted, changed }
 
     // Every address that the replay writes to lies in the scratch folder.
     const moved = new Map<string, string>()
@@ -132,7 +135,7 @@ export async function verify(
       const right = await channelRows(replayed, executor, channel)
       lateRows += await compare(executor, channel, left, right, differences)
     }
-    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone, changed }
+    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone, deleted, changed }
   } finally {
     await session?.close()
     await scratch.close()
@@ -151,7 +154,7 @@ async function missingObjects(
   parts: Components,
   address: string,
   keys: KeySettings,
-): Promise<Pick<Verification, 'gone' | 'changed'>> {
+): Promise<Pick<Verification, 'gone' | 'deleted' | 'changed'>> {
   const input = await parts.findInput(address, 'input')
   const store = await parts.openInput(input.root, 'input', linksOf(input, keys))
   const wanted = new Map<string, ObjectVersion>()
@@ -167,14 +170,43 @@ async function missingObjects(
     const { key, eTag } = version
     if (!wanted.delete(`${key}\n${eTag}`) && known.has(key)) there.set(key, version)
   }
-  const missing = [...wanted.values()]
+  const { missing, deleted } = await notMoved([...wanted.values()], reader, executor, parts)
   return {
+    deleted,
     gone: missing.flatMap(({ key }) => (there.has(key) ? [] : [key])),
     changed: missing.flatMap(expected => {
       const found = there.get(expected.key)
       return found ? [{ key: expected.key, expected: seen(expected), found: seen(found) }] : []
     }),
   }
+}
+
+/** Those of them that `after` has not moved to where they still are as they were; and those that it has deleted. */
+async function notMoved(
+  missing: readonly ObjectVersion[],
+  reader: ChannelReader,
+  executor: Executor,
+  parts: Components,
+): Promise<{ readonly missing: readonly ObjectVersion[]; readonly deleted: readonly string[] }> {
+  if (missing.length === 0) return { missing, deleted: [] }
+  const moved = await openMoved(reader, executor, parts)
+  const left: ObjectVersion[] = []
+  const deleted: string[] = []
+  for (const version of missing) {
+    const there = await moved.find(version.key, version.eTag)
+    if (there === 'deleted') deleted.push(version.key)
+    if (there === undefined || there === 'deleted') left.push(version)
+    else {
+      const { eTag: ifMatch, key, versionId } = there.version
+      const found = await there.store.get(key, {
+        ifMatch,
+        range: [0, 1],
+        ...(versionId === undefined ? {} : { versionId }),
+      })
+      if (typeof found === 'string') left.push(version)
+    }
+  }
+  return { missing: left, deleted }
 }
 
 /** When it was modified, ISO 8601: of a file to the nanosecond, which `touch -d` restores and its eTag ends in. */

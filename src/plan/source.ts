@@ -15,6 +15,7 @@ import {
   type Time,
 } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
+import { type AfterOptions, afterOptions, type AfterSettings, afterSettings } from './after.ts'
 import type { CsvSettings } from './csv-settings.ts'
 import type { FormatName } from './format.ts'
 import type { JsonSettings } from './json-settings.ts'
@@ -66,7 +67,8 @@ export interface WatermarkOptions {
   readonly idle?: Duration
 }
 
-export interface SourceOptions<C extends DeclaredColumns, K extends string, R extends string = never> {
+export interface SourceOptions<C extends DeclaredColumns, K extends string, R extends string = never>
+  extends AfterOptions {
   /** A directory, as a path or `file://` address: the only place that objects are read from. */
   readonly objects: string
   readonly format: FormatSpec
@@ -175,6 +177,8 @@ export interface SourceDefinition {
   readonly miniBatch: MiniBatchOptions
   readonly notifications?: NotificationSpec
   readonly live: LiveSettings
+  /** What becomes of objects that are committed. */
+  readonly after: AfterSettings
 }
 
 /** What only a live run asks for. No part of the plan: what it decides is in the ledger. */
@@ -325,6 +329,7 @@ const sourceOptions = {
     otherwise: 'every second for a directory, every minute for S3',
     about: 'Live only: how often the place is listed, for objects that nothing has announced; false for never.',
   },
+  ...afterOptions,
 } satisfies OptionTable<SourceOptions<DeclaredColumns, string, string> & { readonly name: string }>
 
 export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string, string>): SourceDefinition {
@@ -360,6 +365,8 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
     symlinks,
     reconcile,
     miniBatch = {},
+    after,
+    afterDelay,
   } = read
   return {
     objects,
@@ -370,6 +377,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       reconcileMs: reconcile === false ? false : ms(reconcile, `${at}: reconcile`),
       idleMs: ms(watermark?.idle, `${at}: watermark.idle`),
     },
+    after: afterSettings(after, afterDelay, at),
     settings: {
       name,
       format: format.format,

@@ -120,6 +120,13 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
         { level: 'debug', event: 'delivered', message, fields: { flow, epoch, rows, tookMs: Math.round(tookMs) } },
       ]
     }
+    case 'afterwards':
+      return afterRecords(event)
+    case 'after-failed': {
+      const { deed, key, code, error } = event
+      const message = `object ${key} is committed, and could not be ${deedDone[deed]}: ${error} It is tried again, and counting goes on; further errors of this kind are only counted`
+      return [{ level: 'warn', event: 'after-failed', message, fields: { deed, key, code, error } }]
+    }
     case 'received': {
       const { messages, objects, duplicates, ignored } = event
       const known = duplicates > 0 ? `, ${showCount(duplicates)} of them known already` : ''
@@ -187,6 +194,32 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
         },
       ]
   }
+}
+
+const deedDone = { tag: 'tagged', move: 'moved', delete: 'deleted' } as const
+/** Objects that a line names. */
+const leftMax = 10
+
+function afterRecords({
+  deed,
+  objects,
+  bytes,
+  failed,
+  left,
+}: RunEvent & { readonly is: 'afterwards' }): readonly LogRecord[] {
+  const again = failed > 0 ? `, ${showCount(failed)} to be tried again` : ''
+  const message = `${deedDone[deed]} ${showCounted(objects, 'committed object')}, ${showBytes(bytes)}${again}`
+  return [
+    { level: objects > 0 ? 'info' : 'debug', event: 'afterwards', message, fields: { deed, objects, bytes, failed } },
+    ...left.slice(0, leftMax).map(
+      ({ key, reason }): LogRecord => ({
+        level: 'warn',
+        event: 'object-left-alone',
+        message: `object ${key}, whose rows are committed: ${reason}`,
+        fields: { deed, key, reason, of: left.length },
+      }),
+    ),
+  ]
 }
 
 function epochRecords(event: RunEvent & { readonly is: 'epoch' }): readonly LogRecord[] {

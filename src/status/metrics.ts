@@ -77,6 +77,21 @@ export function createMetrics(
     'Rows that flows ending in rows() or batches() took.',
     'flow',
   )
+  const afterObjects = counter(
+    'millrace_after_objects_total',
+    'Committed objects that were tagged, moved or deleted, as `after` says.',
+    'deed',
+  )
+  const afterFailed = counter(
+    'millrace_after_failures_total',
+    'Tries of that which failed, for want of a permission say; each is tried again.',
+    'deed',
+  )
+  const afterLeft = counter(
+    'millrace_after_left_total',
+    'Committed objects that were found gone or overwritten, and were left alone.',
+    'deed',
+  )
   const epochSeconds = new Histogram({
     name: 'millrace_epoch_duration_seconds',
     help: 'From the fetch of the first object of an epoch to its commit; epochs overlap.',
@@ -206,7 +221,12 @@ export function createMetrics(
         epochSeconds.observe(event.tookMs / 1000)
       } else if (event.is === 'phase') phaseSeconds.observe({ phase: event.phase }, event.ms / 1000)
       else if (event.is === 'delivered') deliveredRows.inc({ flow: event.flow }, event.rows)
-      else if (event.is === 'received') {
+      else if (event.is === 'afterwards') {
+        const { deed } = event
+        afterObjects.inc({ deed }, event.objects)
+        afterFailed.inc({ deed }, event.failed)
+        afterLeft.inc({ deed }, event.left.length)
+      } else if (event.is === 'received') {
         messages.inc(event.messages)
         announced.inc(event.objects)
         duplicates.inc(event.duplicates)

@@ -75,6 +75,14 @@ export function withFaults(store: ObjectStore, options: FaultOptions): FaultySto
     }
   }
 
+  /** What fails by an error that leaves open whether it was done. */
+  async function doubtful<T>(apply: () => Promise<T>): Promise<T> {
+    const fault = await next(['error', 'unknown-before', 'unknown-after'])
+    if (fault === undefined) return apply()
+    if (fault === 'unknown-after' || fault === 'unknown-late' || fault === 'conflict-after') await apply()
+    throw simulated()
+  }
+
   async function read(): Promise<void> {
     if ((await next(['error'])) !== undefined) throw simulated()
   }
@@ -105,6 +113,10 @@ export function withFaults(store: ObjectStore, options: FaultOptions): FaultySto
       await read()
       return store.delete(keys)
     },
+    ...(store.take && { take: (...args) => doubtful(() => (store.take as NonNullable<typeof store.take>)(...args)) }),
+    ...(store.remove && {
+      remove: (...args) => doubtful(() => (store.remove as NonNullable<typeof store.remove>)(...args)),
+    }),
   }
 }
 

@@ -65,5 +65,20 @@ export function createMemoryStore(address = 'memory:'): ObjectStore {
     async delete(keys) {
       for (const key of keys) entries.delete(key)
     },
+    async take(from, version, key, signal) {
+      const found = await from.get(version.key, { ifMatch: version.eTag, ...(signal && { signal }) })
+      if (typeof found === 'string') return { is: found }
+      const put = write(key, found.body, 'absent')
+      if (put.is !== 'stored') return { is: 'conflict' }
+      const { sizeBytes, lastModifiedMs } = found
+      return { is: 'taken', version: { bucket: '', key, eTag: put.eTag, sizeBytes, lastModifiedMs } }
+    },
+    async remove({ key, eTag }) {
+      const now = entries.get(key)
+      if (now === undefined) return 'missing'
+      if (now.eTag !== eTag) return 'changed'
+      entries.delete(key)
+      return 'removed'
+    },
   }
 }

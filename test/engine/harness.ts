@@ -196,6 +196,8 @@ export interface WindowedFlow {
   readonly onDenied?: 'fail' | 'skip' | 'quarantine'
   readonly overwrite?: 'quarantine' | 'append'
   readonly rescue?: string
+  readonly after?: 'keep' | 'tag' | 'delete' | { readonly moveTo: string }
+  readonly afterDelay?: string
   readonly where?: string
   /** Further steps before the window. */
   readonly steps?: (head: SourceFlow) => SourceFlow
@@ -229,6 +231,8 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
     ...(flow.onBadObject ? { onBadObject: flow.onBadObject } : {}),
     ...(flow.onDenied ? { onDenied: flow.onDenied } : {}),
     ...(flow.overwrite ? { overwrite: flow.overwrite } : {}),
+    ...(flow.after ? { after: flow.after } : {}),
+    ...(flow.afterDelay ? { afterDelay: flow.afterDelay as '1 day' } : {}),
     ...(flow.rescue ? ({ rescue: flow.rescue } as object) : {}),
   })
 }

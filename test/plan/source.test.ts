@@ -105,7 +105,7 @@ describe('a source', () => {
   test.each([
     [
       { notification: 'sqs' },
-      "unknown option 'notification'; did you mean 'notifications'? Options here: objects, format, columns, keyPattern, time, watermark, onBadRow, rescue, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, miniBatch, notifications, reconcile.",
+      "unknown option 'notification'; did you mean 'notifications'? Options here: objects, format, columns, keyPattern, time, watermark, onBadRow, rescue, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, miniBatch, notifications, reconcile, after, afterDelay.",
     ],
     [{ objects: undefined }, `objects is missing; expected ${aDirectory}.`],
     [{ watermark: {} }, `watermark.delay is missing; expected ${aDuration}.`],

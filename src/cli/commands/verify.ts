@@ -50,7 +50,10 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
 const missingShown = 20
 
 /** Why a ledger cannot be replayed, for a person. */
-export function renderMissing(name: string, { gone, changed }: Pick<Verification, 'gone' | 'changed'>): string {
+export function renderMissing(
+  name: string,
+  { gone, deleted, changed }: Pick<Verification, 'gone' | 'deleted' | 'changed'>,
+): string {
   const shown = ({ modified, sizeBytes }: ChangedObject['found']) =>
     `modified ${modified} (${showCounted(sizeBytes, 'byte')})`
   const lines = (texts: readonly string[]) =>
@@ -61,6 +64,9 @@ export function renderMissing(name: string, { gone, changed }: Pick<Verification
   return (
     `${name}: cannot be replayed.\n` +
     (gone.length > 0 ? `${showCounted(gone.length, 'object')} of the ledger gone:\n${lines(gone)}` : '') +
+    (deleted.length > 0
+      ? `Of them ${showCounted(deleted.length, 'was', 'were')} deleted by the source's own after: 'delete', which gives up replay.\n`
+      : '') +
     (changed.length > 0
       ? `${showCounted(changed.length, 'object')} there in another version:\n` +
         lines(changed.map(({ key, found, expected }) => `${key}: ${shown(found)}, expected ${shown(expected)}`)) +
