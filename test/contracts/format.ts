@@ -34,8 +34,14 @@ export interface FormatUnderTest {
    * them; undefined where it refuses the object, or its values are not those of the columns.
    */
   readIndependently(body: Uint8Array): Promise<readonly (readonly (string | null)[])[] | undefined>
-  /** Text, which may be compressed as a whole, and whose rows before a cut are still there. */
-  readonly isText: boolean
+  /** For formats of text, which may be compressed as a whole, and of which each row is a line here. */
+  readonly lines?: {
+    /** A line that cannot be parsed, and what is expected of it. */
+    readonly broken: string
+    readonly expected: string
+    /** Which values `k` may have where not every one has a form: text that is NULL, or that is two lines. */
+    readonly texts?: readonly string[]
+  }
 }
 
 const names = Object.keys(formatColumns) as (keyof FormatRow)[]
@@ -53,14 +59,17 @@ export function floatText(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value)
 }
 
-const row: fc.Arbitrary<FormatRow> = fc.record({
-  k: fc.option(fc.constantFrom('', 'a', 'é😀', 'x,y', '"q"', 'two\nlines', '{"a":1}', '0'), { freq: 5 }),
-  n: fc.option(fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(-9n, 9n)), { freq: 5 }),
-  x: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }), { freq: 5 }),
-  b: fc.option(fc.boolean(), { freq: 5 }),
-  t: fc.option(fc.bigInt(-62_135_596_800_000_000n, 253_402_300_799_999_999n), { freq: 5 }),
-})
-const table = fc.array(row, { maxLength: 12 })
+const texts = ['', 'a', 'é😀', 'x,y', '"q"', 'two\nlines', '{"a":1}', '0']
+const rowOf = (words: readonly string[]): fc.Arbitrary<FormatRow> =>
+  fc.record({
+    k: fc.option(fc.constantFrom(...words), { freq: 5 }),
+    n: fc.option(fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(-9n, 9n)), { freq: 5 }),
+    x: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }), { freq: 5 }),
+    b: fc.option(fc.boolean(), { freq: 5 }),
+    t: fc.option(fc.bigInt(-62_135_596_800_000_000n, 253_402_300_799_999_999n), { freq: 5 }),
+  })
+const plainRows = (count: number): FormatRow[] =>
+  Array.from({ length: count }, (_, n) => ({ k: `k${n}`, n: BigInt(n), x: n / 2, b: n % 2 === 0, t: BigInt(n) }))
 
 /** Words of a program that fell over, not of one that read an object. */
 const internals =
@@ -68,6 +77,8 @@ const internals =
 
 export function formatContract(name: string, under: FormatUnderTest): void {
   describe(`the contract of formats: ${name}`, () => {
+    const { lines } = under
+    const table = fc.array(rowOf(lines?.texts ?? texts), { maxLength: 12 })
     let reader: ObjectReader
     beforeAll(async () => {
       reader = await openObjectReader('512MB')
@@ -121,24 +132,22 @@ export function formatContract(name: string, under: FormatUnderTest): void {
       else expect(reason).toContain("column 'b' is missing; expected BOOLEAN")
     })
 
-    test.runIf(under.isText)('compression is told by the bytes', async () => {
-      const rows: FormatRow[] = [{ k: 'a', n: 1n, x: 0.5, b: false, t: 1n }]
-      const body = await under.write(rows, names)
-      for (const packed of [gzipSync(body), zstdCompressSync(body)])
-        expect((await readOne(packed)).rows.map(textOf)).toEqual(rows.map(cellsOf))
-    })
+    if (lines) linesContract(under, lines, readOne)
 
     test('whatever the bytes are, each object has an outcome of its own, and what two readers accept is the same', async () => {
-      const shape = fc.array(fc.tuple(table, fc.array(mutation, { maxLength: 3 }), fc.boolean()), {
-        minLength: 16,
-        maxLength: 16,
-      })
+      const shape = fc.array(
+        fc.tuple(fc.oneof({ weight: 9, arbitrary: table }, junk), fc.array(mutation, { maxLength: 3 }), fc.boolean()),
+        {
+          minLength: 16,
+          maxLength: 16,
+        },
+      )
       await fc.assert(
         fc.asyncProperty(shape, fc.nat(15), async (objects, chosen) => {
           const bodies: Uint8Array[] = []
           for (const [rows, mutations, isPacked] of objects) {
-            const written = await under.write(rows, names)
-            const packed = isPacked && under.isText ? gzipSync(written) : written
+            const written = rows instanceof Uint8Array ? rows : await under.write(rows, names)
+            const packed = isPacked && lines !== undefined ? gzipSync(written) : written
             bodies.push(mutations.reduce(mutated, Buffer.from(packed)))
           }
           const readings = await read(bodies)
@@ -149,7 +158,7 @@ export function formatContract(name: string, under: FormatUnderTest): void {
           expect(readings[chosen], 'beside others and alone').toEqual(alone)
           for (const [index, { reason, rows, aside }] of readings.entries()) {
             const [, mutations, isPacked] = objects[index] as (typeof objects)[number]
-            if (reason !== null || aside.length > 0 || (isPacked && under.isText)) continue
+            if (reason !== null || aside.length > 0 || (isPacked && lines !== undefined)) continue
             const independent = await under.readIndependently(bodies[index] as Uint8Array)
             if (independent) expect(rows.map(textOf), JSON.stringify(mutations)).toEqual(independent)
           }
@@ -157,6 +166,62 @@ export function formatContract(name: string, under: FormatUnderTest): void {
         runs(12),
       )
     })
+  })
+}
+
+/** What formats of text must do besides. */
+function linesContract(
+  { write }: FormatUnderTest,
+  { broken, expected }: NonNullable<FormatUnderTest['lines']>,
+  readOne: (body: Uint8Array) => Promise<Reading>,
+): void {
+  const numbers = (reading: Reading) => reading.rows.map(({ _row }) => Number(_row))
+
+  test('rows are the same plain, with a byte order mark, of gzip and of zstd, in one part or several (S18)', async () => {
+    const rows = plainRows(2_000)
+    const body = await write(rows, names)
+    const half = body.length >> 1
+    const inParts = (compress: (part: Uint8Array) => Buffer) =>
+      Buffer.concat([compress(body.subarray(0, half)), compress(body.subarray(half))])
+    const forms = [
+      body,
+      Buffer.concat([Buffer.from('\uFEFF'), body]),
+      gzipSync(body),
+      inParts(part => gzipSync(part)),
+      zstdCompressSync(body),
+      inParts(part => zstdCompressSync(part)),
+    ]
+    for (const form of forms) {
+      const reading = await readOne(form)
+      expect(reading).toMatchObject({ reason: null, aside: [] })
+      expect(reading.rows.map(textOf)).toEqual(rows.map(cellsOf))
+      expect(numbers(reading)).toEqual(rows.map((_, n) => n))
+    }
+  })
+
+  test('a broken row is set aside with its number and text, and the others count (S17)', async () => {
+    const rows = plainRows(3)
+    const all = Buffer.from(await write(rows, names))
+      .toString()
+      .split('\n')
+    const reading = await readOne(Buffer.from(all.toSpliced(-2, 0, broken).join('\n')))
+    expect(reading.rows.map(textOf)).toEqual(rows.map(cellsOf))
+    expect(numbers(reading)).toEqual([0, 1, 3])
+    expect(reading.aside).toMatchObject([{ _row: 2n, expected, found: broken }])
+  })
+
+  test('a value that does not fit its type is set aside, and never rounded (S17)', async () => {
+    const rows = plainRows(3).map((row, n) => (n === 1 ? { ...row, n: 777_777n } : row))
+    const text = Buffer.from(await write(rows, names)).toString()
+    const reading = await readOne(Buffer.from(text.replace('777777', '1.5')))
+    expect(reading.rows.map(textOf)).toEqual([rows[0], rows[2]].map(row => cellsOf(row as FormatRow)))
+    expect(reading.aside).toMatchObject([{ _row: 1n, column: 'n', expected: 'BIGINT', found: '1.5' }])
+  })
+
+  test('a stream that is cut off is a bad object, of which no row counts', async () => {
+    const whole = gzipSync(await write(plainRows(500), names))
+    const reading = await readOne(whole.subarray(0, -9))
+    expect(reading).toMatchObject({ reason: 'its gzip stream is broken: unexpected end of file', rows: [] })
   })
 }
 
@@ -185,6 +250,9 @@ function textOf(cells: Cells): readonly (string | null)[] {
     return name === 'x' && cell !== null ? floatText(Number(cell.replace('inf', 'Infinity'))) : cell
   })
 }
+
+/** Bytes that no writer of the format had a part in. */
+const junk = fc.uint8Array({ maxLength: 60 })
 
 interface Mutation {
   readonly is: 'flip' | 'set' | 'cut' | 'insert' | 'remove' | 'repeat'

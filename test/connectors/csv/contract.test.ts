@@ -10,7 +10,7 @@ const names = Object.keys(formatColumns)
 formatContract('CSV', {
   format: createCsvFormat(csv().csv as CsvSettings),
   extension: '.csv',
-  isText: true,
+  lines: { broken: 'x,1,2', expected: 'a CSV record of 5 fields, as the header has, and not of 3' },
   write: async (rows, columns) =>
     Buffer.from([columns, ...rows.map(row => columns.map(name => written(row, name)))].map(line).join('')),
   readIndependently: async body => {

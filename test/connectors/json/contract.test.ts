@@ -5,7 +5,7 @@ import { cellsOfTexts, isoText, numberText } from '../format-values.ts'
 formatContract('JSON', {
   format: jsonFormat,
   extension: '.json',
-  isText: true,
+  lines: { broken: '{"k":', expected: 'a JSON object (RFC 8259)' },
   write: async (rows, columns) =>
     Buffer.from(rows.map(row => `{${columns.map(name => `"${name}":${written(row, name)}`).join(',')}}\n`).join('')),
   // Objects by line only: arrays, and objects over many lines, have tests of their own.

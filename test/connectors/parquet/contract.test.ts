@@ -30,7 +30,6 @@ let count = 0
 formatContract('Parquet', {
   format: parquetFormat,
   extension: '.parquet',
-  isText: false,
   async write(rows, columns) {
     const file = join(folder, `${count++}.parquet`)
     const items = columns.map(name => `CAST(NULL AS ${formatColumns[name]}) AS ${name}`)
