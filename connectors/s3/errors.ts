@@ -68,10 +68,12 @@ export interface Request {
   readonly key: string
   /** Whether it is about reading one object. */
   readonly isRead?: boolean
+  /** The action of IAM that it needs. */
+  readonly action?: string
 }
 
 /** The failure as an error that names the object and what to do. */
-export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false }: Request): Error {
+export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false, action }: Request): Error {
   if (isMillraceError(thrown)) return thrown
   const failure = failureOf(thrown)
   const { code, status, error } = failure
@@ -117,7 +119,11 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
     case 'AllAccessDisabled':
       return isRead
         ? make('user', OBJECT_DENIED, 'Allow s3:GetObject on it (and kms:Decrypt on its key).')
-        : make('user', 'access-denied', 'Allow it in the policy of the role or bucket; README lists the actions.')
+        : make(
+            'user',
+            'access-denied',
+            `Allow ${action ?? 'it'} in the policy of the role or bucket; README lists the actions.`,
+          )
     case 'NotImplemented':
       return make('user', 'unsafe-store', 'The server lacks what a checkpoint or output needs; use another one.')
     default:

@@ -23,6 +23,7 @@ import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
+import { createDeeds } from './deeds.ts'
 import { failureOf, isTransient, OBJECT_REFUSED, type Request, toMillrace } from './errors.ts'
 import { addressOf, KEY_BYTES_MAX, type S3Spec } from './spec.ts'
 
@@ -61,9 +62,20 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
   const address = addressOf(spec)
   const payer = spec.requesterPays === true ? ({ RequestPayer: 'requester' } as const) : {}
   let honoursCopyCondition: Promise<boolean> | undefined
+  const deeds = createDeeds({
+    client,
+    spec,
+    payer,
+    keyOf,
+    head: headOnce,
+    repeated,
+    honoursCopyCondition: () => copyCondition(''),
+    copyBytesMax: singlePutBytesMax,
+  })
 
   return {
     address,
+    ...deeds,
 
     get: (key, options = {}) =>
       repeated(about('Reading', key, true), options.signal, () => getOnce(keyToRead(key), options)),
@@ -97,11 +109,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
 
     async copy(from, to, signal) {
       signal?.throwIfAborted()
-      honoursCopyCondition ??= tryCopyCondition(`${prefix}${from}.copy-probe-${newId()}`).catch((error: unknown) => {
-        honoursCopyCondition = undefined
-        throw error
-      })
-      if (!(await honoursCopyCondition)) return copyByPut(from, to, signal)
+      if (!(await copyCondition(from))) return copyByPut(from, to, signal)
       const found = await headOnce(from)
       if (found === 'missing') throw missing(from)
       // CopyObject takes 5 GiB.
@@ -493,6 +501,15 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
     } finally {
       body.destroy()
     }
+  }
+
+  /** Tried once, on an object whose name begins so. */
+  function copyCondition(beside: string): Promise<boolean> {
+    honoursCopyCondition ??= tryCopyCondition(`${prefix}${beside}.copy-probe-${newId()}`).catch((error: unknown) => {
+      honoursCopyCondition = undefined
+      throw error
+    })
+    return honoursCopyCondition
   }
 
   /**

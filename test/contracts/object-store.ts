@@ -52,6 +52,47 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await whole('a/b.txt')).toEqual({ body: bytes('hello'), eTag })
     })
 
+    const versionOf = async (key: string, of = store): Promise<ObjectVersion> => {
+      for await (const version of of.list(key)) if (version.key === key) return version
+      throw new Error(`no ${key}`)
+    }
+
+    it('removes a version, and nothing else that its key holds by now', async () => {
+      await store.put('a/b', bytes('first'), 'absent')
+      const first = await versionOf('a/b')
+      expect(await store.remove?.({ ...first, eTag: isWriteOnce ? '1-1' : '0'.repeat(32) })).toBe('changed')
+      expect(await text('a/b')).toBe('first')
+      expect(await store.remove?.(first)).toBe('removed')
+      expect(await store.get('a/b')).toBe('missing')
+      expect(await store.remove?.(first)).toBe('missing')
+      expect(await keys('')).toEqual([])
+    })
+
+    it('takes a version of another store over, under a key that is not there', async () => {
+      const from = await create()
+      for (const [key, body] of [
+        ['a +é/b.txt', 'hello'],
+        ['empty', ''],
+      ] as const) {
+        await from.put(key, bytes(body), 'absent')
+        const version = await versionOf(key, from)
+        const taken = await store.take?.(from, version, key)
+        if (taken?.is !== 'taken') throw new Error(`not taken but ${taken?.is}`)
+        expect(await store.get(key, { ifMatch: taken.version.eTag })).toMatchObject({ sizeBytes: body.length })
+        expect(await text(key)).toBe(body)
+        // As after a crash that left no record.
+        expect(await store.take?.(from, version, key)).toEqual({ is: 'conflict' })
+        expect(await text(key, from)).toBe(body)
+      }
+      await store.put('held', bytes('somebody else'), 'absent')
+      expect(await store.take?.(from, await versionOf('empty', from), 'held')).toEqual({ is: 'conflict' })
+      expect(await text('held')).toBe('somebody else')
+      const changed = { ...(await versionOf('empty', from)), eTag: isWriteOnce ? '1-1' : '0'.repeat(32) }
+      expect(await store.take?.(from, changed, 'new')).toEqual({ is: 'changed' })
+      expect(await store.take?.(from, { ...changed, key: 'none' }, 'new')).toEqual({ is: 'missing' })
+      expect(await keys('')).toEqual(['a +é/b.txt', 'empty', 'held'])
+    })
+
     it('stores the bytes of a local file', async () => {
       const file = join(folder, 'local')
       await writeFile(file, 'from a file', { mode: 0o444 })
