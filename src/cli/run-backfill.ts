@@ -1,3 +1,5 @@
+import { afterFailedText, leftAloneText } from '../engine/after-text.ts'
+import type { RunEvent } from '../engine/events.ts'
 import type { BackfillOptions, Summary } from '../engine/summary.ts'
 import { loadPipeline } from './load-pipeline.ts'
 import { displayProgress } from './progress.ts'
@@ -22,7 +24,7 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
       ...options,
       onProgress: progress.update,
       onEvent: event => {
-        if (event.is === 'waiting') terminal.err(`${waitingLine(event.owner)}\n`)
+        for (const line of linesOf(event)) terminal.err(`${line}\n`)
       },
       drain: stopping.drain,
       signal: stopping.stop,
@@ -40,6 +42,17 @@ export async function runBackfill(file: string, options: BackfillOptions, termin
     progress.done()
     stopping.close()
   }
+}
+
+/** Objects that are named of those that were left alone together. */
+const leftMax = 10
+
+/** What a person is told while it runs. */
+function linesOf(event: RunEvent): readonly string[] {
+  if (event.is === 'waiting') return [waitingLine(event.owner)]
+  if (event.is === 'after-set') return [event.text]
+  if (event.is === 'after-failed') return [afterFailedText(event)]
+  return event.is === 'afterwards' ? event.left.slice(0, leftMax).map(leftAloneText) : []
 }
 
 /** What a start says that stands by (P5). */

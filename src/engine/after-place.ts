@@ -9,7 +9,7 @@ import { isOverlap } from './places.ts'
 export interface Places {
   readonly source: string
   /** Of the objects. */
-  readonly input: { readonly address: string; readonly field: string }
+  readonly input: string
   /** Of checkpoint and output. */
   readonly written: readonly (readonly [address: string, field: string])[]
 }
@@ -21,23 +21,23 @@ export interface Places {
  * @throws MillraceError `user` that names the field
  */
 export async function checkAfter(after: AfterSettings, { source, input, written }: Places): Promise<void> {
-  const isBucket = isS3Address(input.address)
+  const isBucket = isS3Address(input)
   if (after.is === 'tag' && !isBucket)
     throw configError(
       `source ${source}: after`,
       'tag',
-      `objects of S3, which have tags; files in ${input.address} have none: use { moveTo }, 'delete' or 'keep'`,
+      `objects of S3, which have tags; files in ${input} have none: use { moveTo }, 'delete' or 'keep'`,
     )
   if (after.is !== 'move') return
   const field = `source ${source}: after.moveTo`
-  const isSameKind = isS3Address(after.to) === isBucket && (!isBucket || isSameServer(after.to, field, input.address))
+  const isSameKind = isS3Address(after.to) === isBucket && (!isBucket || isSameServer(after.to, field, input))
   if (!isSameKind)
     throw configError(
       field,
       after.to,
-      isBucket ? `an s3:// address of the same server as ${input.address}` : 'a local directory, as the source is one',
+      isBucket ? `an s3:// address of the same server as ${input}` : 'a local directory, as the source is one',
     )
-  const others = [[input.address, "the source's place"] as const, ...written]
+  const others = [[input, "the source's place"] as const, ...written]
   for (const [address, what] of others)
     if (await isOverlap(address, what, after.to, field))
       throw configError(field, after.to, `a place that lies neither in nor above ${what}, ${address}`)

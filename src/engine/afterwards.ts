@@ -7,6 +7,7 @@ import { errorMessage, isMillraceError } from '../core/errors.ts'
 import type { NotAsCommitted, ObjectStore, Row } from '../core/ports.ts'
 import { tagOf } from '../plan/after.ts'
 import { versionOf } from './admit.ts'
+import { afterText } from './after-text.ts'
 import { type DoneAfter, doneAfterChannel, doneAfterSql, loadDoneAfter, sameElsewhere } from './done-after.ts'
 import { dueBy } from './due.ts'
 import { limited } from './limited.ts'
@@ -206,6 +207,8 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
 
   return {
     begin() {
+      const text = afterText(after, run.pipeline.name)
+      if (after.is !== 'keep' && text) run.options.onEvent?.({ is: 'after-set', after: after.is, text })
       working ??= loop(looping.signal).catch((error: unknown) => {
         if (!signal.aborted) run.stop(error instanceof Error ? error : new Error(String(error)))
       })

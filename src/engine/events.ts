@@ -57,6 +57,8 @@ export type RunEvent =
       readonly rows: number
       readonly tookMs: number
     }
+  /** What becomes of objects when they are committed, where they do not stay as they are. Told at each start. */
+  | { readonly is: 'after-set'; readonly after: Exclude<Deed, 'keep'>; readonly text: string }
   /** What `after` asks for was done with so many committed objects. */
   | {
       readonly is: 'afterwards'

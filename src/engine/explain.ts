@@ -6,6 +6,7 @@ import { id } from '../plan/sql.ts'
 import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
 import type { Channel } from '../plan/step.ts'
+import { afterText } from './after-text.ts'
 import { checkFormat } from './check-format.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
@@ -15,6 +16,8 @@ import { subscribeFlows } from './flows.ts'
 export interface Explanation {
   readonly pipeline: string
   readonly source: { readonly name: string; readonly format: string; readonly columns: ColumnTypes }
+  /** What becomes of objects when they are committed; null where they stay as they are. */
+  readonly after: string | null
   readonly flows: readonly ExplainedFlow[]
 }
 
@@ -40,12 +43,13 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   try {
     const executor = await session.executor(new AbortController().signal)
     const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
-    const { settings, policies } = subscribed.definition
+    const { settings, policies, after } = subscribed.definition
     await checkFormat(components.formats[settings.format](settings, policies), settings.name, executor)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,
       source: { name: settings.name, format: settings.format, columns: settings.columns },
+      after: afterText(after, pipeline.name) ?? null,
       flows: flows.map(flow => explainFlow(flow, rows)),
     }
   } finally {

@@ -140,7 +140,7 @@ export async function openRun(
   const after = options.ledger === undefined ? definition.after : keepAll
   await checkAfter(after, {
     source: settings.name,
-    input: { address: input.root, field: inputField },
+    input: input.root,
     written: written.map(([address, field]) => [address, `the ${field}`] as const),
   })
 

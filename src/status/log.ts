@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { showBytes, showCount, showCounted, showSeconds } from '../core/quantity.ts'
+import { afterFailedText, deedDone, leftAloneText } from '../engine/after-text.ts'
 import { goneFieldText, newColumnsText } from '../engine/columns-seen.ts'
 import { type BadRow, badRowText } from '../engine/bad-row.ts'
 import type { RunEvent } from '../engine/events.ts'
@@ -120,11 +121,15 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
         { level: 'debug', event: 'delivered', message, fields: { flow, epoch, rows, tookMs: Math.round(tookMs) } },
       ]
     }
+    case 'after-set': {
+      const { after, text: message } = event
+      return [{ level: after === 'delete' ? 'warn' : 'info', event: 'after-set', message, fields: { after } }]
+    }
     case 'afterwards':
       return afterRecords(event)
     case 'after-failed': {
       const { deed, key, code, error } = event
-      const message = `object ${key} is committed, and could not be ${deedDone[deed]}: ${error} It is tried again, and counting goes on; further errors of this kind are only counted`
+      const message = afterFailedText(event)
       return [{ level: 'warn', event: 'after-failed', message, fields: { deed, key, code, error } }]
     }
     case 'received': {
@@ -196,7 +201,6 @@ export function logRecords(event: RunEvent): readonly LogRecord[] {
   }
 }
 
-const deedDone = { tag: 'tagged', move: 'moved', delete: 'deleted' } as const
 /** Objects that a line names. */
 const leftMax = 10
 
@@ -215,7 +219,7 @@ function afterRecords({
       ({ key, reason }): LogRecord => ({
         level: 'warn',
         event: 'object-left-alone',
-        message: `object ${key}, whose rows are committed: ${reason}`,
+        message: leftAloneText({ key, reason }),
         fields: { deed, key, reason, of: left.length },
       }),
     ),

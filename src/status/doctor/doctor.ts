@@ -10,6 +10,7 @@ import type { ObjectVersion } from '../../core/object-version.ts'
 import type { ObjectStore } from '../../core/ports.ts'
 import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
+import { checkAfter, openAfterPlace, type Places } from '../../engine/after-place.ts'
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
@@ -41,6 +42,7 @@ import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { about, type Finding } from './finding.ts'
+import { judgeAfter } from './judge-after.ts'
 import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 import { judgeQueue, judgeTopic } from './judge-queue.ts'
 
@@ -83,6 +85,10 @@ export async function examine(
     // Rows that pass through wait for nothing.
     ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
     ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
+    ...(await examineAfter(components, pipeline, definition, input, [
+      [checkpoint, 'the checkpoint'],
+      ...outputs.map(output => [output, 'the output'] as const),
+    ])),
     ...written,
     ...fit.findings,
   ]
@@ -320,6 +326,27 @@ async function examineWritable(
 interface Held {
   readonly checkpointId: string
   readonly epoch: number
+}
+
+/** Whether what becomes of objects can be done to them, and where they would go to. */
+async function examineAfter(
+  components: Components,
+  { name }: Pipeline,
+  { after, settings, keys }: SourceDefinition,
+  address: string,
+  written: Places['written'],
+): Promise<readonly Finding[]> {
+  if (after.is === 'keep') return []
+  const found = await attempt('after', async () => {
+    const place = await components.findInput(address, 'objects')
+    await checkAfter(after, { source: settings.name, input: place.root, written })
+    const store = await components.openInput(place.root, 'objects', linksOf(place, keys))
+    const to = await openAfterPlace(after, settings.name, store, components)
+    if (to) await probeStore({ store: to, newId: randomUUID, prefix: OUTPUT_PREFIX })
+    const bucket = isS3Address(place.root) ? await bucketOf(place.root, 'objects') : undefined
+    return { root: place.root, bucket }
+  })
+  return 'is' in found ? [found] : judgeAfter(after, name, found)
 }
 
 /** Whether the pipeline is still the one that the checkpoint was written by; what is there, unless that is a problem. */
