@@ -227,7 +227,11 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
 }
 
 /** All epochs up to this one are published and taken, and HEAD says so. */
-function outEpoch({ epoch, unpublished, undelivered }: Manifest): number {
+export function outEpoch({
+  epoch,
+  unpublished,
+  undelivered,
+}: Pick<Manifest, 'epoch' | 'unpublished' | 'undelivered'>): number {
   const waiting = [...unpublished.map(({ to }) => parseOutputKey(to)?.epoch ?? 0), ...undelivered.map(u => u.epoch)]
   return Math.min(epoch, ...waiting.map(waits => waits - 1))
 }

@@ -4,6 +4,7 @@ import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
 import { stepId } from '../plan/stages.ts'
 import { type ChannelReader, loadTable } from './channels.ts'
+import { doneAfterChannel, doneAfterColumns } from './done-after.ts'
 import { createLedgerTable, ledgerColumns } from './ledger.ts'
 import { type EngineRecords, loadLedger, watermarkOfState } from './recover.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
@@ -28,6 +29,7 @@ export async function createRecordViews(reader: ChannelReader, executor: Executo
     epochs: epochsSql,
     quarantine: `SELECT _seq, _row, object AS "key", * EXCLUDE (_seq, _row) FROM stored.quarantine`,
     outputs: 'SELECT epoch, output AS flow, * EXCLUDE (epoch) FROM stored.outputs',
+    afterwards: afterwardsSql,
     ...Object.fromEntries([...late, ...state].map(({ name, sql }) => [name, sql])),
     late: unionSql(lateColumns, late),
     state: unionSql(
@@ -39,12 +41,17 @@ export async function createRecordViews(reader: ChannelReader, executor: Executo
   return Object.keys(views)
 }
 
-const stored = (channel: string): string => `stored.${id(channel)}`
+function stored(channel: string): string {
+  return `stored.${id(channel)}`
+}
 
 /** What has no row yet can be asked for all the same. */
 const alwaysThere: Readonly<Record<string, string>> = {
   quarantine:
     '_seq BIGINT, _row BIGINT, object VARCHAR, e_tag VARCHAR, "column" VARCHAR, expected VARCHAR, found VARCHAR',
+  [doneAfterChannel]: Object.entries(doneAfterColumns)
+    .map(([name, type]) => `${id(name)} ${type}`)
+    .join(', '),
   outputs: 'epoch BIGINT, output VARCHAR, key VARCHAR, rows BIGINT, bytes BIGINT, sha256 VARCHAR',
 }
 
@@ -71,6 +78,11 @@ const ledgerSql = `SELECT ${Object.keys(ledgerColumns)
   })
   .concat(Object.keys(ledgerColumns).filter(name => /_[um]s$/.test(name)))
   .join(', ')} FROM stored.ledger`
+
+/** The object by its key in the source's place, and by the one that it has now. */
+const afterwardsSql =
+  `SELECT a.seq, l.bucket, l.key, a."is", a.place, a.key AS new_key, a.e_tag AS new_e_tag, a.version_id AS new_version_id, a.note ` +
+  `FROM ${stored(doneAfterChannel)} AS a JOIN stored.ledger AS l USING (seq)`
 
 const epochsSql =
   `SELECT epoch, count(*) FILTER ("is" = 'object') AS objects, sum(rows) AS rows, sum(late) AS late, ` +

@@ -1,11 +1,23 @@
 import { mkdir, readdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { tap } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { components } from '../../src/engine/components.ts'
-import { count, MillraceError, sum, verify } from '../../src/index.ts'
-import { failure, followUntil, type Lab, openLab, run, type TextRow, windowed, type WindowedFlow } from './harness.ts'
+import { outEpoch } from '../../src/engine/afterwards.ts'
+import { count, MillraceError, pipeline, query, rows, sum, verify } from '../../src/index.ts'
+import {
+  failure,
+  followUntil,
+  type Lab,
+  openLab,
+  run,
+  sourceOf,
+  type TextRow,
+  windowed,
+  type WindowedFlow,
+} from './harness.ts'
 
 let lab: Lab
 let done: string
@@ -55,6 +67,11 @@ describe('after: { moveTo }', () => {
     expect(await files(lab.input)).toEqual([])
     expect(await files(done)).toEqual(['2022-01-01.parquet', 'deep/er/2022-01-02.parquet'])
 
+    const shown = await query(lab.checkpoint, `SELECT key, new_key FROM afterwards WHERE "is" = 'moved' ORDER BY seq`)
+    expect(shown.rows).toEqual([
+      { key: '2022-01-01.parquet', new_key: '2022-01-01.parquet' },
+      { key: 'deep/er/2022-01-02.parquet', new_key: 'deep/er/2022-01-02.parquet' },
+    ])
     const found = await verify(windowed(lab, lab, moving()), { threads: 2, memory: '500MB' })
     expect(found).toMatchObject({ gone: [], changed: [], differences: [] })
     expect(found.rows).toBeGreaterThan(10)
@@ -189,6 +206,39 @@ describe("after: 'delete'", () => {
     await utimes(file, 1, 1)
     await run(windowed(lab, lab, deleting))
     expect(await files(lab.input)).toEqual(['2022-01-01.parquet'])
+  })
+})
+
+describe('an epoch that some sink does not have yet', () => {
+  test('holds back its own objects and those of later epochs, whatever is published of others', () => {
+    const file = { name: 'f', bytes: 1, rows: 1, sha256: '' }
+    const published = (...epochs: number[]) =>
+      epochs.map(epoch => ({ output: 'flow-1', to: `part-${String(epoch).padStart(8, '0')}-flow-1.parquet`, file }))
+    const taken = (...epochs: number[]) => epochs.map(epoch => ({ output: 'flow-2', epoch, file }))
+    expect(outEpoch({ epoch: 9, unpublished: [], undelivered: [] })).toBe(9)
+    expect(outEpoch({ epoch: 9, unpublished: published(9), undelivered: [] })).toBe(8)
+    expect(outEpoch({ epoch: 9, unpublished: published(9), undelivered: taken(4, 5) })).toBe(3)
+    expect(outEpoch({ epoch: 1, unpublished: published(1), undelivered: taken(1) })).toBe(0)
+  })
+
+  test('rows that are not taken keep their objects, over restarts, until they are', async () => {
+    for (const date of ['2022-01-01', '2022-01-02', '2022-01-03']) await day(date)
+    const taking = (isGood: boolean) => {
+      const head = sourceOf(lab, flow({ after: 'delete' }))
+      const all = head.pipe(
+        rows(),
+        tap(() => {
+          if (!isGood) throw new Error('not now')
+        }),
+      )
+      return run(pipeline('rows', { checkpoint: lab.checkpoint }, all), { objectsPerEpoch: 1, flush: false })
+    }
+    for (let start = 0; start < 2; start++) {
+      expect((await failure(taking(false))).code).toBe('rows-not-taken')
+      expect(await files(lab.input)).toHaveLength(3)
+    }
+    await taking(true)
+    expect(await files(lab.input)).toEqual([])
   })
 })
 
