@@ -108,7 +108,7 @@ function subscribe(pipeline: Pipeline) {
     return {
       op: 'source',
       options: settings as unknown as Json,
-      input: undefined,
+      inputs: [],
       columns: settings.columns,
       step: sourceStep,
     }

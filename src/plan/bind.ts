@@ -6,7 +6,7 @@ import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, type PlanNode, planKey, sourceOf } from './node.ts'
+import { chain, inputOf, type PlanNode, planKey, sourceOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { id, text } from './sql.ts'
 import { applySteps, type Flow, hiddenAfter, splitFlow, stagesOf } from './stages.ts'
@@ -47,7 +47,7 @@ async function bindNode(
   gate: Gate,
   executor: Pick<Executor, 'run'>,
 ): Promise<readonly string[]> {
-  const input = (node.input as PlanNode).columns
+  const input = inputOf(node).columns
   const plain = plainTypes(input)
   const after = chain(node).some(before => before.step.is === 'stateful')
   const bound: string[] = []

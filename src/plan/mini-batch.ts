@@ -49,7 +49,7 @@ export class PlannedBatch {
     const node: PlanNode = {
       op: step.op,
       options,
-      input: this.node,
+      inputs: [this.node],
       columns: step.is === 'stateful' ? foldStep(this.node, step, options).columns : columns,
       // A step is only ever called with the options of its own node.
       step: step as Step,

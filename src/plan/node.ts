@@ -9,21 +9,44 @@ import type { GroupsContext, RowsContext, Stateful, StatefulStep, Step } from '.
 export interface PlanNode {
   readonly op: string
   readonly options: Json
-  readonly input: PlanNode | undefined
+  /** What feeds it: nothing feeds a source. */
+  readonly inputs: readonly PlanNode[]
   readonly columns: ColumnTypes
   readonly step: Step
   /** Where the user's file calls the operator: for messages, no part of the plan. */
   readonly at?: CallSite
 }
 
-/** The plan from source to end. */
-export function chain(node: PlanNode): readonly PlanNode[] {
-  return node.input ? [...chain(node.input), node] : [node]
+/** The plan up to a step: each step once, after those that feed it. */
+export function chain(end: PlanNode): readonly PlanNode[] {
+  const found = new Set<PlanNode>()
+  const visit = (node: PlanNode) => {
+    if (found.has(node)) return
+    for (const input of node.inputs) visit(input)
+    found.add(node)
+  }
+  visit(end)
+  return [...found]
 }
 
-/** The plan as data: what must stay equal for a checkpoint to fit. Says everything that shapes the answer, in order. */
-export function planJson(node: PlanNode): readonly Json[] {
-  return chain(node).map(({ op, options }) => ({ op, options }))
+/** What feeds a step that takes the rows of one. */
+export function inputOf({ op, inputs }: PlanNode): PlanNode {
+  const [input, ...others] = inputs
+  if (!input || others.length > 0) throw new Error(`unreachable: ${op} has ${inputs.length} inputs`)
+  return input
+}
+
+/**
+ * The plan as data: all that shapes the answer, as the user wrote it. A step follows the one before it, unless `inputs` names
+ * the places of others.
+ */
+export function planJson(end: PlanNode): readonly Json[] {
+  const nodes = chain(end)
+  return nodes.map(({ op, options, inputs }, place) => {
+    const places = inputs.map(input => nodes.indexOf(input))
+    const follows = place === 0 ? places.length === 0 : places.length === 1 && places[0] === place - 1
+    return { op, options, ...(follows ? {} : { inputs: places }) }
+  })
 }
 
 /** Equal plans have equal keys. */
@@ -60,7 +83,7 @@ function rowsContext(node: PlanNode): RowsContext {
 /** What a step after this node is folded from where it takes groups: the annotations before it as well. */
 export function groupsContext(node: PlanNode, op: string): GroupsContext {
   const group = node
-  const window = group.input
+  const [window] = group.inputs
   if (group.step.is !== 'group' || window?.step.is !== 'window')
     throw new MillraceError(
       'user',
@@ -107,7 +130,7 @@ function checkTime(input: PlanNode, fail: (what: string) => void): void {
     )
   const type = (columns: ColumnTypes) => withoutNull(columns[time])
   const remade = before.find(
-    ({ step: { is }, input: from, columns }) =>
+    ({ step: { is }, inputs: [from], columns }) =>
       is === 'function' && Object.hasOwn(columns, time) && type(from?.columns ?? {}) !== type(columns),
   )
   if (remade)

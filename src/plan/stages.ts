@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Json } from '../core/json.ts'
 import type { ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, foldStep, type PlanNode, planJson } from './node.ts'
+import { chain, foldStep, inputOf, type PlanNode, planJson } from './node.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
 
@@ -49,9 +49,9 @@ export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<P
   for (const node of chain(terminal.node)) {
     const { step } = node
     if (step.is === 'stateless' || step.is === 'function') before.push({ node, bound: bound.get(node) ?? [] })
-    if (step.is !== 'stateful' || !node.input) continue
+    if (step.is !== 'stateful') continue
     const id = stepId(planJson(node))
-    const folded = foldStep(node.input, step, node.options as never, bound.get(node) ?? [])
+    const folded = foldStep(inputOf(node), step, node.options as never, bound.get(node) ?? [])
     from = { is: 'stage', stage: { id, op: node.op, step: folded, from, before } }
     before = []
   }

@@ -31,7 +31,7 @@ const { settings } = defineSource('trips', {
 export const sourceNode: PlanNode = {
   op: 'source',
   options: settings as unknown as Json,
-  input: undefined,
+  inputs: [],
   columns: settings.columns,
   step: { is: 'source', op: 'source', columns: input => input },
 }

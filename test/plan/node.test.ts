@@ -12,7 +12,7 @@ import { to } from '../../operators/to.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import { PlannedBatch } from '../../src/plan/mini-batch.ts'
-import { chain, groupsContext, planJson, planKey, sourceOf } from '../../src/plan/node.ts'
+import { chain, groupsContext, planJson, planKey, type PlanNode, sourceOf } from '../../src/plan/node.ts'
 import { batchOf, createHead, describeOnce, errorOf, sourceNode, tripsOf } from '../operators/flow.ts'
 
 const hourly = () =>
@@ -60,6 +60,20 @@ describe('a plan', () => {
         time: 'picked_up',
       },
     })
+  })
+
+  test('of a step with several inputs has each step once, after those that feed it', () => {
+    const head = describeOnce(trips => trips.pipe(where('amount > 0')))
+    const [left, right] = [describeOnce(trips => trips.pipe(select('zone'))), head]
+    const fork = { ...left, inputs: [head] }
+    const union: PlanNode = { ...head, op: 'union', options: {}, inputs: [fork, right] }
+    expect(chain(union)).toEqual([sourceNode, head, fork, union])
+    expect(planJson(union).slice(1)).toEqual([
+      { op: 'where', options: { predicate: 'amount > 0' } },
+      { op: 'select', options: { columns: ['zone'] } },
+      { op: 'union', options: {}, inputs: [2, 1] },
+    ])
+    expect(planKey(union)).not.toBe(planKey({ ...union, inputs: [right, fork] }))
   })
 
   test('equal plans have equal keys, others have not; the epoch is no part of it', () => {
