@@ -1,4 +1,5 @@
 import { configError } from '../src/core/errors.ts'
+import { plainJson, sortedByName } from '../src/core/json.ts'
 import { readOptions } from '../src/core/options.ts'
 import { parseColumnType, type Show } from '../src/core/types.ts'
 import {
@@ -51,6 +52,17 @@ export const aggregateStep: StatefulStep<AggregateCalls> = {
     Object.entries(calls).flatMap(([name, { filter }]) =>
       filter === undefined ? [] : [{ field: `aggregate ${name}: filter`, sql: filter, mustBe: 'BOOLEAN' }],
     ),
+  canonical: (calls, expressions) => {
+    const filters = [...expressions]
+    return Object.fromEntries(
+      Object.entries(calls).map(([name, call]) => {
+        // With the options that were left out, by their defaults.
+        const { aggregate, options } = readAggregate(name, call)
+        const filter = call.filter === undefined ? {} : { filter: filters.shift() ?? null }
+        return [name, sortedByName({ aggregate: aggregate.name, ...plainJson(options), ...filter })]
+      }),
+    )
+  },
   fold,
 }
 
@@ -269,9 +281,7 @@ export function aggregate<I, const A extends Record<string, AnyCall<ColumnsOf<I>
     readAggregate(name, call)
   }
   // Without settings that were left undefined: options are plain data.
-  const plain = (call: AggregateCall) =>
-    Object.fromEntries(Object.entries(call).filter(([, value]) => value !== undefined))
-  const plan = Object.fromEntries(entries.map(([name, call]) => [name, plain(call)])) as AggregateCalls
+  const plan = Object.fromEntries(entries.map(([name, call]) => [name, plainJson(call)])) as AggregateCalls
   return operator(aggregateStep, plan, (batch, at) => {
     // Directly after a window the whole window is one group.
     const grouped = batch.node.step.is === 'window' ? batch.apply(groupByStep, { keys: [] }, at) : batch

@@ -1,4 +1,4 @@
-import { type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { duration } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
@@ -36,7 +36,10 @@ export const dedupeStep: StatefulStep<DedupeOptions> = {
     return input
   },
   expressions: () => [],
-  fold: ({ input }: RowsContext, { key, within }) => dedupeByKey(input, key, durationUs(within, 'dedupe'), within),
+  // A key is a set of columns.
+  canonical: ({ key, within }) => ({ key: key.toSorted(), within: canonicalDuration(within, 'dedupe') }),
+  fold: ({ input }: RowsContext, { key, within }) =>
+    dedupeByKey(input, key, durationUs(within, 'dedupe'), canonicalDuration(within, 'dedupe')),
 }
 
 /**

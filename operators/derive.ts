@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type ColType, parseColumnType, type Show } from '../src/core/types.ts'
+import { canonicalType, type ColType, parseColumnType, type Show } from '../src/core/types.ts'
 import {
   type ColumnsOf,
   type MiniBatch,
@@ -29,6 +29,13 @@ export const deriveStep: StatelessStep<DeriveOptions> = {
   },
   expressions: derived =>
     Object.entries(derived).map(([name, [type, sql]]) => ({ field: `derive ${name}`, sql, type })),
+  canonical: (derived, expressions) =>
+    Object.fromEntries(
+      Object.entries(derived).map(([name, [type]], index) => [
+        name,
+        [canonicalType(type, `derive ${name}`), expressions[index] ?? null],
+      ]),
+    ),
   sql(input, derived, bound) {
     const kept = Object.keys(input.columns).filter(name => !Object.hasOwn(derived, name))
     return wrap(input, [

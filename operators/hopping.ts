@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
@@ -16,6 +16,10 @@ export const hoppingStep: WindowStep<HoppingOptions> = {
   is: 'window',
   op: 'hopping',
   columns: input => input,
+  canonical: ({ size, every }) => ({
+    size: canonicalDuration(size, 'hopping size'),
+    every: canonicalDuration(every, 'hopping every'),
+  }),
   assigner: ({ size, every }) => hoppingWindows(durationUs(size, 'hopping size'), durationUs(every, 'hopping every')),
 }
 

@@ -1,4 +1,5 @@
 import { configError } from '../src/core/errors.ts'
+import { sortedByName } from '../src/core/json.ts'
 import type { Show } from '../src/core/types.ts'
 import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
@@ -26,6 +27,8 @@ export const renameStep: StatelessStep<RenameOptions> = {
     return Object.fromEntries(Object.entries(input).map(([name, type]) => [nameAfter(name, names), type]))
   },
   expressions: () => [],
+  // Columns keep their places, whatever the order of the names.
+  canonical: names => sortedByName(names),
   sql: (input, names) =>
     wrap(
       input,

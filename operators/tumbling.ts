@@ -1,4 +1,4 @@
-import { type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
@@ -14,6 +14,7 @@ export const tumblingStep: WindowStep<TumblingOptions> = {
   is: 'window',
   op: 'tumbling',
   columns: input => input,
+  canonical: ({ size }) => ({ size: canonicalDuration(size, 'tumbling') }),
   assigner: ({ size }) => tumblingWindows(durationUs(size, 'tumbling')),
 }
 

@@ -43,3 +43,19 @@ export function durationUs(value: string, field: string): bigint {
   if (us === undefined) throw configError(field, value, durationForms)
   return us
 }
+
+/** The one way to write a duration that has many: '1 hour' for '60 minutes' and '1h'. */
+export function canonicalDuration(value: string, field: string): string {
+  const ms = durationUs(value, field) / 1_000n
+  const [unit, size] = Object.entries(unitNames).find(([, size]) => ms % size === 0n) as [string, bigint]
+  return `${ms / size} ${unit}${ms === size ? '' : 's'}`
+}
+
+/** Largest first. */
+const unitNames: Readonly<Record<UnitName, bigint>> = {
+  day: 86_400_000n,
+  hour: 3_600_000n,
+  minute: 60_000n,
+  second: 1_000n,
+  millisecond: 1n,
+}

@@ -194,6 +194,12 @@ export function parseColumnType(text: string, field: string): ParsedType {
   throw configError(field, text, near === undefined ? `one of ${all}` : `${near}, or another of ${all}`)
 }
 
+/** The one way to write a type that has many: 'DECIMAL(18,2) NOT NULL' for 'decimal(18, 2) not  null'. */
+export function canonicalType(text: string, field: string): string {
+  const { sql, nullable } = parseColumnType(text, field)
+  return nullable ? sql : `${sql} NOT NULL`
+}
+
 /**
  * Checks declared columns and parses their types.
  *

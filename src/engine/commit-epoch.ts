@@ -181,7 +181,6 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     const closesAt = Object.fromEntries(states.map(({ key, channel }) => [key, channel.closesAt]))
     const openWindows = openWindowsBy(run, after)
     const engine = engineState(
-      run.pipeline.name,
       run.plan,
       {
         ...engineRecords(manifest),

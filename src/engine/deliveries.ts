@@ -1,3 +1,4 @@
+import { flowName } from '../plan/plan-ids.ts'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { defer, from } from 'rxjs'
@@ -83,7 +84,7 @@ interface Lane {
 export function createDeliveries(context: DeliveryContext): Deliveries {
   const { subscribed, clock } = context
   const lanes: readonly Lane[] = subscribed.terminals.flatMap(({ is }, index) =>
-    is === 'rows' ? [{ flow: `flow-${index + 1}`, index, waiting: [], working: undefined }] : [],
+    is === 'rows' ? [{ flow: flowName(index), index, waiting: [], working: undefined }] : [],
   )
   /** What was taken and is still named by the committed manifest. */
   let taken: readonly Undelivered[] = []

@@ -42,7 +42,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
-    const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
+    const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const { settings, policies, after } = subscribed.definition
     await checkFormat(components.formats[settings.format](settings, policies), settings.name, executor)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
@@ -50,7 +50,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
       pipeline: pipeline.name,
       source: { name: settings.name, format: settings.format, columns: settings.columns },
       after: afterText(after, pipeline.name) ?? null,
-      flows: flows.map(flow => explainFlow(flow, rows)),
+      flows: bound.flows().map(flow => explainFlow(flow, rows)),
     }
   } finally {
     subscribed.unsubscribe()

@@ -2,8 +2,9 @@ import { defer, map, Observable, of, Subject } from 'rxjs'
 import { configError, MillraceError, withCallSite } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../plan/mini-batch.ts'
-import { planJson, type PlanNode } from '../plan/node.ts'
+import { planKey, type PlanNode } from '../plan/node.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import { endOf, flowName } from '../plan/plan-ids.ts'
 import { within } from '../plan/run-scope.ts'
 import type { SourceDefinition } from '../plan/source.ts'
 import type { SourceStep } from '../plan/step.ts'
@@ -44,10 +45,10 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
   const { definition, unsubscribe, subscriptions, send, sourceNode } = subscribe(pipeline)
   const terminals = send(0).map((ends, index) => onlyEnd(ends, pipeline, index, 0))
   for (const [index, { is }] of terminals.entries()) if (is === 'rows') subscriptions[index]?.unsubscribe()
-  const plans = terminals.map(terminal => JSON.stringify(flowPlan(terminal)))
+  const plans = terminals.map(flowKey)
 
   function checkSame(terminal: Terminal, index: number, epoch: number): void {
-    if (JSON.stringify(flowPlan(terminal)) === plans[index]) return
+    if (flowKey(terminal) === plans[index]) return
     throw mistake(
       pipeline,
       'plan-changed',
@@ -167,7 +168,7 @@ function completion(flow: Observable<unknown>, signal: AbortSignal): Promise<voi
 
 /** A flow as errors name it. */
 function flowOf(pipeline: Pipeline, index: number): string {
-  return `flow-${index + 1} of pipeline ${pipeline.name}`
+  return `${flowName(index)} of pipeline ${pipeline.name}`
 }
 
 function asError(error: unknown): Error {
@@ -197,14 +198,7 @@ function onlyEnd(ends: readonly Terminal[], pipeline: Pipeline, index: number, e
   )
 }
 
-function flowPlan(terminal: Terminal): readonly Json[] {
-  // How rows are handed over is no part of the plan: rows() may become batches().
-  if (terminal.is === 'rows') return [...planJson(terminal.node), { op: 'rows' }]
-  const { format, zone } = terminal
-  return [...planJson(terminal.node), { op: 'to', options: { format, ...(zone === undefined ? {} : { zone }) } }]
-}
-
-/** The plan of all flows, as the manifest keeps it. */
-export function pipelinePlan(terminals: readonly Terminal[]): Json {
-  return terminals.map(flowPlan)
+/** Equal flows have equal keys. */
+function flowKey(terminal: Terminal): string {
+  return JSON.stringify([planKey(terminal.node), endOf(terminal)])
 }

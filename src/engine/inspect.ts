@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { objectAddress } from '../core/object-address.ts'
 import type { Executor, Row } from '../core/ports.ts'
+import { storedPlan } from '../plan/stored-plan.ts'
 import { iso } from './summarise.ts'
 import { type ChannelReader, eachPart, loadTable } from './channels.ts'
 import { components } from './components.ts'
@@ -52,7 +53,7 @@ export async function inspect(address: string): Promise<Inspection> {
     return {
       checkpoint: shown,
       checkpointId: manifest.checkpointId,
-      pipeline: (manifest.engine.plan as { pipeline: string }).pipeline,
+      pipeline: storedPlan(manifest.engine.plan).pipeline,
       term: head.term,
       epoch: manifest.epoch,
       owner: head.owner,

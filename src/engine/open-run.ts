@@ -9,12 +9,16 @@ import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
 import { type AfterSettings, keepAll } from '../plan/after.ts'
 import { bindFlows } from '../plan/bind.ts'
+import type { ClockShape } from '../plan/clock.ts'
 import { createGate } from '../plan/gate.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import type { Terminal } from '../plan/mini-batch.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import { flowName } from '../plan/plan-ids.ts'
 import type { LiveSettings } from '../plan/source.ts'
 import { clockShape, type Flow, type Stage, stagesInOrder } from '../plan/stages.ts'
+import type { StoredPlan } from '../plan/stored-plan.ts'
 import { periodBounds } from './admit.ts'
 import { checkAfter, openAfterPlace } from './after-place.ts'
 import { type AttemptDecision, decideAttempt } from './attempt.ts'
@@ -24,9 +28,10 @@ import type { Session } from './duckdb/session.ts'
 import { followMoves, openMoved } from './moved.ts'
 import type { EpochContext } from './work.ts'
 import type { FetchContext } from './marked-object.ts'
-import { type Flows, pipelinePlan } from './flows.ts'
+import { checkPlan, fitPlan } from './fit-plan.ts'
+import type { Flows } from './flows.ts'
 import { pathWithin } from './places.ts'
-import { checkOpen, checkPlan, engineRecords, initialState, loadState, positionOf } from './recover.ts'
+import { checkOpen, engineRecords, initialState, loadState, positionOf } from './recover.ts'
 import { standBy } from './stand-by.ts'
 import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { stoppable } from './stoppable.ts'
@@ -36,15 +41,16 @@ import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
 import { ownerName } from './owner.ts'
-import { type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts'
-import { checkReplayable } from './replay.ts'
+import { readCheckpoint } from './read-checkpoint.ts'
+import { checkReplayable, type Replayed, withStageNames } from './replay.ts'
 import type { LedgerPosition } from './stamp.ts'
 import type { BackfillOptions, RunOptions } from './summary.ts'
 import { recounted } from './totals.ts'
 
 /** Where a flow's files go. */
 export interface Output {
-  readonly flow: Flow
+  /** The flow's name. */
+  readonly flow: string
   readonly store: ObjectStore
   readonly outbox: Outbox
 }
@@ -57,13 +63,14 @@ export interface Run {
   readonly flows: readonly Flow[]
   /** Each stage of the flows once, those before others first. */
   readonly stages: readonly Stage[]
-  readonly plan: ReturnType<typeof pipelinePlan>
+  /** What the manifest keeps of the plan. */
+  readonly plan: StoredPlan
   readonly fetch: FetchContext & { readonly neverSeen: NeverSeen }
   readonly input: Input
   /** What each key of the input is to the source. */
   readonly kindOf: KindOf
   /** The ledger that is replayed instead of a listing. */
-  readonly replayed: ReadCheckpoint | undefined
+  readonly replayed: Replayed | undefined
   readonly miniBatch: MiniBatchOptions
   readonly live: LiveSettings
   /** What becomes of objects that are committed. */
@@ -119,15 +126,13 @@ export async function openRun(
 
   // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
   const { terminals } = subscribed
-  const flows = await bindFlows(terminals, createGate(computing), computing)
-  const stages = stagesInOrder(flows)
-  const shapes = stages.map(clockShape)
-  const plan = pipelinePlan(terminals)
+  const gate = createGate(computing)
+  const bound = await bindFlows(terminals, gate, computing)
   const format = components.formats[settings.format](settings, policies)
   await checkFormat(format, settings.name, computing)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await components.findInput(options.input ?? definition.objects, inputField)
-  const addresses = outputAddresses(flows, options.output)
+  const addresses = outputAddresses(terminals, options.output)
   const checkpointField = options.checkpoint === undefined ? 'pipeline checkpoint' : 'checkpoint'
   const checkpointAddress = options.checkpoint ?? pipeline.checkpoint
   const written = [
@@ -144,11 +149,11 @@ export async function openRun(
     written: written.map(([address, field]) => [address, `the ${field}`] as const),
   })
 
-  const openOutput = async (flow: Flow, address: string, manifest: Manifest): Promise<Output> => {
-    const field = options.output === undefined ? `${flow.name}: files` : 'output'
+  const openOutput = async (flow: string, address: string, manifest: Manifest): Promise<Output> => {
+    const field = options.output === undefined ? `${flow}: files` : 'output'
     const output = stoppable(await components.openWritable(address, field), signal)
     const outbox = createOutbox({
-      output: flow.name,
+      output: flow,
       store: output,
       checkpointId: manifest.checkpointId,
       pipeline: pipeline.name,
@@ -158,6 +163,8 @@ export async function openRun(
     return { flow, store: output, outbox }
   }
   const store = stoppable(await components.openWritable(checkpointAddress, checkpointField), signal)
+  let stages: readonly Stage[] = []
+  let shapes: readonly ClockShape[] = []
   const { clock } = components
   const owner = ownerName(clock)
   const checkpoint = createCheckpointStore({
@@ -167,25 +174,28 @@ export async function openRun(
     // Whoever waits to try again gives up at a stop.
     sleep: ms => clock.sleep(ms, signal),
     scratch: session.stage,
+    // Nothing is merged before the claim, which tells the stages' ids.
     merge: (channel, files, to, manifest) =>
       mergeFiles(merging, stages, channel, files, to, positionOf(manifest, settings.name, shapes)),
   })
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
-  const replayed =
+  const other =
     options.ledger === undefined ? undefined : await readCheckpoint(components, options.ledger, 'ledger', session.stage)
-  if (replayed) checkReplayable(replayed, settings)
+  if (other) checkReplayable(other, settings)
   // It holds all of its own ledger, and its output is there.
-  if (replayed?.address === store.address)
-    throw configError('ledger', replayed.address, 'the checkpoint of another run; give a new --checkpoint and --output')
+  if (other?.address === store.address)
+    throw configError('ledger', other.address, 'the checkpoint of another run; give a new --checkpoint and --output')
   const seen = await checkpoint.readHead()
   if (seen) {
     checkOpen(seen.manifest, store.address)
-    checkPlan(seen.manifest, pipeline.name, plan, store.address)
+    await checkPlan(seen.manifest, pipeline.name, bound, gate, store.address)
     if (seen.manifest.epoch > 0) for (const [flow, address] of addresses) await openOutput(flow, address, seen.manifest)
   }
   await checkpoint.probe(signal)
-  const head = await checkpoint.claim(initialState(pipeline.name, plan), standBy(options, clock, owner, given))
+  // A replay names its stages as the ledger does that it repeats.
+  const initial = await fitPlan(other?.head.manifest, pipeline.name, bound, gate)
+  const head = await checkpoint.claim(initialState(initial.plan), standBy(options, clock, owner, given))
   const heartbeat = startHeartbeat(checkpoint, clock, lost =>
     abort.abort(lost instanceof Error ? lost : fencedBy(lost)),
   )
@@ -193,14 +203,18 @@ export async function openRun(
   signal.addEventListener('abort', () => void heartbeat.stop(), { once: true })
   // Another owner may have been waited for: what it left is looked at again.
   checkOpen(head.manifest, store.address)
-  checkPlan(head.manifest, pipeline.name, plan, store.address)
+  await checkPlan(head.manifest, pipeline.name, bound, gate, store.address)
+  const { plan, flows, ids } = await fitPlan(head.manifest, pipeline.name, bound, gate)
+  stages = stagesInOrder(flows)
+  shapes = stages.map(clockShape)
+  const replayed = other && withStageNames(other, ids, initial.ids)
   const from = checkpoint.claimedFrom
 
   const outputs = new Map<string, Output>()
   for (const [flow, address] of addresses) {
     const output = await openOutput(flow, address, head.manifest)
     await checkNothingBeyond(output, head, checkpoint, store.address, ms => clock.sleep(ms, signal))
-    outputs.set(flow.name, output)
+    outputs.set(flow, output)
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
   await checkpoint.orphans()
@@ -264,9 +278,11 @@ export async function openRun(
   }
 }
 
-/** Where each flow's files go. Flows that share a folder have the flow in their files' names. */
-function outputAddresses(flows: readonly Flow[], override: string | undefined): ReadonlyMap<Flow, string> {
-  const sinks = flows.flatMap(flow => (flow.terminal.is === 'files' ? [{ flow, uri: flow.terminal.uri }] : []))
+/** Where the files of each flow go, by its name. Flows that share a folder have it in their files' names. */
+function outputAddresses(terminals: readonly Terminal[], override: string | undefined): ReadonlyMap<string, string> {
+  const sinks = terminals.flatMap((terminal, index) =>
+    terminal.is === 'files' ? [{ flow: flowName(index), uri: terminal.uri }] : [],
+  )
   if (override !== undefined && sinks.length !== 1)
     throw configError(
       'output',
@@ -285,7 +301,7 @@ async function checkNothingBeyond(
   sleep: Sleep,
 ): Promise<void> {
   const { epoch } = head.manifest
-  const [first, ...others] = await retrying(sleep, () => outputsBeyond(store, flow.name, epoch))
+  const [first, ...others] = await retrying(sleep, () => outputsBeyond(store, flow, epoch))
   if (first === undefined) return
   // Published by another process that has claimed since.
   const now = await checkpoint.readHead()

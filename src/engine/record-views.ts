@@ -1,8 +1,7 @@
 import type { Manifest } from '../../checkpoints/types.ts'
-import type { Json } from '../core/json.ts'
 import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
-import { stepId } from '../plan/stages.ts'
+import { stepsOf, storedPlan } from '../plan/stored-plan.ts'
 import { type ChannelReader, loadTable } from './channels.ts'
 import { doneAfterChannel, doneAfterColumns } from './done-after.ts'
 import { createLedgerTable, ledgerColumns } from './ledger.ts'
@@ -91,7 +90,7 @@ const epochsSql =
 
 /** `late_<step>` of each step that has late rows. */
 async function lateViews(manifest: Manifest, executor: Executor): Promise<readonly View[]> {
-  const flows = flowsByStep(manifest.engine.plan)
+  const flows = flowsByStep(manifest)
   return Promise.all(
     channelsOf(manifest, 'late').map(async ({ channel, key }) => {
       const own = { flow: text(flows.get(key) ?? ''), step: text(key), key: '_object' }
@@ -105,7 +104,7 @@ async function stateViews(
   manifest: Manifest,
   executor: Executor,
 ): Promise<readonly (View & { readonly isMain: boolean })[]> {
-  const flows = flowsByStep(manifest.engine.plan)
+  const flows = flowsByStep(manifest)
   const { closesAt = {} } = manifest.engine.settings as Partial<EngineRecords>
   return Promise.all(
     channelsOf(manifest, 'segment').map(async ({ channel, key }) => {
@@ -131,14 +130,13 @@ function channelsOf(
 }
 
 /** The flows that have a step, by its id: 'flow-1', or 'flow-1, flow-3' where they share it. */
-function flowsByStep(plan: Json): ReadonlyMap<string, string> {
-  const { flows } = plan as { readonly flows: readonly (readonly Json[])[] }
+function flowsByStep(manifest: Manifest): ReadonlyMap<string, string> {
+  const plan = storedPlan(manifest.engine.plan)
   const byStep = new Map<string, string>()
-  for (const [index, steps] of flows.entries())
-    for (const end of steps.keys()) {
-      const step = stepId(steps.slice(0, end + 1))
+  for (const flow of Object.keys(plan.flows))
+    for (const { id: step } of stepsOf(plan, flow)) {
       const others = byStep.get(step)
-      byStep.set(step, `${others === undefined ? '' : `${others}, `}flow-${index + 1}`)
+      byStep.set(step, `${others === undefined ? '' : `${others}, `}${flow}`)
     }
   return byStep
 }

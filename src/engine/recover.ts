@@ -3,7 +3,8 @@ import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Executor } from '../core/ports.ts'
 import { advanceClock, type Clocks, type ClockShape } from '../plan/clock.ts'
-import { type Stage } from '../plan/stages.ts'
+import type { Stage } from '../plan/stages.ts'
+import type { StoredPlan } from '../plan/stored-plan.ts'
 import { beginning } from '../plan/watermark.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import { duckdb, sessionSettings } from './duckdb/session.ts'
@@ -17,9 +18,8 @@ import type { Totals } from './summary.ts'
 import { noTotals } from './totals.ts'
 
 /** What a new checkpoint begins with. */
-export function initialState(pipeline: string, plan: Json): EngineState {
+export function initialState(plan: StoredPlan): EngineState {
   return engineState(
-    pipeline,
     plan,
     {
       outputs: {},
@@ -93,8 +93,7 @@ function dueJson({ seq, marks }: Due): Json {
 }
 
 export function engineState(
-  pipeline: string,
-  plan: Json,
+  plan: StoredPlan,
   { positions, retry, columnsSeen, due, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
@@ -103,7 +102,7 @@ export function engineState(
 ): EngineState {
   const clocks = clocksJson(position, shapes)
   return {
-    plan: { pipeline, flows: plan },
+    plan: plan as unknown as Json,
     settings: {
       duckdb,
       session: sessionSettings,
@@ -167,39 +166,6 @@ export function checkOpen(manifest: Manifest, address: string): void {
       'sealed',
       `The checkpoint ${address} is sealed: a backfill with --final closed every window in epoch ${manifest.epoch}, and what comes later would be late. Use a new checkpoint and output folder.`,
     )
-}
-
-/** Refuses a pipeline that is not the one the checkpoint was written by, naming what changed. */
-export function checkPlan(manifest: Manifest, pipeline: string, plan: Json, address: string): void {
-  // Before the first epoch nothing has been computed by any plan.
-  if (manifest.epoch === 0) return
-  const changes = differences(manifest.engine.plan, { pipeline, flows: plan }, 'pipeline')
-  if (changes.length === 0) return
-  throw new MillraceError(
-    'user',
-    'plan-changed',
-    `The pipeline no longer fits its checkpoint ${address}: ${changes.slice(0, 5).join('; ')}` +
-      `${changes.length > 5 ? `; and ${changes.length - 5} more` : ''}. Undo the change, or give the changed pipeline a new checkpoint and output folder.`,
-  )
-}
-
-/** Where two plans differ, each as 'path: was X, is now Y'. */
-export function differences(was: Json | undefined, is: Json | undefined, path: string): string[] {
-  if (JSON.stringify(was) === JSON.stringify(is)) return []
-  const isObject = (value: Json | undefined): value is { readonly [key: string]: Json } =>
-    typeof value === 'object' && value !== null
-  if (isObject(was) && isObject(is)) {
-    const names = [...new Set([...Object.keys(was), ...Object.keys(is)])]
-    const inside = names.flatMap(name =>
-      differences(was[name], is[name], `${path}${/^\d+$/.test(name) ? `[${name}]` : `.${name}`}`),
-    )
-    // The same entries in another order: column order is part of the output.
-    return inside.length > 0
-      ? inside
-      : [`${path}: the order was ${Object.keys(was).join(', ')}, is now ${Object.keys(is).join(', ')}`]
-  }
-  const show = (value: Json | undefined) => (value === undefined ? 'absent' : JSON.stringify(value))
-  return [`${path}: was ${show(was)}, is now ${show(is)}`]
 }
 
 /** Loads state and ledger from what HEAD names, each file verified (P10). */

@@ -3,16 +3,33 @@ import type { Executor } from '../core/ports.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 import type { Json } from '../core/json.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import { differences } from '../plan/plan-changes.ts'
+import type { StepIds } from '../plan/plan-ids.ts'
 import { text } from '../plan/sql.ts'
-import { type Listing, pulled, versionOf } from './admit.ts'
+import { storedPlan, writtenOptions } from '../plan/stored-plan.ts'
+import { type AdmittedMark, type Listing, pulled, versionOf } from './admit.ts'
 import { createLedgerTable, markOf, withEarlierSql } from './ledger.ts'
 import type { Outcome } from './outcome.ts'
 import type { ReadCheckpoint } from './read-checkpoint.ts'
-import { differences, loadLedger } from './recover.ts'
+import { loadLedger } from './recover.ts'
+
+/** A checkpoint whose ledger is repeated. */
+export interface Replayed extends ReadCheckpoint {
+  /** The id of each own stage to that of the same stage there: flushes are told by stage. */
+  readonly stageNames: ReadonlyMap<string, string>
+}
+
+/** @param own, theirs the ids of the same steps in the two checkpoints */
+export function withStageNames(other: ReadCheckpoint, own: readonly StepIds[], theirs: readonly StepIds[]): Replayed {
+  const pairs = own.flatMap((ids, flow) =>
+    [...ids].map(([node, id]) => [id, theirs[flow]?.get(node) as string] as const),
+  )
+  return { ...other, stageNames: new Map(pairs) }
+}
 
 export interface ReplayContext {
   /** The other checkpoint. */
-  readonly other: ReadCheckpoint
+  readonly other: Replayed
   readonly source: string
   readonly executor: Executor
   readonly stage: string
@@ -24,8 +41,13 @@ export interface ReplayContext {
 
 /** Refuses a ledger that was written by another source: its marks would be judged by other rules (S1). */
 export function checkReplayable({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
-  const { flows } = head.manifest.engine.plan as { readonly flows: readonly (readonly { readonly options: Json }[])[] }
-  const [first] = differences(flows[0]?.[0]?.options, settings as unknown as Json, `source ${settings.name}`)
+  const written = storedPlan(head.manifest.engine.plan).nodes.find(({ op }) => op === 'source')
+  const of = (value: Json | undefined) => ({ canonical: value, written: value })
+  const [first] = differences(
+    `source ${settings.name}`,
+    of(written && writtenOptions(written)),
+    of(settings as unknown as Json),
+  )
   if (first !== undefined)
     throw configError('ledger', address, `a ledger that was written by the same source; ${first}`)
 }
@@ -72,7 +94,19 @@ export async function replay(context: ReplayContext): Promise<Listing> {
               highMarkUs: row.high_mark_us as bigint | null,
             },
           }
-        : markOf(row),
+        : renamed(markOf(row), other.stageNames),
     ),
   }
+}
+
+/** A flush under the names that stages have here. Others keep theirs: a replay of this ledger may know them. */
+function renamed(mark: AdmittedMark, names: Replayed['stageNames']): AdmittedMark {
+  if (mark.is !== 'flush' || mark.stages === undefined) return mark
+  const { stages } = mark
+  const here = [...names].flatMap(([own, there]) =>
+    stages[there] === undefined ? [] : [[own, stages[there]] as const],
+  )
+  const theirs = new Set(names.values())
+  const others = Object.entries(stages).filter(([id]) => !theirs.has(id))
+  return { ...mark, stages: Object.fromEntries([...others, ...here]) }
 }

@@ -6,6 +6,7 @@ import { nearestName } from '../core/nearest.ts'
 import { readOptions } from '../core/options.ts'
 import type { Executor, Row } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
+import { storedPlan } from '../plan/stored-plan.ts'
 import { decideAttempt, recordOf, withAttempt } from './attempt.ts'
 import { parquetRows } from './channels.ts'
 import { type Components, components } from './components.ts'
@@ -79,7 +80,7 @@ export async function retryWith(parts: Components, address: string, options: Ret
     const writing = { parts, address, options, session, executor, signal, stop: (error: Error) => lost.abort(error) }
     const { count, objects: listed } =
       chosen.count === 0 ? chosen : await writeRequest(writing, seen.head, chosen, again)
-    const { pipeline } = seen.head.manifest.engine.plan as { readonly pipeline: string }
+    const { pipeline } = storedPlan(seen.head.manifest.engine.plan)
     return { checkpoint: seen.address, pipeline, count, objects: listed }
   } finally {
     await session.close()

@@ -2,15 +2,26 @@ import { MillraceError, withCallSite } from '../core/errors.ts'
 import type { Executor } from '../core/ports.ts'
 import { type ParsedType, parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
+import { type Forms, formsOf } from './forms.ts'
 import { failureOfEvery, firstSentence, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, inputOf, type PlanNode, planKey, sourceOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
+import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
-import { applySteps, type Flow, hiddenAfter, splitFlow, stagesOf } from './stages.ts'
+import { applySteps, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
 import type { UserExpression } from './step.ts'
+
+/** A pipeline's flows with every expression gated and bound. */
+export interface BoundFlows {
+  readonly terminals: readonly Terminal[]
+  /** What its steps are compared by. */
+  readonly forms: Forms
+  /** The flows, cut into stages. @param ids of the steps of each flow; absent: those that a new checkpoint gets */
+  flows(ids?: readonly StepIds[]): readonly Flow[]
+}
 
 /**
  * Gates every user expression, then lets DuckDB bind the whole of every flow over an empty input: what the compiler
@@ -20,12 +31,12 @@ export async function bindFlows(
   terminals: readonly Terminal[],
   gate: Gate,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
-): Promise<readonly Flow[]> {
+): Promise<BoundFlows> {
   for (const settings of new Set(terminals.map(({ node }) => sourceOf(node)))) await checkDefaults(settings, executor)
-  checkDistinct(terminals.flatMap(terminal => chain(terminal.node)))
+  const nodes = terminals.flatMap(terminal => chain(terminal.node))
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()
-  for (const node of terminals.flatMap(terminal => chain(terminal.node))) {
+  for (const node of nodes) {
     if ((node.step.is !== 'stateless' && node.step.is !== 'stateful') || bound.has(node)) continue
     const key = planKey(node)
     const expressions =
@@ -36,9 +47,14 @@ export async function bindFlows(
     byPlan.set(key, expressions)
     bound.set(node, expressions)
   }
-  const flows = terminals.map((terminal, index) => splitFlow(`flow-${index + 1}`, terminal, bound))
-  for (const flow of flows) await checkFlow(flow, executor)
-  return flows
+  const forms = await formsOf(
+    terminals.map(({ node }) => node),
+    gate,
+  )
+  checkDistinct(nodes, forms)
+  const flows = (ids = freshIds(terminals, forms)) => splitFlows(terminals, bound, ids)
+  for (const flow of flows()) await checkFlow(flow, executor)
+  return { terminals, forms, flows }
 }
 
 async function bindNode(

@@ -3,7 +3,8 @@ import { configError, MillraceError } from '../core/errors.ts'
 import { text } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
 import { parseColumnType } from '../core/types.ts'
-import { planKey, type PlanNode } from './node.ts'
+import type { Forms } from './forms.ts'
+import type { PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 
 export interface FunctionOptions {
@@ -67,11 +68,11 @@ export function checkArrow(op: string, input: ColumnTypes): void {
  * State, partial rows and checkpoints are shared by equal plans, so two different functions must not look the same:
  * closures of one text do.
  */
-export function checkDistinct(nodes: readonly PlanNode[]): void {
+export function checkDistinct(nodes: readonly PlanNode[], forms: Forms): void {
   const calls = new Map<string, unknown>()
   for (const node of nodes) {
     if (node.step.is !== 'function') continue
-    const key = planKey(node)
+    const { key } = forms.get(node) as { readonly key: string }
     const { of } = node.step.call
     if (calls.has(key) && calls.get(key) !== of)
       throw new MillraceError(

@@ -1,6 +1,8 @@
 import { MillraceError, errorMessage } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
+import type { Json } from '../core/json.ts'
 import type { Executor } from '../core/ports.ts'
+import { canonicalTree, NoCanonicalForm } from './canonical.ts'
 import {
   constantArguments,
   type FunctionEntry,
@@ -46,6 +48,13 @@ export interface Gate {
     where: { readonly step: string; readonly field: string },
     alias: string,
   ): Promise<CheckedExpression>
+  /**
+   * The expression's canonical form (`canonicalTree`). Of text that this DuckDB does not parse, as an older one may have done,
+   * it is the text itself: it equals only itself.
+   *
+   * @param columns names in scope
+   */
+  canonical(sql: string, columns: readonly string[]): Promise<Json>
 }
 
 /**
@@ -91,6 +100,15 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
         const position = error instanceof Refusal ? error.position : undefined
         const message = `${at}: ${reason} ${placeIn(sql, position)}`
         throw new MillraceError('user', 'expression', message, (error as Error).cause)
+      }
+    },
+    async canonical(sql, columns) {
+      try {
+        checkText(sql)
+        return canonicalTree(await parse(executor, sql), columns)
+      } catch (error) {
+        if (error instanceof Refusal || error instanceof NoCanonicalForm) return ['text', sql]
+        throw error
       }
     },
   }

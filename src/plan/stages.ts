@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
-import type { Json } from '../core/json.ts'
 import type { ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, foldStep, inputOf, type PlanNode, planJson } from './node.ts'
+import { chain, foldStep, inputOf, type PlanNode } from './node.ts'
+import { flowName, type StepIds } from './plan-ids.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
 
@@ -17,7 +16,7 @@ export type StageInput = { readonly is: 'source' } | { readonly is: 'stage'; rea
 
 /** A stateful step of one or more flows. Flows with equal plans up to here share it, its state and its partials. */
 export interface Stage {
-  /** Derived from the plan: names the state's tables and channels. */
+  /** The step's id in the checkpoint's plan: names the state's tables and channels. */
   readonly id: string
   /** The operator's name. */
   readonly op: string
@@ -37,25 +36,39 @@ export interface Flow {
   readonly after: readonly BoundNode[]
 }
 
-/** The id of a stateful step. @param plan from the source up to it, as the manifest has it too */
-export function stepId(plan: readonly Json[]): string {
-  return createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 8)
-}
-
-/** Cuts a described flow into stages; `bound` has the gated expressions of every node. */
-export function splitFlow(name: string, terminal: Terminal, bound: ReadonlyMap<PlanNode, readonly string[]>): Flow {
-  let from: StageInput = { is: 'source' }
-  let before: BoundNode[] = []
-  for (const node of chain(terminal.node)) {
-    const { step } = node
-    if (step.is === 'stateless' || step.is === 'function') before.push({ node, bound: bound.get(node) ?? [] })
-    if (step.is !== 'stateful') continue
-    const id = stepId(planJson(node))
-    const folded = foldStep(inputOf(node), step, node.options as never, bound.get(node) ?? [])
-    from = { is: 'stage', stage: { id, op: node.op, step: folded, from, before } }
-    before = []
-  }
-  return { name, terminal, from, after: before }
+/**
+ * Cuts described flows into stages. Those of one id are one stage.
+ *
+ * @param bound the gated expressions of every node
+ * @param ids of the steps of each flow
+ */
+export function splitFlows(
+  terminals: readonly Terminal[],
+  bound: ReadonlyMap<PlanNode, readonly string[]>,
+  ids: readonly StepIds[],
+): readonly Flow[] {
+  const stages = new Map<string, Stage>()
+  return terminals.map((terminal, index) => {
+    let from: StageInput = { is: 'source' }
+    let before: BoundNode[] = []
+    for (const node of chain(terminal.node)) {
+      const { step, op } = node
+      if (step.is === 'stateless' || step.is === 'function') before.push({ node, bound: bound.get(node) ?? [] })
+      if (step.is !== 'stateful') continue
+      const id = ids[index]?.get(node) as string
+      const stage: Stage = stages.get(id) ?? {
+        id,
+        op,
+        step: foldStep(inputOf(node), step, node.options as never, bound.get(node) ?? []),
+        from,
+        before,
+      }
+      stages.set(id, stage)
+      from = { is: 'stage', stage }
+      before = []
+    }
+    return { name: flowName(index), terminal, from, after: before }
+  })
 }
 
 /** The stages that a flow goes through, in order. */
@@ -65,8 +78,7 @@ export function stagesOf({ from }: Pick<Flow, 'from'>): readonly Stage[] {
 
 /** Each stage of the flows once, those before others first. */
 export function stagesInOrder(flows: readonly Flow[]): readonly Stage[] {
-  const stages = flows.flatMap(stagesOf)
-  return stages.filter((stage, index) => stages.findIndex(({ id }) => id === stage.id) === index)
+  return [...new Set(flows.flatMap(stagesOf))]
 }
 
 /** What the stage's clock is made of. */

@@ -13,6 +13,14 @@ export interface UserExpression {
   readonly mustBe?: string
 }
 
+/**
+ * A step's options so that all ways to write the same are equal: what plans are compared by. Names and their nesting are those
+ * of the options, as a message about a change shows what the user wrote there. Absent: the options are so already.
+ *
+ * @param expressions the canonical form of each of `expressions(options)`, in order
+ */
+type CanonicalOptions<O> = (options: O, expressions: readonly Json[]) => Json
+
 /** The head of every plan. */
 export interface SourceStep<O = Json> {
   readonly is: 'source'
@@ -26,6 +34,7 @@ export interface StatelessStep<O = Json> {
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
+  readonly canonical?: CanonicalOptions<O>
   /** `bound` holds the gated SQL of `expressions`, in order, over the alias `_in`. */
   sql(input: Relation, options: O, bound: readonly string[]): string
 }
@@ -52,6 +61,7 @@ export interface WindowStep<O = Json> {
   readonly is: 'window'
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
+  readonly canonical?: CanonicalOptions<O>
   assigner(options: O): WindowAssigner
 }
 
@@ -81,6 +91,7 @@ interface StatefulBase<O> {
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
+  readonly canonical?: CanonicalOptions<O>
 }
 
 /** A step that keeps state. It describes itself as `Stateful` once the columns before it are known. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { durationUs } from '../../src/core/duration.ts'
+import { canonicalDuration, durationUs } from '../../src/core/duration.ts'
 
 test.each([
   ['0s', 0n],
@@ -53,4 +53,17 @@ test.each([
       message: `source trips: watermark.delay: '${text}' is not valid; expected a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'.`,
     }),
   )
+})
+
+test.each([
+  ['60 minutes', '1 hour'],
+  ['1h', '1 hour'],
+  ['24 hours', '1 day'],
+  ['90 minutes', '90 minutes'],
+  ['007 days', '7 days'],
+  ['1500ms', '1500 milliseconds'],
+  ['1000ms', '1 second'],
+])('%s is %s in canonical form, of the same length', (text, canonical) => {
+  expect(canonicalDuration(text, 'size')).toBe(canonical)
+  expect(durationUs(canonical, 'size')).toBe(durationUs(text, 'size'))
 })

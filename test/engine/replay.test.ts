@@ -122,7 +122,7 @@ describe('backfill --ledger (S1, S7)', () => {
     const copy = lab.place('copy')
     const error = await failure(run(windowed(lab, copy, { ...flow, delay: '2 hours' }), { ledger: lab.checkpoint }))
     expect(error).toMatchObject({ kind: 'user' })
-    expect(error.message).toContain('delayUs: was "3600000000", is now "7200000000"')
+    expect(error.message).toContain("source in delayUs: was '3600000000', is now '7200000000'.")
     await expect(lab.head(copy)).rejects.toThrow('holds no checkpoint')
   })
 

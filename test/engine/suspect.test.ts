@@ -45,7 +45,7 @@ async function dieOf(object: string | ObjectVersion): Promise<void> {
     scratch: lab.root,
     merge: never,
   })
-  const { manifest } = await checkpoint.claim(initialState('tested', null))
+  const { manifest } = await checkpoint.claim(initialState({ pipeline: 'tested', nodes: [], flows: {} }))
   const epoch = manifest.epoch + 1
   const { bucket, key, eTag } = typeof object === 'string' ? await nameOf(object) : object
   const alone = { bucket, key, eTag }

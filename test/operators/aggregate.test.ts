@@ -322,14 +322,14 @@ function fold(
   const source = {
     op: 'source',
     options: { time: 't', columns },
-    input: undefined,
+    inputs: [],
     columns,
     step: { is: 'source', op: 'source', columns: (input: ColumnTypes) => input },
   } as const
   const hour = tumbling('1h')
   const by = groupBy(...(keys as never[]))
-  const windowed = { ...source, ...hour, op: 'tumbling', input: source, columns } as never
-  const grouped = { ...source, ...by, op: 'groupBy', input: windowed, columns } as never
+  const windowed = { ...source, ...hour, op: 'tumbling', inputs: [source], columns } as never
+  const grouped = { ...source, ...by, op: 'groupBy', inputs: [windowed], columns } as never
   const calls =
     types.x === 'DOUBLE'
       ? { n: count(), low: min('x' as never), high: max('x' as never) }

@@ -9,23 +9,33 @@ import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import type { Terminal } from '../../src/plan/mini-batch.ts'
 import { chain, type PlanNode } from '../../src/plan/node.ts'
-import { applySteps, splitFlow, stagesInOrder, stagesOf } from '../../src/plan/stages.ts'
+import { formsOf } from '../../src/plan/forms.ts'
+import { freshIds } from '../../src/plan/plan-ids.ts'
+import { applySteps, type Flow, splitFlows, stagesInOrder, stagesOf } from '../../src/plan/stages.ts'
 import { describeOnce, sourceNode, type Trips } from '../operators/flow.ts'
 
 type Apply = (trips: Trips) => ReturnType<Trips['pipe']>
 
-/** The flow as the engine splits it, its expressions taken as bound. */
-function flowOf(apply: Apply, name = 'flow-1') {
-  const node = describeOnce(apply)
-  const terminal: Terminal = { is: 'files', node, uri: 'out', format: 'parquet' }
+/** Flows as the engine splits them, their expressions taken as bound and as canonical. */
+async function flowsOf(...applies: readonly Apply[]) {
+  const nodes = applies.map(describeOnce)
+  const terminals = nodes.map((node): Terminal => ({ is: 'files', node, uri: 'out', format: 'parquet' }))
   const bound = new Map<PlanNode, readonly string[]>(
-    chain(node).flatMap(each =>
-      each.step.is === 'stateless'
-        ? [[each, each.step.expressions(each.options as never).map(({ sql }) => `bound(${sql})`)] as const]
-        : [],
-    ),
+    nodes
+      .flatMap(chain)
+      .flatMap(each =>
+        each.step.is === 'stateless'
+          ? [[each, each.step.expressions(each.options as never).map(({ sql }) => `bound(${sql})`)] as const]
+          : [],
+      ),
   )
-  return splitFlow(name, terminal, bound)
+  const forms = await formsOf(nodes, { canonical: async sql => sql.replaceAll(' ', '') })
+  return splitFlows(terminals, bound, freshIds(terminals, forms))
+}
+
+async function flowOf(apply: Apply) {
+  const [flow] = await flowsOf(apply)
+  return flow as Flow
 }
 
 const ops = (steps: readonly { readonly node: PlanNode }[]) => steps.map(({ node }) => node.op)
@@ -42,8 +52,8 @@ const hourly: Apply = trips =>
   )
 
 describe('a flow is split where its state lies', () => {
-  test('stateless steps before, the folded step, stateless steps after', () => {
-    const flow = flowOf(hourly)
+  test('stateless steps before, the folded step, stateless steps after', async () => {
+    const flow = await flowOf(hourly)
     const [stage] = stagesOf(flow)
     expect(ops(stage?.before ?? [])).toEqual(['where', 'derive'])
     expect(ops(flow.after)).toEqual(['where', 'select'])
@@ -56,16 +66,16 @@ describe('a flow is split where its state lies', () => {
     })
   })
 
-  test('without state all of its steps come after', () => {
-    const flow = flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
+  test('without state all of its steps come after', async () => {
+    const flow = await flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
     expect(stagesOf(flow)).toEqual([])
     expect(ops(flow.after)).toEqual(['where', 'select'])
-    expect(flowOf(trips => trips.pipe()).after).toEqual([])
+    expect((await flowOf(trips => trips.pipe())).after).toEqual([])
   })
 })
 
-test('a stateful step may follow another: each is a stage, with the steps between them before the later one', () => {
-  const flow = flowOf(trips =>
+test('a stateful step may follow another: each is a stage, with the steps between them before the later one', async () => {
+  const flow = await flowOf(trips =>
     trips.pipe(
       tumbling('1h'),
       groupBy('zone'),
@@ -86,23 +96,21 @@ test('a stateful step may follow another: each is a stage, with the steps betwee
 })
 
 describe('state is named after the plan up to it', () => {
-  test('flows with equal plans up to the state share it, whatever follows', () => {
-    const other = flowOf(
-      trips =>
-        trips.pipe(
-          where('amount > 0'),
-          derive({ x: ['INTEGER', '1'] }),
-          tumbling('1h'),
-          groupBy('zone'),
-          aggregate({ n: count() }),
-        ),
-      'flow-2',
-    )
-    const flows = [flowOf(hourly), other, flowOf(trips => trips.pipe(select('zone')), 'flow-3')]
+  test('flows with equal plans up to the state share it, however they are written and whatever follows', async () => {
+    const other: Apply = trips =>
+      trips.pipe(
+        where('amount  >  0'),
+        derive({ x: ['integer' as 'INTEGER', '1'] }),
+        tumbling('60 minutes'),
+        groupBy('zone'),
+        aggregate({ n: count() }),
+      )
+    const flows = await flowsOf(hourly, other, trips => trips.pipe(select('zone')))
     const stages = flows.map(stagesOf)
     expect(stages[0]?.[0]?.id).toMatch(/^[0-9a-f]{8}$/)
-    expect(stages[1]?.[0]?.id).toBe(stages[0]?.[0]?.id)
+    expect(stages[1]?.[0]).toBe(stages[0]?.[0])
     expect(stagesInOrder(flows)).toEqual(stages[0])
+    expect(flows.map(({ name }) => name)).toEqual(['flow-1', 'flow-2', 'flow-3'])
   })
 
   test.each<{ name: string; apply: Apply }>([
@@ -116,15 +124,14 @@ describe('state is named after the plan up to it', () => {
       name: 'another aggregate',
       apply: trips => trips.pipe(tumbling('1h'), groupBy('zone'), aggregate({ n: sum('amount') })),
     },
-  ])('$name is another state', ({ apply }) => {
+  ])('$name is another state', async ({ apply }) => {
     const plain: Apply = trips => trips.pipe(tumbling('1h'), groupBy('zone'), aggregate({ n: count() }))
-    const flows = [flowOf(plain), flowOf(apply)]
-    expect(stagesInOrder(flows)).toHaveLength(2)
+    expect(stagesInOrder(await flowsOf(plain, apply))).toHaveLength(2)
   })
 })
 
-test('applySteps wraps a relation in its steps, in order, and gives the columns of the last', () => {
-  const { after } = flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
+test('applySteps wraps a relation in its steps, in order, and gives the columns of the last', async () => {
+  const { after } = await flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
   const relation = applySteps({ sql: 'SCAN', columns: sourceNode.columns, hidden: ['_seq'] }, after)
   expect(relation.columns).toEqual({ zone: 'BIGINT' })
   expect(relation.hidden).toEqual(['_seq'])

@@ -64,7 +64,8 @@ export interface BoundTrial {
 export async function bindTrial({ executor, folder }: TrialSession, steps: readonly TrialStep[]): Promise<BoundTrial> {
   const subscribed = subscribeFlows(pipelineOf(steps))
   try {
-    const flows = await bindFlows(subscribed.terminals, createGate(executor), executor)
+    const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
+    const flows = bound.flows()
     const context = { flows, stages: stagesInOrder(flows), executor, stage: folder, newId: randomUUID }
     return { context, settings: subscribed.definition.settings }
   } finally {

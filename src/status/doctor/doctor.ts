@@ -7,13 +7,14 @@ import type { BucketFacts } from '../../../connectors/s3/describe.ts'
 import { isS3Address } from '../../../connectors/s3/spec.ts'
 import { errorMessage } from '../../core/errors.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
-import type { ObjectStore } from '../../core/ports.ts'
+import type { Executor, ObjectStore } from '../../core/ports.ts'
 import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
 import { checkAfter, openAfterPlace, type Places } from '../../engine/after-place.ts'
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
-import { pipelinePlan, sourceOf, subscribeFlows } from '../../engine/flows.ts'
+import { checkPipeline } from '../../engine/fit-plan.ts'
+import { sourceOf } from '../../engine/flows.ts'
 import {
   countKey,
   countOf,
@@ -31,7 +32,7 @@ import { createIdentities, type Known } from '../../engine/identities.ts'
 import { createLedgerTable } from '../../engine/ledger.ts'
 import { nullColumnsText } from '../../engine/never-seen.ts'
 import { findCheckpoint, readCheckpoint } from '../../engine/read-checkpoint.ts'
-import { checkOpen, checkPlan, loadLedger } from '../../engine/recover.ts'
+import { checkOpen, loadLedger } from '../../engine/recover.ts'
 import { type Tried, tryObject } from '../../engine/try-object.ts'
 import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/without-period.ts'
 import { keyPeriod } from '../../plan/key-period.ts'
@@ -185,12 +186,10 @@ async function lookUp(
   address: string,
   versions: readonly ObjectVersion[],
 ): Promise<ReadonlyMap<ObjectVersion, Known>> {
-  const session = await openSession({})
-  try {
-    const executor = await session.executor(new AbortController().signal)
-    const { checkpoint, head } = await readCheckpoint(components, address, 'checkpoint', session.stage)
+  return withExecutor(async (executor, stage) => {
+    const { checkpoint, head } = await readCheckpoint(components, address, 'checkpoint', stage)
     await createLedgerTable(executor, 'ledger')
-    const reader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
+    const reader = { checkpoint, manifest: head.manifest, stage, newId: randomUUID }
     await loadLedger(reader, executor, 'ledger')
     const identities = await createIdentities(executor)
     const known = new Map<ObjectVersion, Known>()
@@ -198,6 +197,14 @@ async function lookUp(
       for (const [version, is] of await identities.lookUp(versions.slice(at, at + lookedUpAtOnce)))
         known.set(version, is)
     return known
+  })
+}
+
+/** @param work gets DuckDB, and a folder for files that are dropped with it */
+async function withExecutor<T>(work: (executor: Executor, stage: string) => Promise<T>): Promise<T> {
+  const session = await openSession({})
+  try {
+    return await work(await session.executor(new AbortController().signal), session.stage)
   } finally {
     await session.close()
   }
@@ -356,14 +363,11 @@ async function examineFit(
   address: string,
 ): Promise<{ readonly findings: readonly Finding[]; readonly held?: Held }> {
   const found = await attempt('checkpoint', async () => {
-    const subscribed = subscribeFlows(pipeline)
-    const plan = pipelinePlan(subscribed.terminals)
-    subscribed.unsubscribe()
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
     if (!held) return { checkpointId: '(new)', epoch: 0, undelivered: 0, totals: noTotals }
     checkOpen(held.head.manifest, held.address)
-    checkPlan(held.head.manifest, pipeline.name, plan, held.address)
+    await withExecutor(executor => checkPipeline(held.head.manifest, pipeline, held.address, executor))
     const { checkpointId, epoch, undelivered } = held.head.manifest
     return { checkpointId, epoch, undelivered: undelivered.length, totals: totalsOf(held.head.manifest) }
   })

@@ -248,12 +248,12 @@ function foldOf(columns: ColumnTypes, calls: Readonly<Record<string, object>>): 
   const source = {
     op: 'source',
     options: { time: 't', columns },
-    input: undefined,
+    inputs: [],
     columns,
     step: { is: 'source', op: 'source', columns: (input: ColumnTypes) => input },
   } as const
-  const windowed = { ...source, ...hopping('1h', '30m'), op: 'hopping', input: source, columns } as never
-  const grouped = { ...source, ...groupBy('k' as never), op: 'groupBy', input: windowed, columns } as never
+  const windowed = { ...source, ...hopping('1h', '30m'), op: 'hopping', inputs: [source], columns } as never
+  const grouped = { ...source, ...groupBy('k' as never), op: 'groupBy', inputs: [windowed], columns } as never
   const { options } = aggregate(calls as never)
   const filtered = Object.values(calls).filter(call => 'filter' in call)
   return aggregateStep.fold(
