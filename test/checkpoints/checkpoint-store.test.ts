@@ -258,7 +258,7 @@ describe('committing (P6)', () => {
     // The run is worth nothing when the faults did not bite.
     expect(fenced).toBeGreaterThan(0)
     expect(doubted).toBeGreaterThan(0)
-  }, 120_000)
+  })
 })
 
 describe('files (P3, P10)', () => {
@@ -592,7 +592,7 @@ describe('collection (P12, I7)', () => {
       for (const name of files) expect(reachable, `seed ${seed}`).toContain(garbageKey({ store: 'checkpoint', name }))
       await assertReachable(store, collected.manifest)
     }
-  }, 60_000)
+  })
 
   async function assertReachable(store: ObjectStore, manifest: Manifest | undefined): Promise<void> {
     if (!manifest) throw new Error('no manifest')

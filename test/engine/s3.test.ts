@@ -125,7 +125,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
       'zones/output/_millrace/owner.json',
     ])
     expect((await listed('zones/checkpoint/')).filter(key => /probe/.test(key))).toEqual([])
-  }, 120_000)
+  })
 
   it.each([
     ['a glob', 'input/2022/*.jsonl', 4],
@@ -185,7 +185,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(await rowsOf(at('lost/ck'))).toEqual(await rowsOf('whole'))
     const names = (await listed('zones/lost/out/part-')).filter(key => published.includes(key))
     expect(names).toEqual(published.slice(0, 1))
-  }, 120_000)
+  })
 
   it('infers the columns of a Parquet object, and refuses what is no object', async () => {
     await using lab = await openLab()

@@ -183,5 +183,5 @@ describe('with processes', () => {
     expect((await outcomes()).filter(entry => !entry.endsWith('read'))).toEqual(['d_deadly.parquet suspect'])
     expect(await start('nothing')).toBe(0)
     expect((await outcomes()).at(-1)).toBe('d_deadly.parquet read')
-  }, 120_000)
+  })
 })

@@ -104,7 +104,7 @@ describe('several processes on one checkpoint and output', () => {
     expect(b.stderr).toMatch(new RegExp(`waiting for .*/${a.pid}/`))
     expect(JSON.parse(b.stdout)).toMatchObject({ nothingToDo: true })
     expectSame(await lab.seen(site), straight.seen, 'after both')
-  }, 120_000)
+  })
 })
 
 /** Resolves when the checkpoint's folder shows a HEAD: its owner is alive then, and has months before it. */

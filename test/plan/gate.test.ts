@@ -544,7 +544,7 @@ describe('S19: every function that DuckDB lists is judged', () => {
     }
     expect(failed.filter(call => !/^equi_width_bins.*Unsupported type/.test(call))).toEqual([])
     expect(passed.size).toBeGreaterThan(360)
-  }, 120_000)
+  })
 
   test('S19: every reviewed macro is one that DuckDB has', async () => {
     const entries = (await db.rows(functionEntriesSql)) as unknown as FunctionEntry[]

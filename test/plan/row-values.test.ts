@@ -38,7 +38,7 @@ beforeAll(async () => {
       passed => passed.sql,
       () => undefined,
     )
-}, 120_000)
+})
 afterAll(async () => await db[Symbol.asyncDispose]())
 
 /** What differs, of expressions over `_in`. */

@@ -89,7 +89,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
   it('ends with the bytes of a run that nobody killed, whatever was half done (I1, I2, I5, I6, I8, I10)', async () => {
     const { random, label } = drawn()
     const found = { unpublished: 0, staged: 0, epochs: new Set<number>() }
-    for (const [i, k] of everyCall(calls, 6, random).entries()) {
+    for (const [i, k] of everyCall(calls, 9, random).entries()) {
       const place = small.place()
       const where = `${label}, killed at call ${k} of ${calls}`
       // One in three publishes so slowly that the next epoch is ready before.
@@ -127,7 +127,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     const { random, label } = drawn()
     const counted = mortal({ counts: isProbe })
     await small.run(small.place(), over(counted))
-    for (const k of everyCall(counted.calls, 40, random)) {
+    for (const k of everyCall(counted.calls, 60, random)) {
       const place = small.place()
       const where = `${label}, killed at call ${k} of the probe`
       await live(place, mortal({ killAt: k, counts: isProbe }), k, where)
@@ -137,7 +137,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
 
   it('keeps all that it told to be committed when the power goes and names that were not flushed vanish (P6, P7, I1, I2, I10)', async () => {
     const { random, label } = drawn()
-    for (const k of everyCall(calls, 12, random)) {
+    for (const k of everyCall(calls, 18, random)) {
       const place = small.place()
       const where = `${label}, power lost at call ${k} of ${calls}`
       const graveyard = join(place.checkpoint, '..', 'graveyard')

@@ -121,7 +121,7 @@ describe('a retry, and the run after it, whose processes die at any call', () =>
     expect(calls).toBeGreaterThan(60)
     const left = new Set<number>()
     // Before and after every commit, and here and there between them.
-    const kills = new Set([...commits.flatMap(nth => [nth, nth + 1]), ...everyCall(calls, 20, random)])
+    const kills = new Set([...commits.flatMap(nth => [nth, nth + 1]), ...everyCall(calls, 30, random)])
     for (const k of kills) {
       const at = await prepared()
       const where = `${label}, killed at call ${k} of ${calls}`

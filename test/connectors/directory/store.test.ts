@@ -341,7 +341,7 @@ describe('a directory as an object store', () => {
     expect(typeof last === 'string' ? last : Buffer.from(last.body).toString()).toBe(`${won.length}`)
     expect(await readdir(join(root, 'head'))).toEqual([expect.stringMatching(new RegExp(`^HEAD@${won.length}@`))])
     expect(await readdir(join(root, 'head-bodies'))).toHaveLength(1)
-  }, 60_000)
+  })
 })
 
 describe('checkFileSystem', () => {

@@ -121,7 +121,7 @@ describe.skipIf(!cluster)('a topic on three brokers', () => {
     expect(source.positionsAfter([])).toEqual({ [topic]: ends })
     await source.close()
     expect(context.events.filter(({ level }) => level === 'error')).toEqual([])
-  }, 60_000)
+  })
 
   it('without copies is read from the brokers that are there, also at a start', async () => {
     const topic = 'single'
@@ -154,5 +154,5 @@ describe.skipIf(!cluster)('a topic on three brokers', () => {
       expect(keys(await pullAll(each, ['b0']))).toEqual(['b0'])
       await each.close()
     }
-  }, 60_000)
+  })
 })

@@ -392,7 +392,7 @@ describe.skipIf(!isCorpusThere)('captured messages', () => {
       'test-event',
     ])
     expect(Object.values(seen).every(count => count >= 10)).toBe(true)
-  }, 120_000)
+  })
 })
 
 /** How many records a message has that is an S3 message at its top. */

@@ -25,6 +25,6 @@ for (const [name, start] of unsafe) {
           code: 'unsafe-store',
         })
       }
-    }, 120_000)
+    })
   })
 }
