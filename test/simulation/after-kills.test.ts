@@ -1,13 +1,17 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { FileSystem } from '../../connectors/directory/file-system.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
-import { components } from '../../src/engine/components.ts'
+import { isMillraceError } from '../../src/core/errors.ts'
+import { type Components, components } from '../../src/engine/components.ts'
+import type { RunEvent } from '../../src/engine/events.ts'
 import { count, verify } from '../../src/index.ts'
-import { type Lab, openLab, windowed } from '../engine/harness.ts'
+import { withFaults } from '../../src/testing/faulty-store.ts'
+import { type Lab, openLab, runs, windowed } from '../engine/harness.ts'
 import { drawn } from '../golden/drawn.ts'
 import { mortal } from './mortal-file-system.ts'
 import { everyCall, isProbe } from './small-backfill.ts'
@@ -144,5 +148,45 @@ describe('what becomes of committed objects, in a process that dies', () => {
       expect(overwritten, label).toBeGreaterThan(0)
     },
     600_000,
+  )
+
+  it.each([
+    ['moves', true],
+    ['deletes', false],
+  ])(
+    'that %s them comes to the right end once requests no longer fail, applied or not (I10)',
+    async (_name, isMove) => {
+      let failed = 0
+      await fc.assert(
+        fc.asyncProperty(fc.integer({ min: 1, max: 2 ** 31 - 1 }), async seed => {
+          const at = await world()
+          const rates = { error: 0.05, 'unknown-before': 0.1, 'unknown-after': 0.2 }
+          const open = (address: string, links?: 'files' | 'inside' | 'all') =>
+            createDirectoryStore(parseDirectoryAddress(address, 'test'), { ...(links && { links }) })
+          const faulty: Components = {
+            ...components,
+            openInput: async (address, _field, links) => withFaults(open(address, links), { seed, rates }),
+            async openWritable(address, field) {
+              const store = await components.openWritable(address, field)
+              return address === at.done ? withFaults(store, { seed: seed ^ 1, rates }) : store
+            },
+          }
+          const onEvent = (event: RunEvent) => void (failed += event.is === 'afterwards' ? event.failed : 0)
+          const options = { objectsPerEpoch: 2, threads: 1, memory: '300MB', onEvent }
+          await backfillWith(faulty, pipelineOf(at, isMove), options).catch((error: unknown) => {
+            // A listing or a read that failed: the next start goes on.
+            if (!isMillraceError(error) || error.kind !== 'retry') throw error
+          })
+          await live(at, isMove, mortal({}))
+          expect(await visible(at.input)).toEqual([])
+          const moved = await visible(at.done)
+          expect(moved.toSorted()).toEqual(isMove ? days.map(day => `${day}.jsonl`) : [])
+          for (const name of moved) expect(await readFile(join(at.done, name), 'utf8')).toBe(linesOf(name.slice(0, 10)))
+        }),
+        runs(6),
+      )
+      expect(failed).toBeGreaterThan(0)
+    },
+    300_000,
   )
 })
