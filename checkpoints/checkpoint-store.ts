@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
+import type { TextRows } from '../src/core/text-rows.ts'
 import { corrupt, decodeHead, decodeManifest, encodeHead, encodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
 import { collectGarbage, deleteOrphans } from './collect.ts'
 import type { Compaction } from './compact.ts'
@@ -17,9 +18,9 @@ import {
   TAKEOVER_MS,
   settleWrite,
 } from './decide.ts'
-import { loadFile, stageFile } from './files.ts'
+import { loadFile, stageFile, textOf, textRef } from './files.ts'
 import { findFileWithoutHead, headLost } from './lost-head.ts'
-import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, reach } from './manifest.ts'
+import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, isInHead, reach } from './manifest.ts'
 import { createObject, nameOf } from './objects.ts'
 import { checkFileKind, DELIVERIES, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
 import { probeStore } from './probe.ts'
@@ -31,16 +32,20 @@ export interface CheckpointStoreOptions {
   /** Host, process and start time of this process. */
   readonly owner: string
   readonly newId: () => string
-  /** Merges local files of one channel into the local file `to`. */
-  readonly merge: MergeFiles
+  /** Merges rows of one channel into the local file `to`. */
+  readonly merge: MergeRows
   /** Local folder for files on their way; created when needed. */
   readonly scratch: string
   readonly sleep?: Sleep
 }
 
-export type MergeFiles = (
+/** Rows of a channel: a local file, or those that ride in HEAD as text. */
+export type RowsSource = { readonly file: string } | { readonly text: TextRows }
+
+export type MergeRows = (
   channel: string,
-  files: readonly string[],
+  /** Oldest first. */
+  sources: readonly RowsSource[],
   to: string,
   /** What the merge begins from: rows that it has closed for good may be left out (P11). */
   manifest: Manifest,
@@ -81,10 +86,14 @@ export interface CheckpointStore {
   readonly claimedFrom: Head | undefined
   /** Makes a local file durable. It counts once a committed manifest names it. */
   stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
+  /** The same for a few rows, which become durable with the manifest that names them. */
+  stageText(channel: string, epoch: number, text: TextRows): FileRef
   /** The same for rows that a flow is to take: the manifest of their epoch with them. */
   stageDelivery(next: Manifest, output: string, file: string, rows: number): Promise<Manifest>
   /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
   load(ref: FileRef, to: string): Promise<void>
+  /** Rows that ride in HEAD as text, verified (P10); undefined where they are a file to load. */
+  textOf(ref: FileRef): TextRows | undefined
   /** P6. May merge inline files and add a retained copy: see the outcome's manifest. */
   commit(next: Manifest): Promise<CommitOutcome>
   /** The last commit of a clean stop, which lets the next start claim at once. */
@@ -312,7 +321,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
   async function mergeInline(manifest: Manifest, term: number, headBytes: number): Promise<Manifest> {
     let result = manifest
     for (const channel of decideInlineMerge(manifest, headBytes)) {
-      const parts = (manifest.channels[channel] ?? []).filter(part => part.inline !== undefined)
+      const parts = (manifest.channels[channel] ?? []).filter(isInHead)
       const part = await mergeParts(channel, parts, term, manifest)
       const names = new Set(parts.map(p => p.name))
       result = addPart(
@@ -328,14 +337,15 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     const folder = join(scratch, newId())
     await mkdir(folder, { recursive: true })
     try {
-      const files: string[] = []
+      const sources: RowsSource[] = []
       for (const [i, part] of parts.entries()) {
+        const text = textOf(part, nameOf(store, part.name))
         const file = join(folder, `${i}.parquet`)
-        await loadFile(store, part, file, sleep)
-        files.push(file)
+        if (text === undefined) await loadFile(store, part, file, sleep)
+        sources.push(text === undefined ? { file } : { text })
       }
       const to = join(folder, 'merged.parquet')
-      const { rows } = await merge(channel, files, to, manifest)
+      const { rows } = await merge(channel, sources, to, manifest)
       const name = filePath({ kind: channel, term, epoch: manifest.epoch }, newId(), 'parquet')
       return { ...(await stageFile(store, name, to, rows, sleep)), ...mergedSpan(parts) }
     } finally {
@@ -397,6 +407,11 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       return stageFile(store, name, file, rows, sleep)
     },
 
+    stageText(channel, epoch, text) {
+      checkFileKind(channel)
+      return textRef(filePath({ kind: channel, term: owned().head.term, epoch }, newId(), 'parquet'), text)
+    },
+
     async stageDelivery(next, output, file, rows) {
       const { epoch } = next
       const name = filePath({ kind: DELIVERIES, term: owned().head.term, epoch }, newId(), 'parquet')
@@ -406,6 +421,10 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
 
     load(ref, to) {
       return loadFile(store, ref, to, sleep)
+    },
+
+    textOf(ref) {
+      return textOf(ref, nameOf(store, ref.name))
     },
 
     commit(next) {

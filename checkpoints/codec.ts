@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { MillraceError } from '../src/core/errors.ts'
+import { type PackedManifest, packManifest, unpackManifest } from './packed-manifest.ts'
 import type { Head, Manifest } from './types.ts'
 
 /**
  * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
  * readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
- * (`undelivered`), which they would drop.
+ * (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for in files.
  */
-export const FORMAT = 2
-export const MIN_READER = 2
+export const FORMAT = 3
+export const MIN_READER = 3
 
 type DocumentKind = 'head' | 'manifest'
 
 /** HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. */
 export function encodeHead(head: Head): Uint8Array {
-  return encode('head', head)
+  return encode('head', { ...head, manifest: packManifest(head.manifest) })
 }
 
 /**
@@ -39,7 +40,7 @@ export function decodeHead(bytes: Uint8Array, object: string): Head {
 
 /** A copy of a manifest, kept under `manifests/` (P3). */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  return encode('manifest', { format: FORMAT, minReader: MIN_READER, manifest })
+  return encode('manifest', { format: FORMAT, minReader: MIN_READER, manifest: packManifest(manifest) })
 }
 
 export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
@@ -139,7 +140,9 @@ function manifestOf(object: string, document: Record<string, unknown>): Manifest
     retained: Array.isArray,
     garbage: Array.isArray,
   })
-  return manifest as unknown as Manifest
+  const unpacked = unpackManifest(manifest as unknown as PackedManifest)
+  if (unpacked === undefined) throw corrupt(object, 'the columns of every row', 'rows of columns that are not there')
+  return unpacked
 }
 
 /** The hash has vouched for the bytes; this catches a writer with another idea of the format. */

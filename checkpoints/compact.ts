@@ -1,4 +1,4 @@
-import { addPart, CHECKPOINT, dropParts } from './manifest.ts'
+import { addPart, CHECKPOINT, dropParts, isInHead } from './manifest.ts'
 import type { Manifest, Part } from './types.ts'
 
 /** A merge that is durable but named by no manifest yet. */
@@ -25,7 +25,7 @@ export function applyCompaction(manifest: Manifest, compaction: Compaction): Man
       part,
     )
   }
-  if (part.inline !== undefined) return manifest
+  if (isInHead(part)) return manifest
   const garbage = { store: CHECKPOINT, name: part.name, droppedAt: manifest.epoch }
   return { ...manifest, garbage: [...manifest.garbage, garbage] }
 }

@@ -1,4 +1,4 @@
-import { garbageKey } from './manifest.ts'
+import { garbageKey, isInHead } from './manifest.ts'
 import type { Garbage, Head, Manifest, Part } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
@@ -76,7 +76,7 @@ export function settleWrite(write: HeadWrite, seen: HeadSeen | undefined): Settl
 export function decideInlineMerge(manifest: Manifest, headBytes: number): readonly string[] {
   if (headBytes <= HEAD_BYTES_MAX) return []
   return Object.entries(manifest.channels)
-    .filter(([, parts]) => parts.filter(part => part.inline !== undefined).length > 1)
+    .filter(([, parts]) => parts.filter(isInHead).length > 1)
     .map(([channel]) => channel)
 }
 
@@ -113,7 +113,7 @@ export function decideCompaction(parts: readonly Part[]): readonly Part[] {
   const tiers = new Map<number, Part[]>()
   for (const part of parts) {
     // Inline files are merged when HEAD is full.
-    if (part.inline !== undefined) continue
+    if (isInHead(part)) continue
     const tier = Math.max(0, Math.floor(Math.log(part.bytes / INLINE_BYTES_MAX) / Math.log(TIER_PARTS_MAX)))
     tiers.set(tier, [...(tiers.get(tier) ?? []), part])
   }

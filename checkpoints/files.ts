@@ -1,8 +1,9 @@
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import type { ObjectStore } from '../src/core/ports.ts'
+import type { TextRows } from '../src/core/text-rows.ts'
 import { corrupt, sha256, sha256OfFile } from './codec.ts'
 import { INLINE_BYTES_MAX } from './decide.ts'
-import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
+import { type Content, createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
 import { retrying, type Sleep } from './retry.ts'
 import type { FileRef } from './types.ts'
 
@@ -25,6 +26,25 @@ export async function stageFile(
   }
   await createObject(store, name, content, () => store.put(name, { file }, 'absent'), sleep)
   return { name, rows, ...content }
+}
+
+/** Rows that ride in HEAD as text, under the name of the file that they would be. */
+export function textRef(name: string, text: TextRows): FileRef {
+  return { name, rows: text.rows.length, ...contentOf(text), text }
+}
+
+function contentOf({ columns, rows }: TextRows): Content {
+  const body = Buffer.from(JSON.stringify([columns, rows]))
+  return { bytes: body.length, sha256: sha256(body) }
+}
+
+/** Rows that ride in HEAD as text, verified (P10). Undefined where the reference is to a file. */
+export function textOf({ text, ...ref }: FileRef, object: string): TextRows | undefined {
+  if (text === undefined) return undefined
+  const found = contentOf(text)
+  if (!isSameContent(found, ref)) throw corrupt(`${object} (in HEAD)`, describe(ref), describe(found))
+  if (text.rows.length !== ref.rows) throw corrupt(`${object} (in HEAD)`, `${ref.rows} rows`, `${text.rows.length}`)
+  return text
 }
 
 /** The bytes of an inline file. HEAD's hash has vouched for them; a hash of their own guards our own mistakes. */

@@ -62,6 +62,11 @@ export function asRetained(manifest: Manifest): Manifest {
   return { ...manifest, retained: [], garbage: [] }
 }
 
+/** Whether it rides in HEAD, so that no object of the store has its name. */
+export function isInHead({ inline, text }: Pick<FileRef, 'inline' | 'text'>): boolean {
+  return inline !== undefined || text !== undefined
+}
+
 /** The files of the checkpoint's own that the manifest names, those inside it as well; no copies of manifests. */
 export function ownFiles({ channels, undelivered }: Manifest): readonly FileRef[] {
   return [...Object.values(channels).flat(), ...undelivered.map(({ file }) => file)]
@@ -70,11 +75,11 @@ export function ownFiles({ channels, undelivered }: Manifest): readonly FileRef[
 /** Files that the manifest needs, as `garbageKey`s. Inline files are inside it. */
 export function reach(manifest: Manifest): ReadonlySet<string> {
   const keys = new Set<string>()
-  for (const { name, inline } of ownFiles(manifest)) {
-    if (inline === undefined) keys.add(garbageKey({ store: CHECKPOINT, name }))
+  for (const file of ownFiles(manifest)) {
+    if (!isInHead(file)) keys.add(garbageKey({ store: CHECKPOINT, name: file.name }))
   }
   for (const { output, file } of manifest.unpublished) {
-    if (file.inline === undefined) keys.add(garbageKey({ store: output, name: file.name }))
+    if (!isInHead(file)) keys.add(garbageKey({ store: output, name: file.name }))
   }
   for (const { name } of manifest.retained) keys.add(garbageKey({ store: CHECKPOINT, name }))
   return keys
@@ -85,5 +90,5 @@ export function garbageKey(garbage: Pick<Garbage, 'store' | 'name'>): string {
 }
 
 function toGarbage(store: string, files: readonly FileRef[], droppedAt: number): readonly Garbage[] {
-  return files.filter(file => file.inline === undefined).map(({ name }) => ({ store, name, droppedAt }))
+  return files.filter(file => !isInHead(file)).map(({ name }) => ({ store, name, droppedAt }))
 }

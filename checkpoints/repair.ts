@@ -1,7 +1,7 @@
 import { errorMessage, MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
 import { corrupt, decodeManifest, encodeHead, FORMAT, MIN_READER, sha256 } from './codec.ts'
-import { inlineBytes } from './files.ts'
+import { inlineBytes, textOf } from './files.ts'
 import { formerHeads, listFiles } from './lost-head.ts'
 import { addRetained, ownFiles } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
@@ -137,8 +137,9 @@ async function verifyReach(
   let bytes = 0
   const files = ownFiles(manifest)
   for (const file of files) {
-    if (file.inline === undefined) await verifyFile(store, file.name, file, sleep)
-    else inlineBytes(file, nameOf(store, file.name))
+    const name = nameOf(store, file.name)
+    if (file.inline !== undefined) inlineBytes(file, name)
+    else if (textOf(file, name) === undefined) await verifyFile(store, file.name, file, sleep)
     bytes += file.bytes
   }
   return { files: files.length, bytes }

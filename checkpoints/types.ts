@@ -1,13 +1,20 @@
 import type { Json } from '../src/core/json.ts'
+import type { TextRows } from '../src/core/text-rows.ts'
 
-/** An immutable file of the checkpoint. Files up to `inlineBytesMax` ride in HEAD, base64 in `inline` (P3). */
+/**
+ * An immutable file of the checkpoint. Small ones ride in HEAD (P3): a few rows of a channel as `text`, which is
+ * Parquet once it is merged, and others with their bytes, base64 in `inline`.
+ */
 export interface FileRef {
   /** Key under the checkpoint's root: `<kind>/<term>-<epoch>-<uuid>.<ext>`. */
   readonly name: string
+  /** Of the file; of `text`, of the JSON of its columns and rows. So with the hash. */
   readonly bytes: number
   readonly rows: number
   readonly sha256: string
   readonly inline?: string
+  /** Since format 3. */
+  readonly text?: TextRows
 }
 
 /** One file of a channel, and the epochs whose rows it holds. */

@@ -1,5 +1,6 @@
 import type { Json } from './json.ts'
 import type { Announced, ObjectVersion } from './object-version.ts'
+import type { TextRows } from './text-rows.ts'
 
 /** Outcome of a conditional write. `unknown` means that the write may or may not have been applied (P6). */
 export type Put =
@@ -144,6 +145,10 @@ export interface Executor {
   describe(sql: string): Promise<Readonly<Record<string, string>>>
   /** Writes the query's rows to one local Parquet file in this total order: same rows, same bytes. */
   write(sql: string, file: string, orderBy: readonly string[], format?: 'parquet' | 'json'): Promise<WrittenFile>
+  /** The query's rows in this total order, as text; undefined where a column's type has no form as text. */
+  textRows(sql: string, orderBy: readonly string[]): Promise<TextRows | undefined>
+  /** Appends rows to a table that has their columns, in their order. */
+  append(table: string, rows: TextRows): Promise<void>
 }
 
 export interface WrittenFile {

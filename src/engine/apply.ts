@@ -20,7 +20,7 @@ import {
   stateTables,
 } from './state.ts'
 import {
-  type ChannelFile,
+  type ChannelRows,
   createWork,
   dropTables,
   type EpochContext,
@@ -55,7 +55,7 @@ export interface Applied {
   readonly flushed: ReadonlyMap<string, bigint>
   /** Late rows of stages behind other stages, by sequence number. */
   readonly late: ReadonlyMap<number, number>
-  readonly channels: readonly ChannelFile[]
+  readonly channels: readonly ChannelRows[]
   readonly outputs: readonly OutputFile[]
   readonly tables: readonly string[]
 }
@@ -166,8 +166,9 @@ async function writeSegments({ context, work, partials, own }: Applying, stage: 
     const found = await ownPartials(context.executor, state, table, toUs)
     own.set(state.key, found)
     if (found.survivors.rows === 0) continue
-    const written = await work.write(aliveSql(state, `SELECT * FROM ${table.name}`, toUs), state.channel.order)
-    work.channels.push({ channel: segmentChannel(state), written, aliveToUs: found.aliveToUs as bigint })
+    const alive = aliveSql(state, `SELECT * FROM ${table.name}`, toUs)
+    const kept = await work.keep(alive, state.channel.order, found.survivors.rows)
+    work.channels.push({ channel: segmentChannel(state), kept, aliveToUs: found.aliveToUs as bigint })
   }
 }
 

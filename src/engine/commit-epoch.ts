@@ -1,6 +1,3 @@
-import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
 import { addPart, dropParts, dropPublished } from '../../checkpoints/manifest.ts'
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
@@ -8,15 +5,15 @@ import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { objectAddress } from '../core/object-address.ts'
 import type { WrittenFile } from '../core/ports.ts'
-import { text } from '../plan/sql.ts'
+import { type TextRows, textRowsOf } from '../core/text-rows.ts'
 import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import { type Applied, applyEpoch, type EpochTime } from './apply.ts'
 import { noPartials, type Partials } from './partials.ts'
-import { type ChannelFile, dropTables } from './work.ts'
+import { type ChannelRows, dropTables, keepText, removeFiles } from './work.ts'
 import { plainTypes } from '../plan/relation.ts'
 import { createDeliveries, type Deliveries } from './deliveries.ts'
 import { timed } from './events.ts'
-import { isFlushDue, type LedgerRow, ledgerSql, markRow, objectRow } from './ledger.ts'
+import { isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
 import type { FlushValue } from './admit.ts'
 import { type ColumnsSeen, type NewColumn, seeColumns } from './columns-seen.ts'
@@ -87,7 +84,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   const { checkpoint, heartbeat } = run
   const states = stateTables(run.stages)
   const shapes = run.stages.map(clockShape)
-  const { executor, stage } = run.commit
+  const { executor } = run.commit
   const source = run.fetch.settings.name
   let manifest = run.head.manifest
   let position = positionOf(manifest, source, shapes)
@@ -133,8 +130,6 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         return manifest
       }),
   })
-
-  const write = (sql: string, orderBy: readonly string[]) => executor.write(sql, join(stage, randomUUID()), orderBy)
 
   function recordTaken(): Promise<void> {
     return inTurn(1, async () => {
@@ -210,15 +205,19 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     }
     next = { ...next, unpublished: [...next.unpublished, ...unpublished] }
 
-    const channels: ChannelFile[] = [
-      { channel: 'ledger', written: await write(ledgerSql(rows), ['seq']) },
+    const entries = ledgerText(rows)
+    const channels: ChannelRows[] = [
+      { channel: 'ledger', kept: await keepText(run.commit, entries) },
       ...partials.channels,
       ...applied.channels,
     ]
     if (unpublished.length > 0)
-      channels.push({ channel: 'outputs', written: await write(outputsSql(epoch, unpublished), ['epoch', 'output']) })
-    for (const { channel, written, aliveToUs } of channels) {
-      const ref = await checkpoint.stage(channel, epoch, written.file, written.rows)
+      channels.push({ channel: 'outputs', kept: await keepText(run.commit, outputsText(epoch, unpublished)) })
+    for (const { channel, kept, aliveToUs } of channels) {
+      const ref =
+        'text' in kept
+          ? checkpoint.stageText(channel, epoch, kept.text)
+          : await checkpoint.stage(channel, epoch, kept.written.file, kept.written.rows)
       const alive = aliveToUs === undefined ? {} : { aliveToUs: aliveToUs.toString() }
       next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
     }
@@ -251,11 +250,10 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         await adopt(executor, state, held.get(state.key) as Held, adopted, after.clocks[state.stage.id] ?? null),
       )
     }
-    await executor.run(`INSERT INTO ledger ${ledgerSql(rows)}`)
+    await executor.append('ledger', entries)
     position = after
     await dropTables(executor, [...partials.tables, ...applied.tables])
-    for (const { written } of [...channels, ...partials.outputs, ...applied.outputs])
-      await rm(written.file, { force: true })
+    await removeFiles(channels, [...partials.outputs, ...applied.outputs])
     if (manifest.garbage.length >= garbageMax) manifest = await checkpoint.collect(manifest, outputStores(run))
     return {
       epoch,
@@ -404,12 +402,27 @@ function stageOutput(run: Run, flow: Flow, epoch: number, written: WrittenFile):
   return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to })
 }
 
-function outputsSql(epoch: number, unpublished: readonly Unpublished[]): string {
-  const rows = unpublished.map(
-    ({ output, to, file }) =>
-      `(CAST(${epoch} AS BIGINT), ${text(output)}, ${text(to)}, CAST(${file.rows} AS BIGINT), CAST(${file.bytes} AS BIGINT), ${text(file.sha256)})`,
+function outputsText(epoch: number, unpublished: readonly Unpublished[]): TextRows {
+  const columns = {
+    epoch: 'BIGINT',
+    output: 'VARCHAR',
+    key: 'VARCHAR',
+    rows: 'BIGINT',
+    bytes: 'BIGINT',
+    sha256: 'VARCHAR',
+  } as const
+  const rows = unpublished.map(({ output, to, file: { rows, bytes, sha256 } }) => ({
+    epoch,
+    output,
+    key: to,
+    rows,
+    bytes,
+    sha256,
+  }))
+  return textRowsOf(
+    columns,
+    rows.toSorted((a, b) => (a.output < b.output ? -1 : a.output > b.output ? 1 : 0)),
   )
-  return `SELECT * FROM (VALUES ${rows.join(', ')}) AS t(epoch, output, key, rows, bytes, sha256)`
 }
 
 function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {

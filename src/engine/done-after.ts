@@ -52,7 +52,9 @@ export function doneAfterSql(rows: readonly DoneAfter[]): string {
 export async function loadDoneAfter(reader: ChannelReader, executor: Executor, table: string): Promise<void> {
   const columns = Object.entries(doneAfterColumns).map(([name, type]) => `"${name}" ${type}`)
   await executor.run(`CREATE TABLE ${table} (${columns.join(', ')})`)
-  await eachPart(reader, doneAfterChannel, rows => executor.run(`INSERT INTO ${table} BY NAME SELECT * FROM ${rows}`))
+  await eachPart(reader, executor, doneAfterChannel, rows =>
+    executor.run(`INSERT INTO ${table} BY NAME SELECT * FROM ${rows}`),
+  )
 }
 
 /** Where a row of 'moved' says that the object lies. */

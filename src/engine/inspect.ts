@@ -24,7 +24,7 @@ export async function inspect(address: string): Promise<Inspection> {
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
     const rowsOf = async (channel: string, query: (rows: string) => string) => {
       const found: Row[] = []
-      await eachPart(reader, channel, async rows => {
+      await eachPart(reader, executor, channel, async rows => {
         found.push(...(await executor.rows(query(rows))))
       })
       return found
@@ -92,7 +92,7 @@ export async function inspect(address: string): Promise<Inspection> {
  */
 async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<readonly SetAside[]> {
   await createLedgerTable(executor, 'aside')
-  await eachPart(reader, 'ledger', async file => {
+  await eachPart(reader, executor, 'ledger', async file => {
     const rows = `(${ledgerRowsSql(file)})`
     await executor.run(`INSERT INTO aside BY NAME SELECT * FROM ${rows} WHERE outcome <> 'read'`)
     await executor.run(

@@ -1,5 +1,6 @@
 import type { Executor, Row } from '../core/ports.ts'
-import { rowsSql, text } from '../plan/sql.ts'
+import { type TextRows, textRowsOf } from '../core/text-rows.ts'
+import { text } from '../plan/sql.ts'
 import type { WatermarkState } from '../plan/watermark.ts'
 import type { AdmittedMark, FlushValue } from './admit.ts'
 import { goneReasons, type MarkedObject } from './marked-object.ts'
@@ -100,9 +101,12 @@ export function markOf(row: Row): AdmittedMark {
   }
 }
 
-/** The rows as a query. */
-export function ledgerSql(rows: readonly LedgerRow[]): string {
-  return rowsSql(rows, ledgerColumns)
+/** The rows in the order of their numbers. */
+export function ledgerText(rows: readonly LedgerRow[]): TextRows {
+  return textRowsOf(
+    ledgerColumns,
+    rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)),
+  )
 }
 
 export async function createLedgerTable(executor: Executor, name: string): Promise<void> {

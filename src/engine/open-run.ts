@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import { type CheckpointStore, createCheckpointStore, type RowsSource } from '../../checkpoints/checkpoint-store.ts'
 import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import { retrying, type Sleep } from '../../checkpoints/retry.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
@@ -22,7 +22,7 @@ import type { StoredPlan } from '../plan/stored-plan.ts'
 import { periodBounds } from './admit.ts'
 import { checkAfter, openAfterPlace } from './after-place.ts'
 import { type AttemptDecision, decideAttempt } from './attempt.ts'
-import { type ChannelReader, parquetRows } from './channels.ts'
+import { type ChannelReader, withRows } from './channels.ts'
 import type { Components } from './components.ts'
 import type { Session } from './duckdb/session.ts'
 import { followMoves, openMoved } from './moved.ts'
@@ -175,8 +175,8 @@ export async function openRun(
     sleep: ms => clock.sleep(ms, signal),
     scratch: session.stage,
     // Nothing is merged before the claim, which tells the stages' ids.
-    merge: (channel, files, to, manifest) =>
-      mergeFiles(merging, stages, channel, files, to, positionOf(manifest, settings.name, shapes)),
+    merge: (channel, sources, to, manifest) =>
+      mergeRows(merging, stages, channel, sources, to, positionOf(manifest, settings.name, shapes)),
   })
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
@@ -333,19 +333,20 @@ function checkOutside(address: string, checkpoint: string): void {
     throw configError('output', address, `a folder outside the checkpoint ${checkpoint}`)
 }
 
-async function mergeFiles(
+function mergeRows(
   executor: Executor,
   stages: readonly Stage[],
   channel: string,
-  files: readonly string[],
+  sources: readonly RowsSource[],
   to: string,
   { clocks }: Pick<LedgerPosition, 'clocks'>,
 ) {
-  // Files of earlier releases may lack a column.
-  const rows = `SELECT * FROM ${parquetRows(files)}`
-  const state = stateTables(stages).find(found => channel === segmentChannel(found))
-  if (!state) return executor.write(rows, to, [])
-  // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
-  const watermarkUs = clocks[state.stage.id] ?? null
-  return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs)), to, state.channel.order)
+  return withRows(executor, sources, randomUUID, relation => {
+    const rows = `SELECT * FROM ${relation}`
+    const state = stateTables(stages).find(found => channel === segmentChannel(found))
+    if (!state) return executor.write(rows, to, [])
+    // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
+    const watermarkUs = clocks[state.stage.id] ?? null
+    return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs)), to, state.channel.order)
+  })
 }

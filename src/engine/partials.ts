@@ -21,7 +21,7 @@ import { isBadObject, type RowSource, type StampedPart } from './marked-object.t
 import type { Stamped } from './stamp.ts'
 import { type PartialsTable, partialsTable, stateTables } from './state.ts'
 import {
-  type ChannelFile,
+  type ChannelRows,
   createWork,
   dropTables,
   type EpochContext,
@@ -39,7 +39,7 @@ export interface Partials {
   readonly rows: ReadonlyMap<string, Relation>
   /** Late rows by sequence number, over all stages. */
   readonly late: ReadonlyMap<number, number>
-  readonly channels: readonly ChannelFile[]
+  readonly channels: readonly ChannelRows[]
   /** Of flows without state. */
   readonly outputs: readonly OutputFile[]
   readonly tables: readonly string[]
@@ -152,9 +152,11 @@ async function writeSetAside(
 ): Promise<BadRow | undefined> {
   const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
   if (aside.length === 0) return undefined
-  const written = await work.write(`SELECT * FROM (${aside.join(' UNION ALL ')})`, ['_seq', '_row', 'column'])
-  work.channels.push({ channel: 'quarantine', written })
-  return await firstBadRow(executor, `FROM read_parquet(${text(written.file)})`)
+  const table = await work.table(aside.join(' UNION ALL '))
+  const [count] = await executor.rows(`SELECT count(*) AS n FROM ${table}`)
+  const kept = await work.keep(`SELECT * FROM ${table}`, ['_seq', '_row', 'column'], Number(count?.n))
+  work.channels.push({ channel: 'quarantine', kept })
+  return await firstBadRow(executor, `FROM ${table}`)
 }
 
 /** The stage's watermark before an entry of the epoch. */

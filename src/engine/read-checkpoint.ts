@@ -7,7 +7,7 @@ import type { EngineRecords } from './recover.ts'
 
 /** A checkpoint that is only read: safe beside a running owner. */
 export interface ReadCheckpoint {
-  readonly checkpoint: Pick<CheckpointStore, 'load'>
+  readonly checkpoint: Pick<CheckpointStore, 'load' | 'textOf'>
   readonly head: Head
   /** The store's address. */
   readonly address: string

@@ -181,7 +181,7 @@ export async function loadState(
     await createStateTable(executor, state)
     const columns = columnList(state)
     // A segment may hold rows that the watermark has closed since it was written.
-    await eachPart(reader, segmentChannel(state), rows =>
+    await eachPart(reader, executor, segmentChannel(state), rows =>
       executor.run(
         `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, clocks[state.stage.id] ?? null)}`,
       ),
@@ -192,5 +192,7 @@ export async function loadState(
 /** Fills a table that `createLedgerTable` made. */
 export function loadLedger(reader: ChannelReader, executor: Executor, table: string): Promise<void> {
   // Parts that an earlier release wrote may lack a column: it is NULL.
-  return eachPart(reader, 'ledger', rows => executor.run(`INSERT INTO ${table} BY NAME ${ledgerRowsSql(rows)}`))
+  return eachPart(reader, executor, 'ledger', rows =>
+    executor.run(`INSERT INTO ${table} BY NAME ${ledgerRowsSql(rows)}`),
+  )
 }

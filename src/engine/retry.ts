@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createCheckpointStore, type MergeFiles } from '../../checkpoints/checkpoint-store.ts'
+import { createCheckpointStore, type MergeRows } from '../../checkpoints/checkpoint-store.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
@@ -8,7 +8,7 @@ import type { Executor, Row } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
 import { decideAttempt, recordOf, withAttempt } from './attempt.ts'
-import { parquetRows } from './channels.ts'
+import { withRows } from './channels.ts'
 import { type Components, components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { fencedBy, startHeartbeat } from './heartbeat.ts'
@@ -209,7 +209,8 @@ async function writeRequest(
   }
 }
 
-/** Files that ride in HEAD, in one. Partial rows need the plan to be merged, and may stay as they are until a run merges them. */
-function concatenated(executor: Executor): MergeFiles {
-  return (_channel, files, to) => executor.write(`SELECT * FROM ${parquetRows(files)}`, to, [])
+/** Rows that ride in HEAD, in one file. Partial rows need the plan to be merged, and may stay as they are until a run merges them. */
+function concatenated(executor: Executor): MergeRows {
+  return (_channel, sources, to) =>
+    withRows(executor, sources, randomUUID, rows => executor.write(`SELECT * FROM ${rows}`, to, []))
 }

@@ -1,11 +1,10 @@
-import { rm } from 'node:fs/promises'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { ObjectVersion, Wanted } from '../core/object-version.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
 import type { Care } from './attempt.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { computePartials, diagnose, type Partials } from './partials.ts'
-import { dropTables } from './work.ts'
+import { dropTables, removeFiles } from './work.ts'
 import { timed } from './events.ts'
 import { createFetch } from './fetch.ts'
 import { limited } from './limited.ts'
@@ -209,7 +208,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
         const made = await partials.catch(() => undefined)
         if (!made) continue
         await dropTables(run.ahead.executor, made.tables)
-        for (const { written } of [...made.channels, ...made.outputs]) await rm(written.file, { force: true })
+        await removeFiles(made.channels, made.outputs)
       }
       for (const [index, { batch, marked, begunMs }] of old.entries())
         ahead.push(prepare(batch, index === 0 ? first : marked, begunMs))

@@ -1,4 +1,5 @@
 import { encodeHead } from '../../checkpoints/codec.ts'
+import { isInHead } from '../../checkpoints/manifest.ts'
 import type { Backlog, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Committer } from './commit-epoch.ts'
@@ -126,7 +127,7 @@ export function createRunning(context: RunningContext): Running {
         checkpoint: {
           headBytes: encodeHead({ ...run.head, manifest }).length,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-          files: parts.filter(({ inline }) => inline === undefined).length,
+          files: parts.filter(part => !isInHead(part)).length,
         },
         backlog: backlog ?? {},
         notifications: { ...notifications?.counts },

@@ -147,7 +147,7 @@ export async function summarise(
 /** Every output file of the checkpoint, from its own record of them. */
 async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly string[]> {
   const found: string[] = []
-  await eachPart({ ...run.reader, manifest }, 'outputs', async rows => {
+  await eachPart({ ...run.reader, manifest }, run.commit.executor, 'outputs', async rows => {
     const files = await run.commit.executor.rows(`SELECT output, key FROM ${rows} ORDER BY epoch, output`)
     found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
   })

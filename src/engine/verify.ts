@@ -154,7 +154,7 @@ async function missingObjects(
   const store = await parts.openInput(input.root, 'input', linksOf(input, keys))
   const wanted = new Map<string, ObjectVersion>()
   const known = new Set<string>()
-  await eachPart(reader, 'ledger', async rows => {
+  await eachPart(reader, executor, 'ledger', async rows => {
     for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE outcome = 'read'`)) {
       wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, versionOf(row))
       known.add(String(row.key))
@@ -255,7 +255,7 @@ async function outputRows(
 
 async function channelRows(reader: ChannelReader, executor: Executor, channel: string): Promise<string | undefined> {
   let table: string | undefined
-  await eachPart(reader, channel, async rows => {
+  await eachPart(reader, executor, channel, async rows => {
     table = await append(executor, table, rows)
   })
   // Why a row is late is told in words, which another release may choose otherwise.

@@ -1,10 +1,14 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
 import { jsonValue } from '../../connectors/json/values.ts'
 import type { Executor, WrittenFile } from '../core/ports.ts'
+import type { TextRows } from '../core/text-rows.ts'
 import { parseColumnType } from '../core/types.ts'
 import type { Relation } from '../plan/relation.ts'
 import { id, text } from '../plan/sql.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
+import { withRows } from './channels.ts'
 import type { SessionExecutor } from './duckdb/executor.ts'
 
 /** What the execution of an epoch needs. */
@@ -18,10 +22,13 @@ export interface EpochContext {
   readonly newId: () => string
 }
 
-/** Rows for a channel, in a local file that waits to be staged. */
-export interface ChannelFile {
+/** Rows on their way into a channel: few ride in HEAD as text, others lie in a local file that waits to be staged (P3). */
+export type KeptRows = { readonly text: TextRows } | { readonly written: WrittenFile }
+
+/** Rows for a channel. */
+export interface ChannelRows {
   readonly channel: string
-  readonly written: WrittenFile
+  readonly kept: KeptRows
   readonly aliveToUs?: bigint
 }
 
@@ -31,16 +38,39 @@ export interface OutputFile {
   readonly written: WrittenFile
 }
 
+/** The local files of an epoch. */
+export async function removeFiles(channels: readonly ChannelRows[], outputs: readonly OutputFile[]): Promise<void> {
+  const kept = channels.flatMap(({ kept }) => ('written' in kept ? [kept.written] : []))
+  for (const { file } of [...kept, ...outputs.map(({ written }) => written)]) await rm(file, { force: true })
+}
+
 /** The tables and files of one epoch that are made on the way. */
 export interface Work {
   readonly tables: string[]
-  readonly channels: ChannelFile[]
+  readonly channels: ChannelRows[]
   readonly outputs: OutputFile[]
   /** Late rows by sequence number, over all stages. */
   readonly late: Map<number, number>
   /** Makes a table of the query, of a name used once. */
   table(sql: string): Promise<string>
   write(sql: string, orderBy: readonly string[], format?: 'parquet' | 'json'): Promise<WrittenFile>
+  /** For a channel. @param rows how many the query has */
+  keep(sql: string, orderBy: readonly string[], rows: number): Promise<KeptRows>
+}
+
+/** So many rows are text at most. As text they cost some milliseconds less than as Parquet; more of them would fill HEAD. */
+const textRowsMax = 100
+
+const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.stringify(rows).length <= INLINE_BYTES_MAX
+
+/** The rows as they are, or in a file where they are many. */
+export async function keepText(
+  { executor, stage, newId }: Pick<EpochContext, 'executor' | 'stage' | 'newId'>,
+  text: TextRows,
+): Promise<KeptRows> {
+  if (isShort(text)) return { text }
+  const write = (rows: string) => executor.write(`SELECT * FROM ${rows}`, join(stage, newId()), [])
+  return { written: await withRows(executor, [{ text }], newId, write) }
 }
 
 export function createWork({ executor, stage, newId }: EpochContext): Work {
@@ -57,6 +87,10 @@ export function createWork({ executor, stage, newId }: EpochContext): Work {
       return name
     },
     write: (sql, orderBy, format) => executor.write(sql, join(stage, newId()), orderBy, format),
+    async keep(sql, orderBy, rows) {
+      const text = rows <= textRowsMax ? await executor.textRows(sql, orderBy) : undefined
+      return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
+    },
   }
 }
 
@@ -108,6 +142,10 @@ export async function writeLate(
   const relation = `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
     channel: `late-${stage.id}`,
-    written: await work.write(relation, [...order, ...late.columns]),
+    kept: await work.keep(
+      relation,
+      [...order, ...late.columns],
+      counts.reduce((sum, { n }) => sum + Number(n), 0),
+    ),
   })
 }

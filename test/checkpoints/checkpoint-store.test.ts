@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { decodeManifest, encodeHead } from '../../checkpoints/codec.ts'
 import { applyCompaction } from '../../checkpoints/compact.ts'
 import { HEAD_BYTES_MAX, INLINE_BYTES_MAX, INLINE_DELIVERIES_BYTES_MAX } from '../../checkpoints/decide.ts'
-import { dropDelivered, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
+import { addPart, dropDelivered, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
 import { HEAD_KEY, parseFilePath } from '../../checkpoints/paths.ts'
 import { probeStore } from '../../checkpoints/probe.ts'
 import type { Head, Manifest, Undelivered } from '../../checkpoints/types.ts'
@@ -345,6 +345,36 @@ describe('files (P3, P10)', () => {
     await checkpoint.load(small, to)
     expect(await readFile(to, 'utf8')).toBe('small\n')
     expect(await readRows(store, folder, [large])).toEqual(rowsOf('large', BIG))
+  })
+
+  it('of few rows ride in HEAD as text, and are refused when they are not those that were staged (P3, P10)', async () => {
+    const { checkpoint, head } = await start(createMemoryStore(), folder, 'a')
+    const text = {
+      columns: { seq: 'BIGINT', key: 'VARCHAR' },
+      rows: [
+        [1, 'a'],
+        [2, null],
+      ],
+    }
+    const ref = checkpoint.stageText('ledger', 1, text)
+    const next = addPart({ ...head.manifest, epoch: 1 }, 'ledger', { ...ref, epochs: [1, 1] })
+    const { manifest } = committed(await checkpoint.commit(next))
+    const [part] = manifest.channels['ledger'] ?? []
+    if (!part) throw new Error('nothing committed')
+    expect(checkpoint.textOf(part)).toEqual(text)
+    const { text: _, ...file } = ref
+    expect(checkpoint.textOf(file)).toBeUndefined()
+    const { columns, rows } = text
+    for (const damaged of [
+      { ...part, text: { columns, rows: [[1, 'b'], rows[1] ?? []] } },
+      { ...part, text: { columns, rows: rows.slice(1) } },
+      { ...part, text: { columns: { seq: 'BIGINT', key: 'BLOB' }, rows } },
+      { ...part, rows: 3 },
+    ])
+      expect(() => checkpoint.textOf(damaged)).toThrow(
+        expect.objectContaining({ code: 'corrupt-object', message: expect.stringContaining(part.name) }),
+      )
+    expect(() => checkpoint.stageText('../x', 1, text)).toThrow(expect.objectContaining({ code: 'invalid-kind' }))
   })
 
   it('of unknown channels are refused', async () => {

@@ -54,6 +54,39 @@ describe('the bytes of HEAD', () => {
     expect(decodeHead(encodeHead({ ...head, format: FORMAT + 1, minReader: 1 }), name).term).toBe(3)
   })
 
+  it('name the columns of rows once, however many parts have them, and give all back as they were', () => {
+    const columns = { seq: 'BIGINT', key: 'VARCHAR' }
+    const rows = (n: number, own: Readonly<Record<string, string>>) => ({
+      name: `ledger/1-${n}-id.parquet`,
+      bytes: 1,
+      rows: 1,
+      sha256: 's',
+      epochs: [n, n] as const,
+      text: { columns: own, rows: [[n, `key ${n}`]] },
+    })
+    const channels = {
+      ledger: [rows(1, columns), rows(2, { ...columns }), rows(3, { key: 'VARCHAR', seq: 'BIGINT' })],
+      outputs: [rows(4, columns), { name: 'a file', bytes: 1, rows: 1, sha256: 's', epochs: [1, 1] as const }],
+    }
+    const bytes = encodeHead({ ...head, manifest: { ...head.manifest, channels } })
+    // The order of columns is part of them.
+    expect(
+      Buffer.from(bytes)
+        .toString()
+        .match(/"seq":"BIGINT"/g),
+    ).toHaveLength(2)
+    expect(decodeHead(bytes, name).manifest.channels).toEqual(channels)
+    expect(decodeManifest(encodeManifest({ ...head.manifest, channels }), name).channels).toEqual(channels)
+  })
+
+  it('are refused when they have rows of columns that are not there (P10)', () => {
+    const part = { name: 'n', bytes: 1, rows: 1, sha256: 's', epochs: [1, 1], text: { columns: 1, rows: [[1]] } }
+    const manifest = { ...head.manifest, columns: [{ a: 'BIGINT' }], channels: { ledger: [part] } }
+    expect(() => decodeHead(signed('head', JSON.stringify({ ...head, manifest })), name)).toThrow(
+      expect.objectContaining({ code: 'corrupt-object', message: expect.stringContaining('columns') }),
+    )
+  })
+
   it('of format 1, which knew no rows that wait, are read as having none (P14)', () => {
     const { undelivered: _, ...manifest } = head.manifest
     const json = JSON.stringify({ ...head, format: 1, minReader: 1, manifest })

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CheckpointStore, createCheckpointStore, type MergeFiles } from '../../checkpoints/checkpoint-store.ts'
-import { sha256, sha256OfFile } from '../../checkpoints/codec.ts'
+import { type CheckpointStore, createCheckpointStore, type MergeRows } from '../../checkpoints/checkpoint-store.ts'
+import { FORMAT, MIN_READER, sha256, sha256OfFile } from '../../checkpoints/codec.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { EngineState, FileRef, Head, Manifest, Part } from '../../checkpoints/types.ts'
@@ -24,10 +24,18 @@ export function counter(prefix: string): () => string {
   return () => `${prefix}-${++n}`
 }
 
+const linesOf = (text: string) => text.split('\n').filter(line => line !== '')
+
 /** The tests' files are lines of text; one line is one row. Merging sorts, so it is associative and commutative. */
-export const mergeLines: MergeFiles = async (_channel, files, to) => {
-  const texts = await Promise.all(files.map(file => readFile(file, 'utf8')))
-  const lines = texts.flatMap(text => text.split('\n').filter(line => line !== '')).toSorted()
+export const mergeLines: MergeRows = async (_channel, sources, to) => {
+  const found = await Promise.all(
+    sources.map(async source =>
+      'file' in source
+        ? linesOf(await readFile(source.file, 'utf8'))
+        : source.text.rows.map(([line]) => line as string),
+    ),
+  )
+  const lines = found.flat().toSorted()
   await writeFile(to, `${lines.join('\n')}\n`)
   return { rows: lines.length, ...(await sha256OfFile(to)) }
 }
@@ -54,7 +62,7 @@ export async function readRows(store: ObjectStore, folder: string, refs: readonl
   for (const [i, ref] of refs.entries()) {
     const to = join(folder, `load-${i}`)
     await loadFile(store, ref, to, noSleep)
-    rows.push(...(await readFile(to, 'utf8')).split('\n').filter(row => row !== ''))
+    rows.push(...linesOf(await readFile(to, 'utf8')))
   }
   return rows.toSorted()
 }
@@ -120,5 +128,14 @@ export function emptyManifest(epoch = 0): Manifest {
 }
 
 export function emptyHead(term: number, putId: string): Head {
-  return { format: 2, minReader: 2, term, putId, owner: 'o', beat: 0, released: false, manifest: emptyManifest() }
+  return {
+    format: FORMAT,
+    minReader: MIN_READER,
+    term,
+    putId,
+    owner: 'o',
+    beat: 0,
+    released: false,
+    manifest: emptyManifest(),
+  }
 }

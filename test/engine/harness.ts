@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
+import { eachPart } from '../../src/engine/channels.ts'
+import { createExecutor } from '../../src/engine/duckdb/executor.ts'
 import type { Head } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { components } from '../../src/engine/components.ts'
@@ -68,6 +70,7 @@ export async function openLab(): Promise<Lab> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '2' })
   const connection = await instance.connect()
   await connection.run(`SET TimeZone = 'UTC'`)
+  const executor = createExecutor(connection, new AbortController().signal, () => instance.connect())
   const place = (name: string): Place => ({ output: join(root, `${name}-out`), checkpoint: join(root, `${name}-ck`) })
   const first = place('a')
 
@@ -90,12 +93,10 @@ export async function openLab(): Promise<Lab> {
   const channel = (name: string, at: Place = first) =>
     withCheckpoint(at, async store => {
       const rows: TextRow[] = []
-      for (const part of (await head(at)).manifest.channels[name] ?? []) {
-        const file = join(root, `${randomUUID()}.parquet`)
-        await store.load(part, file)
-        rows.push(...(await textRows(connection, `FROM read_parquet(${quoted(file)})`)))
-        await rm(file)
-      }
+      const { manifest } = await head(at)
+      await eachPart({ checkpoint: store, manifest, stage: root, newId: randomUUID }, executor, name, async from => {
+        rows.push(...(await textRows(connection, `FROM ${from}`)))
+      })
       return rows
     })
 

@@ -6,7 +6,7 @@ import type { Admitted } from '../../src/engine/admit.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
 import { createIdentities, type Identities } from '../../src/engine/identities.ts'
 import { createIntake, type Intake } from '../../src/engine/intake.ts'
-import { createLedgerTable, ledgerSql, objectRow } from '../../src/engine/ledger.ts'
+import { createLedgerTable, ledgerText, objectRow } from '../../src/engine/ledger.ts'
 import { unread } from '../../src/engine/marked-object.ts'
 import type { Outcome } from '../../src/engine/outcome.ts'
 
@@ -80,9 +80,7 @@ async function commit(batch: readonly Admitted[], outcome: Outcome = 'read'): Pr
   for (const entry of batch) {
     if (entry.is !== 'object') continue
     const marked = { ...unread(entry, 'quarantined', null), outcome }
-    await executor.run(
-      `INSERT INTO ledger ${ledgerSql([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 's', 0)])}`,
-    )
+    await executor.append('ledger', ledgerText([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 's', 0)]))
   }
   intake.committed(batch, outcome === 'gone' ? new Set(batch) : none)
   await settled()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isSameVersion } from '../../src/core/object-version.ts'
 import type { Executor } from '../../src/core/ports.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
-import { createLedgerTable, ledgerSql, markRow, objectRow, withEarlierSql } from '../../src/engine/ledger.ts'
+import { createLedgerTable, ledgerText, markRow, objectRow, withEarlierSql } from '../../src/engine/ledger.ts'
 import { unread } from '../../src/engine/marked-object.ts'
 import { runs } from './harness.ts'
 
@@ -42,7 +42,7 @@ test('the outcome that a version had before is that of its last entry before, by
         return objectRow({ marked, seq: index + 1, watermarkUs: null }, 1, 's', 0)
       })
       const tick = markRow({ is: 'tick', seq: rows.length + 1, watermarkUs: 0n, sizeBytes: 0 }, 1, 's', 0)
-      await executor.run(`INSERT INTO ledger ${ledgerSql([...rows, tick])}`)
+      await executor.append('ledger', ledgerText([...rows, tick]))
       const found = await executor.rows(`SELECT earlier FROM (${withEarlierSql('ledger')}) ORDER BY seq`)
       await executor.run('DROP TABLE ledger')
       // Nothing comes after a version that was read, so such an entry is never asked for.

@@ -44,13 +44,24 @@ describe('a backfill that merges segments beside its epochs', () => {
   it('holds fewer segments than epochs while their window is open (P3, P11)', async () => {
     const place = small.place()
     const manifests: Manifest[] = []
+    // Epochs are faster than a merge: those after a full tier wait for it, so that one takes its result.
+    let merge = () => {}
+    const isMerged = new Promise<void>(resolve => (merge = resolve))
+    let tenth = 0
     await small.run(place, root => {
       const store = createDirectoryStore(root, { fs: mortal({}) })
       return {
         ...store,
-        put(key, body, ifMatch, signal) {
-          if (key === HEAD_KEY && body instanceof Uint8Array) manifests.push(decodeHead(body, key).manifest)
-          return store.put(key, body, ifMatch, signal)
+        async put(key, body, ifMatch, signal) {
+          if (key === HEAD_KEY && body instanceof Uint8Array) {
+            const { manifest } = decodeHead(body, key)
+            manifests.push(manifest)
+            if (manifest.epoch === TIER_PARTS_MAX + 2) await isMerged
+          }
+          const put = await store.put(key, body, ifMatch, signal)
+          // The segment of its epoch, and the one that ten are merged to.
+          if (key.startsWith('segment-') && key.includes(`/1-${TIER_PARTS_MAX}-`) && ++tenth === 2) merge()
+          return put
         },
       }
     })

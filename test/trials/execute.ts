@@ -6,7 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RowsSource } from '../../checkpoints/checkpoint-store.ts'
 import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/apply.ts'
+import { withRows } from '../../src/engine/channels.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
 import { subscribeFlows } from '../../src/engine/flows.ts'
@@ -24,7 +26,7 @@ import {
   type StateTable,
   stateTables,
 } from '../../src/engine/state.ts'
-import { dropTables, type EpochContext } from '../../src/engine/work.ts'
+import { dropTables, type EpochContext, type KeptRows } from '../../src/engine/work.ts'
 import { bindFlows } from '../../src/plan/bind.ts'
 import { createGate } from '../../src/plan/gate.ts'
 import type { SourceSettings } from '../../src/plan/source-settings.ts'
@@ -103,7 +105,7 @@ export async function execute(
   const shapes = stages.map(clockShape)
   const states = stateTables(stages)
   const held = new Map<string, Held>()
-  const segments = new Map<string, string[]>(states.map(({ key }) => [key, []]))
+  const segments = new Map<string, RowsSource[]>(states.map(({ key }) => [key, []]))
   const epochs: string[][] = []
   const late: string[] = []
   const flushes: ReadonlyMap<number, number>[] = []
@@ -164,35 +166,43 @@ export async function execute(
       const own = applied.own.get(state.key)
       const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
       held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, watermarkUs))
-      const files = segments.get(state.key) as string[]
+      const files = segments.get(state.key) as RowsSource[]
       files.push(
         ...applied.channels
           .filter(({ channel }) => channel === `segment-${state.key}`)
-          .map(({ written }) => written.file),
+          .map(({ kept }) => sourceOf(kept)),
       )
       if (files.length > 1 && random() < 0.3) segments.set(state.key, [await merge(state, files, watermarkUs)])
-      if (random() < 0.3) await recover(state, segments.get(state.key) as string[], watermarkUs)
+      if (random() < 0.3) await recover(state, segments.get(state.key) as RowsSource[], watermarkUs)
     }
   }
 
-  async function merge(state: StateTable, files: readonly string[], watermarkUs: bigint | null): Promise<string> {
-    const file = join(context.stage, randomUUID())
-    const rows = state.channel.merge(aliveSql(state, readSegments(files), watermarkUs))
-    await executor.write(rows, file, state.channel.order)
-    return file
+  function merge(state: StateTable, segments: readonly RowsSource[], watermarkUs: bigint | null): Promise<RowsSource> {
+    return withRows(executor, segments, randomUUID, async rows => {
+      const file = join(context.stage, randomUUID())
+      const merged = state.channel.merge(aliveSql(state, `SELECT * FROM ${rows}`, watermarkUs))
+      await executor.write(merged, file, state.channel.order)
+      return { file }
+    })
   }
 
-  async function recover(state: StateTable, files: readonly string[], watermarkUs: bigint | null): Promise<void> {
+  async function recover(
+    state: StateTable,
+    segments: readonly RowsSource[],
+    watermarkUs: bigint | null,
+  ): Promise<void> {
     await executor.run(`DELETE FROM ${stateName(state)}`)
-    if (files.length > 0)
-      await executor.run(
-        `INSERT INTO ${stateName(state)} (${columnList(state)}) ${aliveSql(state, readSegments(files), watermarkUs)}`,
+    if (segments.length > 0)
+      await withRows(executor, segments, randomUUID, rows =>
+        executor.run(
+          `INSERT INTO ${stateName(state)} (${columnList(state)}) ${aliveSql(state, `SELECT * FROM ${rows}`, watermarkUs)}`,
+        ),
       )
     held.set(state.key, await heldRows(executor, state))
   }
 }
 
-const readSegments = (files: readonly string[]) => `SELECT * FROM read_parquet([${files.map(text).join(', ')}])`
+const sourceOf = (kept: KeptRows): RowsSource => ('text' in kept ? kept : { file: kept.written.file })
 
 function markedEntry(entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
   if (entry.is === 'tick') return { is: 'tick', watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
@@ -241,9 +251,11 @@ async function lateRows(
 ): Promise<string[]> {
   const found: string[] = []
   for (const [index, { id, step }] of stages.entries())
-    for (const { written } of channels.filter(({ channel }) => channel === `late-${id}`)) {
+    for (const { kept } of channels.filter(({ channel }) => channel === `late-${id}`)) {
       const end = step.late.columns.includes('_window_end') ? '_window_end' : 'NULL'
-      const rows = await executor.rows(`SELECT _seq, _row, ${end} AS e FROM read_parquet(${text(written.file)})`)
+      const rows = await withRows(executor, [sourceOf(kept)], randomUUID, from =>
+        executor.rows(`SELECT _seq, _row, ${end} AS e FROM ${from}`),
+      )
       for (const { _seq, _row, e } of rows) found.push(`${index} ${String(_seq)} ${String(_row)} ${String(e)}`)
     }
   return found

@@ -4,6 +4,7 @@ import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.
 import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type Chunk, createSink, type Sink } from './chunks.ts'
+import { readText, writeText } from './text-rows.ts'
 import { plainValue } from './values.ts'
 
 export interface SessionExecutor extends Executor {
@@ -126,14 +127,27 @@ export function createExecutor(
       const described = await rows(`DESCRIBE ${sql}`)
       return Object.fromEntries(described.map(row => [String(row.column_name), String(row.column_type)]))
     },
+    textRows(sql, orderBy) {
+      return inTurn(async () => readText(await connection.runAndReadAll(sql + ordered(orderBy))))
+    },
+    append(table, text) {
+      return inTurn(async () => {
+        const appender = await connection.createAppender(table)
+        const types = Array.from({ length: appender.columnCount }, (_, column) => appender.columnType(column))
+        writeText(text, types, createSink(appender))
+        appender.closeSync()
+      })
+    },
     async write(sql, file, orderBy, format = 'parquet'): Promise<WrittenFile> {
-      const order =
-        orderBy.length > 0 ? ` ORDER BY ${orderBy.map(name => `${id(name)} ASC NULLS LAST`).join(', ')}` : ''
       const options = format === 'parquet' ? 'FORMAT parquet, COMPRESSION zstd' : 'FORMAT json'
-      const [result] = await rows(`COPY (${sql}${order}) TO ${text(file)} (${options})`)
+      const [result] = await rows(`COPY (${sql}${ordered(orderBy)}) TO ${text(file)} (${options})`)
       return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
     },
   }
+}
+
+function ordered(by: readonly string[]): string {
+  return by.length > 0 ? ` ORDER BY ${by.map(name => `${id(name)} ASC NULLS LAST`).join(', ')}` : ''
 }
 
 /** A result as rows of plain values. Of several columns of one name all but the first have a number behind it. */
