@@ -3,29 +3,32 @@ import { join } from 'node:path'
 import { MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
 import type { TextRows } from '../src/core/text-rows.ts'
-import { corrupt, decodeHead, decodeManifest, encodeHead, encodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
+import { corrupt, decodeManifest, encodeHead, encodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
 import { collectGarbage, deleteOrphans } from './collect.ts'
 import type { Compaction } from './compact.ts'
 import {
   decideClaim,
   decideCompaction,
   decideInlineDelivery,
+  decideInlineFile,
   decideInlineMerge,
   decideRetain,
   type HeadSeen,
+  INLINE_MERGED_BYTES_MAX,
   mergedSpan,
   RETAINED_MAX,
   TAKEOVER_MS,
   settleWrite,
 } from './decide.ts'
 import { loadFile, stageFile, textOf, textRef } from './files.ts'
+import { completeHead, fittedHead } from './head.ts'
 import { findFileWithoutHead, headLost } from './lost-head.ts'
 import { addPart, addRetained, asRetained, CHECKPOINT, dropParts, garbageKey, isInHead, reach } from './manifest.ts'
 import { createObject, nameOf } from './objects.ts'
 import { checkFileKind, DELIVERIES, filePath, HEAD_KEY, MANIFESTS } from './paths.ts'
 import { probeStore } from './probe.ts'
 import { ATTEMPTS_MAX, isRetryable, pauseMs, realSleep, retrying, type Sleep, unavailable } from './retry.ts'
-import type { EngineState, FileRef, Head, Manifest, Part, RetainedManifest } from './types.ts'
+import type { EngineState, FileRef, Garbage, Head, Manifest, Part, RetainedManifest } from './types.ts'
 
 export interface CheckpointStoreOptions {
   readonly store: ObjectStore
@@ -84,8 +87,14 @@ export interface CheckpointStore {
   claim(initial: EngineState, standBy?: StandBy): Promise<Head>
   /** HEAD as it was before the claim, which may have waited long for it; undefined before one, and at a birth. */
   readonly claimedFrom: Head | undefined
-  /** Makes a local file durable. It counts once a committed manifest names it. */
-  stage(channel: string, epoch: number, file: string, rows: number): Promise<FileRef>
+  /** Size of HEAD, as this process last wrote it. */
+  readonly headBytes: number
+  /**
+   * Makes a local file durable. It counts once a committed manifest names it.
+   *
+   * @param beside what it is to ride in HEAD with, where it is small
+   */
+  stage(channel: string, file: string, rows: number, beside: Manifest): Promise<FileRef>
   /** The same for a few rows, which become durable with the manifest that names them. */
   stageText(channel: string, epoch: number, text: TextRows): FileRef
   /** The same for rows that a flow is to take: the manifest of their epoch with them. */
@@ -121,21 +130,32 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
   /** HEAD as this process last knew it to be, while it is the owner. */
   let mine: HeadSeen | undefined
   let claimedFrom: Head | undefined
+  let headBytes = 0
   /** Why HEAD may not be written any more. */
   let closed: MillraceError | undefined
   let isWriting = false
   /** Commits that wait for a beat, or run. */
   let commits = 0
   let beating: Promise<unknown> = Promise.resolve()
+  /** Files of manifests that HEAD named before and names no more: garbage of the next commit. */
+  const replaced: Garbage[] = []
   /** Keys that a compaction reads: a manifest that drops them may be committed before it ends. */
   const inFlight = new Set<string>()
   /** What retained manifests need; they never change. */
   const reachOfRetained = new Map<string, ReadonlySet<string>>()
 
   async function readHeadOnce(): Promise<HeadSeen | undefined> {
-    const found = await store.get(HEAD_KEY)
-    if (typeof found === 'string') return undefined
-    return { head: decodeHead(found.body, headName), eTag: found.eTag }
+    for (;;) {
+      const found = await store.get(HEAD_KEY)
+      if (typeof found === 'string') return undefined
+      try {
+        return { head: await completeHead(store, found.body, headName, sleep), eTag: found.eTag }
+      } catch (error) {
+        // The file of its manifest may have been collected since: then another HEAD is there (P12).
+        const now = await store.get(HEAD_KEY)
+        if (typeof now !== 'string' && now.eTag === found.eTag) throw error
+      }
+    }
   }
 
   function readHead(): Promise<HeadSeen | undefined> {
@@ -146,7 +166,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
   async function readHeadUnlessLost(): Promise<HeadSeen | undefined> {
     const seen = await readHead()
     if (seen) return seen
-    const file = await retrying(sleep, () => findFileWithoutHead(store))
+    const file = await retrying(sleep, () => findFileWithoutHead(store, sleep))
     if (file === undefined) return undefined
     // Born meanwhile: the files are those of its first epochs.
     const born = await readHead()
@@ -160,7 +180,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     let cause: unknown
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const { seen, decision } = await claimable(standBy)
-      const head: Head = {
+      const claimed: Head = {
         format: FORMAT,
         minReader: MIN_READER,
         term: decision.term,
@@ -169,11 +189,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
         beat: 0,
         released: false,
         manifest: decision.is === 'birth' ? birth(newId(), initial) : decision.from.manifest,
+        ...(seen?.head.manifestFile && { manifestFile: seen.head.manifestFile }),
       }
+      const { head, bytes } = await fittedHead(store, claimed, newId, sleep)
+      headBytes = bytes.length
       // Fencing point. From the moment this is applied no writer of a lower term can commit (I3), because the eTag that
       // its write requires is gone. A crash after it leaves a term in which nothing happened.
       try {
-        const put = await store.put(HEAD_KEY, encodeHead(head), seen?.eTag ?? 'absent')
+        const put = await store.put(HEAD_KEY, bytes, seen?.eTag ?? 'absent')
         if (put.is === 'stored') return own(head, put.eTag, seen?.head)
         cause = put.is === 'unknown' ? put.cause : undefined
       } catch (error) {
@@ -235,10 +258,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     if (isWriting) throw new MillraceError('fatal', 'busy', `${headName} is being written already. This is a bug.`)
     isWriting = true
     try {
-      const head = await make(from.head)
-      const outcome = await settled(head, from.eTag)
+      const { head, bytes } = await fittedHead(store, await make(from.head), newId, sleep)
+      headBytes = bytes.length
+      const outcome = await settled(head, bytes, from.eTag)
       if (outcome.is === 'committed') {
         mine = outcome.seen
+        const { manifestFile } = from.head
+        if (manifestFile && head.manifestFile?.name !== manifestFile.name)
+          replaced.push({ store: CHECKPOINT, name: manifestFile.name, droppedAt: head.manifest.epoch })
         if (head.released) closed = new MillraceError('fatal', 'released', `${headName} was released. This is a bug.`)
         return { is: 'committed', head }
       }
@@ -254,9 +281,9 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     }
   }
 
-  async function settled(head: Head, ifMatch: string): Promise<SettledWrite> {
+  async function settled(head: Head, bytes: Uint8Array, ifMatch: string): Promise<SettledWrite> {
     try {
-      return await putAndSettle(head, ifMatch)
+      return await putAndSettle(head, bytes, ifMatch)
     } catch (error) {
       // This process does not know what HEAD holds, so only a new claim may go on from it (P6).
       const message = `A write of ${headName} could not be settled; start again once the store answers.`
@@ -265,8 +292,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     }
   }
 
-  async function putAndSettle(head: Head, ifMatch: string): Promise<SettledWrite> {
-    const bytes = encodeHead(head)
+  async function putAndSettle(head: Head, bytes: Uint8Array, ifMatch: string): Promise<SettledWrite> {
     const write = { putId: head.putId, term: head.term, ifMatch }
     let cause: unknown
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -312,28 +338,31 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       const message = `Epoch ${next.epoch} of ${next.checkpointId} cannot follow epoch ${from.manifest.epoch} of`
       throw new MillraceError('fatal', 'epoch-regressed', `${message} ${from.manifest.checkpointId}. This is a bug.`)
     }
-    const head: Head = { ...from, putId: newId(), beat: 0, released, manifest: next }
-    const merged = await mergeInline(next, from.term, encodeHead(head).length)
+    const manifest = { ...next, garbage: [...next.garbage, ...replaced.splice(0)] }
+    const { manifestFile: _, ...head } = { ...from, putId: newId(), beat: 0, released, manifest }
+    const merged = await mergeInline(manifest, from.term, encodeHead(head).length)
     return { ...head, manifest: decideRetain(merged, released) ? await retain(merged, from.term) : merged }
   }
 
-  /** One file a channel instead of many small ones, once HEAD is full (P3). */
+  /** One file a channel instead of many rows and small files, once HEAD is full (P3). */
   async function mergeInline(manifest: Manifest, term: number, headBytes: number): Promise<Manifest> {
-    let result = manifest
-    for (const channel of decideInlineMerge(manifest, headBytes)) {
+    const chosen = decideInlineMerge(manifest, headBytes)
+    let result = chosen.reduce((rest, channel) => dropParts(rest, channel, isInHead), manifest)
+    for (const channel of chosen) {
       const parts = (manifest.channels[channel] ?? []).filter(isInHead)
-      const part = await mergeParts(channel, parts, term, manifest)
-      const names = new Set(parts.map(p => p.name))
-      result = addPart(
-        dropParts(result, channel, p => names.has(p.name)),
-        channel,
-        part,
-      )
+      const inlineBytesMax = decideInlineFile(result, INLINE_MERGED_BYTES_MAX)
+      result = addPart(result, channel, await mergeParts(channel, parts, term, manifest, inlineBytesMax))
     }
     return result
   }
 
-  async function mergeParts(channel: string, parts: readonly Part[], term: number, manifest: Manifest): Promise<Part> {
+  async function mergeParts(
+    channel: string,
+    parts: readonly Part[],
+    term: number,
+    manifest: Manifest,
+    inlineBytesMax?: number,
+  ): Promise<Part> {
     const folder = join(scratch, newId())
     await mkdir(folder, { recursive: true })
     try {
@@ -347,7 +376,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       const to = join(folder, 'merged.parquet')
       const { rows } = await merge(channel, sources, to, manifest)
       const name = filePath({ kind: channel, term, epoch: manifest.epoch }, newId(), 'parquet')
-      return { ...(await stageFile(store, name, to, rows, sleep)), ...mergedSpan(parts) }
+      return { ...(await stageFile(store, name, to, rows, sleep, inlineBytesMax)), ...mergedSpan(parts) }
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
@@ -375,8 +404,9 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     return keys
   }
 
-  async function reachable(manifest: Manifest): Promise<ReadonlySet<string>> {
+  async function reachable({ manifest, manifestFile }: Head): Promise<ReadonlySet<string>> {
     const keys = new Set(reach(manifest))
+    if (manifestFile) keys.add(garbageKey({ store: CHECKPOINT, name: manifestFile.name }))
     for (const retained of manifest.retained) {
       for (const key of await reachOf(retained)) keys.add(key)
     }
@@ -401,10 +431,14 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       return claimedFrom
     },
 
-    stage(channel, epoch, file, rows) {
+    get headBytes() {
+      return headBytes
+    },
+
+    stage(channel, file, rows, beside) {
       checkFileKind(channel)
-      const name = filePath({ kind: channel, term: owned().head.term, epoch }, newId(), 'parquet')
-      return stageFile(store, name, file, rows, sleep)
+      const name = filePath({ kind: channel, term: owned().head.term, epoch: beside.epoch }, newId(), 'parquet')
+      return stageFile(store, name, file, rows, sleep, decideInlineFile(beside))
     },
 
     stageText(channel, epoch, text) {
@@ -437,12 +471,11 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
 
     async beat(amend = manifest => manifest) {
       if (isWriting || commits > 0) return { is: 'committed', head: owned().head }
-      const beat = writeHead(async from => ({
-        ...from,
-        putId: newId(),
-        beat: from.beat + 1,
-        manifest: amend(from.manifest),
-      }))
+      const beat = writeHead(async ({ manifestFile, ...from }) => {
+        const manifest = amend(from.manifest)
+        const isSame = manifestFile !== undefined && manifest === from.manifest
+        return { ...from, putId: newId(), beat: from.beat + 1, manifest, ...(isSame && { manifestFile }) }
+      })
       beating = beat
       return beat
     },
@@ -470,17 +503,17 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       // A writer in doubt deletes nothing (P6, P12).
       if (isWriting || commits > 0) return manifest
       const stores = new Map([...Object.entries(outputs), [CHECKPOINT, store] as const])
-      const keys = new Set([...(await reachable(head.manifest)), ...reach(manifest), ...inFlight])
+      const keys = new Set([...(await reachable(head)), ...reach(manifest), ...inFlight])
       return collectGarbage(manifest, { committed: head.manifest, stores, reachable: keys })
     },
 
     reachable() {
-      return reachable(owned().head.manifest)
+      return reachable(owned().head)
     },
 
     async orphans() {
       const { head } = owned()
-      const keys = await reachable(head.manifest)
+      const keys = await reachable(head)
       return retrying(sleep, () => deleteOrphans(store, head.term, keys))
     },
   }

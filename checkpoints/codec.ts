@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { MillraceError } from '../src/core/errors.ts'
 import { type PackedManifest, packManifest, unpackManifest } from './packed-manifest.ts'
-import type { Head, Manifest } from './types.ts'
+import type { Head, Manifest, ManifestFile } from './types.ts'
 
 /**
  * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
@@ -14,10 +14,20 @@ export const MIN_READER = 3
 
 type DocumentKind = 'head' | 'manifest'
 
-/** HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. */
-export function encodeHead(head: Head): Uint8Array {
-  return encode('head', { ...head, manifest: packManifest(head.manifest) })
+/**
+ * HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. The manifest is left out where a file has
+ * it.
+ */
+export function encodeHead({ manifest, ...head }: Head): Uint8Array {
+  return encode('head', head.manifestFile === undefined ? { ...head, manifest: packManifest(manifest) } : head)
 }
+
+/** HEAD as it stands in its bytes: with the manifest, or with the file that holds it. */
+export type DecodedHead = Omit<Head, 'manifest' | 'manifestFile'> &
+  (
+    | { readonly manifest: Manifest; readonly manifestFile?: undefined }
+    | { readonly manifest?: undefined; readonly manifestFile: ManifestFile }
+  )
 
 /**
  * Fails closed: whatever does not hash, parse and fit is refused.
@@ -25,7 +35,7 @@ export function encodeHead(head: Head): Uint8Array {
  * @param object The object's address, for the message.
  * @throws MillraceError 'corrupt-object', or 'newer-format' of kind 'user' (P14).
  */
-export function decodeHead(bytes: Uint8Array, object: string): Head {
+export function decodeHead(bytes: Uint8Array, object: string): DecodedHead {
   const head = decode('head', bytes, object)
   check(object, head, {
     term: isCount,
@@ -33,9 +43,14 @@ export function decodeHead(bytes: Uint8Array, object: string): Head {
     owner: isText,
     beat: isCount,
     released: v => typeof v === 'boolean',
-    manifest: isRecord,
   })
-  return { ...head, manifest: manifestOf(object, head) } as unknown as Head
+  if (head['manifestFile'] !== undefined) {
+    check(object, head, { manifestFile: isRecord, manifest: v => v === undefined })
+    check(object, head['manifestFile'] as Record<string, unknown>, { name: isText, bytes: isCount, sha256: isText })
+    return head as unknown as DecodedHead
+  }
+  check(object, head, { manifest: isRecord })
+  return { ...head, manifest: manifestOf(object, head) } as unknown as DecodedHead
 }
 
 /** A copy of a manifest, kept under `manifests/` (P3). */

@@ -1,12 +1,20 @@
 import { garbageKey, isInHead } from './manifest.ts'
-import type { Garbage, Head, Manifest, Part } from './types.ts'
+import type { FileRef, Garbage, Head, Manifest, Part, Unpublished } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
 export const INLINE_BYTES_MAX = 16 * 1024
 /** Of rows that wait to be taken at most so many bytes ride in HEAD together: they cannot merge, as each epoch is taken by itself. */
 export const INLINE_DELIVERIES_BYTES_MAX = 64 * 1024
-/** From this size of HEAD on, inline files are merged (P3). */
+/** So many of output that waits to be published. */
+export const INLINE_OUTPUT_BYTES_MAX = 48 * 1024
+/** So many of the channels' files: base64 of them fills HEAD, and then they merge. */
+export const INLINE_FILES_BYTES_MAX = 192 * 1024
+/** So many of the channels' files ride in HEAD again once they are merged. */
+export const INLINE_MERGED_BYTES_MAX = 48 * 1024
+/** The largest HEAD, at any number of channels (P3). A manifest that does not fit is a file that HEAD names. */
 export const HEAD_BYTES_MAX = 256 * 1024
+/** The manifest from which rows in it become files, where it is a file anyhow: it names so many channels and files. */
+export const MANIFEST_BYTES_MAX = 1024 * 1024
 /** Epochs between two copies of the manifest (P3). */
 export const RETAIN_EVERY_EPOCHS = 100
 /** Copies of manifests kept: the newest, and one to fall back on. */
@@ -72,19 +80,55 @@ export function settleWrite(write: HeadWrite, seen: HeadSeen | undefined): Settl
   return { is: 'regressed', found: `term ${seen.head.term}, put ${seen.head.putId}` }
 }
 
-/** Channels whose inline files are merged before this commit; none while HEAD is small. */
-export function decideInlineMerge(manifest: Manifest, headBytes: number): readonly string[] {
-  if (headBytes <= HEAD_BYTES_MAX) return []
-  return Object.entries(manifest.channels)
-    .filter(([, parts]) => parts.filter(isInHead).length > 1)
-    .map(([channel]) => channel)
+/**
+ * Channels whose rows in HEAD become files before this commit; none while HEAD fits. Those with the most bytes first, and
+ * only so many that HEAD is half full afterwards: each costs a write.
+ */
+export function decideInlineMerge({ channels }: Manifest, headBytes: number): readonly string[] {
+  const sizes = Object.entries(channels)
+    .map(([channel, parts]) => ({ channel, bytes: bytesInHead(parts) }))
+    .filter(({ bytes }) => bytes > 0)
+    .toSorted((a, b) => b.bytes - a.bytes)
+  const rest = headBytes - sizes.reduce((sum, { bytes }) => sum + bytes, 0)
+  const bytesMax = rest > HEAD_BYTES_MAX / 2 ? MANIFEST_BYTES_MAX : HEAD_BYTES_MAX
+  if (headBytes <= bytesMax) return []
+  const chosen: string[] = []
+  let left = headBytes
+  for (const { channel, bytes } of sizes) {
+    if (left <= bytesMax / 2) break
+    chosen.push(channel)
+    left -= bytes
+  }
+  return chosen
 }
 
-/** The largest file of rows to be taken that may ride in HEAD beside those that do already. */
-export function decideInlineDelivery({ undelivered }: Manifest): number {
-  const inline = undelivered.reduce((sum, { file }) => sum + (file.inline === undefined ? 0 : file.bytes), 0)
-  return Math.min(INLINE_BYTES_MAX, Math.max(0, INLINE_DELIVERIES_BYTES_MAX - inline))
+/** What rows in HEAD take there above the name of the file that they may become. */
+function bytesInHead(parts: readonly Part[]): number {
+  const inside = parts.filter(isInHead)
+  return Math.max(0, inside.reduce((sum, part) => sum + JSON.stringify(part).length, 0) - PART_BYTES)
 }
+/** About what a file takes in HEAD. */
+const PART_BYTES = 300
+
+/** The largest file that may ride in HEAD beside those that do already. */
+function decideInline(files: readonly FileRef[], bytesMax: number): number {
+  const inside = files.reduce((sum, { inline, bytes }) => sum + (inline === undefined ? 0 : bytes), 0)
+  return Math.min(INLINE_BYTES_MAX, Math.max(0, bytesMax - inside))
+}
+
+/** The same for rows to be taken, for output, and for a channel's file. */
+export const decideInlineDelivery = ({ undelivered }: Pick<Manifest, 'undelivered'>): number =>
+  decideInline(
+    undelivered.map(({ file }) => file),
+    INLINE_DELIVERIES_BYTES_MAX,
+  )
+export const decideInlineOutput = (unpublished: readonly Unpublished[]): number =>
+  decideInline(
+    unpublished.map(({ file }) => file),
+    INLINE_OUTPUT_BYTES_MAX,
+  )
+export const decideInlineFile = ({ channels }: Pick<Manifest, 'channels'>, bytesMax = INLINE_FILES_BYTES_MAX): number =>
+  decideInline(Object.values(channels).flat(), bytesMax)
 
 /** Whether the commit of this manifest is preceded by a copy of it. */
 export function decideRetain(manifest: Manifest, released: boolean): boolean {

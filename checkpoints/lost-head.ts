@@ -1,8 +1,9 @@
 import { MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
-import { decodeHead } from './codec.ts'
+import { completeHead } from './head.ts'
 import { nameOf } from './objects.ts'
 import { type FileName, HEAD_KEY, KIND_PREFIXES, parseFilePath } from './paths.ts'
+import type { Sleep } from './retry.ts'
 import type { Head } from './types.ts'
 
 /** The checkpoint's own files, whether or not anything names them. What else lies there is left out. */
@@ -14,24 +15,27 @@ export async function* listFiles(store: ObjectStore): AsyncGenerator<FileName & 
     }
 }
 
-/** What HEAD held before, newest first, where the store keeps it. What does not decode is left out. */
-export async function formerHeads(store: ObjectStore): Promise<readonly Head[]> {
-  const bodies = (await store.former?.(HEAD_KEY)) ?? []
-  return bodies.flatMap(body => {
+/** What HEAD held before, newest first, where the store keeps it. What cannot be read any more is left out. */
+export async function formerHeads(store: ObjectStore, sleep: Sleep): Promise<readonly Head[]> {
+  const heads: Head[] = []
+  for (const body of (await store.former?.(HEAD_KEY)) ?? []) {
     try {
-      return [decodeHead(body, nameOf(store, HEAD_KEY))]
-    } catch {
-      // A power failure may leave half of one. What is needed is looked for in the next.
-      return []
+      heads.push(await completeHead(store, body, nameOf(store, HEAD_KEY), sleep))
+    } catch (error) {
+      // A power failure may leave half of one, and a file of its manifest is collected. What is needed is looked for in the next.
+      if (!(error instanceof MillraceError) || !['corrupt-object', 'newer-format'].includes(error.code)) throw error
     }
-  })
+  }
+  return heads
 }
 
 /** A file of a checkpoint whose HEAD is not there; undefined where there is none, as at a birth. */
-export async function findFileWithoutHead(store: ObjectStore): Promise<string | undefined> {
+export async function findFileWithoutHead(store: ObjectStore, sleep: Sleep): Promise<string | undefined> {
   for await (const { key } of listFiles(store)) return key
   // A birth that was broken off leaves the body of epoch 0.
-  return (await formerHeads(store)).some(({ manifest }) => manifest.epoch > 0) ? 'the bodies of its HEAD' : undefined
+  return (await formerHeads(store, sleep)).some(({ manifest }) => manifest.epoch > 0)
+    ? 'the bodies of its HEAD'
+    : undefined
 }
 
 export function headLost(store: ObjectStore, file: string): MillraceError {

@@ -2,6 +2,7 @@ import { isMillraceError, MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
 import { corrupt, sha256 } from './codec.ts'
 import { deleteListed } from './collect.ts'
+import { decideInlineOutput } from './decide.ts'
 import { inlineBytes, stageFile } from './files.ts'
 import { CHECKPOINT } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
@@ -28,6 +29,8 @@ export interface StageOutput {
   readonly rows: number
   /** Final key, used once. */
   readonly to: string
+  /** What it is to ride in HEAD with, where it is small. */
+  readonly beside: readonly Unpublished[]
 }
 
 /** The way of output into its folder: staged before the commit, published after it (P8). */
@@ -73,11 +76,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await isOwn(isNewCheckpoint)
     },
 
-    async stage({ term, epoch, file, rows, to }) {
+    async stage({ term, epoch, file, rows, to, beside }) {
       if (to.startsWith(OUTPUT_PREFIX)) {
         throw new MillraceError('fatal', 'invalid-key', `'${to}' is no name for output; ${OUTPUT_PREFIX} is reserved.`)
       }
-      return { output, file: await stageFile(store, stagedPath(term, epoch, newId()), file, rows, sleep), to }
+      const name = stagedPath(term, epoch, newId())
+      return { output, file: await stageFile(store, name, file, rows, sleep, decideInlineOutput(beside)), to }
     },
 
     async publish({ file, to }) {

@@ -1,7 +1,8 @@
 import { errorMessage, MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
-import { corrupt, decodeManifest, encodeHead, FORMAT, MIN_READER, sha256 } from './codec.ts'
+import { corrupt, decodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
 import { inlineBytes, textOf } from './files.ts'
+import { fittedHead } from './head.ts'
 import { formerHeads, listFiles } from './lost-head.ts'
 import { addRetained, ownFiles } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
@@ -47,7 +48,7 @@ interface Candidate {
  * @throws MillraceError `user` where there is none; it tells why each was refused.
  */
 export async function planRepair(store: ObjectStore, sleep: Sleep): Promise<RepairPlan> {
-  const candidates: Candidate[] = (await formerHeads(store)).map(head => ({
+  const candidates: Candidate[] = (await formerHeads(store, sleep)).map(head => ({
     from: HEAD_KEY,
     term: head.term,
     epoch: head.manifest.epoch,
@@ -106,7 +107,7 @@ export async function writeRepaired(
   newId: () => string,
   sleep: Sleep,
 ): Promise<Head> {
-  const head: Head = {
+  const repaired: Head = {
     format: FORMAT,
     minReader: MIN_READER,
     term: seen.term + 1,
@@ -116,7 +117,7 @@ export async function writeRepaired(
     released: true,
     manifest: { ...manifest, epoch: Math.max(manifest.epoch, seen.epoch) },
   }
-  const body = encodeHead(head)
+  const { head, bytes: body } = await fittedHead(store, repaired, newId, sleep)
   const content = { bytes: body.length, sha256: sha256(body) }
   await createObject(store, HEAD_KEY, content, () => store.put(HEAD_KEY, body, 'absent'), sleep)
   return head

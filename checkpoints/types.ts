@@ -102,4 +102,8 @@ export interface Head {
   readonly beat: number
   readonly released: boolean
   readonly manifest: Manifest
+  /** The file that holds the manifest where HEAD has no room for it. Since format 3. */
+  readonly manifestFile?: ManifestFile
 }
+
+export type ManifestFile = Pick<FileRef, 'name' | 'bytes' | 'sha256'>

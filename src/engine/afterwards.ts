@@ -176,8 +176,9 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
   async function record(done: readonly DoneAfter[]): Promise<void> {
     const file = join(run.commit.stage, randomUUID())
     const written = await executor.write(doneAfterSql(done), file, ['seq', 'is'])
-    const { epoch } = manifest()
-    const ref = await run.checkpoint.stage(doneAfterChannel, epoch, written.file, written.rows)
+    const before = manifest()
+    const { epoch } = before
+    const ref = await run.checkpoint.stage(doneAfterChannel, written.file, written.rows, before)
     await rm(file, { force: true })
     await context.commit(m => addPart(m, doneAfterChannel, { ...ref, epochs: [epoch, epoch] }))
     await executor.run(`INSERT INTO done_after ${doneAfterSql(done)}`)

@@ -199,7 +199,8 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     const unpublished: Unpublished[] = []
     for (const { flow, written } of outputs) {
       const { file, rows } = written
-      if (flow.terminal.is === 'files') unpublished.push(await stageOutput(run, flow, epoch, written))
+      if (flow.terminal.is === 'files')
+        unpublished.push(await stageOutput(run, flow, epoch, written, [...next.unpublished, ...unpublished]))
       // A replay repeats a run that has handed them over.
       else if (!run.replayed) next = await checkpoint.stageDelivery(next, flow.name, file, rows)
     }
@@ -217,7 +218,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       const ref =
         'text' in kept
           ? checkpoint.stageText(channel, epoch, kept.text)
-          : await checkpoint.stage(channel, epoch, kept.written.file, kept.written.rows)
+          : await checkpoint.stage(channel, kept.written.file, kept.written.rows, next)
       const alive = aliveToUs === undefined ? {} : { aliveToUs: aliveToUs.toString() }
       next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
     }
@@ -394,12 +395,18 @@ function committed(outcome: CommitOutcome): Manifest {
   throw fencedBy(outcome)
 }
 
-function stageOutput(run: Run, flow: Flow, epoch: number, written: WrittenFile): Promise<Unpublished> {
+function stageOutput(
+  run: Run,
+  flow: Flow,
+  epoch: number,
+  written: WrittenFile,
+  beside: readonly Unpublished[],
+): Promise<Unpublished> {
   const output = run.outputs.get(flow.name)
   if (!output) throw new Error(`unreachable: ${flow.name} has no files() sink`)
   const extension = flow.terminal.is === 'files' && flow.terminal.format === 'json' ? 'jsonl' : 'parquet'
   const to = outputKey(epoch, flow.name, extension)
-  return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to })
+  return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to, beside })
 }
 
 function outputsText(epoch: number, unpublished: readonly Unpublished[]): TextRows {

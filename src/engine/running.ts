@@ -1,4 +1,3 @@
-import { encodeHead } from '../../checkpoints/codec.ts'
 import { isInHead } from '../../checkpoints/manifest.ts'
 import type { Backlog, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
@@ -125,7 +124,7 @@ export function createRunning(context: RunningContext): Running {
         states: measured,
         undelivered: committer.waiting,
         checkpoint: {
-          headBytes: encodeHead({ ...run.head, manifest }).length,
+          headBytes: run.checkpoint.headBytes,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
           files: parts.filter(part => !isInHead(part)).length,
         },

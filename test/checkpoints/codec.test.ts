@@ -75,7 +75,7 @@ describe('the bytes of HEAD', () => {
         .toString()
         .match(/"seq":"BIGINT"/g),
     ).toHaveLength(2)
-    expect(decodeHead(bytes, name).manifest.channels).toEqual(channels)
+    expect(decodeHead(bytes, name).manifest?.channels).toEqual(channels)
     expect(decodeManifest(encodeManifest({ ...head.manifest, channels }), name).channels).toEqual(channels)
   })
 

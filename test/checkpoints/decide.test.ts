@@ -3,9 +3,14 @@ import {
   decideClaim,
   decideCollection,
   decideCompaction,
+  decideInlineFile,
   decideInlineMerge,
+  decideInlineOutput,
   decideRetain,
   HEAD_BYTES_MAX,
+  INLINE_BYTES_MAX,
+  INLINE_OUTPUT_BYTES_MAX,
+  MANIFEST_BYTES_MAX,
   mergedSpan,
   settleWrite,
   TAKEOVER_MS,
@@ -59,19 +64,49 @@ describe('settleWrite (P6)', () => {
 })
 
 describe('decideInlineMerge (P3)', () => {
-  const inline = (name: string): Part => ({ ...part(name, 10), inline: 'AA==' })
+  const row = (name: string, bytes: number): Part => ({
+    ...part(name, bytes),
+    text: { columns: { a: 'VARCHAR' }, rows: [['x'.repeat(bytes)]] },
+  })
   const manifest = {
     ...emptyManifest(),
     channels: {
-      ledger: [inline('a'), inline('b')],
-      outputs: [inline('c'), part('d', 1e6)],
-      quarantine: [part('e', 1e6), part('f', 1e6)],
+      ledger: [row('a', 20_000), row('b', 20_000)],
+      outputs: [row('c', 1_000), part('d', 1e6)],
+      'segment-1': [row('e', 120_000)],
+      'segment-2': [row('f', 100)],
+      quarantine: [part('g', 1e6), part('h', 1e6)],
     },
   }
 
-  it('merges nothing while HEAD fits, and channels with several inline files when it does not', () => {
+  it('merges nothing while HEAD fits; then the channels with the most bytes in it, until it is half full', () => {
     expect(decideInlineMerge(manifest, HEAD_BYTES_MAX)).toEqual([])
-    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX + 1)).toEqual(['ledger'])
+    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX + 1)).toEqual(['segment-1', 'ledger'])
+  })
+
+  it('takes single rows too, and none that would take no less as a file', () => {
+    const rest = { ...manifest, channels: { ...manifest.channels, 'segment-1': [row('e', 500)] } }
+    expect(decideInlineMerge(rest, MANIFEST_BYTES_MAX + 1)).toEqual(['ledger', 'outputs', 'segment-1'])
+  })
+
+  it('waits for more where the manifest is a file anyhow, as each merge costs a write', () => {
+    const wide = { ...manifest, channels: { ledger: manifest.channels.ledger } }
+    expect(decideInlineMerge(wide, HEAD_BYTES_MAX + 1)).toEqual([])
+    expect(decideInlineMerge(wide, MANIFEST_BYTES_MAX)).toEqual([])
+    expect(decideInlineMerge(wide, MANIFEST_BYTES_MAX + 1)).toEqual(['ledger'])
+  })
+})
+
+describe('what rides in HEAD as a file (P3)', () => {
+  const inline = (bytes: number) => ({ ...part('n', bytes), inline: 'AA==' })
+
+  it('is small, and together within a limit of its kind', () => {
+    expect(decideInlineOutput([])).toBe(INLINE_BYTES_MAX)
+    const waiting = (bytes: number) => ({ output: 'o', file: inline(bytes), to: 'k' })
+    expect(decideInlineOutput([waiting(INLINE_OUTPUT_BYTES_MAX - 100)])).toBe(100)
+    expect(decideInlineOutput([waiting(INLINE_OUTPUT_BYTES_MAX), waiting(1)])).toBe(0)
+    expect(decideInlineFile({ channels: { a: [part('file', 1e9)] } })).toBe(INLINE_BYTES_MAX)
+    expect(decideInlineFile({ channels: { a: [inline(100_000)], b: [inline(96_000)] } })).toBe(608)
   })
 })
 

@@ -98,7 +98,7 @@ export async function withRows(
   scratch: string,
 ): Promise<Manifest> {
   const epoch = from.epoch + 1
-  const ref = await checkpoint.stage(channel, epoch, await writeRows(scratch, rows), rows.length)
+  const ref = await checkpoint.stage(channel, await writeRows(scratch, rows), rows.length, { ...from, epoch })
   const part: Part = { ...ref, epochs: [epoch, epoch], aliveToUs: `${epoch}` }
   return addPart({ ...from, epoch }, channel, part)
 }

@@ -32,7 +32,7 @@ function outboxOf(store: ObjectStore, checkpointId = 'c1'): Outbox {
 }
 
 async function stage(outbox: Outbox, rows: readonly string[], to: string, term = 1): Promise<Unpublished> {
-  return outbox.stage({ term, epoch: 1, file: await writeRows(folder, rows), rows: rows.length, to })
+  return outbox.stage({ term, epoch: 1, file: await writeRows(folder, rows), rows: rows.length, to, beside: [] })
 }
 
 async function text(store: ObjectStore, key: string): Promise<string> {

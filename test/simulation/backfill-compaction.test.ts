@@ -55,6 +55,7 @@ describe('a backfill that merges segments beside its epochs', () => {
         async put(key, body, ifMatch, signal) {
           if (key === HEAD_KEY && body instanceof Uint8Array) {
             const { manifest } = decodeHead(body, key)
+            if (!manifest) throw new Error('its manifest is a file')
             manifests.push(manifest)
             if (manifest.epoch === TIER_PARTS_MAX + 2) await isMerged
           }

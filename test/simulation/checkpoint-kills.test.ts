@@ -118,7 +118,14 @@ async function work(site: Site, fs: FileSystem, id: string, told: (epoch: number
       next = dropParts(next, 'segment-n', part => Number(part.aliveToUs) <= epoch - 2)
       const rows = outputRows(epoch)
       const file = await writeRows(site.folder, rows)
-      const u = await outbox.stage({ term: head.term, epoch, file, rows: rows.length, to: `part-${epoch}-${newId()}` })
+      const u = await outbox.stage({
+        term: head.term,
+        epoch,
+        file,
+        rows: rows.length,
+        to: `part-${epoch}-${newId()}`,
+        beside: [],
+      })
       next = { ...next, unpublished: [...next.unpublished, u] }
       manifest = committed(await checkpoint.commit(next)).manifest
       told(epoch)
