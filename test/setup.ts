@@ -1,12 +1,13 @@
 /**
  * Runs before each test file. Properties take their seed and number of runs from the environment, so that a failure
- * is repeated by `MILLRACE_SEED=<the seed it printed> npm test -- <file>` and a night's run searches longer.
+ * is repeated by `MILLRACE_SEED=<the seed it printed> npm test -- <file>`, and a night's run searches longer and
+ * elsewhere (`MILLRACE_SEED=new`).
  */
 import fc from 'fast-check'
+import { seed } from './seed.ts'
 
-const seed = integer('MILLRACE_SEED')
 const numRuns = integer('MILLRACE_RUNS')
-fc.configureGlobal({ ...(seed !== undefined && { seed }), ...(numRuns !== undefined && { numRuns }) })
+fc.configureGlobal({ seed, ...(numRuns !== undefined && { numRuns }) })
 
 function integer(name: string): number | undefined {
   const value = process.env[name]

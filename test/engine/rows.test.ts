@@ -579,13 +579,14 @@ describe('a run that follows its source', () => {
         threads: 2,
         memory: '500MB',
         drain: drain.signal,
-        drainMs: 100,
+        // For a busy machine to come from the commit to the wait.
+        drainMs: 3_000,
         onEvent: ({ is }) => is === 'epoch' && drain.abort(),
       }),
     ).rejects.toMatchObject({
       code: 'drain-timeout',
       message:
-        'flow-1 did not take all of its rows within 100 ms of the drain: 1 epoch waits. They stay in the checkpoint; the next start hands them over.',
+        'flow-1 did not take all of its rows within 3000 ms of the drain: 1 epoch waits. They stay in the checkpoint; the next start hands them over.',
     })
     expect(await waiting()).toHaveLength(1)
   })

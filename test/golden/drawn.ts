@@ -1,10 +1,8 @@
-import { randomInt } from 'node:crypto'
 import { seededRandom } from '../../src/testing/index.ts'
+import { seed } from '../seed.ts'
 
-/** Randomness from MILLRACE_SEED or a fresh seed, which it prints; `label` goes into messages. */
+/** Randomness from the seed of the run, which it prints; `label` goes into messages. */
 export function drawn(): { readonly seed: number; readonly random: () => number; readonly label: string } {
-  const given = process.env.MILLRACE_SEED
-  const seed = given ? Number(given) : randomInt(2 ** 31)
   const label = `MILLRACE_SEED=${seed}`
   console.info(label)
   return { seed, random: seededRandom(seed), label }

@@ -12,6 +12,7 @@ import {
 import { createGate } from '../../src/plan/gate.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { seededRandom } from '../../src/testing/index.ts'
+import { seed } from '../seed.ts'
 import { columnsEach, type Company, openCompany } from './company.ts'
 import { openTestDuckdb, type TestDuckdb } from './duckdb.ts'
 import { enumType, pools } from './pools.ts'
@@ -21,7 +22,7 @@ import { enumType, pools } from './pools.ts'
 // Two to three minutes of CPU; more beside other work.
 vi.setConfig({ testTimeout: 900_000 })
 
-const random = seededRandom(Number(process.env.MILLRACE_SEED ?? 20_260_101))
+const random = seededRandom(seed)
 const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T
 
 const types = Object.keys(pools)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { seed } from '../seed.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { type Child, root as checkout, runMillrace, startNode } from '../cli/child.ts'
 import { BUCKET, makeBucket, newStore, rawClient, S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
@@ -12,7 +13,6 @@ import { serverFor } from '../servers/for-tests.ts'
 import { startMinio } from '../servers/minio.ts'
 
 const minio = await serverFor(startMinio)
-const seed = Number(process.env.MILLRACE_SEED ?? 20_260_101)
 const OBJECTS = 8
 const KILLS = 6
 const isWrite = (request: string): boolean => /^(PUT|POST|DELETE) /.test(request)
