@@ -67,7 +67,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       } catch (error) {
         // Another checkpoint was faster.
         if (!isMillraceError(error) || error.code !== 'object-exists') throw error
-        const rival = await readOwner()
+        const rival = await readOwner(store, sleep)
         if (rival !== checkpointId) throw owned(rival ?? 'unknown')
       }
     },
@@ -116,7 +116,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   /** Whether the folder is this checkpoint's already; else it is free. */
   async function isOwn(isNewCheckpoint: boolean): Promise<boolean> {
-    const owner = await readOwner()
+    const owner = await readOwner(store, sleep)
     if (owner === checkpointId) return true
     if (owner !== undefined) throw owned(owner)
     if (isNewCheckpoint) return false
@@ -128,16 +128,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
     )
   }
 
-  /** The checkpoint that the folder's marker names. */
-  async function readOwner(): Promise<string | undefined> {
-    const found = await retrying(sleep, () => store.get(MARKER_KEY))
-    if (typeof found === 'string') return undefined
-    const text = Buffer.from(found.body).toString()
-    const id = /"checkpointId":"([^"]+)"/.exec(text)?.[1]
-    if (id === undefined) throw corrupt(nameOf(store, MARKER_KEY), 'JSON with a checkpointId', `'${text.slice(0, 80)}'`)
-    return id
-  }
-
   function owned(owner: string): MillraceError {
     return new MillraceError(
       'user',
@@ -146,4 +136,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
         ' Choose another output folder, or the checkpoint folder that it belongs to.',
     )
   }
+}
+
+/** The checkpoint whose output a folder holds, as its marker says; undefined where it has none. */
+export async function readOwner(store: ObjectStore, sleep: Sleep = realSleep): Promise<string | undefined> {
+  const found = await retrying(sleep, () => store.get(MARKER_KEY))
+  if (typeof found === 'string') return undefined
+  const text = Buffer.from(found.body).toString()
+  const id = /"checkpointId":"([^"]+)"/.exec(text)?.[1]
+  if (id === undefined) throw corrupt(nameOf(store, MARKER_KEY), 'JSON with a checkpointId', `'${text.slice(0, 80)}'`)
+  return id
 }

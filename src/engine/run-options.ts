@@ -111,7 +111,7 @@ export const verifyOptions = {
   input,
   output: {
     ...runOptions.output,
-    otherwise: 'where the checkpoint says',
+    otherwise: 'where the pipeline says, if that folder belongs to the checkpoint, or where the run wrote them',
     about: 'Where the results lie, if they were moved.',
   },
   checkpoint,

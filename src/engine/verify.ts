@@ -13,6 +13,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
+import { readOwner } from '../../checkpoints/outbox.ts'
 import { type ChannelReader, eachPart, outputRefs, parquetRows } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
@@ -97,12 +98,16 @@ export async function verify(
 
     // Every address that the replay writes to lies in the scratch folder.
     const moved = new Map<string, string>()
+    /** By address in the scratch folder. */
+    const originals = new Map<string, string>()
     const elsewhere: Components = {
       ...parts,
-      openWritable(original, field) {
+      async openWritable(original, field) {
         const folder = moved.get(original) ?? join(scratch.path, String(moved.size))
         moved.set(original, folder)
-        return parts.openWritable(folder, field)
+        const store = await parts.openWritable(folder, field)
+        originals.set(store.address, original)
+        return store
       },
     }
     const { objectsPerEpoch = anotherCut(manifest), output: _, checkpoint: __, ...run } = options
@@ -120,9 +125,11 @@ export async function verify(
     let rows = 0
     let lateRows = 0
     for (const flow of outputNames(manifest, copy.head.manifest)) {
-      const store = (of: Manifest, override?: string) => outputStore(parts, of, flow, override)
-      const left = await outputRows(reader, executor, await store(manifest, options.output), flow)
-      const right = await outputRows(replayed, executor, await store(copy.head.manifest), flow)
+      const copied = outputsOf(copy.head.manifest)[flow]
+      const own = copied === undefined ? undefined : originals.get(copied)
+      const address = options.output ?? (await addressOfOutput(parts, manifest, flow, own))
+      const left = await outputRows(reader, executor, await outputStore(parts, address, flow), flow)
+      const right = await outputRows(replayed, executor, await outputStore(parts, copied, flow), flow)
       rows += await compare(executor, flow, left, right, differences)
     }
     for (const channel of lateChannels(manifest, copy.head.manifest)) {
@@ -215,13 +222,25 @@ function outputNames(...manifests: readonly Manifest[]): readonly string[] {
   return [...new Set(manifests.flatMap(manifest => Object.keys(outputsOf(manifest))))].toSorted()
 }
 
-async function outputStore(
+/**
+ * Where the output of a flow lies: where the pipeline says now, if the marker of that folder names this checkpoint (it
+ * may have moved with it), or else where the run wrote it.
+ *
+ * @param own where the pipeline says now
+ */
+async function addressOfOutput(
   parts: Components,
   manifest: Manifest,
   flow: string,
-  override?: string,
-): Promise<ObjectStore> {
-  const address = override ?? outputsOf(manifest)[flow]
+  own: string | undefined,
+): Promise<string | undefined> {
+  const recorded = outputsOf(manifest)[flow]
+  if (own === undefined || own === recorded) return recorded
+  const owner = await readOwner(await parts.openInput(own, 'output'))
+  return owner === manifest.checkpointId ? own : recorded
+}
+
+async function outputStore(parts: Components, address: string | undefined, flow: string): Promise<ObjectStore> {
   if (address === undefined) throw configError('output', flow, 'a flow that the checkpoint has output of')
   return parts.openInput(address, 'output')
 }
