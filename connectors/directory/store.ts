@@ -3,7 +3,7 @@ import { basename, dirname, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { configError, isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
-import type { GetOptions, ObjectStore, Put, StoredBody } from '../../src/core/ports.ts'
+import type { GetOptions, ObjectStore, Put, StoredBody, Taken } from '../../src/core/ports.ts'
 import {
   type FileRead,
   type FileStat,
@@ -34,6 +34,12 @@ const MUTABLE: Readonly<Record<string, string>> = { HEAD: 'head', latest: 'lates
 const BODIES = '-bodies'
 const RESERVED = new Set(Object.values(MUTABLE).flatMap(folder => [folder, folder + BODIES]))
 const ATTEMPTS_MAX = 20
+
+/** A file without a name of its own yet. */
+interface Temporary {
+  readonly path: string
+  readonly stat: FileStat
+}
 
 /** Which body a mutable key names now: the one file name `HEAD@<generation>@<id>`. */
 interface Pointer {
@@ -149,29 +155,31 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     },
 
     async take(from, version, key) {
-      checkWritableKey(key)
+      checkKey(key)
       checkKey(version.key)
       const folder = parseDirectoryAddress(from.address, 'take')
       const source = join(folder, ...version.key.split('/'))
       if (await isBehindLink(folder, source)) return { is: 'linked' }
-      const before = await statOrMissing(source)
-      if (before?.kind !== 'file') return { is: 'missing' }
-      if (eTagOf(before) !== version.eTag) return { is: 'changed' }
-      const linked = await linkName(source, key, before)
-      // Another file system: the bytes are copied.
-      const put = linked === 'unsupported' ? await writeOnce(key, { file: source }) : linked
-      if (put.is === 'unknown') throw put.cause
-      if (put.is === 'conflict') return { is: 'conflict' }
+      const found = async () => {
+        const stat = await statOrMissing(source)
+        if (stat?.kind !== 'file') return { is: 'missing' } as const
+        return eTagOf(stat) === version.eTag ? ({ is: 'same', stat } as const) : ({ is: 'changed' } as const)
+      }
+      const before = await found()
+      if (before.is !== 'same') return before
+      const linked = await linkName(source, key, before.stat)
+      if (linked === 'unsupported') return copyOver(source, key, found)
+      if (linked.is === 'unknown') throw linked.cause
+      if (linked.is === 'conflict') return linked
       const here = await guarded(() => fs.stat(pathOf(key)))
-      const after = linked === 'unsupported' ? await statOrMissing(source) : here
-      if (after && eTagOf(after) === version.eTag) return { is: 'taken', version: toVersion(key, eTagOf(here), here) }
+      if (eTagOf(here) === version.eTag) return { is: 'taken', version: toVersion(key, version.eTag, here) }
       // Another file had the name when it was taken, or it was written to meanwhile: what lies here now is nobody's yet.
       await guarded(() => absentIsFine(fs.unlink(pathOf(key))))
-      return { is: after ? 'changed' : 'missing' }
+      return { is: 'changed' }
     },
 
     async remove(version) {
-      checkWritableKey(version.key)
+      checkKey(version.key)
       const path = pathOf(version.key)
       if (await isBehindLink(root, path)) return 'linked'
       return guarded(() => removeFile(path, version.eTag))
@@ -303,24 +311,60 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
   // Writing.
 
   async function writeOnce(key: string, body: Uint8Array | { readonly file: string }): Promise<Put> {
-    const temporary = await newTemporary()
-    let stat: FileStat
+    return nameTemporary(await writeTemporary(body), key)
+  }
+
+  async function writeTemporary(body: Uint8Array | { readonly file: string }): Promise<Temporary> {
+    const path = await newTemporary()
     try {
       // A crash here leaves a temporary file that nobody sees; a later process removes it.
-      stat = await fs.write(temporary, body)
+      const stat = await fs.write(path, body)
+      if (!swept) await sweepTemporary(stat.mtimeNs)
+      return { path, stat }
     } catch (error) {
-      await ignored(fs.unlink(temporary))
+      await ignored(fs.unlink(path))
       throw toMillrace(error)
     }
-    if (!swept) await sweepTemporary(stat.mtimeNs)
-    const put = await linkName(temporary, key, stat)
-    await ignored(fs.unlink(temporary))
+  }
+
+  async function nameTemporary({ path, stat }: Temporary, key: string): Promise<Put> {
+    const put = await linkName(path, key, stat)
+    await ignored(fs.unlink(path))
     if (put !== 'unsupported') return put
     throw new MillraceError(
       'fatal',
       'file-system',
       `${root} lies on a file system without hard links; use another one.`,
     )
+  }
+
+  /**
+   * Takes a file of another file system over. The copy is looked at before it has its name: from then on another owner may
+   * have found it there and deleted the original, so it must never be taken back.
+   */
+  async function copyOver(
+    source: string,
+    key: string,
+    found: () => Promise<{ readonly is: 'same' | 'missing' | 'changed' }>,
+  ): Promise<Taken> {
+    let copy: Temporary
+    try {
+      copy = await writeTemporary({ file: source })
+    } catch (error) {
+      const { is } = await found()
+      if (is === 'same') throw error
+      return { is }
+    }
+    const { is } = await found()
+    if (is !== 'same') {
+      await ignored(fs.unlink(copy.path))
+      return { is }
+    }
+    const put = await nameTemporary(copy, key)
+    if (put.is === 'unknown') throw put.cause
+    if (put.is === 'conflict') return put
+    const here = await guarded(() => fs.stat(pathOf(key)))
+    return { is: 'taken', version: toVersion(key, eTagOf(here), here) }
   }
 
   async function linkName(from: string, key: string, stat: FileStat): Promise<Put | 'unsupported'> {

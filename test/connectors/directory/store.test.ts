@@ -244,6 +244,62 @@ describe('a directory as an object store', () => {
     }
   })
 
+  it('never takes a copy back that another owner has found under its key, and deleted the original of', async () => {
+    await writeFile(join(root, 'x'), 'the only bytes')
+    const [version] = await listed(store)
+    if (!version) throw new Error('nothing is listed')
+    const away = join(base, 'away-owner')
+    const other = createDirectoryStore(away)
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      async link(from, to) {
+        if (!from.includes('.millrace-temporary')) throw Object.assign(new Error('other disk'), { code: 'EXDEV' })
+        await nodeFileSystem.link(from, to)
+        // The process stands still here. The next owner finds the copy, records it and deletes the original.
+        expect(await other.take?.(store, version, 'x')).toEqual({ is: 'conflict' })
+        expect(await store.remove?.(version)).toBe('removed')
+      },
+    }
+    expect(await createDirectoryStore(away, { fs }).take?.(store, version, 'x')).toMatchObject({ is: 'taken' })
+    expect(await readFile(join(away, 'x'), 'utf8')).toBe('the only bytes')
+    await expect(readFile(join(root, 'x'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('gives no name to a copy of a file that was written to or deleted while it was copied', async () => {
+    for (const [is, meddle] of [
+      ['changed', () => writeFile(join(root, 'x'), 'other bytes')],
+      ['missing', () => rm(join(root, 'x'))],
+    ] as const) {
+      await writeFile(join(root, 'x'), 'bytes')
+      const [version] = await listed(store)
+      if (!version) throw new Error('nothing is listed')
+      const away = createDirectoryStore(join(base, `away-${is}`), {
+        fs: {
+          ...nodeFileSystem,
+          link: () => Promise.reject(Object.assign(new Error('other disk'), { code: 'EXDEV' })),
+          async write(path, body) {
+            const written = await nodeFileSystem.write(path, body)
+            await meddle()
+            return written
+          },
+        },
+      })
+      expect(await away.take?.(store, version, 'x')).toEqual({ is })
+      expect(await listed(away)).toEqual([])
+    }
+  })
+
+  it('takes and removes files of folders that are called as those of mutable keys', async () => {
+    await mkdir(join(root, 'Latest', 'head'), { recursive: true })
+    await writeFile(join(root, 'Latest', 'head', 'x'), 'x')
+    const away = createDirectoryStore(join(base, 'away-latest'))
+    const [version] = await listed(store)
+    if (!version) throw new Error('nothing is listed')
+    expect(await away.take?.(store, version, version.key)).toMatchObject({ is: 'taken' })
+    expect(await store.remove?.(version)).toBe('removed')
+    expect((await listed(away)).map(({ key }) => key)).toEqual(['Latest/head/x'])
+  })
+
   it('answers unsupported when a version cannot be hard-linked', async () => {
     await writeFile(join(root, 'x'), 'x')
     const fs: FileSystem = {
