@@ -10,6 +10,7 @@ import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
 import { createTextFormat } from '../../connectors/text/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
+import { configError } from '../core/errors.ts'
 import type { NotificationSource, ObjectStore } from '../core/ports.ts'
 import type { CsvSettings } from '../plan/csv-settings.ts'
 import type { Format, FormatName } from '../plan/format.ts'
@@ -51,7 +52,7 @@ export const components: Components = {
   async openWritable(address, field) {
     if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
     const root = parseDirectoryAddress(address, field)
-    await mkdir(root, { recursive: true })
+    await makeDirectory(root, address, field)
     // File systems without atomic link and rename are refused (P7).
     await checkFileSystem(root)
     return createDirectoryStore(root)
@@ -60,4 +61,23 @@ export const components: Components = {
     if (spec.notifications === 'sqs') return (await import('../../connectors/sqs/open.ts')).openSqs(spec, context)
     return (await import('../../connectors/kafka/open.ts')).openKafka(spec, context)
   },
+}
+
+/** Where a file has the name, or a symbolic link that leads nowhere, the option is wrong, not the disk. */
+async function makeDirectory(root: string, address: string, field: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (['EEXIST', 'ENOTDIR', 'ENOENT', 'ELOOP'].includes(code))
+      throw configError(
+        field,
+        address,
+        'a directory: there is a file of that name, or above it, or a symbolic link that leads nowhere',
+        error,
+      )
+    if (['EACCES', 'EPERM', 'EROFS'].includes(code))
+      throw configError(field, address, `a directory that can be made (${code}): make it, or allow it`, error)
+    throw error
+  }
 }

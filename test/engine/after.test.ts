@@ -158,6 +158,21 @@ describe('after: { moveTo }', () => {
     expect(await files(lab.checkpoint)).toEqual([])
   })
 
+  test.each([
+    ['a file', 'file'],
+    ['a name below a file', 'file/done'],
+    ['a symbolic link that leads nowhere', 'nowhere'],
+  ])('%s is no place to move to, and the field is named', async (_name, name) => {
+    await day('2022-01-01')
+    await writeFile(join(lab.root, 'file'), '')
+    await symlink(join(lab.root, 'none', 'at', 'all'), join(lab.root, 'nowhere'))
+    const error = await failure(run(windowed(lab, lab, flow({ after: { moveTo: join(lab.root, name) } }))))
+    expect(error).toMatchObject({ kind: 'user', code: 'configuration' })
+    expect(error.message).toContain('source in: after.moveTo')
+    expect(error.message).toContain('expected a directory')
+    expect(await files(lab.input)).toEqual(['2022-01-01.parquet'])
+  })
+
   test('a place whose name only begins as that of the source is another one', async () => {
     await day('2022-01-01')
     await run(windowed(lab, lab, flow({ after: { moveTo: `${lab.input}-done` } })))
