@@ -126,7 +126,8 @@ export async function loadTable(
   let isMade = false
   await eachPart(reader, executor, channel, async rows => {
     await executor.run(
-      isMade ? `INSERT INTO ${name} SELECT * FROM ${rows}` : `CREATE TABLE ${name} AS SELECT * FROM ${rows}`,
+      // A pipeline that is written otherwise may have its columns in another order.
+      isMade ? `INSERT INTO ${name} BY NAME SELECT * FROM ${rows}` : `CREATE TABLE ${name} AS SELECT * FROM ${rows}`,
     )
     isMade = true
   })

@@ -209,6 +209,13 @@ describe('rows as text', () => {
     expect(await executor.textRows(`SELECT ['1'::BIT] AS b`, [])).toBeUndefined()
   })
 
+  test('are none where an object would not keep the columns in their places: those rows go into a file', async () => {
+    expect(await executor.textRows(`SELECT 'a' AS object, 5::BIGINT AS "2024", 6::BIGINT AS x`, [])).toBeUndefined()
+    expect(await executor.textRows(`SELECT 1 AS a, 2 AS b, 3 AS a`, [])).toBeUndefined()
+    const first = await executor.textRows(`SELECT 5::BIGINT AS "2024", 'a' AS object, 'b' AS "02"`, [])
+    expect(first?.rows).toEqual([[5, 'a', 'b']])
+  })
+
   test('of parts with other columns stand side by side, NULL where a part has none', async () => {
     const old = { columns: { a: 'BIGINT' }, rows: [[1], [2]] }
     const later = { columns: { b: 'VARCHAR', a: 'BIGINT' }, rows: [['x', 3]] }

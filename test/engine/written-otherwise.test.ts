@@ -133,6 +133,21 @@ describe('the same pipeline, written otherwise', () => {
     expect(await verify(otherwise(), { threads: 2 })).toMatchObject({ differences: [], gone: [], changed: [] })
   })
 
+  test('has its state in the columns that it belongs to, whatever their order was when it was written', async () => {
+    await trips(0, 1)
+    await run(plain(), { flush: false })
+    await lab.parquet(
+      'trips_0_later.parquet',
+      `SELECT TIMESTAMP '2024-01-01 05:30:00' AS at, 5000 + i AS id, i AS zone, 1.5::DOUBLE AS fare FROM range(5) AS r(i)`,
+    )
+    await run(otherwise(), { flush: false })
+    const { rows } = await query(
+      lab.checkpoint,
+      'SELECT _time IS NOT NULL AS seen, max(zone) < 6 AS fits, count(*) > 100 AS some FROM state GROUP BY ALL ORDER BY seen',
+    )
+    expect(rows[1]).toEqual({ seen: true, fits: true, some: true })
+  })
+
   test('but not with another value: the refusal says what it was and what it is', async () => {
     await trips(0, 2)
     await run(plain(), { flush: false })

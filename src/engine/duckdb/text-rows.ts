@@ -159,16 +159,21 @@ function mapForm({ keyType, valueType }: DuckDBMapType): Form | undefined {
 const cellOf = (form: Form, value: DuckDBValue): Json => (value === null ? null : form.cell(value))
 const valueOf = (form: Form, cell: Json): DuckDBValue => (cell === null ? null : form.value(cell))
 
-/** A result as text; undefined where a column's type has no form. */
+/** A result as text; undefined where a column's type has no form, or the names do not keep their places in an object. */
 export function readText(reader: DuckDBResultReader): TextRows | undefined {
+  const names = reader.columnNames()
   const forms: Form[] = []
   for (const type of reader.columnTypes()) {
     const form = formOf(type)
     if (!form) return undefined
     forms.push(form)
   }
+  const columns = Object.fromEntries(names.map((name, index) => [name, (forms[index] as Form).sql]))
+  // JavaScript puts a name such as '2024' before all others, so cells would stand in other columns.
+  const places = Object.keys(columns)
+  if (names.some((name, index) => name !== places[index])) return undefined
   return {
-    columns: Object.fromEntries(reader.columnNames().map((name, index) => [name, (forms[index] as Form).sql])),
+    columns,
     rows: reader.getRows().map(row => row.map((value, index) => cellOf(forms[index] as Form, value))),
   }
 }
