@@ -8,7 +8,14 @@ import type { NotAsCommitted, ObjectStore, Row } from '../core/ports.ts'
 import { tagOf } from '../plan/after.ts'
 import { versionOf } from './admit.ts'
 import { afterText } from './after-text.ts'
-import { type DoneAfter, doneAfterChannel, doneAfterSql, loadDoneAfter, sameElsewhere } from './done-after.ts'
+import {
+  type DoneAfter,
+  doneAfterChannel,
+  doneAfterSql,
+  loadDoneAfter,
+  movedBefore,
+  sameElsewhere,
+} from './done-after.ts'
 import { dueBy } from './due.ts'
 import { limited } from './limited.ts'
 import type { Run } from './open-run.ts'
@@ -267,10 +274,17 @@ function createDeeds({ after, afterPlace, fetch, pipeline }: Run, signal: AbortS
   async function move(row: Row): Promise<Found> {
     const to = afterPlace as ObjectStore
     const version = versionOf(row)
-    for (const key of [version.key, otherKey(version.key, Number(row.seq))]) {
+    const keys = [version.key, otherKey(version.key, Number(row.seq))]
+    for (const key of keys) {
       const taken = await (to.take as NonNullable<ObjectStore['take']>)(store, version, key, signal)
       if (taken.is === 'taken') return { is: 'moved', to: { place: to.address, version: taken.version } }
-      if (taken.is !== 'conflict') return { is: 'left', note: notes[taken.is] }
+      if (taken.is !== 'conflict') {
+        // A record may be lost with the HEAD that had it: then the object went from here before, and is where it went.
+        const there = taken.is === 'linked' ? undefined : await movedBefore(version, to, keys, signal)
+        return there
+          ? { is: 'moved', to: { place: to.address, version: there } }
+          : { is: 'left', note: notes[taken.is] }
+      }
       const same = await sameElsewhere(store, version, to, key, signal)
       if (typeof same === 'string') return { is: 'left', note: notes[same] }
       if (same) return { is: 'moved', to: { place: to.address, version: same } }

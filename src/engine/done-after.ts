@@ -103,3 +103,19 @@ export async function sameElsewhere(
   }
   return { bucket: '', key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
 }
+
+/** This version where it lies elsewhere already, known by its eTag, as it is no more in its old place to be compared. */
+export async function movedBefore(
+  { eTag, sizeBytes }: ObjectVersion,
+  other: ObjectStore,
+  keys: readonly string[],
+  signal: AbortSignal,
+): Promise<ObjectVersion | undefined> {
+  for (const key of keys) {
+    const found = await other.get(key, { ifMatch: eTag, range: [0, 1], signal })
+    if (typeof found === 'string' || found.sizeBytes !== sizeBytes) continue
+    const { versionId, lastModifiedMs } = found
+    return { bucket: '', key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
+  }
+  return undefined
+}

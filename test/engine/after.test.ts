@@ -99,6 +99,33 @@ describe('after: { moveTo }', () => {
     expect(await files(done)).toEqual(['2022-01-01.parquet', '2022-01-03.parquet'])
   })
 
+  test('what went to its new place and is not on record, as with a HEAD that was lost, is recorded and replayed', async () => {
+    await day('2022-01-01')
+    await day('2022-01-02')
+    await day('2022-01-03')
+    await run(windowed(lab, lab, flow()))
+    await mkdir(done)
+    await rename(join(lab.input, '2022-01-01.parquet'), join(done, '2022-01-01.parquet'))
+    // Under the name that it gets beside another object, and its old one has a newer version by now.
+    await rename(join(lab.input, '2022-01-02.parquet'), join(done, '2022-01-02.2.parquet'))
+    await writeFile(join(done, '2022-01-02.parquet'), 'somebody else')
+    await writeFile(join(lab.input, '2022-01-02.parquet'), 'newer')
+    // Neither is this one there, nor an object that is it.
+    await writeFile(join(done, '2022-01-03.parquet'), await readFile(join(lab.input, '2022-01-03.parquet')))
+    await rename(join(lab.input, '2022-01-03.parquet'), join(lab.root, 'away'))
+    await told({ ...moving(), onBadObject: 'quarantine' })
+    expect((await recorded(['moved', 'left'])).map(({ seq, is, key }) => [Number(seq), is, key])).toEqual([
+      [1, 'moved', '2022-01-01.parquet'],
+      [2, 'moved', '2022-01-02.2.parquet'],
+      [3, 'left', null],
+    ])
+    expect(await readFile(join(lab.input, '2022-01-02.parquet'), 'utf8')).toBe('newer')
+    expect(await verify(windowed(lab, lab, moving()), { threads: 2, memory: '500MB' })).toMatchObject({
+      gone: ['2022-01-03.parquet'],
+      changed: [],
+    })
+  })
+
   test('another object that has the name is never overwritten, and equal bytes are the object itself', async () => {
     const [first, second] = [await day('2022-01-01'), await day('2022-01-02')]
     await mkdir(done)
