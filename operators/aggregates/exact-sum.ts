@@ -86,7 +86,7 @@ function remainder(value: string): string {
 }
 
 /** A fraction that does not fit is no integer; one of a value that does not fit is NULL. */
-function isMisfit(value: string): string {
+export function isMisfit(value: string): string {
   return `coalesce(floor(${fraction(value)}) <> ${fraction(value)}, ${value} IS NOT NULL)`
 }
 

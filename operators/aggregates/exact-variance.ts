@@ -12,7 +12,6 @@ import {
 } from './aggregate.ts'
 import {
   bind,
-  carried,
   double,
   entry,
   exactSumAccumulators,
@@ -26,6 +25,7 @@ import {
   split,
   whole,
 } from './exact-sum.ts'
+import { difference, differences, hugeint, keep, products, shifted, stage, v } from './exact-digits.ts'
 
 /*
  * Variances of exact arithmetic, rounded once (S20). With the exact sums S of the values and Q of their squares, the
@@ -39,9 +39,7 @@ import {
  */
 
 /** The side table's bin for 2^(31k) of a square is this + k; sums have bins from -35 to 33. */
-const squareBin = 1000
-/** Between the two. */
-const firstSquareBin = 500
+export const squareBin = 1000
 
 type Kind = 'variance' | 'stddev' | 'varPop' | 'stddevPop'
 
@@ -75,14 +73,14 @@ export function exactVariance<T extends AggregateTypes>(name: Kind): Aggregate<t
   }
 }
 
-const counted: Accumulator = {
+export const counted: Accumulator = {
   name: 'count',
   type: 'BIGINT',
   partial: value => `count(${value})`,
   merge: count => `CAST(sum(${count}) AS BIGINT)`,
 }
 
-function sumOf(name: string, type: string, partial: (value: string) => string): Accumulator {
+export function sumOf(name: string, type: string, partial: (value: string) => string): Accumulator {
   return {
     name,
     type,
@@ -91,7 +89,7 @@ function sumOf(name: string, type: string, partial: (value: string) => string): 
   }
 }
 
-type Digits = readonly [a: string, b: string, c: string]
+export type Digits = readonly [a: string, b: string, c: string]
 
 /** Products of digits from the highest down. The middle one is 2ac + b^2; the doubling of ab and bc waits for the end. */
 const squares: readonly (readonly [string, (digits: Digits) => string])[] = [
@@ -102,7 +100,7 @@ const squares: readonly (readonly [string, (digits: Digits) => string])[] = [
   ['cc', ([, , c]) => `sum(${c} * ${c})`],
 ]
 
-interface DigitsOf {
+export interface DigitsOf {
   /** BIGINT each, NULL for NULL and for what does not fit; b and c are below 2^31. */
   digits(value: string): Digits
   /** `a` counts units of 2^(31 top). */
@@ -111,7 +109,7 @@ interface DigitsOf {
   readonly isDouble: boolean
 }
 
-function digitsOf(type: ParsedType, field: string): DigitsOf {
+export function digitsOf(type: ParsedType, field: string): DigitsOf {
   const cut = (integer: string): Digits => [
     `CAST(${integer} >> 62 AS BIGINT)`,
     `CAST((${integer} >> 31) & 2147483647 AS BIGINT)`,
@@ -162,14 +160,8 @@ function digitsOfDouble(value: string): Digits {
 const varianceSide: Side = {
   ...exactSumSide,
   items(value) {
-    const [x, list, a, b, product] = ['_ev_x', '_ev_l', '_ev_a', '_ev_b', '_ev_p']
-    const bin = `${a}.bin + ${b}.bin + ${squareBin}`
-    const digits = bind(
-      product,
-      `${a}.units * ${b}.units`,
-      `[${entry(`${bin} + 1`, `${product} >> 31`)}, ${entry(bin, `${product} & 2147483647`)}]`,
-    )
-    const all = `flatten(flatten(list_transform(${list}, lambda ${a}: list_transform(${list}, lambda ${b}: ${digits}))))`
+    const [x, list] = ['_ev_x', '_ev_l']
+    const all = products(list, list, squareBin)
     return bind(
       x,
       double(value),
@@ -177,6 +169,12 @@ const varianceSide: Side = {
         `ELSE [${entry(String(nanBin), '1')}] END`,
     )
   },
+}
+
+/** SQL of a branch of CASE: an error where a group has more values than the arithmetic can take. */
+export function tooMany(count: string, field: string, where: string): string {
+  const error = `error(${text(`${field}: more than ${countMax} values in the window and group `)} || ${where})`
+  return `WHEN ${count} > ${countMax} THEN ${error}`
 }
 
 interface Finish {
@@ -200,36 +198,20 @@ function finish(
     side === null
       ? usual
       : `CASE WHEN coalesce(len(${side}), 0) = 0 THEN ${usual} ELSE ${fullNumerator(accumulators, side)} END`
-  const value = rounded(quotient(numerator, isSample, scale), name.startsWith('stddev'))
-  const tooMany = `error(${text(`${field}: more than ${countMax} values in the window and group `)} || ${where})`
+  const value = rounded(quotient(numerator, isSample, 2 * scale), name.startsWith('stddev'))
   const isSpecial =
     side === null
       ? ''
       : `WHEN list_contains(list_transform(${side}, lambda _ev_e: _ev_e.bin), ${nanBin}) THEN ${number(Number.NaN)} `
   return (
     `CASE WHEN ${count} < ${isSample ? 2 : 1} THEN NULL ${isSpecial}` +
-    `WHEN ${count} > ${countMax} THEN ${tooMany} ELSE ${value} END`
+    `${tooMany(count, field, where)} ELSE ${value} END`
   )
 }
 
-/*
- * What follows is a chain of structs, each made from the one before, which is always called `_ev_v`. As lambdas inside
- * lambdas the same steps would take DuckDB seconds to plan.
- */
-
-function stage(before: string, fields: Readonly<Record<string, string>>): string {
-  const items = Object.entries(fields).map(([name, sql]) => `${name} := ${sql}`)
-  return `list_transform([${before}], lambda _ev_v: struct_pack(${items.join(', ')}))[1]`
-}
-
-const v = (name: string) => `_ev_v.${name}`
-const keep = (...names: readonly string[]) => Object.fromEntries(names.map(name => [name, v(name)]))
-
-const hugeint = (sql: string | undefined) => `CAST(${sql} AS HUGEINT)`
 /** The limbs of `quotient`: what is under 2^62, and what is above. */
 const limb = (sql: string) => `(${sql} & CAST('${2n ** 62n - 1n}' AS HUGEINT))`
 const carry = (sql: string) => `(${sql} >> 62)`
-const shifted = (sql: string) => `${sql} * CAST('${2n ** 62n}' AS HUGEINT)`
 
 /**
  * n Q - S^2 = (n2 2^124 + n1 2^62 + n0) 2^exponent from the accumulators alone: three limbs, not carried. `rest` is the
@@ -261,94 +243,43 @@ function usualNumerator(accumulators: readonly string[], top: number): string {
   })
 }
 
-/** Zero digits below, so that the eight leading ones are always there. */
-const padding = 8
-
-/**
- * The same of a DOUBLE's accumulators and side rows, from the whole range: the eight leading digits of n Q - S^2.
- *
- * After carries every digit is between -(2^30 + 40) and 2^30 + 40, so that the first digit that is not 0 has the sign
- * of all from there down. The numerator is never negative, so its leading digit is positive.
- */
+/** The same of a DOUBLE's accumulators and side rows, from the whole range. */
 function fullNumerator(accumulators: readonly string[], side: string): string {
-  const [n, a, b, c, aa, ab, acbb, bc, cc] = accumulators.map(hugeint)
-  const digit = (bin: number | string, units: string | undefined) =>
-    `struct_pack(bin := CAST(${bin} AS INTEGER), units := ${units})`
-  const usual = [
-    digit(0, a),
-    digit(-1, b),
-    digit(-2, c),
-    digit(squareBin, aa),
-    digit(squareBin - 1, `2 * ${ab}`),
-    digit(squareBin - 2, acbb),
-    digit(squareBin - 3, `2 * ${bc}`),
-    digit(squareBin - 4, cc),
-  ]
-  const rows = `list_transform(${side}, lambda _ev_e: ${digit('_ev_e.bin', hugeint('_ev_e.units'))})`
-  const bins = (all: string, isWanted: string) =>
-    `list_transform(list_filter(${all}, lambda _ev_i: ${isWanted}), lambda _ev_i: _ev_i.bin)`
-  const isSum = `_ev_i.bin < ${firstSquareBin}`
-  const dense = (from: string, end: string) => {
-    const units = `list_transform(list_filter(${v('entries')}, lambda _ev_i: _ev_i.bin = _ev_k), lambda _ev_i: _ev_i.units)`
-    return `list_transform(range(${from}, ${end}), lambda _ev_k: coalesce(list_sum(${units}), CAST(0 AS HUGEINT)))`
+  const [n = '', a, b, c, aa, ab, acbb, bc, cc] = accumulators
+  const usual = (units: readonly (string | undefined)[]) =>
+    units.map(
+      (sql, index) => [-index, index % 2 === 1 && units.length > 3 ? `2 * ${hugeint(sql)}` : hugeint(sql)] as const,
+    )
+  const sums = {
+    x: { offset: 0, of: ['x'], usual: usual([a, b, c]) },
+    xx: { offset: squareBin, of: ['x', 'x'], usual: usual([aa, ab, acbb, bc, cc]) },
   }
-  const [s, q, digits] = [v('s'), v('q'), v('digits')]
-  // Place k of S^2: all pairs of digits whose places sum to it. Places count from 1.
-  const pairs =
-    `coalesce(list_sum(list_transform(range(greatest(1, _ev_k - len(${s}) + 1), least(_ev_k, len(${s})) + 1), ` +
-    `lambda _ev_i: ${s}[_ev_i] * ${s}[_ev_k - _ev_i + 1])), CAST(0 AS HUGEINT))`
-  const lastUsed = (end: string) => `list_max(list_filter(range(1, ${end}), lambda _ev_i: ${digits}[_ev_i] <> 0))`
-  const at = (below: number) => `coalesce(${digits}[${v('top')} - ${below}], 0)`
-  const two = (below: number) => `(${at(below)} * ${2n ** 31n} + ${at(below + 1)})`
-
-  const entries = `struct_pack(n := ${n}, entries := list_concat([${usual.join(', ')}], ${rows}))`
-  const low = stage(entries, { ...keep('n', 'entries'), low: `list_min(${bins(v('entries'), isSum)})` })
-  const dug = stage(low, {
-    ...keep('n', 'low'),
-    // Two digits more take the carries of sums of BIGINT, four those of the squares' DECIMAL.
-    s: dense(v('low'), `list_max(${bins(v('entries'), isSum)}) + 3`),
-    q: dense(`${squareBin} + 2 * ${v('low')}`, `list_max(${bins(v('entries'), `NOT ${isSum}`)}) + 5`),
-  })
-  const carriedOnce = stage(dug, { ...keep('n', 'low'), s: carried(carried(s)), q: carried(carried(carried(q))) })
-  const numerator = stage(carriedOnce, {
-    ...keep('n', 'low'),
-    digits:
-      `list_transform(range(1, greatest(len(${q}), 2 * len(${s})) + 3), ` +
-      `lambda _ev_k: ${v('n')} * coalesce(${q}[_ev_k], 0) - ${pairs})`,
-  })
-  const padded = stage(numerator, {
-    ...keep('n', 'low'),
-    digits:
-      `list_concat(list_transform(range(${padding}), lambda _ev_k: CAST(0 AS HUGEINT)), ` +
-      `${carried(carried(carried(digits)))})`,
-  })
-  const topped = stage(padded, { ...keep('n', 'low', 'digits'), top: lastUsed(`len(${digits}) + 1`) })
-  const rested = stage(topped, {
-    ...keep('n', 'low', 'digits', 'top'),
-    rest: `CAST(coalesce(sign(${digits}[${lastUsed(`${v('top')} - ${padding - 1}`)}]), 0) AS INTEGER)`,
-  })
-  return stage(rested, {
-    ...keep('n'),
-    n2: `${shifted(two(0))} + ${two(2)}`,
-    n1: two(4),
-    n0: `${two(6)} - CAST(${v('rest')} < 0 AS INTEGER)`,
-    ...keep('rest'),
-    // Everything cancelled: no digit at all.
-    exponent: `coalesce(CAST(31 * (2 * ${v('low')} + ${v('top')} - ${2 * padding}) AS INTEGER), 0)`,
-  })
+  const wanted = {
+    xx: {
+      products: [
+        ['n', 'xx'],
+        ['x', 'x'],
+      ],
+      of: ['x', 'x'],
+    },
+  } as const
+  return difference(differences(n, side, sums, wanted), 'xx')
 }
 
 /**
- * The numerator over n (n - 1) or n^2, and over 10^(2 scale), as `total` * 2^(`exponent` - 1) with at least 62 bits,
+ * The numerator over n (n - 1) or n^2, and over 10^decimals, as `total` * 2^(`exponent` - 1) with at least 62 bits,
  * odd where anything was cut: long division in base 2^62, each divisor below 2^61.
+ *
+ * @param decimals at most 18. @param isSigned the numerator has a `sign`, for the total.
  */
-function quotient(numerator: string, isSample: boolean, scale: number): string {
+export function quotient(numerator: string, isSample: boolean, decimals: number, isSigned = false): string {
   // Two places behind the point for the smallest quotient, 2^-60; a third for the scale.
-  const behind = scale === 0 ? ['f1', 'f2'] : ['f1', 'f2', 'f3']
+  const behind = decimals === 0 ? ['f1', 'f2'] : ['f1', 'f2', 'f3']
   const limbs = ['n2', 'n1', 'n0', ...behind]
-  const others = ['rest', 'exponent', 'divisor']
+  const signs = isSigned ? ['sign'] : []
+  const others = ['rest', 'exponent', 'divisor', ...signs]
   let chain = stage(numerator, {
-    ...keep('n2', 'rest', 'exponent'),
+    ...keep('n2', 'rest', 'exponent', ...signs),
     n1: `${v('n1')} + ${carry(v('n0'))}`,
     n0: limb(v('n0')),
     divisor: `${v('n')} * ${isSample ? `(${v('n')} - 1)` : v('n')}`,
@@ -370,13 +301,13 @@ function quotient(numerator: string, isSample: boolean, scale: number): string {
       })
     }
     chain = stage(chain, {
-      ...keep(...limbs, 'exponent', 'divisor'),
+      ...keep(...limbs, 'exponent', 'divisor', ...signs),
       rest: `CAST(${v('rest')} <> 0 OR ${v('r')} <> 0 AS INTEGER)`,
       r: 'CAST(0 AS HUGEINT)',
     })
   }
   divide(v('divisor'))
-  if (scale > 0) divide(`CAST('${10n ** BigInt(2 * scale)}' AS HUGEINT)`)
+  if (decimals > 0) divide(`CAST('${10n ** BigInt(decimals)}' AS HUGEINT)`)
 
   // The two leading limbs that are not 0, or the first one alone where it is that long.
   const leading = (from: number, count: 1 | 2) => {
@@ -384,7 +315,7 @@ function quotient(numerator: string, isSample: boolean, scale: number): string {
     const total = count === 1 ? v(first) : `(${shifted(v(first))} + ${v(second)})`
     const below = limbs.slice(from + count).map(name => `${v(name)} <> 0`)
     const isCut = [`${v('rest')} <> 0`, ...below].join(' OR ')
-    return `struct_pack(total := 2 * ${total} + CAST(${isCut} AS INTEGER), exponent := ${v('exponent')} + ${124 - 62 * (from + count - 1)})`
+    return `struct_pack(total := ${isSigned ? `${v('sign')} * ` : ''}(2 * ${total} + CAST(${isCut} AS INTEGER)), exponent := ${v('exponent')} + ${124 - 62 * (from + count - 1)})`
   }
   const last = limbs.length - 2
   const cases = limbs
@@ -396,7 +327,7 @@ function quotient(numerator: string, isSample: boolean, scale: number): string {
 }
 
 /** total * 2^(exponent - 1) to the nearest double, or its square root. */
-function rounded(parts: string, isRoot: boolean): string {
+export function rounded(parts: string, isRoot: boolean): string {
   const at = '_ev_q'
   // What is far under the smallest subnormal would only be shifted out of its 127 bits.
   if (!isRoot)

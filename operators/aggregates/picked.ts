@@ -63,7 +63,7 @@ export function picked<T extends AggregateTypes>(
   }
 }
 
-/** The type of the column that rows are compared by. */
-export function comparedType(by: string, field: string, input: ColumnTypes): ParsedType {
-  return parseColumnType(columnType(`${field}: by`, by, input), field)
+/** The type of the column that an option names: the one that rows are compared by. */
+export function comparedType(by: string, field: string, input: ColumnTypes, option = 'by'): ParsedType {
+  return parseColumnType(columnType(`${field}: ${option}`, by, input), field)
 }

@@ -11,8 +11,11 @@ import { boolAndAggregate } from './bool-and.ts'
 import { boolOrAggregate } from './bool-or.ts'
 import { collectSetAggregate } from './collect-set.ts'
 import { collectAggregate } from './collect.ts'
+import { corrAggregate } from './corr.ts'
 import { countDistinctAggregate } from './count-distinct.ts'
 import { countAggregate } from './count.ts'
+import { covarPopAggregate } from './covar-pop.ts'
+import { covarSampAggregate } from './covar-samp.ts'
 import { entropyAggregate } from './entropy.ts'
 import { exactQuantileAggregate } from './exact-quantile.ts'
 import { firstAggregate } from './first.ts'
@@ -25,6 +28,9 @@ import { medianAggregate } from './median.ts'
 import { minAggregate } from './min.ts'
 import { modeAggregate } from './mode.ts'
 import { quantileAggregate } from './quantile.ts'
+import { regrInterceptAggregate } from './regr-intercept.ts'
+import { regrR2Aggregate } from './regr-r2.ts'
+import { regrSlopeAggregate } from './regr-slope.ts'
 import { smallestAggregate } from './smallest.ts'
 import { stddevPopAggregate } from './stddev-pop.ts'
 import { stddevAggregate } from './stddev.ts'
@@ -46,8 +52,11 @@ const registry = {
   boolOr: boolOrAggregate,
   collect: collectAggregate,
   collectSet: collectSetAggregate,
+  corr: corrAggregate,
   count: countAggregate,
   countDistinct: countDistinctAggregate,
+  covarPop: covarPopAggregate,
+  covarSamp: covarSampAggregate,
   entropy: entropyAggregate,
   exactQuantile: exactQuantileAggregate,
   first: firstAggregate,
@@ -60,6 +69,9 @@ const registry = {
   min: minAggregate,
   mode: modeAggregate,
   quantile: quantileAggregate,
+  regrIntercept: regrInterceptAggregate,
+  regrR2: regrR2Aggregate,
+  regrSlope: regrSlopeAggregate,
   smallest: smallestAggregate,
   stddev: stddevAggregate,
   stddevPop: stddevPopAggregate,

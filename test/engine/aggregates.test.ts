@@ -20,6 +20,7 @@ import {
   topK,
   tumbling,
   variance,
+  corr,
   varPop,
 } from '../../src/index.ts'
 import { type Lab, openLab, run, windowed } from './harness.ts'
@@ -47,6 +48,7 @@ const flow = () =>
       spread: variance('x'),
       deviation: stddev('d', { filter: 'd > 1' }),
       spreads: varPop('listed'),
+      related: corr('d', 'x', { filter: 'x < 2' }),
       p90: quantile('x', 0.9),
       median: exactQuantile('d', 0.5),
       distinct: countDistinct('x'),

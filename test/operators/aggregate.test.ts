@@ -19,6 +19,8 @@ import { quantile } from '../../operators/aggregates/quantile.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
 import { topK } from '../../operators/aggregates/top-k.ts'
+import { corr } from '../../operators/aggregates/corr.ts'
+import { covarPop } from '../../operators/aggregates/covar-pop.ts'
 import { varPop } from '../../operators/aggregates/var-pop.ts'
 import { variance } from '../../operators/aggregates/variance.ts'
 import { derive } from '../../operators/derive.ts'
@@ -160,6 +162,7 @@ test.each([
     { n: collect('zone', { max: 5, by: 'amout' }) },
     "aggregate n: collect('zone'): by: no column 'amout'; did you mean 'amount'? Columns here: picked_up, zone, kind, amount, tip, distance.",
   ],
+  [{ n: corr('zone', 'kind') }, "aggregate n: corr('zone'): other: 'VARCHAR' is not valid; expected a number."],
   [{ n: variance('kind') }, "aggregate n: variance('kind'): 'VARCHAR' is not valid; expected a number."],
   [{ zone: count() }, `aggregate: 'zone' is not valid; expected ${names}.`],
   [{ window_end: count() }, `aggregate: 'window_end' is not valid; expected ${names}.`],
@@ -228,8 +231,11 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'boolOr',
     'collect',
     'collectSet',
+    'corr',
     'count',
     'countDistinct',
+    'covarPop',
+    'covarSamp',
     'entropy',
     'exactQuantile',
     'first',
@@ -242,6 +248,9 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'min',
     'mode',
     'quantile',
+    'regrIntercept',
+    'regrR2',
+    'regrSlope',
     'smallest',
     'stddev',
     'stddevPop',
@@ -276,6 +285,11 @@ test('aggregates of this release, and their results by input type (S21)', () => 
   ])
   expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)', 'DOUBLE'], variance)).toEqual(['DOUBLE', 'DOUBLE', 'DOUBLE'])
   expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)'], varPop)).toEqual(['DOUBLE NOT NULL', 'DOUBLE'])
+  expect(results(['INTEGER NOT NULL', 'DOUBLE'], x => covarPop(x as never, x as never))).toEqual([
+    'DOUBLE NOT NULL',
+    'DOUBLE',
+  ])
+  expect(results(['INTEGER NOT NULL'], x => corr(x as never, x as never))).toEqual(['DOUBLE'])
   for (const type of ['DECIMAL(19,2)', 'DECIMAL(18,10)', 'BIGINT[]'] as const)
     expect(() => results([type], variance)).toThrow(
       `aggregate r: variance('x'): '${type}' is not valid; expected a ${type === 'BIGINT[]' ? 'number, not a list' : 'DECIMAL of at most 18 digits and scale 9; derive one, or a DOUBLE, first'}.`,

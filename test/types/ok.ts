@@ -43,6 +43,8 @@ import {
   topK,
   tumbling,
   varPop,
+  corr,
+  covarPop,
   variance,
   where,
 } from 'millrace'
@@ -235,6 +237,8 @@ const counted = requests.pipe(
     deviation: stddev('price', { filter: 'status >= 500' }),
     spreadOfAll: varPop('bytes'),
     deviationOfAll: stddevPop('ratio'),
+    together: covarPop('bytes', 'status'),
+    related: corr('bytes', 'price'),
     early: collect('bytes', { max: 5 }),
     dear: collect('tax', { max: 5, by: 'bytes', order: 'descending' }),
     some: collect('bytes', { max: 5, by: 'price' }),
@@ -260,6 +264,8 @@ is<
     deviation: 'DOUBLE'
     spreadOfAll: 'DOUBLE NOT NULL'
     deviationOfAll: 'DOUBLE'
+    together: 'DOUBLE'
+    related: 'DOUBLE'
     early: 'BIGINT[] NOT NULL'
     dear: 'DECIMAL(5, 3)[] NOT NULL'
     some: 'BIGINT[]'

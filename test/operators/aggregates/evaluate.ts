@@ -68,8 +68,13 @@ export interface Evaluator extends AsyncDisposable {
     values: readonly string[],
     calls: Readonly<Record<string, object>>,
   ): Promise<Record<string, unknown>>
-  /** The results for every window and group of these relations, a partial each. */
-  of(type: string, relations: readonly string[], calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
+  /** The results for every window and group of these relations, a partial each. @param byType of column `by` */
+  of(
+    type: string,
+    relations: readonly string[],
+    calls: Readonly<Record<string, object>>,
+    byType?: string,
+  ): Promise<readonly Row[]>
   /** The first call's side rows of this relation. */
   side(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
 }
@@ -161,11 +166,11 @@ async function openEvaluator(): Promise<Evaluator> {
     return await db.rows(`SELECT ${names} FROM (${sql}) ORDER BY window_start, k`)
   }
 
-  const columnsOf = (type: string): ColumnTypes => ({
+  const columnsOf = (type: string, byType = 'BIGINT'): ColumnTypes => ({
     t: 'TIMESTAMP NOT NULL',
     k: 'VARCHAR',
     x: type,
-    by: 'BIGINT',
+    by: byType,
     wanted: 'BOOLEAN',
   })
 
@@ -219,8 +224,8 @@ async function openEvaluator(): Promise<Evaluator> {
       const { window_start: _start, window_end: _end, k: _k, ...results } = found[0] ?? {}
       return results
     },
-    async of(type, relations, calls) {
-      const columns = columnsOf(type)
+    async of(type, relations, calls, byType) {
+      const columns = columnsOf(type, byType)
       return await emitted(foldOf(columns, calls), relations, columns)
     },
     async side(type, sql, calls) {

@@ -29,3 +29,24 @@ export function round(numerator: bigint, denominator: bigint, exponent: number):
     return place > 971 ? Infinity : Number(up ? whole + 1n : whole) * 2 ** place
   }
 }
+
+/** The double after x, away from 0, or before it. */
+export function neighbour(x: number, by: 1 | -1): number {
+  const bits = new BigUint64Array(new Float64Array([x]).buffer)
+  return new Float64Array(new BigUint64Array([(bits[0] as bigint) + BigInt(by)]).buffer)[0] as number
+}
+
+/** `value` is numerator / denominator * 2^exponent, denominator above 0, to one unit in the last place; exactly if it is a double. */
+export function isWithinOneUnit(value: number, numerator: bigint, denominator: bigint, exponent: number): boolean {
+  const nearest = round(numerator, denominator, exponent) + 0
+  if (nearest === value) return true
+  const isDouble = Number.isFinite(nearest) && isSame(exact(nearest), unitExponent, numerator, denominator, exponent)
+  const size = Math.abs(nearest)
+  const near = [neighbour(size, 1), size === 0 ? Number.NaN : neighbour(size, -1)]
+  return !isDouble && Math.sign(nearest) * Math.sign(value) !== -1 && near.includes(Math.abs(value))
+}
+
+function isSame(units: bigint, unit: number, numerator: bigint, denominator: bigint, exponent: number): boolean {
+  const least = Math.min(unit, exponent)
+  return (units * denominator) << BigInt(unit - least) === numerator << BigInt(exponent - least)
+}

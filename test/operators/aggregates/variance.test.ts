@@ -6,7 +6,7 @@ import { varPop } from '../../../operators/aggregates/var-pop.ts'
 import { variance, varianceAggregate } from '../../../operators/aggregates/variance.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
 import { doubleSql, evaluatorForTests, inputRows, type Placed, wanted } from './evaluate.ts'
-import { exact, round, unitExponent } from './rational.ts'
+import { exact, neighbour, round, unitExponent } from './rational.ts'
 
 const evaluator = await evaluatorForTests()
 
@@ -61,11 +61,6 @@ function rootOf(of: Spread | null): unknown {
     },
     toString: () => 'rootOf',
   }
-}
-
-function neighbour(x: number, by: 1 | -1): number {
-  const bits = new BigUint64Array(new Float64Array([x]).buffer)
-  return new Float64Array(new BigUint64Array([(bits[0] as bigint) + BigInt(by)]).buffer)[0] as number
 }
 
 const present = <V>(rows: readonly Placed<V>[]): V[] => rows.flatMap(({ x }) => (x === null ? [] : [x]))
