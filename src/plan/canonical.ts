@@ -96,6 +96,10 @@ function name(parts: readonly string[], { names, parameters }: Scope): Json {
 
 function call(node: Tree, scope: Scope): Json {
   const own = String(node.function_name).toLowerCase()
+  const { orders } = node.order_bys as { readonly orders: readonly Tree[] }
+  const isPlain = node.distinct === false && node.filter === null && orders.length === 0 && node.catalog === ''
+  if (!isPlain || (node.schema !== '' && node.schema !== 'main'))
+    throw new NoCanonicalForm(`${own}(...) with more than its arguments has no canonical form`)
   const args = (node.children as readonly Tree[]).map((argument, place) => {
     const walked =
       place === 1 && argument.class === 'LAMBDA' && lambdaFunctions.has(own)
@@ -167,7 +171,10 @@ function typeName(type: Tree): string {
       return 'TIMESTAMPTZ'
     case 'UNBOUND': {
       // A name that the parser does not know: JSON, and ENUM with its values.
-      const values = (info.user_type_modifiers as readonly Tree[]).map(({ value }) => quoted(String(value)))
+      const values = (info.user_type_modifiers as readonly Tree[]).map(({ value }) => {
+        if (typeof value !== 'string') throw new NoCanonicalForm(`${String(info.name)} of what is no text`)
+        return quoted(value)
+      })
       return `${String(info.name).toUpperCase()}${values.length > 0 ? `(${values.join(', ')})` : ''}`
     }
     default:

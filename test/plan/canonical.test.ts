@@ -78,6 +78,11 @@ describe('an expression in canonical form', () => {
     ['a >', ['text', 'a >']],
     ['(SELECT 1)', ['text', '(SELECT 1)']],
     ['1e400', ['text', '1e400']],
+    ['kind::ENUM(1, 2)', ['text', 'kind::ENUM(1, 2)']],
+    ["kind::ENUM('a', NULL)", ['text', "kind::ENUM('a', NULL)"]],
+    ['upper(DISTINCT kind)', ['text', 'upper(DISTINCT kind)']],
+    ['kind.upper()', ['text', 'kind.upper()']],
+    ['system.main.upper(kind)', ['text', 'system.main.upper(kind)']],
   ])('%s', async (sql, tree) => {
     expect(await gate.canonical(sql, Object.keys(columns))).toEqual(tree)
   })
