@@ -9,8 +9,8 @@ export default defineConfig({
     setupFiles: ['test/setup.ts'],
     // DuckDB is a native module with threads of its own: a process a file keeps one file's crash out of the others.
     pool: 'forks',
-    // Vitest leaves a core free; tests that wait for servers and processes do so by themselves.
-    maxWorkers: Math.max(availableParallelism(), 2),
+    // Vitest leaves a core free. A file more than there are cores runs while others wait for servers and processes.
+    maxWorkers: Math.max(availableParallelism(), 2) + 1,
     // For what hangs. A busy machine takes minutes for what takes seconds alone, and that is no fault.
     testTimeout: 300_000,
     hookTimeout: 300_000,
