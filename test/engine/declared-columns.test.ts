@@ -183,8 +183,10 @@ describe('DEFAULT', () => {
     const flow = (declared: string) =>
       windowed(lab, lab, { columns: { t: 'TIMESTAMP NOT NULL', v: declared }, aggregates: { n: count() } })
     await run(flow('BIGINT DEFAULT 0'))
-    expect((await failure(run(flow('BIGINT DEFAULT 1')))).message).toContain('.defaults.v: was "0", is now "1"')
-    expect((await failure(run(flow('BIGINT DEFAULT 0 FROM w')))).message).toContain('.from: was absent')
+    expect((await failure(run(flow('BIGINT DEFAULT 1')))).message).toContain("defaults.v: was '0', is now '1'")
+    expect((await failure(run(flow('BIGINT DEFAULT 0 FROM w')))).message).toContain(
+      'source in from: was absent, is now {"v":"w"}',
+    )
     await run(flow("bigint  default '0' from v"))
   })
 
