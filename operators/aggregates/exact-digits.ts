@@ -75,10 +75,13 @@ export function differences(
   const numerators = stage(dug, {
     ...keep('n', ...lows),
     ...each(name => {
-      const [[a, b], [c, d]] = (wanted[name] as Difference).products.map(pair => pair.map(sum => v(`s_${sum}`))) as any
-      const end = `greatest(len(${a}) + len(${b}), len(${c}) + len(${d})) + 3`
+      const [first, second] = (wanted[name] as Difference).products
+      const s = (sum: string) => v(`s_${sum}`)
+      const length = ([a, b]: readonly [string, string]) => `len(${s(a)}) + len(${s(b)})`
+      const product = ([a, b]: readonly [string, string]) => convolved(s(a), s(b))
+      const end = `greatest(${length(first)}, ${length(second)}) + 3`
       return {
-        [`d_${name}`]: `list_transform(range(1, ${end}), lambda _ev_k: ${convolved(a, b)} - ${convolved(c, d)})`,
+        [`d_${name}`]: `list_transform(range(1, ${end}), lambda _ev_k: ${product(first)} - ${product(second)})`,
       }
     }),
   })

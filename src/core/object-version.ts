@@ -11,6 +11,11 @@ export interface ObjectVersion {
   readonly lastModifiedMs: number
 }
 
+/** What a store is asked with for this version and no other. */
+export function askedAs({ eTag, versionId }: Pick<ObjectVersion, 'eTag' | 'versionId'>) {
+  return { ifMatch: eTag, ...(versionId === undefined ? {} : { versionId }) }
+}
+
 /** The same object version (P1): by versionIds where both sides have one, else by eTags. */
 export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
   if (a.bucket !== b.bucket || a.key !== b.key) return false

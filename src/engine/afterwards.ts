@@ -1,6 +1,3 @@
-import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { addPart } from '../../checkpoints/manifest.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { errorMessage, isMillraceError } from '../core/errors.ts'
@@ -11,7 +8,7 @@ import { afterText } from './after-text.ts'
 import {
   type DoneAfter,
   doneAfterChannel,
-  doneAfterSql,
+  doneAfterText,
   loadDoneAfter,
   movedBefore,
   sameElsewhere,
@@ -21,6 +18,7 @@ import { limited } from './limited.ts'
 import type { Run } from './open-run.ts'
 import { parseOutputKey } from './output-key.ts'
 import { dueOf, withDue } from './recover.ts'
+import { keepText, removeFiles, stageRows } from './work.ts'
 
 /** Objects of one round of requests, and of one write of HEAD that records what became of them. */
 const pageMax = 500
@@ -181,14 +179,13 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
 
   /** A crash before it repeats what was done: each deed finds itself done, or is done again with the same end. */
   async function record(done: readonly DoneAfter[]): Promise<void> {
-    const file = join(run.commit.stage, randomUUID())
-    const written = await executor.write(doneAfterSql(done), file, ['seq', 'is'])
+    const text = doneAfterText(done)
+    const kept = await keepText({ ...run.commit, executor }, text)
     const before = manifest()
-    const { epoch } = before
-    const ref = await run.checkpoint.stage(doneAfterChannel, written.file, written.rows, before)
-    await rm(file, { force: true })
-    await context.commit(m => addPart(m, doneAfterChannel, { ...ref, epochs: [epoch, epoch] }))
-    await executor.run(`INSERT INTO done_after ${doneAfterSql(done)}`)
+    const ref = await stageRows(run.checkpoint, doneAfterChannel, kept, before)
+    await removeFiles([{ channel: doneAfterChannel, kept }], [])
+    await context.commit(m => addPart(m, doneAfterChannel, { ...ref, epochs: [before.epoch, before.epoch] }))
+    await executor.append('done_after', text)
     const seqs = (rows: readonly DoneAfter[]) => rows.map(({ seq }) => seq).join(', ')
     await executor.run(`DELETE FROM failed_after WHERE seq IN (${seqs(done)})`)
     await executor.run(`DELETE FROM to_clear WHERE seq IN (${seqs(done)})`)

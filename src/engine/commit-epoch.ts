@@ -9,7 +9,7 @@ import { type TextRows, textRowsOf } from '../core/text-rows.ts'
 import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import { type Applied, applyEpoch, type EpochTime } from './apply.ts'
 import { noPartials, type Partials } from './partials.ts'
-import { type ChannelRows, dropTables, keepText, removeFiles } from './work.ts'
+import { type ChannelRows, dropTables, keepText, removeFiles, stageRows } from './work.ts'
 import { plainTypes } from '../plan/relation.ts'
 import { createDeliveries, type Deliveries } from './deliveries.ts'
 import { timed } from './events.ts'
@@ -111,10 +111,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   const attemptBefore = attemptOf(manifest)
   const care = createCare(
     run.attempt,
-    attempt =>
-      inTurn(1, async () => {
-        manifest = committed(await heartbeat.around(() => checkpoint.commit(withAttempt(manifest, attempt))))
-      }),
+    async attempt => void (await amend(before => withAttempt(before, attempt))),
     () => manifest.epoch + 1,
   )
   let isReleased = false
@@ -123,18 +120,15 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   const afterwards = createAfterwards({
     run,
     manifest: () => manifest,
-    commit: amend =>
-      inTurn(1, async () => {
-        const next = amend(deliveries.record(dropPublished(manifest, await publishing)))
-        manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
-        return manifest
-      }),
+    commit: change => amend(async before => change(deliveries.record(dropPublished(before, await publishing)))),
   })
 
-  function recordTaken(): Promise<void> {
+  /** Commits the manifest as this changes it, where it does. */
+  function amend(change: (before: Manifest) => Manifest | Promise<Manifest>): Promise<Manifest> {
     return inTurn(1, async () => {
-      const next = deliveries.record(manifest)
+      const next = await change(manifest)
       if (next !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+      return manifest
     })
   }
 
@@ -215,10 +209,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     if (unpublished.length > 0)
       channels.push({ channel: 'outputs', kept: await keepText(run.commit, outputsText(epoch, unpublished)) })
     for (const { channel, kept, aliveToUs } of channels) {
-      const ref =
-        'text' in kept
-          ? checkpoint.stageText(channel, epoch, kept.text)
-          : await checkpoint.stage(channel, kept.written.file, kept.written.rows, next)
+      const ref = await stageRows(checkpoint, channel, kept, next)
       const alive = aliveToUs === undefined ? {} : { aliveToUs: aliveToUs.toString() }
       next = addPart(next, channel, { ...ref, epochs: [epoch, epoch], ...alive })
     }
@@ -292,12 +283,9 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       return engineRecords(manifest).historyToMs
     },
     async beginHistory(toMs) {
-      await inTurn(1, async () => {
-        const { engine } = manifest
-        const settings = { ...(engine.settings as Record<string, Json>), historyToMs: toMs }
-        manifest = committed(
-          await heartbeat.around(() => checkpoint.commit({ ...manifest, engine: { ...engine, settings } })),
-        )
+      await amend(before => {
+        const settings = { ...(before.engine.settings as Record<string, Json>), historyToMs: toMs }
+        return { ...before, engine: { ...before.engine, settings } }
       })
     },
     async commit({ batch, stamped, partials }, records) {
@@ -361,7 +349,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       // on record, which at worst makes a later start careful.
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})
       // Where this fails, the next start hands over what was taken, as after a crash.
-      if (!isReleased) await recordTaken().catch(() => {})
+      if (!isReleased) await amend(deliveries.record).catch(() => {})
       await heartbeat.stop()
       await compactor.settle()
       // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be

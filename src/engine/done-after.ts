@@ -1,6 +1,6 @@
-import type { Executor, ObjectStore, Row } from '../core/ports.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
-import { rowsSql } from '../plan/sql.ts'
+import type { Executor, ObjectStore, Row, StoredBody } from '../core/ports.ts'
+import { askedAs, type ObjectVersion } from '../core/object-version.ts'
+import { type TextRows, textRowsOf } from '../core/text-rows.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 
 /**
@@ -31,10 +31,12 @@ export interface DoneAfter {
   readonly note?: string
 }
 
-/** The rows as a query. */
-export function doneAfterSql(rows: readonly DoneAfter[]): string {
-  return rowsSql(
-    rows.map(({ seq, is, to, note }) => ({
+/** The rows in the order of the ledger. */
+export function doneAfterText(rows: readonly DoneAfter[]): TextRows {
+  const ordered = rows.toSorted((a, b) => a.seq - b.seq)
+  return textRowsOf(
+    doneAfterColumns,
+    ordered.map(({ seq, is, to, note }) => ({
       seq,
       is,
       place: to?.place ?? null,
@@ -44,7 +46,6 @@ export function doneAfterSql(rows: readonly DoneAfter[]): string {
       size_bytes: to?.version.sizeBytes ?? null,
       note: note ?? null,
     })),
-    doneAfterColumns,
   )
 }
 
@@ -88,19 +89,17 @@ export async function sameElsewhere(
 ): Promise<ObjectVersion | undefined | 'missing' | 'changed'> {
   const first = await other.get(key, { range: [0, 1], signal })
   if (typeof first === 'string' || first.sizeBytes !== version.sizeBytes) return undefined
-  const { eTag, versionId, sizeBytes, lastModifiedMs } = first
   for (let start = 0; start < version.sizeBytes; start += pieceBytes) {
     const range = [start, start + pieceBytes] as const
-    const own = await store.get(version.key, {
-      ifMatch: version.eTag,
-      ...(version.versionId === undefined ? {} : { versionId: version.versionId }),
-      range,
-      signal,
-    })
+    const own = await store.get(version.key, { ...askedAs(version), range, signal })
     if (typeof own === 'string') return own
-    const there = await other.get(key, { ifMatch: eTag, range, signal })
+    const there = await other.get(key, { ifMatch: first.eTag, range, signal })
     if (typeof there === 'string' || Buffer.compare(own.body, there.body) !== 0) return undefined
   }
+  return versionThere(key, first)
+}
+
+function versionThere(key: string, { eTag, versionId, sizeBytes, lastModifiedMs }: StoredBody): ObjectVersion {
   return { bucket: '', key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
 }
 
@@ -113,9 +112,7 @@ export async function movedBefore(
 ): Promise<ObjectVersion | undefined> {
   for (const key of keys) {
     const found = await other.get(key, { ifMatch: eTag, range: [0, 1], signal })
-    if (typeof found === 'string' || found.sizeBytes !== sizeBytes) continue
-    const { versionId, lastModifiedMs } = found
-    return { bucket: '', key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
+    if (typeof found !== 'string' && found.sizeBytes === sizeBytes) return versionThere(key, found)
   }
   return undefined
 }

@@ -1,6 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import { objectAddress } from '../core/object-address.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
+import { askedAs, type ObjectVersion } from '../core/object-version.ts'
 import type { Executor, GetOptions, ObjectStore } from '../core/ports.ts'
 import { text } from '../plan/sql.ts'
 import type { ChannelReader } from './channels.ts'
@@ -75,11 +75,7 @@ export function followMoves(store: ObjectStore, moved: Moved): ObjectStore {
       if (there === 'deleted') throw deleted(objectAddress(store.address, key))
       if (!there) return found
       const { version } = there
-      const got = await there.store.get(version.key, {
-        ...rest,
-        ifMatch: version.eTag,
-        ...(version.versionId === undefined ? {} : { versionId: version.versionId }),
-      })
+      const got = await there.store.get(version.key, { ...rest, ...askedAs(version) })
       return typeof got === 'string' ? got : { ...got, eTag }
     },
     ...(store.link && {

@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { MillraceError } from '../core/errors.ts'
-import type { ObjectVersion, Wanted } from '../core/object-version.ts'
+import { askedAs, type ObjectVersion, type Wanted } from '../core/object-version.ts'
 import type { ObjectStore, StoredBody } from '../core/ports.ts'
 import type { ByteRange, Format } from '../plan/format.ts'
 
@@ -197,19 +197,14 @@ async function getAll(context: SpoolContext, wanted: Wanted, range: ByteRange): 
 /** One get of one version, whole: a short body would leave zeros in the file, which DuckDB might read as values. */
 async function get(
   { store, signal }: SpoolContext,
-  { key, eTag, versionId }: Wanted,
+  version: Wanted,
   [start, end]: ByteRange,
 ): Promise<StoredBody | 'missing' | 'changed'> {
   for (let attempt = 1; ; attempt++) {
-    const got = await store.get(key, {
-      ifMatch: eTag,
-      ...(versionId === undefined ? {} : { versionId }),
-      range: [start, end],
-      signal,
-    })
+    const got = await store.get(version.key, { ...askedAs(version), range: [start, end], signal })
     if (typeof got === 'string') return got
     // A server that ignores If-Match still says what it sent.
-    if (got.eTag !== eTag) return 'changed'
+    if (got.eTag !== version.eTag) return 'changed'
     const { body, sizeBytes } = got
     const expected = Math.max(0, Math.min(end, sizeBytes) - start)
     if (body.length === expected) return got
@@ -217,7 +212,7 @@ async function get(
     throw new MillraceError(
       'retry',
       'short-body',
-      `object '${key}' in ${store.address}: bytes ${start} to ${end} of ${sizeBytes} were asked for ${attemptsMax} times, and the last answer had ` +
+      `object '${version.key}' in ${store.address}: bytes ${start} to ${end} of ${sizeBytes} were asked for ${attemptsMax} times, and the last answer had ` +
         `${body.length} bytes instead of ${expected}. Nothing of it was counted. Run again; if it stays so, look at the server or proxy between.`,
     )
   }

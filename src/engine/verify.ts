@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { loadFile } from '../../checkpoints/files.ts'
+import { readOwner } from '../../checkpoints/outbox.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
-import type { ObjectVersion } from '../core/object-version.ts'
+import { askedAs, type ObjectVersion } from '../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
@@ -13,7 +15,6 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { text } from '../plan/sql.ts'
 import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
-import { readOwner } from '../../checkpoints/outbox.ts'
 import { type ChannelReader, eachPart, outputRefs, parquetRows } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
@@ -98,16 +99,12 @@ export async function verify(
 
     // Every address that the replay writes to lies in the scratch folder.
     const moved = new Map<string, string>()
-    /** By address in the scratch folder. */
-    const originals = new Map<string, string>()
     const elsewhere: Components = {
       ...parts,
-      async openWritable(original, field) {
-        const folder = moved.get(original) ?? join(scratch.path, String(moved.size))
-        moved.set(original, folder)
-        const store = await parts.openWritable(folder, field)
-        originals.set(store.address, original)
-        return store
+      openWritable(original, field) {
+        const address = moved.get(original) ?? pathToFileURL(join(scratch.path, String(moved.size))).href
+        moved.set(original, address)
+        return parts.openWritable(address, field)
       },
     }
     const { objectsPerEpoch = anotherCut(manifest), output: _, checkpoint: __, ...run } = options
@@ -126,7 +123,7 @@ export async function verify(
     let lateRows = 0
     for (const flow of outputNames(manifest, copy.head.manifest)) {
       const copied = outputsOf(copy.head.manifest)[flow]
-      const own = copied === undefined ? undefined : originals.get(copied)
+      const own = [...moved].find(([, address]) => address === copied)?.[0]
       const address = options.output ?? (await addressOfOutput(parts, manifest, flow, own))
       const left = await outputRows(reader, executor, await outputStore(parts, address, flow), flow)
       const right = await outputRows(replayed, executor, await outputStore(parts, copied, flow), flow)
@@ -199,12 +196,7 @@ async function notMoved(
     if (there === 'deleted') deleted.push(version.key)
     if (there === undefined || there === 'deleted') left.push(version)
     else {
-      const { eTag: ifMatch, key, versionId } = there.version
-      const found = await there.store.get(key, {
-        ifMatch,
-        range: [0, 1],
-        ...(versionId === undefined ? {} : { versionId }),
-      })
+      const found = await there.store.get(there.version.key, { ...askedAs(there.version), range: [0, 1] })
       if (typeof found === 'string') left.push(version)
     }
   }

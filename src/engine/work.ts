@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import type { FileRef, Manifest } from '../../checkpoints/types.ts'
 import { jsonValue } from '../../connectors/json/values.ts'
 import type { Executor, WrittenFile } from '../core/ports.ts'
 import type { TextRows } from '../core/text-rows.ts'
@@ -65,12 +67,29 @@ const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.strin
 
 /** The rows as they are, or in a file where they are many. */
 export async function keepText(
-  { executor, stage, newId }: Pick<EpochContext, 'executor' | 'stage' | 'newId'>,
+  {
+    executor,
+    stage,
+    newId,
+  }: Pick<EpochContext, 'stage' | 'newId'> & {
+    readonly executor: Pick<Executor, 'run' | 'append' | 'write'>
+  },
   text: TextRows,
 ): Promise<KeptRows> {
   if (isShort(text)) return { text }
   const write = (rows: string) => executor.write(`SELECT * FROM ${rows}`, join(stage, newId()), [])
   return { written: await withRows(executor, [{ text }], newId, write) }
+}
+
+/** Makes rows of a channel durable, by themselves or with the manifest that names them. @param beside what they ride with */
+export async function stageRows(
+  checkpoint: Pick<CheckpointStore, 'stage' | 'stageText'>,
+  channel: string,
+  kept: KeptRows,
+  beside: Manifest,
+): Promise<FileRef> {
+  if ('text' in kept) return checkpoint.stageText(channel, beside.epoch, kept.text)
+  return checkpoint.stage(channel, kept.written.file, kept.written.rows, beside)
 }
 
 export function createWork({ executor, stage, newId }: EpochContext): Work {

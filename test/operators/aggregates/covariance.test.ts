@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { corr, covarPop, covarSamp, regrIntercept, regrR2, regrSlope } from '../../../src/index.ts'
 import { covarPopAggregate } from '../../../operators/aggregates/covar-pop.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
+import { cancelling, everyExponent, huge, money, subnormal } from './doubles.ts'
 import { doubleSql, evaluatorForTests } from './evaluate.ts'
 import { exact, isWithinOneUnit, neighbour, round, unitExponent } from './rational.ts'
 
@@ -171,18 +172,6 @@ const decimal = (precision: number, scale: number, most = 10n ** BigInt(precisio
   },
   scale,
 })
-
-const sign = fc.constantFrom(1, -1)
-const everyExponent = fc
-  .tuple(fc.boolean(), fc.integer({ min: 0, max: 2046 }), fc.bigInt({ min: 0n, max: 2n ** 52n - 1n }))
-  .map(([isNegative, exponent, fraction]) => {
-    const bits = (BigInt(isNegative) << 63n) | (BigInt(exponent) << 52n) | fraction
-    return new Float64Array(new BigUint64Array([bits]).buffer)[0] as number
-  })
-const money = fc.integer({ min: -100_000, max: 10_000_000 }).map(cents => cents / 100)
-const subnormal = fc.tuple(sign, fc.integer({ min: 0, max: 2 ** 20 })).map(([s, n]) => s * n * 2 ** -1074)
-const huge = fc.tuple(sign, fc.double({ min: 2 ** 1000, max: Number.MAX_VALUE, noNaN: true })).map(([s, x]) => s * x)
-const cancelling = fc.integer({ min: -4, max: 4 }).map(n => 1e9 + n * 2 ** -23)
 
 describe('covariances, correlation and regression are those of exact arithmetic, whatever the cut', () => {
   test.each<[string, Column<any>, Column<any>]>([

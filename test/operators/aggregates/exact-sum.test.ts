@@ -11,6 +11,7 @@ import {
 } from '../../../operators/aggregates/exact-sum.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
 import { exact, round, unitExponent } from './rational.ts'
+import { sign, subnormal } from './doubles.ts'
 
 type Value = number | null
 interface Result {
@@ -88,7 +89,6 @@ async function evaluate(rows: readonly InputRow[]): Promise<ReadonlyMap<number, 
 
 // --- Values that hurt. ---
 
-const sign = fc.constantFrom(1, -1)
 const powerOfTwo = fc.tuple(sign, fc.integer({ min: -1074, max: 1023 })).map(([s, e]) => s * 2 ** e)
 const anyDouble = fc.double({ noNaN: true, noDefaultInfinity: true })
 /** Uniform over the bits, so every exponent is as likely as any other. */
@@ -98,7 +98,6 @@ const everyExponent = fc
     const word = (bits & ~(0x7ffn << 52n)) | (BigInt(exponent) << 52n)
     return new Float64Array(new BigUint64Array([word]).buffer)[0] as number
   })
-const subnormal = fc.tuple(sign, fc.integer({ min: 0, max: 2 ** 20 })).map(([s, n]) => s * n * 2 ** -1074)
 /** Around 2^-1022, in units of 2^-1074: an average rounded to 53 bits first would often be rounded twice. */
 const nearNormal = fc.tuple(sign, fc.integer({ min: 2 ** 49, max: 2 ** 53 - 1 })).map(([s, n]) => s * n * 2 ** -1074)
 /** Few units of the lowest accumulator: an average has to take its bits from behind them. */

@@ -1,17 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { quantile } from '../../../operators/aggregates/quantile.ts'
+import { everyExponent } from './doubles.ts'
 import { compareDoubles, doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
 
 const evaluator = await evaluatorForTests()
 
 const tiny = 2 ** -1074
-const everyExponent = fc
-  .tuple(fc.boolean(), fc.integer({ min: 0, max: 2046 }), fc.bigInt({ min: 0n, max: 2n ** 52n - 1n }))
-  .map(([isNegative, exponent, fraction]) => {
-    const bits = (BigInt(isNegative) << 63n) | (BigInt(exponent) << 52n) | fraction
-    return new Float64Array(new BigUint64Array([bits]).buffer)[0] as number
-  })
 const powers = fc
   .tuple(fc.integer({ min: -1074, max: 1023 }), fc.constantFrom(1, 1 - 2 ** -53, 1 + 2 ** -52))
   .map(([exponent, near]) => 2 ** exponent * near)

@@ -5,6 +5,7 @@ import { stddev } from '../../../operators/aggregates/stddev.ts'
 import { varPop } from '../../../operators/aggregates/var-pop.ts'
 import { variance, varianceAggregate } from '../../../operators/aggregates/variance.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
+import { cancelling, everyExponent, huge, money, sign, subnormal } from './doubles.ts'
 import { doubleSql, evaluatorForTests, inputRows, type Placed, wanted } from './evaluate.ts'
 import { exact, neighbour, round, unitExponent } from './rational.ts'
 
@@ -126,17 +127,6 @@ async function checkGroups<V>(
   )
 }
 
-const sign = fc.constantFrom(1, -1)
-const everyExponent = fc
-  .tuple(fc.boolean(), fc.integer({ min: 0, max: 2046 }), fc.bigInt({ min: 0n, max: 2n ** 52n - 1n }))
-  .map(([isNegative, exponent, fraction]) => {
-    const bits = (BigInt(isNegative) << 63n) | (BigInt(exponent) << 52n) | fraction
-    return new Float64Array(new BigUint64Array([bits]).buffer)[0] as number
-  })
-const money = fc.integer({ min: -100_000, max: 10_000_000 }).map(cents => cents / 100)
-const subnormal = fc.tuple(sign, fc.integer({ min: 0, max: 2 ** 20 })).map(([s, n]) => s * n * 2 ** -1074)
-const huge = fc.tuple(sign, fc.double({ min: 2 ** 1000, max: Number.MAX_VALUE, noNaN: true })).map(([s, x]) => s * x)
-const cancelling = fc.integer({ min: -4, max: 4 }).map(n => 1e9 + n * 2 ** -23)
 const nearRoot = fc.tuple(sign, fc.double({ min: 2 ** -540, max: 2 ** -500, noNaN: true })).map(([s, x]) => s * x)
 const atTheEdge = fc
   .tuple(
