@@ -103,25 +103,28 @@ await followWith(
         delete: store.delete.bind(store),
       }
     },
-    async openNotifications(spec, context) {
-      const opened = await components.openNotifications(spec, context)
-      return {
-        ...opened,
-        get counts() {
-          return opened.counts
-        },
-        async pull(max, signal) {
-          return (await opened.pull(max, signal)).map(notification => ({
-            ...notification,
-            acknowledge() {
-              tell({ is: 'committed', keys: notification.objects.map(({ key }) => key), atMs: Date.now() })
-              return notification.acknowledge()
-            },
-            release: () => notification.release(),
-          }))
-        },
-      }
-    },
+    connectors: components.connectors.map(connector => ({
+      ...connector,
+      async open(spec, context) {
+        const opened = await connector.open(spec, context)
+        return {
+          ...opened,
+          get counts() {
+            return opened.counts
+          },
+          async pull(max, signal) {
+            return (await opened.pull(max, signal)).map(notification => ({
+              ...notification,
+              acknowledge() {
+                tell({ is: 'committed', keys: notification.objects.map(({ key }) => key), atMs: Date.now() })
+                return notification.acknowledge()
+              },
+              release: () => notification.release(),
+            }))
+          },
+        }
+      },
+    })),
   },
   perMinute,
   {

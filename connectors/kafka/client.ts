@@ -1,7 +1,7 @@
 import { Admin, Consumer } from '@platformatic/kafka'
 import { errorMessage, MillraceError } from '../../src/core/errors.ts'
-import type { KafkaSpec } from '../../src/plan/notification-spec.ts'
 import type { Extent, Fetched, Log, LogRecord } from './log.ts'
+import type { KafkaSpec } from './spec.ts'
 
 const WAIT_MS = 500
 const FETCH_BYTES_MAX = 8 * 1_048_576

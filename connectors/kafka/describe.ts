@@ -1,8 +1,8 @@
 import { Admin } from '@platformatic/kafka'
 import { errorMessage } from '../../src/core/errors.ts'
 import type { Fact } from '../../src/core/fact.ts'
-import type { KafkaSpec } from '../../src/plan/notification-spec.ts'
 import { connectionOptions, createLog } from './client.ts'
+import type { KafkaSpec } from './spec.ts'
 
 export interface TopicFacts {
   /** The error that a run would end in or wait by; partitions and messages that are kept. */

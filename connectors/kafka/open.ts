@@ -1,11 +1,11 @@
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { NotificationSource } from '../../src/core/ports.ts'
-import type { KafkaSpec } from '../../src/plan/notification-spec.ts'
 import { backoffMs } from '../notifications/backoff.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createLog } from './client.ts'
 import type { Log } from './log.ts'
 import { createKafkaSource } from './source.ts'
+import type { KafkaSpec } from './spec.ts'
 
 /** About five seconds. */
 const LOOKS_MAX = 6

@@ -2,7 +2,6 @@ import { configError, isMillraceError, MillraceError } from '../../src/core/erro
 import type { Json } from '../../src/core/json.ts'
 import type { Announced } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
-import type { KafkaSpec } from '../../src/plan/notification-spec.ts'
 import { backoffMs } from '../notifications/backoff.ts'
 import { createChange } from '../notifications/change.ts'
 import type { NotificationContext } from '../notifications/context.ts'
@@ -10,6 +9,7 @@ import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
 import { createRefusals } from '../notifications/refusals.ts'
 import type { Extent, Fetched, Log } from './log.ts'
+import type { KafkaSpec } from './spec.ts'
 
 /** How often a topic is asked for new partitions. */
 const DESCRIBE_MS = 30_000

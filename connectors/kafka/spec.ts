@@ -1,6 +1,33 @@
 import { either, flag, list, nested, oneOf, text } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { KafkaSasl, KafkaSpec, KafkaTls } from '../../src/plan/notification-spec.ts'
+import type { NotificationSpec } from '../../src/plan/notification-spec.ts'
+
+export interface KafkaSasl {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+/** Certificates and keys as PEM text. */
+export interface KafkaTls {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly servername?: string
+}
+
+/** A Kafka topic as plain data: `kafka({...})` makes it and holds the defaults. */
+export interface KafkaSpec extends NotificationSpec {
+  readonly notifications: 'kafka'
+  readonly brokers: readonly string[]
+  readonly topic: string
+  readonly groupId: string
+  readonly clientId: string
+  readonly from: 'earliest' | 'latest'
+  readonly keys: 'encoded' | 'raw'
+  readonly sasl?: KafkaSasl
+  readonly tls?: boolean | KafkaTls
+}
 
 export interface KafkaOptions {
   /** 'host:port' each; some of the cluster's brokers are enough. */

@@ -6,9 +6,9 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { errorMessage, MillraceError } from '../../src/core/errors.ts'
-import type { SqsSpec } from '../../src/plan/notification-spec.ts'
 import { connectionMistake } from '../aws/connection-mistake.ts'
 import type { EntryOutcome, Queue } from './queue.ts'
+import type { SqsSpec } from './spec.ts'
 
 /** SQS's limit of a long poll. */
 const WAIT_S = 20

@@ -6,8 +6,8 @@ import {
 } from '@aws-sdk/client-sqs'
 import { errorMessage } from '../../src/core/errors.ts'
 import type { Fact } from '../../src/core/fact.ts'
-import type { SqsSpec } from '../../src/plan/notification-spec.ts'
 import { createSqsClient, isDenied, isMissing } from './client.ts'
+import type { SqsSpec } from './spec.ts'
 
 export interface QueueFacts {
   readonly isMissing: boolean

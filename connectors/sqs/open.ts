@@ -1,8 +1,8 @@
 import type { NotificationSource } from '../../src/core/ports.ts'
-import type { SqsSpec } from '../../src/plan/notification-spec.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createQueue } from './client.ts'
 import { checkQueue, createSqsSource } from './source.ts'
+import type { SqsSpec } from './spec.ts'
 
 /** @throws MillraceError `user` when the queue does not exist, or there is no region or credential for it. */
 export async function openSqs(spec: SqsSpec, context: NotificationContext): Promise<NotificationSource> {

@@ -1,7 +1,6 @@
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
 import type { Announced } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
-import type { SqsSpec } from '../../src/plan/notification-spec.ts'
 import { backoffMs } from '../notifications/backoff.ts'
 import { batched } from '../notifications/batched.ts'
 import { createChange } from '../notifications/change.ts'
@@ -10,6 +9,7 @@ import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
 import { createRefusals } from '../notifications/refusals.ts'
 import type { EntryOutcome, Queue, QueueMessage } from './queue.ts'
+import type { SqsSpec } from './spec.ts'
 
 /** SQS takes ten entries a call. */
 const BATCH_MAX = 10

@@ -2,7 +2,18 @@ import { type Duration, durationUs } from '../../src/core/duration.ts'
 import { configError } from '../../src/core/errors.ts'
 import { duration, oneOf, text } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { SqsSpec } from '../../src/plan/notification-spec.ts'
+import type { NotificationSpec } from '../../src/plan/notification-spec.ts'
+
+/** An SQS queue as plain data: `sqs({...})` makes it and holds the defaults. */
+export interface SqsSpec extends NotificationSpec {
+  readonly notifications: 'sqs'
+  readonly queueUrl: string
+  readonly region?: string
+  readonly endpoint?: string
+  readonly visibilityTimeoutS: number
+  readonly onMalformed: 'leave' | 'quarantine'
+  readonly onForeign: 'acknowledge' | 'leave'
+}
 
 export interface SqsOptions {
   /** As `aws sqs get-queue-url` prints it. */

@@ -5,18 +5,18 @@ import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore, type DirectoryStoreOptions } from '../../connectors/directory/store.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import { createJsonFormat } from '../../connectors/json/format.ts'
-import type { NotificationContext } from '../../connectors/notifications/context.ts'
+import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
+import { connectors } from '../../connectors/registry.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
 import { createTextFormat } from '../../connectors/text/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
-import type { NotificationSource, ObjectStore } from '../core/ports.ts'
+import type { ObjectStore } from '../core/ports.ts'
 import type { CsvSettings } from '../plan/csv-settings.ts'
 import type { Format, FormatName } from '../plan/format.ts'
 import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
 import type { TextSettings } from '../plan/text-settings.ts'
-import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 /** Settings to components: the one place that knows every store and format. */
 export interface Components {
@@ -28,8 +28,8 @@ export interface Components {
   findInput(address: string, field: string): Promise<Input>
   /** For a checkpoint or for output: made when it is not there yet. */
   openWritable(address: string, field: string): Promise<ObjectStore>
-  /** Connects, and refuses a queue or topic that is not there or not allowed. */
-  openNotifications(spec: NotificationSpec, context: NotificationContext): Promise<NotificationSource>
+  /** What can announce objects. */
+  readonly connectors: readonly NotificationConnector[]
 }
 
 export const components: Components = {
@@ -57,10 +57,7 @@ export const components: Components = {
     await checkFileSystem(root)
     return createDirectoryStore(root)
   },
-  async openNotifications(spec, context) {
-    if (spec.notifications === 'sqs') return (await import('../../connectors/sqs/open.ts')).openSqs(spec, context)
-    return (await import('../../connectors/kafka/open.ts')).openKafka(spec, context)
-  },
+  connectors,
 }
 
 /** Where a file has the name, or a symbolic link that leads nowhere, the option is wrong, not the disk. */

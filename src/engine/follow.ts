@@ -1,3 +1,4 @@
+import { connectorOf } from '../../connectors/registry.ts'
 import { parseS3Address, toSpec } from '../../connectors/s3/spec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
 import type { NotificationSource } from '../core/ports.ts'
@@ -221,8 +222,9 @@ async function openNotifications(
   onEvent: (event: RunEvent) => void,
 ): Promise<NotificationSource | undefined> {
   if (!notifications) return undefined
-  const { bucket, prefix } = toSpec(parseS3Address(fetch.store.address, `source ${fetch.settings.name}: objects`))
-  return parts.openNotifications(notifications, {
+  const at = `source ${fetch.settings.name}`
+  const { bucket, prefix } = toSpec(parseS3Address(fetch.store.address, `${at}: objects`))
+  return connectorOf(notifications, `${at}: notifications`, parts.connectors).open(notifications, {
     clock,
     random: systemRandom,
     place: { bucket, prefix },

@@ -4,6 +4,7 @@ import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import { retrying, type Sleep } from '../../checkpoints/retry.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import type { Input } from '../../connectors/input/input.ts'
+import { connectorOf } from '../../connectors/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
@@ -130,6 +131,8 @@ export async function openRun(
   const bound = await bindFlows(terminals, gate, computing)
   const format = components.formats[settings.format](settings, policies)
   await checkFormat(format, settings.name, computing)
+  if (definition.notifications)
+    connectorOf(definition.notifications, `source ${settings.name}: notifications`, components.connectors)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await components.findInput(options.input ?? definition.objects, inputField)
   const addresses = outputAddresses(terminals, options.output)

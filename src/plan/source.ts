@@ -233,8 +233,11 @@ const isFormat = (value: unknown) => {
   const isOwn = (format === 'csv') === (csv !== undefined) && (format === 'text') === (text !== undefined)
   return formatNames.includes(format) && isOwn
 }
-const isNotification = (value: unknown) =>
-  ['sqs', 'kafka'].includes((value as Partial<NotificationSpec> | null)?.notifications ?? '')
+/** Which connectors there are is known where they are opened. */
+const isNotification = (value: unknown) => {
+  const { notifications } = (value ?? {}) as Partial<NotificationSpec>
+  return typeof notifications === 'string' && /^[a-z][a-z0-9-]{0,31}$/.test(notifications)
+}
 
 const anySuffix = text("what keys end in, such as '.json'; '' for any", suffix => !/[\0/]/.test(suffix))
 
@@ -319,7 +322,7 @@ const sourceOptions = {
     about: 'How object versions are windowed into mini-batches.',
   },
   notifications: {
-    kind: given<NotificationSpec>('sqs({...}) or kafka({...})', isNotification),
+    kind: given<NotificationSpec>('what a connector makes, such as sqs({...})', isNotification),
     // It may hold a password.
     isSecret: true,
     about: 'What announces new objects to a run that follows them.',

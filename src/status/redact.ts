@@ -1,6 +1,7 @@
-import { kafkaOptions } from '../../connectors/kafka/spec.ts'
-import { sqsOptions } from '../../connectors/sqs/spec.ts'
-import type { OptionTable } from '../core/options.ts'
+import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
+import { connectors } from '../../connectors/registry.ts'
+import { text } from '../core/option-kinds.ts'
+import type { Kind } from '../core/options.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 
 const hidden = '[redacted]'
@@ -47,18 +48,17 @@ export function createRedact(secrets: readonly string[]): Redact {
   return each as Redact
 }
 
-const notificationOptions: Readonly<Record<NotificationSpec['notifications'], OptionTable>> = {
-  sqs: sqsOptions,
-  kafka: kafkaOptions,
-}
-
-/** The secrets that this process is given: by the pipeline, and by the environment that the SDKs read. */
+/**
+ * The secrets that this process is given: by the pipeline, and by the environment that the SDKs read. Of notifications that no
+ * connector describes, and of fields that none of its options does, each text and number may be one.
+ */
 export function secretsOf(
   notifications: NotificationSpec | undefined,
   environment: Readonly<Record<string, string | undefined>>,
+  all: readonly NotificationConnector[] = connectors,
 ): readonly string[] {
   const given = [
-    ...(notifications ? secretsIn(notifications, notificationOptions[notifications.notifications]) : []),
+    ...(notifications ? secretsIn(notifications, describedBy(notifications, all)) : []),
     environment.AWS_SECRET_ACCESS_KEY,
     environment.AWS_SESSION_TOKEN,
     environment.AWS_CONTAINER_AUTHORIZATION_TOKEN,
@@ -66,13 +66,24 @@ export function secretsOf(
   return given.filter(secret => secret !== undefined).filter(secret => secret !== '')
 }
 
-/** The texts of secret options. Of what nobody has described each text may be one. */
-function secretsIn(value: unknown, table: OptionTable | undefined): readonly string[] {
-  if (typeof value === 'string') return table === undefined ? [value] : []
-  if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([name, inner]) => {
-    const option = table?.[name]
-    const isOpen = table !== undefined && option?.isSecret !== true
-    return secretsIn(inner, isOpen ? (option?.kind.table ?? {}) : undefined)
-  })
+/** Undefined where nobody has described it. */
+type Described = { readonly isSecret?: true; readonly kind?: Pick<Kind<unknown>, 'table'> } | undefined
+
+function describedBy({ notifications: kind }: NotificationSpec, all: readonly NotificationConnector[]): Described {
+  const connector = all.find(each => each.kind === kind)
+  return connector && { kind: { table: { ...connector.options, notifications: { kind: text(), about: 'Its kind.' } } } }
+}
+
+function secretsIn(value: unknown, described: Described): readonly string[] {
+  const isHidden = described === undefined || described.isSecret === true
+  if (ArrayBuffer.isView(value))
+    return isHidden ? [Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString()] : []
+  if (value instanceof URL) return secretsIn(value.href, described)
+  if (typeof value !== 'object' || value === null)
+    return isHidden && ['string', 'number', 'bigint'].includes(typeof value) ? [String(value)] : []
+  if (Array.isArray(value)) return value.flatMap(each => secretsIn(each, described))
+  const table = isHidden ? {} : described.kind?.table
+  return Object.entries(value).flatMap(([name, inner]) =>
+    secretsIn(inner, table === undefined ? described : Object.hasOwn(table, name) ? table[name] : undefined),
+  )
 }

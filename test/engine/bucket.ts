@@ -20,6 +20,7 @@ import {
 } from '../../src/index.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
 import type { Place } from './harness.ts'
+import { toldBy } from './told-by.ts'
 
 /**
  * 'kept': messages and reads name a version, listings do not. 'refused': there are none, and S3 says so to who asks for one.
@@ -195,8 +196,7 @@ export function componentsOf(bucket: Bucket, messages?: Messages): Components {
     ...components,
     findInput: async () => ({ root: address, matches: () => true }),
     openInput: async (root, field) => (root === address ? bucket.store : components.openInput(root, field)),
-    openNotifications: async (spec, context) =>
-      messages ? messages.open(context.positions) : components.openNotifications(spec, context),
+    ...(messages ? { connectors: toldBy(async (_, { positions }) => messages.open(positions)) } : {}),
   }
 }
 

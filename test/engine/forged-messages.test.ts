@@ -10,6 +10,7 @@ import { address, type Bucket, componentsOf, createBucket, type Stored, type Ver
 import { type Carrier, carriers } from './carriers.ts'
 import { forge, messageOf, pick, type Random, recordOf } from './forge.ts'
 import { type Lab, openLab, type Place } from './harness.ts'
+import { toldBy } from './told-by.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -49,7 +50,7 @@ function follow(bucket: Bucket, carrier: Carrier, at: Place) {
   const tell = () => change()
   const parts: Components = {
     ...componentsOf(bucket),
-    openNotifications: async (_spec, context) => counted(carrier.open(context)),
+    connectors: toldBy(async (_spec, context) => counted(carrier.open(context))),
   }
   function counted(opened: NotificationSource): NotificationSource {
     return {

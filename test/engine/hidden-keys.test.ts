@@ -22,6 +22,7 @@ import {
 import { examine } from '../../src/status/doctor/doctor.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
 import { type Lab, openLab, type Place, run } from './harness.ts'
+import { toldBy } from './told-by.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -212,7 +213,7 @@ describe('a key of which a segment begins with _ or . is no object, as in Spark,
           return 'missing' as const
         },
       }),
-      openNotifications: async () => ({
+      connectors: toldBy(async () => ({
         async pull(_max, signal) {
           await put('part-0.jsonl')
           if (messages.length === 0)
@@ -223,7 +224,7 @@ describe('a key of which a segment begins with _ or . is no object, as in Spark,
         backlog: async () => ({}),
         counts: {},
         close: async () => {},
-      }),
+      })),
     }
     const spec = sqs({ queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed' })
     const followed = counted(lab, { objects: 's3://bucket/in/', notifications: spec })

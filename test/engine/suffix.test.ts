@@ -11,6 +11,7 @@ import { logRecords } from '../../src/status/log.ts'
 import { examine } from '../../src/status/doctor/doctor.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
 import { failure, type Lab, openLab, type Place, run } from './harness.ts'
+import { toldBy } from './told-by.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -159,7 +160,7 @@ function announcing(named: readonly string[]) {
         return 'missing' as const
       },
     }),
-    openNotifications: async () => ({
+    connectors: toldBy(async () => ({
       async pull(_max, signal) {
         // They land after the first listing.
         for (const key of named) if (messages.length > 0) await store.put(key, Buffer.from(line), 'absent')
@@ -171,7 +172,7 @@ function announcing(named: readonly string[]) {
       backlog: async () => ({}),
       counts: {},
       close: async () => {},
-    }),
+    })),
   }
   return { parts, settled }
 }

@@ -21,6 +21,7 @@ import {
 } from '../../src/index.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
 import { type Lab, openLab, run } from './harness.ts'
+import { toldBy } from './told-by.ts'
 
 let lab: Lab
 beforeEach(async () => {
@@ -173,7 +174,7 @@ describe('a run until it is idle, told by messages', () => {
           return 'missing' as const
         },
       }),
-      openNotifications: async (_, { untilIdle: isAsked }) => {
+      connectors: toldBy(async (_, { untilIdle: isAsked }) => {
         opened.push(isAsked)
         return {
           async pull(): Promise<readonly Notification[]> {
@@ -192,7 +193,7 @@ describe('a run until it is idle, told by messages', () => {
           counts: {},
           close: async () => {},
         }
-      },
+      }),
     }
     return { parts, settled, opened, store, asked: () => asked }
   }

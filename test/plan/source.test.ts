@@ -86,7 +86,7 @@ describe('a source', () => {
       "'1w'",
       aDuration,
     ],
-    [{ notifications: 'sqs' }, 'notifications', 'a string', 'sqs({...}) or kafka({...})'],
+    [{ notifications: 'sqs' }, 'notifications', 'a string', 'what a connector makes, such as sqs({...})'],
     [
       { notifications: { notifications: 'sqs' } },
       'objects',

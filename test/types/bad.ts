@@ -66,7 +66,7 @@ csv({ separator: ';' })
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', onBadRow: 'drop' })
 // @ts-expect-error no such option: 'notification' does not exist
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notification: {} })
-// @ts-expect-error notifications are made by a call: not assignable to type 'NotificationSpec'
+// @ts-expect-error notifications are made by a call: required in type 'NotificationSpec'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', notifications: {} })
 // @ts-expect-error a delay is a duration: '"a day"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', watermark: { delay: 'a day' } })

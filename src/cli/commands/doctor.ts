@@ -1,4 +1,4 @@
-import type { Finding } from '../../status/doctor/finding.ts'
+import type { Finding } from '../../core/finding.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { runOptions } from '../../engine/run-options.ts'

@@ -4,8 +4,10 @@ import { createOutbox } from '../../../checkpoints/outbox.ts'
 import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
-import { isS3Address } from '../../../connectors/s3/spec.ts'
+import { connectorOf } from '../../../connectors/registry.ts'
+import { isS3Address, parseS3Address } from '../../../connectors/s3/spec.ts'
 import { errorMessage } from '../../core/errors.ts'
+import { about, type Finding } from '../../core/finding.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, ObjectStore } from '../../core/ports.ts'
 import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
@@ -42,10 +44,8 @@ import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
-import { about, type Finding } from './finding.ts'
 import { judgeAfter } from './judge-after.ts'
 import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
-import { judgeQueue, judgeTopic } from './judge-queue.ts'
 
 export interface DoctorOptions {
   readonly input?: string
@@ -421,30 +421,16 @@ async function examineNotifications(
   if (!notifications) return []
   const suffixes = suffixesOf(components.formats[settings.format](settings, policies), keys)
   const found = await attempt('notifications', async () => {
+    const field = `source ${settings.name}: notifications`
+    const { describe, judge } = connectorOf(notifications, field, components.connectors)
     const { root } = await components.findInput(address, 'objects')
-    return { facts: await bucketOf(root, 'objects') }
+    const { bucket } = parseS3Address(root, 'objects')
+    const context = { bucket, everyMs: miniBatchLimits(miniBatch, 'miniBatch').everyMs }
+    return { root, judged: judge(notifications, await describe(notifications), context) }
   })
   if ('is' in found) return [found]
-  const { facts } = found
-  if (notifications.notifications === 'sqs') {
-    const { describeQueue } = await import('../../../connectors/sqs/describe.ts')
-    const queue = await attempt('queue', async () => ({ facts: await describeQueue(notifications) }))
-    if ('is' in queue) return [queue]
-    const { attributes } = queue.facts
-    const arn = attributes.is === 'known' && attributes.value.arn !== '' ? attributes.value.arn : undefined
-    return [
-      ...judgeQueue({
-        spec: notifications,
-        facts: queue.facts,
-        bucket: facts.bucket,
-        everyMs: miniBatchLimits(miniBatch, 'miniBatch').everyMs,
-      }),
-      ...judgeAnnouncements({ facts, suffixes, target: { arn } }),
-    ]
-  }
-  const { describeTopic } = await import('../../../connectors/kafka/describe.ts')
-  return [
-    ...judgeTopic(notifications, await describeTopic(notifications)),
-    ...judgeAnnouncements({ facts, suffixes, target: { kind: 'kafka' } }),
-  ]
+  const { findings, target } = found.judged
+  if (!target) return findings
+  const facts = await attempt('notifications', () => bucketOf(found.root, 'objects'))
+  return [...findings, ...('is' in facts ? [facts] : judgeAnnouncements({ facts, suffixes, target }))]
 }

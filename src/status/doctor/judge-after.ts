@@ -2,7 +2,7 @@ import { isS3Address } from '../../../connectors/s3/spec.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
 import { afterText } from '../../engine/after-text.ts'
 import type { AfterSettings } from '../../plan/after.ts'
-import { about, type Finding } from './finding.ts'
+import { about, type Finding } from '../../core/finding.ts'
 
 /** Where the objects lie, and what is known of that bucket; undefined of a directory. */
 export interface AfterPlace {

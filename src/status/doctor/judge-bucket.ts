@@ -1,12 +1,13 @@
+import type { AnnouncementTarget } from '../../../connectors/notifications/connector.ts'
 import type { BucketFacts, BucketNotification, LifecycleRule } from '../../../connectors/s3/describe.ts'
-import { about, type Finding, type Judge, judged } from './finding.ts'
+import { about, type Finding, type Judge, judged } from '../../core/finding.ts'
 
 export interface Announcements {
   readonly facts: BucketFacts
   /** Of objects that the source reads; '' is the end of any. */
   readonly suffixes: readonly string[]
-  /** The queue's ARN where it is known; what a Kafka target's ARN ends in. */
-  readonly target: { readonly arn: string | undefined } | { readonly kind: 'kafka' }
+  /** Where the source listens. */
+  readonly target: AnnouncementTarget
 }
 
 /** Ways in which an object comes into being. POST is of browsers' forms. */
@@ -16,9 +17,7 @@ const creations = ['s3:ObjectCreated:Put', 's3:ObjectCreated:Copy', 's3:ObjectCr
 export function judgeAnnouncements({ facts, suffixes, target }: Announcements): readonly Finding[] {
   const judge = about('notifications')
   return judged(judge, `notification configuration of ${facts.bucket}`, facts.notifications, all => {
-    const direct = all.filter(({ to, arn }) =>
-      'kind' in target ? /:kafka$/i.test(arn) : to === 'queue' && (target.arn === undefined || arn === target.arn),
-    )
+    const direct = all.filter(target.takes)
     const forwarded = all.filter(({ to }) => to === 'topic' || to === 'event-bridge')
     if (direct.length === 0 && forwarded.length > 0)
       return [
@@ -31,7 +30,7 @@ export function judgeAnnouncements({ facts, suffixes, target }: Announcements): 
       return [
         judge(
           'problem',
-          `bucket ${facts.bucket} announces nothing ${'kind' in target ? 'to a Kafka topic' : `to ${target.arn ?? 'a queue'}`}${all.length > 0 ? ` (but to ${all.map(({ arn }) => arn).join(', ')})` : ''}: only listings would find new objects. Add a notification of s3:ObjectCreated:* for prefix '${facts.prefix}'`,
+          `bucket ${facts.bucket} announces nothing to ${target.name}${all.length > 0 ? ` (but to ${all.map(({ arn }) => arn).join(', ')})` : ''}: only listings would find new objects. Add a notification of s3:ObjectCreated:* for prefix '${facts.prefix}'`,
         ),
       ]
     return judgeCoverage(judge, facts, direct, suffixes)

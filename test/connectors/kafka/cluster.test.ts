@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { kafka } from '../../../connectors/kafka/spec.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { Notification, NotificationSource } from '../../../src/core/ports.ts'
-import { components } from '../../../src/engine/components.ts'
+import { openKafka } from '../../../connectors/kafka/open.ts'
 import { pause } from '../../golden/golden.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startKafkaCluster } from '../../servers/kafka.ts'
@@ -69,7 +69,7 @@ describe.skipIf(!cluster)('a topic on three brokers', () => {
     return found
   }
   const open = (topic: string, brokers: readonly string[], context: TestContext) =>
-    components.openNotifications(kafka({ brokers, topic }), context)
+    openKafka(kafka({ brokers, topic }), context)
 
   it('is read on when a leader is killed, when a partition moves, and when the broker is back: each message once', async () => {
     const topic = 'copied'

@@ -1,7 +1,7 @@
 import { Admin, Producer } from '@platformatic/kafka'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { kafka } from '../../../connectors/kafka/spec.ts'
-import { components } from '../../../src/engine/components.ts'
+import { openKafka } from '../../../connectors/kafka/open.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { KAFKA_LOGIN, startKafka } from '../../servers/kafka.ts'
 import { contextOf, messageOf } from '../notifications/fixtures.ts'
@@ -12,7 +12,7 @@ const broker = await serverFor(() => startKafka({ version: '4.4.0', onSecured: f
 describe.skipIf(!broker)('a Kafka broker that asks for TLS and a login', () => {
   const endpoint = broker?.endpoint ?? ''
   const open = (sasl: object, tls: object | boolean) =>
-    components.openNotifications(kafka({ brokers: [endpoint], topic: 'landed', sasl, tls } as never), contextOf())
+    openKafka(kafka({ brokers: [endpoint], topic: 'landed', sasl, tls } as never), contextOf())
 
   beforeAll(async () => {
     const sasl = { mechanism: 'PLAIN', ...KAFKA_LOGIN } as const

@@ -10,7 +10,7 @@ import { kafka, type KafkaOptions } from '../../../connectors/kafka/spec.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { Json } from '../../../src/core/json.ts'
 import type { Notification, NotificationSource } from '../../../src/core/ports.ts'
-import { components } from '../../../src/engine/components.ts'
+import { openKafka } from '../../../connectors/kafka/open.ts'
 import { describeNotificationSource } from '../../contracts/notification-source.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startKafka } from '../../servers/kafka.ts'
@@ -55,7 +55,7 @@ function labOf(endpoint: string) {
       await producer.send({ messages, compression })
     },
     open: (topic: string, given: Partial<KafkaOptions> = {}, context: TestContext = contextOf()) =>
-      components.openNotifications(kafka({ brokers: [endpoint], topic, ...given }), context),
+      openKafka(kafka({ brokers: [endpoint], topic, ...given }), context),
   }
 }
 
@@ -214,7 +214,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
 
   it('whose brokers do not answer is waited for', async () => {
     const context = contextOf()
-    const source = await components.openNotifications(kafka({ brokers: ['127.0.0.1:1'], topic: 't' }), context)
+    const source = await openKafka(kafka({ brokers: ['127.0.0.1:1'], topic: 't' }), context)
     expect(await source.pull(1, AbortSignal.timeout(1_000))).toEqual([])
     expect(source.positionsAfter([])).toBe(null)
     await source.close()

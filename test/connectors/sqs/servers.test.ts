@@ -17,7 +17,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createQueue as createSdkQueue } from '../../../connectors/sqs/client.ts'
 import { sqs, type SqsOptions } from '../../../connectors/sqs/spec.ts'
-import { components } from '../../../src/engine/components.ts'
+import { openSqs } from '../../../connectors/sqs/open.ts'
 import type { Notification } from '../../../src/core/ports.ts'
 import { describeNotificationSource } from '../../contracts/notification-source.ts'
 import { startElasticmq } from '../../servers/elasticmq.ts'
@@ -46,7 +46,7 @@ async function createQueue(client: SQSClient, attributes: Record<string, string>
 }
 
 const open = (queueUrl: string, options: Partial<SqsOptions> = {}, context: TestContext = contextOf()) =>
-  components.openNotifications(sqs({ queueUrl, visibilityTimeout: '2s', ...options }), context)
+  openSqs(sqs({ queueUrl, visibilityTimeout: '2s', ...options }), context)
 
 const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
 

@@ -32,7 +32,7 @@ import {
   tumbling,
 } from '../../../src/index.ts'
 import { examine } from '../../../src/status/doctor/doctor.ts'
-import type { Finding } from '../../../src/status/doctor/finding.ts'
+import type { Finding } from '../../../src/core/finding.ts'
 import { rawClient, S3_ENVIRONMENT } from '../../connectors/s3/fixtures.ts'
 import { type Lab, openLab, run, windowed } from '../../engine/harness.ts'
 import { serverFor } from '../../servers/for-tests.ts'

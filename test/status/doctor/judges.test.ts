@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import type { BucketFacts, BucketNotification, LifecycleRule } from '../../../connectors/s3/describe.ts'
+import { topicTarget } from '../../../connectors/kafka/index.ts'
+import { judgeTopic } from '../../../connectors/kafka/judge.ts'
 import type { QueueFacts } from '../../../connectors/sqs/describe.ts'
+import { queueTarget } from '../../../connectors/sqs/index.ts'
+import { judgeQueue, maySend } from '../../../connectors/sqs/judge.ts'
 import { kafka, sqs } from '../../../src/index.ts'
 import { judgeInput, judgeWatermark } from '../../../src/status/doctor/doctor.ts'
-import type { Finding } from '../../../src/status/doctor/finding.ts'
+import type { Finding } from '../../../src/core/finding.ts'
 import { judgeAnnouncements, judgeKeeping } from '../../../src/status/doctor/judge-bucket.ts'
-import { judgeQueue, judgeTopic, maySend } from '../../../src/status/doctor/judge-queue.ts'
 
 const known = <T>(value: T) => ({ is: 'known', value }) as const
 const arn = 'arn:aws:sqs:eu-west-1:123456789012:landed'
@@ -65,12 +68,12 @@ describe('what a bucket announces', () => {
   ]
   test.each(each)('%s', (_, notifications, expected) => {
     const facts = bucket({ notifications })
-    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: { arn } }), expected)
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: queueTarget(arn) }), expected)
   })
 
   test('one of two extensions', () => {
     const facts = bucket({ notifications: known([told({ suffix: '.jsonl' })]) })
-    expectFindings(judgeAnnouncements({ facts, suffixes: ['.jsonl', '.ndjson'], target: { arn } }), [
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.jsonl', '.ndjson'], target: queueTarget(arn) }), [
       ['warning', '.ndjson are read'],
     ])
   })
@@ -81,14 +84,14 @@ describe('what a bucket announces', () => {
     ['.gz', 'z', [['ok', '']]],
   ] as const)("the source's own suffix '%s', and '%s' of the bucket", (own, suffix, expected) => {
     const facts = bucket({ notifications: known([told({ suffix })]) })
-    expectFindings(judgeAnnouncements({ facts, suffixes: [own], target: { arn } }), expected)
+    expectFindings(judgeAnnouncements({ facts, suffixes: [own], target: queueTarget(arn) }), expected)
   })
 
   test('to Kafka, as MinIO names it', () => {
     const facts = bucket({ notifications: known([told({ arn: 'arn:minio:sqs::PRIMARY:kafka' })]) })
-    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: { kind: 'kafka' } }), [['ok', '']])
+    expectFindings(judgeAnnouncements({ facts, suffixes: ['.parquet'], target: topicTarget }), [['ok', '']])
     const other = bucket({ notifications: known([told()]) })
-    expectFindings(judgeAnnouncements({ facts: other, suffixes: ['.parquet'], target: { kind: 'kafka' } }), [
+    expectFindings(judgeAnnouncements({ facts: other, suffixes: ['.parquet'], target: topicTarget }), [
       ['problem', 'to a Kafka topic'],
     ])
   })

@@ -1,16 +1,13 @@
-import type { TopicFacts } from '../../../connectors/kafka/describe.ts'
-import type { QueueFacts } from '../../../connectors/sqs/describe.ts'
-import type { KafkaSpec, SqsSpec } from '../../plan/notification-spec.ts'
-import { about, type Finding, judged } from './finding.ts'
+import { about, type Finding, judged } from '../../src/core/finding.ts'
+import type { JudgeContext } from '../notifications/connector.ts'
+import type { QueueFacts } from './describe.ts'
+import type { SqsSpec } from './spec.ts'
 
 const dayS = 86_400
 
-export interface QueueContext {
+export interface QueueContext extends JudgeContext {
   readonly spec: SqsSpec
   readonly facts: QueueFacts
-  readonly bucket: string
-  /** How long a mini-batch is gathered. */
-  readonly everyMs: number
 }
 
 /** Whether a queue keeps announcements until they are counted, and may be read. */
@@ -121,33 +118,4 @@ function parse(json: string): unknown {
   } catch {
     return undefined
   }
-}
-
-/** Whether a topic can be read, and keeps announcements long enough. */
-export function judgeTopic(spec: KafkaSpec, { topic, settings }: TopicFacts): readonly Finding[] {
-  const judge = about('topic')
-  if (topic.is !== 'known')
-    return [judge('problem', topic.is === 'denied' ? `topic ${spec.topic}: needs ${topic.action}` : topic.why)]
-  const { partitions, messages } = topic.value
-  return [
-    judge('ok', `topic ${spec.topic} has ${partitions} partitions with ${messages} messages`),
-    ...judged(judge, `settings of topic ${spec.topic}`, settings, ({ retentionMs, cleanup }) => [
-      ...(retentionMs !== undefined && retentionMs < dayS * 1_000
-        ? [
-            judge(
-              'warning',
-              `messages are kept for ${retentionMs / 1_000} s: what is announced while nothing runs is lost after that, and only listings find it. Raise retention.ms`,
-            ),
-          ]
-        : []),
-      ...(cleanup.includes('compact')
-        ? [
-            judge(
-              'warning',
-              `cleanup.policy is ${cleanup}: of several announcements under one key only the last is kept. Use delete`,
-            ),
-          ]
-        : []),
-    ]),
-  ]
 }

@@ -1,4 +1,4 @@
-import type { Fact } from '../../core/fact.ts'
+import type { Fact } from './fact.ts'
 
 /** What one check found. Problems keep a run from working; warnings are worth a thought. */
 export interface Finding {
