@@ -594,24 +594,29 @@ function setAsideSql(
   seq: number | null,
 ): string {
   const { settings, format } = context
-  const branch = (column: string, expected: string, found: string, predicate: string) =>
-    `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ${text(column)} AS "column", ` +
-    `${expected} AS expected, left(${found}, 1000) AS found FROM (${scan}) WHERE ${predicate}`
+  const fault = (predicate: string, column: string, expected: string, found: string) =>
+    `CASE WHEN ${predicate} THEN {'column': ${text(column)}, 'expected': ${expected}, 'found': left(${found}, 1000)} END`
   const time = columns.find(({ name }) => name === settings.time) as ReadColumn
-  return [
-    branch('', format.rowIsSql ?? text(format.rowIs), brokenSql, '_broken'),
+  const faults = [
+    fault('_broken', '', format.rowIsSql ?? text(format.rowIs), brokenSql),
     ...columns.flatMap(({ name, type, shown, bad: misfit }) =>
       misfit === null
         ? []
-        : [branch(name, text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`), shown, `NOT _broken AND ${misfit}`)],
+        : [fault(`NOT _broken AND ${misfit}`, name, text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`), shown)],
     ),
-    branch(
+    fault(
+      `NOT ${bad} AND ${timeless}`,
       time.name,
       text('an event time, neither NULL nor infinite nor more than 146,000 years from 1970'),
       time.shown,
-      `NOT ${bad} AND ${timeless}`,
     ),
-  ].join(' UNION ALL ')
+  ]
+  // One look at the rows, however many columns there are.
+  return (
+    `SELECT CAST(${seq ?? 'NULL'} AS BIGINT) AS _seq, _row, ${text(version.key)} AS object, ${text(version.eTag)} AS e_tag, ` +
+    `_fault."column" AS "column", _fault.expected AS expected, _fault.found AS found ` +
+    `FROM (SELECT _row, unnest([${faults.join(', ')}]) AS _fault FROM (${scan}) WHERE ${bad} OR ${timeless}) WHERE _fault IS NOT NULL`
+  )
 }
 
 /** SQL of a value as text, also of one that means nothing in its type: numpy's NaT in a TIMESTAMP. */

@@ -6,7 +6,7 @@ import type { ObjectVersion } from '../../src/core/object-version.ts'
 import { parseColumnType } from '../../src/core/types.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import { createFetch } from '../../src/engine/fetch.ts'
-import { type MarkedObject, reasonOf } from '../../src/engine/marked-object.ts'
+import { type MarkedObject, reasonOf, type RowSource, type StampedPart } from '../../src/engine/marked-object.ts'
 import type { Format } from '../../src/plan/format.ts'
 import { name } from '../engine/harness.ts'
 
@@ -72,15 +72,36 @@ export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
   const { signal } = new AbortController()
   const executor = await session.executor(signal)
 
+  /** Good rows of objects by their place in the mini-batch: a statement for those that lie together, as stage 2 has it. */
+  async function goodRowsOf(marked: readonly MarkedObject[], cells: string): Promise<ReadonlyMap<number, Cells[]>> {
+    const found = new Map<number, Cells[]>()
+    const sources = new Map<RowSource, StampedPart[]>()
+    for (const [seq, { good }] of marked.entries()) {
+      if (!good) continue
+      const parts = sources.get(good.source) ?? []
+      sources.set(good.source, [...parts, { part: good.part, seq, watermarkUs: null }])
+    }
+    for (const [source, parts] of sources) {
+      try {
+        const rows = await executor.rows(`SELECT _seq, _row${cells} FROM (${source.scan(parts)}) ORDER BY _row`)
+        for (const { seq } of parts) found.set(seq, [])
+        for (const { _seq, ...row } of rows) found.get(Number(_seq))?.push(row)
+      } catch {
+        // One of them cannot be read: each is read alone, and says so itself.
+      }
+    }
+    return found
+  }
+
   async function readingOf(
     { version, reason, good, setAside }: MarkedObject,
-    columns: Readonly<Record<string, string>>,
+    cells: string,
+    together: readonly Cells[] | undefined,
   ) {
     if (!good) return { reason: reason?.replace(ownFolder, () => version.key) ?? null, rows: [], aside: [] }
-    const cells = Object.entries(columns).map(([column, type]) => `, ${cellSql(column, type)} AS ${name(column)}`)
     try {
       const scan = good.source.scan([{ part: good.part, seq: 1, watermarkUs: null }])
-      const rows = await executor.rows(`SELECT _row${cells.join('')} FROM (${scan}) ORDER BY _row`)
+      const rows = together ?? (await executor.rows(`SELECT _row${cells} FROM (${scan}) ORDER BY _row`))
       const aside = setAside ? await executor.rows(`FROM (${setAside(1)}) ORDER BY _row, "column"`) : []
       return { reason: null, rows, aside }
     } catch (error) {
@@ -107,8 +128,12 @@ export async function openObjectReader(memory = '1GB'): Promise<ObjectReader> {
       const versions: ObjectVersion[] = []
       for await (const version of store.list('')) versions.push(version)
       const { marked } = await createFetch(context, (_sizeBytes, work) => work())(versions)
+      const cells = Object.entries(columns)
+        .map(([column, type]) => `, ${cellSql(column, type)} AS ${name(column)}`)
+        .join('')
+      const together = await goodRowsOf(marked, cells)
       const readings: Reading[] = []
-      for (const object of marked) readings.push(await readingOf(object, columns))
+      for (const [index, object] of marked.entries()) readings.push(await readingOf(object, cells, together.get(index)))
       for (const object of marked) await object.release()
       await rm(spool, { recursive: true })
       return readings
