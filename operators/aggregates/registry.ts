@@ -27,6 +27,7 @@ import { maxAggregate } from './max.ts'
 import { medianAggregate } from './median.ts'
 import { minAggregate } from './min.ts'
 import { modeAggregate } from './mode.ts'
+import { productAggregate } from './product.ts'
 import { quantileAggregate } from './quantile.ts'
 import { regrInterceptAggregate } from './regr-intercept.ts'
 import { regrR2Aggregate } from './regr-r2.ts'
@@ -68,6 +69,7 @@ const registry = {
   median: medianAggregate,
   min: minAggregate,
   mode: modeAggregate,
+  product: productAggregate,
   quantile: quantileAggregate,
   regrIntercept: regrInterceptAggregate,
   regrR2: regrR2Aggregate,

@@ -15,6 +15,7 @@ import { last } from '../../operators/aggregates/last.ts'
 import { max } from '../../operators/aggregates/max.ts'
 import { median } from '../../operators/aggregates/median.ts'
 import { min } from '../../operators/aggregates/min.ts'
+import { product } from '../../operators/aggregates/product.ts'
 import { quantile } from '../../operators/aggregates/quantile.ts'
 import { aggregates } from '../../operators/aggregates/registry.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
@@ -247,6 +248,7 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'median',
     'min',
     'mode',
+    'product',
     'quantile',
     'regrIntercept',
     'regrR2',
@@ -283,6 +285,7 @@ test('aggregates of this release, and their results by input type (S21)', () => 
     'DECIMAL(38,5) NOT NULL',
     'DECIMAL(38,0)',
   ])
+  expect(results(['INTEGER NOT NULL', 'DECIMAL(5,2)'], product)).toEqual(['DECIMAL(38,0) NOT NULL', 'DECIMAL(38,2)'])
   expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)', 'DOUBLE'], variance)).toEqual(['DOUBLE', 'DOUBLE', 'DOUBLE'])
   expect(results(['INTEGER NOT NULL', 'DECIMAL(18,9)'], varPop)).toEqual(['DOUBLE NOT NULL', 'DOUBLE'])
   expect(results(['INTEGER NOT NULL', 'DOUBLE'], x => covarPop(x as never, x as never))).toEqual([

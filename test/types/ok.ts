@@ -30,6 +30,7 @@ import {
   min,
   parquet,
   pipeline,
+  product,
   quantile,
   rename,
   rows,
@@ -239,6 +240,8 @@ const counted = requests.pipe(
     deviationOfAll: stddevPop('ratio'),
     together: covarPop('bytes', 'status'),
     related: corr('bytes', 'price'),
+    sizesTogether: product('bytes'),
+    pricesTogether: product('price', { filter: 'status >= 500' }),
     early: collect('bytes', { max: 5 }),
     dear: collect('tax', { max: 5, by: 'bytes', order: 'descending' }),
     some: collect('bytes', { max: 5, by: 'price' }),
@@ -266,6 +269,8 @@ is<
     deviationOfAll: 'DOUBLE'
     together: 'DOUBLE'
     related: 'DOUBLE'
+    sizesTogether: 'DECIMAL(38,0) NOT NULL'
+    pricesTogether: 'DECIMAL(38,2)'
     early: 'BIGINT[] NOT NULL'
     dear: 'DECIMAL(5, 3)[] NOT NULL'
     some: 'BIGINT[]'

@@ -13,6 +13,7 @@ import {
   listagg,
   median,
   mode,
+  product,
   smallest,
 } from '../../../src/index.ts'
 import { compareDoubles, doubleSql, evaluatorForTests, fewDoubles, inputRows, type Placed, wanted } from './evaluate.ts'
@@ -57,6 +58,67 @@ test('bitAnd, bitOr and bitXor are those of the rows, whatever the cut', async (
     ),
     settings,
   )
+})
+
+describe('product', () => {
+  const most = 10n ** 38n
+  const size = (x: bigint) => (x < 0n ? -x : x)
+  /** The exact product, with so many decimal places for each value, at `scale` places, half away from zero. */
+  const exact = (all: readonly bigint[], scale: number) => {
+    const whole = all.reduce((a, b) => a * b)
+    const unit = 10n ** BigInt(scale * (all.length - 1))
+    const places = (size(whole) * 2n + unit) / (unit * 2n)
+    const digits = String(places).padStart(scale + 1, '0')
+    const sign = whole < 0n && places > 0n ? '-' : ''
+    return sign + (scale === 0 ? digits : `${digits.slice(0, -scale)}.${digits.slice(-scale)}`)
+  }
+
+  test('of integers and DECIMAL is exact and rounded once, whatever the cut', async () => {
+    const factor = fc.oneof(fc.bigInt(-9n, 9n), fc.bigInt(-999n, 999n), fc.constantFrom(1n, -1n, 100n))
+    for (const [type, scale] of [
+      ['BIGINT', 0],
+      ['DECIMAL(18,2)', 2],
+      ['DECIMAL(38,4)', 4],
+    ] as const)
+      await fc.assert(
+        fc.asyncProperty(inputRows(factor, { maxLength: 12 }), rows =>
+          evaluator.check(
+            type,
+            x => exact([x], scale),
+            { p: product('x'), some: product('x', { filter: 'wanted' }) },
+            rows,
+            { p: over(all => exact(all, scale)), some: own => over<bigint>(all => exact(all, scale))(wanted(own)) },
+          ),
+        ),
+        settings,
+      )
+  })
+
+  test('has 38 digits, and one more is an error that names the window and the group', async () => {
+    const calls = { p: product('x') }
+    const tens = Array.from({ length: 37 }, () => '10')
+    expect(await evaluator.one('BIGINT', tens, calls)).toEqual({ p: String(10n ** 37n) })
+    expect(await evaluator.one('BIGINT', [...tens, '-9'], calls)).toEqual({ p: String(-9n * 10n ** 37n) })
+    expect(await evaluator.one('DECIMAL(38,0)', [String(most - 1n), '-1'], calls)).toEqual({ p: String(1n - most) })
+    await expect(evaluator.one('BIGINT', [...tens, '10'], calls)).rejects.toThrow(
+      /aggregate p: product\('x'\): the product passes 38 digits in the window and group 1970-01-01 00:00:00, NULL/,
+    )
+  })
+
+  test('is 0 where a value is 0, in whatever order one beyond 38 digits is passed', async () => {
+    const calls = { p: product('x') }
+    const large = Array.from({ length: 9 }, () => '9223372036854775807')
+    expect(await evaluator.one('BIGINT', [...large, '0'], calls)).toEqual({ p: '0' })
+    expect(await evaluator.one('BIGINT', ['0', ...large], calls)).toEqual({ p: '0' })
+    expect(await evaluator.one('DECIMAL(9,2)', ['0.01', '-0.01'], calls)).toEqual({ p: '0.00' })
+    expect(await evaluator.one('DECIMAL(9,2)', ['0.05', '-0.10'], calls)).toEqual({ p: '-0.01' })
+  })
+
+  test('takes no numbers whose product has no exact end', async () => {
+    await expect(evaluator.one('DOUBLE', ['1'], { p: product('x') })).rejects.toThrow(
+      'expected a whole number or a DECIMAL',
+    )
+  })
 })
 
 /** In order, -0 as 0. */
