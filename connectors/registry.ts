@@ -1,12 +1,23 @@
 import { configError } from '../src/core/errors.ts'
 import { nearestName } from '../src/core/nearest.ts'
+import type { Format, FormatConnector } from '../src/plan/format.ts'
 import type { NotificationSpec } from '../src/plan/notification-spec.ts'
+import { formatSettings, type SourcePolicies, type SourceSettings } from '../src/plan/source-settings.ts'
+import { csvConnector } from './csv/index.ts'
+import { jsonConnector } from './json/index.ts'
 import { kafkaConnector } from './kafka/index.ts'
 import type { NotificationConnector } from './notifications/connector.ts'
+import { parquetConnector } from './parquet/index.ts'
 import { sqsConnector } from './sqs/index.ts'
+import { textConnector } from './text/index.ts'
 
-/** All that announces objects, in the order of reference pages: a new one is a folder, and a line here. */
+// Both lists are in the order of reference pages. A new connector or format is a folder, and a line here.
+
+/** All that announces objects. */
 export const connectors: readonly NotificationConnector[] = [sqsConnector, kafkaConnector]
+
+/** All that objects are written as; content whose name tells nothing is tried in this order. */
+export const formats: readonly FormatConnector[] = [parquetConnector, jsonConnector, csvConnector, textConnector]
 
 /**
  * @param field names the spec in errors
@@ -17,11 +28,24 @@ export function connectorOf(
   field: string,
   all: readonly NotificationConnector[],
 ): NotificationConnector {
-  const found = all.find(connector => connector.kind === kind)
-  if (found) return found
+  return all.find(connector => connector.kind === kind) ?? unknownKind(field, kind, all)
+}
+
+/** @throws MillraceError `user` for a format that nobody has described */
+export function formatOf(settings: SourceSettings, policies: SourcePolicies, all: readonly FormatConnector[]): Format {
+  const { name, format: kind } = settings
+  const found = all.find(each => each.kind === kind) ?? unknownKind(`source ${name}: format`, kind, all)
+  return found.create(formatSettings(settings), policies)
+}
+
+function unknownKind(
+  field: string,
+  kind: string,
+  all: readonly { readonly kind: string; readonly call: string }[],
+): never {
   const near = nearestName(
     kind,
-    all.map(connector => connector.kind),
+    all.map(each => each.kind),
   )
   const asked = near === undefined ? '' : ` (did you mean '${near}'?)`
   throw configError(field, kind, `${all.map(({ call }) => call).join(' or ')}${asked}`)

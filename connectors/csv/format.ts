@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { showCounted } from '../../src/core/quantity.ts'
-import type { CsvSettings } from '../../src/plan/csv-settings.ts'
+import type { CsvSettings } from './settings.ts'
 import { columnsRead, type OwnColumn } from '../../src/plan/find-column.ts'
 import type { Format, Ready, SpooledObject } from '../../src/plan/format.ts'
 import { id, text } from '../../src/plan/sql.ts'

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { CsvSettings } from '../../src/plan/csv-settings.ts'
+import type { CsvSettings } from './settings.ts'
 
 export interface CsvRecord {
   /** Without its line end. */

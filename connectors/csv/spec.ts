@@ -1,7 +1,7 @@
 import { configError } from '../../src/core/errors.ts'
 import { flag, text } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { CsvSettings } from '../../src/plan/csv-settings.ts'
+import type { CsvSettings } from './settings.ts'
 import type { FormatSpec } from '../../src/plan/source.ts'
 
 export interface CsvOptions {
@@ -22,7 +22,7 @@ const quotes = "one ASCII character that is no letter, digit or delimiter, or ''
 const escapes = "the quote, or one other ASCII character such as '\\\\'; none without a quote"
 const nullTexts = "text without line ends, delimiters, quotes and escapes, such as 'NULL'"
 
-const csvOptions = {
+export const csvOptions = {
   header: { kind: flag, default: true, about: 'Whether the first record names the columns.' },
   delimiter: { kind: text(delimiters, isCharacter), default: ',', about: 'The character between two fields.' },
   quote: {
@@ -59,7 +59,8 @@ export function csv(options: CsvOptions = {}): FormatSpec {
     throw configError('csv: escape', escape, escapes)
   if ([delimiter, quote, escape].some(character => character !== '' && nullText.includes(character)))
     throw configError('csv: nullText', nullText, nullTexts)
-  return { format: 'csv', csv: { header, delimiter, quote, escape, nullText } satisfies CsvSettings }
+  const settings: CsvSettings = { header, delimiter, quote, escape, nullText }
+  return { format: 'csv', settings, ...(header ? {} : { isByPlace: true }) }
 }
 
 function isCharacter(value: string): boolean {

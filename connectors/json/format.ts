@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import type { Format, Ready, ScannedColumn, SpooledObject } from '../../src/plan/format.ts'
-import type { JsonSettings } from '../../src/plan/json-settings.ts'
+import type { JsonSettings } from './settings.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { createLines } from '../text/lines.ts'
 import { compressible, partOf, passText, plainText, writeAll } from '../text/plain-text.ts'
@@ -10,6 +10,8 @@ import { hasPlainLines } from './plain-lines.ts'
 import { brokenText } from './row-writer.ts'
 import { createJsonRows, type JsonRowsSettings } from './rows.ts'
 import { rowBytesMaxDefault } from './spec.ts'
+
+export const jsonExtensions = compressible(['.jsonl', '.ndjson', '.json'])
 
 const notExact =
   ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
@@ -52,7 +54,7 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
   const rowsOf = rowsSettings(settings, rowBytesMax)
   return {
     name: 'json',
-    extensions: compressible(['.jsonl', '.ndjson', '.json']),
+    extensions: jsonExtensions,
     async ready(object) {
       if (settings !== undefined) return rewrite(object, rowsOf)
       const lines = await plainText(object)

@@ -20,7 +20,7 @@ export const recordsPath = text("the name of a field, or names with dots between
   value.split('.').every(name => name !== ''),
 )
 
-const jsonOptions = {
+export const jsonOptions = {
   records: {
     kind: recordsPath,
     otherwise: 'the objects themselves are the rows',
@@ -46,7 +46,7 @@ export function json(options: JsonOptions = {}): FormatSpec {
   const { records, rowBytesMax } = readCall('json', jsonOptions, [], options)
   return {
     format: 'json',
-    ...(records === undefined ? {} : { json: { records } }),
+    settings: records === undefined ? {} : { records },
     ...(rowBytesMax === undefined ? {} : { rowBytesMax }),
   }
 }

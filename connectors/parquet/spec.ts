@@ -1,5 +1,7 @@
-import { readCall } from '../../src/core/options.ts'
+import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { FormatSpec } from '../../src/plan/source.ts'
+
+export const parquetOptions = {} satisfies OptionTable<object>
 
 /**
  * Apache Parquet: files that end in `.parquet`. Columns are matched by name, whatever the case and the order;
@@ -7,6 +9,6 @@ import type { FormatSpec } from '../../src/plan/source.ts'
  */
 export function parquet(): FormatSpec
 export function parquet(options?: unknown): FormatSpec {
-  readCall('parquet', {}, [], options)
-  return { format: 'parquet' }
+  readCall('parquet', parquetOptions, [], options)
+  return { format: 'parquet', settings: {} }
 }

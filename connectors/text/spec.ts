@@ -3,6 +3,7 @@ import { either, given, list, text as textKind, whole } from '../../src/core/opt
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Columns } from '../../src/core/types.ts'
 import type { FormatSpec } from '../../src/plan/source.ts'
+import type { TextSettings } from './settings.ts'
 import { readPattern } from './pattern.ts'
 
 export interface TextOptions {
@@ -36,7 +37,7 @@ const timeFormats =
 const suffixKind = textKind("what keys end in, such as '.log'; '' for any", value => !/[\0/]/.test(value))
 const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const textOptions = {
+export const textOptions = {
   pattern: {
     kind: textKind(
       'a regular expression of RE2, of at most 10,000 characters, on one line',
@@ -91,7 +92,7 @@ export function text(options: TextOptions): FormatSpec {
   }
   return {
     format: 'text',
-    text: { ...found, nullText, times: { ...times }, comment, headerLines },
+    settings: { ...found, nullText, times: { ...times }, comment, headerLines } satisfies TextSettings,
     ...(suffix === undefined ? {} : { suffixes: [suffix].flat() }),
   }
 }

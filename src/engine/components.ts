@@ -1,27 +1,21 @@
 import { mkdir } from 'node:fs/promises'
-import { createCsvFormat } from '../../connectors/csv/format.ts'
 import { parseInput } from '../../connectors/directory/listing.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore, type DirectoryStoreOptions } from '../../connectors/directory/store.ts'
 import type { Input } from '../../connectors/input/input.ts'
-import { createJsonFormat } from '../../connectors/json/format.ts'
 import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
-import { parquetFormat } from '../../connectors/parquet/format.ts'
-import { connectors } from '../../connectors/registry.ts'
+import { connectors, formats } from '../../connectors/registry.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
-import { createTextFormat } from '../../connectors/text/format.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { ObjectStore } from '../core/ports.ts'
-import type { CsvSettings } from '../plan/csv-settings.ts'
-import type { Format, FormatName } from '../plan/format.ts'
-import type { SourcePolicies, SourceSettings } from '../plan/source-settings.ts'
-import type { TextSettings } from '../plan/text-settings.ts'
+import type { FormatConnector } from '../plan/format.ts'
 
-/** Settings to components: the one place that knows every store and format. */
+/** Settings to components: the one place that knows every store, with what the registry lists. */
 export interface Components {
   readonly clock: Clock
-  readonly formats: Readonly<Record<FormatName, (settings: SourceSettings, policies: SourcePolicies) => Format>>
+  /** How objects can be written. */
+  readonly formats: readonly FormatConnector[]
   /** A place that is only read. @param field names the address in errors */
   openInput(address: string, field: string, links?: DirectoryStoreOptions['links']): Promise<ObjectStore>
   /** A folder or prefix, one object or a glob: which root to open, and which of its keys are meant. */
@@ -34,12 +28,7 @@ export interface Components {
 
 export const components: Components = {
   clock: systemClock,
-  formats: {
-    parquet: () => parquetFormat,
-    json: ({ json }, { rowBytesMax }) => createJsonFormat(json, rowBytesMax),
-    csv: ({ csv }) => createCsvFormat(csv as CsvSettings),
-    text: ({ text }) => createTextFormat(text as TextSettings),
-  },
+  formats,
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.
   async openInput(address, field, links) {
     if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)

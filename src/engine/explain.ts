@@ -1,3 +1,4 @@
+import { formatOf } from '../../connectors/registry.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
@@ -44,7 +45,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     const executor = await session.executor(new AbortController().signal)
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const { settings, policies, after } = subscribed.definition
-    await checkFormat(components.formats[settings.format](settings, policies), settings.name, executor)
+    await checkFormat(formatOf(settings, policies, components.formats), settings.name, executor)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,

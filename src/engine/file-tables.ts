@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { csvExtensions } from '../../connectors/csv/format.ts'
-import { jsonFormat } from '../../connectors/json/format.ts'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { plainText } from '../../connectors/text/plain-text.ts'
 import { configError } from '../core/errors.ts'
@@ -35,8 +34,8 @@ export async function createFileTables(
     if (taken.some(other => other.toLowerCase() === name.toLowerCase()))
       throw configError('with', name, `another name than those of the checkpoint's own views: ${taken.join(', ')}`)
     const file = join(stage, newId())
-    // Read whole, as JSON is: Parquet could be asked for the pages of some columns.
-    const key = await bringFile(path, file, { field, expected, formatOf: () => jsonFormat })
+    // Read whole: Parquet could be asked for the pages of some columns.
+    const key = await bringFile(path, file, { field, expected, formatOf: () => ({}) })
     const isCsv = hasExtension(key, csvExtensions)
     if (!isCsv && !hasExtension(key, parquetFormat.extensions)) throw configError(field, path, expected)
     const changed = `${file}.rows`

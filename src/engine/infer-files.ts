@@ -9,7 +9,15 @@ import { commonType } from '../plan/common-type.ts'
 import { folderValues } from '../plan/object-facts.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
-import { columnsOfFile, fileAsked, type InferredColumn, infer, type Kind, kindNamed } from './infer.ts'
+import {
+  columnsOfFile,
+  fileAsked,
+  type InferredColumn,
+  formatNamed,
+  infer,
+  inferable,
+  inferableNames,
+} from './infer.ts'
 import { createKindOf } from './key-kind.ts'
 import { bringVersion } from './one-file.ts'
 
@@ -78,7 +86,7 @@ export async function inferFiles(path: string, records?: string): Promise<Inferr
     }
     const [bad] = unreadable
     if (read.length === 0)
-      throw configError('path', path, `Parquet, JSON or CSV files${bad ? `; ${bad.reason}` : '; there are none'}`)
+      throw configError('path', path, `${inferableNames} files${bad ? `; ${bad.reason}` : '; there are none'}`)
     const columns = across(read)
     return { columns: [...columns, ...keyColumns(read, columns)], files: read.length, unreadable }
   } finally {
@@ -88,16 +96,16 @@ export async function inferFiles(path: string, records?: string): Promise<Inferr
 
 /** The files of one format, which most of them have: a source reads one. */
 async function filesOf(store: ObjectStore, isObject: (key: string) => boolean, path: string) {
-  const all: (readonly [Kind, ObjectVersion])[] = []
+  const all: (readonly [string, ObjectVersion])[] = []
   for await (const version of store.list('', undefined, new AbortController().signal)) {
-    const kind = isObject(version.key) ? kindNamed(version.key) : undefined
+    const kind = isObject(version.key) ? formatNamed(version.key)?.kind : undefined
     if (kind === undefined) continue
     if (all.length === filesMax)
       throw configError('path', path, `${filesMax} files at most; name fewer, such as those of one year`)
     all.push([kind, version])
   }
-  const countOf = (asked: Kind) => all.filter(([kind]) => kind === asked).length
-  const [most] = (['parquet', 'json', 'csv'] as const).toSorted((a, b) => countOf(b) - countOf(a))
+  const countOf = (asked: string) => all.filter(([kind]) => kind === asked).length
+  const [most] = inferable.map(format => format.kind).toSorted((a, b) => countOf(b) - countOf(a))
   const reason = `most files here are ${most}, and a source reads one format`
   return {
     files: all.flatMap(([kind, version]) => (kind === most ? [version] : [])),

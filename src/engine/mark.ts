@@ -510,7 +510,7 @@ function readColumn(
   const raw = id(name)
   const from = canonical(physical)
   const [shown, outside] = [shownSql(raw, from), outsideOf(raw, from)]
-  const cast = checkedCast(raw, physical, type, format.name)
+  const cast = checkedCast(raw, physical, type, format.types ? 'typed' : 'text')
   if ('impossible' in cast) {
     if (!isKept) return { impossible: `${columnText(column)}: ${cast.impossible}` }
     return { ...column, raw, shown, value: constantSql(null, type), cast: null, bad: `(${raw} IS NOT NULL)`, outside }

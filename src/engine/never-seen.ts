@@ -1,4 +1,5 @@
 import { declaredColumns } from '../plan/declared-column.ts'
+import type { Format } from '../plan/format.ts'
 import type { SourceSettings } from '../plan/source-settings.ts'
 
 /**
@@ -12,12 +13,11 @@ export interface NeverSeen {
   rows: number
 }
 
-export function nothingSeen(settings: SourceSettings): NeverSeen {
+export function nothingSeen(settings: SourceSettings, format: Pick<Format, 'fields'>): NeverSeen {
   const mayBeNull = declaredColumns(settings).filter(
     ({ type, ifMissing, fact }) => type.nullable && ifMissing === undefined && fact === undefined,
   )
-  const names =
-    settings.format === 'json' ? mayBeNull.map(({ name }) => name).filter(name => name !== settings.time) : []
+  const names = format.fields ? mayBeNull.map(({ name }) => name).filter(name => name !== settings.time) : []
   return { columns: new Set(names), asked: names, rows: 0 }
 }
 

@@ -11,17 +11,20 @@ import { spoolObject } from './spool.ts'
 /** At the end of a Parquet object. */
 export const magicBytes = 4
 
+/** What is fetched: all, where nothing says what is needed. */
+type Fetched = Pick<Format, 'needed'>
+
 /** How messages speak of a file that a user names. */
 export interface FileAsked {
   readonly field: string
-  /** 'a Parquet, JSON or CSV file' */
+  /** 'a Parquet, JSON or CSV file'. */
   readonly expected: string
   /**
    * Of an object of this name: one that knows where its columns lie gets no more than their names.
    *
    * @param tail gives its last bytes, as many as tell a Parquet object from others
    */
-  readonly formatOf: (name: string, tail: () => Promise<Uint8Array>) => Format | Promise<Format>
+  readonly formatOf: (name: string, tail: () => Promise<Uint8Array>) => Fetched | Promise<Fetched>
 }
 
 /**

@@ -4,7 +4,7 @@ import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import { retrying, type Sleep } from '../../checkpoints/retry.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import type { Input } from '../../connectors/input/input.ts'
-import { connectorOf } from '../../connectors/registry.ts'
+import { connectorOf, formatOf } from '../../connectors/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
@@ -129,7 +129,7 @@ export async function openRun(
   const { terminals } = subscribed
   const gate = createGate(computing)
   const bound = await bindFlows(terminals, gate, computing)
-  const format = components.formats[settings.format](settings, policies)
+  const format = formatOf(settings, policies, components.formats)
   await checkFormat(format, settings.name, computing)
   if (definition.notifications)
     connectorOf(definition.notifications, `source ${settings.name}: notifications`, components.connectors)
@@ -248,7 +248,7 @@ export async function openRun(
       // A replay sets aside what the ledger does, whatever becomes of new rows and objects now.
       policies: replayed ? { ...policies, onBadRow: 'quarantine', onBadObject: 'quarantine' } : policies,
       executor: fetching,
-      neverSeen: nothingSeen(settings),
+      neverSeen: nothingSeen(settings, format),
       spool: session.spool,
       clock: components.clock,
       signal,

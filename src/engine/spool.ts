@@ -39,7 +39,7 @@ export type Spooled =
 
 export interface SpoolContext {
   readonly store: ObjectStore
-  readonly format: Format
+  readonly format: Pick<Format, 'needed'>
   readonly signal: AbortSignal
   /** The object's names of the declared columns. */
   readonly columns: readonly string[]

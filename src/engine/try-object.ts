@@ -1,3 +1,4 @@
+import { formatOf } from '../../connectors/registry.ts'
 import type { ObjectVersion } from '../core/object-version.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { SourceDefinition } from '../plan/source.ts'
@@ -30,12 +31,13 @@ export async function tryObject(
   const { signal } = new AbortController()
   const session = await openSession({})
   try {
-    const neverSeen = nothingSeen(settings)
+    const format = formatOf(settings, policies, components.formats)
+    const neverSeen = nothingSeen(settings, format)
     const executor = await session.executor(signal)
     const fetch = createFetch(
       {
         store,
-        format: components.formats[settings.format](settings, policies),
+        format,
         settings,
         policies,
         executor,

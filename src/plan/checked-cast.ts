@@ -1,8 +1,10 @@
 import { type ParsedType, parseColumnType, sqlNames } from '../core/types.ts'
-import type { FormatName } from './format.ts'
 import { isLooseJson } from './loose-json.ts'
 import { elementOf, outsideOf, withoutOutside } from './outside.ts'
 import { text } from './sql.ts'
+
+/** Whether files have types of their own, or each value is text as it was written: a list of text is JSON then. */
+export type ColumnsAre = 'typed' | 'text'
 
 export interface CheckedCast {
   /** Physical and declared type are the same: the value is what was read. */
@@ -36,7 +38,7 @@ export function checkedCast(
   expr: string,
   physical: string,
   declared: ParsedType,
-  format: FormatName,
+  columns: ColumnsAre,
 ): CheckedCast | { readonly impossible: string } {
   const from = canonical(physical)
   // A file may say JSON of what is none.
@@ -47,7 +49,7 @@ export function checkedCast(
 
   // What raises in a cast does not come to it.
   const sound = outside === null ? expr : `CASE WHEN NOT ${outside} THEN ${expr} END`
-  const cast = declared.list ? castList(expr, from, declared, format) : castScalar(sound, from, declared)
+  const cast = declared.list ? castList(expr, from, declared, columns) : castScalar(sound, from, declared)
   if (cast !== undefined) return { free: false, ...cast, misfit: either(outside, cast.misfit) }
   // A column that its writer knew as all NULL comes back from Parquet as INTEGER. It may stand for any type.
   if (from === 'INTEGER') {
@@ -278,22 +280,22 @@ function utc(expr: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): string {
   return `coalesce(${make}(epoch_us(${expr})), timezone('UTC', ${expr}))`
 }
 
-function castList(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
-  if (isText(from) && format !== 'parquet') {
+function castList(expr: string, from: string, declared: ParsedType, columns: ColumnsAre): Cast | undefined {
+  if (isText(from) && columns === 'text') {
     // TRY: json_type raises on what is no JSON, and AND may run it first.
     const isArray = `json_valid(${expr}) AND json_type(${expr}) = 'ARRAY' AND NOT ${isLooseJson(expr)}`
     const array = `TRY(CASE WHEN ${isArray} THEN from_json(${expr}, '["VARCHAR"]') END)`
-    const cast = castElements(array, 'VARCHAR', declared, format)
+    const cast = castElements(array, 'VARCHAR', declared, columns)
     return cast && where(expr, cast.value, value => `${array} IS NOT NULL AND NOT ${cast.misfit?.(value) ?? 'false'}`)
   }
   const element = elementOf(from)
-  return element === '' ? undefined : castElements(expr, element, declared, format)
+  return element === '' ? undefined : castElements(expr, element, declared, columns)
 }
 
 /** Element by element; one misfit makes the list a misfit. */
-function castElements(expr: string, from: string, declared: ParsedType, format: FormatName): Cast | undefined {
+function castElements(expr: string, from: string, declared: ParsedType, columns: ColumnsAre): Cast | undefined {
   const one: ParsedType = { ...declared, list: false, sql: declared.sql.slice(0, -'[]'.length) }
-  const element = checkedCast('_element', from, one, format)
+  const element = checkedCast('_element', from, one, columns)
   if ('impossible' in element) return undefined
   const list = `CAST(${expr} AS ${from}[])`
   const { misfit } = element

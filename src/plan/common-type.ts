@@ -60,5 +60,5 @@ function besideNull(a: ParsedType, b: ParsedType): string | undefined {
 }
 
 function holds(from: string, type: string): boolean {
-  return !('impossible' in checkedCast('c', from, parseColumnType(type, 'type'), 'parquet'))
+  return !('impossible' in checkedCast('c', from, parseColumnType(type, 'type'), 'typed'))
 }

@@ -41,7 +41,7 @@ export function declaredColumns({
 
 /** A text as a constant of a declared type: cast by value, as a text field of an object is. */
 function constantCast(value: string, type: ParsedType) {
-  const cast = checkedCast(text(value), 'VARCHAR', type, 'json')
+  const cast = checkedCast(text(value), 'VARCHAR', type, 'text')
   if ('impossible' in cast) throw new Error(`unreachable: text is cast to every type; ${cast.impossible}`)
   return cast
 }

@@ -1,11 +1,56 @@
+import type { OptionTable } from '../core/options.ts'
+import type { Executor } from '../core/ports.ts'
 import type { ParsedType } from '../core/types.ts'
 import type { OwnColumn } from './find-column.ts'
+import type { SourcePolicies } from './source-settings.ts'
 
-export type FormatName = 'parquet' | 'json' | 'csv' | 'text'
+/** A format, as `connectors/<name>/index.ts` describes it and `connectors/registry.ts` lists it. */
+export interface FormatConnector<T extends object = any> {
+  /** What its specs have as `format`, and what the plan has its settings under: 'csv'. */
+  readonly kind: string
+  /** What a user calls, for messages: 'csv()'. */
+  readonly call: string
+  /** The options of that call, which the reference page lists. */
+  readonly options: OptionTable
+  /** @param settings what the call made; empty where nothing was asked for */
+  create(settings: T, policies: SourcePolicies): Format
+  /** How `millrace infer` reads the columns of a file. Absent where files do not tell them. */
+  readonly infer?: InferFormat
+}
+
+/** Reads the columns of one file. */
+export interface InferFormat {
+  /** For messages: 'Parquet'. */
+  readonly shown: string
+  /** Lower-case, with the dot. */
+  readonly extensions: readonly string[]
+  /** As that of the format: what is fetched to know the columns. Absent: all. */
+  readonly needed?: NonNullable<Format['needed']>
+  /** Whether the last four bytes of a file whose name tells nothing are those of this format. */
+  isTail?(tail: Uint8Array): boolean
+  /** The same by its content. The one format that has neither is taken where no other is. */
+  isContent?(object: SpooledObject): Promise<boolean>
+  /** Whether rows may lie in a field that the user names (`--records`). */
+  readonly takesRecords?: true
+  /** Readies the file for DuckDB. 'empty': nothing of what is expected is in it. @param records only where `takesRecords` */
+  ready(
+    object: SpooledObject,
+    records: string | undefined,
+  ): Promise<Ready | { readonly is: 'empty'; readonly expected: string }>
+  columns(executor: Executor, ready: ReadyFile): Promise<readonly FileColumn[]>
+}
+
+/** A column as a file has it. */
+export interface FileColumn extends Pick<OwnColumn, 'name' | 'twins'> {
+  /** DuckDB's type of it. */
+  readonly physical: string
+  /** Of JSON: it is NULL wherever it is there, so any type would do. */
+  readonly isNull?: true
+}
 
 /** How one object's rows are read, as SQL text. Implemented in `connectors/<format>/format.ts`. */
 export interface Format {
-  readonly name: FormatName
+  readonly name: string
   /** Lower-case, with the dot. */
   readonly extensions: readonly string[]
   /**
@@ -82,13 +127,13 @@ export interface SpooledObject {
 }
 
 /** The file that DuckDB reads, or why the object is a bad one. */
-export type Ready =
-  | {
-      readonly is: 'ready'
-      readonly file: string
-      /** The object's own columns. Absent where it has a field by any name that is declared. */
-      readonly columns?: readonly OwnColumn[]
-      /** Whether `again` has to tell what the object is where some of its rows are broken. */
-      readonly isQuick?: boolean
-    }
-  | { readonly is: 'bad'; readonly reason: string }
+export type Ready = ReadyFile | { readonly is: 'bad'; readonly reason: string }
+
+export interface ReadyFile {
+  readonly is: 'ready'
+  readonly file: string
+  /** The object's own columns. Absent where it has a field by any name that is declared. */
+  readonly columns?: readonly OwnColumn[]
+  /** Whether `again` has to tell what the object is where some of its rows are broken. */
+  readonly isQuick?: boolean
+}

@@ -1,15 +1,7 @@
-import type { CsvSettings } from './csv-settings.ts'
-import type { FormatName } from './format.ts'
-import type { JsonSettings } from './json-settings.ts'
-import type { TextSettings } from './text-settings.ts'
-
-/** A source as plain data: the options of every plan's first node. */
+/** A source as plain data: the options of every plan's first node. What the format's call made stands under the format's name. */
 export interface SourceSettings {
   readonly name: string
-  readonly format: FormatName
-  readonly csv?: CsvSettings
-  readonly json?: JsonSettings
-  readonly text?: TextSettings
+  readonly format: string
   /** Column name to declared type, canonical, with ' NOT NULL' where declared; the one of `rescue` as well, last. */
   readonly columns: Readonly<Record<string, string>>
   /** Column name to what stands where an object lacks it: the text of the literal, null for NULL. */
@@ -28,6 +20,11 @@ export interface SourceSettings {
   readonly bounds?: Bounds
   /** Absent: the maximum. */
   readonly mark?: { readonly quantile: number }
+}
+
+/** What the format's call made; empty where nothing was asked for. */
+export function formatSettings(settings: SourceSettings): object {
+  return (settings as unknown as Readonly<Record<string, object | undefined>>)[settings.format] ?? {}
 }
 
 /**

@@ -16,9 +16,6 @@ import {
 } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
 import { type AfterOptions, afterOptions, type AfterSettings, afterSettings } from './after.ts'
-import type { CsvSettings } from './csv-settings.ts'
-import type { FormatName } from './format.ts'
-import type { JsonSettings } from './json-settings.ts'
 import { keyPeriod } from './key-period.ts'
 import { checkFact, parseKeyPattern } from './object-facts.ts'
 import type { KeySettings } from './key-settings.ts'
@@ -27,17 +24,14 @@ import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
 import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
-import type { TextSettings } from './text-settings.ts'
 
 /** A format as a user names it: `parquet()`, `json()`, `csv()`, `text()`. */
 export interface FormatSpec {
-  readonly format: FormatName
-  /** Of `csv()`. */
-  readonly csv?: CsvSettings
-  /** Of `json({ records })`. */
-  readonly json?: JsonSettings
-  /** Of `text()`. */
-  readonly text?: TextSettings
+  readonly format: string
+  /** How objects of it are written, as plain data: a part of the plan. Empty where nothing was asked for. */
+  readonly settings: object
+  /** Objects do not name their columns: they are the declared ones, in their order. */
+  readonly isByPlace?: true
   /** What keys end in, where the source does not say. */
   readonly suffixes?: readonly string[]
   /** Of `json()`. */
@@ -227,16 +221,15 @@ const watermarkOptions = {
   },
 } satisfies OptionTable<WatermarkOptions>
 
-const formatNames: readonly unknown[] = ['parquet', 'json', 'csv', 'text'] satisfies readonly FormatName[]
+// Which formats and connectors there are is known where they are opened.
+const isKind = (name: unknown) => typeof name === 'string' && /^[a-z][a-z0-9-]{0,31}$/.test(name)
 const isFormat = (value: unknown) => {
-  const { format, csv, text } = (value ?? {}) as Partial<FormatSpec>
-  const isOwn = (format === 'csv') === (csv !== undefined) && (format === 'text') === (text !== undefined)
-  return formatNames.includes(format) && isOwn
+  const { format, settings } = (value ?? {}) as Partial<FormatSpec>
+  return isKind(format) && typeof settings === 'object' && settings !== null
 }
-/** Which connectors there are is known where they are opened. */
 const isNotification = (value: unknown) => {
   const { notifications } = (value ?? {}) as Partial<NotificationSpec>
-  return typeof notifications === 'string' && /^[a-z][a-z0-9-]{0,31}$/.test(notifications)
+  return isKind(notifications)
 }
 
 const anySuffix = text("what keys end in, such as '.json'; '' for any", suffix => !/[\0/]/.test(suffix))
@@ -250,7 +243,7 @@ const sourceOptions = {
   },
   objects: { kind: place, isRequired: true, about: 'The only place that objects are read from.' },
   format: {
-    kind: given<FormatSpec>('parquet(), json(), csv() or text()', isFormat),
+    kind: given<FormatSpec>('what a format makes, such as parquet()', isFormat),
     isRequired: true,
     about: 'How objects are read.',
   },
@@ -354,7 +347,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       objects,
       "an s3:// address, such as 's3://bucket/prefix/': notifications name objects of a bucket",
     )
-  if (format.csv?.header === false) checkWithoutHeader(parsed, `${at}: columns`)
+  if (format.isByPlace) checkWithoutHeader(parsed, `${at}: columns`)
   checkFacts(parsed, keyPattern, at)
   if (rescue !== undefined) checkNewColumn(rescue, Object.keys(parsed), `${at}: rescue`)
   const bounds = boundsOf(watermark?.bounds, `${at}: watermark.bounds`)
@@ -384,9 +377,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
     settings: {
       name,
       format: format.format,
-      ...(format.csv ? { csv: format.csv } : {}),
-      ...(format.json ? { json: format.json } : {}),
-      ...(format.text ? { text: format.text } : {}),
+      ...(Object.keys(format.settings).length > 0 ? { [format.format]: format.settings } : {}),
       ...columnSettings(parsed, rescue),
       ...(keyPattern === undefined ? {} : { keyPattern }),
       time,

@@ -1,8 +1,10 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { connectors } from '../../connectors/registry.ts'
+import { createCsvFormat } from '../../connectors/csv/format.ts'
+import { connectors, formats } from '../../connectors/registry.ts'
 import { type Components, components } from '../../src/engine/components.ts'
+import { backfillWith } from '../../src/engine/backfill.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import {
   aggregate,
@@ -16,6 +18,8 @@ import {
   to,
   tumbling,
 } from '../../src/index.ts'
+import type { FormatConnector } from '../../src/plan/format.ts'
+import type { FormatSpec, SourceOptions } from '../../src/plan/source.ts'
 import { examine } from '../../src/status/doctor/doctor.ts'
 import { createRedact, secretsOf } from '../../src/status/redact.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'
@@ -162,4 +166,65 @@ describe('the connectors of the product', () => {
       ])
     },
   )
+})
+
+describe('a format that only its entry in the list knows', () => {
+  interface TsvSettings {
+    readonly nullText: string
+  }
+  const tsv = (settings: TsvSettings): FormatSpec => ({ format: 'tsv', settings })
+  const tsvFormat: FormatConnector<TsvSettings> = {
+    kind: 'tsv',
+    call: 'tsv({...})',
+    options: {},
+    create: ({ nullText }) => ({
+      ...createCsvFormat({ header: true, delimiter: '\t', quote: '"', escape: '"', nullText }),
+      name: 'tsv',
+      extensions: ['.tsv'],
+    }),
+  }
+  const columns = { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR' } as const
+  const counted = (format: FormatSpec, more: Partial<SourceOptions<typeof columns, 't'>> = {}) =>
+    pipeline(
+      'counted',
+      { checkpoint: lab.checkpoint },
+      source('in', { objects: lab.input, format, columns, time: 't', ...more }).pipe(
+        tumbling('1 hour'),
+        groupBy('k'),
+        aggregate({ n: count() }),
+        to(files(lab.output, { format: 'json' })),
+      ),
+    )
+
+  test('is read, finds objects by its ending, and has its settings in the plan', async () => {
+    await writeFile(join(lab.input, 'a.tsv'), 't\tk\n2024-01-01 01:10:00\ta\n2024-01-01 01:20:00\t-\n')
+    await writeFile(join(lab.input, 'a.csv'), 'none of its own')
+    const parts = { ...components, formats: [...formats, tsvFormat] }
+    const summary = await backfillWith(parts, counted(tsv({ nullText: '-' })), { threads: 1 })
+    expect(summary.totals).toMatchObject({ objects: 1, rows: 2 })
+    expect((await lab.rows()).map(({ k, n }) => [k, n])).toEqual([
+      ['a', '1'],
+      [null, '1'],
+    ])
+    // Other settings are another plan.
+    await expect(backfillWith(parts, counted(tsv({ nullText: 'NULL' })), { threads: 1 })).rejects.toMatchObject({
+      kind: 'user',
+      message: expect.stringContaining('no longer fits its checkpoint'),
+    })
+  })
+
+  test('is refused by name where nothing has described it, before anything is claimed', async () => {
+    await expect(backfillWith(components, counted(tsv({ nullText: '-' })), { threads: 1 })).rejects.toMatchObject({
+      kind: 'user',
+      message:
+        "source in: format: 'tsv' is not valid; expected parquet() or json() or csv() or text({...}) (did you mean 'csv'?).",
+    })
+    expect(await readdir(lab.checkpoint).catch(() => [])).toEqual([])
+  })
+
+  test('has a name that is no other part of a source in the plan', () => {
+    const reserved = ['name', 'format', 'columns', 'defaults', 'from', 'facts', 'keyPattern', 'rescue', 'time']
+    for (const { kind } of formats) expect([...reserved, 'delayUs', 'bounds', 'mark']).not.toContain(kind)
+    expect(new Set(formats.map(({ kind }) => String(kind))).size).toBe(formats.length)
+  })
 })

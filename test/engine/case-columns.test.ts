@@ -140,7 +140,7 @@ describe('columns of Parquet that differ only by case', () => {
         return 'columns' in ready ? { ...ready, columns: [{ name: 'fee' }, ...(ready.columns ?? [])] } : ready
       },
     }
-    const formats = { ...components.formats, parquet: () => differing }
+    const formats = components.formats.map(each => ({ ...each, create: () => differing }))
     const flow: WindowedFlow = { columns: { t: 'TIMESTAMP', fee: 'BIGINT' } }
     const summary = await backfillWith({ ...components, formats }, windowed(lab, lab, flow), { threads: 1 })
     expect(summary.run.setAside).toMatchObject([

@@ -1,6 +1,7 @@
 import { map, type Observable, Subject } from 'rxjs'
 import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { expect } from 'vitest'
+import { parquet } from '../../connectors/parquet/spec.ts'
 import type { Json } from '../../src/core/json.ts'
 import type { MiniBatch } from '../../src/plan/batches.ts'
 import { PlannedBatch, type Terminal } from '../../src/plan/mini-batch.ts'
@@ -22,7 +23,7 @@ export type Trips = Stream<MiniBatch<typeof tripColumns, 'TIMESTAMP NOT NULL'>>
 
 const { settings } = defineSource('trips', {
   objects: 'data/input',
-  format: { format: 'parquet' },
+  format: parquet(),
   columns: tripColumns,
   time: 'picked_up',
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseColumnType, sqlNames } from '../../src/core/types.ts'
-import { checkedCast } from '../../src/plan/checked-cast.ts'
+import { checkedCast, type ColumnsAre } from '../../src/plan/checked-cast.ts'
 import { openTestDuckdb, type TestDuckdb } from './duckdb.ts'
 
 let db: TestDuckdb
@@ -16,11 +16,11 @@ interface Outcome {
 }
 
 /** Casts a value read from a table, so that nothing is folded before it runs. */
-async function cast(literal: string, declared: string, format: 'parquet' | 'json'): Promise<Outcome | 'impossible'> {
+async function cast(literal: string, declared: string, columns: ColumnsAre): Promise<Outcome | 'impossible'> {
   const type = parseColumnType(declared, 'columns.c')
   const source = `(SELECT ${literal} AS c FROM range(1))`
   const physical = (await db.describe(`SELECT c FROM ${source}`)).c ?? ''
-  const checked = checkedCast('c', physical, type, format)
+  const checked = checkedCast('c', physical, type, columns)
   if ('impossible' in checked) return 'impossible'
   const misfit = checked.misfit?.('v') ?? 'false'
   const [row] = await db.rows(
@@ -274,16 +274,16 @@ const impossible: readonly (readonly [literal: string, declared: string])[] = [
 
 describe('S17: a column is cast by value', () => {
   test.each(fits)('S17: %s fits %s as %s', async (literal, declared, value) => {
-    const outcome = await cast(literal, declared, 'parquet')
+    const outcome = await cast(literal, declared, 'typed')
     expect(outcome).toEqual({ misfit: false, value, type: sqlType(declared) })
   })
 
   test.each(misfits)('S17: %s is a misfit of %s', async (literal, declared) => {
-    expect(await cast(literal, declared, 'parquet')).toMatchObject({ misfit: true })
+    expect(await cast(literal, declared, 'typed')).toMatchObject({ misfit: true })
   })
 
   test.each(impossible)('S17: a column like %s can never be read as %s', async (literal, declared) => {
-    expect(await cast(literal, declared, 'parquet')).toBe('impossible')
+    expect(await cast(literal, declared, 'typed')).toBe('impossible')
   })
 
   test('S17: NULL of any physical type fits any declared type that its column can be read as', async () => {
@@ -315,7 +315,7 @@ describe('S17: a column is cast by value', () => {
     const wrong: unknown[] = []
     for (const from of physical) {
       for (const to of declared) {
-        const outcome = await cast(`CAST(NULL AS ${from})`, to, 'parquet')
+        const outcome = await cast(`CAST(NULL AS ${from})`, to, 'typed')
         if (outcome === 'impossible') continue
         if (outcome.misfit || outcome.value !== null || outcome.type !== sqlType(to)) wrong.push([from, to, outcome])
       }
@@ -324,7 +324,7 @@ describe('S17: a column is cast by value', () => {
   })
 
   test('S17: a column of one type is free, a widening one needs no check', () => {
-    const plain = (from: string, to: string) => checkedCast('c', from, parseColumnType(to, 'c'), 'parquet')
+    const plain = (from: string, to: string) => checkedCast('c', from, parseColumnType(to, 'c'), 'typed')
     expect(plain('VARCHAR', 'VARCHAR NOT NULL')).toEqual({ free: true, value: 'c', misfit: null })
     // What is written may be no value of the type.
     for (const type of ['TIMESTAMPTZ', 'DECIMAL(18,2)'])
@@ -340,22 +340,22 @@ describe('S17: a column is cast by value', () => {
 
   test('S17: a group without fields is told as such, and not as DuckDB calls it', () => {
     const impossible = 'it is or has a group without fields, which holds no value; leave it out'
-    expect(checkedCast('c', 'STRUCT()', parseColumnType('VARCHAR', 'c'), 'parquet')).toEqual({ impossible })
-    expect(checkedCast('c', 'STRUCT(a STRUCT())[]', parseColumnType('BIGINT[]', 'c'), 'parquet')).toEqual({
+    expect(checkedCast('c', 'STRUCT()', parseColumnType('VARCHAR', 'c'), 'typed')).toEqual({ impossible })
+    expect(checkedCast('c', 'STRUCT(a STRUCT())[]', parseColumnType('BIGINT[]', 'c'), 'typed')).toEqual({
       impossible,
     })
   })
 
   test('S17: an INTEGER column of NULLs stands for a type that integers never have', async () => {
-    expect(await cast('NULL::INTEGER', 'TIMESTAMP', 'parquet')).toMatchObject({ misfit: false, value: null })
-    expect(await cast('NULL::INTEGER', 'VARCHAR[]', 'parquet')).toMatchObject({ misfit: false, value: null })
+    expect(await cast('NULL::INTEGER', 'TIMESTAMP', 'typed')).toMatchObject({ misfit: false, value: null })
+    expect(await cast('NULL::INTEGER', 'VARCHAR[]', 'typed')).toMatchObject({ misfit: false, value: null })
   })
 })
 
 test.each([...sqlNames, 'DECIMAL(18,2)', 'BIGINT[]', 'DOUBLE[]', 'VARCHAR[]'])(
   'text that is cast to %s keeps the order of its rows: no join and no window is in the plan',
   async declared => {
-    const checked = checkedCast('c', 'VARCHAR', parseColumnType(declared, 'c'), 'json')
+    const checked = checkedCast('c', 'VARCHAR', parseColumnType(declared, 'c'), 'text')
     if ('impossible' in checked) throw new Error(checked.impossible)
     const misfit = checked.misfit?.('v') ?? 'false'
     const plans = await db.rows(
@@ -386,7 +386,7 @@ describe('S17: fields of JSON lines arrive as text', () => {
     ['{"a": [1, 2]}', 'JSON', '{"a":[1,2]}'],
     ['12345678901234567890123', 'DECIMAL(38,0)', '12345678901234567890123'],
   ])('S17: the JSON value %s fits %s as %s', async (json, declared, value) => {
-    expect(await cast(field(json), declared, 'json')).toEqual({ misfit: false, value, type: sqlType(declared) })
+    expect(await cast(field(json), declared, 'text')).toEqual({ misfit: false, value, type: sqlType(declared) })
   })
 
   test.each([
@@ -401,6 +401,6 @@ describe('S17: fields of JSON lines arrive as text', () => {
     ['"[1,]"', 'BIGINT[]'],
     ['1640995200', 'TIMESTAMP'],
   ])('S17: the JSON value %s is a misfit of %s', async (json, declared) => {
-    expect(await cast(field(json), declared, 'json')).toMatchObject({ misfit: true })
+    expect(await cast(field(json), declared, 'text')).toMatchObject({ misfit: true })
   })
 })

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parseColumnType, sqlNames } from '../../src/core/types.ts'
-import { checkedCast } from '../../src/plan/checked-cast.ts'
-import type { FormatName } from '../../src/plan/format.ts'
+import { checkedCast, type ColumnsAre } from '../../src/plan/checked-cast.ts'
 import {
   type FunctionEntry,
   functionEntriesSql,
@@ -298,12 +297,12 @@ describe('S24: the value of an expression is a function of its row', () => {
     const expressions: string[] = []
     for (const declared of [...scalars, ...scalars.map(name => `${name}[]`)]) {
       for (const from of types) {
-        for (const format of (from === 'VARCHAR' ? ['parquet', 'json', 'csv'] : ['parquet']) as FormatName[]) {
+        for (const columns of (from === 'VARCHAR' ? ['typed', 'text'] : ['typed']) as ColumnsAre[]) {
           const column = `_in.${company.column(from)}`
-          const cast = checkedCast(column, from, parseColumnType(declared, ''), format)
+          const cast = checkedCast(column, from, parseColumnType(declared, ''), columns)
           if ('impossible' in cast) continue
           const misfit = cast.misfit?.(cast.value) ?? 'FALSE'
-          names.push(`${from} as ${declared} in ${format}`)
+          names.push(`${from} as ${declared}, ${columns}`)
           // The engine computes the value of every row; it means something where it fits.
           expressions.push(`[CAST(${cast.value} AS VARCHAR), 'a misfit'][CASE WHEN ${misfit} THEN 2 ELSE 1 END]`)
         }

@@ -65,8 +65,8 @@ describe('a source', () => {
 
   test.each([
     [{ objects: '' }, 'objects', "''", aDirectory],
-    [{ format: 'parquet' }, 'format', "'parquet'", 'parquet(), json(), csv() or text()'],
-    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'parquet(), json(), csv() or text()'],
+    [{ format: 'parquet' }, 'format', "'parquet'", 'what a format makes, such as parquet()'],
+    [{ format: { format: 'csv' } }, 'format', '{"format":"csv"}', 'what a format makes, such as parquet()'],
     [{ columns: {} }, 'columns', '{}', 'at least one column: { name: SQL type }'],
     [{ time: 'when' }, 'time', "'when'", 'one of its columns: at, zone, amount, names'],
     [{ time: 'zone' }, 'time', "'zone BIGINT'", 'a TIMESTAMP, TIMESTAMPTZ or DATE column'],

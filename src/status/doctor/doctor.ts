@@ -4,7 +4,7 @@ import { createOutbox } from '../../../checkpoints/outbox.ts'
 import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
-import { connectorOf } from '../../../connectors/registry.ts'
+import { connectorOf, formatOf } from '../../../connectors/registry.ts'
 import { isS3Address, parseS3Address } from '../../../connectors/s3/spec.ts'
 import { errorMessage } from '../../core/errors.ts'
 import { about, type Finding } from '../../core/finding.ts'
@@ -138,7 +138,7 @@ async function examineInput(
   address: string,
   checkpoint: string | undefined,
 ): Promise<readonly Finding[]> {
-  const format = components.formats[definition.settings.format](definition.settings, definition.policies)
+  const format = formatOf(definition.settings, definition.policies, components.formats)
   const suffixes = suffixesOf(format, definition.keys)
   const found = await attempt('input', async () => {
     const place = await components.findInput(address, 'objects')
@@ -419,7 +419,7 @@ async function examineNotifications(
   address: string,
 ): Promise<readonly Finding[]> {
   if (!notifications) return []
-  const suffixes = suffixesOf(components.formats[settings.format](settings, policies), keys)
+  const suffixes = suffixesOf(formatOf(settings, policies, components.formats), keys)
   const found = await attempt('notifications', async () => {
     const field = `source ${settings.name}: notifications`
     const { describe, judge } = connectorOf(notifications, field, components.connectors)

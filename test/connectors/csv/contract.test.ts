@@ -1,14 +1,14 @@
 import { parse } from 'csv-parse/sync'
 import { createCsvFormat } from '../../../connectors/csv/format.ts'
 import { csv } from '../../../src/index.ts'
-import type { CsvSettings } from '../../../src/plan/csv-settings.ts'
+import type { CsvSettings } from '../../../connectors/csv/settings.ts'
 import { type FormatRow, formatColumns, formatContract } from '../../contracts/format.ts'
 import { cellsOfTexts, isoText, numberText } from '../format-values.ts'
 
 const names = Object.keys(formatColumns)
 
 formatContract('CSV', {
-  format: createCsvFormat(csv().csv as CsvSettings),
+  format: createCsvFormat(csv().settings as CsvSettings),
   extension: '.csv',
   lines: { broken: 'x,1,2', expected: 'a CSV record of 5 fields, as the header has, and not of 3' },
   write: async (rows, columns) =>

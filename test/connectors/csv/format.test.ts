@@ -10,7 +10,7 @@ import { createCsvFormat } from '../../../connectors/csv/format.ts'
 import { createCsvRecords } from '../../../connectors/csv/records.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
 import { type CsvOptions, csv } from '../../../src/index.ts'
-import type { CsvSettings } from '../../../src/plan/csv-settings.ts'
+import type { CsvSettings } from '../../../connectors/csv/settings.ts'
 import { findColumn } from '../../../src/plan/find-column.ts'
 import type { ScannedColumn } from '../../../src/plan/format.ts'
 import { runs } from '../../engine/harness.ts'
@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const settingsOf = (options: CsvOptions) => csv(options).csv as CsvSettings
+const settingsOf = (options: CsvOptions) => csv(options).settings as CsvSettings
 const { signal } = new AbortController()
 const type = parseColumnType('VARCHAR', 'column')
 

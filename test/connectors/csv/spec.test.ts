@@ -4,12 +4,12 @@ import { type CsvOptions, csv } from '../../../src/index.ts'
 describe('csv()', () => {
   test('is RFC 4180 with a header by default', () => {
     const plain = { header: true, delimiter: ',', quote: '"', escape: '"', nullText: '' }
-    expect(csv()).toEqual({ format: 'csv', csv: plain })
+    expect(csv()).toEqual({ format: 'csv', settings: plain })
     expect(csv({ delimiter: '\t', quote: '' })).toEqual({
       format: 'csv',
-      csv: { ...plain, delimiter: '\t', quote: '', escape: '' },
+      settings: { ...plain, delimiter: '\t', quote: '', escape: '' },
     })
-    expect(csv({ header: false, quote: "'", nullText: '\\N' }).csv).toMatchObject({ escape: "'", nullText: '\\N' })
+    expect(csv({ header: false, quote: "'", nullText: '\\N' }).settings).toMatchObject({ escape: "'", nullText: '\\N' })
   })
 
   test.each([

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { type JsonOptions, json } from '../../../src/index.ts'
 
 test('json() holds what was asked for', () => {
-  expect(json()).toEqual({ format: 'json' })
+  expect(json()).toEqual({ format: 'json', settings: {} })
   expect(json({ records: 'detail.Records', rowBytesMax: 1024 * 1024 })).toEqual({
     format: 'json',
-    json: { records: 'detail.Records' },
+    settings: { records: 'detail.Records' },
     rowBytesMax: 1024 * 1024,
   })
 })

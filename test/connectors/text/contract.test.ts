@@ -1,6 +1,6 @@
 import { createTextFormat } from '../../../connectors/text/format.ts'
 import { text } from '../../../src/index.ts'
-import type { TextSettings } from '../../../src/plan/text-settings.ts'
+import type { TextSettings } from '../../../connectors/text/settings.ts'
 import { type FormatRow, formatColumns, formatContract } from '../../contracts/format.ts'
 import { cellsOfTexts, isoText, numberText } from '../format-values.ts'
 
@@ -8,7 +8,7 @@ const names = Object.keys(formatColumns)
 const pattern = names.map(name => `(?P<${name}>[^\\t]*)`).join('\\t')
 
 formatContract('text', {
-  format: createTextFormat(text({ pattern }).text as TextSettings),
+  format: createTextFormat(text({ pattern }).settings as TextSettings),
   extension: '.log',
   // Empty text is NULL, and a line has no line within.
   lines: {

@@ -10,7 +10,7 @@ import {
   text,
   vpcFlowLogs,
 } from '../../../src/index.ts'
-import type { TextSettings } from '../../../src/plan/text-settings.ts'
+import type { TextSettings } from '../../../connectors/text/settings.ts'
 import { type ObjectReader, openObjectReader } from '../../contracts/object-reader.ts'
 
 let reader: ObjectReader
@@ -21,7 +21,7 @@ afterAll(() => reader[Symbol.asyncDispose]())
 
 type ColumnTypes = Readonly<Record<string, string>>
 const read = async (options: TextOptions, columns: ColumnTypes, body: string | Uint8Array) => {
-  const [reading] = await reader.read(createTextFormat(text(options).text as TextSettings), columns, { a: body })
+  const [reading] = await reader.read(createTextFormat(text(options).settings as TextSettings), columns, { a: body })
   return reading
 }
 const us = (iso: string) => String(BigInt(Date.parse(iso)) * 1000n)
@@ -397,7 +397,7 @@ describe('logs of AWS, by lines of their documentation', () => {
   test.each(Object.entries({ s3AccessLogs, albLogs, nlbLogs, cloudFrontLogs, vpcFlowLogs }))(
     '%s declares a column for each of its groups, in their order',
     (_, preset) => {
-      const { groups } = text(preset).text as TextSettings
+      const { groups } = text(preset).settings as TextSettings
       expect(groups).toEqual(Object.keys(preset.columns))
     },
   )

@@ -1,0 +1,13 @@
+import type { FormatConnector } from '../../src/plan/format.ts'
+import { createCsvFormat } from './format.ts'
+import { inferCsv } from './infer.ts'
+import type { CsvSettings } from './settings.ts'
+import { csvOptions } from './spec.ts'
+
+export const csvConnector: FormatConnector<CsvSettings> = {
+  kind: 'csv',
+  call: 'csv()',
+  options: csvOptions,
+  create: createCsvFormat,
+  infer: inferCsv,
+}
