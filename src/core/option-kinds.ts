@@ -1,3 +1,4 @@
+import { nearestName } from './nearest.ts'
 import { type Duration, parseDurationUs, durationForms } from './duration.ts'
 import { invalid, type Kind, type OptionTable, problemOfOptions } from './options.ts'
 
@@ -71,10 +72,17 @@ export function duration(
 export const aboveZero: Kind<Duration> = duration('a duration above zero', us => us > 0n)
 
 export function oneOf<const W extends string>(...words: readonly W[]): Kind<W> {
-  return plain<W>(words.map(word => `'${word}'`).join(' or '), value => words.some(word => word === value), {
+  const expected = words.map(word => `'${word}'`).join(' or ')
+  return {
+    expected,
     placeholder: words.join('|'),
     fromText: value => value as W,
-  })
+    problemOf(value) {
+      if (words.some(word => word === value)) return undefined
+      const near = typeof value === 'string' ? nearestName(value, words) : undefined
+      return { ...invalid(value, expected), ...(near === undefined ? {} : { near }) }
+    },
+  }
 }
 
 /** Options within options. */
@@ -107,7 +115,10 @@ export function either<A, B>(first: Kind<A>, second: Kind<B>): Kind<A | B> {
       const problems = kinds.map(kind => kind.problemOf(value))
       if (problems.some(problem => problem === undefined)) return undefined
       // What lies inside one of them says more than that it is neither.
-      return problems.find(problem => problem?.path !== '') ?? invalid(value, expected)
+      const inside = problems.find(problem => problem?.path !== '')
+      if (inside) return inside
+      const near = problems.flatMap(problem => (problem?.is === 'invalid' ? (problem.near ?? []) : []))[0]
+      return { ...invalid(value, expected), ...(near === undefined ? {} : { near }) }
     },
     fromText(given) {
       const kind = kinds.find(({ fromText, problemOf }) => {
@@ -124,6 +135,7 @@ export function list<T>(items: Kind<T>, expected: string): Kind<readonly T[]> {
   return {
     expected,
     placeholder: `${items.placeholder},...`,
+    ...(items.table ? { table: items.table } : {}),
     problemOf(value) {
       if (!Array.isArray(value) || value.length === 0) return invalid(value, expected)
       for (const [index, item] of value.entries()) {

@@ -66,7 +66,14 @@ export type OptionValues<T> = 0 extends 1 & T
 export type Problem =
   | { readonly is: 'unknown'; readonly path: string; readonly names: readonly string[] }
   | { readonly is: 'missing'; readonly path: string; readonly expected: string }
-  | { readonly is: 'invalid'; readonly path: string; readonly shown: string; readonly expected: string }
+  | {
+      readonly is: 'invalid'
+      readonly path: string
+      readonly shown: string
+      readonly expected: string
+      /** Of a word of several: the one that was meant, as it seems. */
+      readonly near?: string
+    }
 
 /**
  * The options of a call, checked, with the defaults of those that were left out. What is undefined is left out.
@@ -156,8 +163,8 @@ export function valueOfText(
   const value = kind.fromText?.(text)
   const problem = value === undefined ? invalid(text, kind.expected) : kind.problemOf(value)
   if (problem === undefined) return { value }
-  const shown = isSecret ? showType(text) : showValue(text)
-  return { problem: problem.is === 'invalid' ? { ...problem, path: '', shown } : problem }
+  if (problem.is !== 'invalid') return { problem }
+  return { problem: isSecret ? withoutValue(problem, text) : { ...problem, path: '', shown: showValue(text) } }
 }
 
 function problemOfOption({ kind, isRequired, isSecret }: Option<unknown>, value: unknown): Problem | undefined {
@@ -166,7 +173,12 @@ function problemOfOption({ kind, isRequired, isSecret }: Option<unknown>, value:
   if (problem?.is !== 'invalid') return problem
   // Whoever writes a password in the place of an object that has one means the password.
   const mayBeSecret = isSecret === true || (problem.path === '' && kind.table !== undefined && holdsSecrets(kind.table))
-  return mayBeSecret ? { ...problem, shown: showType(value) } : problem
+  return mayBeSecret ? withoutValue(problem, value) : problem
+}
+
+/** A problem that tells nothing of the value but its type. */
+function withoutValue({ path, expected }: Problem & { readonly is: 'invalid' }, value: unknown): Problem {
+  return { is: 'invalid', path, shown: showType(value), expected }
 }
 
 function unknownName(table: OptionTable, given: object): Problem | undefined {
@@ -175,7 +187,7 @@ function unknownName(table: OptionTable, given: object): Problem | undefined {
 }
 
 /** What a kind says of a value that it does not take. */
-export function invalid(value: unknown, expected: string, isSecret = false): Problem {
+export function invalid(value: unknown, expected: string, isSecret = false): Problem & { readonly is: 'invalid' } {
   return { is: 'invalid', path: '', shown: isSecret ? showType(value) : showValue(value), expected }
 }
 
@@ -188,7 +200,10 @@ export function describeProblem(problem: Problem): string {
   const { path } = problem
   if (problem.is === 'missing') return `${path} is missing; expected ${problem.expected}.`
   if (problem.is === 'invalid')
-    return `${path === '' ? '' : `${path}: `}${problem.shown} is not valid; expected ${problem.expected}.`
+    return (
+      `${path === '' ? '' : `${path}: `}${problem.shown} is not valid; expected ${problem.expected}.` +
+      (problem.near === undefined ? '' : ` Did you mean '${problem.near}'?`)
+    )
   const above = path.slice(0, path.lastIndexOf('.') + 1)
   const near = nearestName(path.slice(above.length), problem.names)
   const all = problem.names.length === 0 ? 'There are no options here.' : `Options here: ${problem.names.join(', ')}.`

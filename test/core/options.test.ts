@@ -79,6 +79,14 @@ test.each([
   [{ topic: 'a', retries: '3' }, "example: retries: '3' is not valid; expected a whole number from 0 to 10."],
   [{ topic: 'a', every: 'often' }, "example: every: 'often' is not valid; expected a whole number and a unit"],
   [{ topic: 'a', from: 'first' }, "example: from: 'first' is not valid; expected 'earliest' or 'latest'."],
+  [
+    { topic: 'a', from: 'lates' },
+    "example: from: 'lates' is not valid; expected 'earliest' or 'latest'. Did you mean 'latest'?",
+  ],
+  [
+    { topic: 'a', from: 'Earliest' },
+    "example: from: 'Earliest' is not valid; expected 'earliest' or 'latest'. Did you mean 'earliest'?",
+  ],
   [{ topic: 'a', compress: 'yes' }, "example: compress: 'yes' is not valid; expected true or false."],
   [
     { topic: 'a', retrys: 5 },
@@ -165,6 +173,36 @@ test.each<[{ fromText?(value: string): unknown }, string, unknown]>([
   [list(whole(1), 'numbers'), '1,x', undefined],
 ])('the value that a text says, as on a command line or in SQL: %#', (kind, given, value) => {
   expect(kind.fromText?.(given)).toEqual(value)
+})
+
+test('the word that was meant is named inside lists, beside other kinds, on a command line, and never of a secret', () => {
+  const order = oneOf('ascending', 'descending')
+  const options = {
+    all: { kind: list(order, 'a list of orders'), about: 'Several.' },
+    one: { kind: either(only(false), order), about: 'One, or none.' },
+    hidden: { kind: order, isSecret: true, about: 'One that nobody may see.' },
+    logins: { kind: list(nested(login), 'a list of logins'), about: 'Who calls.' },
+  } as const
+  const refused = (given: object) => {
+    try {
+      readOptions('sort', options, given)
+    } catch (error) {
+      return (error as Error).message
+    }
+    return undefined
+  }
+  expect(refused({ all: ['ascending', 'descnding'] })).toMatch(/^sort: all\[1\]: .*Did you mean 'descending'\?$/)
+  expect(refused({ one: 'ascendin' })).toMatch(/expected false or 'ascending' or .*Did you mean 'ascending'\?$/)
+  expect(valuesOfTexts(options, { one: 'ascendin' })).toMatchObject({ problem: { shown: "'ascendin'" } })
+  expect(valuesOfTexts(options, { all: 'ascendng' })).toMatchObject({ problem: { near: 'ascending' } })
+  expect(refused({ hidden: 'ascendin' })).toBe(
+    "sort: hidden: a string is not valid; expected 'ascending' or 'descending'.",
+  )
+  expect(valuesOfTexts(options, { hidden: 'ascendin' })).toEqual({
+    problem: expect.not.objectContaining({ near: expect.anything() }),
+  })
+  expect(refused({ logins: [{ user: 'u', password: ['hunter2'] }] })).not.toContain('hunter2')
+  expect(refused({ logins: 'hunter2' })).not.toContain('hunter2')
 })
 
 describe('options as texts', () => {
