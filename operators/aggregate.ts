@@ -26,6 +26,7 @@ import {
   partName,
   sideItems,
   sideChannel,
+  togetherWith,
 } from './aggregates/tables.ts'
 import { checkNewName, columnType } from './columns.ts'
 import { groupByStep } from './group-by.ts'
@@ -137,6 +138,8 @@ function fold(
       ? [{ name, plan, side: sideChannel(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
       : [],
   )
+  const hasOwnStart = windows.windowColumns.includes('_window_start')
+  const startOf = (end: string, start: string) => (hasOwnStart ? start : windows.startOf(end))
   const columns = Object.fromEntries([
     [startColumn, windowType],
     [endColumn, windowType],
@@ -148,11 +151,11 @@ function fold(
     channels: [main, ...sides.map(({ side }) => side)],
     columns,
     gives: 'closing',
-    holdUs: 0n,
+    holdUs: windows.holdUs,
 
     late: {
       columns: ['_window_start', '_window_end'],
-      reason: 'the window had closed: its end is at or below the watermark before the object',
+      reason: windows.lateReason,
       mayBe: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
       rows(rows) {
         const visible = Object.keys(rows.columns).map(id).join(', ')
@@ -165,35 +168,47 @@ function fold(
     },
 
     emit({ partials, fromUs, toUs }) {
-      const groups = ['_window_end', ...keys]
+      const groups = [...windows.windowColumns, ...keys]
       const list = groups.map(id).join(', ')
-      const placed = (parts: readonly PartialRows[], items: readonly MergedItem[], more: readonly string[] = []) => {
+      const placed = (
+        parts: readonly PartialRows[],
+        items: readonly MergedItem[],
+        more: readonly string[] = [],
+        whole = ({ sql }: PartialRows) => sql,
+      ) => {
         const columns = [list, ...more.map(id)].join(', ')
-        const one = ({ sql, isMerged }: PartialRows) => {
-          const rows = windows.windowsOf(sql, fromUs, toUs)
+        const one = (part: PartialRows) => {
+          const { isMerged } = part
+          const rows = windows.windowsOf(whole(part), fromUs, toUs)
           // What is one row a window already needs no second aggregation, which would cost as much as the first.
           return isMerged
             ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`
             : `SELECT ${[columns, ...asItems(items)].join(', ')} FROM (${rows}) GROUP BY ${columns}`
         }
         if (windows.isOneWindow) return parts.map(one).join(' UNION ALL ')
-        return one({ sql: parts.map(({ sql }) => sql).join(' UNION ALL '), isMerged: false })
+        return one(unionOf(parts, windows.together !== undefined))
       }
       const mainRows = partials(main)
       const found = mainRows.length > 0 ? mainRows : [{ sql: emptyPartials(main), isMerged: true }]
-      let joined = `(${withQuick(placed(found, mergedItems(plans)), plans)}) AS m`
+      const all = unionOf(found, true)
+      // What the rows of a finer grain belong to, only the main ones tell.
+      const wholeMain = ({ sql, isMerged }: PartialRows) =>
+        windows.together && !isMerged ? windows.together(sql, keys.map(id)) : sql
+      const wholeSide = ({ sql }: PartialRows) =>
+        windows.together && !all.isMerged ? togetherWith(grain, sql, all.sql) : sql
+      let joined = `(${withQuick(placed(found, mergedItems(plans), [], wholeMain), plans)}) AS m`
       const folded = new Map<string, string>()
       for (const { name, plan, side } of sides) {
         const rows = partials(side)
         if (rows.length === 0 || !plan.side) continue
         const buckets = plan.side.buckets.map(bucket => bucket.name)
-        const perBucket = placed(rows, sideItems(plan.side), buckets)
+        const perBucket = placed(rows, sideItems(plan.side), buckets, wholeSide)
         const alias = `s${side.name}`
         const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
         joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, list)}) AS ${alias} ON ${same}`
         folded.set(name, `${alias}._folded`)
       }
-      const start = windows.startOf('m._window_end')
+      const start = startOf('m._window_end', 'm._window_start')
       const mainColumn = (name: string) => `m.${id(name)}`
       const where = [
         `CAST(${toTime(start)} AS VARCHAR)`,
@@ -201,6 +216,7 @@ function fold(
       ].join(" || ', ' || ")
       const items = [
         'm._window_end AS _end',
+        ...(hasOwnStart ? ['m._window_start AS _start'] : []),
         ...keys.map((key, index) => `${mainColumn(key)} AS _key${index}`),
         `${toTime(start)} AS ${id(startColumn)}`,
         `${toTime('m._window_end')} AS ${id(endColumn)}`,
@@ -215,26 +231,34 @@ function fold(
           return `coalesce(${usual}, ${finished}) AS ${id(name)}`
         }),
       ]
-      const hidden = ['_end', ...keys.map((_, index) => `_key${index}`)]
+      const hidden = ['_end', ...(hasOwnStart ? ['_start'] : []), ...keys.map((_, index) => `_key${index}`)]
       return {
         sql: `SELECT ${items.join(', ')} FROM ${joined}`,
         columns,
         hidden,
         timeUs: '(_end - 1)',
-        startUs: windows.startOf('_end'),
-        closesAt: '_end',
+        startUs: startOf('_end', '_start'),
+        closesAt: windows.holdUs === 0n ? '_end' : `(_end + ${windows.holdUs})`,
       }
     },
 
     openWindows: (partials, watermarkUs) => {
       const group =
         keys.length > 0 ? `struct_pack(${keys.map((key, index) => `k${index} := ${id(key)}`).join(', ')})` : '1'
+      const whole = windows.together ? windows.together(partials, keys.map(id)) : partials
       return (
-        `SELECT ${windows.startOf('_window_end')} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
-        `FROM (${windows.windowsOf(partials, watermarkUs, null)}) GROUP BY _window_end`
+        `SELECT ${startOf('_window_end', '_window_start')} AS _window_start, _window_end, count(DISTINCT ${group}) AS groups ` +
+        `FROM (${windows.windowsOf(whole, watermarkUs, null)}) GROUP BY ${windows.windowColumns.join(', ')}`
       )
     },
   }
+}
+
+/** Parts as one. @param isWhole a single part stays as merged as it is: no window has rows in two of its panes */
+function unionOf(parts: readonly PartialRows[], isWhole: boolean): PartialRows {
+  const [first, ...others] = parts
+  if (first && others.length === 0 && isWhole) return first
+  return { sql: parts.map(({ sql }) => sql).join(' UNION ALL '), isMerged: false }
 }
 
 /** Merged main rows with the columns of every plan's quick arithmetic. */

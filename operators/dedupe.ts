@@ -68,6 +68,7 @@ function dedupeByKey(columns: ColumnTypes, key: readonly string[], withinUs: big
     name: '',
     columns: { ...Object.fromEntries(key.map((name, index) => [name, keys[index]?.type as string])), _time: 'BIGINT' },
     order: [...key, timeColumn],
+    life: { is: 'row' },
     closesAt: `(${timeColumn} + ${2n * withinUs})`,
     emitsFrom: `(${timeColumn} + ${2n * withinUs})`,
     partial: rows => `SELECT DISTINCT ${placed}, ${time} AS ${timeColumn} ${accepted(rows)}`,

@@ -4,7 +4,7 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 
 interface HoppingOptions {
   readonly [key: string]: string
@@ -44,6 +44,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
   const firstOpen = (time: string, watermark: string) =>
     endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
   return {
+    ...fixedBorders,
     startOf: end => `(${end} - ${sizeUs})`,
     stepUs: paneUs,
     paneColumns: ['_pane', '_from_end'],

@@ -3,7 +3,7 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 
 interface TumblingOptions {
   readonly [key: string]: string
@@ -24,6 +24,7 @@ export const tumblingStep: WindowStep<TumblingOptions> = {
 export function tumblingWindows(sizeUs: bigint): WindowAssigner {
   const end = (time: string) => `(${floorTo(time, sizeUs)} + ${sizeUs})`
   return {
+    ...fixedBorders,
     startOf: end => `(${end} - ${sizeUs})`,
     stepUs: sizeUs,
     paneColumns: ['_start'],

@@ -2,7 +2,7 @@ import type { ParsedType } from '../../src/core/types.ts'
 import { normalKey } from '../../src/plan/normal-key.ts'
 import { type ColumnTypes, inputColumn, type Relation, rowNumber } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
-import type { Channel } from '../../src/plan/step.ts'
+import type { Channel, Life } from '../../src/plan/step.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
 import type { AggregatePlan, InputRow, Side } from './aggregate.ts'
 
@@ -47,6 +47,57 @@ function placed(grain: Grain): string[] {
   return places(grain).map((sql, index) => `${sql} AS ${id(columns[index] as string)}`)
 }
 
+/** The rows that are on time, as `_in`. Where windows come from the rows, each has the pane of those that are here with it. */
+function onTime({ windows, timeUs, watermark, keys }: Grain, rows: Relation): string {
+  const accepted = windows.accepts(timeUs, watermark)
+  if (!windows.together) return `(${rows.sql}) AS _in WHERE ${accepted}`
+  const columns = [
+    '_in.*',
+    ...windows.paneColumns.map(name => `${timeUs} AS ${name}`),
+    ...keys.map(({ name, type }, index) => `${normalKey(inputColumn(name), type)} AS _key${index}`),
+  ]
+  const placed = `SELECT ${columns.join(', ')} FROM (${rows.sql}) AS _in WHERE ${accepted}`
+  return `(${windows.together(
+    placed,
+    keys.map((_, index) => `_key${index}`),
+  )}) AS _in`
+}
+
+/** Partial rows, those of one window with the same pane. */
+function together({ windows, keys }: Grain, partials: string): string {
+  const names = keys.map(({ name }) => id(name))
+  return windows.together ? windows.together(partials, names) : partials
+}
+
+/** The same where others, which are left out again, may lie between them. @param others SQL with the grain's columns */
+export function togetherWith(grain: Grain, partials: string, others: string): string {
+  const both =
+    `SELECT *, TRUE AS _is_own FROM (${partials}) UNION ALL BY NAME ` +
+    `SELECT ${names(grain).map(id).join(', ')}, FALSE AS _is_own FROM (${others})`
+  return `SELECT * EXCLUDE (_is_own) FROM (${together(grain, both)}) WHERE _is_own`
+}
+
+/** @param columns of the channel */
+function lifeOf(grain: Grain, columns: ColumnTypes): Life {
+  const [first, last] = grain.windows.paneColumns
+  if (!grain.windows.together || !first || !last) return { is: 'row' }
+  const visible = Object.keys(columns).map(name =>
+    name === first || name === last ? `_own${name} AS ${name}` : id(name),
+  )
+  return {
+    is: 'merged',
+    columns: Object.fromEntries(types(grain)),
+    firstUs: first,
+    lastUs: last,
+    islands: partials => `SELECT DISTINCT ${names(grain).map(id).join(', ')} FROM (${together(grain, partials)})`,
+    alive(partials, islands, watermarkUs) {
+      const own = `SELECT *, ${first} AS _own${first}, ${last} AS _own${last} FROM (${partials})`
+      const whole = `SELECT * FROM (${togetherWith(grain, own, islands)}) WHERE ${grain.windows.closesAt} > ${watermarkUs}`
+      return `SELECT ${visible.join(', ')} FROM (${whole})`
+    },
+  }
+}
+
 /** How many rows of the input come to the same pane and group. */
 function rowCountSql(grain: Grain): string {
   return `count(*) OVER (PARTITION BY ${places(grain).join(', ')})`
@@ -68,15 +119,17 @@ function inputRow({ timeUs }: Grain, { filter }: PlannedCall, rows: Relation): I
 /** `_start, zone, _trips.count, _revenue.sum`: a row for each pane and group, a column for each accumulator. */
 export function mainChannel(grain: Grain, plans: readonly PlannedCall[]): Channel {
   const groups = names(grain)
+  const columns = Object.fromEntries([
+    ...types(grain),
+    ...plans.flatMap(({ name, plan }) =>
+      plan.accumulators.map(part => [partName(name, part.name), part.type] as const),
+    ),
+  ])
   return {
     name: '',
-    columns: Object.fromEntries([
-      ...types(grain),
-      ...plans.flatMap(({ name, plan }) =>
-        plan.accumulators.map(part => [partName(name, part.name), part.type] as const),
-      ),
-    ]),
+    columns,
     order: groups,
+    life: lifeOf(grain, columns),
     closesAt: grain.windows.closesAt,
     emitsFrom: grain.windows.emitsFrom,
     flushAt: grain.windows.flushAt,
@@ -89,11 +142,11 @@ export function mainChannel(grain: Grain, plans: readonly PlannedCall[]): Channe
       )
       const positions = groups.map((_, index) => index + 1).join(', ')
       const isCounted = plans.some(({ plan }) => plan.accumulators.some(({ countsRows }) => countsRows))
-      const from = `FROM (${rows.sql}) AS _in WHERE ${grain.windows.accepts(grain.timeUs, grain.watermark)}`
+      const from = `FROM ${onTime(grain, rows)}`
       const counted = `FROM (SELECT _in.*, ${rowCountSql(grain)} AS ${rowCountColumn} ${from}) AS _in`
       return `SELECT ${[...placed(grain), ...accumulators].join(', ')} ${isCounted ? counted : from} GROUP BY ${positions}`
     },
-    merge: partials => grouped(groups, mergedItems(plans), partials),
+    merge: partials => grouped(groups, mergedItems(plans), together(grain, partials)),
   }
 }
 
@@ -106,20 +159,23 @@ export function sideChannel(grain: Grain, name: string, call: PlannedCall, side:
   const own = [...side.buckets, ...side.accumulators].find(({ name }) => !name.startsWith('_'))
   if (own) throw new Error(`unreachable: side column ${own.name} of ${call.name} must begin with '_'`)
   const value = valueOf(call) || 'NULL'
+  const columns = Object.fromEntries([
+    ...types(grain),
+    ...[...side.buckets, ...side.accumulators].map(({ name, type }) => [name, type] as const),
+  ])
   return {
     name,
-    columns: Object.fromEntries([
-      ...types(grain),
-      ...[...side.buckets, ...side.accumulators].map(({ name, type }) => [name, type] as const),
-    ]),
+    columns,
     order: groups,
+    life: lifeOf(grain, columns),
     closesAt: grain.windows.closesAt,
     emitsFrom: grain.windows.emitsFrom,
     ...(side.neededBy === undefined ? {} : { neededBy: partName(call.name, side.neededBy) }),
     partial(rows) {
-      const wanted = [grain.windows.accepts(grain.timeUs, grain.watermark), ...(side.where ? [side.where(value)] : [])]
       const item = side.items ? `unnest(${side.items(value)})` : value
-      const inner = `SELECT ${[...placed(grain), `${item} AS _item`].join(', ')} FROM (${rows.sql}) AS _in WHERE ${wanted.join(' AND ')}`
+      const from = onTime(grain, rows)
+      const wanted = side.where ? `${grain.windows.together ? ' WHERE' : ' AND'} ${side.where(value)}` : ''
+      const inner = `SELECT ${[...placed(grain), `${item} AS _item`].join(', ')} FROM ${from}${wanted}`
       const items = [
         ...names(grain).map(id),
         ...side.buckets.map(({ name, of }) => `${of('_item')} AS ${id(name)}`),
@@ -129,7 +185,7 @@ export function sideChannel(grain: Grain, name: string, call: PlannedCall, side:
       ]
       return `SELECT ${items.join(', ')} FROM (${inner}) GROUP BY ${groups.map((_, index) => index + 1).join(', ')}`
     },
-    merge: partials => grouped(groups, sideItems(side), partials),
+    merge: partials => grouped(groups, sideItems(side), together(grain, partials)),
   }
 }
 

@@ -5,6 +5,7 @@ import { id } from '../plan/sql.ts'
 import { clockShape, type Stage } from '../plan/stages.ts'
 import type { Channel, EpochView, PartialRows } from '../plan/step.ts'
 import { runSteps } from './function-steps.ts'
+import { islandsOf, noteIslands } from './islands.ts'
 import { clocked, foldRows, keptRows, type Partials } from './partials.ts'
 import {
   aliveSql,
@@ -53,6 +54,8 @@ export interface Applied {
   readonly own: ReadonlyMap<string, OwnPartials>
   /** By stage: where a flush moved its clock. */
   readonly flushed: ReadonlyMap<string, bigint>
+  /** By stage whose islands may have changed: where the first open one begins, null where none is open. */
+  readonly openFromUs: ReadonlyMap<string, bigint | null>
   /** Late rows of stages behind other stages, by sequence number. */
   readonly late: ReadonlyMap<number, number>
   readonly channels: readonly ChannelRows[]
@@ -63,6 +66,7 @@ export interface Applied {
 /** One epoch while its stages are applied, one after the other. */
 interface Applying {
   readonly context: EpochContext
+  readonly epoch: number
   readonly time: EpochTime
   readonly work: Work
   readonly ahead: Partials
@@ -72,6 +76,7 @@ interface Applying {
   readonly own: Map<string, OwnPartials>
   readonly clocks: Map<string, Clock>
   readonly flushed: Map<string, bigint>
+  readonly openFromUs: Map<string, bigint | null>
   /** By stage: how far the limit of a flush reaches behind it. */
   readonly limits: Map<string, bigint>
   /** By stage: what it gave, in the ledger's order, for the stages behind it. */
@@ -83,16 +88,19 @@ interface Applying {
  * out of state and of what is new.
  *
  * @param held by state table's key
+ * @param epoch that is to be committed
  */
 export async function applyEpoch(
   context: EpochContext,
   ahead: Partials,
   time: EpochTime,
   held: ReadonlyMap<string, Held>,
+  epoch: number,
 ): Promise<Applied> {
   const work = createWork(context)
   const applying: Applying = {
     context,
+    epoch,
     time,
     work,
     ahead,
@@ -101,6 +109,7 @@ export async function applyEpoch(
     own: new Map(),
     clocks: new Map(),
     flushed: new Map(),
+    openFromUs: new Map(),
     limits: new Map(),
     given: new Map(),
   }
@@ -109,11 +118,12 @@ export async function applyEpoch(
       const rows = await inputRows(applying, stage)
       const clock = await clockOf(applying, stage)
       applying.clocks.set(stage.id, clock)
+      await moveIslands(applying, stage, clock)
       await writeSegments(applying, stage, clock)
       await emit(applying, stage, clock, rows)
     }
-    const { partials, own, flushed } = applying
-    return { ...work, partials, own, flushed }
+    const { partials, own, flushed, openFromUs } = applying
+    return { ...work, partials, own, flushed, openFromUs }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw emissionError(error)
@@ -156,6 +166,15 @@ async function clockOf({ context, time, clocks, flushed, limits, partials }: App
   const upstream = Object.fromEntries([...clocks].map(([id, { toUs }]) => [id, toUs]))
   const afterUs = advanceClock(clockShape(stage), beforeUs, sourceUs, upstream, value)
   return { fromUs: beforeUs, toUs: afterUs, entries: [{ seq, beforeUs, afterUs }] }
+}
+
+/** What the epoch's rows and its watermark make of the islands that rows live with. */
+async function moveIslands(applying: Applying, stage: Stage, { toUs }: Clock): Promise<void> {
+  const { context, epoch, held, partials, openFromUs } = applying
+  const own = partials.get(stage.id)
+  if (!islandsOf(stage) || (own === undefined && !isReached(held.get(stage.id)?.emitsFromUs, toUs))) return
+  const rows = own && `SELECT * FROM ${own.name}`
+  openFromUs.set(stage.id, await noteIslands(context.executor, stage, epoch, rows, toUs))
 }
 
 /** The epoch's partial rows that outlive its watermark are its segments. */
@@ -215,6 +234,7 @@ function viewOf(
     partials(channel) {
       const state = stateOf(channel)
       const earlier = held.get(state.key)
+      if (state.channel.life.is === 'merged') return islandParts(state, earlier, partials.get(state.key))
       const closesToUs = isReached(earlier?.emitsFromUs, toUs) ? (earlier?.closesToUs ?? null) : null
       return emittedParts(state, closesToUs, partials.get(state.key))
     },
@@ -267,6 +287,17 @@ function emittedParts(
     { sql: partialsSql(state, below), isMerged: false },
     ...(isAbove ? [{ sql: `${from} WHERE ${closesAt} > ${closesToUs}`, isMerged: true }] : []),
   ]
+}
+
+/** All rows that live with islands: which of those are closed shows only when they are merged. */
+function islandParts(
+  state: StateTable,
+  held: Held | undefined,
+  own: PartialsTable | undefined,
+): readonly PartialRows[] {
+  const hasState = held !== undefined && held.rows > 0
+  if (hasState) return [{ sql: partialsSql(state, own?.name), isMerged: false }]
+  return own === undefined ? [] : [{ sql: `SELECT * FROM ${own.name}`, isMerged: true }]
 }
 
 function emissionError(error: unknown): unknown {

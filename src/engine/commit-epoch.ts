@@ -28,7 +28,7 @@ import type { Outcome } from './outcome.ts'
 import { engineRecords, engineState, type KeptRecords, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
-import { adopt, type Held, heldRows, segmentChannel, stateTables } from './state.ts'
+import { adopt, closesAtBy, deadToUs, type Held, heldRows, livingBy, segmentChannel, stateTables } from './state.ts'
 import type { EpochResult } from './summary.ts'
 import { addTotals, sumOf, totalsOf } from './totals.ts'
 
@@ -136,7 +136,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     // The operators see every epoch; the engine executes what the first description said, and they may not differ.
     run.subscribed.describe(manifest.epoch + 1)
     for (const state of states) if (!held.has(state.key)) held.set(state.key, await heldRows(executor, state))
-    return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held))
+    return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held, manifest.epoch + 1))
   }
 
   function commitEpoch(...args: Parameters<typeof commitInTurn>): Promise<EpochResult> {
@@ -167,7 +167,8 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         .filter(({ terminal }) => terminal.is === 'files')
         .map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)]),
     )
-    const closesAt = Object.fromEntries(states.map(({ key, channel }) => [key, channel.closesAt]))
+    const closesAt = closesAtBy(states)
+    const living = livingBy(states, after.clocks)
     const openWindows = openWindowsBy(run, after)
     const engine = engineState(
       run.plan,
@@ -178,6 +179,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
         outputs: outputsBy,
         outputColumns,
         closesAt,
+        living,
         openWindows,
       },
       source,
@@ -215,11 +217,11 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     }
     // Segments whose last window has closed hold nothing alive (P11).
     for (const state of states) {
-      const watermarkUs = after.clocks[state.stage.id] ?? null
+      const deadUs = deadToUs(state, after.clocks, applied.openFromUs)
       next = dropParts(
         next,
         segmentChannel(state),
-        ({ aliveToUs }) => aliveToUs !== undefined && watermarkUs !== null && BigInt(aliveToUs) <= watermarkUs,
+        ({ aliveToUs }) => aliveToUs !== undefined && deadUs !== null && BigInt(aliveToUs) <= deadUs,
       )
     }
 

@@ -33,18 +33,18 @@ export async function inspect(address: string): Promise<Inspection> {
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
     const addresses = outputsOf(manifest)
     const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
-    const { closesAt = {}, openWindows = {} } = manifest.engine.settings as Partial<EngineRecords>
+    const { closesAt = {}, living = {}, openWindows = {} } = manifest.engine.settings as Partial<EngineRecords>
     const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
     const states: InspectedState[] = []
-    for (const [name, dead] of Object.entries(closesAt)) {
+    for (const name of [...Object.keys(closesAt), ...Object.keys(living)]) {
       const channel = `segment-${name}`
       const hasRows = await loadTable(reader, executor, channel, 'partials')
       const watermark = watermarkOfState(manifest, name)
-      const alive = watermark === null ? '' : ` WHERE ${dead} > ${watermark}`
+      const alive = watermark === null ? '' : ` WHERE ${closesAt[name]} > ${watermark}`
       const open = openWindows[name]
       states.push({
         name,
-        rows: hasRows ? await count(`SELECT 1 FROM partials${alive}`) : 0,
+        rows: hasRows ? await count(living[name] ?? `SELECT 1 FROM partials${alive}`) : 0,
         bytes: (manifest.channels[channel] ?? []).reduce((total, { bytes }) => total + bytes, 0),
         ...(open === undefined ? {} : { openWindows: hasRows ? await count(open) : 0 }),
       })

@@ -179,7 +179,7 @@ export async function openRun(
     scratch: session.stage,
     // Nothing is merged before the claim, which tells the stages' ids.
     merge: (channel, sources, to, manifest) =>
-      mergeRows(merging, stages, channel, sources, to, positionOf(manifest, settings.name, shapes)),
+      mergeRows(merging, stages, channel, sources, to, manifest.epoch, positionOf(manifest, settings.name, shapes)),
   })
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
@@ -342,6 +342,7 @@ function mergeRows(
   channel: string,
   sources: readonly RowsSource[],
   to: string,
+  epoch: number,
   { clocks }: Pick<LedgerPosition, 'clocks'>,
 ) {
   return withRows(executor, sources, randomUUID, relation => {
@@ -350,6 +351,6 @@ function mergeRows(
     if (!state) return executor.write(rows, to, [])
     // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
     const watermarkUs = clocks[state.stage.id] ?? null
-    return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs)), to, state.channel.order)
+    return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs, epoch)), to, state.channel.order)
   })
 }

@@ -13,7 +13,18 @@ import { createLedgerTable, ledgerRowsSql, watermarkFrom, watermarkJson } from '
 import type { Due } from './due.ts'
 import type { RetryRequest } from './retry-request.ts'
 import type { LedgerPosition } from './stamp.ts'
-import { aliveSql, columnList, createStateTable, segmentChannel, stateName, stateTables } from './state.ts'
+import { noteIslands } from './islands.ts'
+import {
+  aliveSql,
+  columnList,
+  createStateTable,
+  gather,
+  partialsSql,
+  segmentChannel,
+  stateName,
+  type StateTable,
+  stateTables,
+} from './state.ts'
 import type { Totals } from './summary.ts'
 import { noTotals } from './totals.ts'
 
@@ -26,6 +37,7 @@ export function initialState(plan: StoredPlan): EngineState {
       outputColumns: {},
       closesAt: {},
       openWindows: {},
+      living: {},
       positions: null,
       sealed: false,
       historyToMs: null,
@@ -48,6 +60,11 @@ export interface EngineRecords {
   readonly outputColumns: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
+  /**
+   * Per state table whose rows live with others: SQL over `partials`, its rows; what of them lives, as far as they tell by
+   * themselves. `closesAt` does not have these.
+   */
+  readonly living: Readonly<Record<string, string>>
   /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */
   readonly openWindows: Readonly<Record<string, string>>
   /** What the notification source keeps. */
@@ -94,7 +111,7 @@ function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { positions, retry, columnsSeen, due, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, due, living, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
@@ -107,6 +124,7 @@ export function engineState(
       duckdb,
       session: sessionSettings,
       ...records,
+      ...(Object.keys(living).length > 0 && { living }),
       retry: retry && { ...retry },
       ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
       ...(due && { due: dueJson(due) }),
@@ -180,13 +198,27 @@ export async function loadState(
   for (const state of stateTables(stages)) {
     await createStateTable(executor, state)
     const columns = columnList(state)
+    const watermarkUs = clocks[state.stage.id] ?? null
+    const isMerged = state.channel.life.is === 'merged'
     // A segment may hold rows that the watermark has closed since it was written.
     await eachPart(reader, executor, segmentChannel(state), rows =>
       executor.run(
-        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, clocks[state.stage.id] ?? null)}`,
+        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, isMerged ? null : watermarkUs)}`,
       ),
     )
+    if (isMerged) await recoverIslands(executor, state, reader.manifest.epoch, watermarkUs)
   }
+}
+
+/** Merges first, then judges: a row by itself does not tell whether what it belongs to goes on (P11). */
+export async function recoverIslands(
+  executor: Executor,
+  state: StateTable,
+  epoch: number,
+  watermarkUs: bigint | null,
+): Promise<void> {
+  if (state.channel.name === '') await noteIslands(executor, state.stage, epoch, partialsSql(state), watermarkUs)
+  await gather(executor, state, watermarkUs)
 }
 
 /** Fills a table that `createLedgerTable` made. */

@@ -3,6 +3,7 @@ import { type Clocks, latest } from '../plan/clock.ts'
 import { id } from '../plan/sql.ts'
 import type { Stage } from '../plan/stages.ts'
 import type { Channel } from '../plan/step.ts'
+import { createIslands, islandsOf, openIslands } from './islands.ts'
 
 /** A channel of a stage: names its state table and its segments. */
 export interface StateTable {
@@ -29,6 +30,7 @@ export const segmentChannel = ({ key }: StateTable): string => `segment-${key}`
 export const columnList = ({ channel }: StateTable): string => Object.keys(channel.columns).map(id).join(', ')
 
 export async function createStateTable(executor: Executor, state: StateTable): Promise<void> {
+  if (state.channel.life.is === 'merged' && state.channel.name === '') await createIslands(executor, state.stage)
   const columns = Object.entries(state.channel.columns).map(([name, type]) => `${id(name)} ${type}`)
   await executor.run(`CREATE TABLE ${stateName(state)} (${columns.join(', ')})`)
 }
@@ -46,10 +48,39 @@ export function openWindowsOf(state: StateTable, clocks: Clocks): string | undef
   return channel.name === '' ? stage.step.openWindows?.(partialsSql(state), clocks[stage.id] ?? null) : undefined
 }
 
-/** The partial rows of a relation that outlive this watermark. Those of an epoch are its segment. */
-export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | null): string {
-  const alive = watermarkUs === null ? '' : ` WHERE ${state.channel.closesAt} > ${watermarkUs}`
-  return `SELECT ${columnList(state)} FROM (${rows})${alive}`
+/**
+ * The partial rows of a relation that outlive this watermark. Those of an epoch are its segment.
+ *
+ * @param epoch whose islands are meant where rows live with those; absent: of the last one
+ */
+export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | null, epoch?: number): string {
+  const { life, closesAt } = state.channel
+  const columns = columnList(state)
+  if (watermarkUs === null) return `SELECT ${columns} FROM (${rows})`
+  if (life.is === 'merged')
+    return life.alive(`SELECT ${columns} FROM (${rows})`, openIslands(state.stage, epoch), watermarkUs)
+  return `SELECT ${columns} FROM (${rows}) WHERE ${closesAt} > ${watermarkUs}`
+}
+
+/** For readers that bind no plan, by state table: the watermark from which its rows are dead, where they tell that by themselves. */
+export function closesAtBy(states: readonly StateTable[]): Readonly<Record<string, string>> {
+  const local = states.filter(({ channel }) => channel.life.is === 'row')
+  return Object.fromEntries(local.map(({ key, channel }) => [key, channel.closesAt]))
+}
+
+/**
+ * The same of the others: a query over `partials`, the table's rows. Of the main one the islands that live; of a finer grain
+ * all rows, as only the main one tells which of them do.
+ */
+export function livingBy(states: readonly StateTable[], clocks: Clocks): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    states.flatMap(({ key, stage, channel: { name, life, closesAt } }) => {
+      if (life.is === 'row') return []
+      const watermarkUs = clocks[stage.id] ?? null
+      if (name !== '' || watermarkUs === null) return [[key, 'SELECT * FROM partials']]
+      return [[key, `SELECT * FROM (${life.islands('SELECT * FROM partials')}) WHERE ${closesAt} > ${watermarkUs}`]]
+    }),
+  )
 }
 
 /** What is known of partial rows without looking at them again. */
@@ -105,8 +136,28 @@ export interface OwnPartials {
   readonly emitsFromUs: bigint | null
   /** Those that outlive the watermark: the segment. */
   readonly survivors: Pick<Held, 'rows' | 'emitsFromUs'>
-  /** The watermark from which no survivor is alive. */
+  /** What `deadToUs` must reach for none of the survivors to be alive. */
   readonly aliveToUs: bigint | null
+}
+
+/** Later than any time. */
+const neverUs = 2n ** 63n - 1n
+
+/**
+ * Segments that `aliveToUs` puts at or below this hold nothing alive (P11): the watermark; where rows live with islands, the
+ * time at which the first open one begins, of which a row may be that ends after it. Null where that is not known to
+ * have moved.
+ *
+ * @param openFromUs by stage: where the first open island begins, null where none is open
+ */
+export function deadToUs(
+  { stage }: StateTable,
+  clocks: Clocks,
+  openFromUs: ReadonlyMap<string, bigint | null>,
+): bigint | null {
+  if (!islandsOf(stage)) return clocks[stage.id] ?? null
+  const first = openFromUs.get(stage.id)
+  return first === undefined ? null : (first ?? neverUs)
 }
 
 export async function heldRows(
@@ -129,11 +180,21 @@ export async function heldRows(
 
 export async function ownPartials(
   executor: Executor,
-  { channel }: StateTable,
+  state: StateTable,
   own: PartialsTable,
   watermarkUs: bigint | null,
 ): Promise<OwnPartials> {
+  const { channel } = state
   const { name, rows, emitsFromUs, closesFromUs, closesToUs } = own
+  if (channel.life.is === 'merged') {
+    const { lastUs } = channel.life
+    const alive = aliveSql(state, `SELECT * FROM ${name}`, watermarkUs)
+    const [row] = await executor.rows(
+      `SELECT count(*) AS n, min(${channel.emitsFrom}) AS first, max(${lastUs}) + 1 AS last FROM (${alive})`,
+    )
+    const survivors = { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
+    return { emitsFromUs, survivors, aliveToUs: (row?.last ?? null) as bigint | null }
+  }
   const survivors = async (): Promise<OwnPartials['survivors']> => {
     if (watermarkUs === null || closesFromUs === null || closesFromUs > watermarkUs) return { rows, emitsFromUs }
     if (closesToUs === null || closesToUs <= watermarkUs) return { rows: 0, emitsFromUs: null }
@@ -163,6 +224,10 @@ export async function adopt(
 ): Promise<Held> {
   const name = stateName(state)
   let left = held
+  if (state.channel.life.is === 'merged') {
+    const isChanged = isReached(held.emitsFromUs, watermarkUs) || (own !== undefined && own.survivors.rows > 0)
+    return isChanged ? gather(executor, state, watermarkUs, own?.table.name) : held
+  }
   if (isReached(held.emitsFromUs, watermarkUs)) {
     await executor.run(`DELETE FROM ${name} WHERE ${state.channel.closesAt} <= ${watermarkUs}`)
     left = await heldRows(executor, state, held)
@@ -184,6 +249,22 @@ export async function adopt(
   const hasDoubled = left.rows > mergeRowsMin && left.rows > 2 * left.mergedRows
   const isMostlyDead = left.storedRows > deadRowsMin && left.storedRows > 2 * left.rows
   return hasDoubled || isMostlyDead ? mergeState(executor, state) : left
+}
+
+/**
+ * Rows that live with islands, merged with an epoch's own, and without those whose island is dead. In one statement: others
+ * may read the table meanwhile.
+ */
+export async function gather(
+  executor: Executor,
+  state: StateTable,
+  watermarkUs: bigint | null,
+  own?: string,
+): Promise<Held> {
+  const alive = aliveSql(state, partialsSql(state, own), watermarkUs)
+  await executor.run(`CREATE OR REPLACE TABLE ${stateName(state)} AS ${state.channel.merge(alive)}`)
+  const held = await heldRows(executor, state)
+  return { ...held, mergedRows: held.rows }
 }
 
 /** Below this many rows a state table is not worth a merge of its own. */
@@ -219,9 +300,10 @@ export async function flushValue(
 ): Promise<bigint | null> {
   let largest: bigint | null = null
   for (const state of stateTables([stage])) {
-    const { flushAt } = state.channel
+    const { flushAt, life } = state.channel
     if (flushAt === undefined) continue
-    const rows = partialsSql(state, own(state.key)?.name)
+    const all = partialsSql(state, own(state.key)?.name)
+    const rows = life.is === 'merged' ? life.islands(all) : all
     const [row] = await executor.rows(`SELECT max(${flushAt(limitUs)}) AS f FROM (${rows})`)
     largest = latest(largest, (row?.f ?? null) as bigint | null)
   }

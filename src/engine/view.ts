@@ -19,6 +19,8 @@ const times: ReadonlySet<string> = new Set([
   '_pane',
   '_from_end',
   '_time',
+  '_first',
+  '_last',
 ])
 
 /**

@@ -166,6 +166,33 @@ export interface PartialRows {
   readonly isMerged: boolean
 }
 
+/** When a partial row goes: the only way it ever does (P11). */
+export type Life =
+  /** By its own columns: from the watermark of `closesAt` on. */
+  | { readonly is: 'row' }
+  /** With all that it belongs to: rows are merged first, and `closesAt` is judged of the merged row. */
+  | ({ readonly is: 'merged' } & Islands)
+
+/**
+ * Partial rows of one group that touch one another form an island, which is final as a whole. The main channel says which
+ * islands there are; rows of every channel of the step lie within them.
+ */
+export interface Islands {
+  /** What places an island: its group, and from where to where it reaches. Every channel has these columns. */
+  readonly columns: ColumnTypes
+  /** SQL over an island or a partial row: the first and the last time in it, in microseconds. */
+  readonly firstUs: string
+  readonly lastUs: string
+  /** The islands of partial rows, or of islands, of the main channel: `columns`. */
+  islands(partials: string): string
+  /**
+   * Those of a channel's partial rows whose island outlives this watermark.
+   *
+   * @param islands SQL, `columns`: all that may be alive
+   */
+  alive(partials: string, islands: string, watermarkUs: bigint): string
+}
+
 /** Partial rows of one grain: what a segment and a state table hold. */
 export interface Channel {
   /** '' for the main one; tells the channels of one step apart. */
@@ -177,7 +204,8 @@ export interface Channel {
   partial(rows: Relation): string
   /** Partial rows to fewer partial rows that mean the same; associative and commutative. */
   merge(partials: string): string
-  /** SQL over a partial row: the watermark that makes it dead. The only way a state row ever goes (P11). */
+  readonly life: Life
+  /** SQL over a partial row: the watermark that makes it dead, as far as `life` leaves that to the row. */
   readonly closesAt: string
   /** SQL over a partial row: a watermark below this makes none of its results final. */
   readonly emitsFrom: string

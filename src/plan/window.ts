@@ -3,12 +3,24 @@
  * window iff end <= the watermark before the row's object (S8).
  */
 export interface WindowAssigner {
-  /** SQL: the start of a window from its end. */
+  /**
+   * SQL: the start of a window from its end. Where borders come from the rows: of the window that a late row would make by
+   * itself.
+   */
   startOf(end: string): string
+  /** The columns that `windowsOf` adds: `_window_end`, and `_window_start` where it does not follow from the end. */
+  readonly windowColumns: readonly string[]
   /** Every border of a window is a multiple of this. */
   readonly stepUs: bigint
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
+  /**
+   * Where the rows of a window are known only together, as those of a session: the rows with the pane columns of all that
+   * they form together. Whatever rows are left out, the others are not torn from what they belong to by anything but that.
+   *
+   * @param rows SQL with the pane columns, each row by itself or merged before. @param keys names of their group columns
+   */
+  together?(rows: string, keys: readonly string[]): string
   /** Each pane is one window, so that merged partial rows are merged windows. */
   readonly isOneWindow: boolean
   /** SQL of those columns for a row; `time` and `watermark` are SQL, the watermark NULL before the first mark. */
@@ -19,15 +31,29 @@ export interface WindowAssigner {
   lateEnds(time: string, watermark: string): string
   /** The end of the first window that holds this time. */
   firstEnd(timeUs: bigint): bigint
-  /** Rows of `partials` once for each of their windows with an end in (from, to], `_window_end` added. */
+  /**
+   * Rows of `partials` once for each of their windows that a watermark in (from, to] makes final, with `windowColumns`.
+   * Where there is `together`, after it.
+   */
   windowsOf(partials: string, fromUs: bigint | null, toUs: bigint | null): string
-  /** SQL over a partial row: the last end of its windows. */
+  /** How long after its end a window is final: until then it may still grow. */
+  readonly holdUs: bigint
+  /** What the late ledger says of a late row. */
+  readonly lateReason: string
+  /** SQL over a partial row: the watermark that makes the last of its windows final. */
   readonly closesAt: string
-  /** SQL over a partial row: the first end of its windows. */
+  /** SQL over a partial row: the watermark that makes the first of its windows final. */
   readonly emitsFrom: string
-  /** SQL over a partial row: the largest end of its windows that start at or below M; else NULL. */
+  /** SQL over a partial row: the watermark that makes the last of its windows final that start at or below M; else NULL. */
   flushAt(highMarkUs: bigint): string
 }
+
+/** Of windows whose borders are known before any row. */
+export const fixedBorders = {
+  windowColumns: ['_window_end'],
+  holdUs: 0n,
+  lateReason: 'the window had closed: its end is at or below the watermark before the object',
+} as const satisfies Partial<WindowAssigner>
 
 /**
  * SQL: the largest multiple of `stepUs` at or below `value`. `%` truncates in DuckDB, so negative times need care (S9).

@@ -27,6 +27,7 @@ import {
   type Pipeline,
   parquet,
   pipeline,
+  session,
   source,
   type Summary,
   to,
@@ -202,6 +203,8 @@ export interface WindowedFlow {
   readonly where?: string
   /** Further steps before the window. */
   readonly steps?: (head: SourceFlow) => SourceFlow
+  /** Sessions instead of windows of a size. */
+  readonly gap?: string
   /** Tumbling, or hopping with `every`. Default '1 hour'. */
   readonly size?: string
   readonly every?: string
@@ -239,7 +242,7 @@ export function sourceOf(lab: Pick<Lab, 'input'>, flow: WindowedFlow) {
 }
 
 export function windowed(lab: Pick<Lab, 'input'>, at: Place, flow: WindowedFlow): Pipeline {
-  const { size = '1 hour', every, keys = [], aggregates = { n: count() } } = flow
+  const { gap, size = '1 hour', every, keys = [], aggregates = { n: count() } } = flow
   const head = sourceOf(lab, flow)
   const filtered = flow.where === undefined ? head : head.pipe(where(flow.where as string))
   const kept = flow.steps?.(filtered) ?? filtered
@@ -247,7 +250,11 @@ export function windowed(lab: Pick<Lab, 'input'>, at: Place, flow: WindowedFlow)
     'tested',
     { checkpoint: at.checkpoint },
     kept.pipe(
-      every === undefined ? tumbling(size as '1 hour') : hopping(size as '1 hour', every as '1 hour'),
+      gap !== undefined
+        ? session(gap as '1 hour')
+        : every === undefined
+          ? tumbling(size as '1 hour')
+          : hopping(size as '1 hour', every as '1 hour'),
       groupBy(...(keys as 't'[])),
       aggregate(aggregates as { n: ReturnType<typeof count> }),
       to(files(at.output, { format: flow.output ?? 'parquet', ...(flow.zone && { zone: flow.zone }) })),

@@ -22,6 +22,7 @@ const state = {
   stage: { id: 'flow-1' },
   channel: {
     name: '',
+    life: { is: 'row' },
     emitsFrom: '(_start + 10)',
     closesAt: '(_start + 10)',
     columns: { _start: 'BIGINT', k: 'BIGINT', n: 'BIGINT' },

@@ -15,6 +15,7 @@ import {
   max,
   parquet,
   pipeline,
+  session,
   source,
   type Summary,
   sum,
@@ -40,6 +41,8 @@ export interface Shape {
   /** Rows of each day's object. */
   readonly days?: readonly number[]
   readonly window?: Duration
+  /** Sessions instead of windows. */
+  readonly gap?: Duration
 }
 
 /**
@@ -49,6 +52,7 @@ export interface Shape {
 export async function openSmallBackfill({
   days = [1200, 40, 900],
   window = '8 hours',
+  gap,
 }: Shape = {}): Promise<SmallBackfill> {
   const lab = await openLab()
   for (const [day, rows] of days.entries())
@@ -78,7 +82,7 @@ export async function openSmallBackfill({
         'small',
         { checkpoint: place.checkpoint },
         rows.pipe(
-          tumbling(window),
+          gap === undefined ? tumbling(window) : session(gap),
           groupBy('k'),
           aggregate({ rows: count(), total: sum('n'), last: max('t') }),
           to(files(windows, { format: 'parquet' })),

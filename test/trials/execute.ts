@@ -1,6 +1,6 @@
 /**
  * Runs a chain of the real operators over a ledger that is cut into epochs, as the engine does between fetch and commit:
- * stamp, partial, apply, adopt. Segments are merged at random and state is recovered from them at random.
+ * stamp, partial, apply, adopt. Segments go, are merged and are recovered from at random; a merge may end epochs after it began.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -12,14 +12,17 @@ import { withRows } from '../../src/engine/channels.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
 import { subscribeFlows } from '../../src/engine/flows.ts'
+import { islandsTable } from '../../src/engine/islands.ts'
 import type { MarkedObject, RowSource } from '../../src/engine/marked-object.ts'
 import { computePartials, noPartials } from '../../src/engine/partials.ts'
+import { recoverIslands } from '../../src/engine/recover.ts'
 import { type LedgerPosition, type MarkedEntry, stamp } from '../../src/engine/stamp.ts'
 import {
   adopt,
   aliveSql,
   columnList,
   createStateTable,
+  deadToUs,
   type Held,
   heldRows,
   stateName,
@@ -88,6 +91,25 @@ export interface Executed {
 export interface Wrong {
   /** Every stage takes the largest value of a flush. */
   readonly oneFlushValue?: true
+  /** Rows that live with others are judged by their own columns where segments are merged or recovered from. */
+  readonly rowLocalDeath?: true
+}
+
+/** A file of a channel, and what must be reached for all of it to be dead. */
+interface Segment {
+  readonly source: RowsSource
+  readonly aliveToUs: bigint
+}
+
+/** A merge that is under way. */
+interface Merging {
+  readonly state: StateTable
+  readonly replaced: readonly Segment[]
+  readonly epoch: number
+  readonly watermarkUs: bigint | null
+  /** Made already, or only when it ends. */
+  readonly made: Segment | undefined
+  epochsLeft: number
 }
 
 /**
@@ -105,7 +127,9 @@ export async function execute(
   const shapes = stages.map(clockShape)
   const states = stateTables(stages)
   const held = new Map<string, Held>()
-  const segments = new Map<string, RowsSource[]>(states.map(({ key }) => [key, []]))
+  const segments = new Map<string, Segment[]>(states.map(({ key }) => [key, []]))
+  let merging: readonly Merging[] = []
+  let epochNumber = 0
   const epochs: string[][] = []
   const late: string[] = []
   const flushes: ReadonlyMap<number, number>[] = []
@@ -118,6 +142,7 @@ export async function execute(
   for (const size of cut) {
     const entries = ledger.entries.slice(at, at + size)
     at += size
+    epochNumber++
     const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch() : plainEpoch(entries))
     epochs.push(await outputRows(executor, epoch.applied, epoch.outputs))
     late.push(...(await lateRows(executor, stages, [...epoch.channels, ...epoch.applied.channels])))
@@ -125,13 +150,14 @@ export async function execute(
     await dropTables(executor, [...epoch.tables, ...epoch.applied.tables])
   }
   for (const state of states) await executor.run(`DROP TABLE ${stateName(state)}`)
+  for (const stage of stages) await executor.run(`DROP TABLE IF EXISTS ${islandsTable(stage)}`)
   return { epochs, late, flushes }
 
   async function plainEpoch(entries: readonly TrialEntry[]) {
     const marked = entries.map((entry, index) => (entry.is === 'flush' ? knownFlush() : markedEntry(entry, index)))
     const stamped = stamp(position, marked, BigInt(ledger.delay) * secondUs, shapes)
     const partials = await computePartials(context, stamped, settings)
-    const applied = await applyEpoch(context, partials, { is: 'stamped', clocks: stamped.clocks }, held)
+    const applied = await applyEpoch(context, partials, { is: 'stamped', clocks: stamped.clocks }, held, epochNumber)
     position = stamped.after
     return { applied, outputs: partials.outputs, channels: partials.channels, tables: partials.tables }
   }
@@ -146,7 +172,7 @@ export async function execute(
   async function flushEpoch() {
     const { nextSeq: seq, clocks: before, watermarkUs: sourceUs, highMarkUs } = position
     const time: EpochTime = { is: 'flush', seq, before, sourceUs, limitUs: highMarkUs ?? -(2n ** 62n) }
-    const applied = await applyEpoch(context, noPartials, time, held)
+    const applied = await applyEpoch(context, noPartials, time, held, epochNumber)
     const numbered = new Map(stages.map(({ id }, index) => [id, index]))
     flushes.push(new Map([...applied.flushed].map(([id, us]) => [numbered.get(id) as number, Number(us)])))
     const largest = [...applied.flushed.values()].reduce((a, b) => (a > b ? a : b), -(2n ** 62n))
@@ -158,7 +184,7 @@ export async function execute(
     return { applied, outputs: [], channels: [], tables: [] }
   }
 
-  /** Adopts what the epoch left; merges its segments and recovers from them now and then. */
+  /** Adopts what the epoch left; drops segments, merges them and recovers from them now and then. */
   async function settle(applied: Applied): Promise<void> {
     for (const state of states) {
       const watermarkUs = position.clocks[state.stage.id] ?? null
@@ -166,39 +192,87 @@ export async function execute(
       const own = applied.own.get(state.key)
       const adopted = table === undefined || own === undefined ? undefined : { table, survivors: own.survivors }
       held.set(state.key, await adopt(executor, state, held.get(state.key) as Held, adopted, watermarkUs))
-      const files = segments.get(state.key) as RowsSource[]
+      const files = segments.get(state.key) as Segment[]
       files.push(
         ...applied.channels
           .filter(({ channel }) => channel === `segment-${state.key}`)
-          .map(({ kept }) => sourceOf(kept)),
+          .map(({ kept, aliveToUs }) => ({ source: sourceOf(kept), aliveToUs: aliveToUs as bigint })),
       )
-      if (files.length > 1 && random() < 0.3) segments.set(state.key, [await merge(state, files, watermarkUs)])
-      if (random() < 0.3) await recover(state, segments.get(state.key) as RowsSource[], watermarkUs)
+      const deadUs = deadToUs(state, position.clocks, applied.openFromUs)
+      // Those that are kept longer than they need to be do no harm.
+      if (deadUs !== null)
+        segments.set(
+          state.key,
+          files.filter(({ aliveToUs }) => aliveToUs > deadUs || random() < 0.5),
+        )
+      if (random() < 0.4) await beginMerge(state, watermarkUs)
+    }
+    await endMerges()
+    if (random() < 0.3) for (const stage of stages) await recover(stage)
+  }
+
+  async function beginMerge(state: StateTable, watermarkUs: bigint | null): Promise<void> {
+    const free = (segments.get(state.key) as Segment[]).filter(
+      segment => !merging.some(({ replaced }) => replaced.includes(segment)),
+    )
+    const replaced = free.filter(() => random() < 0.7)
+    if (replaced.length === 0) return
+    const begun = { state, replaced, epoch: epochNumber, watermarkUs, epochsLeft: whole(random, 0, 2) }
+    const made = random() < 0.5 ? await merged(begun) : undefined
+    merging = [...merging, { ...begun, made }]
+  }
+
+  async function endMerges(): Promise<void> {
+    const ended = merging.filter(merge => merge.epochsLeft-- <= 0)
+    merging = merging.filter(merge => !ended.includes(merge))
+    for (const merge of ended) {
+      const { key } = merge.state
+      const files = segments.get(key) as Segment[]
+      // What is gone meanwhile may live on elsewhere: then the merge is dropped.
+      if (!merge.replaced.every(segment => files.includes(segment))) continue
+      const made = merge.made ?? (await merged(merge))
+      segments.set(key, [...files.filter(segment => !merge.replaced.includes(segment)), made])
     }
   }
 
-  function merge(state: StateTable, segments: readonly RowsSource[], watermarkUs: bigint | null): Promise<RowsSource> {
-    return withRows(executor, segments, randomUUID, async rows => {
+  function merged({ state, replaced, watermarkUs, epoch }: Omit<Merging, 'made'>): Promise<Segment> {
+    const sources = replaced.map(({ source }) => source)
+    return withRows(executor, sources, randomUUID, async rows => {
       const file = join(context.stage, randomUUID())
-      const merged = state.channel.merge(aliveSql(state, `SELECT * FROM ${rows}`, watermarkUs))
-      await executor.write(merged, file, state.channel.order)
-      return { file }
+      const alive = livingRows(state, `SELECT * FROM ${rows}`, watermarkUs, epoch)
+      await executor.write(state.channel.merge(alive), file, state.channel.order)
+      return {
+        source: { file },
+        aliveToUs: replaced.map(({ aliveToUs }) => aliveToUs).reduce((a, b) => (a > b ? a : b)),
+      }
     })
   }
 
-  async function recover(
-    state: StateTable,
-    segments: readonly RowsSource[],
-    watermarkUs: bigint | null,
-  ): Promise<void> {
-    await executor.run(`DELETE FROM ${stateName(state)}`)
-    if (segments.length > 0)
-      await withRows(executor, segments, randomUUID, rows =>
-        executor.run(
-          `INSERT INTO ${stateName(state)} (${columnList(state)}) ${aliveSql(state, `SELECT * FROM ${rows}`, watermarkUs)}`,
-        ),
-      )
-    held.set(state.key, await heldRows(executor, state))
+  function livingRows(state: StateTable, rows: string, watermarkUs: bigint | null, epoch: number): string {
+    if (!wrong.rowLocalDeath) return aliveSql(state, rows, watermarkUs, epoch)
+    return `SELECT * FROM (${rows})${watermarkUs === null ? '' : ` WHERE ${state.channel.closesAt} > ${watermarkUs}`}`
+  }
+
+  /** As at a start: from the segments alone. */
+  async function recover(stage: Stage): Promise<void> {
+    const watermarkUs = position.clocks[stage.id] ?? null
+    for (const state of stateTables([stage])) {
+      const isMerged = state.channel.life.is === 'merged'
+      if (isMerged && state.channel.name === '') await executor.run(`DELETE FROM ${islandsTable(stage)}`)
+      await executor.run(`DELETE FROM ${stateName(state)}`)
+      const files = (segments.get(state.key) as Segment[]).map(({ source }) => source)
+      if (files.length > 0)
+        await withRows(executor, files, randomUUID, rows => {
+          const all = `SELECT * FROM ${rows}`
+          const alive =
+            isMerged && wrong.rowLocalDeath
+              ? livingRows(state, all, watermarkUs, epochNumber)
+              : aliveSql(state, all, isMerged ? null : watermarkUs)
+          return executor.run(`INSERT INTO ${stateName(state)} (${columnList(state)}) ${alive}`)
+        })
+      if (isMerged) await recoverIslands(executor, state, epochNumber, watermarkUs)
+      held.set(state.key, await heldRows(executor, state))
+    }
   }
 }
 

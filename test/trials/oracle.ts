@@ -3,7 +3,7 @@
  * product. Times are microseconds.
  */
 import type { TrialLedger } from './ledger.ts'
-import type { TrialStep } from './plan.ts'
+import { distinctWeight, type TrialStep } from './plan.ts'
 
 export interface OracleRow {
   readonly seq: number
@@ -34,6 +34,8 @@ const second = 1_000_000
 /** One stateful step that sees the ledger entry by entry. */
 interface OracleStep {
   clock: number
+  /** How far behind its clock it may still give rows (S13). */
+  readonly hold: number
   /** Takes the rows of an entry, judged by the clock before it. */
   take(rows: readonly OracleRow[]): void
   /** The largest end among what is open and begins at or below the limit (S6). */
@@ -51,7 +53,7 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
     if (step.op === 'where') return step
     const index = stateful++
     const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
-    return { index, state: step.op === 'dedupe' ? dedupeStep(step.within, tell) : windowStep(step, tell) }
+    return { index, state: stateOf(step, tell) }
   })
   let watermark = Number.NEGATIVE_INFINITY
   let highest = Number.NEGATIVE_INFINITY
@@ -80,12 +82,69 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
       const given = state.give(seq)
       current = given.map(({ row }) => row)
       limit = Math.max(limit, ...given.filter(({ start }) => start <= limit).map(({ row }) => row.t))
-      upstream = state.clock
+      upstream = state.clock - state.hold
     }
     rows.push(...current)
     if (entry.is === 'flush') flushes.push(moved)
   }
   return { rows, late, flushes }
+}
+
+function stateOf(
+  step: Exclude<TrialStep, { readonly op: 'where' }>,
+  tell: (row: OracleRow, end: number | null) => void,
+) {
+  switch (step.op) {
+    case 'dedupe':
+      return dedupeStep(step.within, tell)
+    case 'session':
+      return sessionStep(step.gap, tell)
+    default:
+      return windowStep(step, tell)
+  }
+}
+
+/** S10: final sessions are the islands of all accepted rows. It forgets nothing and looks at all of them each time. */
+function sessionStep(gapSeconds: number, tell: (row: OracleRow, end: number) => void): OracleStep {
+  const gap = gapSeconds * second
+  const accepted: OracleRow[] = []
+  const given = new Set<string>()
+  const sessions = () => {
+    const found: { readonly k: number; readonly first: number; last: number; readonly vs: number[] }[] = []
+    for (const { k, t, v } of accepted.toSorted((a, b) => a.k - b.k || a.t - b.t)) {
+      const open = found.at(-1)
+      if (open && open.k === k && t - open.last < gap) {
+        open.last = t
+        open.vs.push(v)
+      } else found.push({ k, first: t, last: t, vs: [v] })
+    }
+    return found.filter(({ k, first }) => !given.has(`${k} ${first}`))
+  }
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    hold: gap,
+    take(rows) {
+      for (const row of rows)
+        if (row.t + gap <= this.clock) tell(row, row.t + gap)
+        else accepted.push(row)
+    },
+    flushAt(limit) {
+      const ends = sessions()
+        .filter(({ first }) => first <= limit)
+        .map(({ last }) => last + 2 * gap)
+      return ends.length === 0 ? null : Math.max(...ends)
+    },
+    give(seq) {
+      const closing = sessions().filter(({ last }) => last + 2 * gap <= this.clock)
+      for (const { k, first } of closing) given.add(`${k} ${first}`)
+      return closing
+        .toSorted((a, b) => a.last - b.last || a.first - b.first || a.k - b.k)
+        .map(({ k, first, last, vs }, row) => {
+          const v = vs.reduce((a, b) => a + b) + distinctWeight * new Set(vs).size
+          return { row: { seq, row, t: last + gap - 1, k, v }, start: first }
+        })
+    },
+  }
 }
 
 /** S8, S9, S13: each window once, by the first entry whose watermark reaches its end. */
@@ -98,6 +157,7 @@ function windowStep(
   const open = new Map<string, { readonly start: number; readonly k: number; sum: number }>()
   return {
     clock: Number.NEGATIVE_INFINITY,
+    hold: 0,
     take(rows) {
       for (const row of rows)
         for (let start = Math.floor(row.t / every) * every; start + size > row.t; start -= every) {
@@ -134,6 +194,7 @@ function dedupeStep(withinSeconds: number, tell: (row: OracleRow, end: null) => 
   let kept: OracleRow[] = []
   return {
     clock: Number.NEGATIVE_INFINITY,
+    hold: 0,
     take(rows) {
       for (const row of rows) {
         if (row.t + within <= this.clock) {

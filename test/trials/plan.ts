@@ -3,6 +3,7 @@ import type { Observable } from 'rxjs'
 import {
   aggregate,
   count,
+  countDistinct,
   dedupe,
   derive,
   files,
@@ -12,6 +13,7 @@ import {
   type Pipeline,
   pipeline,
   select,
+  session,
   source,
   sum,
   to,
@@ -23,6 +25,7 @@ import { whole } from './ledger.ts'
 export type TrialStep =
   | { readonly op: 'tumbling'; readonly size: number }
   | { readonly op: 'hopping'; readonly size: number; readonly every: number }
+  | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
   /** Rows whose v is no multiple. */
   | { readonly op: 'where'; readonly not: number }
@@ -31,6 +34,7 @@ export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
+  if (op === 'session') return { op, gap: whole(random, 1, 10) }
   if (op === 'tumbling') return { op, size: whole(random, 2, 25) }
   const every = whole(random, 1, 8)
   return { op, every, size: every + whole(random, 0, 14) }
@@ -43,6 +47,9 @@ export function drawPlan(random: () => number, ops: readonly StatefulOp[]): read
     return random() < 0.25 ? [{ op: 'where', not: whole(random, 2, 4) } as const, step] : [step]
   })
 }
+
+/** What a session gives as v: its sum, and so much for each value that differs. */
+export const distinctWeight = 1000
 
 /** Operators as a chain that is put together at run time sees them: no columns are known to the compiler. */
 type Operate = (rows: Observable<unknown>) => Observable<unknown>
@@ -59,6 +66,15 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
       return untyped(dedupe('k' as never, `${step.within} seconds`))
     case 'tumbling':
       return untyped(tumbling(`${step.size} seconds`), ...fold)
+    case 'session':
+      // Distinct values lie in a channel of a finer grain, which lives with the sessions of the main one.
+      return untyped(
+        session(`${step.gap} seconds`),
+        groupBy('k' as never),
+        aggregate({ s: sum('v' as never), d: countDistinct('v' as never) }),
+        derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
+        select('k' as never, 'v' as never),
+      )
     case 'hopping':
       return untyped(hopping(`${step.size} seconds`, `${step.every} seconds`), ...fold)
   }

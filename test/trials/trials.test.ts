@@ -14,6 +14,13 @@ const chains: readonly (readonly StatefulOp[])[] = [
   ['tumbling'],
   ['hopping'],
   ['dedupe'],
+  ['session'],
+  ['session', 'tumbling'],
+  ['tumbling', 'session'],
+  ['session', 'session'],
+  ['dedupe', 'session'],
+  ['session', 'dedupe'],
+  ['hopping', 'session', 'tumbling'],
   ['dedupe', 'tumbling'],
   ['tumbling', 'dedupe'],
   ['tumbling', 'tumbling'],
@@ -51,6 +58,14 @@ describe('a rule that is broken on purpose is found', () => {
     let found = 0
     for (let tries = 0; found === 0 && tries < 50; tries++)
       found += (await trial(['tumbling', 'tumbling'], 6, random, { oneFlushValue: true })).wrong
+    expect(found).toBeGreaterThan(0)
+  })
+
+  it('the death of a session row by its own columns (S10, P11)', { timeout: 600_000 }, async () => {
+    const { random } = drawn()
+    let found = 0
+    for (let tries = 0; found === 0 && tries < 50; tries++)
+      found += (await trial(['session'], 6, random, { rowLocalDeath: true })).wrong
     expect(found).toBeGreaterThan(0)
   })
 })

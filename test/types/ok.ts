@@ -35,6 +35,7 @@ import {
   rename,
   rows,
   select,
+  session,
   source,
   stddev,
   stddevPop,
@@ -342,6 +343,18 @@ is<
   ColumnsOf<typeof total>,
   { window_start: 'TIMESTAMPTZ NOT NULL'; window_end: 'TIMESTAMPTZ NOT NULL'; n: 'BIGINT NOT NULL' }
 >(true)
+const sessions = requests.pipe(session('30 minutes'), groupBy('host'), aggregate({ n: count(), most: max('bytes') }))
+is<
+  ColumnsOf<typeof sessions>,
+  {
+    window_start: 'TIMESTAMPTZ NOT NULL'
+    window_end: 'TIMESTAMPTZ NOT NULL'
+    host: 'VARCHAR'
+    n: 'BIGINT NOT NULL'
+    most: 'BIGINT NOT NULL'
+  }
+>(true)
+sessions.pipe(tumbling('1 day'), groupBy('host'), aggregate({ n: sum('n') }))
 // ... and groupBy may be left out where the whole window is meant.
 const ungrouped = requests.pipe(tumbling('1 hour'), aggregate({ n: count() }))
 is<typeof ungrouped, typeof total>(true)

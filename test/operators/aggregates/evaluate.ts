@@ -4,6 +4,7 @@ import { afterAll, expect } from 'vitest'
 import { aggregate, aggregateStep } from '../../../operators/aggregate.ts'
 import { groupBy } from '../../../operators/group-by.ts'
 import { hopping } from '../../../operators/hopping.ts'
+import { session } from '../../../operators/session.ts'
 import { groupsContext } from '../../../src/plan/node.ts'
 import { rowHidden } from '../../../src/plan/relation.ts'
 import type { Row } from '../../../src/core/ports.ts'
@@ -50,8 +51,8 @@ export type Oracle<V> = (rows: readonly Placed<V>[]) => unknown
 export interface Evaluator extends AsyncDisposable {
   readonly db: TestDuckdb
   /**
-   * Every window (one hour, every 30 minutes) and group holds what the oracle says, whatever the cut: all rows in one
-   * partial, and the drawn parts, each written to Parquet, merged in pairs and written again.
+   * Every window (one hour, every 30 minutes; and sessions) and group holds what the oracle says, whatever the cut: all rows
+   * in one partial, and the drawn parts, each written to Parquet, merged in pairs and written again.
    *
    * @param type of column `x`. @param sql a value as SQL, without its type.
    */
@@ -82,6 +83,8 @@ export interface Evaluator extends AsyncDisposable {
 const minuteUs = 60_000_000
 const size = 60
 const every = 30
+/** Drawn rows are some minutes apart, so that sessions are of one row or of several. */
+const gap = 7
 
 /** One for all tests of a file, closed after them. */
 export async function evaluatorForTests(): Promise<Evaluator> {
@@ -113,7 +116,9 @@ async function openEvaluator(): Promise<Evaluator> {
   }
 
   /** Rows that close first are one part, all others another, as where an epoch's own rows begin above the state's. */
-  async function inParts({ closesAt }: Channel, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
+  async function inParts({ closesAt, life }: Channel, sql: string, isMerged: boolean): Promise<readonly PartialRows[]> {
+    // What lives with others is one part: it shows only together what closes first.
+    if (life.is === 'merged') return [{ sql, isMerged }]
     const [row] = await db.rows(`SELECT min(${closesAt}) AS first FROM (${sql})`)
     const first = (row?.first ?? 0n) as bigint
     const parts = [`<= ${first}`, `> ${first}`]
@@ -191,7 +196,13 @@ async function openEvaluator(): Promise<Evaluator> {
 
   return {
     db,
-    async check(type, sql, calls, rows, expected) {
+    async check<V>(
+      type: string,
+      sql: (value: V) => string,
+      calls: Readonly<Record<string, object>>,
+      rows: readonly InputRow<V>[],
+      expected: Readonly<Record<string, Oracle<V>>>,
+    ) {
       const columns = columnsOf(type)
       const step = foldOf(columns, calls)
       const placed = rows.map((row, index) => ({ ...row, row: index }))
@@ -202,6 +213,11 @@ async function openEvaluator(): Promise<Evaluator> {
         .map(some => relation(type, some))
       const found = await emitted(step, parts, columns)
       expect(await emitted(step, [relation(type, sqlRows)], columns)).toEqual(found)
+      const result = (own: readonly Placed<V>[]) =>
+        Object.fromEntries(Object.entries(expected).map(([name, oracle]) => [name, oracle(own)]))
+      const sessions = foldOf(columns, calls, session(`${gap} minutes`))
+      const islands = sessionsOf(placed).map(own => ({ ...sessionPlace(own), ...result(own) }))
+      expect(await emitted(sessions, parts, columns)).toEqual(islands)
       const groups = []
       for (let start = -every; start < 90; start += every)
         for (const key of ['a', 'b', null] as const) {
@@ -211,7 +227,7 @@ async function openEvaluator(): Promise<Evaluator> {
               window_start: new Date((start * minuteUs) / 1000),
               window_end: new Date(((start + size) * minuteUs) / 1000),
               k: key,
-              ...Object.fromEntries(Object.entries(expected).map(([name, oracle]) => [name, oracle(own)])),
+              ...result(own),
             })
         }
       expect(found).toEqual(groups)
@@ -254,8 +270,38 @@ function emptyOf({ columns }: Channel): string {
   return `SELECT ${items.join(', ')} WHERE FALSE`
 }
 
-/** The step after `hopping('1h', '30m')` and `groupBy('k')`; the filter of every call stands for `wanted`. */
-function foldOf(columns: ColumnTypes, calls: Readonly<Record<string, object>>): Stateful {
+/** Rows of a key of which each comes less than the gap after the one before it; by start, then by key, NULL last. */
+function sessionsOf<V>(rows: readonly Placed<V>[]): Placed<V>[][] {
+  const found: Placed<V>[][] = []
+  for (const key of ['a', 'b', null] as const) {
+    let lastMinute = Number.NEGATIVE_INFINITY
+    for (const row of rows.filter(row => row.key === key).toSorted((a, b) => a.minute - b.minute)) {
+      if (row.minute - lastMinute < gap) found.at(-1)?.push(row)
+      else found.push([row])
+      lastMinute = row.minute
+    }
+  }
+  const first = ([row]: readonly Placed<V>[]) => row?.minute ?? 0
+  // In ledger order, as an oracle wants them.
+  return found.toSorted((a, b) => first(a) - first(b)).map(own => own.toSorted((a, b) => a.row - b.row))
+}
+
+function sessionPlace<V>(own: readonly Placed<V>[]) {
+  const minutes = own.map(({ minute }) => minute)
+  const time = (minute: number) => new Date((minute * minuteUs) / 1000)
+  return {
+    window_start: time(Math.min(...minutes)),
+    window_end: time(Math.max(...minutes) + gap),
+    k: own[0]?.key ?? null,
+  }
+}
+
+/** The step after a window and `groupBy('k')`; the filter of every call stands for `wanted`. */
+function foldOf(
+  columns: ColumnTypes,
+  calls: Readonly<Record<string, object>>,
+  window: object = hopping('1h', '30m'),
+): Stateful {
   const source = {
     op: 'source',
     options: { time: 't', columns },
@@ -263,7 +309,7 @@ function foldOf(columns: ColumnTypes, calls: Readonly<Record<string, object>>): 
     columns,
     step: { is: 'source', op: 'source', columns: (input: ColumnTypes) => input },
   } as const
-  const windowed = { ...source, ...hopping('1h', '30m'), op: 'hopping', inputs: [source], columns } as never
+  const windowed = { ...source, ...window, op: 'window', inputs: [source], columns } as never
   const grouped = { ...source, ...groupBy('k' as never), op: 'groupBy', inputs: [windowed], columns } as never
   const { options } = aggregate(calls as never)
   const filtered = Object.values(calls).filter(call => 'filter' in call)

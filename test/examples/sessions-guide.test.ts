@@ -1,0 +1,28 @@
+/** The pipeline of the guide over the guide's own input. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { root, startNode } from '../cli/child.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-guide-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+test.each(['1', '2'])('gives what the guide says, with %s objects an epoch', async objectsPerEpoch => {
+  const guide = await readFile(join(root, 'docs/guides/sessions.md'), 'utf8')
+  const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
+  const [first, second, output] = [...guide.matchAll(/```json\n([\s\S]*?)```/g)].map(([, lines = '']) => lines)
+  await mkdir(join(folder, 'input'))
+  await writeFile(join(folder, 'pipeline.ts'), example)
+  await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
+  await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
+  const args = ['backfill', 'pipeline.ts', '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
+  const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
+  expect(code, stderr).toBe(0)
+  const names = (await readdir(join(folder, 'output'))).filter(name => name.endsWith('.jsonl')).toSorted()
+  const found = await Promise.all(names.map(name => readFile(join(folder, 'output', name), 'utf8')))
+  expect(found.join('')).toBe(output)
+})
