@@ -9,11 +9,12 @@ import type { Compaction } from './compact.ts'
 import {
   decideClaim,
   decideCompaction,
-  decideInlineDelivery,
   decideInlineFile,
   decideInlineMerge,
+  decideInlineWaiting,
   decideRetain,
   type HeadSeen,
+  INLINE_BYTES_MAX,
   INLINE_MERGED_BYTES_MAX,
   mergedSpan,
   RETAINED_MAX,
@@ -97,8 +98,8 @@ export interface CheckpointStore {
   stage(channel: string, file: string, rows: number, beside: Manifest): Promise<FileRef>
   /** The same for a few rows, which become durable with the manifest that names them. */
   stageText(channel: string, epoch: number, text: TextRows): FileRef
-  /** The same for rows that a flow is to take: the manifest of their epoch with them. */
-  stageDelivery(next: Manifest, output: string, file: string, rows: number): Promise<Manifest>
+  /** The same for rows that wait here until the flow's sink has them. */
+  stageWaiting(file: string, rows: number, beside: Manifest): Promise<FileRef>
   /** Brings a file to a local path, verified (P10). It may be a hard link into the store: read it only. */
   load(ref: FileRef, to: string): Promise<void>
   /** Rows that ride in HEAD as text, verified (P10); undefined where they are a file to load. */
@@ -116,8 +117,8 @@ export interface CheckpointStore {
   /** Merges one full tier of the channel's parts, if there is one. `applyCompaction` puts the result in a manifest. */
   compact(manifest: Manifest, channel: string): Promise<Compaction | undefined>
   /** P12. Deletes garbage of the committed manifest; the given one without it. */
-  collect(manifest: Manifest, outputs: Readonly<Record<string, ObjectStore>>): Promise<Manifest>
-  /** What HEAD and the retained manifests need, for `Outbox.orphans`. */
+  collect(manifest: Manifest, outputs: Readonly<Record<string, Pick<ObjectStore, 'delete'>>>): Promise<Manifest>
+  /** What HEAD and the retained manifests need, for `SinkPort.orphans`. */
   reachable(): Promise<ReadonlySet<string>>
   /** Once after a claim: deletes what lower terms left. How many files. */
   orphans(): Promise<number>
@@ -446,11 +447,10 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       return textRef(filePath({ kind: channel, term: owned().head.term, epoch }, newId(), 'parquet'), text)
     },
 
-    async stageDelivery(next, output, file, rows) {
-      const { epoch } = next
+    stageWaiting(file, rows, { epoch, unpublished }) {
       const name = filePath({ kind: DELIVERIES, term: owned().head.term, epoch }, newId(), 'parquet')
-      const ref = await stageFile(store, name, file, rows, sleep, decideInlineDelivery(next))
-      return { ...next, undelivered: [...next.undelivered, { output, epoch, file: ref }] }
+      const inlineBytesMax = Math.min(INLINE_BYTES_MAX, decideInlineWaiting(unpublished, 'checkpoint'))
+      return stageFile(store, name, file, rows, sleep, inlineBytesMax)
     },
 
     load(ref, to) {
@@ -526,7 +526,6 @@ function birth(checkpointId: string, engine: EngineState): Manifest {
     engine,
     channels: {},
     unpublished: [],
-    undelivered: [],
     retained: [],
     garbage: [],
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { MillraceError } from '../src/core/errors.ts'
+import { withOneList } from './earlier.ts'
 import { type PackedManifest, packManifest, unpackManifest } from './packed-manifest.ts'
 import type { Head, Manifest, ManifestFile } from './types.ts'
 
@@ -8,9 +9,10 @@ import type { Head, Manifest, ManifestFile } from './types.ts'
  * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
  * readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
  * (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for in files.
+ * 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
  */
-export const FORMAT = 3
-export const MIN_READER = 3
+export const FORMAT = 4
+export const MIN_READER = 4
 
 type DocumentKind = 'head' | 'manifest'
 
@@ -142,16 +144,18 @@ function parse(text: string): unknown {
   }
 }
 
-/** The manifest of a document, of whatever format, as today's writer has it. Earlier ones knew no rows that wait. */
+/** The manifest of a document, of whatever format, as today's writer has it. */
 function manifestOf(object: string, document: Record<string, unknown>): Manifest {
-  const manifest: Record<string, unknown> = { undelivered: [], ...(document['manifest'] as Record<string, unknown>) }
+  const given = document['manifest'] as Record<string, unknown>
+  const manifest = Number(document['format']) < 4 ? withOneList(given) : given
+  if (manifest === undefined)
+    throw corrupt(object, 'what waits to be published, as its format has it', 'something else')
   check(object, manifest, {
     checkpointId: isText,
     epoch: isCount,
     engine: isRecord,
     channels: isRecord,
     unpublished: Array.isArray,
-    undelivered: Array.isArray,
     retained: Array.isArray,
     garbage: Array.isArray,
   })

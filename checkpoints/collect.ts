@@ -12,7 +12,7 @@ export interface CollectOptions {
   /** What HEAD holds: the caller is its owner, and no write of HEAD is under way or in doubt. */
   readonly committed: Manifest
   /** By the names in `Garbage.store`. Garbage of a store that is not given waits. */
-  readonly stores: ReadonlyMap<string, ObjectStore>
+  readonly stores: ReadonlyMap<string, Pick<ObjectStore, 'delete'>>
   /** What HEAD and the retained manifests need. */
   readonly reachable: ReadonlySet<string>
 }

@@ -1,5 +1,6 @@
 import { garbageKey, isInHead } from './manifest.ts'
-import type { FileRef, Garbage, Head, Manifest, Part, Unpublished } from './types.ts'
+import type { WaitingFile } from '../src/core/sink-port.ts'
+import type { Garbage, Head, Manifest, Part, Unpublished } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
 export const INLINE_BYTES_MAX = 16 * 1024
@@ -110,25 +111,21 @@ function bytesInHead(parts: readonly Part[]): number {
 /** About what a file takes in HEAD. */
 const PART_BYTES = 300
 
-/** The largest file that may ride in HEAD beside those that do already. */
-function decideInline(files: readonly FileRef[], bytesMax: number): number {
+/** What is left of so many bytes beside the files that ride in HEAD already. */
+function decideRest(files: readonly WaitingFile[], bytesMax: number): number {
   const inside = files.reduce((sum, { inline, bytes }) => sum + (inline === undefined ? 0 : bytes), 0)
-  return Math.min(INLINE_BYTES_MAX, Math.max(0, bytesMax - inside))
+  return Math.max(0, bytesMax - inside)
 }
 
-/** The same for rows to be taken, for output, and for a channel's file. */
-export const decideInlineDelivery = ({ undelivered }: Pick<Manifest, 'undelivered'>): number =>
-  decideInline(
-    undelivered.map(({ file }) => file),
-    INLINE_DELIVERIES_BYTES_MAX,
-  )
-export const decideInlineOutput = (unpublished: readonly Unpublished[]): number =>
-  decideInline(
-    unpublished.map(({ file }) => file),
-    INLINE_OUTPUT_BYTES_MAX,
-  )
+/** So many bytes of rows that wait may still ride in HEAD, beside those that wait at the same place. */
+export function decideInlineWaiting(unpublished: readonly Unpublished[], at: Unpublished['at']): number {
+  const waiting = unpublished.filter(found => found.at === at).flatMap(({ files }) => files)
+  return decideRest(waiting, at === 'sink' ? INLINE_OUTPUT_BYTES_MAX : INLINE_DELIVERIES_BYTES_MAX)
+}
+
+/** The largest file of a channel that may ride in HEAD beside those that do already. */
 export const decideInlineFile = ({ channels }: Pick<Manifest, 'channels'>, bytesMax = INLINE_FILES_BYTES_MAX): number =>
-  decideInline(Object.values(channels).flat(), bytesMax)
+  Math.min(INLINE_BYTES_MAX, decideRest(Object.values(channels).flat(), bytesMax))
 
 /** Whether the commit of this manifest is preceded by a copy of it. */
 export function decideRetain(manifest: Manifest, released: boolean): boolean {

@@ -1,4 +1,4 @@
-import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Undelivered, Unpublished } from './types.ts'
+import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Unpublished } from './types.ts'
 
 /** `Garbage.store` of the checkpoint's own files; no output may have this name. */
 export const CHECKPOINT = 'checkpoint'
@@ -23,30 +23,28 @@ export function addPart(manifest: Manifest, channel: string, part: Part): Manife
   return { ...manifest, channels: { ...manifest.channels, [channel]: parts } }
 }
 
-/** The manifest without files that were published; what they were staged as becomes garbage. */
+/** The manifest without what was published; the files that it waited as become garbage. */
 export function dropPublished(manifest: Manifest, published: readonly Unpublished[]): Manifest {
-  // By final key, which is used once: the objects themselves may have been through JSON.
-  const done = new Set(published.map(u => `${u.output}\n${u.to}`))
-  const dropped = manifest.unpublished.filter(u => done.has(`${u.output}\n${u.to}`))
+  // By flow and epoch: the objects themselves may have been through JSON.
+  const done = new Set(published.map(unpublishedKey))
+  const dropped = manifest.unpublished.filter(waiting => done.has(unpublishedKey(waiting)))
   if (dropped.length === 0) return manifest
+  const garbage = dropped.flatMap(waiting => toGarbage(storeOf(waiting), waiting.files, manifest.epoch))
   return {
     ...manifest,
-    unpublished: manifest.unpublished.filter(u => !dropped.includes(u)),
-    garbage: [...manifest.garbage, ...dropped.flatMap(u => toGarbage(u.output, [u.file], manifest.epoch))],
+    unpublished: manifest.unpublished.filter(waiting => !dropped.includes(waiting)),
+    garbage: [...manifest.garbage, ...garbage],
   }
 }
 
-/** The manifest without rows that were taken; their files become garbage. */
-export function dropDelivered(manifest: Manifest, taken: readonly Undelivered[]): Manifest {
-  const done = new Set(taken.map(({ output, epoch }) => `${output}\n${epoch}`))
-  const dropped = manifest.undelivered.filter(({ output, epoch }) => done.has(`${output}\n${epoch}`))
-  if (dropped.length === 0) return manifest
-  const files = dropped.map(({ file }) => file)
-  return {
-    ...manifest,
-    undelivered: manifest.undelivered.filter(undelivered => !dropped.includes(undelivered)),
-    garbage: [...manifest.garbage, ...toGarbage(CHECKPOINT, files, manifest.epoch)],
-  }
+/** A flow has an epoch once. */
+export function unpublishedKey({ output, epoch }: Pick<Unpublished, 'output' | 'epoch'>): string {
+  return `${output}\n${epoch}`
+}
+
+/** The `Garbage.store` of its files. */
+function storeOf({ output, at }: Unpublished): string {
+  return at === 'checkpoint' ? CHECKPOINT : output
 }
 
 /** The manifest with one copy more; beyond `max` the oldest become garbage. */
@@ -68,8 +66,9 @@ export function isInHead({ inline, text }: Pick<FileRef, 'inline' | 'text'>): bo
 }
 
 /** The files of the checkpoint's own that the manifest names, those inside it as well; no copies of manifests. */
-export function ownFiles({ channels, undelivered }: Manifest): readonly FileRef[] {
-  return [...Object.values(channels).flat(), ...undelivered.map(({ file }) => file)]
+export function ownFiles({ channels, unpublished }: Manifest): readonly FileRef[] {
+  const waiting = unpublished.filter(({ at }) => at === 'checkpoint')
+  return [...Object.values(channels).flat(), ...waiting.flatMap(({ files }) => files)]
 }
 
 /** Files that the manifest needs, as `garbageKey`s. Inline files are inside it. */
@@ -78,8 +77,8 @@ export function reach(manifest: Manifest): ReadonlySet<string> {
   for (const file of ownFiles(manifest)) {
     if (!isInHead(file)) keys.add(garbageKey({ store: CHECKPOINT, name: file.name }))
   }
-  for (const { output, file } of manifest.unpublished) {
-    if (!isInHead(file)) keys.add(garbageKey({ store: output, name: file.name }))
+  for (const waiting of manifest.unpublished) {
+    for (const { store, name } of toGarbage(storeOf(waiting), waiting.files, 0)) keys.add(garbageKey({ store, name }))
   }
   for (const { name } of manifest.retained) keys.add(garbageKey({ store: CHECKPOINT, name }))
   return keys

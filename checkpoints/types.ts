@@ -1,18 +1,16 @@
 import type { Json } from '../src/core/json.ts'
+import type { Operation, WaitingFile } from '../src/core/sink-port.ts'
 import type { TextRows } from '../src/core/text-rows.ts'
 
 /**
  * An immutable file of the checkpoint. Small ones ride in HEAD (P3): a few rows of a channel as `text`, which is
  * Parquet once it is merged, and others with their bytes, base64 in `inline`.
  */
-export interface FileRef {
+export interface FileRef extends WaitingFile {
   /** Key under the checkpoint's root: `<kind>/<term>-<epoch>-<uuid>.<ext>`. */
   readonly name: string
   /** Of the file; of `text`, of the JSON of its columns and rows. So with the hash. */
   readonly bytes: number
-  readonly rows: number
-  readonly sha256: string
-  readonly inline?: string
   /** Since format 3. */
   readonly text?: TextRows
 }
@@ -30,21 +28,17 @@ export interface Part extends FileRef {
  */
 export type Channels = Readonly<Record<string, readonly Part[]>>
 
-/** A file staged in the output's own store (or inline here) that the commit made true and that waits to be published (P8). */
+/** One epoch's rows of one flow: true by the commit, and not known to be with the flow's sink yet (P8, P15). Since format 4. */
 export interface Unpublished {
-  /** Name of the flow whose output store holds it. */
-  readonly output: string
-  readonly file: FileRef
-  /** Final key in the output store, used once. */
-  readonly to: string
-}
-
-/** One epoch's rows of a flow that hands rows over, as a file of the checkpoint: committed, and not known to be taken yet. */
-export interface Undelivered {
-  /** Name of the flow that takes them. */
+  /** Name of the flow. */
   readonly output: string
   readonly epoch: number
-  readonly file: FileRef
+  readonly operation: Operation
+  /** What the sink said of what it staged, for itself; null where the rows wait in the checkpoint. */
+  readonly receipt: Json
+  /** Where the rows wait: in the sink's own place, or in the checkpoint. */
+  readonly at: 'sink' | 'checkpoint'
+  readonly files: readonly WaitingFile[]
 }
 
 export interface Garbage {
@@ -85,9 +79,8 @@ export interface Manifest {
   readonly epoch: number
   readonly engine: EngineState
   readonly channels: Channels
+  /** In order of their epochs, one for each flow that has rows in it. */
   readonly unpublished: readonly Unpublished[]
-  /** In order of their epochs. Since format 2. */
-  readonly undelivered: readonly Undelivered[]
   readonly retained: readonly RetainedManifest[]
   readonly garbage: readonly Garbage[]
 }

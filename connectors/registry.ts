@@ -3,7 +3,9 @@ import { nearestName } from '../src/core/nearest.ts'
 import type { Format, FormatConnector } from '../src/plan/format.ts'
 import type { NotificationSpec } from '../src/plan/notification-spec.ts'
 import { formatSettings, type SourcePolicies, type SourceSettings } from '../src/plan/source-settings.ts'
+import type { Sink, SinkKind } from '../src/plan/sink.ts'
 import { csvConnector } from './csv/index.ts'
+import { filesKind } from './files/sink.ts'
 import { jsonConnector } from './json/index.ts'
 import { kafkaConnector } from './kafka/index.ts'
 import type { NotificationConnector } from './notifications/connector.ts'
@@ -11,13 +13,24 @@ import { parquetConnector } from './parquet/index.ts'
 import { sqsConnector } from './sqs/index.ts'
 import { textConnector } from './text/index.ts'
 
-// Both lists are in the order of reference pages. A new connector or format is a folder, and a line here.
+// The lists are in the order of reference pages. A new connector, format or sink is a folder, and a line here.
 
 /** All that announces objects. */
 export const connectors: readonly NotificationConnector[] = [sqsConnector, kafkaConnector]
 
 /** All that objects are written as; content whose name tells nothing is tried in this order. */
 export const formats: readonly FormatConnector[] = [parquetConnector, jsonConnector, csvConnector, textConnector]
+
+/** All that results go to. */
+export const sinks: readonly SinkKind[] = [filesKind]
+
+/**
+ * @param field names the sink in errors
+ * @throws MillraceError `user` for a kind that nobody has described
+ */
+export function sinkOf({ sink: kind }: Sink, field: string, all: readonly SinkKind[]): SinkKind {
+  return all.find(each => each.kind === kind) ?? unknownKind(`${field}: sink`, kind, all)
+}
 
 /**
  * @param field names the spec in errors

@@ -1,22 +1,52 @@
 import { configError } from '../src/core/errors.ts'
+import { whole } from '../src/core/option-kinds.ts'
+import { type OptionTable, readOptions } from '../src/core/options.ts'
+import { plainJson } from '../src/core/json.ts'
 import { type ColumnsOf, type Done, type OfRows, operator, type Operator } from '../src/plan/batches.ts'
 import type { Sink } from '../src/plan/sink.ts'
+
+export interface ToOptions {
+  /**
+   * Committed epochs that the sink may not have yet before no further one is committed. Default: 1 of `files`, whose next
+   * epoch is computed meanwhile, else 10.
+   */
+  readonly epochsBehindMax?: number
+  /** Bytes of their files; the last epoch may pass them. Default: 268,435,456 (256 MiB). */
+  readonly bytesBehindMax?: number
+}
+
+const toOptions = {
+  epochsBehindMax: {
+    kind: whole(1, 10_000),
+    otherwise: '1 of files, else 10',
+    about: 'How many committed epochs the sink may be behind.',
+  },
+  bytesBehindMax: {
+    kind: whole(1),
+    unit: 'bytes',
+    otherwise: '268435456 (256 MiB)',
+    about: 'How many bytes of committed epochs may wait for the sink.',
+  },
+} satisfies OptionTable<ToOptions>
 
 /**
  * Ends a flow: its rows go to this sink, visible once their epoch is committed.
  *
  *     trips.pipe(..., to(files('data/output', { format: 'parquet' })))
  *
+ * A sink that is away for a while gets what it missed, in order, when it is back. Meanwhile other flows go on, until this one
+ * is as far behind as the options say: then nothing further is committed or read.
+ *
  * @throws MillraceError `user` when it is given no sink, or follows `tumbling` or `groupBy` directly.
  */
-export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>): Operator<I, Done> {
+export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>, options: ToOptions = {}): Operator<I, Done> {
   const given = sink as Sink | undefined
-  if (given?.sink !== 'files')
+  if (typeof given?.sink !== 'string' || typeof given.uri !== 'string')
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
-  const { uri, format, zone } = given
-  const how = { uri, format, ...(zone === undefined ? {} : { zone }) }
-  return operator({ op: 'to' }, { sink: 'files', ...how }, batch => {
-    batch.end({ is: 'files', node: batch.node, ...how })
+  const { epochsBehindMax: epochsMax, bytesBehindMax: bytesMax } = readOptions('to', toOptions, options)
+  const behind = { ...(epochsMax !== undefined && { epochsMax }), ...(bytesMax !== undefined && { bytesMax }) }
+  return operator({ op: 'to' }, plainJson(given), batch => {
+    batch.end({ is: 'sink', node: batch.node, sink: given, behind })
     return { epoch: batch.epoch }
   })
 }

@@ -13,6 +13,11 @@ export interface FilesOptions {
   readonly zone?: 'Z'
 }
 
+/** What `files()` gives. */
+export interface FilesSink extends Sink<unknown>, FilesOptions {
+  readonly sink: 'files'
+}
+
 const filesOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix that the files go to.' },
   format: {
@@ -34,7 +39,7 @@ const filesOptions = {
  * @param uri a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address
  * @throws MillraceError `user` for another format or an empty address, or a `zone` beside `format: 'parquet'`.
  */
-export function files(uri: string, options: FilesOptions): Sink<unknown> {
+export function files(uri: string, options: FilesOptions): FilesSink {
   const { zone, ...read } = readCall('files', filesOptions, [uri], options)
   if (zone !== undefined && read.format !== 'json')
     throw configError('files: zone', zone, "none, as format: 'parquet' keeps the types of times")

@@ -16,7 +16,6 @@ import {
 import { dueBy } from './due.ts'
 import { limited } from './limited.ts'
 import type { Run } from './open-run.ts'
-import { parseOutputKey } from './output-key.ts'
 import { dueOf, withDue } from './recover.ts'
 import { keepText, removeFiles, stageRows } from './work.ts'
 
@@ -232,13 +231,8 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
 }
 
 /** All epochs up to this one are published and taken, and HEAD says so. */
-export function outEpoch({
-  epoch,
-  unpublished,
-  undelivered,
-}: Pick<Manifest, 'epoch' | 'unpublished' | 'undelivered'>): number {
-  const waiting = [...unpublished.map(({ to }) => parseOutputKey(to)?.epoch ?? 0), ...undelivered.map(u => u.epoch)]
-  return Math.min(epoch, ...waiting.map(waits => waits - 1))
+export function outEpoch({ epoch, unpublished }: Pick<Manifest, 'epoch' | 'unpublished'>): number {
+  return Math.min(epoch, ...unpublished.map(waiting => waiting.epoch - 1))
 }
 
 type Found = Omit<DoneAfter, 'seq'>

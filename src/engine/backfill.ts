@@ -9,6 +9,7 @@ import { type Committer, createCommitter } from './commit-epoch.ts'
 import { components, type Components } from './components.ts'
 import { nothingListed } from './feed.ts'
 import type { Run } from './open-run.ts'
+import { backfillTries } from './publisher.ts'
 import { replay } from './replay.ts'
 import { createRunAhead } from './run-ahead.ts'
 import { backfillOptions } from './run-options.ts'
@@ -46,7 +47,7 @@ export async function backfillWith(
     const done = nothingDone()
     // A flow that does not take its rows ends the run, so that a script sees it; the next start hands them over again.
     const committer = createCommitter(run, {
-      tries: 1,
+      tries: backfillTries,
       onTaken() {
         done.delivered++
         tell()
@@ -158,7 +159,7 @@ async function commitAll(
 ): Promise<boolean> {
   const { drain } = options
   // What kills the process while it takes rows is not to be taken for an object that does (P13).
-  await committer.settle()
+  await committer.settle('rows')
   committer.afterwards.begin()
   const ahead = createRunAhead(run, batches, committer.position, committer.care)
   let isComplete = run.isSealed

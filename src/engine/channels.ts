@@ -4,15 +4,7 @@ import type { CheckpointStore, RowsSource } from '../../checkpoints/checkpoint-s
 import type { FileRef, Manifest } from '../../checkpoints/types.ts'
 import type { Executor } from '../core/ports.ts'
 import type { TextRows } from '../core/text-rows.ts'
-import { id, text } from '../plan/sql.ts'
-
-/**
- * Rows of Parquet files here. A column that only some of them have is NULL in the others. A folder `name=value` of their
- * path gives no column: DuckDB would take it for a partition.
- */
-export function parquetRows(files: readonly string[]): string {
-  return `read_parquet([${files.map(text).join(', ')}], union_by_name = true, hive_partitioning = false)`
-}
+import { id, parquetRows, text } from '../plan/sql.ts'
 
 /** Where a channel's rows come from, and a local folder that DuckDB may read. */
 export interface ChannelReader {

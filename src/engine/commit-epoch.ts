@@ -1,17 +1,17 @@
 import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
-import { addPart, dropParts, dropPublished } from '../../checkpoints/manifest.ts'
+import { decideInlineWaiting } from '../../checkpoints/decide.ts'
+import { addPart, dropParts } from '../../checkpoints/manifest.ts'
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
-import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { objectAddress } from '../core/object-address.ts'
 import type { WrittenFile } from '../core/ports.ts'
+import type { WaitingFile } from '../core/sink-port.ts'
 import { type TextRows, textRowsOf } from '../core/text-rows.ts'
-import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
+import { clockShape, type Stage } from '../plan/stages.ts'
 import { type Applied, applyEpoch, type EpochTime } from './apply.ts'
 import { noPartials, type Partials } from './partials.ts'
 import { type ChannelRows, dropTables, keepText, removeFiles, stageRows } from './work.ts'
 import { plainTypes } from '../plan/relation.ts'
-import { createDeliveries, type Deliveries } from './deliveries.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './ledger.ts'
 import { attemptOf, type Care, createCare, withAttempt } from './attempt.ts'
@@ -22,9 +22,9 @@ import { createCompactor } from './compaction.ts'
 import { committedAt } from './due.ts'
 import { fencedBy } from './heartbeat.ts'
 import { limited } from './limited.ts'
-import { outputKey } from './output-key.ts'
 import type { Run } from './open-run.ts'
 import type { Outcome } from './outcome.ts'
+import { createPublisher, type Output, type Publisher, type Tries } from './publisher.ts'
 import { engineRecords, engineState, type KeptRecords, positionOf } from './recover.ts'
 import type { Ready } from './run-ahead.ts'
 import { type LedgerPosition, stamp } from './stamp.ts'
@@ -39,7 +39,7 @@ const endOfTimeUs = 2n ** 62n
 const garbageMax = 64
 
 /** The serial part of an epoch: apply, commit, publish, and handing rows over. */
-export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle' | 'waiting' | 'lastHeldMs'> {
+export interface Committer extends Pick<Publisher, 'room' | 'beside' | 'settle' | 'waiting' | 'lags' | 'lastHeldMs'> {
   readonly manifest: Manifest
   readonly position: LedgerPosition
   /** What earlier deaths ask of the mini-batches to come (P13). */
@@ -74,8 +74,7 @@ export interface Committer extends Pick<Deliveries, 'room' | 'beside' | 'settle'
 }
 
 export interface CommitterOptions {
-  /** How often an epoch's rows are handed over before the run fails by it. */
-  readonly tries: number
+  readonly tries: Tries
   /** Told when a flow has taken an epoch's rows. */
   onTaken(): void
 }
@@ -90,12 +89,12 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   let position = positionOf(manifest, source, shapes)
   /** What lies in the state tables, by key. */
   const held = new Map<string, Held>()
-  // What an earlier run committed and did not publish is published first (P10).
-  let publishing = publish(run, manifest.unpublished)
   const compactor = createCompactor(checkpoint)
-  const deliveries = createDeliveries({
+  const publisher = createPublisher({
     ...run,
     ...run.commit,
+    outputs: [...run.outputs.values()],
+    term: run.head.term,
     signal: run.fetch.signal,
     tries,
     onEvent(event) {
@@ -103,9 +102,10 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       if (event.is === 'delivered') onTaken()
     },
   })
-  deliveries.begin(manifest)
-  // In a quiet hour there is no commit to record what was taken.
-  heartbeat.carry(deliveries.record)
+  // What an earlier run committed and did not publish is published first (P10).
+  publisher.begin(manifest)
+  // In a quiet hour there is no commit to record what was published.
+  heartbeat.carry(publisher.record)
 
   const newColumns: NewColumn[] = []
   const attemptBefore = attemptOf(manifest)
@@ -120,7 +120,11 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   const afterwards = createAfterwards({
     run,
     manifest: () => manifest,
-    commit: change => amend(async before => change(deliveries.record(dropPublished(before, await publishing)))),
+    commit: change =>
+      amend(async before => {
+        await publisher.fits()
+        return change(publisher.record(before))
+      }),
   })
 
   /** Commits the manifest as this changes it, where it does. */
@@ -161,10 +165,10 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
   ): Promise<EpochResult> {
     const epoch = manifest.epoch + 1
     const totals = addTotals(totalsOf(manifest), rows, earlier)
-    const outputsBy = Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store.address]))
+    const outputsBy = Object.fromEntries(sinksOf(run).map(({ name, sink }) => [name, sink.address]))
     const outputColumns = Object.fromEntries(
       run.commit.flows
-        .filter(({ terminal }) => terminal.is === 'files')
+        .filter(({ terminal }) => terminal.is === 'sink')
         .map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)]),
     )
     const closesAt = closesAtBy(states)
@@ -188,19 +192,21 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       totals,
     )
 
-    // Output of the epoch before is visible by now, or this waits for it: publishing is never more than one epoch behind.
-    let next = deliveries.record(dropPublished({ ...manifest, epoch, engine }, await publishing))
+    // Files of the epoch before are visible by now, or this waits for them.
+    await publisher.fits()
+    let next = publisher.record({ ...manifest, epoch, engine })
     const stagedFromMs = run.clock.nowMs()
     const outputs = [...partials.outputs, ...applied.outputs].filter(({ written }) => written.rows > 0)
-    const unpublished: Unpublished[] = []
+    const published: PublishedFile[] = []
     for (const { flow, written } of outputs) {
-      const { file, rows } = written
-      if (flow.terminal.is === 'files')
-        unpublished.push(await stageOutput(run, flow, epoch, written, [...next.unpublished, ...unpublished]))
-      // A replay repeats a run that has handed them over.
-      else if (!run.replayed) next = await checkpoint.stageDelivery(next, flow.name, file, rows)
+      const output = run.outputs.get(flow.name)
+      // A replay repeats a run that has handed its rows over.
+      if (!output || (output.is === 'rows' && run.replayed)) continue
+      const { waiting, names } = await stageOutput(run, output, [written], next)
+      next = { ...next, unpublished: [...next.unpublished, waiting] }
+      for (const [index, key] of names.entries())
+        published.push({ output: flow.name, key, file: waiting.files[index] as WaitingFile })
     }
-    next = { ...next, unpublished: [...next.unpublished, ...unpublished] }
 
     const entries = ledgerText(rows)
     const channels: ChannelRows[] = [
@@ -208,8 +214,8 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       ...partials.channels,
       ...applied.channels,
     ]
-    if (unpublished.length > 0)
-      channels.push({ channel: 'outputs', kept: await keepText(run.commit, outputsText(epoch, unpublished)) })
+    if (published.length > 0)
+      channels.push({ channel: 'outputs', kept: await keepText(run.commit, outputsText(epoch, published)) })
     for (const { channel, kept, aliveToUs } of channels) {
       const ref = await stageRows(checkpoint, channel, kept, next)
       const alive = aliveToUs === undefined ? {} : { aliveToUs: aliveToUs.toString() }
@@ -231,8 +237,7 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     // publishes what is listed there and hands its rows over. State adopts the epoch only below.
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
     run.options.onEvent?.({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
-    publishing = publish(run, manifest.unpublished)
-    deliveries.begin(manifest)
+    publisher.begin(manifest)
     compactor.begin(manifest)
 
     for (const state of states) {
@@ -248,27 +253,30 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     position = after
     await dropTables(executor, [...partials.tables, ...applied.tables])
     await removeFiles(channels, [...partials.outputs, ...applied.outputs])
-    if (manifest.garbage.length >= garbageMax) manifest = await checkpoint.collect(manifest, outputStores(run))
+    if (manifest.garbage.length >= garbageMax) manifest = await checkpoint.collect(manifest, placesOf(run))
     return {
       epoch,
       objects: rows.filter(({ is }) => is === 'object').length,
       rows: sumOf(rows, 'rows'),
       late: sumOf(rows, 'late'),
-      outputFiles: unpublished.map(({ output, to }) => outputAddress(run, output, to)),
+      outputFiles: published.map(({ output, key }) => outputAddress(run, output, key)),
       totals,
     }
   }
 
-  const { room, beside, settle } = deliveries
+  const { room, beside, settle } = publisher
   return {
     room,
     beside,
     settle,
     get waiting() {
-      return deliveries.waiting
+      return publisher.waiting
+    },
+    get lags() {
+      return publisher.lags
     },
     get lastHeldMs() {
-      return deliveries.lastHeldMs
+      return publisher.lastHeldMs
     },
     get manifest() {
       return manifest
@@ -332,31 +340,28 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     afterwards,
     async close(hurry) {
       await compactor.settle()
-      await publishing
       await settle()
       await afterwards.finish(hurry)
-      const published = dropPublished(manifest, await publishing)
       // Files are deleted only after a commit that no longer names them (P12).
-      const done = compactor.take(deliveries.record(published))
+      const done = compactor.take(publisher.record(manifest))
       if (done !== manifest) manifest = committed(await heartbeat.around(() => checkpoint.commit(done)))
-      if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, outputStores(run))
+      if (manifest.garbage.length > 0) manifest = await checkpoint.collect(manifest, placesOf(run))
       await heartbeat.stop()
       manifest = committed(await checkpoint.release(withAttempt(manifest, null)))
       isReleased = true
     },
     async stop() {
       await afterwards.stop()
-      await deliveries.stop()
+      // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
+      // published now is by the next start (P10).
+      await publisher.stop()
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})
-      // Where this fails, the next start hands over what was taken, as after a crash.
-      if (!isReleased) await amend(deliveries.record).catch(() => {})
+      // Where this fails, the next start publishes what is there, as after a crash.
+      if (!isReleased) await amend(publisher.record).catch(() => {})
       await heartbeat.stop()
       await compactor.settle()
-      // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
-      // published now is by the next start (P10).
-      if (!isReleased && !run.fetch.signal.aborted) await publishing.catch(() => {})
     },
   }
 }
@@ -385,21 +390,33 @@ function committed(outcome: CommitOutcome): Manifest {
   throw fencedBy(outcome)
 }
 
-function stageOutput(
-  run: Run,
-  flow: Flow,
-  epoch: number,
-  written: WrittenFile,
-  beside: readonly Unpublished[],
-): Promise<Unpublished> {
-  const output = run.outputs.get(flow.name)
-  if (!output) throw new Error(`unreachable: ${flow.name} has no files() sink`)
-  const extension = flow.terminal.is === 'files' && flow.terminal.format === 'json' ? 'jsonl' : 'parquet'
-  const to = outputKey(epoch, flow.name, extension)
-  return output.outbox.stage({ term: run.head.term, epoch, file: written.file, rows: written.rows, to, beside })
+/** A file that a commit makes true, under the name that it will have. */
+interface PublishedFile {
+  readonly output: string
+  readonly key: string
+  readonly file: WaitingFile
 }
 
-function outputsText(epoch: number, unpublished: readonly Unpublished[]): TextRows {
+/** Makes an epoch's rows of one flow durable: in its sink's own place, or where they wait in the checkpoint. */
+async function stageOutput(
+  { head, checkpoint }: Run,
+  { name, sink }: Output,
+  files: readonly WrittenFile[],
+  next: Manifest,
+): Promise<{ readonly waiting: Unpublished; readonly names: readonly string[] }> {
+  const { epoch } = next
+  const entry = { output: name, epoch, operation: 'append' } as const
+  if (sink.stage) {
+    const inlineBytesMax = decideInlineWaiting(next.unpublished, 'sink')
+    const staged = await sink.stage({ term: head.term, epoch, operation: 'append', files, inlineBytesMax })
+    return { waiting: { ...entry, receipt: staged.receipt, at: 'sink', files: staged.files }, names: staged.names }
+  }
+  const kept: WaitingFile[] = []
+  for (const { file, rows } of files) kept.push(await checkpoint.stageWaiting(file, rows, next))
+  return { waiting: { ...entry, receipt: null, at: 'checkpoint', files: kept }, names: [] }
+}
+
+function outputsText(epoch: number, published: readonly PublishedFile[]): TextRows {
   const columns = {
     epoch: 'BIGINT',
     output: 'VARCHAR',
@@ -408,10 +425,10 @@ function outputsText(epoch: number, unpublished: readonly Unpublished[]): TextRo
     bytes: 'BIGINT',
     sha256: 'VARCHAR',
   } as const
-  const rows = unpublished.map(({ output, to, file: { rows, bytes, sha256 } }) => ({
+  const rows = published.map(({ output, key, file: { rows, bytes, sha256 } }) => ({
     epoch,
     output,
-    key: to,
+    key,
     rows,
     bytes,
     sha256,
@@ -422,31 +439,19 @@ function outputsText(epoch: number, unpublished: readonly Unpublished[]): TextRo
   )
 }
 
-function publish(run: Run, unpublished: readonly Unpublished[]): Promise<readonly Unpublished[]> {
-  if (unpublished.length === 0) return Promise.resolve(unpublished)
-  const files = unpublished.map(file => {
-    const output = run.outputs.get(file.output)
-    if (!output)
-      throw new MillraceError(
-        'fatal',
-        'output',
-        `The checkpoint has committed files of '${file.output}' to publish, which the pipeline no longer writes.`,
-      )
-    return { file, outbox: output.outbox }
-  })
-  const work = timed(run, 'publish', () => Promise.all(files.map(({ file, outbox }) => outbox.publish(file)))).then(
-    () => unpublished,
-  )
-  // Awaited before the next commit: until then its failure is no unhandled one.
-  work.catch(() => {})
-  return work
+/** The outputs that are sinks, in the order of their flows. */
+export function sinksOf({ outputs }: Pick<Run, 'outputs'>): readonly Output[] {
+  return [...outputs.values()].filter(({ is }) => is === 'sink')
 }
 
-function outputStores(run: Run) {
-  return Object.fromEntries([...run.outputs].map(([name, { store }]) => [name, store]))
+/** Where garbage of sinks is deleted, by the names of their flows. */
+function placesOf(run: Run) {
+  return Object.fromEntries(
+    sinksOf(run).flatMap(({ name, sink: { discard } }) => (discard ? [[name, { delete: discard }] as const] : [])),
+  )
 }
 
 /** A published file as a person would name it. */
 export function outputAddress(run: Run, output: string, key: string): string {
-  return objectAddress(run.outputs.get(output)?.store.address ?? output, key)
+  return objectAddress(run.outputs.get(output)?.sink.address ?? output, key)
 }

@@ -4,18 +4,21 @@ import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { checkFileSystem, createDirectoryStore, type DirectoryStoreOptions } from '../../connectors/directory/store.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
-import { connectors, formats } from '../../connectors/registry.ts'
+import { connectors, formats, sinks } from '../../connectors/registry.ts'
 import { isS3Address } from '../../connectors/s3/spec.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { FormatConnector } from '../plan/format.ts'
+import type { SinkKind } from '../plan/sink.ts'
 
 /** Settings to components: the one place that knows every store, with what the registry lists. */
 export interface Components {
   readonly clock: Clock
   /** How objects can be written. */
   readonly formats: readonly FormatConnector[]
+  /** Where rows can go. */
+  readonly sinks: readonly SinkKind[]
   /** A place that is only read. @param field names the address in errors */
   openInput(address: string, field: string, links?: DirectoryStoreOptions['links']): Promise<ObjectStore>
   /** A folder or prefix, one object or a glob: which root to open, and which of its keys are meant. */
@@ -29,6 +32,7 @@ export interface Components {
 export const components: Components = {
   clock: systemClock,
   formats,
+  sinks,
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.
   async openInput(address, field, links) {
     if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)

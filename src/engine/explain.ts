@@ -3,6 +3,7 @@ import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type ColumnTypes, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
+import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
 import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
@@ -59,6 +60,12 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   }
 }
 
+/** `{ files: 'data/output', format: 'parquet' }` */
+function explainSink(given: Sink): object {
+  const { sink: _, ...options } = sinkOptions(given)
+  return { [given.sink]: given.uri, ...options }
+}
+
 function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   const { name, terminal, after } = flow
   const stages: { stage: string; sql: string }[] = []
@@ -101,12 +108,7 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   const columns = Object.keys(output.columns).map(id).join(', ')
   stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
   const end =
-    terminal.is === 'rows'
-      ? { op: terminal.op, options: {} }
-      : {
-          op: 'to',
-          options: { files: terminal.uri, format: terminal.format, ...(terminal.zone && { zone: terminal.zone }) },
-        }
+    terminal.is === 'rows' ? { op: terminal.op, options: {} } : { op: 'to', options: explainSink(terminal.sink) }
   return {
     name,
     steps: [...chain(terminal.node).map(({ op, options }) => ({ op, options })), end],

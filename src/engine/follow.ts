@@ -7,7 +7,6 @@ import { systemRandom } from '../core/random.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type Committer, createCommitter } from './commit-epoch.ts'
 import type { Components } from './components.ts'
-import { liveTries } from './deliveries.ts'
 import type { RunEvent } from './events.ts'
 import { createAgainThenHead, isAgain } from './again.ts'
 import { nothingListed, startFeeds } from './feed.ts'
@@ -17,6 +16,7 @@ import { createLooks } from './looks.ts'
 import { goneFields } from './columns-seen.ts'
 import { nullColumns } from './never-seen.ts'
 import type { Run } from './open-run.ts'
+import { liveTries } from './publisher.ts'
 import { engineRecords } from './recover.ts'
 import { createRunAhead, goneIn } from './run-ahead.ts'
 import { followOptions } from './run-options.ts'
@@ -170,7 +170,7 @@ async function follow(
     )
     if (options.drain?.aborted || run.isSealed) drained()
     // What kills the process while it takes rows is not to be taken for an object that does (P13).
-    await committer.settle()
+    await committer.settle('rows')
     committer.afterwards.begin()
     const ahead = createRunAhead(run, batches, committer.position, committer.care)
     while (!run.isSealed) {

@@ -5,9 +5,9 @@ import { storedPlan } from '../plan/stored-plan.ts'
 import { iso } from './summarise.ts'
 import { type ChannelReader, eachPart, loadTable } from './channels.ts'
 import { components } from './components.ts'
-import { waitingIn } from './deliveries.ts'
 import { openSession } from './duckdb/session.ts'
-import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
+import { waitingIn } from './publisher.ts'
+import { outputsOf, readCheckpoint, waitingFor } from './read-checkpoint.ts'
 import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from './ledger.ts'
 import { type EngineRecords, loadLedger, watermarkOfState } from './recover.ts'
 import { requestedSql, retryOf } from './retry-request.ts'
@@ -73,8 +73,8 @@ export async function inspect(address: string): Promise<Inspection> {
         rows: parts.reduce((total, part) => total + part.rows, 0),
         bytes: parts.reduce((total, part) => total + part.bytes, 0),
       })),
-      unpublished: manifest.unpublished.length,
-      undelivered: waitingIn(manifest),
+      unpublished: waitingFor(manifest, 'sink').length,
+      undelivered: waitingIn(waitingFor(manifest, 'rows')),
       retried: await retriedObjects(reader, executor),
       outputFiles: outputs.map(row =>
         objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),

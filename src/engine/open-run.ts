@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore, type RowsSource } from '../../checkpoints/checkpoint-store.ts'
-import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
-import { retrying, type Sleep } from '../../checkpoints/retry.ts'
+import { garbageKey } from '../../checkpoints/manifest.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import type { Input } from '../../connectors/input/input.ts'
 import { connectorOf, formatOf } from '../../connectors/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import type { Executor, ObjectStore } from '../core/ports.ts'
+import type { SinkPort } from '../core/sink-port.ts'
 import { type AfterSettings, keepAll } from '../plan/after.ts'
 import { bindFlows } from '../plan/bind.ts'
 import type { ClockShape } from '../plan/clock.ts'
 import { createGate } from '../plan/gate.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
-import type { Terminal } from '../plan/mini-batch.ts'
 import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { flowName } from '../plan/plan-ids.ts'
@@ -29,6 +28,7 @@ import type { Session } from './duckdb/session.ts'
 import { followMoves, openMoved } from './moved.ts'
 import type { EpochContext } from './work.ts'
 import type { FetchContext } from './marked-object.ts'
+import { createDelivery } from './deliveries.ts'
 import { checkPlan, fitPlan } from './fit-plan.ts'
 import type { Flows } from './flows.ts'
 import { pathWithin } from './places.ts'
@@ -38,23 +38,16 @@ import { aliveSql, segmentChannel, stateTables } from './state.ts'
 import { stoppable } from './stoppable.ts'
 import { checkFormat } from './check-format.ts'
 import { createKindOf, type KindOf, linksOf, suffixesOf } from './key-kind.ts'
-import { outputsBeyond } from './output-key.ts'
 import { fencedBy, type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { type NeverSeen, nothingSeen } from './never-seen.ts'
+import { openSink, type SinkEnd, sinkEnds } from './outputs.ts'
 import { ownerName } from './owner.ts'
+import { behindDefault, type Output } from './publisher.ts'
 import { readCheckpoint } from './read-checkpoint.ts'
 import { checkReplayable, type Replayed, withStageNames } from './replay.ts'
 import type { LedgerPosition } from './stamp.ts'
 import type { BackfillOptions, RunOptions } from './summary.ts'
 import { recounted } from './totals.ts'
-
-/** Where a flow's files go. */
-export interface Output {
-  /** The flow's name. */
-  readonly flow: string
-  readonly store: ObjectStore
-  readonly outbox: Outbox
-}
 
 /** A run with its plan bound, its checkpoint claimed and its state loaded. */
 export interface Run {
@@ -135,15 +128,16 @@ export async function openRun(
     connectorOf(definition.notifications, `source ${settings.name}: notifications`, components.connectors)
   const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
   const input = await components.findInput(options.input ?? definition.objects, inputField)
-  const addresses = outputAddresses(terminals, options.output)
+  const ends = sinkEnds(terminals, options.output, components.sinks)
+  const folders = ends.filter(({ kind }) => kind.isFolder)
   const checkpointField = options.checkpoint === undefined ? 'pipeline checkpoint' : 'checkpoint'
   const checkpointAddress = options.checkpoint ?? pipeline.checkpoint
   const written = [
-    ...[...addresses.values()].map(a => [a, 'output'] as const),
+    ...folders.map(({ sink }) => [sink.uri, 'output'] as const),
     [checkpointAddress, checkpointField] as const,
   ]
   for (const [address, field] of written) checkApart(input, address, field, suffixesOf(format, definition.keys))
-  for (const address of addresses.values()) checkOutside(address, checkpointAddress)
+  for (const { sink } of folders) checkOutside(sink.uri, checkpointAddress)
   // A replay repeats what another run did: that one's objects stay as they are.
   const after = options.ledger === undefined ? definition.after : keepAll
   await checkAfter(after, {
@@ -152,19 +146,8 @@ export async function openRun(
     written: written.map(([address, field]) => [address, `the ${field}`] as const),
   })
 
-  const openOutput = async (flow: string, address: string, manifest: Manifest): Promise<Output> => {
-    const field = options.output === undefined ? `${flow}: files` : 'output'
-    const output = stoppable(await components.openWritable(address, field), signal)
-    const outbox = createOutbox({
-      output: flow,
-      store: output,
-      checkpointId: manifest.checkpointId,
-      pipeline: pipeline.name,
-      newId: randomUUID,
-    })
-    await outbox.own(manifest.epoch === 0)
-    return { flow, store: output, outbox }
-  }
+  const openEnd = (end: SinkEnd, manifest: Manifest) =>
+    openSink(end, manifest, pipeline.name, components, output => stoppable(output, signal))
   const store = stoppable(await components.openWritable(checkpointAddress, checkpointField), signal)
   let stages: readonly Stage[] = []
   let shapes: readonly ClockShape[] = []
@@ -193,7 +176,7 @@ export async function openRun(
   if (seen) {
     checkOpen(seen.manifest, store.address)
     await checkPlan(seen.manifest, pipeline.name, bound, gate, store.address)
-    if (seen.manifest.epoch > 0) for (const [flow, address] of addresses) await openOutput(flow, address, seen.manifest)
+    if (seen.manifest.epoch > 0) for (const end of ends) await (await openEnd(end, seen.manifest)).check(false)
   }
   await checkpoint.probe(signal)
   // A replay names its stages as the ledger does that it repeats.
@@ -214,15 +197,28 @@ export async function openRun(
   const from = checkpoint.claimedFrom
 
   const outputs = new Map<string, Output>()
-  for (const [flow, address] of addresses) {
-    const output = await openOutput(flow, address, head.manifest)
-    await checkNothingBeyond(output, head, checkpoint, store.address, ms => clock.sleep(ms, signal))
-    outputs.set(flow, output)
+  for (const end of ends) {
+    const sink = await openEnd(end, head.manifest)
+    await sink.own(head.manifest.epoch === 0, head.term)
+    await checkNothingBeyond(sink, head, checkpoint, store.address)
+    outputs.set(end.name, { ...end, is: 'sink', sink })
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
   await checkpoint.orphans()
   const reachable = await checkpoint.reachable()
-  for (const { outbox } of outputs.values()) await outbox.orphans(head.term, reachable)
+  // Flows may share a place, so what waits for any of them stays.
+  const isNamed = (name: string) => ends.some(end => reachable.has(garbageKey({ store: end.name, name })))
+  for (const { sink } of outputs.values()) await sink.orphans(head.term, isNamed)
+  for (const [index, { is }] of terminals.entries()) {
+    const name = flowName(index)
+    if (is === 'rows')
+      outputs.set(name, {
+        name,
+        is,
+        sink: createDelivery(name, index, subscribed),
+        behind: behindDefault,
+      })
+  }
 
   const position = positionOf(head.manifest, settings.name, shapes)
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
@@ -233,7 +229,7 @@ export async function openRun(
   const moved =
     replayed && (await openMoved({ ...reader, ...replayed, manifest: replayed.head.manifest }, lookUps, components))
   const inputStore = moved ? followMoves(inputPlace, moved) : inputPlace
-  const context = { flows, stages, stage: session.stage, newId: randomUUID }
+  const context = { flows, stages, stage: session.stage, newId: randomUUID, sinks: components.sinks }
   return {
     pipeline,
     options,
@@ -281,31 +277,17 @@ export async function openRun(
   }
 }
 
-/** Where the files of each flow go, by its name. Flows that share a folder have it in their files' names. */
-function outputAddresses(terminals: readonly Terminal[], override: string | undefined): ReadonlyMap<string, string> {
-  const sinks = terminals.flatMap((terminal, index) =>
-    terminal.is === 'files' ? [{ flow: flowName(index), uri: terminal.uri }] : [],
-  )
-  if (override !== undefined && sinks.length !== 1)
-    throw configError(
-      'output',
-      override,
-      `a pipeline with exactly one files() sink; this one has ${sinks.length}, so set their addresses in the pipeline`,
-    )
-  return new Map(sinks.map(({ flow, uri }) => [flow, override ?? uri]))
-}
-
 /** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
 async function checkNothingBeyond(
-  { flow, store }: Output,
+  sink: SinkPort,
   head: Head,
   checkpoint: CheckpointStore,
   address: string,
-  sleep: Sleep,
 ): Promise<void> {
   const { epoch } = head.manifest
-  const [first, ...others] = await retrying(sleep, () => outputsBeyond(store, flow, epoch))
-  if (first === undefined) return
+  const through = await sink.through(epoch)
+  if (through === undefined || through <= epoch) return
+  const [first = `epoch ${through}`, ...others] = (await sink.repair?.traces(epoch))?.later ?? []
   // Published by another process that has claimed since.
   const now = await checkpoint.readHead()
   if (now && now.term > head.term) throw fencedBy({ is: 'fenced', by: now })
@@ -313,7 +295,7 @@ async function checkNothingBeyond(
   throw new MillraceError(
     'user',
     'output-beyond',
-    `${store.address} holds ${first.key}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
   )
 }
 

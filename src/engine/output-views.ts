@@ -1,15 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadFile } from '../../checkpoints/files.ts'
-import type { FileRef } from '../../checkpoints/types.ts'
-import { systemClock } from '../core/clock.ts'
 import type { Executor } from '../core/ports.ts'
 import { id, text } from '../plan/sql.ts'
-import { type ChannelReader, outputRefs, parquetRows } from './channels.ts'
+import { type ChannelReader, outputRefs } from './channels.ts'
 import { components } from './components.ts'
-import { outputView } from './output-key.ts'
+import { outputView } from './output-view.ts'
+import { openPublished, waitingAs } from './published.ts'
 import { outputColumns, outputsOf } from './read-checkpoint.ts'
-import { type Columns, labelled, unionSql, type View } from './view.ts'
+import { labelled, unionSql, type View } from './view.ts'
 
 export interface OutputViews {
   readonly names: readonly string[]
@@ -53,7 +51,7 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
   return { names: [...names, 'output'] }
 }
 
-/** A flow's published rows as a table; false where it has published nothing. */
+/** A flow's published rows as a table; false where it has published nothing that can be read back. */
 async function loadOutput(
   reader: ChannelReader,
   executor: Executor,
@@ -62,34 +60,16 @@ async function loadOutput(
   name: string,
 ): Promise<boolean> {
   const refs = await outputRefs(reader, executor, flow)
-  if (refs.length === 0) return false
-  const store = await components.openInput(address, 'output')
+  const published = refs.length === 0 ? undefined : await openPublished(components, reader.manifest, flow, address)
+  if (!published) return false
   const files: string[] = []
   for (const ref of refs) {
     const file = join(reader.stage, reader.newId())
-    const load = (from: FileRef) => loadFile(store, from, file, systemClock.sleep)
-    // What is committed is true before it is published (P8).
-    const waiting = reader.manifest.unpublished.find(({ output, to }) => output === flow && to === ref.name)
-    await load(ref).catch((error: unknown) => {
-      if (waiting === undefined) throw error
-      return load(waiting.file)
-    })
+    await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
     files.push(file)
   }
-  const isJson = refs.some(ref => ref.name.endsWith('.jsonl'))
-  const rows = isJson ? jsonRows(files, outputColumns(reader.manifest)[flow]) : parquetRows(files)
+  const rows = published.rows(files, outputColumns(reader.manifest)[flow])
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
   for (const file of files) await rm(file)
   return true
-}
-
-/** @param columns absent in a checkpoint that was last written by a millrace that did not record them */
-function jsonRows(files: readonly string[], columns: Columns | undefined): string {
-  // Without types every row is asked for them: one beyond a sample could fail by them.
-  const types = columns
-    ? `columns = {${Object.entries(columns)
-        .map(([name, type]) => `${id(name)}: ${text(type)}`)
-        .join(', ')}}`
-    : 'sample_size = -1'
-  return `read_json([${files.map(text).join(', ')}], format = 'newline_delimited', hive_partitioning = false, ${types})`
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
-import type { Head, Manifest } from '../../checkpoints/types.ts'
+import type { Head, Manifest, Unpublished } from '../../checkpoints/types.ts'
 import { configError } from '../core/errors.ts'
+import { storedPlan } from '../plan/stored-plan.ts'
 import type { Components } from './components.ts'
 import type { EngineRecords } from './recover.ts'
 
@@ -52,6 +53,12 @@ export async function findCheckpoint(
 /** Name to type of what each flow's output holds, as the last commit recorded it. */
 export function outputColumns(manifest: Manifest): Readonly<Record<string, Readonly<Record<string, string>>>> {
   return (manifest.engine.settings as Partial<EngineRecords>).outputColumns ?? {}
+}
+
+/** What waits for sinks, or for flows that hand rows over. */
+export function waitingFor(manifest: Manifest, is: 'sink' | 'rows'): readonly Unpublished[] {
+  const { flows } = storedPlan(manifest.engine.plan)
+  return manifest.unpublished.filter(({ output }) => (flows[output]?.op === 'rows') === (is === 'rows'))
 }
 
 /** Where each flow's output lay at the last commit, by the flow's name. */

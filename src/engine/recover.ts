@@ -175,10 +175,9 @@ export function watermarkOfState({ engine }: Manifest, state: string): bigint | 
   return mark === undefined ? null : watermarkFrom(mark).watermarkUs
 }
 
-/** Refuses a checkpoint that was sealed by a final flush (S6), unless output or rows of it are still to go out. */
+/** Refuses a checkpoint that was sealed by a final flush (S6), unless rows of it are still to go out. */
 export function checkOpen(manifest: Manifest, address: string): void {
-  const { unpublished, undelivered } = manifest
-  if (engineRecords(manifest).sealed && unpublished.length === 0 && undelivered.length === 0)
+  if (engineRecords(manifest).sealed && manifest.unpublished.length === 0)
     throw new MillraceError(
       'user',
       'sealed',

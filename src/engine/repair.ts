@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { isSameContent, readObject } from '../../checkpoints/objects.ts'
-import { createOutbox } from '../../checkpoints/outbox.ts'
-import { HEAD_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX } from '../../checkpoints/paths.ts'
-import { highest, planRepair, type RepairPlan, type Seen, verifyFile, writeRepaired } from '../../checkpoints/repair.ts'
+import { HEAD_KEY } from '../../checkpoints/paths.ts'
+import { highest, planRepair, type RepairPlan, type Seen, writeRepaired } from '../../checkpoints/repair.ts'
+import { sinkOf } from '../../connectors/registry.ts'
 import { MillraceError } from '../core/errors.ts'
 import { objectAddress } from '../core/object-address.ts'
 import type { ObjectStore } from '../core/ports.ts'
+import type { SinkPort, SinkRepair, SinkTraces } from '../core/sink-port.ts'
+import { sinkAt } from '../plan/sink.ts'
+import { storedPlan } from '../plan/stored-plan.ts'
 import { withAttempt } from './attempt.ts'
 import { type Components, components as everyday } from './components.ts'
+import { openSink } from './outputs.ts'
 import { ownerName } from './owner.ts'
-import { outputsBeyond, parseOutputKey } from './output-key.ts'
-import { outputsOf } from './read-checkpoint.ts'
+import { outputColumns, outputsOf } from './read-checkpoint.ts'
 
 /** What a repair did. */
 export interface Repaired {
@@ -36,16 +38,10 @@ export interface RepairOptions {
   readonly withdraw?: boolean
 }
 
-const none: Seen = { term: 0, epoch: 0 }
-
-/** Where withdrawn output lies, below its own folder. */
-const WITHDRAWN_PREFIX = `${OUTPUT_PREFIX}withdrawn/`
-
-/** A flow's output, and what of it was published after the epoch to go back to. */
+/** A flow's sink, and what was published there after the epoch to go back to. */
 interface Output {
-  readonly store: ObjectStore
-  readonly beyond: readonly { readonly key: string; readonly epoch: number }[]
-  readonly seen: Seen
+  readonly sink: SinkPort
+  readonly traces: SinkTraces
 }
 
 /**
@@ -58,8 +54,9 @@ interface Output {
 export async function repair(
   address: string,
   { withdraw = false }: RepairOptions = {},
-  { openInput, openWritable, clock }: Components = everyday,
+  parts: Components = everyday,
 ): Promise<Repaired> {
+  const { openInput, openWritable, clock } = parts
   const { sleep } = clock
   const store = await openInput(address, 'checkpoint')
   if (typeof (await store.get(HEAD_KEY)) !== 'string')
@@ -72,13 +69,12 @@ export async function repair(
   const { manifest } = plan
 
   const outputs: Output[] = []
-  for (const [flow, at] of Object.entries(outputsOf(manifest)))
-    outputs.push(await openOutput(await openInput(at, 'output'), flow, plan, sleep))
-  const beyond = outputs.flatMap(output => output.beyond.map(({ key }) => objectAddress(output.store.address, key)))
+  for (const [flow, at] of Object.entries(outputsOf(manifest))) outputs.push(await openOutput(parts, flow, at, plan))
+  const beyond = outputs.flatMap(({ sink, traces }) => traces.later.map(name => objectAddress(sink.address, name)))
   if (beyond.length > 0 && !withdraw) throw outputBeyond(store, plan, beyond)
-  for (const output of outputs) await withdrawAll(output)
+  for (const { sink, traces } of outputs) if (traces.later.length > 0) await repairOf(sink).withdraw(traces.later)
 
-  const seen = outputs.map(output => output.seen).reduce(highest, plan.seen)
+  const seen = outputs.map(({ traces }) => traces).reduce<Seen>(highest, plan.seen)
   const repaired = await writeRepaired(
     await openWritable(address, 'checkpoint'),
     withAttempt(manifest, null),
@@ -100,37 +96,30 @@ export async function repair(
   }
 }
 
-async function openOutput(
-  store: ObjectStore,
-  flow: string,
-  { manifest }: RepairPlan,
-  sleep: (ms: number) => Promise<void>,
-): Promise<Output> {
-  const { checkpointId, epoch, unpublished } = manifest
+async function openOutput(parts: Components, flow: string, at: string, { manifest }: RepairPlan): Promise<Output> {
+  const { epoch, unpublished } = manifest
+  const end = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
+  const columns = outputColumns(manifest)[flow] ?? {}
+  // Nothing is made where the place is gone.
+  const reading = { ...parts, openWritable: parts.openInput }
+  const kind = sinkOf(end, flow, parts.sinks)
+  const sink = await openSink({ name: flow, sink: end, kind, columns, field: 'output' }, manifest, '', reading)
   // What belongs to another checkpoint is not touched.
-  await createOutbox({ output: flow, store, checkpointId, pipeline: '', newId: randomUUID, sleep }).check(epoch === 0)
-  for (const { output, file, to } of unpublished) {
-    if (output !== flow || file.inline !== undefined) continue
-    // Published before and collected since, or still to be published by the next start (P10).
-    const published = await readObject(store, to, file.bytes, sleep)
-    if (published === 'missing' || !isSameContent(published, file)) await verifyFile(store, file.name, file, sleep)
-  }
-  const beyond = await outputsBeyond(store, flow, epoch)
-  const names: { readonly term?: number; readonly epoch: number }[] = [...beyond]
-  for await (const { key } of store.list(STAGED_PREFIX)) names.push(...[parseStagedPath(key) ?? []].flat())
-  // Of this repair, broken off before HEAD was there.
-  for await (const { key } of store.list(WITHDRAWN_PREFIX))
-    names.push(...[parseOutputKey(key.slice(WITHDRAWN_PREFIX.length)) ?? []].flat())
-  return { store, beyond, seen: names.reduce<Seen>((a, { term = 0, ...b }) => highest(a, { term, ...b }), none) }
+  await sink.check(epoch === 0)
+  const waiting = unpublished.filter(({ output, at }) => output === flow && at === 'sink')
+  for (const output of waiting) await sink.repair?.verify(output)
+  if (sink.repair) return { sink, traces: await sink.repair.traces(epoch) }
+  const through = (await sink.through(epoch)) ?? epoch
+  return { sink, traces: { term: 0, epoch: through, later: through > epoch ? [`epoch ${through}`] : [] } }
 }
 
-/** Readers do not look below `_millrace/`. Broken off, it goes on where it was: a file is deleted once its copy is there. */
-async function withdrawAll({ store, beyond }: Output): Promise<void> {
-  for (const { key } of beyond) {
-    const put = await store.copy(key, `${WITHDRAWN_PREFIX}${key}`)
-    if (put.is === 'unknown') throw put.cause
-    await store.delete([key])
-  }
+function repairOf({ repair, address }: SinkPort): SinkRepair {
+  if (repair) return repair
+  throw new MillraceError(
+    'user',
+    'output-beyond',
+    `${address} has rows of later epochs, and they cannot be taken back there. Take them back by hand, or begin anew with another checkpoint.`,
+  )
 }
 
 function outputBeyond({ address }: ObjectStore, { manifest }: RepairPlan, beyond: readonly string[]): MillraceError {

@@ -1,7 +1,8 @@
 import { flag, given, list, place, text, whole } from '../core/option-kinds.ts'
-import type { OptionTable } from '../core/options.ts'
+import { invalid, type Kind, type OptionTable } from '../core/options.ts'
 import { parseInstantUs, periodForms } from '../plan/key-period.ts'
 import type { RunEvent } from './events.ts'
+import type { Places } from './outputs.ts'
 import type { RetryOptions } from './retry.ts'
 import type { Running } from './running.ts'
 import type { BackfillOptions, FollowOptions, Progress, RunOptions } from './summary.ts'
@@ -18,6 +19,25 @@ const size = text(
   'SIZE',
 )
 
+const placesExpected =
+  "a directory, or a file:// or s3:// address; or such places by the names of flows: { 'flow-1': 'out' }"
+/** `out`, or `flow-1=out` of one of several. */
+const places: Kind<Places> = {
+  expected: placesExpected,
+  placeholder: '[FLOW=]ADDRESS',
+  fromText(value) {
+    const [, flow, at] = /^(flow-\d+)=(.+)$/.exec(value) ?? []
+    return flow === undefined || at === undefined ? value : { [flow]: at }
+  },
+  problemOf(value) {
+    const isPlain = typeof value === 'object' && value !== null && !Array.isArray(value)
+    const all = isPlain ? Object.values(value) : [value]
+    return all.length > 0 && all.every(at => place.problemOf(at) === undefined)
+      ? undefined
+      : invalid(value, placesExpected)
+  },
+}
+
 export const runOptions = {
   input: {
     kind: place,
@@ -25,7 +45,12 @@ export const runOptions = {
     about: 'Where the objects lie: a folder or prefix, one object or a glob.',
     placeholder: 'ADDRESS|GLOB',
   },
-  output: { kind: place, otherwise: "the sink's own address", about: 'Where the results go.' },
+  output: {
+    kind: places,
+    isRepeated: true,
+    otherwise: "the sinks' own addresses",
+    about: 'Where the results go; of several sinks by the name of the flow, once for each.',
+  },
   checkpoint: { kind: place, otherwise: "the pipeline's own", about: 'Where state and ledger lie.' },
   takeover: {
     kind: flag,

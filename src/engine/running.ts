@@ -1,8 +1,8 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
 import type { Backlog, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
-import type { Committer } from './commit-epoch.ts'
-import type { WaitingRows } from './deliveries.ts'
+import { type Committer, sinksOf } from './commit-epoch.ts'
+import type { SinkLag, WaitingRows } from './publisher.ts'
 import type { Intake } from './intake.ts'
 import type { Run } from './open-run.ts'
 import { openWindowsOf, segmentChannel, stateName, stateTables } from './state.ts'
@@ -13,7 +13,7 @@ import { totalsOf } from './totals.ts'
 export interface Running {
   /**
    * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none, and
-   * while a flow that is behind with taking its rows holds commits back. Of the monotonic clock. It grows without end only
+   * while an output that is behind holds commits back. Of the monotonic clock. It grows without end only
    * when the engine hangs.
    */
   stalledMs(): number
@@ -38,6 +38,8 @@ export interface Measurement {
   readonly states: readonly MeasuredState[]
   /** Epochs that flows have not taken yet, for every flow that ends in `rows()` or `batches()` and is behind. */
   readonly undelivered: readonly WaitingRows[]
+  /** How far each sink is behind. */
+  readonly sinks: readonly SinkLag[]
   readonly checkpoint: { readonly headBytes: number; readonly bytes: number; readonly files: number }
   readonly backlog: Backlog
   /** What the notification source has counted, by name. */
@@ -57,7 +59,7 @@ export interface MeasuredState {
 
 export interface RunningContext {
   readonly run: Run
-  readonly committer: Pick<Committer, 'manifest' | 'position' | 'waiting' | 'lastHeldMs'>
+  readonly committer: Pick<Committer, 'manifest' | 'position' | 'waiting' | 'lags' | 'lastHeldMs'>
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
   readonly notifications?: Pick<NotificationSource, 'backlog' | 'counts'>
   lastCommitMs(): number
@@ -115,7 +117,7 @@ export function createRunning(context: RunningContext): Running {
         term: run.head.term,
         epoch: manifest.epoch,
         checkpointAddress: run.checkpointAddress,
-        outputs: [...run.outputs.values()].map(({ store }) => store.address),
+        outputs: sinksOf(run).map(({ sink }) => sink.address),
         totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
@@ -123,6 +125,7 @@ export function createRunning(context: RunningContext): Running {
         highMarkUs: position.highMarkUs,
         states: measured,
         undelivered: committer.waiting,
+        sinks: committer.lags,
         checkpoint: {
           headBytes: run.checkpoint.headBytes,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),

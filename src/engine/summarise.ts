@@ -1,7 +1,7 @@
 import type { Listed } from './admit.ts'
 import { goneFields } from './columns-seen.ts'
 import { eachPart } from './channels.ts'
-import { type Committer, outputAddress } from './commit-epoch.ts'
+import { type Committer, outputAddress, sinksOf } from './commit-epoch.ts'
 import type { RunEvent } from './events.ts'
 import { stagesOf } from '../plan/stages.ts'
 import { countOf } from './key-kind.ts'
@@ -120,7 +120,7 @@ export async function summarise(
   return {
     pipeline: run.pipeline.name,
     checkpoint: run.checkpointAddress,
-    outputs: [...run.outputs.values()].map(({ store }) => store.address),
+    outputs: sinksOf(run).map(({ sink }) => sink.address),
     totals: totalsOf(committer.manifest),
     outputFiles: await outputFiles(run, committer),
     run: {

@@ -1,6 +1,7 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
 import type { GoneField, NewColumn } from './columns-seen.ts'
-import type { WaitingRows } from './deliveries.ts'
+import type { Places } from './outputs.ts'
+import type { WaitingRows } from './publisher.ts'
 import type { RunEvent } from './events.ts'
 import type { IgnoredKeys } from './key-kind.ts'
 import type { Running } from './running.ts'
@@ -124,8 +125,11 @@ export interface Summary {
 export interface RunOptions {
   /** Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `source.objects`. */
   readonly input?: string
-  /** Overrides the address of the one `files()` sink; refused when the pipeline has several. */
-  readonly output?: string
+  /**
+   * Another place for results: of the only sink, or by the names of flows, `{ 'flow-1': 'data/out' }`. Flows count from 1 in
+   * the order given to `pipeline()`.
+   */
+  readonly output?: Places
   readonly checkpoint?: string
   /** true: claim the checkpoint from a live owner at once, which stops; else wait until it is released or silent. */
   readonly takeover?: boolean

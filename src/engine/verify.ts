@@ -2,26 +2,25 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { loadFile } from '../../checkpoints/files.ts'
-import { readOwner } from '../../checkpoints/outbox.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
-import { systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import { askedAs, type ObjectVersion } from '../core/object-version.ts'
-import type { Executor, ObjectStore, Row } from '../core/ports.ts'
+import type { Executor, Row } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { text } from '../plan/sql.ts'
+import { type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
 import { versionOf } from './admit.ts'
 import { backfillWith } from './backfill.ts'
-import { type ChannelReader, eachPart, outputRefs, parquetRows } from './channels.ts'
+import { type ChannelReader, eachPart, outputRefs } from './channels.ts'
 import { components, type Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { openScratch } from './scratch.ts'
 import { checkPipeline } from './fit-plan.ts'
 import { linksOf } from './key-kind.ts'
 import { openMoved } from './moved.ts'
+import { placeOf } from './outputs.ts'
+import { openPublished, waitingAs } from './published.ts'
 import { outputsOf, readCheckpoint } from './read-checkpoint.ts'
 import { verifyOptions } from './run-options.ts'
 import type { BackfillOptions } from './summary.ts'
@@ -52,6 +51,8 @@ export interface Verification {
   readonly lateRows: number
   /** The first of each flow, by window; empty when nothing differs. */
   readonly differences: readonly Difference[]
+  /** Flows whose rows went where nothing can be read back. Their late rows were compared. */
+  readonly notCompared: readonly string[]
   /** Objects that were read when the ledger was written and are not there any more: then nothing was replayed. */
   readonly gone: readonly string[]
   /** Of these, those that `after: 'delete'` has deleted. */
@@ -94,13 +95,15 @@ export async function verify(
       rows: 0,
       lateRows: 0,
       differences: [],
+      notCompared: [],
     }
     if (gone.length > 0 || changed.length > 0) return { ...nothing, gone, deleted, changed }
 
-    // Every address that the replay writes to lies in the scratch folder.
+    // Every address that the replay writes to lies in the scratch folder, as files.
     const moved = new Map<string, string>()
     const elsewhere: Components = {
       ...parts,
+      sinks: asFiles(parts.sinks),
       openWritable(original, field) {
         const address = moved.get(original) ?? pathToFileURL(join(scratch.path, String(moved.size))).href
         moved.set(original, address)
@@ -119,14 +122,21 @@ export async function verify(
     const replayed: ChannelReader = { ...reader, checkpoint: copy.checkpoint, manifest: copy.head.manifest }
 
     const differences: Difference[] = []
+    const notCompared: string[] = []
     let rows = 0
     let lateRows = 0
     for (const flow of outputNames(manifest, copy.head.manifest)) {
       const copied = outputsOf(copy.head.manifest)[flow]
       const own = [...moved].find(([, address]) => address === copied)?.[0]
-      const address = options.output ?? (await addressOfOutput(parts, manifest, flow, own))
-      const left = await outputRows(reader, executor, await outputStore(parts, address, flow), flow)
-      const right = await outputRows(replayed, executor, await outputStore(parts, copied, flow), flow)
+      const address = placeOf(options.output, flow) ?? (await addressOfOutput(parts, manifest, flow, own))
+      const published = await readerOf(parts, manifest, address, flow)
+      if (!published) {
+        notCompared.push(flow)
+        continue
+      }
+      const left = await outputRows(reader, executor, published, flow)
+      const repeated = await readerOf(parts, copy.head.manifest, copied, flow)
+      const right = repeated && (await outputRows(replayed, executor, repeated, flow))
       rows += await compare(executor, flow, left, right, differences)
     }
     for (const channel of lateChannels(manifest, copy.head.manifest)) {
@@ -134,7 +144,8 @@ export async function verify(
       const right = await channelRows(replayed, executor, channel)
       lateRows += await compare(executor, channel, left, right, differences)
     }
-    return { ...nothing, replayEpochs: summary.totals.epochs, rows, lateRows, differences, gone, deleted, changed }
+    const replayEpochs = summary.totals.epochs
+    return { ...nothing, replayEpochs, rows, lateRows, differences, notCompared, gone, deleted, changed }
   } finally {
     await session?.close()
     await scratch.close()
@@ -228,13 +239,28 @@ async function addressOfOutput(
 ): Promise<string | undefined> {
   const recorded = outputsOf(manifest)[flow]
   if (own === undefined || own === recorded) return recorded
-  const owner = await readOwner(await parts.openInput(own, 'output'))
-  return owner === manifest.checkpointId ? own : recorded
+  const published = await openPublished(parts, manifest, flow, own)
+  return (await published?.isOf(manifest.checkpointId)) ? own : recorded
 }
 
-async function outputStore(parts: Components, address: string | undefined, flow: string): Promise<ObjectStore> {
+/** Kinds that nothing can be read back of write files in a replay: what is out in the world is out. */
+function asFiles(sinks: readonly SinkKind[]): readonly SinkKind[] {
+  const files = sinks.find(({ kind }) => kind === 'files')
+  if (!files) return sinks
+  const open: SinkKind['open'] = ({ uri }, context) => files.open(sinkAt(uri, { format: 'parquet' }), context)
+  return sinks.map(({ kind, call, ...described }) =>
+    described.reader ? { kind, call, ...described } : { kind, call, isFolder: true, open },
+  )
+}
+
+async function readerOf(
+  parts: Components,
+  manifest: Manifest,
+  address: string | undefined,
+  flow: string,
+): Promise<SinkReader | undefined> {
   if (address === undefined) throw configError('output', flow, 'a flow that the checkpoint has output of')
-  return parts.openInput(address, 'output')
+  return openPublished(parts, manifest, flow, address)
 }
 
 function lateChannels(...manifests: readonly Manifest[]): readonly string[] {
@@ -246,19 +272,14 @@ function lateChannels(...manifests: readonly Manifest[]): readonly string[] {
 async function outputRows(
   reader: ChannelReader,
   executor: Executor,
-  store: ObjectStore,
+  published: SinkReader,
   flow: string,
 ): Promise<string | undefined> {
   let table: string | undefined
   for (const ref of await outputRefs(reader, executor, flow)) {
     const file = join(reader.stage, reader.newId())
-    await loadFile(store, ref, file, systemClock.sleep)
-    // JSON lines are compared as text: millrace wrote both sides.
-    const isJson = ref.name.endsWith('.jsonl')
-    const rows = isJson
-      ? `(SELECT json FROM read_ndjson_objects(${text(file)}, hive_partitioning = false))`
-      : parquetRows([file])
-    table = await append(executor, table, rows)
+    await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
+    table = await append(executor, table, published.compared(file))
     await rm(file, { force: true })
   }
   return table

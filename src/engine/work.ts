@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
 import type { FileRef, Manifest } from '../../checkpoints/types.ts'
-import { jsonValue } from '../../connectors/json/values.ts'
+import { sinkOf } from '../../connectors/registry.ts'
 import type { Executor, WrittenFile } from '../core/ports.ts'
 import type { TextRows } from '../core/text-rows.ts'
-import { parseColumnType } from '../core/types.ts'
-import type { Relation } from '../plan/relation.ts'
+import type { ColumnTypes, Relation } from '../plan/relation.ts'
+import type { SinkKind, SinkRows } from '../plan/sink.ts'
 import { id, text } from '../plan/sql.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
 import { withRows } from './channels.ts'
@@ -22,6 +22,7 @@ export interface EpochContext {
   /** Folder for files that DuckDB writes. */
   readonly stage: string
   readonly newId: () => string
+  readonly sinks: readonly SinkKind[]
 }
 
 /** Rows on their way into a channel: few ride in HEAD as text, others lie in a local file that waits to be staged (P3). */
@@ -48,6 +49,7 @@ export async function removeFiles(channels: readonly ChannelRows[], outputs: rea
 
 /** The tables and files of one epoch that are made on the way. */
 export interface Work {
+  readonly sinks: readonly SinkKind[]
   readonly tables: string[]
   readonly channels: ChannelRows[]
   readonly outputs: OutputFile[]
@@ -92,9 +94,10 @@ export async function stageRows(
   return checkpoint.stage(channel, kept.written.file, kept.written.rows, beside)
 }
 
-export function createWork({ executor, stage, newId }: EpochContext): Work {
+export function createWork({ executor, stage, newId, sinks }: EpochContext): Work {
   const tables: string[] = []
   return {
+    sinks,
     tables,
     channels: [],
     outputs: [],
@@ -119,25 +122,16 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
 
 /** Writes what a flow gives, in this order. */
 export async function writeOutput(work: Work, flow: Flow, result: Relation, order: readonly string[]): Promise<void> {
-  const format = formatOf(flow)
-  const zone = flow.terminal.is === 'rows' ? undefined : flow.terminal.zone
+  const { items, format } = outputRows(flow, work.sinks, result.columns)
   const by = order.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-  const ordered = `SELECT ${outputItems(result, format, zone)} FROM (${result.sql}) ORDER BY ${by}`
+  const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${by}`
   work.outputs.push({ flow, written: await work.write(ordered, [], format) })
 }
 
-/** Rows that are handed over wait as Parquet, which keeps their types. */
-function formatOf({ terminal }: Flow): 'parquet' | 'json' {
-  return terminal.is === 'rows' ? 'parquet' : terminal.format
-}
-
-/** What a flow's files hold: its columns; in JSON, which has no NaN and no infinities, those as text. */
-function outputItems({ columns }: Relation, format: 'parquet' | 'json', zone: 'Z' | undefined): string {
-  const item = (name: string, type: string) =>
-    format === 'json' ? `${jsonValue(id(name), parseColumnType(type, name), zone)} AS ${id(name)}` : id(name)
-  return Object.entries(columns)
-    .map(([name, type]) => item(name, type))
-    .join(', ')
+/** How the rows of a flow lie in files: as its sink asks. Those that are handed over wait as Parquet, which keeps their types. */
+function outputRows({ name, terminal }: Flow, sinks: readonly SinkKind[], columns: ColumnTypes): SinkRows {
+  const asked = terminal.is === 'sink' ? sinkOf(terminal.sink, name, sinks).rows?.(terminal.sink, columns) : undefined
+  return asked ?? { items: Object.keys(columns).map(id).join(', '), format: 'parquet' }
 }
 
 /**

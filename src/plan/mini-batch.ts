@@ -4,12 +4,12 @@ import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { checkOrder, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
-import type { Sink } from './sink.ts'
+import type { Behind, Sink } from './sink.ts'
 import type { Step } from './step.ts'
 
 /** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
 export type Terminal =
-  | ({ readonly is: 'files'; readonly node: PlanNode } & Pick<Sink, 'uri' | 'format' | 'zone'>)
+  | { readonly is: 'sink'; readonly node: PlanNode; readonly sink: Sink; readonly behind: Partial<Behind> }
   | { readonly is: 'rows'; readonly node: PlanNode; readonly op: string }
 
 /** Where a flow's last operator reports; the engine's side of a mini-batch. */

@@ -3,6 +3,7 @@ import { canonicalOptions, type Forms } from './forms.ts'
 import type { Gate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode } from './node.ts'
+import { sinkOptions } from './sink.ts'
 import { type StoredFlow, type StoredNode, type StoredPlan, stepsOf, writtenOptions } from './stored-plan.ts'
 
 /** The ids of a flow's steps. */
@@ -111,6 +112,5 @@ export function planOf(
 export function endOf(terminal: Terminal): Omit<StoredFlow, 'from'> {
   // How rows are handed over is no part of the plan: rows() may become batches().
   if (terminal.is === 'rows') return { op: 'rows' }
-  const { format, zone } = terminal
-  return { op: 'to', options: { format, ...(zone === undefined ? {} : { zone }) } }
+  return { op: 'to', options: sinkOptions(terminal.sink) }
 }

@@ -1,10 +1,82 @@
+import type { ObjectStore } from '../core/ports.ts'
+import type { SinkPort, WaitingFile } from '../core/sink-port.ts'
+import { plainJson, type Json } from '../core/json.ts'
+import type { ColumnTypes } from './relation.ts'
+
 /** Where rows go, as plain data; `files(...)` makes one. `C` is what it asks of the columns. */
 export interface Sink<in C = never> {
-  readonly sink: 'files'
+  /** Its kind, as `connectors/registry.ts` lists it. */
+  readonly sink: string
+  /** Where it is. Results may move, so it is no part of the plan; all else that a sink is told is. */
   readonly uri: string
-  readonly format: 'parquet' | 'json'
-  /** How JSON tells the zone of times; absent: not at all. */
-  readonly zone?: 'Z'
   /** Never called: carries what the sink asks of the columns. */
   readonly takes?: (columns: C) => void
+}
+
+/** How far a sink may be behind before no further epoch is committed. */
+export interface Behind {
+  /** Committed epochs that are not published yet. */
+  readonly epochsMax: number
+  /** Bytes of their files. The last epoch may pass them, as its size is known when it is made. */
+  readonly bytesMax: number
+}
+
+/** What a sink is opened with. */
+export interface SinkContext {
+  /** The name of the flow. */
+  readonly output: string
+  readonly columns: ColumnTypes
+  readonly checkpointId: string
+  /** Name of the pipeline: for people who look at the target. */
+  readonly pipeline: string
+  readonly newId: () => string
+  readonly sleep: (ms: number) => Promise<void>
+  /** Opens a folder or prefix, made when it is not there. */
+  openStore(address: string): Promise<ObjectStore>
+}
+
+/** How rows lie in the local files that a sink is given. */
+export interface SinkRows {
+  /** Items of a SELECT over the flow's rows. */
+  readonly items: string
+  readonly format: 'parquet' | 'json'
+}
+
+/** Brings published rows back, for `sql` and `verify`. */
+export interface SinkReader {
+  /** Whether the place says that it belongs to this checkpoint. */
+  isOf(checkpointId: string): Promise<boolean>
+  /** A published file, or what it waits as until then, verified, to a local path. */
+  load(file: WaitingFile, to: string, waiting: WaitingFile | undefined): Promise<void>
+  /** A relation of what such local files hold. @param columns name to type; undefined where that is not on record */
+  rows(files: readonly string[], columns: ColumnTypes | undefined): string
+  /** The same as `verify` compares them: rows that are equal are equal here. */
+  compared(file: string): string
+}
+
+/** A kind of sink: what the engine must know to run one. `connectors/registry.ts` lists them. */
+export interface SinkKind<S extends Sink = Sink> {
+  readonly kind: string
+  /** How a user makes one, for messages: 'files(...)'. */
+  readonly call: string
+  /** Its `uri` is a folder or prefix, which must lie apart from the input and the checkpoint. */
+  readonly isFolder?: true
+  /** How far it may be behind, unless `to` says otherwise. Default: 10 epochs, 256 MiB. */
+  readonly behind?: Partial<Behind>
+  /** Default: all columns, as Parquet. */
+  rows?(sink: S, columns: ColumnTypes): SinkRows
+  open(sink: S, context: SinkContext): Promise<SinkPort>
+  /** Absent: nothing can be read back. */
+  reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>
+}
+
+/** What a sink is told beside its place, as the plan keeps it. `files` came first and goes without its name. */
+export function sinkOptions(given: Sink): { readonly [key: string]: Json } {
+  const { sink, uri: _, takes: __, ...options } = given
+  return plainJson(sink === 'files' ? options : { sink, ...options })
+}
+
+/** A sink of a stored plan, at this place. */
+export function sinkAt(uri: string, options: Json | undefined): Sink {
+  return { sink: 'files', ...(options as object | undefined), uri }
 }

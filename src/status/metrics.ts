@@ -130,6 +130,13 @@ export function createMetrics(
     'Bytes of Parquet that they take in the checkpoint.',
     'flow',
   )
+  const sinkLagEpochs = gauge('millrace_sink_lag_epochs', 'Committed epochs that a sink does not have yet.', 'flow')
+  const sinkLagBytes = gauge('millrace_sink_lag_bytes', 'Bytes of their files.', 'flow')
+  const sinkRetries = counter(
+    'millrace_sink_retries_total',
+    'Times that an epoch was published again after a pause, as its sink was away.',
+    'flow',
+  )
   const headBytes = gauge('millrace_checkpoint_head_bytes', 'Size of HEAD, which every commit writes.')
   const checkpointBytes = gauge('millrace_checkpoint_bytes', 'Bytes of all files that HEAD names.')
   const checkpointFiles = gauge('millrace_checkpoint_files', 'Files that HEAD names, those inside it apart.')
@@ -159,6 +166,7 @@ export function createMetrics(
   const admittedObjectsBy = rising(value => admittedObjects.inc(value))
   const admittedBytesBy = rising(value => admittedBytes.inc(value))
   const notificationsBy = new Map<string, (value: number) => void>()
+  const retriesBy = new Map<string, (value: number) => void>()
 
   function count(name: string, value: number): void {
     let raise = notificationsBy.get(name)
@@ -169,6 +177,12 @@ export function createMetrics(
       notificationsBy.set(name, raise)
     }
     raise(value)
+  }
+
+  function retried(flow: string, retries: number): void {
+    const raise = retriesBy.get(flow) ?? rising(by => sinkRetries.inc({ flow }, by))
+    retriesBy.set(flow, raise)
+    raise(retries)
   }
 
   function show(found: Measurement): void {
@@ -191,6 +205,11 @@ export function createMetrics(
     for (const { flow, epochs, bytes: waiting } of found.undelivered) {
       undeliveredEpochs.set({ flow }, epochs)
       undeliveredBytes.set({ flow }, waiting)
+    }
+    for (const { flow, epochs, bytes: waiting, retries } of found.sinks) {
+      sinkLagEpochs.set({ flow }, epochs)
+      sinkLagBytes.set({ flow }, waiting)
+      retried(flow, retries)
     }
     headBytes.set(found.checkpoint.headBytes)
     checkpointBytes.set(found.checkpoint.bytes)

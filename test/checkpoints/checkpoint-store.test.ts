@@ -5,10 +5,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { decodeManifest, encodeHead } from '../../checkpoints/codec.ts'
 import { applyCompaction } from '../../checkpoints/compact.ts'
 import { HEAD_BYTES_MAX, INLINE_BYTES_MAX, INLINE_DELIVERIES_BYTES_MAX } from '../../checkpoints/decide.ts'
-import { addPart, dropDelivered, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
+import { addPart, dropPublished, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
 import { HEAD_KEY, parseFilePath } from '../../checkpoints/paths.ts'
 import { probeStore } from '../../checkpoints/probe.ts'
-import type { Head, Manifest, Undelivered } from '../../checkpoints/types.ts'
+import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
@@ -23,7 +23,7 @@ import {
   rowsOf,
   start,
   withRows,
-  writeRows,
+  withWaiting,
 } from './fixtures.ts'
 
 const BIG = INLINE_BYTES_MAX + 1000
@@ -639,23 +639,21 @@ describe('rows that wait to be taken (P15)', () => {
   it('are files of the manifest until they were taken: reachable, then garbage, then gone (I2, I7, P12)', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
-    const delivered = async (next: Manifest, bytes: number) => {
-      const rows = rowsOf(`${next.epoch}`, bytes)
-      return checkpoint.stageDelivery(next, 'flow-1', await writeRows(folder, rows), rows.length)
-    }
+    const delivered = (next: Manifest, bytes: number) =>
+      withWaiting(checkpoint, next, 'flow-1', rowsOf(`${next.epoch}`, bytes), folder)
     const one = committed(await checkpoint.commit(await delivered({ ...head.manifest, epoch: 1 }, BIG))).manifest
     const two = committed(await checkpoint.commit(await delivered({ ...one, epoch: 2 }, BIG))).manifest
-    const names = two.undelivered.map(({ file }) => file.name)
-    expect(two.undelivered).toMatchObject([
+    const names = two.unpublished.flatMap(({ files }) => files).map(({ name }) => name)
+    expect(two.unpublished).toMatchObject([
       { output: 'flow-1', epoch: 1 },
       { output: 'flow-1', epoch: 2 },
     ])
     expect(await keysOf(store, 'deliveries/')).toEqual(names.toSorted())
     expect([...reach(two)]).toEqual(names.map(name => garbageKey({ store: 'checkpoint', name })))
-    expect(await readRows(store, folder, [(two.undelivered[0] as Undelivered).file])).toEqual(rowsOf('1', BIG))
+    expect(await readRows(store, folder, two.unpublished[0]?.files ?? [])).toEqual(rowsOf('1', BIG))
 
-    const three = committed(await checkpoint.commit(dropDelivered(two, two.undelivered.slice(0, 1)))).manifest
-    expect(three.undelivered).toMatchObject([{ epoch: 2 }])
+    const three = committed(await checkpoint.commit(dropPublished(two, two.unpublished.slice(0, 1)))).manifest
+    expect(three.unpublished).toMatchObject([{ epoch: 2 }])
     // A successor deletes what was taken, and keeps what waits.
     const next = await start(store, folder, 'b')
     expect(await next.checkpoint.orphans()).toBe(1)
@@ -668,18 +666,19 @@ describe('rows that wait to be taken (P15)', () => {
     let manifest = head.manifest
     for (let epoch = 1; epoch <= 12; epoch++) {
       const rows = rowsOf(`${epoch}`, 10 * 1024)
-      const file = await writeRows(folder, rows)
-      const next = await checkpoint.stageDelivery({ ...manifest, epoch }, `flow-${epoch % 3}`, file, rows.length)
+      const next = await withWaiting(checkpoint, { ...manifest, epoch }, `flow-${epoch % 3}`, rows, folder)
       manifest = committed(await checkpoint.commit(next)).manifest
     }
-    const inline = manifest.undelivered.filter(({ file }) => file.inline !== undefined)
+    const inline = manifest.unpublished.filter(({ files }) => files[0]?.inline !== undefined)
     expect(inline).toHaveLength(6)
-    expect(inline.reduce((sum, { file }) => sum + file.bytes, 0)).toBeLessThanOrEqual(INLINE_DELIVERIES_BYTES_MAX)
+    expect(inline.reduce((sum, { files }) => sum + (files[0]?.bytes ?? 0), 0)).toBeLessThanOrEqual(
+      INLINE_DELIVERIES_BYTES_MAX,
+    )
     expect(await keysOf(store, 'deliveries/')).toHaveLength(6)
     const found = await readRows(
       store,
       folder,
-      manifest.undelivered.map(({ file }) => file),
+      manifest.unpublished.flatMap(({ files }) => files),
     )
     expect(found).toEqual(
       Array.from({ length: 12 }, (_, i) => rowsOf(`${i + 1}`, 10 * 1024))
@@ -687,11 +686,11 @@ describe('rows that wait to be taken (P15)', () => {
         .toSorted(),
     )
     // Taken ones make room for others.
-    const after = dropDelivered(manifest, inline)
+    const after = dropPublished(manifest, inline)
     expect(after.garbage).toEqual([])
     const rows = rowsOf('13', 10 * 1024)
-    const next = await checkpoint.stageDelivery({ ...after, epoch: 13 }, 'flow-1', await writeRows(folder, rows), 1)
-    expect(next.undelivered.at(-1)?.file.inline).toBeDefined()
+    const next = await withWaiting(checkpoint, { ...after, epoch: 13 }, 'flow-1', rows, folder)
+    expect(next.unpublished.at(-1)?.files[0]?.inline).toBeDefined()
   })
 })
 

@@ -88,9 +88,33 @@ describe('the bytes of HEAD', () => {
   })
 
   it('of format 1, which knew no rows that wait, are read as having none (P14)', () => {
-    const { undelivered: _, ...manifest } = head.manifest
-    const json = JSON.stringify({ ...head, format: 1, minReader: 1, manifest })
+    const json = JSON.stringify({ ...head, format: 1, minReader: 1 })
     expect(decodeHead(signed('head', json), name)).toEqual({ ...head, format: 1, minReader: 1 })
+  })
+
+  it('of formats 1 to 3 name files and rows that wait in two lists, which are one by now (P14)', () => {
+    const file = (name: string) => ({ name, bytes: 5, rows: 2, sha256: 'f' })
+    const staged = file('_millrace/staged/3-7-a')
+    const inside = { ...file('_millrace/staged/3-8-b'), inline: 'AA==' }
+    const kept = file('deliveries/3-6-c.parquet')
+    const unpublished = [
+      { output: 'flow-1', file: inside, to: 'part-00000008-flow-1.parquet' },
+      { output: 'flow-1', file: staged, to: 'part-00000007-flow-1.parquet' },
+    ]
+    const undelivered = [{ output: 'flow-2', epoch: 6, file: kept }]
+    const decoded = (format: number, more: object) => {
+      const manifest = { ...head.manifest, unpublished, ...more }
+      return decodeHead(signed('head', JSON.stringify({ ...head, format, minReader: format, manifest })), name).manifest
+    }
+    const entry = { operation: 'append', at: 'sink' }
+    const files = [
+      { ...entry, output: 'flow-1', epoch: 7, receipt: ['part-00000007-flow-1.parquet'], files: [staged] },
+      { ...entry, output: 'flow-1', epoch: 8, receipt: ['part-00000008-flow-1.parquet'], files: [inside] },
+    ]
+    const rows = { output: 'flow-2', epoch: 6, operation: 'append', receipt: null, at: 'checkpoint', files: [kept] }
+    expect(decoded(1, {})).toEqual({ ...head.manifest, unpublished: files })
+    for (const format of [2, 3])
+      expect(decoded(format, { undelivered })).toEqual({ ...head.manifest, unpublished: [rows, ...files] })
   })
 
   it.each([
@@ -101,7 +125,19 @@ describe('the bytes of HEAD', () => {
     ['a negative term', JSON.stringify({ ...head, term: -1 })],
     ['an empty putId', JSON.stringify({ ...head, putId: '' })],
     ['no manifest', JSON.stringify({ ...head, manifest: undefined })],
-    ['rows that wait in another form', JSON.stringify({ ...head, manifest: { ...emptyManifest(), undelivered: {} } })],
+    ['what waits in another form', JSON.stringify({ ...head, manifest: { ...emptyManifest(), unpublished: {} } })],
+    [
+      'rows that wait in another form than its format has',
+      JSON.stringify({ ...head, format: 2, manifest: { ...emptyManifest(), undelivered: {} } }),
+    ],
+    [
+      'a staged file whose name tells no epoch',
+      JSON.stringify({
+        ...head,
+        format: 3,
+        manifest: { ...emptyManifest(), unpublished: [{ output: 'o', file: { name: 'x' }, to: 'y' }] },
+      }),
+    ],
     ['a manifest without channels', JSON.stringify({ ...head, manifest: { ...emptyManifest(), channels: [] } })],
   ])('are refused with %s, although they hash', (_what, json) => {
     expect(() => decodeHead(signed('head', json), name)).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
@@ -117,8 +153,7 @@ describe('the bytes of a retained manifest', () => {
   })
 
   it('of format 1 are read as naming no rows that wait (P14)', () => {
-    const { undelivered: _, ...manifest } = emptyManifest(7)
-    const json = JSON.stringify({ format: 1, minReader: 1, manifest })
+    const json = JSON.stringify({ format: 1, minReader: 1, manifest: emptyManifest(7) })
     expect(decodeManifest(signed('manifest', json), 'm')).toEqual(emptyManifest(7))
   })
 })

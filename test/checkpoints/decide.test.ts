@@ -5,10 +5,11 @@ import {
   decideCompaction,
   decideInlineFile,
   decideInlineMerge,
-  decideInlineOutput,
+  decideInlineWaiting,
   decideRetain,
   HEAD_BYTES_MAX,
   INLINE_BYTES_MAX,
+  INLINE_DELIVERIES_BYTES_MAX,
   INLINE_OUTPUT_BYTES_MAX,
   MANIFEST_BYTES_MAX,
   mergedSpan,
@@ -17,7 +18,7 @@ import {
 } from '../../checkpoints/decide.ts'
 import { garbageKey } from '../../checkpoints/manifest.ts'
 import type { Part } from '../../checkpoints/types.ts'
-import { emptyHead, emptyManifest } from './fixtures.ts'
+import { emptyHead, emptyManifest, waitsHere, waitsThere } from './fixtures.ts'
 
 function part(name: string, bytes: number, epochs: readonly [number, number] = [1, 1]): Part {
   return { name, bytes, rows: 1, sha256: '', epochs }
@@ -101,10 +102,13 @@ describe('what rides in HEAD as a file (P3)', () => {
   const inline = (bytes: number) => ({ ...part('n', bytes), inline: 'AA==' })
 
   it('is small, and together within a limit of its kind', () => {
-    expect(decideInlineOutput([])).toBe(INLINE_BYTES_MAX)
-    const waiting = (bytes: number) => ({ output: 'o', file: inline(bytes), to: 'k' })
-    expect(decideInlineOutput([waiting(INLINE_OUTPUT_BYTES_MAX - 100)])).toBe(100)
-    expect(decideInlineOutput([waiting(INLINE_OUTPUT_BYTES_MAX), waiting(1)])).toBe(0)
+    expect(decideInlineWaiting([], 'sink')).toBe(INLINE_OUTPUT_BYTES_MAX)
+    const waiting = (...bytes: readonly number[]) => waitsThere('o', 1, ...bytes.map(inline))
+    expect(decideInlineWaiting([waiting(INLINE_OUTPUT_BYTES_MAX - 100)], 'sink')).toBe(100)
+    expect(decideInlineWaiting([waiting(INLINE_OUTPUT_BYTES_MAX, 1)], 'sink')).toBe(0)
+    // What waits in the checkpoint has room of its own.
+    const both = [waiting(INLINE_OUTPUT_BYTES_MAX), waitsHere('p', 1, inline(1_000))]
+    expect(decideInlineWaiting(both, 'checkpoint')).toBe(INLINE_DELIVERIES_BYTES_MAX - 1_000)
     expect(decideInlineFile({ channels: { a: [part('file', 1e9)] } })).toBe(INLINE_BYTES_MAX)
     expect(decideInlineFile({ channels: { a: [inline(100_000)], b: [inline(96_000)] } })).toBe(608)
   })

@@ -4,7 +4,7 @@ import { type CheckpointStore, createCheckpointStore, type MergeRows } from '../
 import { FORMAT, MIN_READER, sha256, sha256OfFile } from '../../checkpoints/codec.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import { loadFile } from '../../checkpoints/files.ts'
-import type { EngineState, FileRef, Head, Manifest, Part } from '../../checkpoints/types.ts'
+import type { EngineState, FileRef, Head, Manifest, Part, Unpublished } from '../../checkpoints/types.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 
 export const initial: EngineState = {
@@ -103,6 +103,28 @@ export async function withRows(
   return addPart({ ...from, epoch }, channel, part)
 }
 
+/** The manifest of an epoch, with these rows of a flow that wait in the checkpoint. */
+export async function withWaiting(
+  checkpoint: CheckpointStore,
+  next: Manifest,
+  output: string,
+  rows: readonly string[],
+  scratch: string,
+): Promise<Manifest> {
+  const file = await checkpoint.stageWaiting(await writeRows(scratch, rows), rows.length, next)
+  return { ...next, unpublished: [...next.unpublished, waitsHere(output, next.epoch, file)] }
+}
+
+/** Rows that wait in the checkpoint for a flow's sink. */
+export function waitsHere(output: string, epoch: number, ...files: readonly FileRef[]): Unpublished {
+  return { output, epoch, operation: 'append', receipt: null, at: 'checkpoint', files }
+}
+
+/** Rows that were staged in a sink's own place. */
+export function waitsThere(output: string, epoch: number, ...files: readonly FileRef[]): Unpublished {
+  return { output, epoch, operation: 'append', receipt: files.map(({ name }) => name), at: 'sink', files }
+}
+
 export async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]> {
   const keys: string[] = []
   for await (const version of store.list(prefix)) keys.push(version.key)
@@ -121,7 +143,6 @@ export function emptyManifest(epoch = 0): Manifest {
     engine: initial,
     channels: {},
     unpublished: [],
-    undelivered: [],
     retained: [],
     garbage: [],
   }

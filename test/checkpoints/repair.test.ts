@@ -20,7 +20,7 @@ import {
   rowsOf,
   start,
   withRows,
-  writeRows,
+  withWaiting,
 } from './fixtures.ts'
 
 const BIG = INLINE_BYTES_MAX + 1000
@@ -132,11 +132,11 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
     const { checkpoint, head } = await start(store, folder, 'waiting')
     const rows = rowsOf('waiting', BIG)
     const next = { ...head.manifest, epoch: 2 }
-    const waiting = await checkpoint.stageDelivery(next, 'flow-1', await writeRows(folder, rows), rows.length)
+    const waiting = await withWaiting(checkpoint, next, 'flow-1', rows, folder)
     committed(await checkpoint.release(waiting))
     await store.delete([HEAD_KEY])
     expect(await planRepair(store, noSleep)).toMatchObject({ manifest: { epoch: 2 }, files: 2 })
-    await store.delete([waiting.undelivered[0]?.file.name as string])
+    await store.delete([waiting.unpublished[0]?.files[0]?.name as string])
     const plan = await planRepair(store, noSleep)
     expect(plan).toMatchObject({ manifest: { epoch: 1 }, seen: { epoch: 2 } })
     expect(plan.refused[0]).toContain('deliveries/3-2-')

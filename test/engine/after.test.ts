@@ -1,4 +1,5 @@
 import { mkdir, readdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises'
+import { waitsHere, waitsThere } from '../checkpoints/fixtures.ts'
 import { join } from 'node:path'
 import { tap } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -254,13 +255,12 @@ describe("after: 'delete'", () => {
 describe('an epoch that some sink does not have yet', () => {
   test('holds back its own objects and those of later epochs, whatever is published of others', () => {
     const file = { name: 'f', bytes: 1, rows: 1, sha256: '' }
-    const published = (...epochs: number[]) =>
-      epochs.map(epoch => ({ output: 'flow-1', to: `part-${String(epoch).padStart(8, '0')}-flow-1.parquet`, file }))
-    const taken = (...epochs: number[]) => epochs.map(epoch => ({ output: 'flow-2', epoch, file }))
-    expect(outEpoch({ epoch: 9, unpublished: [], undelivered: [] })).toBe(9)
-    expect(outEpoch({ epoch: 9, unpublished: published(9), undelivered: [] })).toBe(8)
-    expect(outEpoch({ epoch: 9, unpublished: published(9), undelivered: taken(4, 5) })).toBe(3)
-    expect(outEpoch({ epoch: 1, unpublished: published(1), undelivered: taken(1) })).toBe(0)
+    const published = (...epochs: number[]) => epochs.map(epoch => waitsThere('flow-1', epoch, file))
+    const taken = (...epochs: number[]) => epochs.map(epoch => waitsHere('flow-2', epoch, file))
+    expect(outEpoch({ epoch: 9, unpublished: [] })).toBe(9)
+    expect(outEpoch({ epoch: 9, unpublished: published(9) })).toBe(8)
+    expect(outEpoch({ epoch: 9, unpublished: [...published(9), ...taken(4, 5)] })).toBe(3)
+    expect(outEpoch({ epoch: 1, unpublished: [...published(1), ...taken(1)] })).toBe(0)
   })
 
   test('rows that are not taken keep their objects, over restarts, until they are', async () => {

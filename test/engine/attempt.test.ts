@@ -12,7 +12,6 @@ const manifest = {
   engine: { plan: null, settings: { duckdb: '1' }, nextSeq: 1, watermarks: {}, positions: null, totals: {} },
   channels: {},
   unpublished: [],
-  undelivered: [],
   retained: [],
   garbage: [],
 } satisfies Manifest

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FORMAT, MIN_READER } from '../../checkpoints/codec.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type Components, components } from '../../src/engine/components.ts'
-import { waitingMax } from '../../src/engine/deliveries.ts'
+import { behindDefault } from '../../src/engine/publisher.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import { explain } from '../../src/engine/explain.ts'
 import { followWith } from '../../src/engine/follow.ts'
@@ -57,7 +57,7 @@ const events = (live: object = {}) =>
     ...live,
   })
 const named = (...flows: Observable<unknown>[]) => pipeline('rows', { checkpoint: lab.checkpoint }, ...flows)
-const waiting = async () => (await lab.head()).manifest.undelivered
+const waiting = async () => (await lab.head()).manifest.unpublished
 
 /** A flow of the rows of key a that notes what it takes, and may fail or wait before it does. */
 function taker(before: (v: bigint) => unknown = () => {}, live: object = {}) {
@@ -173,7 +173,7 @@ describe('a run ends when all rows are taken', () => {
     expect(summary.run.drained).toBe(true)
     const { manifest, released } = await lab.head()
     expect(released).toBe(true)
-    expect(manifest.undelivered).toEqual([])
+    expect(manifest.unpublished).toEqual([])
     expect(taken).toEqual(upTo(manifest.epoch))
     expect(manifest.epoch).toBeLessThan(30)
     await run(pipeline, each)
@@ -269,7 +269,7 @@ describe('the flow is subscribed anew for each epoch', () => {
     // Another run's ledger: that run handed its rows over.
     await run(pipeline('rows', { checkpoint: lab.place('replay').checkpoint }, flow), { ledger: lab.checkpoint })
     expect(subscribed).toHaveLength(4)
-    expect((await lab.head(lab.place('replay'))).manifest.undelivered).toEqual([])
+    expect((await lab.head(lab.place('replay'))).manifest.unpublished).toEqual([])
   })
 
   test('an operator before rows() that drops a mini-batch, or changes the plan, is refused there; repaired, it goes on', async () => {
@@ -311,7 +311,7 @@ describe('what a flow did not take', () => {
     expect(error.cause).toMatchObject({ message: 'database away' })
     expect(taken).toEqual(upTo(3))
     const left = await waiting()
-    expect(left[0]).toMatchObject({ output: 'flow-1', epoch: 4, file: { rows: 1 } })
+    expect(left[0]).toMatchObject({ output: 'flow-1', epoch: 4, files: [{ rows: 1 }] })
     expect((await inspect(lab.checkpoint)).undelivered).toMatchObject([
       { flow: 'flow-1', epochs: left.length, rows: left.length },
     ])
@@ -458,7 +458,7 @@ describe('what a flow did not take', () => {
 })
 
 test('a slow flow holds back the commits after so many epochs', async () => {
-  await hours(waitingMax.epochs + 8)
+  await hours(behindDefault.epochsMax + 8)
   let mostBehind = 0
   const released = gate()
   const { taken, pipeline } = taker(v => (v === 0n ? released.opened : undefined))
@@ -467,12 +467,12 @@ test('a slow flow holds back the commits after so many epochs', async () => {
     onProgress({ epoch, undelivered }) {
       mostBehind = Math.max(mostBehind, undelivered)
       // Nothing is taken so far; the run could go on only if it did not wait.
-      if (epoch === waitingMax.epochs && taken.length === 0) setTimeout(released.open, 500)
+      if (epoch === behindDefault.epochsMax && taken.length === 0) setTimeout(released.open, 500)
     },
   })
   await ended
-  expect(mostBehind).toBe(waitingMax.epochs)
-  expect(taken).toEqual(upTo(waitingMax.epochs + 8))
+  expect(mostBehind).toBe(behindDefault.epochsMax)
+  expect(taken).toEqual(upTo(behindDefault.epochsMax + 8))
 })
 
 describe('a run that follows its source', () => {
@@ -555,7 +555,7 @@ describe('a run that follows its source', () => {
     stop.abort()
     expect(await failed).toBeInstanceOf(Error)
     const { manifest } = await lab.head()
-    expect(manifest).toMatchObject({ epoch: 1, undelivered: [] })
+    expect(manifest).toMatchObject({ epoch: 1, unpublished: [] })
     await run(pipeline, each)
     expect(taken).toEqual(upTo(1))
   })
@@ -627,5 +627,5 @@ test('a checkpoint of format 1, which knew no rows that wait, goes on (P14)', as
   expect((await lab.head()).format).toBe(1)
   await run(goesOn)
   expect(out.toSorted()).toEqual(['01 a 1 4', '02 a 2 -8', '3: -16'])
-  expect(await lab.head()).toMatchObject({ format: FORMAT, minReader: MIN_READER, manifest: { undelivered: [] } })
+  expect(await lab.head()).toMatchObject({ format: FORMAT, minReader: MIN_READER, manifest: { unpublished: [] } })
 })

@@ -72,7 +72,7 @@ describe(`rows that are handed over by a process that is killed ${kills} times`,
           expect(straight.indexOf(line), `${where}: line ${index + 1}`).toBeLessThanOrEqual(before + 1)
         }
         const { released, manifest } = await lab.lab.head({ checkpoint: site.checkpoint, output: '' })
-        expect({ released, undelivered: manifest.undelivered }, where).toEqual({ released: true, undelivered: [] })
+        expect({ released, unpublished: manifest.unpublished }, where).toEqual({ released: true, unpublished: [] })
       }
     },
     120_000 + kills * 20_000,

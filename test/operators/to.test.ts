@@ -17,7 +17,7 @@ test('to ends each mini-batch once: one description an epoch, and the epoch is w
     expectObservable(tripsOf(source).pipe(to(sink))).toBe('-a--b-|', { a: { epoch: 1 }, b: { epoch: 2 } })
     expectSubscriptions(source.subscriptions).toBe('^-----!')
     flush()
-    const end = { is: 'files', uri: 'data/output', format: 'parquet' }
+    const end = { is: 'sink', sink, behind: {} }
     expect(terminals).toEqual([
       { ...end, node: a.node },
       { ...end, node: b.node },

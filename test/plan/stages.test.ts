@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
 import { aggregate } from '../../operators/aggregate.ts'
 import { count } from '../../operators/aggregates/count.ts'
 import { sum } from '../../operators/aggregates/sum.ts'
@@ -19,7 +20,9 @@ type Apply = (trips: Trips) => ReturnType<Trips['pipe']>
 /** Flows as the engine splits them, their expressions taken as bound and as canonical. */
 async function flowsOf(...applies: readonly Apply[]) {
   const nodes = applies.map(describeOnce)
-  const terminals = nodes.map((node): Terminal => ({ is: 'files', node, uri: 'out', format: 'parquet' }))
+  const terminals = nodes.map(
+    (node): Terminal => ({ is: 'sink', node, sink: files('out', { format: 'parquet' }), behind: {} }),
+  )
   const bound = new Map<PlanNode, readonly string[]>(
     nodes
       .flatMap(chain)

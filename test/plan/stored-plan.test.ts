@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
 import { aggregate } from '../../operators/aggregate.ts'
 import { collect } from '../../operators/aggregates/collect.ts'
 import { count } from '../../operators/aggregates/count.ts'
@@ -35,7 +36,14 @@ type Apply = (trips: Trips) => ReturnType<Trips['pipe']>
 
 async function pipelineOf(applies: readonly Apply[], end: Partial<Terminal> = {}) {
   const terminals = applies.map(
-    apply => ({ is: 'files', node: describeOnce(apply), uri: 'out', format: 'parquet', ...end }) as Terminal,
+    apply =>
+      ({
+        is: 'sink',
+        node: describeOnce(apply),
+        sink: files('out', { format: 'parquet' }),
+        behind: {},
+        ...end,
+      }) as Terminal,
   )
   const forms = await formsOf(
     terminals.map(({ node }) => node),
@@ -308,7 +316,7 @@ describe('what has changed is told in words of the pipeline', () => {
       'flow-2 is gone',
     ])
     expect(await changes(was.slice(1), was.toReversed())).toEqual(['flow-2 is new'])
-    expect(await changes(was, was, 'tested', { format: 'json' } as Partial<Terminal>)).toEqual([
+    expect(await changes(was, was, 'tested', { sink: files('out', { format: 'json' }) })).toEqual([
       "flow-1 and flow-2: to format: was 'parquet', is now 'json'",
     ])
     expect(

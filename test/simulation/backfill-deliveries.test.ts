@@ -139,7 +139,7 @@ describe('rows handed over by a backfill whose process dies', () => {
           keys.push(key)
           if (key === 'HEAD' && body instanceof Uint8Array) {
             const { manifest } = JSON.parse(Buffer.from(body).toString().split('\n')[1] as string)
-            for (const { file } of manifest.undelivered) kinds.add(file.inline !== undefined)
+            for (const { files } of manifest.unpublished) for (const file of files) kinds.add(file.inline !== undefined)
           }
           return store.put(key, body, ifMatch, signal)
         },
@@ -166,7 +166,7 @@ describe('rows handed over by a backfill whose process dies', () => {
       let where = `${label}, killed at call ${k} of ${calls}`
       await live(life, mortal({ killAt: k, counts: outsideProbe }), k, where)
       let { head } = await expectWhole(lab, life.place, seen, undefined, where)
-      waited += head?.manifest.undelivered.length ?? 0
+      waited += head?.manifest.unpublished.length ?? 0
       if (i % 3 === 0) {
         const second = 1 + Math.floor(random() * calls)
         where += `, then at call ${second}`

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeManifest } from '../../checkpoints/codec.ts'
-import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { decideInlineWaiting, INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
 import { dropParts, dropPublished, garbageKey } from '../../checkpoints/manifest.ts'
-import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
 import { HEAD_KEY, OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { type FileSystem, nodeFileSystem } from '../../connectors/directory/file-system.ts'
+import { createOutbox, type Outbox } from '../../connectors/files/outbox.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { seededRandom } from '../../src/testing/index.ts'
@@ -21,6 +21,7 @@ import {
   openCheckpoint,
   readRows,
   rowsOf,
+  waitsThere,
   withRows,
   writeRows,
 } from '../checkpoints/fixtures.ts'
@@ -100,7 +101,6 @@ async function work(site: Site, fs: FileSystem, id: string, told: (epoch: number
     let { manifest } = head
     const newId = counter(`${id}-${life}-out`)
     const outbox = createOutbox({
-      output: 'out',
       store: output,
       checkpointId: manifest.checkpointId,
       pipeline: 'kills',
@@ -109,7 +109,8 @@ async function work(site: Site, fs: FileSystem, id: string, told: (epoch: number
     })
     await outbox.own(manifest.epoch === 0)
     await checkpoint.orphans()
-    await outbox.orphans(head.term, await checkpoint.reachable())
+    const reachable = await checkpoint.reachable()
+    await outbox.orphans(head.term, name => reachable.has(garbageKey({ store: 'out', name })))
     manifest = await publishAll(outbox, manifest)
     const isDone = manifest.epoch >= EPOCHS && head.manifest.unpublished.length === 0
     while (!isDone && manifest.epoch < EPOCHS) {
@@ -118,15 +119,10 @@ async function work(site: Site, fs: FileSystem, id: string, told: (epoch: number
       next = dropParts(next, 'segment-n', part => Number(part.aliveToUs) <= epoch - 2)
       const rows = outputRows(epoch)
       const file = await writeRows(site.folder, rows)
-      const u = await outbox.stage({
-        term: head.term,
-        epoch,
-        file,
-        rows: rows.length,
-        to: `part-${epoch}-${newId()}`,
-        beside: [],
-      })
-      next = { ...next, unpublished: [...next.unpublished, u] }
+      const to = `part-${epoch}-${newId()}`
+      const inlineBytesMax = decideInlineWaiting(next.unpublished, 'sink')
+      const staged = await outbox.stage({ term: head.term, epoch, file, rows: rows.length, to, inlineBytesMax })
+      next = { ...next, unpublished: [...next.unpublished, { ...waitsThere('out', epoch, staged), receipt: to }] }
       manifest = committed(await checkpoint.commit(next)).manifest
       told(epoch)
       manifest = await publishAll(outbox, manifest)
@@ -140,7 +136,8 @@ async function work(site: Site, fs: FileSystem, id: string, told: (epoch: number
 }
 
 async function publishAll(outbox: Outbox, manifest: Manifest): Promise<Manifest> {
-  for (const u of manifest.unpublished) await outbox.publish(u)
+  for (const { files, receipt } of manifest.unpublished)
+    for (const file of files) await outbox.publish(file, receipt as string)
   return dropPublished(manifest, manifest.unpublished)
 }
 
@@ -194,7 +191,7 @@ async function assertReaches(site: Site, store: ObjectStore, output: ObjectStore
   await readRows(
     output,
     site.folder,
-    manifest.unpublished.map(u => u.file),
+    manifest.unpublished.flatMap(({ files }) => files),
   )
 }
 
@@ -226,7 +223,7 @@ describe('a process killed at every call that touches the disk', () => {
     if (!seen?.head) throw new Error('no HEAD')
     expect(seen.head, name).toMatchObject({
       released: true,
-      manifest: { epoch: EPOCHS, unpublished: [], undelivered: [] },
+      manifest: { epoch: EPOCHS, unpublished: [] },
     })
     expect(seen.visible.size, name).toBe(EPOCHS)
     expect(new Set(told).size, name).toBe(told.length)

@@ -27,6 +27,7 @@ export const measurement: Measurement = {
     { name: 'aggregate-1-values', rows: 40, bytes: 900 },
   ],
   undelivered: [{ flow: 'flow-2', epochs: 3, rows: 30, bytes: 700 }],
+  sinks: [{ flow: 'flow-1', epochs: 2, rows: 20, bytes: 500, retries: 4 }],
   checkpoint: { headBytes: 4_000, bytes: 9_000, files: 2 },
   backlog: { messages: 11, oldestAgeMs: 2_500 },
   notifications: { malformed: 1, deleted: 9 },

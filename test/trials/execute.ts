@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RowsSource } from '../../checkpoints/checkpoint-store.ts'
+import { sinks } from '../../connectors/registry.ts'
 import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/apply.ts'
 import { withRows } from '../../src/engine/channels.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
@@ -71,7 +72,14 @@ export async function bindTrial({ executor, folder }: TrialSession, steps: reado
   try {
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const flows = bound.flows()
-    const context = { flows, stages: stagesInOrder(flows), executor, stage: folder, newId: randomUUID }
+    const context = {
+      flows,
+      stages: stagesInOrder(flows),
+      executor,
+      stage: folder,
+      newId: randomUUID,
+      sinks,
+    }
     return { context, settings: subscribed.definition.settings }
   } finally {
     subscribed.unsubscribe()

@@ -1,12 +1,14 @@
 import { basename } from 'node:path'
 import { configError } from '../../core/errors.ts'
 import { flag } from '../../core/option-kinds.ts'
-import { outputView, parseOutputKey } from '../../engine/output-key.ts'
+import { parseOutputKey } from '../../../connectors/files/output-key.ts'
+import { outputView } from '../../engine/output-view.ts'
 import { backfillOptions } from '../../engine/run-options.ts'
 import type { BackfillOptions, Summary } from '../../engine/summary.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { Command } from '../command.ts'
 import { type Arguments, pipelineArgument, usageError } from '../options.ts'
+import { outputPlaces } from '../output-places.ts'
 import { runBackfill } from '../run-backfill.ts'
 import { addressToPath, invocation, shellWord, shownPath } from '../shown-path.ts'
 import { renderSummary, summaryJson } from '../summary.ts'
@@ -33,7 +35,7 @@ const options = {
 
 /** What a backfill is told; throws an error of kind 'user' for options that exclude each other. */
 export function backfillOptionsOf(asked: Arguments<typeof options>): BackfillOptions {
-  const { file: _file, json: _json, noFlush, ...given } = asked
+  const { file: _file, json: _json, noFlush, output: places, ...given } = asked
   if (given.final && noFlush)
     throw usageError('backfill', '--final and --no-flush exclude each other; expected one of them.')
   if (given.final && given.ledger !== undefined)
@@ -44,7 +46,7 @@ export function backfillOptionsOf(asked: Arguments<typeof options>): BackfillOpt
     instantUs(given.from, '--from') >= instantUs(given.to, '--to')
   )
     throw configError('--to', given.to, `a period after --from ${given.from} (--to is exclusive)`)
-  return { ...given, ...(noFlush && { flush: false }) }
+  return { ...given, ...outputPlaces('backfill', places), ...(noFlush && { flush: false }) }
 }
 
 export const backfillCommand: Command<typeof options> = {

@@ -3,6 +3,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { runOptions } from '../../engine/run-options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
+import { outputPlaces } from '../output-places.ts'
 
 const { input, output, checkpoint } = runOptions
 const options = { file: pipelineArgument, input, output, checkpoint, json: jsonOption } as const
@@ -15,7 +16,7 @@ and what the bucket is told to announce and to expire. Counts nothing and claims
 the checkpoint and the output is removed.`,
   options,
   notes: 'Exit codes: 0 no problems, 1 problems found. Warnings, and what may not be looked at, are none.',
-  async run({ file, json, ...places }, terminal) {
+  async run({ file, json, output: asked, ...places }, terminal) {
     const pipeline = await loadPipeline(file)
     const [{ examine }, { components }, { sourceOf }, { createRedact, secretsOf }] = await Promise.all([
       import('../../status/doctor/doctor.ts'),
@@ -23,7 +24,7 @@ the checkpoint and the output is removed.`,
       import('../../engine/flows.ts'),
       import('../../status/redact.ts'),
     ])
-    const found = await examine(components, pipeline, places)
+    const found = await examine(components, pipeline, { ...places, ...outputPlaces('doctor', asked) })
     // A pipeline that cannot be subscribed has told its problem already.
     const isBound = found.some(({ check, is }) => check === 'pipeline' && is === 'ok')
     const redact = createRedact(secretsOf(isBound ? sourceOf(pipeline).notifications : undefined, process.env))

@@ -6,6 +6,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, usageError } from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
+import { outputPlaces } from '../output-places.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
 import type { Terminal } from '../terminal.ts'
@@ -100,6 +101,7 @@ stops at once. Nothing is lost either way.`,
       noCatchUp,
       untilIdle,
       drainSeconds,
+      output,
       ...places
     } = given
     const pipeline = await loadPipeline(file)
@@ -130,6 +132,7 @@ stops at once. Nothing is lost either way.`,
     try {
       const summary = await followWith(components, pipeline, {
         ...places,
+        ...outputPlaces('run', output),
         ...(noCatchUp && { catchUp: false }),
         ...(untilIdle && { untilIdle }),
         ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),

@@ -3,6 +3,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { verifyOptions } from '../../engine/run-options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
+import { outputPlaces } from '../output-places.ts'
 import { displayProgress } from '../progress.ts'
 import type { ChangedObject, Verification } from '../../engine/verify.ts'
 import { showCounted } from '../../core/quantity.ts'
@@ -17,11 +18,15 @@ export const verifyCommand: Command<typeof options> = {
 rows. Outcomes, flushes and object versions come from the ledger. Only reads the checkpoint and its output.
 Exit code 0 when nothing differs, 1 when something does, or an object is gone or there in another version.`,
   options,
-  async run({ file, json, ...rest }, terminal) {
+  async run({ file, json, output, ...rest }, terminal) {
     const pipeline = await loadPipeline(file)
     const { verify } = await import('../../engine/verify.ts')
     const progress = displayProgress(terminal)
-    const found = await verify(pipeline, { ...rest, onProgress: progress.update }).finally(progress.done)
+    const found = await verify(pipeline, {
+      ...rest,
+      ...outputPlaces('verify', output),
+      onProgress: progress.update,
+    }).finally(progress.done)
     const { gone, changed } = found
     const isSame = found.differences.length === 0 && gone.length === 0 && changed.length === 0
     if (json)
@@ -32,7 +37,8 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
     else if (isSame)
       terminal.out(
         `${pipeline.name}: nothing differs. ${showCounted(found.rows, 'row')} of output and ${showCounted(found.lateRows, 'late row')} ` +
-          `are the same in ${showCounted(found.epochs, 'epoch')} and in ${showCounted(found.replayEpochs, 'epoch')} of the replay.\n`,
+          `are the same in ${showCounted(found.epochs, 'epoch')} and in ${showCounted(found.replayEpochs, 'epoch')} of the replay.\n` +
+          notComparedText(found),
       )
     else
       terminal.out(
@@ -41,10 +47,14 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
             ({ of, only, row }) =>
               `  ${of}, only in the ${only}: ${JSON.stringify(row, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}\n`,
           )
-          .join('')}next  ${inspectHint(found.checkpoint)}\n`,
+          .join('')}${notComparedText(found)}next  ${inspectHint(found.checkpoint)}\n`,
       )
     return isSame ? 0 : 1
   },
+}
+
+function notComparedText({ notCompared }: Verification): string {
+  return notCompared.map(flow => `${flow} was not compared: its sink cannot be read back.\n`).join('')
 }
 
 const missingShown = 20

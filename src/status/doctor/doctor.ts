@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { createOutbox } from '../../../checkpoints/outbox.ts'
 import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
@@ -16,7 +15,8 @@ import { checkAfter, openAfterPlace, type Places } from '../../engine/after-plac
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { checkPipeline } from '../../engine/fit-plan.ts'
-import { sourceOf } from '../../engine/flows.ts'
+import { subscribeFlows } from '../../engine/flows.ts'
+import { openSink, type Places as OutputPlaces, type SinkEnd, sinkEnds } from '../../engine/outputs.ts'
 import {
   countKey,
   countOf,
@@ -33,7 +33,7 @@ import {
 import { createIdentities, type Known } from '../../engine/identities.ts'
 import { createLedgerTable } from '../../engine/ledger.ts'
 import { nullColumnsText } from '../../engine/never-seen.ts'
-import { findCheckpoint, readCheckpoint } from '../../engine/read-checkpoint.ts'
+import { findCheckpoint, readCheckpoint, waitingFor } from '../../engine/read-checkpoint.ts'
 import { checkOpen, loadLedger } from '../../engine/recover.ts'
 import { type Tried, tryObject } from '../../engine/try-object.ts'
 import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/without-period.ts'
@@ -49,7 +49,7 @@ import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 
 export interface DoctorOptions {
   readonly input?: string
-  readonly output?: string
+  readonly output?: OutputPlaces
   readonly checkpoint?: string
 }
 
@@ -71,12 +71,12 @@ export async function examine(
 ): Promise<readonly Finding[]> {
   const bound = await attempt('pipeline', () => explain(pipeline))
   if ('is' in bound) return [bound]
-  const definition = sourceOf(pipeline)
+  const { definition, terminals, unsubscribe } = subscribeFlows(pipeline)
+  unsubscribe()
   const { flows } = bound
-  const outputs = flows.flatMap(({ steps }) => {
-    const { files } = (steps.at(-1)?.options ?? {}) as { readonly files?: string }
-    return files === undefined ? [] : [options.output ?? files]
-  })
+  const placed = await attempt('output', async () => ({ ends: sinkEnds(terminals, options.output, components.sinks) }))
+  const { ends } = 'is' in placed ? { ends: [] } : placed
+  const outputs = ends.filter(({ kind }) => kind.isFolder).map(({ sink }) => sink.uri)
   const checkpoint = options.checkpoint ?? pipeline.checkpoint
   const input = options.input ?? definition.objects
   const written = await examineWritable(components, 'checkpoint', checkpoint, '')
@@ -93,12 +93,8 @@ export async function examine(
     ...written,
     ...fit.findings,
   ]
-  for (const output of new Set(outputs)) {
-    const probed = await examineWritable(components, 'output', output, OUTPUT_PREFIX)
-    findings.push(...probed)
-    if (fit.held !== undefined && probed[0]?.is === 'ok')
-      findings.push(...(await examineOwner(components, pipeline, output, fit.held)))
-  }
+  if ('is' in placed) findings.push(placed)
+  findings.push(...(await examineSinks(components, pipeline, ends, fit.held)))
   return [...findings, ...(await examineNotifications(components, definition, input))]
 }
 
@@ -365,17 +361,17 @@ async function examineFit(
   const found = await attempt('checkpoint', async () => {
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
-    if (!held) return { checkpointId: '(new)', epoch: 0, undelivered: 0, totals: noTotals }
+    if (!held) return { checkpointId: '(new)', epoch: 0, waiting: 0, totals: noTotals }
     checkOpen(held.head.manifest, held.address)
     await withExecutor(executor => checkPipeline(held.head.manifest, pipeline, held.address, executor))
-    const { checkpointId, epoch, undelivered } = held.head.manifest
-    return { checkpointId, epoch, undelivered: undelivered.length, totals: totalsOf(held.head.manifest) }
+    const { manifest } = held.head
+    const { checkpointId, epoch } = manifest
+    return { checkpointId, epoch, waiting: waitingFor(manifest, 'rows').length, totals: totalsOf(manifest) }
   })
   if ('is' in found) return { findings: [found] }
-  const { epoch, undelivered, totals } = found
-  const waiting =
-    undelivered === 0 ? '' : `; ${showCounted(undelivered, 'epoch')} of rows to hand over at the next start`
-  const fits = about('checkpoint')('ok', `epoch ${epoch} of this pipeline${waiting}`)
+  const { epoch, waiting, totals } = found
+  const more = waiting === 0 ? '' : `; ${showCounted(waiting, 'epoch')} of rows to hand over at the next start`
+  const fits = about('checkpoint')('ok', `epoch ${epoch} of this pipeline${more}`)
   return { findings: epoch === 0 ? [] : [fits, ...judgeSetAside(totals)], held: found }
 }
 
@@ -393,20 +389,35 @@ export function judgeSetAside({ quarantined, gone, suspect }: Totals): readonly 
   ]
 }
 
-/** Whether a run would be refused this folder, as another checkpoint's (P8). */
-async function examineOwner(
+/** Whether the results can go where they are to go: what a run would be refused, as another checkpoint's (P8). */
+async function examineSinks(
   components: Components,
   pipeline: Pipeline,
-  address: string,
-  { checkpointId, epoch }: Held,
+  ends: readonly SinkEnd[],
+  held: Held | undefined,
 ): Promise<readonly Finding[]> {
-  const checked = await attempt('output', async () => {
-    const store = await components.openWritable(address, 'output')
-    const outbox = createOutbox({ output: 'output', store, checkpointId, pipeline: pipeline.name, newId: randomUUID })
-    await outbox.check(epoch === 0)
-    return {}
-  })
-  return 'is' in checked ? [checked] : []
+  const findings: Finding[] = []
+  const seen = new Set<string>()
+  for (const end of ends) {
+    const { kind, sink } = end
+    const at = `${sink.sink} ${sink.uri}`
+    if (seen.has(at)) continue
+    seen.add(at)
+    if (kind.isFolder) {
+      const probed = await examineWritable(components, 'output', sink.uri, OUTPUT_PREFIX)
+      findings.push(...probed)
+      if (probed[0]?.is !== 'ok') continue
+    }
+    if (held === undefined) continue
+    const checked = await attempt('output', async () => {
+      const opened = await openSink(end, held, pipeline.name, components)
+      await opened.check(held.epoch === 0)
+      return opened
+    })
+    if ('is' in checked) findings.push(checked)
+    else if (!kind.isFolder) findings.push(about('output')('ok', `${checked.address} can take the results`))
+  }
+  return findings
 }
 
 async function bucketOf(address: string, field: string): Promise<BucketFacts> {

@@ -2,15 +2,16 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
-import { dropPublished, garbageKey } from '../../checkpoints/manifest.ts'
-import { createOutbox, type Outbox } from '../../checkpoints/outbox.ts'
-import { MARKER_KEY } from '../../checkpoints/paths.ts'
-import type { Unpublished } from '../../checkpoints/types.ts'
-import { createDirectoryStore } from '../../connectors/directory/store.ts'
-import type { ObjectStore } from '../../src/core/ports.ts'
-import { createMemoryStore, withFaults } from '../../src/testing/index.ts'
-import { counter, emptyManifest, keysOf, noSleep, rowsOf, writeRows } from './fixtures.ts'
+import { INLINE_BYTES_MAX } from '../../../checkpoints/decide.ts'
+import { dropPublished } from '../../../checkpoints/manifest.ts'
+import { createOutbox, type Outbox } from '../../../connectors/files/outbox.ts'
+import { MARKER_KEY } from '../../../checkpoints/paths.ts'
+import type { Unpublished } from '../../../checkpoints/types.ts'
+import { createDirectoryStore } from '../../../connectors/directory/store.ts'
+import type { ObjectStore } from '../../../src/core/ports.ts'
+import type { WaitingFile } from '../../../src/core/sink-port.ts'
+import { createMemoryStore, withFaults } from '../../../src/testing/index.ts'
+import { counter, emptyManifest, keysOf, noSleep, rowsOf, waitsThere, writeRows } from '../../checkpoints/fixtures.ts'
 
 const BIG = INLINE_BYTES_MAX + 1000
 
@@ -28,11 +29,12 @@ beforeEach(async () => {
 
 function outboxOf(store: ObjectStore, checkpointId = 'c1'): Outbox {
   const newId = counter(checkpointId)
-  return createOutbox({ output: 'out', store, checkpointId, pipeline: 'revenue', newId, sleep: noSleep })
+  return createOutbox({ store, checkpointId, pipeline: 'revenue', newId, sleep: noSleep })
 }
 
-async function stage(outbox: Outbox, rows: readonly string[], to: string, term = 1): Promise<Unpublished> {
-  return outbox.stage({ term, epoch: 1, file: await writeRows(folder, rows), rows: rows.length, to, beside: [] })
+async function stage(outbox: Outbox, rows: readonly string[], to: string, term = 1): Promise<WaitingFile> {
+  const file = await writeRows(folder, rows)
+  return outbox.stage({ term, epoch: 1, file, rows: rows.length, to, inlineBytesMax: INLINE_BYTES_MAX })
 }
 
 async function text(store: ObjectStore, key: string): Promise<string> {
@@ -93,18 +95,19 @@ describe.each([
   it.each(['memory', 'file'])('makes the rows visible under the name, once and again (%s)', async where => {
     const store = where === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'out'))
     const outbox = outboxOf(store)
-    const u = await stage(outbox, rows, 'day=1/part-1.parquet')
-    expect(u.file.inline !== undefined).toBe(kind === 'inline')
-    expect(await text(store, u.to)).toBe('missing')
-    await outbox.publish(u)
-    await outbox.publish(u)
-    expect(await text(store, u.to)).toBe(textOf(rows))
+    const to = 'day=1/part-1.parquet'
+    const file = await stage(outbox, rows, to)
+    expect(file.inline !== undefined).toBe(kind === 'inline')
+    expect(await text(store, to)).toBe('missing')
+    await outbox.publish(file, to)
+    await outbox.publish(file, to)
+    expect(await text(store, to)).toBe(textOf(rows))
   })
 
   it('survives a manifest that went through JSON', async () => {
     const store = createMemoryStore()
     const u = await stage(outboxOf(store), rows, 'x')
-    await outboxOf(store).publish(JSON.parse(JSON.stringify(u)) as Unpublished)
+    await outboxOf(store).publish(JSON.parse(JSON.stringify(u)) as WaitingFile, 'x')
     expect(await text(store, 'x')).toBe(textOf(rows))
   })
 
@@ -114,7 +117,7 @@ describe.each([
       const outbox = outboxOf(store)
       const u = await stage(outbox, rows, 'x')
       await store.put('x', Buffer.from(other), 'absent')
-      await expect(outbox.publish(u)).rejects.toMatchObject({
+      await expect(outbox.publish(u, 'x')).rejects.toMatchObject({
         code: 'object-exists',
         message: expect.stringContaining('memory:/x'),
       })
@@ -130,7 +133,7 @@ describe.each([
       const outbox = outboxOf(store)
       const u = await stage(outbox, rows, 'x')
       store.faultAt(store.calls + 1, fault)
-      await outbox.publish(u)
+      await outbox.publish(u, 'x')
       expect(await text(memory, 'x')).toBe(textOf(rows))
     },
   )
@@ -139,7 +142,7 @@ describe.each([
     const memory = createMemoryStore()
     const u = await stage(outboxOf(memory), rows, 'x')
     const dead = withFaults(memory, { seed: 1, rates: { 'unknown-before': 1 } })
-    await expect(outboxOf(dead).publish(u)).rejects.toMatchObject({ kind: 'retry' })
+    await expect(outboxOf(dead).publish(u, 'x')).rejects.toMatchObject({ kind: 'retry' })
   })
 })
 
@@ -148,16 +151,16 @@ describe('the outbox', () => {
     const store = createMemoryStore()
     const outbox = outboxOf(store)
     const u = await stage(outbox, rowsOf('r', BIG), 'x')
-    await outbox.publish(u)
-    await store.delete([u.file.name])
-    await outbox.publish(u)
+    await outbox.publish(u, 'x')
+    await store.delete([u.name])
+    await outbox.publish(u, 'x')
     await store.delete(['x'])
-    await expect(outbox.publish(u)).rejects.toMatchObject({
+    await expect(outbox.publish(u, 'x')).rejects.toMatchObject({
       code: 'corrupt-object',
-      message: expect.stringContaining(u.file.name),
+      message: expect.stringContaining(u.name),
     })
     await store.put('x', Buffer.from('other'), 'absent')
-    await expect(outbox.publish(u)).rejects.toMatchObject({
+    await expect(outbox.publish(u, 'x')).rejects.toMatchObject({
       code: 'corrupt-object',
       message: expect.stringMatching(/\/x/),
     })
@@ -168,10 +171,15 @@ describe('the outbox', () => {
     const small = await stage(outbox, ['small'], 'a')
     const large = await stage(outbox, rowsOf('r', BIG), 'b')
     const waiting = await stage(outbox, rowsOf('s', BIG), 'c')
-    const manifest = { ...emptyManifest(4), unpublished: [small, large, waiting] }
-    const next = dropPublished(manifest, JSON.parse(JSON.stringify([small, large])) as Unpublished[])
-    expect(next.unpublished).toEqual([waiting])
-    expect(next.garbage).toEqual([{ store: 'out', name: large.file.name, droppedAt: 4 }])
+    const [first, second, third] = [
+      waitsThere('out', 1, small, large),
+      waitsThere('out', 2, waiting),
+      waitsThere('in', 1),
+    ]
+    const manifest = { ...emptyManifest(4), unpublished: [first, second, third] }
+    const next = dropPublished(manifest, JSON.parse(JSON.stringify([first])) as Unpublished[])
+    expect(next.unpublished).toEqual([second, third])
+    expect(next.garbage).toEqual([{ store: 'out', name: large.name, droppedAt: 4 }])
   })
 
   it('deletes what lower terms staged and nobody reaches, and no output (P12)', async () => {
@@ -181,33 +189,14 @@ describe('the outbox', () => {
     const kept = await stage(outbox, rowsOf('kept', BIG), 'kept')
     await stage(outbox, rowsOf('orphan', BIG), 'orphan')
     const current = await stage(outbox, rowsOf('current', BIG), 'current', 2)
-    await outbox.publish(kept)
-    expect(await outbox.orphans(2, new Set([garbageKey({ store: 'out', name: kept.file.name })]))).toBe(1)
-    expect(await keysOf(store)).toEqual([MARKER_KEY, kept.file.name, current.file.name, 'kept'])
-  })
-
-  it('leaves what another flow has staged in the same folder and committed (I7)', async () => {
-    const store = createMemoryStore()
-    const options = { store, checkpointId: 'c', pipeline: 'p', newId: counter('x') }
-    const [first, second] = [
-      createOutbox({ ...options, output: 'flow-1' }),
-      createOutbox({ ...options, output: 'flow-2' }),
-    ]
-    const committed = [await stage(first, rowsOf('a', BIG), 'a', 1), await stage(second, rowsOf('b', BIG), 'b', 1)]
-    const reachable = new Set(committed.map(({ output, file }) => garbageKey({ store: output, name: file.name })))
-    for (const outbox of [first, second]) expect(await outbox.orphans(2, reachable)).toBe(0)
-    for (const [index, outbox] of [first, second].entries()) {
-      const file = committed[index]
-      if (file) await outbox.publish(file)
-    }
-    expect(await keysOf(store)).toEqual(expect.arrayContaining(['a', 'b']))
+    await outbox.publish(kept, 'kept')
+    expect(await outbox.orphans(2, name => name === kept.name)).toBe(1)
+    expect(await keysOf(store)).toEqual([MARKER_KEY, kept.name, current.name, 'kept'])
   })
 
   it('refuses names that are reserved', async () => {
     await expect(stage(outboxOf(createMemoryStore()), ['x'], '_millrace/x')).rejects.toMatchObject({
       code: 'invalid-key',
     })
-    const options = { store: createMemoryStore(), checkpointId: 'c', pipeline: 'p', newId: counter('x') }
-    expect(() => createOutbox({ ...options, output: 'checkpoint' })).toThrow(/not valid/)
   })
 })

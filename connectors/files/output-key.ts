@@ -1,8 +1,12 @@
-import type { ObjectStore } from '../core/ports.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
 
-/** The name of an epoch's output, used once (P8). By name they stand in the order of their epochs. */
-export function outputKey(epoch: number, flow: string, extension: string): string {
-  return `${prefixOf(epoch)}-${flow}.${extension}`
+/**
+ * The name of a file of an epoch's output, used once (P8). By name they stand in the order of their epochs.
+ *
+ * @param index of the file, where the epoch has several: `part-00000001-flow-1.parquet`, `part-00000001-flow-1.1.parquet`
+ */
+export function outputKey(epoch: number, flow: string, extension: string, index = 0): string {
+  return `${prefixOf(epoch)}-${flow}${index === 0 ? '' : `.${index}`}.${extension}`
 }
 
 const prefixOf = (epoch: number): string => `part-${String(epoch).padStart(8, '0')}`
@@ -22,12 +26,7 @@ export async function outputsBeyond(
   return found
 }
 
-/** Under which name `millrace sql` has the rows of a flow; those of an only flow are `output` too. */
-export function outputView(flow: string): string {
-  return `output_${flow.replaceAll('-', '_')}`
-}
-
 export function parseOutputKey(key: string): { readonly epoch: number; readonly flow: string } | undefined {
-  const [, digits, flow] = /^part-(\d{8,})-(.+)\.[a-z]+$/.exec(key) ?? []
+  const [, digits, flow] = /^part-(\d{8,})-([^.]+)(?:\.\d+)?\.[a-z]+$/.exec(key) ?? []
   return digits === undefined || flow === undefined ? undefined : { epoch: Number(digits), flow }
 }

@@ -1,18 +1,15 @@
-import { isMillraceError, MillraceError } from '../src/core/errors.ts'
-import type { ObjectStore } from '../src/core/ports.ts'
-import { corrupt, sha256 } from './codec.ts'
-import { deleteListed } from './collect.ts'
-import { decideInlineOutput } from './decide.ts'
-import { inlineBytes, stageFile } from './files.ts'
-import { CHECKPOINT } from './manifest.ts'
-import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
-import { MARKER_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX, stagedPath } from './paths.ts'
-import { realSleep, retrying, type Sleep } from './retry.ts'
-import type { Unpublished } from './types.ts'
+import { corrupt, sha256 } from '../../checkpoints/codec.ts'
+import { deleteListed } from '../../checkpoints/collect.ts'
+import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { inlineBytes, stageFile } from '../../checkpoints/files.ts'
+import { createObject, describe, isSameContent, nameOf, readObject } from '../../checkpoints/objects.ts'
+import { MARKER_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX, stagedPath } from '../../checkpoints/paths.ts'
+import { realSleep, retrying, type Sleep } from '../../checkpoints/retry.ts'
+import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
+import type { WaitingFile } from '../../src/core/sink-port.ts'
 
 export interface OutboxOptions {
-  /** Name of the flow, as in `Unpublished.output`. */
-  readonly output: string
   readonly store: ObjectStore
   readonly checkpointId: string
   /** Name of the pipeline: for people who read the marker. */
@@ -21,7 +18,7 @@ export interface OutboxOptions {
   readonly sleep?: Sleep
 }
 
-export interface StageOutput {
+export interface StageFile {
   readonly term: number
   readonly epoch: number
   /** Local file. */
@@ -29,11 +26,11 @@ export interface StageOutput {
   readonly rows: number
   /** Final key, used once. */
   readonly to: string
-  /** What it is to ride in HEAD with, where it is small. */
-  readonly beside: readonly Unpublished[]
+  /** So many bytes of it may ride in HEAD. */
+  readonly inlineBytesMax: number
 }
 
-/** The way of output into its folder: staged before the commit, published after it (P8). */
+/** The way of single files into an output folder: staged before the commit, published after it (P8). */
 export interface Outbox {
   /**
    * Takes the folder for this checkpoint, or checks that it has it.
@@ -43,19 +40,16 @@ export interface Outbox {
   own(isNewCheckpoint: boolean): Promise<void>
   /** What `own` refuses is refused, and nothing is written. */
   check(isNewCheckpoint: boolean): Promise<void>
-  stage(output: StageOutput): Promise<Unpublished>
-  /** Makes committed output visible. Repeating it is safe (I8). */
-  publish(unpublished: Unpublished): Promise<void>
-  /** At a claim: deletes what lower terms staged and `reachable` does not hold. How many. */
-  orphans(term: number, reachable: ReadonlySet<string>): Promise<number>
+  stage(output: StageFile): Promise<WaitingFile>
+  /** Makes a committed file visible under its final key. Repeating it is safe (I8). */
+  publish(file: WaitingFile, to: string): Promise<void>
+  /** Deletes what lower terms staged and no manifest names: by name, which is never used twice. How many. */
+  orphans(term: number, named: (name: string) => boolean): Promise<number>
 }
 
 export function createOutbox(options: OutboxOptions): Outbox {
-  const { output, store, checkpointId, newId } = options
+  const { store, checkpointId, newId } = options
   const sleep = options.sleep ?? realSleep
-  if (output === CHECKPOINT) {
-    throw new MillraceError('user', 'configuration', `output: '${CHECKPOINT}' is not valid as a name; choose another.`)
-  }
 
   return {
     async own(isNewCheckpoint) {
@@ -76,15 +70,15 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await isOwn(isNewCheckpoint)
     },
 
-    async stage({ term, epoch, file, rows, to, beside }) {
+    stage({ term, epoch, file, rows, to, inlineBytesMax }) {
       if (to.startsWith(OUTPUT_PREFIX)) {
         throw new MillraceError('fatal', 'invalid-key', `'${to}' is no name for output; ${OUTPUT_PREFIX} is reserved.`)
       }
       const name = stagedPath(term, epoch, newId())
-      return { output, file: await stageFile(store, name, file, rows, sleep, decideInlineOutput(beside)), to }
+      return stageFile(store, name, file, rows, sleep, Math.min(INLINE_BYTES_MAX, inlineBytesMax))
     },
 
-    async publish({ file, to }) {
+    async publish(file, to) {
       if (file.inline !== undefined) {
         const body = inlineBytes(file, nameOf(store, file.name))
         await createObject(store, to, file, () => store.put(to, body, 'absent'), sleep)
@@ -102,13 +96,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
       }
     },
 
-    orphans(term, reachable) {
-      // By name alone, which is never used twice: another flow's files may lie in the same folder.
-      const needed = new Set([...reachable].map(key => key.slice(key.indexOf('\n') + 1)))
+    orphans(term, named) {
       return retrying(sleep, () =>
         deleteListed(store, STAGED_PREFIX, key => {
           const name = parseStagedPath(key)
-          return name !== undefined && name.term < term && !needed.has(key)
+          return name !== undefined && name.term < term && !named(key)
         }),
       )
     },

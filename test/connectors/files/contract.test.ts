@@ -1,0 +1,53 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { STAGED_PREFIX } from '../../../checkpoints/paths.ts'
+import { createDirectoryStore } from '../../../connectors/directory/store.ts'
+import { parseOutputKey } from '../../../connectors/files/output-key.ts'
+import { filesKind } from '../../../connectors/files/sink.ts'
+import { files } from '../../../connectors/files/spec.ts'
+import type { ObjectStore } from '../../../src/core/ports.ts'
+import { createMemoryStore } from '../../../src/testing/index.ts'
+import { counter, keysOf, noSleep } from '../../checkpoints/fixtures.ts'
+import { describeSink, type SinkLab, type SinkRowsLab, storeThrough, type VisibleEpoch } from '../../contracts/sink.ts'
+
+const facts = { tells: true, isOwned: true, fences: false }
+
+describeSink('files of a directory', facts, async rows => {
+  const root = await mkdtemp(join(tmpdir(), 'millrace-files-'))
+  return openLab(createDirectoryStore(join(root, 'out')), rows, () => rm(root, { recursive: true }))
+})
+
+// As objects of S3 are: small ones are put, others are copied on the server.
+describeSink('files of a bucket', facts, async rows => openLab(createMemoryStore(), rows, async () => {}))
+
+let processes = 0
+
+function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<void>): SinkLab {
+  return {
+    open: (checkpointId, calls) =>
+      filesKind.open(files('out', { format: 'parquet' }), {
+        output: 'flow-1',
+        columns: { k: 'VARCHAR' },
+        checkpointId,
+        pipeline: 'tested',
+        newId: counter(`p${++processes}`),
+        sleep: noSleep,
+        openStore: async () => storeThrough(store, calls),
+      }),
+    async visible() {
+      const seen: VisibleEpoch[] = []
+      for (const key of await keysOf(store, 'part-')) {
+        const found = await store.get(key)
+        if (typeof found === 'string') throw new Error(`${key} is ${found}`)
+        const file = join(rows.folder, 'seen')
+        await writeFile(file, found.body)
+        seen.push({ epoch: parseOutputKey(key)?.epoch ?? 0, rows: await rows.read(file) })
+      }
+      return seen
+    },
+    staged: () => keysOf(store, STAGED_PREFIX),
+    traces: () => keysOf(store),
+    close,
+  }
+}

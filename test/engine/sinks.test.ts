@@ -1,0 +1,246 @@
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { backfillWith } from '../../src/engine/backfill.ts'
+import { type Components, components } from '../../src/engine/components.ts'
+import type { RunEvent } from '../../src/engine/events.ts'
+import { followWith } from '../../src/engine/follow.ts'
+import type { Running } from '../../src/engine/running.ts'
+import { verify } from '../../src/engine/verify.ts'
+import {
+  aggregate,
+  type BackfillOptions,
+  count,
+  files,
+  groupBy,
+  parquet,
+  type Pipeline,
+  pipeline,
+  source,
+  sum,
+  to,
+  type ToOptions,
+  tumbling,
+  where,
+} from '../../src/index.ts'
+import { examine } from '../../src/status/doctor/doctor.ts'
+import { readTable, setAway, table, tableKind } from '../connectors/table/index.ts'
+import { failure, type Lab, openLab, outputFiles, type TextRow } from './harness.ts'
+
+let lab: Lab
+let parts: Components
+let target: string
+beforeEach(async () => {
+  lab = await openLab()
+  target = join(lab.root, 'table')
+  // All that a sink needs besides its folder.
+  parts = { ...components, sinks: [...components.sinks, tableKind] }
+})
+afterEach(() => lab[Symbol.asyncDispose]())
+
+/** One object an hour: rows of keys a and b. */
+async function hours(end: number, from = 0): Promise<void> {
+  for (let hour = from; hour < end; hour++)
+    await lab.parquet(
+      `${String(hour).padStart(2, '0')}.parquet`,
+      `SELECT TIMESTAMP '2022-01-01 00:15:00' + INTERVAL (${hour}) HOUR AS t, k, ${hour * 10}::BIGINT + v AS v
+       FROM (VALUES ('a', 1), ('b', 2)) AS x(k, v)`,
+    )
+}
+
+/** Hours of each key go to the table, rows of key a to files. */
+function twoSinks(options: ToOptions = {}, at = target): Pipeline {
+  const events = source('in', {
+    objects: lab.input,
+    format: parquet(),
+    columns: { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR', v: 'BIGINT' },
+    time: 't',
+    watermark: { delay: '0s' },
+    miniBatch: { every: '10ms', objectsMax: 1 },
+    reconcile: '50ms',
+  })
+  return pipeline(
+    'two-sinks',
+    { checkpoint: lab.checkpoint },
+    events.pipe(where("k = 'a'"), to(files(lab.output, { format: 'parquet' }))),
+    events.pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count(), total: sum('v') }), to(table(at), options)),
+  )
+}
+
+const run = (options: BackfillOptions = {}, of = twoSinks(), onEpoch: (epoch: number) => void = () => {}) =>
+  backfillWith(parts, of, { threads: 2, memory: '500MB', objectsPerEpoch: 1, ...options }, ({ epoch }) =>
+    onEpoch(epoch),
+  )
+
+/** What the table holds, and what it must hold, which DuckDB computes from the input by itself. */
+const rowsIn = async (at = target): Promise<readonly string[]> =>
+  ((await readTable(at)).state?.rows ?? []).map(
+    ({ window_start, k, n, total }) => `${String(window_start)} ${String(k)} ${String(n)} ${String(total)}`,
+  )
+const expected = async (): Promise<readonly string[]> => {
+  const found = await lab.sql(
+    `SELECT date_trunc('hour', t) AS start, k, count(*) AS n, sum(v) AS total FROM read_parquet('${lab.input}/*.parquet') GROUP BY ALL ORDER BY start, k`,
+  )
+  return found.map(
+    ({ start, k, n, total }: TextRow) => `${new Date(`${String(start)}Z`).toISOString()} ${k} ${n} ${total}`,
+  )
+}
+const filesOfA = async () => (await lab.rows()).map(({ v }) => Number(v))
+
+describe('a sink that a test has made: its folder and one line', () => {
+  test('gets every row once, each epoch after the one before, over restarts', async () => {
+    await hours(3)
+    await run({ flush: false })
+    await hours(6, 3)
+    const { outputs, outputFiles: published } = await run()
+    expect(await rowsIn()).toEqual(await expected())
+    const { through, rows } = (await readTable(target)).state ?? { through: 0, rows: [] }
+    const epochs = rows.map(({ epoch }) => epoch)
+    expect(epochs).toEqual(epochs.toSorted((a, b) => a - b))
+    expect(through).toBe(epochs.at(-1))
+    expect(await filesOfA()).toEqual([1, 11, 21, 31, 41, 51])
+    expect(outputs.map(address => address.replace(/^.*\//, ''))).toEqual(['a-out', 'table'])
+    expect(published).toHaveLength(6)
+    expect((await lab.head()).manifest).toMatchObject({ unpublished: [], garbage: [] })
+  })
+
+  test('is refused when it belongs to another checkpoint, and when it is newer than the checkpoint', async () => {
+    await hours(2)
+    await run()
+    const other = pipeline('two-sinks', { checkpoint: join(lab.root, 'other') }, ...twoSinks().flows)
+    const error = await failure(run({ output: { 'flow-1': join(lab.root, 'elsewhere') } }, other as Pipeline))
+    expect(error).toMatchObject({ kind: 'user', code: 'output-owned' })
+    const findings = await examine(parts, other as Pipeline, { output: { 'flow-1': join(lab.root, 'elsewhere') } })
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'output', is: 'problem', message: expect.stringContaining('belongs to') }),
+    )
+    rmSync(lab.checkpoint, { recursive: true })
+    expect(await failure(run())).toMatchObject({ kind: 'user' })
+  })
+
+  test('a kind that is not listed is refused with those that are', async () => {
+    await hours(1)
+    const error = await failure(backfillWith(components, twoSinks(), {}))
+    expect(error.message).toBe("flow-2: sink: 'table' is not valid; expected files(...).")
+  })
+
+  test('is moved by the name of its flow', async () => {
+    await hours(2)
+    const moved = join(lab.root, 'moved')
+    await run({ output: { 'flow-2': moved } })
+    expect(existsSync(target)).toBe(false)
+    expect(await rowsIn(moved)).toEqual(await expected())
+    expect((await failure(run({ output: moved }))).message).toContain('a pipeline with exactly one sink')
+    expect((await failure(run({ output: { 'flow-3': moved } }))).message).toContain('flow-1, flow-2')
+  })
+
+  test('verify replays it into files, leaves it alone and says that it was not compared', async () => {
+    await hours(3)
+    await run()
+    const before = await readTable(target)
+    expect(await verify(twoSinks(), { threads: 2 }, parts)).toMatchObject({
+      differences: [],
+      notCompared: ['flow-2'],
+      rows: 3,
+    })
+    expect(await readTable(target)).toEqual(before)
+  })
+})
+
+describe('a sink that is away', () => {
+  const away = () => writeFileSync(join(target, 'away'), '')
+  const back = () => rmSync(join(target, 'away'))
+
+  test('holds back its own flow up to its bound, then commits; files are published on; when it is back it gets what it missed', async () => {
+    await hours(8)
+    const committed: number[] = []
+    let troubles = 0
+    let seenWhileAway: { committed: number; files: number } | undefined
+    await run(
+      {
+        onEvent(event: RunEvent) {
+          if (event.is !== 'trouble') return
+          expect(event.what).toMatch(/^publishing epoch \d of flow-2$/)
+          // By the third time the backfill has come as far as it may.
+          if (++troubles < 3) return
+          seenWhileAway = {
+            committed: committed.length,
+            files: readdirSync(lab.output).filter(n => n.startsWith('part-')).length,
+          }
+          back()
+        },
+      },
+      twoSinks({ epochsBehindMax: 2 }),
+      epoch => {
+        committed.push(epoch)
+        if (epoch === 2) away()
+      },
+    )
+    // The table has epoch 2 or has not, when it goes away: then two more are committed, and none after them.
+    expect([4, 5]).toContain(seenWhileAway?.committed)
+    expect(seenWhileAway?.files).toBe(seenWhileAway?.committed)
+    expect(await rowsIn()).toEqual(await expected())
+    expect(await filesOfA()).toEqual([1, 11, 21, 31, 41, 51, 61, 71])
+  })
+
+  test('stops the intake of a run that follows its source, and its lag and retries are measured', async () => {
+    await hours(6)
+    const drain = new AbortController()
+    let running: Running | undefined
+    let epochs = 0
+    let troubles = 0
+    const lags: unknown[] = []
+    await followWith(parts, twoSinks({ epochsBehindMax: 3 }), {
+      threads: 2,
+      memory: '500MB',
+      drain: drain.signal,
+      onRunning: given => (running = given),
+      onEvent(event) {
+        if (event.is === 'epoch') {
+          epochs++
+          if (epochs === 1) away()
+          if (epochs === 6) drain.abort()
+        }
+        if (event.is === 'trouble' && ++troubles === 3)
+          void running?.measure().then(({ sinks, epoch }) => {
+            lags.push({ sinks, epoch })
+            back()
+          })
+      },
+    })
+    const [found] = lags as {
+      sinks: { flow: string; epochs: number; rows: number; retries: number }[]
+      epoch: number
+    }[]
+    expect(found?.sinks[0]).toMatchObject({ flow: 'flow-1', epochs: 0, retries: 0 })
+    expect(found?.sinks[1]).toMatchObject({ flow: 'flow-2', epochs: 3, retries: 3 })
+    expect(found?.epoch).toBeLessThan(6)
+    expect((await lab.head()).manifest.unpublished).toEqual([])
+    const { through, rows } = (await readTable(target)).state ?? { through: 0, rows: [] }
+    // The last hour is still open.
+    expect(rows).toHaveLength(10)
+    expect(through).toBe(6)
+    expect(await outputFiles(lab.output)).toHaveLength(6)
+  })
+
+  test('at the start ends it at once; later, what waits is in HEAD, and the next start publishes it', async () => {
+    await hours(2)
+    await run({ flush: false })
+    await setAway(target, true)
+    // Away at the start: it cannot be taken, so nothing is begun.
+    expect(await failure(run())).toMatchObject({ kind: 'retry', code: 'table-away' })
+    await setAway(target, false)
+    await hours(6, 2)
+    const stop = new AbortController()
+    const stopped = await failure(
+      run({ signal: stop.signal, onEvent: event => event.is === 'trouble' && stop.abort() }, twoSinks(), away),
+    )
+    expect(stopped).toMatchObject({ code: 'aborted' })
+    const waiting = (await lab.head()).manifest.unpublished.filter(({ output }) => output === 'flow-2')
+    expect(waiting[0]).toMatchObject({ operation: 'append', receipt: null, at: 'checkpoint' })
+    await setAway(target, false)
+    await run()
+    expect(await rowsIn()).toEqual(await expected())
+    expect((await lab.head()).manifest.unpublished).toEqual([])
+  })
+})
