@@ -174,12 +174,12 @@ function fold(
         parts: readonly PartialRows[],
         items: readonly MergedItem[],
         more: readonly string[] = [],
-        whole = ({ sql }: PartialRows) => sql,
+        whole = (part: PartialRows) => part,
       ) => {
         const columns = [list, ...more.map(id)].join(', ')
         const one = (part: PartialRows) => {
-          const { isMerged } = part
-          const rows = windows.windowsOf(whole(part), fromUs, toUs)
+          const { sql, isMerged } = whole(part)
+          const rows = windows.windowsOf(sql, fromUs, toUs)
           // What is one row a window already needs no second aggregation, which would cost as much as the first.
           return isMerged
             ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`
@@ -192,10 +192,11 @@ function fold(
       const found = mainRows.length > 0 ? mainRows : [{ sql: emptyPartials(main), isMerged: true }]
       const all = unionOf(found, true)
       // What the rows of a finer grain belong to, only the main ones tell.
-      const wholeMain = ({ sql, isMerged }: PartialRows) =>
-        windows.together && !isMerged ? windows.together(sql, keys.map(id)) : sql
-      const wholeSide = ({ sql }: PartialRows) =>
-        windows.together && !all.isMerged ? togetherWith(grain, sql, all.sql) : sql
+      const wholeMain = (part: PartialRows) =>
+        windows.together && !part.isMerged ? { ...part, sql: windows.together(part.sql, keys.map(id)) } : part
+      // Merged as far as its own rows go; main rows between them may make one window of several.
+      const wholeSide = (part: PartialRows) =>
+        windows.together && !all.isMerged ? { sql: togetherWith(grain, part.sql, all.sql), isMerged: false } : part
       let joined = `(${withQuick(placed(found, mergedItems(plans), [], wholeMain), plans)}) AS m`
       const folded = new Map<string, string>()
       for (const { name, plan, side } of sides) {

@@ -21,7 +21,7 @@ const listOf = ({ columns }: Islands): string => Object.keys(columns).map(id).jo
 export async function createIslands(executor: Executor, stage: Stage): Promise<void> {
   const islands = islandsOf(stage) as Islands
   const columns = Object.entries(islands.columns).map(([name, type]) => `${id(name)} ${type}`)
-  await executor.run(`CREATE TABLE ${islandsTable(stage)} (epoch BIGINT, ${columns.join(', ')})`)
+  await executor.run(`CREATE TABLE ${islandsTable(stage)} (_epoch BIGINT, ${columns.join(', ')})`)
 }
 
 /**
@@ -32,8 +32,8 @@ export async function createIslands(executor: Executor, stage: Stage): Promise<v
  */
 export function openIslands(stage: Stage, epoch?: number): string {
   const table = islandsTable(stage)
-  const upTo = epoch === undefined ? '' : ` WHERE epoch <= greatest(${epoch}, (SELECT min(epoch) FROM ${table}))`
-  return `SELECT ${listOf(islandsOf(stage) as Islands)} FROM ${table} WHERE epoch = (SELECT max(epoch) FROM ${table}${upTo})`
+  const upTo = epoch === undefined ? '' : ` WHERE _epoch <= greatest(${epoch}, (SELECT min(_epoch) FROM ${table}))`
+  return `SELECT ${listOf(islandsOf(stage) as Islands)} FROM ${table} WHERE _epoch = (SELECT max(_epoch) FROM ${table}${upTo})`
 }
 
 /**
@@ -53,12 +53,12 @@ export async function noteIslands(
   const table = islandsTable(stage)
   const list = listOf(islands)
   // An epoch that was given up may have left its own.
-  await executor.run(`DELETE FROM ${table} WHERE epoch >= ${epoch}`)
-  await executor.run(`DELETE FROM ${table} WHERE epoch < (SELECT max(epoch) FROM ${table})`)
+  await executor.run(`DELETE FROM ${table} WHERE _epoch >= ${epoch}`)
+  await executor.run(`DELETE FROM ${table} WHERE _epoch < (SELECT max(_epoch) FROM ${table})`)
   const before = openIslands(stage)
   const all = own === undefined ? before : `${before} UNION ALL SELECT ${list} FROM (${own})`
   const alive = watermarkUs === null ? '' : ` WHERE ${stage.step.channels[0].closesAt} > ${watermarkUs}`
   await executor.run(`INSERT INTO ${table} SELECT ${epoch}, ${list} FROM (${islands.islands(all)})${alive}`)
-  const [row] = await executor.rows(`SELECT min(${islands.firstUs}) AS first FROM ${table} WHERE epoch = ${epoch}`)
+  const [row] = await executor.rows(`SELECT min(${islands.firstUs}) AS first FROM ${table} WHERE _epoch = ${epoch}`)
   return (row?.first ?? null) as bigint | null
 }

@@ -269,3 +269,33 @@ test('of days: a session ends a gap of days after its last day', async () => {
     { window_start: '2024-01-05', window_end: '2024-01-07', n: '1' },
   ])
 })
+
+test('values of one session are counted once where only rows without a value make it one (S10)', async () => {
+  await lab.lines('a.jsonl', ['{"t":"2024-01-01 00:20:00","k":"a"}'])
+  await lab.lines('b.jsonl', [
+    '{"t":"2024-01-01 00:00:00","k":"a","v":5}',
+    '{"t":"2024-01-01 00:40:00","k":"a","v":5}',
+    '{"t":"2024-01-01 09:00:00","k":"b"}',
+  ])
+  const flow = windowed(lab, lab, {
+    columns: { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR', v: 'BIGINT' },
+    format: 'json',
+    output: 'json',
+    delay: '0s',
+    gap: '25 minutes',
+    keys: ['k'],
+    aggregates: { n: count(), values: countDistinct('v') },
+  })
+  await run(flow, { objectsPerEpoch: 1 })
+  expect(await lab.rows()).toMatchObject([
+    { window_start: '2024-01-01 00:00:00', window_end: '2024-01-01 01:05:00', k: 'a', n: '3', values: '1' },
+    { window_start: '2024-01-01 09:00:00', k: 'b', n: '1', values: '0' },
+  ])
+})
+
+test('a key may be named as what the engine keeps beside it', async () => {
+  await lab.lines('a.jsonl', ['{"t":"2024-01-01 00:20:00","epoch":7}', '{"t":"2024-01-01 00:30:00","epoch":7}'])
+  const columns = { t: 'TIMESTAMP NOT NULL', epoch: 'BIGINT' }
+  await run(windowed(lab, lab, { columns, format: 'json', output: 'json', keys: ['epoch'], gap: '1 hour' }))
+  expect(await lab.rows()).toMatchObject([{ window_start: '2024-01-01 00:20:00', epoch: '7', n: '2' }])
+})
