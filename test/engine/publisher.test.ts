@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
 import type { Clock } from '../../src/core/clock.ts'
+import { MillraceError } from '../../src/core/errors.ts'
 import { createDelivery } from '../../src/engine/deliveries.ts'
 import type { RunEvent } from '../../src/engine/events.ts'
 import type { Flows } from '../../src/engine/flows.ts'
@@ -23,8 +24,11 @@ const naming = (...unpublished: readonly Unpublished[]): Manifest => ({ ...empty
 /** Lets everything happen that waits for nothing. */
 const settled = () => new Promise(resolve => setImmediate(resolve))
 
+/** How a flow ends: handing rows over, in a sink of either kind, or in none that is known here. */
+type End = 'rows' | 'ordered' | 'unordered' | 'unknown'
+
 /** Flows of a pipeline that take their rows when the test says so, and a clock whose sleeps end when it says so. */
-function desk(ends: readonly ('files' | 'rows')[], options: Partial<Pick<PublisherContext, 'tries'>> = {}) {
+function desk(ends: readonly End[], options: Partial<Pick<PublisherContext, 'tries'>> = {}) {
   const open = new Map<string, { resolve(): void; reject(error: Error): void }>()
   const begun: string[] = []
   const events: RunEvent[] = []
@@ -55,7 +59,10 @@ function desk(ends: readonly ('files' | 'rows')[], options: Partial<Pick<Publish
   const executor = { stream: () => Promise.reject(new Error('nothing is read here')) as never }
   const outputs = ends.flatMap((is, index): Output[] => {
     const name = `flow-${index + 1}`
-    return is === 'rows' ? [{ name, is, sink: createDelivery(name, index, { deliver }), behind: behindDefault }] : []
+    const delivery = createDelivery(name, index, { deliver })
+    if (is === 'rows') return [{ name, is, sink: delivery, behind: behindDefault }]
+    const sink = { ...delivery, isOrdered: is === 'ordered' }
+    return is === 'unknown' ? [] : [{ name, is: 'sink', sink, behind: { epochsMax: 3, bytesMax: 1_000 } }]
   })
   const deliveries = createPublisher({
     outputs,
@@ -94,19 +101,24 @@ function desk(ends: readonly ('files' | 'rows')[], options: Partial<Pick<Publish
     },
     async take(name: string) {
       ;(await taking(name)).resolve()
-      const isTaken = () => events.some(event => event.is === 'delivered' && `${event.flow} ${event.epoch}` === name)
+      const isOfSink = ends[Number(name.slice(5, name.indexOf(' '))) - 1] !== 'rows'
+      const seen = events.length
+      const isTaken = () =>
+        isOfSink
+          ? events.slice(seen).some(event => event.is === 'phase')
+          : events.some(event => event.is === 'delivered' && `${event.flow} ${event.epoch}` === name)
       while (!isTaken()) await settled()
       await settled()
     },
-    async refuse(name: string, message: string) {
-      ;(await taking(name)).reject(new Error(message))
+    async refuse(name: string, error: string | Error) {
+      ;(await taking(name)).reject(typeof error === 'string' ? new Error(error) : error)
       await settled()
     },
   }
 }
 
 test('epochs of a flow come one after another, in order; flows do not wait for each other', async () => {
-  const { deliveries, begun, take } = desk(['rows', 'files', 'rows'])
+  const { deliveries, begun, take } = desk(['rows', 'unknown', 'rows'])
   deliveries.begin(naming(waits('flow-1', 1), waits('flow-3', 1), waits('flow-1', 2), waits('flow-3', 3)))
   await settled()
   expect(begun).toEqual(['flow-1 1', 'flow-3 1'])
@@ -287,10 +299,131 @@ test('work beside it gives what it gives, errors too', async () => {
 })
 
 test('rows of a flow that hands nothing over any more are no rows to forget', () => {
-  const { deliveries } = desk(['files'])
+  const { deliveries } = desk(['unknown'])
   expect(() => deliveries.begin(naming(waits('flow-1', 1)))).toThrow(
     "The checkpoint has committed rows for 'flow-1' to take, which the pipeline no longer hands over.",
   )
+})
+
+describe('sinks', () => {
+  const away = () => new MillraceError('retry', 'away', 'The target is away.')
+
+  test('an ordered one gets an epoch after the one before, another one gets several at once', async () => {
+    const { deliveries, begun, take } = desk(['ordered', 'unordered'])
+    deliveries.begin(naming(waits('flow-1', 1), waits('flow-2', 1), waits('flow-1', 2), waits('flow-2', 2)))
+    await settled()
+    expect(begun.toSorted()).toEqual(['flow-1 1', 'flow-2 1', 'flow-2 2'])
+    await take('flow-2 2')
+    const recorded = deliveries.record(naming(waits('flow-2', 1), waits('flow-2', 2)))
+    expect(recorded.unpublished).toEqual([waits('flow-2', 1)])
+    await take('flow-1 1')
+    expect(begun.at(-1)).toBe('flow-1 2')
+    expect(deliveries.lags).toEqual([
+      { flow: 'flow-1', epochs: 1, rows: 10, bytes: 100, retries: 0 },
+      { flow: 'flow-2', epochs: 1, rows: 10, bytes: 100, retries: 0 },
+    ])
+    expect(deliveries.waiting).toEqual([])
+  })
+
+  test.each([
+    ['epochs', [waits('flow-1', 1), waits('flow-1', 2), waits('flow-1', 3)]],
+    ['bytes', [waits('flow-1', 1), waits('flow-1', 2, 900)]],
+  ])('hold commits back by %s, of their own bound, until one is published', async (_what, full) => {
+    const { deliveries, take } = desk(['ordered', 'rows'])
+    deliveries.begin(naming(...full))
+    await settled()
+    let isRoom = false
+    const room = deliveries.room().then(() => (isRoom = true))
+    let fits = false
+    const fitting = deliveries.fits().then(() => (fits = true))
+    await settled()
+    expect([isRoom, fits]).toEqual([false, false])
+    await take('flow-1 1')
+    await room
+    await fitting
+    expect([isRoom, fits]).toEqual([true, true])
+  })
+
+  test('one large epoch that is published lets the next be computed and not be committed', async () => {
+    const { deliveries, take } = desk(['unordered'])
+    deliveries.begin(naming(waits('flow-1', 1, 5_000)))
+    expect(await deliveries.room()).toBe(true)
+    let fits = false
+    const fitting = deliveries.fits().then(() => (fits = true))
+    await settled()
+    expect(fits).toBe(false)
+    await take('flow-1 1')
+    await fitting
+  })
+
+  test('one that is away gets it again for as long as a run follows its source; its retries are counted, and others go on', async () => {
+    const { deliveries, begun, events, refuse, sleeps, take, wake } = desk(['ordered', 'ordered'], { tries: liveTries })
+    deliveries.begin(naming(waits('flow-1', 1), waits('flow-2', 1), waits('flow-2', 2)))
+    await settled()
+    await take('flow-2 1')
+    await take('flow-2 2')
+    for (let attempt = 1; attempt <= 30; attempt++) {
+      await refuse('flow-1 1', away())
+      await wake()
+    }
+    expect(deliveries.lags[0]).toMatchObject({ flow: 'flow-1', epochs: 1, retries: 30 })
+    expect([sleeps[0], sleeps[1], Math.max(...sleeps)]).toEqual([1_000, 2_000, 60_000])
+    expect(events.filter(({ is }) => is === 'trouble')[0]).toEqual({
+      is: 'trouble',
+      what: 'publishing epoch 1 of flow-1',
+      error: 'The target is away.',
+    })
+    await take('flow-1 1')
+    await deliveries.settle()
+    expect(begun.filter(name => name === 'flow-1 1')).toHaveLength(31)
+  })
+
+  test('one that is away too long for a backfill, or says something else, fails the run by its own error', async () => {
+    const limited = desk(['ordered'], { tries: { rows: 1, sink: 2 } })
+    limited.deliveries.begin(naming(waits('flow-1', 1)))
+    await limited.refuse('flow-1 1', away())
+    await limited.wake()
+    await limited.refuse('flow-1 1', away())
+    await expect(limited.deliveries.settle()).rejects.toMatchObject({ kind: 'retry', code: 'away' })
+
+    const broken = desk(['ordered'], { tries: liveTries })
+    broken.deliveries.begin(naming(waits('flow-1', 1)))
+    await broken.refuse('flow-1 1', new MillraceError('fenced', 'fenced', 'Another one has it.'))
+    await expect(broken.deliveries.settle()).rejects.toMatchObject({ kind: 'fenced' })
+    await expect(broken.deliveries.fits()).rejects.toMatchObject({ kind: 'fenced' })
+    expect(broken.begun).toEqual(['flow-1 1'])
+  })
+
+  test('publish what is committed after another output has failed; rows are handed over no more', async () => {
+    const { deliveries, begun, refuse, take } = desk(['rows', 'ordered', 'rows'])
+    deliveries.begin(naming(waits('flow-1', 1)))
+    await settled()
+    await refuse('flow-1 1', 'broken')
+    await expect(deliveries.settle()).rejects.toThrow('broken')
+    deliveries.begin(naming(waits('flow-1', 1), waits('flow-2', 1), waits('flow-3', 1)))
+    await settled()
+    expect(begun).toEqual(['flow-1 1', 'flow-2 1'])
+    const stopped = deliveries.stop()
+    await take('flow-2 1')
+    await stopped
+    expect(deliveries.record(naming(waits('flow-2', 1))).unpublished).toEqual([])
+  })
+
+  test('are not waited for by a start, which waits for rows alone', async () => {
+    const { deliveries, take } = desk(['ordered', 'rows'])
+    deliveries.begin(naming(waits('flow-1', 1), waits('flow-2', 1)))
+    const handedOver = deliveries.settle('rows')
+    await take('flow-2 1')
+    await handedOver
+    expect(deliveries.lags[0]?.epochs).toBe(1)
+  })
+
+  test('what was staged for a sink that stages nothing is no output to forget', () => {
+    const { deliveries } = desk(['ordered'])
+    expect(() => deliveries.begin(naming({ ...waits('flow-1', 1), at: 'sink' }))).toThrow(
+      "The checkpoint has committed files of 'flow-1' to publish, which the pipeline no longer writes.",
+    )
+  })
 })
 
 test('a reader of the checkpoint counts by flow', () => {

@@ -8,6 +8,9 @@ import { filesKind } from '../../../connectors/files/sink.ts'
 import { files } from '../../../connectors/files/spec.ts'
 import type { ObjectStore } from '../../../src/core/ports.ts'
 import { createMemoryStore } from '../../../src/testing/index.ts'
+import { serverFor } from '../../servers/for-tests.ts'
+import { startMinio } from '../../servers/minio.ts'
+import { makeBucket, newStore } from '../s3/fixtures.ts'
 import { counter, keysOf, noSleep } from '../../checkpoints/fixtures.ts'
 import { describeSink, type SinkLab, type SinkRowsLab, storeThrough, type VisibleEpoch } from '../../contracts/sink.ts'
 
@@ -18,8 +21,16 @@ describeSink('files of a directory', facts, async rows => {
   return openLab(createDirectoryStore(join(root, 'out')), rows, () => rm(root, { recursive: true }))
 })
 
-// As objects of S3 are: small ones are put, others are copied on the server.
-describeSink('files of a bucket', facts, async rows => openLab(createMemoryStore(), rows, async () => {}))
+describeSink('files of a store in memory', facts, async rows => openLab(createMemoryStore(), rows, async () => {}))
+
+// A copy there is a put of the staged bytes (decision 17).
+const minio = await serverFor(startMinio)
+if (minio) {
+  await makeBucket(minio.endpoint)
+  describeSink('files of s3:// on MinIO', facts, async rows =>
+    openLab(await newStore(minio.endpoint), rows, async () => {}),
+  )
+}
 
 let processes = 0
 
