@@ -174,29 +174,28 @@ function fold(
         parts: readonly PartialRows[],
         items: readonly MergedItem[],
         more: readonly string[] = [],
-        whole = (part: PartialRows) => part,
+        whole = ({ sql }: PartialRows) => sql,
       ) => {
         const columns = [list, ...more.map(id)].join(', ')
         const one = (part: PartialRows) => {
-          const { sql, isMerged } = whole(part)
-          const rows = windows.windowsOf(sql, fromUs, toUs)
+          const { isMerged } = part
+          const rows = windows.windowsOf(whole(part), fromUs, toUs)
           // What is one row a window already needs no second aggregation, which would cost as much as the first.
           return isMerged
             ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`
             : `SELECT ${[columns, ...asItems(items)].join(', ')} FROM (${rows}) GROUP BY ${columns}`
         }
         if (windows.isOneWindow) return parts.map(one).join(' UNION ALL ')
-        return one(unionOf(parts, windows.together !== undefined))
+        return one({ sql: parts.map(({ sql }) => sql).join(' UNION ALL '), isMerged: false })
       }
       const mainRows = partials(main)
       const found = mainRows.length > 0 ? mainRows : [{ sql: emptyPartials(main), isMerged: true }]
-      const all = unionOf(found, true)
+      const torn = found.find(({ isMerged }) => !isMerged)
       // What the rows of a finer grain belong to, only the main ones tell.
-      const wholeMain = (part: PartialRows) =>
-        windows.together && !part.isMerged ? { ...part, sql: windows.together(part.sql, keys.map(id)) } : part
-      // Merged as far as its own rows go; main rows between them may make one window of several.
-      const wholeSide = (part: PartialRows) =>
-        windows.together && !all.isMerged ? { sql: togetherWith(grain, part.sql, all.sql), isMerged: false } : part
+      const wholeMain = ({ sql, isMerged }: PartialRows) =>
+        windows.together && !isMerged ? windows.together(sql, keys.map(id)) : sql
+      const wholeSide = ({ sql, isMerged }: PartialRows) =>
+        windows.together && !isMerged && torn ? togetherWith(grain, sql, torn.sql) : sql
       let joined = `(${withQuick(placed(found, mergedItems(plans), [], wholeMain), plans)}) AS m`
       const folded = new Map<string, string>()
       for (const { name, plan, side } of sides) {
@@ -253,13 +252,6 @@ function fold(
       )
     },
   }
-}
-
-/** Parts as one. @param isWhole a single part stays as merged as it is: no window has rows in two of its panes */
-function unionOf(parts: readonly PartialRows[], isWhole: boolean): PartialRows {
-  const [first, ...others] = parts
-  if (first && others.length === 0 && isWhole) return first
-  return { sql: parts.map(({ sql }) => sql).join(' UNION ALL '), isMerged: false }
 }
 
 /** Merged main rows with the columns of every plan's quick arithmetic. */

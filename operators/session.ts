@@ -37,8 +37,10 @@ export function sessionWindows(gapUs: bigint, gap = `${gapUs} microseconds`): Wi
     startOf: end => `(${end} - ${gapUs})`,
     stepUs: gapUs,
     paneColumns: ['_first', '_last'],
-    isOneWindow: false,
+    // Of pieces that are merged.
+    isOneWindow: true,
     holdUs: gapUs,
+    touchUs: gapUs,
     lateReason: `too late for session: the time of the row and ${gap} end at or below the watermark before the object`,
     panes: () => [inputColumn('_first'), inputColumn('_last')],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} + ${gapUs} > ${watermark})`,

@@ -80,7 +80,8 @@ export function togetherWith(grain: Grain, partials: string, others: string): st
 /** @param columns of the channel */
 function lifeOf(grain: Grain, columns: ColumnTypes): Life {
   const [first, last] = grain.windows.paneColumns
-  if (!grain.windows.together || !first || !last) return { is: 'row' }
+  const { touchUs } = grain.windows
+  if (touchUs === undefined || !first || !last) return { is: 'row' }
   const visible = Object.keys(columns).map(name =>
     name === first || name === last ? `_own${name} AS ${name}` : id(name),
   )
@@ -89,9 +90,12 @@ function lifeOf(grain: Grain, columns: ColumnTypes): Life {
     columns: Object.fromEntries(types(grain)),
     firstUs: first,
     lastUs: last,
+    touchUs,
     islands: partials => `SELECT DISTINCT ${names(grain).map(id).join(', ')} FROM (${together(grain, partials)})`,
     alive(partials, islands, watermarkUs) {
-      const own = `SELECT *, ${first} AS _own${first}, ${last} AS _own${last} FROM (${partials})`
+      // What ends before all islands is dead without a look at its own.
+      const recent = `${last} >= (SELECT min(${first}) FROM (${islands}))`
+      const own = `SELECT *, ${first} AS _own${first}, ${last} AS _own${last} FROM (${partials}) WHERE ${recent}`
       const whole = `SELECT * FROM (${togetherWith(grain, own, islands)}) WHERE ${grain.windows.closesAt} > ${watermarkUs}`
       return `SELECT ${visible.join(', ')} FROM (${whole})`
     },

@@ -3,7 +3,7 @@ import { advanceClock, type Clock, type Clocks, latest } from '../plan/clock.ts'
 import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../plan/relation.ts'
 import { id } from '../plan/sql.ts'
 import { clockShape, type Stage } from '../plan/stages.ts'
-import type { Channel, EpochView, PartialRows } from '../plan/step.ts'
+import type { Channel, EpochView, Islands, PartialRows } from '../plan/step.ts'
 import { runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from './islands.ts'
 import { clocked, foldRows, keptRows, type Partials } from './partials.ts'
@@ -17,6 +17,7 @@ import {
   partialsSql,
   type PartialsTable,
   segmentChannel,
+  stateName,
   type StateTable,
   stateTables,
 } from './state.ts'
@@ -173,7 +174,7 @@ async function moveIslands(applying: Applying, stage: Stage, { toUs }: Clock): P
   const { context, epoch, held, partials, openFromUs } = applying
   const own = partials.get(stage.id)
   if (!islandsOf(stage) || (own === undefined && !isReached(held.get(stage.id)?.emitsFromUs, toUs))) return
-  const rows = own && `SELECT * FROM ${own.name}`
+  const rows = own && { sql: `SELECT * FROM ${own.name}`, isMerged: true }
   openFromUs.set(stage.id, await noteIslands(context.executor, stage, epoch, rows, toUs))
 }
 
@@ -234,7 +235,10 @@ function viewOf(
     partials(channel) {
       const state = stateOf(channel)
       const earlier = held.get(state.key)
-      if (state.channel.life.is === 'merged') return islandParts(state, earlier, partials.get(state.key))
+      const { life } = state.channel
+      const [main = state] = states
+      // By the main table for all: a finer one may have no rows where that has some.
+      if (life.is === 'merged') return islandParts(state, main, life, held.get(main.key), partials.get(state.key))
       const closesToUs = isReached(earlier?.emitsFromUs, toUs) ? (earlier?.closesToUs ?? null) : null
       return emittedParts(state, closesToUs, partials.get(state.key))
     },
@@ -289,15 +293,26 @@ function emittedParts(
   ]
 }
 
-/** All rows that live with islands: which of those are closed shows only when they are merged. */
+/**
+ * Rows that live with islands. Which of those are closed shows only when they are merged; but what begins after all committed
+ * rows, and touches none, is as its own partial gave it.
+ *
+ * @param main the stage's main state table
+ */
 function islandParts(
   state: StateTable,
+  main: StateTable,
+  { firstUs, lastUs, touchUs }: Islands,
   held: Held | undefined,
   own: PartialsTable | undefined,
 ): readonly PartialRows[] {
-  const hasState = held !== undefined && held.rows > 0
-  if (hasState) return [{ sql: partialsSql(state, own?.name), isMerged: false }]
-  return own === undefined ? [] : [{ sql: `SELECT * FROM ${own.name}`, isMerged: true }]
+  const all = own && `SELECT * FROM ${own.name}`
+  if (held === undefined || held.rows === 0) return all === undefined ? [] : [{ sql: all, isMerged: true }]
+  const border = `(SELECT max(${lastUs}) FROM ${stateName(main)}) + ${touchUs}`
+  return [
+    { sql: partialsSql(state, all && `(${all} WHERE ${firstUs} < ${border})`), isMerged: false },
+    ...(all === undefined ? [] : [{ sql: `${all} WHERE ${firstUs} >= ${border}`, isMerged: true }]),
+  ]
 }
 
 function emissionError(error: unknown): unknown {

@@ -1,7 +1,7 @@
 import type { Executor } from '../core/ports.ts'
 import { id } from '../plan/sql.ts'
 import type { Stage } from '../plan/stages.ts'
-import type { Islands } from '../plan/step.ts'
+import type { Islands, PartialRows } from '../plan/step.ts'
 
 /*
  * The open islands of a stage whose rows die together (P11), each as its group and its reach. They lie in a table by epoch:
@@ -39,14 +39,14 @@ export function openIslands(stage: Stage, epoch?: number): string {
 /**
  * Notes which islands are open after an epoch, before it is committed.
  *
- * @param own SQL: its partial rows of the main channel
+ * @param own its partial rows of the main channel
  * @returns where the first of them begins: no living row of any channel ends before that; null where none is open
  */
 export async function noteIslands(
   executor: Executor,
   stage: Stage,
   epoch: number,
-  own: string | undefined,
+  own: PartialRows | undefined,
   watermarkUs: bigint | null,
 ): Promise<bigint | null> {
   const islands = islandsOf(stage) as Islands
@@ -56,8 +56,13 @@ export async function noteIslands(
   await executor.run(`DELETE FROM ${table} WHERE _epoch >= ${epoch}`)
   await executor.run(`DELETE FROM ${table} WHERE _epoch < (SELECT max(_epoch) FROM ${table})`)
   const before = openIslands(stage)
-  const all = own === undefined ? before : `${before} UNION ALL SELECT ${list} FROM (${own})`
-  const alive = watermarkUs === null ? '' : ` WHERE ${stage.step.channels[0].closesAt} > ${watermarkUs}`
+  const { closesAt } = stage.step.channels[0]
+  const alive = watermarkUs === null ? '' : ` WHERE ${closesAt} > ${watermarkUs}`
+  // Most of what an epoch closes began in it, apart from all that was open: merged as it is, it tells itself that it is dead.
+  const apart = `coalesce(${islands.firstUs} >= (SELECT max(${islands.lastUs}) FROM (${before})) + ${islands.touchUs}, TRUE)`
+  const relevant =
+    watermarkUs === null || !own?.isMerged ? '' : ` WHERE NOT (${closesAt} <= ${watermarkUs} AND ${apart})`
+  const all = own === undefined ? before : `${before} UNION ALL SELECT ${list} FROM (${own.sql})${relevant}`
   await executor.run(`INSERT INTO ${table} SELECT ${epoch}, ${list} FROM (${islands.islands(all)})${alive}`)
   const [row] = await executor.rows(`SELECT min(${islands.firstUs}) AS first FROM ${table} WHERE _epoch = ${epoch}`)
   return (row?.first ?? null) as bigint | null

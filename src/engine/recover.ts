@@ -216,7 +216,8 @@ export async function recoverIslands(
   epoch: number,
   watermarkUs: bigint | null,
 ): Promise<void> {
-  if (state.channel.name === '') await noteIslands(executor, state.stage, epoch, partialsSql(state), watermarkUs)
+  if (state.channel.name === '')
+    await noteIslands(executor, state.stage, epoch, { sql: partialsSql(state), isMerged: false }, watermarkUs)
   await gather(executor, state, watermarkUs)
 }
 

@@ -183,6 +183,8 @@ export interface Islands {
   /** SQL over an island or a partial row: the first and the last time in it, in microseconds. */
   readonly firstUs: string
   readonly lastUs: string
+  /** Rows of one group that are less than this apart are of one island. */
+  readonly touchUs: bigint
   /** The islands of partial rows, or of islands, of the main channel: `columns`. */
   islands(partials: string): string
   /**

@@ -21,6 +21,8 @@ export interface WindowAssigner {
    * @param rows SQL with the pane columns, each row by itself or merged before. @param keys names of their group columns
    */
   together?(rows: string, keys: readonly string[]): string
+  /** Pieces of one group that are less than this apart belong together. */
+  readonly touchUs?: bigint
   /** Each pane is one window, so that merged partial rows are merged windows. */
   readonly isOneWindow: boolean
   /** SQL of those columns for a row; `time` and `watermark` are SQL, the watermark NULL before the first mark. */

@@ -17,6 +17,7 @@ const life = {
   columns,
   firstUs: '_first',
   lastUs: '_last',
+  touchUs: 4n,
   islands: (rows: string) => `SELECT DISTINCT _first, _last, k FROM (${windows.together?.(rows, ['k']) ?? ''})`,
 }
 const stage = { id: 's', step: { channels: [{ life, closesAt: windows.closesAt }] } } as unknown as Stage
@@ -28,12 +29,12 @@ beforeEach(async () => {
 
 const rows = (...times: readonly number[]) =>
   `SELECT * FROM (VALUES ${times.map(t => `(${t}::BIGINT, ${t}::BIGINT, 'a')`).join(', ')}) AS p(_first, _last, k)`
-const note = (epoch: number, times: readonly number[], watermark: number | null) =>
+const note = (epoch: number, times: readonly number[], watermark: number | null, isMerged = false) =>
   noteIslands(
     db as never,
     stage,
     epoch,
-    times.length > 0 ? rows(...times) : undefined,
+    times.length > 0 ? { sql: rows(...times), isMerged } : undefined,
     watermark === null ? null : BigInt(watermark),
   )
 const open = async (epoch?: number) =>
@@ -62,6 +63,20 @@ describe('the open islands of a stage (S10, P11)', () => {
     expect(await open(5)).toEqual(['20-22'])
     expect(await open(6)).toEqual(['20-22'])
     expect(await open(7)).toEqual(['20-22', '40-40'])
+  })
+
+  test('rows that were not merged are not dead by themselves, as where a checkpoint is read (S10)', async () => {
+    // 0 by itself would be dead at 8; 3 and 6 carry it on to 14.
+    expect(await note(1, [0, 3, 6], 8)).toBe(0n)
+    expect(await open()).toEqual(['0-6'])
+  })
+
+  test('rows that were merged and touch nothing that is open are dead by themselves; those that touch it are not', async () => {
+    expect(await note(1, [0], null)).toBe(0n)
+    expect(await note(2, [3, 20], 10, true)).toBe(0n)
+    expect(await open()).toEqual(['0-3', '20-20'])
+    expect(await note(3, [30, 40], 38, true)).toBe(40n)
+    expect(await open()).toEqual(['40-40'])
   })
 
   test('an epoch that was given up leaves nothing behind', async () => {

@@ -140,7 +140,7 @@ function sessionStep(gapSeconds: number, tell: (row: OracleRow, end: number) => 
       return closing
         .toSorted((a, b) => a.last - b.last || a.first - b.first || a.k - b.k)
         .map(({ k, first, last, vs }, row) => {
-          const v = vs.reduce((a, b) => a + b) + distinctWeight * new Set(vs).size
+          const v = vs.reduce((a, b) => a + b) + distinctWeight * new Set(vs.filter(v => v > 0)).size
           return { row: { seq, row, t: last + gap - 1, k, v }, start: first }
         })
     },

@@ -48,7 +48,7 @@ export function drawPlan(random: () => number, ops: readonly StatefulOp[]): read
   })
 }
 
-/** What a session gives as v: its sum, and so much for each value that differs. */
+/** What a session gives as v: its sum, and so much for each value above 0 that differs. */
 export const distinctWeight = 1000
 
 /** Operators as a chain that is put together at run time sees them: no columns are known to the compiler. */
@@ -67,11 +67,11 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
     case 'tumbling':
       return untyped(tumbling(`${step.size} seconds`), ...fold)
     case 'session':
-      // Distinct values lie in a channel of a finer grain, which lives with the sessions of the main one.
+      // Distinct values lie in a channel of a finer grain, which lives with the sessions of the main one, and has fewer rows.
       return untyped(
         session(`${step.gap} seconds`),
         groupBy('k' as never),
-        aggregate({ s: sum('v' as never), d: countDistinct('v' as never) }),
+        aggregate({ s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }),
         derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
         select('k' as never, 'v' as never),
       )
