@@ -10,7 +10,7 @@ import { type TextRows, textRowsOf } from '../core/text-rows.ts'
 import { clockShape, type Stage } from '../plan/stages.ts'
 import { type Applied, applyEpoch, type EpochTime } from './apply.ts'
 import { noPartials, type Partials } from './partials.ts'
-import { type ChannelRows, dropTables, keepText, removeFiles, stageRows } from './work.ts'
+import { type ChannelRows, dropTables, keepText, type OutputFile, removeFiles, stageRows } from './work.ts'
 import { plainTypes } from '../plan/relation.ts'
 import { timed } from './events.ts'
 import { isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './ledger.ts'
@@ -198,14 +198,14 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
     const stagedFromMs = run.clock.nowMs()
     const outputs = [...partials.outputs, ...applied.outputs].filter(({ written }) => written.rows > 0)
     const published: PublishedFile[] = []
-    for (const { flow, written } of outputs) {
-      const output = run.outputs.get(flow.name)
+    for (const [name, files] of byFlow(outputs)) {
+      const output = run.outputs.get(name)
       // A replay repeats a run that has handed its rows over.
       if (!output || (output.is === 'rows' && run.replayed)) continue
-      const { waiting, names } = await stageOutput(run, output, [written], next)
+      const { waiting, names } = await stageOutput(run, output, files, next)
       next = { ...next, unpublished: [...next.unpublished, waiting] }
       for (const [index, key] of names.entries())
-        published.push({ output: flow.name, key, file: waiting.files[index] as WaitingFile })
+        published.push({ output: name, key, file: waiting.files[index] as WaitingFile })
     }
 
     const entries = ledgerText(rows)
@@ -388,6 +388,13 @@ function openWindowsBy({ stages }: Run, { clocks }: LedgerPosition): Readonly<Re
 function committed(outcome: CommitOutcome): Manifest {
   if (outcome.is === 'committed') return outcome.head.manifest
   throw fencedBy(outcome)
+}
+
+/** The files of an epoch by the names of their flows. */
+function byFlow(outputs: readonly OutputFile[]): ReadonlyMap<string, readonly WrittenFile[]> {
+  const files = new Map<string, readonly WrittenFile[]>()
+  for (const { flow, written } of outputs) files.set(flow.name, [...(files.get(flow.name) ?? []), written])
+  return files
 }
 
 /** A file that a commit makes true, under the name that it will have. */

@@ -5,7 +5,7 @@ import { id, text } from '../plan/sql.ts'
 import { type ChannelReader, outputRefs } from './channels.ts'
 import { components } from './components.ts'
 import { outputView } from './output-view.ts'
-import { openPublished, waitingAs } from './published.ts'
+import { isReadable, openPublished, waitingAs } from './published.ts'
 import { outputColumns, outputsOf } from './read-checkpoint.ts'
 import { labelled, unionSql, type View } from './view.ts'
 
@@ -16,16 +16,14 @@ export interface OutputViews {
 }
 
 /**
- * `output_<flow>` of each flow that has published, and `output`: the union where their columns agree. Output can be large:
+ * `output_<flow>` of each flow that has published and can be read back, and `output`: the union where their columns agree. Output can be large:
  * only what the query names is brought into the current database.
  */
 export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
   const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)
-  const flows = Object.entries(outputsOf(reader.manifest)).map(([flow, address]) => ({
-    flow,
-    address,
-    name: outputView(flow),
-  }))
+  const flows = Object.entries(outputsOf(reader.manifest))
+    .filter(([flow]) => isReadable(components, reader.manifest, flow))
+    .map(([flow, address]) => ({ flow, address, name: outputView(flow) }))
   const names: string[] = []
   const views: View[] = []
   for (const { flow, address, name } of flows) {

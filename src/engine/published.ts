@@ -1,6 +1,6 @@
 import type { Manifest } from '../../checkpoints/types.ts'
 import type { WaitingFile } from '../core/sink-port.ts'
-import { type SinkReader, sinkAt } from '../plan/sink.ts'
+import { type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
 import type { Components } from './components.ts'
 
@@ -11,9 +11,18 @@ export async function openPublished(
   flow: string,
   address: string,
 ): Promise<SinkReader | undefined> {
-  const sink = sinkAt(address, storedPlan(manifest.engine.plan).flows[flow]?.options)
-  const kind = sinks.find(each => each.kind === sink.sink)
+  const { sink, kind } = sinkOfFlow(sinks, manifest, flow, address)
   return kind?.reader?.(sink, place => openInput(place, 'output'))
+}
+
+/** Whether what a flow publishes can be read back. */
+export function isReadable({ sinks }: Pick<Components, 'sinks'>, manifest: Manifest, flow: string): boolean {
+  return sinkOfFlow(sinks, manifest, flow, '').kind?.reader !== undefined
+}
+
+function sinkOfFlow(sinks: readonly SinkKind[], { engine }: Manifest, flow: string, address: string) {
+  const sink = sinkAt(address, storedPlan(engine.plan).flows[flow]?.options)
+  return { sink, kind: sinks.find(({ kind }) => kind === sink.sink) }
 }
 
 /** What a file of a flow waits as, where it is not known to be published: by its hash, as only the sink reads its receipt. */

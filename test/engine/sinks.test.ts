@@ -13,9 +13,11 @@ import {
   count,
   files,
   groupBy,
+  inspect,
   parquet,
   type Pipeline,
   pipeline,
+  query,
   source,
   sum,
   to,
@@ -132,6 +134,17 @@ describe('a sink that a test has made: its folder and one line', () => {
     expect(await rowsIn(moved)).toEqual(await expected())
     expect((await failure(run({ output: moved }))).message).toContain('a pipeline with exactly one sink')
     expect((await failure(run({ output: { 'flow-3': moved } }))).message).toContain('flow-1, flow-2')
+  })
+
+  test('sql has the views of the other flows, and inspect its state', async () => {
+    await hours(2)
+    await run()
+    const { rows } = await query(lab.checkpoint, 'SHOW TABLES')
+    const names = rows.map(row => String(row.name))
+    expect(names).toContain('output_flow_1')
+    expect(names).not.toContain('output_flow_2')
+    expect((await query(lab.checkpoint, 'SELECT v FROM output ORDER BY v')).rows).toEqual([{ v: 1n }, { v: 11n }])
+    expect(await inspect(lab.checkpoint)).toMatchObject({ unpublished: 0, undelivered: [] })
   })
 
   test('verify replays it into files, leaves it alone and says that it was not compared', async () => {
