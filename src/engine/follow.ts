@@ -238,7 +238,7 @@ async function openNotifications(
 /** A drain that takes too long becomes a stop. */
 async function stopWhenLate(
   run: Run,
-  committer: Pick<Committer, 'waiting'>,
+  committer: Pick<Committer, 'waiting' | 'lags'>,
   drainMs: number,
   ended: AbortSignal,
   isClosing: () => boolean,
@@ -246,7 +246,7 @@ async function stopWhenLate(
   await run.clock.sleep(drainMs, ended)
   if (ended.aborted) return
   const within = `within ${drainMs} ms of the drain`
-  const [behind] = committer.waiting
+  const [behind] = [...committer.waiting, ...committer.lags.filter(({ epochs }) => epochs > 0)]
   const found = !isClosing()
     ? `The epoch in flight did not end ${within}. Nothing of it was committed; the next start does it again.`
     : behind

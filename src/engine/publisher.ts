@@ -220,6 +220,7 @@ export function createPublisher(context: PublisherContext): Publisher {
           is === 'rows' ? `handing the rows of epoch ${epoch} to ${name}` : `publishing epoch ${epoch} of ${name}`
         context.onEvent({ is: 'trouble', what, error: errorMessage(error) })
         await clock.sleep(Math.min(pauseMs.first * 2 ** Math.min(attempt - 1, 10), pauseMs.most), pausing)
+        if (taking.aborted) throw aborted(taking)
         if (pausing.aborted) throw error
       }
     }

@@ -236,6 +236,32 @@ describe('a sink that is away', () => {
     expect(await outputFiles(lab.output)).toHaveLength(6)
   })
 
+  test('keeps a drain from its end, which names the flow; the next run publishes what it missed', async () => {
+    await hours(4)
+    const drain = new AbortController()
+    const drained = await failure(
+      followWith(parts, twoSinks(), {
+        threads: 2,
+        memory: '500MB',
+        drain: drain.signal,
+        drainMs: 200,
+        onEvent(event) {
+          if (event.is === 'epoch') away()
+          if (event.is === 'trouble') drain.abort()
+        },
+      }),
+    )
+    expect(drained).toMatchObject({
+      code: 'drain-timeout',
+      message: expect.stringMatching(
+        /^flow-2 did not take all of its rows within 200 ms of the drain: \d epochs? waits?\. They stay/,
+      ),
+    })
+    back()
+    await run()
+    expect(await rowsIn()).toEqual(await expected())
+  })
+
   test('at the start ends it at once; later, what waits is in HEAD, and the next start publishes it', async () => {
     await hours(2)
     await run({ flush: false })
