@@ -1,18 +1,22 @@
+import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import { isSameContent, readObject } from '../../checkpoints/objects.ts'
 import { OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX } from '../../checkpoints/paths.ts'
 import { verifyFile } from '../../checkpoints/repair.ts'
 import { realSleep, retrying } from '../../checkpoints/retry.ts'
 import type { Json } from '../../src/core/json.ts'
-import type { ObjectStore } from '../../src/core/ports.ts'
-import type { SinkPort, SinkRepair, SinkTraces, WaitingFile } from '../../src/core/sink-port.ts'
-import { parseColumnType } from '../../src/core/types.ts'
+import { atOnce } from '../../src/core/at-once.ts'
+import { configError } from '../../src/core/errors.ts'
+import type { FileForm, ObjectStore } from '../../src/core/ports.ts'
+import type { SinkPort, SinkRepair, SinkTraces } from '../../src/core/sink-port.ts'
+import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { SinkContext, SinkKind, SinkReader, SinkRows } from '../../src/plan/sink.ts'
 import { id, parquetRows, text } from '../../src/plan/sql.ts'
 import { jsonValue } from '../json/values.ts'
 import { createOutbox, readOwner } from './outbox.ts'
 import { outputKey, outputsBeyond, parseOutputKey } from './output-key.ts'
+import { folderOf, partitionsOf, valuesOf } from './partitions.ts'
 import type { FilesSink } from './spec.ts'
 
 /** Files of a folder, each visible only after its epoch's commit. */
@@ -24,54 +28,91 @@ export const filesKind: SinkKind<FilesSink> = {
   behind: { epochsMax: 1 },
   rows: outputRows,
   open: openFiles,
-  async reader({ uri, format }, openInput) {
-    return createReader(await openInput(uri), format)
-  },
+  reader: async (sink, openInput) => createReader(await openInput(sink.uri), sink),
 }
 
-/** The flow's columns; in JSON, which has no NaN and no infinities, those as text. */
-function outputRows({ format, zone }: FilesSink, columns: ColumnTypes): SinkRows {
-  const item = (name: string, type: string) =>
-    format === 'json' ? `${jsonValue(id(name), parseColumnType(type, name), zone)} AS ${id(name)}` : id(name)
-  const items = Object.entries(columns).map(([name, type]) => item(name, type))
-  return { items: items.join(', '), format }
+/** Requests of one epoch that are under way at once. */
+const atOnceMax = 16
+
+/** The flow's columns; in JSON and CSV, which have no NaN and no lists, those as text. */
+function outputRows(sink: FilesSink, columns: ColumnTypes, at: string): SinkRows {
+  const { format, compression, rowGroupRows, partitionBy, partitionColumns = 'path' } = sink
+  const form: FileForm = { format, ...(compression && { compression }), ...(rowGroupRows && { rowGroupRows }) }
+  const field = `${at}: files: partitionBy`
+  const partitions = partitionBy && partitionsOf(partitionBy, columns, field)
+  const isLeftOut = (name: string) =>
+    partitionColumns === 'path' && partitions?.some(one => one.type && one.name === name)
+  const kept = Object.entries(columns).filter(([name]) => !isLeftOut(name))
+  if (kept.length === 0) throw configError(field, partitionBy, 'at least one column that stays in the files')
+  return {
+    items: kept.map(([name, type]) => outputItem(name, type, sink)).join(', '),
+    form,
+    ...(partitions && {
+      partitions: {
+        texts: partitions.map(({ sql }) => sql),
+        folder: values => folderOf(partitions, values, field),
+      },
+    }),
+  }
 }
 
-async function openFiles({ uri, format }: FilesSink, context: SinkContext): Promise<SinkPort> {
+function outputItem(name: string, declared: string, { format, zone }: FilesSink): string {
+  if (format === 'parquet') return id(name)
+  const type = parseColumnType(declared, name)
+  if (format === 'csv' && !isNested(type)) return id(name)
+  const value = jsonValue(id(name), type, zone)
+  return `${format === 'csv' ? `CAST(to_json(${value}) AS VARCHAR)` : value} AS ${id(name)}`
+}
+
+const isNested = ({ list, value }: ParsedType) => list || value !== undefined
+
+function extensionOf({ format, compression = 'none' }: FilesSink): string {
+  if (format === 'parquet') return 'parquet'
+  const compressed = { gzip: '.gz', zstd: '.zst', snappy: '', none: '' }[compression]
+  return `${format === 'json' ? 'jsonl' : 'csv'}${compressed}`
+}
+
+async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPort> {
   const { output, sleep } = context
-  const store = await context.openStore(uri)
+  const store = await context.openStore(sink.uri)
   const outbox = createOutbox({ ...context, store })
-  const extension = format === 'json' ? 'jsonl' : 'parquet'
+  const extension = extensionOf(sink)
+  const isParted = sink.partitionBy !== undefined
   return {
     address: store.address,
     isOrdered: false,
     check: outbox.check,
     own: outbox.own,
     async through(known) {
-      const beyond = await retrying(sleep, () => outputsBeyond(store, output, known))
+      const beyond = await retrying(sleep, () => outputsBeyond(store, output, known, isParted))
       return Math.max(known, ...beyond.map(({ epoch }) => epoch))
     },
     async stage({ term, epoch, files, inlineBytesMax }) {
-      const staged: WaitingFile[] = []
-      const names: string[] = []
+      const counts = new Map<string, number>()
+      const names = files.map(({ folder = '' }) => {
+        const index = counts.get(folder) ?? 0
+        counts.set(folder, index + 1)
+        return `${folder}${outputKey(epoch, output, extension, index)}`
+      })
       let left = inlineBytesMax
-      for (const [index, { file, rows }] of files.entries()) {
-        const to = outputKey(epoch, output, extension, index)
-        const waiting = await outbox.stage({ term, epoch, file, rows, to, inlineBytesMax: left })
-        if (waiting.inline !== undefined) left -= waiting.bytes
-        staged.push(waiting)
-        names.push(to)
-      }
+      const rooms = files.map(({ bytes }) => {
+        const room = bytes <= INLINE_BYTES_MAX && bytes <= left ? bytes : 0
+        left -= room
+        return room
+      })
+      const staged = await atOnce(atOnceMax, files, ({ file, rows }, index) =>
+        outbox.stage({ term, epoch, file, rows, to: names[index] as string, inlineBytesMax: rooms[index] ?? 0 }),
+      )
       return { receipt: names, files: staged, names }
     },
     async publish({ receipt, files }) {
       const names = namesIn(receipt)
-      await Promise.all(files.map((file, index) => outbox.publish(file, names[index] as string)))
+      await atOnce(atOnceMax, files, (file, index) => outbox.publish(file, names[index] as string))
       return 'published'
     },
     orphans: outbox.orphans,
     discard: names => store.delete(names),
-    repair: createRepair(store, output, sleep),
+    repair: createRepair(store, output, isParted, sleep),
   }
 }
 
@@ -83,10 +124,10 @@ function namesIn(receipt: Json): readonly string[] {
 /** Where withdrawn output lies, below its own folder: readers do not look there. */
 const WITHDRAWN_PREFIX = `${OUTPUT_PREFIX}withdrawn/`
 
-function createRepair(store: ObjectStore, output: string, sleep: SinkContext['sleep']): SinkRepair {
+function createRepair(store: ObjectStore, output: string, isParted: boolean, sleep: SinkContext['sleep']): SinkRepair {
   return {
     async traces(epoch) {
-      const beyond = await outputsBeyond(store, output, epoch)
+      const beyond = await outputsBeyond(store, output, epoch, isParted)
       const names: { readonly term?: number; readonly epoch: number }[] = [...beyond]
       for await (const { key } of store.list(STAGED_PREFIX)) names.push(...[parseStagedPath(key) ?? []].flat())
       // Of a repair that was broken off before HEAD was there.
@@ -119,8 +160,8 @@ function createRepair(store: ObjectStore, output: string, sleep: SinkContext['sl
   }
 }
 
-function createReader(store: ObjectStore, format: FilesSink['format']): SinkReader {
-  const isJson = format === 'json'
+function createReader(store: ObjectStore, sink: FilesSink): SinkReader {
+  const read = { parquet: parquetFiles, json: jsonRows, csv: csvRows }[sink.format]
   return {
     isOf: async checkpointId => (await readOwner(store)) === checkpointId,
     async load(file, to, waiting) {
@@ -130,20 +171,106 @@ function createReader(store: ObjectStore, format: FilesSink['format']): SinkRead
         return loadFile(store, waiting, to, realSleep)
       })
     },
-    rows: (files, columns) => (isJson ? jsonRows(files, columns) : parquetRows(files)),
-    // JSON lines are compared as text: millrace wrote both sides.
-    compared: file =>
-      isJson ? `(SELECT json FROM read_ndjson_objects(${text(file)}, hive_partitioning = false))` : parquetRows([file]),
+    rows(files, columns) {
+      const left = leftOut(sink, columns)
+      const paths = files.map(({ file }) => file)
+      if (left.length === 0 || columns === undefined) return read(paths, columns, sink)
+      const inFile = Object.fromEntries(
+        Object.entries(columns).filter(([name]) => !left.some(one => one.name === name)),
+      )
+      // Each file's own values of what its folders are named after.
+      const values = files.map(({ file, name }) => `(${[file, ...valuesIn(name, left)].map(literal).join(', ')})`)
+      const names = ['file', ...left.map((_, index) => `v${index}`)]
+      const items = Object.entries(columns).map(([name, type]) => {
+        const index = left.findIndex(one => one.name === name)
+        return index < 0 ? `_rows.${id(name)}` : `CAST(_folders.v${index} AS ${type}) AS ${id(name)}`
+      })
+      return (
+        `(SELECT ${items.join(', ')} FROM ${read(paths, inFile, sink, ", filename = '_file'")} AS _rows ` +
+        `JOIN (VALUES ${values.join(', ')}) AS _folders(${names.join(', ')}) ON _rows._file = _folders.file)`
+      )
+    },
+    compared({ file, name }) {
+      // Text is compared as text: millrace wrote both sides.
+      const compared = { parquet: parquetRows([file]), json: jsonText(file, sink), csv: csvText([file], sink) }[
+        sink.format
+      ]
+      const folders = sink.partitionBy === undefined ? [] : valuesOf(name)
+      const values = folders.map((value, index) => `, CAST(${literal(value)} AS VARCHAR) AS _folder${index}`)
+      return folders.length === 0 ? compared : `(SELECT *${values.join('')} FROM ${compared})`
+    },
   }
 }
 
-/** @param columns absent in a checkpoint that was last written by a millrace that did not record them */
-function jsonRows(files: readonly string[], columns: ColumnTypes | undefined): string {
-  // Without types every row is asked for them: one beyond a sample could fail by them.
-  const types = columns
-    ? `columns = {${Object.entries(columns)
-        .map(([name, type]) => `${id(name)}: ${text(type)}`)
-        .join(', ')}}`
-    : 'sample_size = -1'
-  return `read_json([${files.map(text).join(', ')}], format = 'newline_delimited', hive_partitioning = false, ${types})`
+const literal = (value: string | null) => (value === null ? 'NULL' : text(value))
+
+interface LeftOut {
+  readonly name: string
+  /** Which level of folders has it. */
+  readonly level: number
 }
+
+/** The columns that only folders have. */
+function leftOut({ partitionBy, partitionColumns = 'path' }: FilesSink, columns: ColumnTypes = {}): readonly LeftOut[] {
+  if (partitionBy === undefined || partitionColumns !== 'path') return []
+  const levels = partitionsOf(partitionBy, columns, 'files: partitionBy')
+  return levels.flatMap(({ name, type }, level) => (type ? [{ name, level }] : []))
+}
+
+function valuesIn(key: string, left: readonly LeftOut[]): readonly (string | null)[] {
+  const values = valuesOf(key)
+  return left.map(({ level }) => values[level] ?? null)
+}
+
+function parquetFiles(
+  files: readonly string[],
+  _columns: ColumnTypes | undefined,
+  _sink: FilesSink,
+  more = '',
+): string {
+  return parquetRows(files, more)
+}
+
+/** @param columns absent in a checkpoint that was last written by a millrace that did not record them */
+function jsonRows(
+  files: readonly string[],
+  columns: ColumnTypes | undefined,
+  { compression }: FilesSink,
+  more = '',
+): string {
+  // Without types every row is asked for them: one beyond a sample could fail by them.
+  const types = columns ? `columns = ${typesSql(columns)}` : 'sample_size = -1'
+  return `read_json([${files.map(text).join(', ')}], format = 'newline_delimited'${compressedBy(compression)}, hive_partitioning = false, ${types}${more})`
+}
+
+function jsonText(file: string, { compression }: FilesSink): string {
+  return `(SELECT json FROM read_ndjson_objects(${text(file)}${compressedBy(compression)}, hive_partitioning = false))`
+}
+
+/** The local files of readers have no endings that would tell. */
+const compressedBy = (compression: FilesSink['compression'] = 'none') =>
+  compression === 'none' ? '' : `, compression = ${text(compression)}`
+
+/** How CSV is to be read so that NULL and an empty text are what they were: docs/guides/output-files.md. */
+const csvOptions = `header = true, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false, hive_partitioning = false`
+
+function csvText(files: readonly string[], { compression }: FilesSink): string {
+  return `read_csv([${files.map(text).join(', ')}], ${csvOptions}, all_varchar = true${compressedBy(compression)})`
+}
+
+function csvRows(files: readonly string[], columns: ColumnTypes | undefined, sink: FilesSink, more = ''): string {
+  if (columns === undefined) return csvText(files, sink)
+  const nested = Object.entries(columns).filter(([name, type]) => isNested(parseColumnType(type, name)))
+  const read = { ...columns, ...Object.fromEntries(nested.map(([name]) => [name, 'VARCHAR'])) }
+  const rows =
+    `read_csv([${files.map(text).join(', ')}], ${csvOptions}, auto_detect = false` +
+    `${compressedBy(sink.compression)}, columns = ${typesSql(read)}${more})`
+  if (nested.length === 0) return rows
+  const casts = nested.map(([name, type]) => `CAST(CAST(${id(name)} AS JSON) AS ${type}) AS ${id(name)}`)
+  return `(SELECT * REPLACE (${casts.join(', ')}) FROM ${rows})`
+}
+
+const typesSql = (columns: ColumnTypes) =>
+  `{${Object.entries(columns)
+    .map(([name, type]) => `${id(name)}: ${text(type)}`)
+    .join(', ')}}`

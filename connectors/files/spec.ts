@@ -1,16 +1,31 @@
 import { configError } from '../../src/core/errors.ts'
-import { oneOf, place } from '../../src/core/option-kinds.ts'
+import { either, list, nested, oneOf, place, text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Sink } from '../../src/plan/sink.ts'
+import type { CalendarParts, PartitionBy } from './partitions.ts'
 
 export interface FilesOptions {
-  readonly format: 'parquet' | 'json'
+  /** 'json' writes JSON lines. 'csv' has a header; NULL is an empty field, an empty text is `""`. */
+  readonly format: 'parquet' | 'json' | 'csv'
   /**
    * 'Z': JSON has a TIMESTAMP or TIMESTAMPTZ as RFC 3339 writes it in UTC, `"2024-01-01T00:00:00Z"`. Default: as DuckDB writes
    * them, `"2024-01-01 00:00:00"` without a zone and `"2024-01-01 00:00:00+00"`. Years before 1 and after 9999, which RFC 3339
-   * has not, and infinity stay as DuckDB writes them. Parquet has its own types: there it is refused.
+   * has not, and infinity stay as DuckDB writes them. Parquet has its own types, and CSV is as DuckDB writes it: there it is
+   * refused.
    */
   readonly zone?: 'Z'
+  /** Default: zstd of Parquet, none of JSON and CSV, whose files end in `.gz` or `.zst` with one. Snappy is Parquet's only. */
+  readonly compression?: 'zstd' | 'snappy' | 'gzip' | 'none'
+  /** Rows of a row group of Parquet, 2,048 to 10,000,000; DuckDB rounds up to a multiple of 2,048. Default 122,880. */
+  readonly rowGroupRows?: number
+  /**
+   * Folders in the form of Hive, the outer ones first: `['zone']` for `zone=74/`, `{ day: 'window_start' }` for
+   * `day=2024-03-31/`, `{ year: 't', month: 't' }` for `year=2024/month=03/`, `['zone', { day: 'window_start' }]` for both. The
+   * parts of a time are in UTC. NULL, and an empty text, are `__HIVE_DEFAULT_PARTITION__`. Default: no folders.
+   */
+  readonly partitionBy?: PartitionBy
+  /** Whether columns that folders are named after are in their names only, or in the files as well. Default 'path'. */
+  readonly partitionColumns?: 'path' | 'path-and-file'
 }
 
 /** What `files()` gives. */
@@ -18,30 +33,71 @@ export interface FilesSink extends Sink<unknown>, FilesOptions {
   readonly sink: 'files'
 }
 
+const column = text('the name of a column', undefined, 'COLUMN')
+const calendar = nested<CalendarParts>({
+  year: { kind: column, about: 'The time column whose year folders are named after.' },
+  month: { kind: column, about: 'The same of its month.' },
+  day: { kind: column, about: 'The same of its day.' },
+  hour: { kind: column, about: 'The same of its hour.' },
+})
+const folders = "a list such as ['zone', { day: 'window_start' }]"
+
 const filesOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix that the files go to.' },
   format: {
-    kind: oneOf('parquet', 'json'),
+    kind: oneOf('parquet', 'json', 'csv'),
     isRequired: true,
-    about: 'The format of the files; json writes JSON lines.',
+    about: 'The format of the files; json writes JSON lines, csv a header.',
   },
   zone: {
     kind: oneOf('Z'),
     otherwise: 'times as DuckDB writes them, such as 2024-01-01 00:00:00, in UTC',
     about: 'How JSON tells the zone of a time: Z writes 2024-01-01T00:00:00Z.',
   },
+  compression: {
+    kind: oneOf('zstd', 'snappy', 'gzip', 'none'),
+    otherwise: 'zstd of Parquet, none of JSON and CSV',
+    about: 'How the files are compressed; snappy is for Parquet only.',
+  },
+  rowGroupRows: {
+    kind: whole(2_048, 10_000_000),
+    unit: 'rows',
+    otherwise: '122880',
+    about: 'How many rows a row group of Parquet has.',
+  },
+  partitionBy: {
+    kind: either<readonly (string | CalendarParts)[], CalendarParts>(list(either(column, calendar), folders), calendar),
+    otherwise: 'no folders',
+    about: 'What folders are named after, in the form of Hive: zone=74/.',
+  },
+  partitionColumns: {
+    kind: oneOf('path', 'path-and-file'),
+    otherwise: 'path',
+    about: 'Whether columns that folders are named after are in the files as well.',
+  },
 } satisfies OptionTable<FilesOptions & { readonly uri: string }>
 
 /**
- * A sink of files with deterministic names, `part-<epoch>-<flow>.parquet` or `.jsonl`, each visible only after its
+ * A sink of files with deterministic names, `part-<epoch>-<flow>.parquet`, `.jsonl` or `.csv`, each visible only after its
  * epoch's commit and never overwritten. The folder belongs to one checkpoint.
  *
  * @param uri a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address
- * @throws MillraceError `user` for another format or an empty address, or a `zone` beside `format: 'parquet'`.
+ * @throws MillraceError `user` for another format or an empty address, or for options that the format does not have.
  */
 export function files(uri: string, options: FilesOptions): FilesSink {
-  const { zone, ...read } = readCall('files', filesOptions, [uri], options)
-  if (zone !== undefined && read.format !== 'json')
-    throw configError('files: zone', zone, "none, as format: 'parquet' keeps the types of times")
-  return { sink: 'files', ...read, ...(zone === undefined ? {} : { zone }) }
+  const read = readCall('files', filesOptions, [uri], options)
+  const { format, zone, compression, rowGroupRows, partitionBy, partitionColumns } = read
+  if (zone !== undefined && format !== 'json')
+    throw configError(
+      'files: zone',
+      zone,
+      `none, as format: '${format}' ${format === 'csv' ? 'has times as DuckDB writes them' : 'keeps the types of times'}`,
+    )
+  if (compression === 'snappy' && format !== 'parquet')
+    throw configError('files: compression', compression, `'zstd', 'gzip' or 'none' with format: '${format}'`)
+  if (rowGroupRows !== undefined && format !== 'parquet')
+    throw configError('files: rowGroupRows', rowGroupRows, `none, as format: '${format}' has no row groups`)
+  if (partitionColumns !== undefined && partitionBy === undefined)
+    throw configError('files: partitionColumns', partitionColumns, 'none without partitionBy')
+  return { sink: 'files', ...read }
 }

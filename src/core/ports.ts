@@ -143,16 +143,28 @@ export interface Executor {
   rows(sql: string, signal?: AbortSignal): Promise<readonly Row[]>
   /** Binds the query, reads no data: column name to DuckDB type, in order. */
   describe(sql: string): Promise<Readonly<Record<string, string>>>
-  /** Writes the query's rows to one local Parquet file in this total order: same rows, same bytes. */
-  write(sql: string, file: string, orderBy: readonly string[], format?: 'parquet' | 'json'): Promise<WrittenFile>
+  /** Writes the query's rows to one local file in this total order: same rows, same bytes. @param form default: Parquet */
+  write(sql: string, file: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
   /** The query's rows in this total order, as text; undefined where a column's type has no form as text. */
   textRows(sql: string, orderBy: readonly string[]): Promise<TextRows | undefined>
   /** Appends rows to a table that has their columns, in their order. */
   append(table: string, rows: TextRows): Promise<void>
 }
 
+/** How a file is written. */
+export interface FileForm {
+  /** 'json': JSON lines. 'csv': with a header; NULL is an empty field, an empty text is `""`. */
+  readonly format: 'parquet' | 'json' | 'csv'
+  /** Default: zstd of Parquet, none of text. */
+  readonly compression?: 'zstd' | 'snappy' | 'gzip' | 'none'
+  /** Of Parquet: DuckDB rounds it up to a multiple of 2,048. Default 122,880. */
+  readonly rowGroupRows?: number
+}
+
 export interface WrittenFile {
   readonly file: string
+  /** Where it belongs below the place of its sink, with a slash at the end. Absent: in that place itself. */
+  readonly folder?: string
   readonly rows: number
   readonly bytes: number
   readonly sha256: string

@@ -392,8 +392,12 @@ function committed(outcome: CommitOutcome): Manifest {
 
 /** The files of an epoch by the names of their flows. */
 function byFlow(outputs: readonly OutputFile[]): ReadonlyMap<string, readonly WrittenFile[]> {
-  const files = new Map<string, readonly WrittenFile[]>()
-  for (const { flow, written } of outputs) files.set(flow.name, [...(files.get(flow.name) ?? []), written])
+  const files = new Map<string, WrittenFile[]>()
+  for (const { flow, written } of outputs) {
+    const own = files.get(flow.name)
+    if (own) own.push(written)
+    else files.set(flow.name, [written])
+  }
   return files
 }
 

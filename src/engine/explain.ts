@@ -47,6 +47,11 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const { settings, policies, after } = subscribed.definition
     await checkFormat(formatOf(settings, policies, components.formats), settings.name, executor)
+    for (const { terminal, name } of bound.flows())
+      if (terminal.is === 'sink')
+        components.sinks
+          .find(({ kind }) => kind === terminal.sink.sink)
+          ?.rows?.(terminal.sink, terminal.node.columns, name)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,

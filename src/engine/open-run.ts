@@ -300,7 +300,11 @@ async function checkNothingBeyond(
 }
 
 /** What the files of checkpoints and output end in. */
-const writtenSuffixes: readonly string[] = ['.parquet', '.jsonl']
+const writtenSuffixes: readonly string[] = ['.parquet', '.jsonl', '.csv'].flatMap(name => [
+  name,
+  `${name}.gz`,
+  `${name}.zst`,
+])
 
 /** Refuses to write where the input is read: the next run would take this one's files for objects. */
 function checkApart(input: Input, address: string, field: string, suffixes: readonly string[]): void {
@@ -308,7 +312,8 @@ function checkApart(input: Input, address: string, field: string, suffixes: read
   if (inside === undefined) return
   const read = writtenSuffixes.filter(name => suffixes.some(suffix => name.endsWith(suffix.toLowerCase())))
   const names = [suffixes[0] ?? '', ...read]
-  if (names.some(name => input.matches(inside === '' ? `part${name}` : `${inside}/part${name}`)))
+  const folder = inside === '' ? '' : `${inside}/`
+  if (names.some(name => input.matches(`${folder}part${name}`) || input.matches(`${folder}zone=1/part${name}`)))
     throw configError(field, address, `a folder outside the input ${input.root}`)
 }
 

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Executor } from '../core/ports.ts'
+import type { LocalFile } from '../plan/sink.ts'
 import { id, text } from '../plan/sql.ts'
 import { type ChannelReader, outputRefs } from './channels.ts'
 import { components } from './components.ts'
@@ -60,14 +61,14 @@ async function loadOutput(
   const refs = await outputRefs(reader, executor, flow)
   const published = refs.length === 0 ? undefined : await openPublished(components, reader.manifest, flow, address)
   if (!published) return false
-  const files: string[] = []
+  const files: LocalFile[] = []
   for (const ref of refs) {
     const file = join(reader.stage, reader.newId())
     await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
-    files.push(file)
+    files.push({ file, name: ref.name })
   }
   const rows = published.rows(files, outputColumns(reader.manifest)[flow])
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
-  for (const file of files) await rm(file)
+  for (const { file } of files) await rm(file)
   return true
 }

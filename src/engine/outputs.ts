@@ -43,6 +43,7 @@ export function sinkEnds(
   )
   return ends.map(({ name, sink, node, behind }) => {
     const kind = sinkOf(sink, name, kinds)
+    kind.rows?.(sink, node.columns, name)
     const uri = moved.get(name)
     return {
       name,

@@ -279,7 +279,7 @@ async function outputRows(
   for (const ref of await outputRefs(reader, executor, flow)) {
     const file = join(reader.stage, reader.newId())
     await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
-    table = await append(executor, table, published.compared(file))
+    table = await append(executor, table, published.compared({ file, name: ref.name }))
     await rm(file, { force: true })
   }
   return table

@@ -4,10 +4,11 @@ import type { CheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
 import type { FileRef, Manifest } from '../../checkpoints/types.ts'
 import { sinkOf } from '../../connectors/registry.ts'
-import type { Executor, WrittenFile } from '../core/ports.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { Executor, FileForm, Row, WrittenFile } from '../core/ports.ts'
 import type { TextRows } from '../core/text-rows.ts'
 import type { ColumnTypes, Relation } from '../plan/relation.ts'
-import type { SinkKind, SinkRows } from '../plan/sink.ts'
+import type { SinkKind, SinkPartitions, SinkRows } from '../plan/sink.ts'
 import { id, text } from '../plan/sql.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
 import { withRows } from './channels.ts'
@@ -57,7 +58,8 @@ export interface Work {
   readonly late: Map<number, number>
   /** Makes a table of the query, of a name used once. */
   table(sql: string): Promise<string>
-  write(sql: string, orderBy: readonly string[], format?: 'parquet' | 'json'): Promise<WrittenFile>
+  write(sql: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
+  rows(sql: string): Promise<readonly Row[]>
   /** For a channel. @param rows how many the query has */
   keep(sql: string, orderBy: readonly string[], rows: number): Promise<KeptRows>
 }
@@ -108,7 +110,8 @@ export function createWork({ executor, stage, newId, sinks }: EpochContext): Wor
       await executor.run(`CREATE TABLE ${name} AS ${sql}`)
       return name
     },
-    write: (sql, orderBy, format) => executor.write(sql, join(stage, newId()), orderBy, format),
+    write: (sql, orderBy, form) => executor.write(sql, join(stage, newId()), orderBy, form),
+    rows: sql => executor.rows(sql),
     async keep(sql, orderBy, rows) {
       const text = rows <= textRowsMax ? await executor.textRows(sql, orderBy) : undefined
       return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
@@ -122,16 +125,55 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
 
 /** Writes what a flow gives, in this order. */
 export async function writeOutput(work: Work, flow: Flow, result: Relation, order: readonly string[]): Promise<void> {
-  const { items, format } = outputRows(flow, work.sinks, result.columns)
+  const { items, form, partitions } = outputRows(flow, work.sinks, result.columns)
   const by = order.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-  const ordered = `SELECT ${items} FROM (${result.sql}) ORDER BY ${by}`
-  work.outputs.push({ flow, written: await work.write(ordered, [], format) })
+  if (partitions) return writePartitions(work, flow, { items, form, partitions }, result, by)
+  work.outputs.push({
+    flow,
+    written: await work.write(`SELECT ${items} FROM (${result.sql}) ORDER BY ${by}`, [], form),
+  })
+}
+
+/** More files than these in one epoch are a mistake in what parts them. */
+const partitionsMax = 100_000
+
+/**
+ * One file after the other, so that however many there are, one is open. The rows lie in a table that spills, together by
+ * partition: each file reads its own part of it.
+ */
+async function writePartitions(
+  work: Work,
+  flow: Flow,
+  { items, form, partitions }: SinkRows & { readonly partitions: SinkPartitions },
+  { sql }: Relation,
+  by: string,
+): Promise<void> {
+  const texts = partitions.texts.map((value, index) => `${value} AS _partition${index}`)
+  const keys = texts.map((_, index) => `_partition${index}`)
+  const table = await work.table(`SELECT ${texts.join(', ')}, * FROM (${sql}) ORDER BY ${keys.join(', ')}, ${by}`)
+  const found = await work.rows(`SELECT ${keys.join(', ')} FROM ${table} GROUP BY ALL ORDER BY ALL`)
+  if (found.length > partitionsMax)
+    throw new MillraceError(
+      'user',
+      'partitions',
+      `${flow.name}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. Part by fewer columns, or put fewer objects into an epoch.`,
+    )
+  for (const row of found) {
+    const values = keys.map(key => row[key] as string | null)
+    const own = keys.map((key, at) =>
+      values[at] === null ? `${key} IS NULL` : `${key} = ${text(values[at] as string)}`,
+    )
+    const rows = `SELECT ${items} FROM ${table} WHERE ${own.join(' AND ')} ORDER BY ${by}`
+    const written = await work.write(rows, [], form)
+    work.outputs.push({ flow, written: { ...written, folder: partitions.folder(values) } })
+  }
 }
 
 /** How the rows of a flow lie in files: as its sink asks. Those that are handed over wait as Parquet, which keeps their types. */
 function outputRows({ name, terminal }: Flow, sinks: readonly SinkKind[], columns: ColumnTypes): SinkRows {
-  const asked = terminal.is === 'sink' ? sinkOf(terminal.sink, name, sinks).rows?.(terminal.sink, columns) : undefined
-  return asked ?? { items: Object.keys(columns).map(id).join(', '), format: 'parquet' }
+  const asked =
+    terminal.is === 'sink' ? sinkOf(terminal.sink, name, sinks).rows?.(terminal.sink, columns, name) : undefined
+  return asked ?? { items: Object.keys(columns).map(id).join(', '), form: { format: 'parquet' } }
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../core/ports.ts'
+import type { FileForm, ObjectStore } from '../core/ports.ts'
 import type { SinkPort, WaitingFile } from '../core/sink-port.ts'
 import { plainJson, type Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
@@ -39,7 +39,24 @@ export interface SinkContext {
 export interface SinkRows {
   /** Items of a SELECT over the flow's rows. */
   readonly items: string
-  readonly format: 'parquet' | 'json'
+  readonly form: FileForm
+  /** Rows that differ in these lie in files of their own. Absent: all in one. */
+  readonly partitions?: SinkPartitions
+}
+
+/** What parts rows into files. */
+export interface SinkPartitions {
+  /** SQL of texts over the flow's rows; NULL is a value. */
+  readonly texts: readonly string[]
+  /** Where the file of these values belongs, as `WrittenFile.folder`. */
+  folder(values: readonly (string | null)[]): string
+}
+
+/** A published file here. */
+export interface LocalFile {
+  readonly file: string
+  /** As it is published. */
+  readonly name: string
 }
 
 /** Brings published rows back, for `sql` and `verify`. */
@@ -49,9 +66,9 @@ export interface SinkReader {
   /** A published file, or what it waits as until then, verified, to a local path. */
   load(file: WaitingFile, to: string, waiting: WaitingFile | undefined): Promise<void>
   /** A relation of what such local files hold. @param columns name to type; undefined where that is not on record */
-  rows(files: readonly string[], columns: ColumnTypes | undefined): string
+  rows(files: readonly LocalFile[], columns: ColumnTypes | undefined): string
   /** The same as `verify` compares them: rows that are equal are equal here. */
-  compared(file: string): string
+  compared(file: LocalFile): string
 }
 
 /** A kind of sink: what the engine must know to run one. `connectors/registry.ts` lists them. */
@@ -63,8 +80,12 @@ export interface SinkKind<S extends Sink = Sink> {
   readonly isFolder?: true
   /** How far it may be behind, unless `to` says otherwise. Default: 10 epochs, 256 MiB. */
   readonly behind?: Partial<Behind>
-  /** Default: all columns, as Parquet. */
-  rows?(sink: S, columns: ColumnTypes): SinkRows
+  /**
+   * Default: all columns, as Parquet.
+   *
+   * @throws MillraceError `user` for options that do not fit the columns: asked before anything is claimed
+   */
+  rows?(sink: S, columns: ColumnTypes, at: string): SinkRows
   open(sink: S, context: SinkContext): Promise<SinkPort>
   /** Absent: nothing can be read back. */
   reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>

@@ -15,8 +15,8 @@ export function text(value: string): string {
  * Rows of Parquet files here. A column that only some of them have is NULL in the others. A folder `name=value` of their
  * path gives no column: DuckDB would take it for a partition.
  */
-export function parquetRows(files: readonly string[]): string {
-  return `read_parquet([${files.map(text).join(', ')}], union_by_name = true, hive_partitioning = false)`
+export function parquetRows(files: readonly string[], more = ''): string {
+  return `read_parquet([${files.map(text).join(', ')}], union_by_name = true, hive_partitioning = false${more})`
 }
 
 /**

@@ -161,8 +161,8 @@ function jsonRow(line: string): TextRow[] {
 
 /** Names of visible output files, in order of their epochs; nothing hidden, nothing staged. */
 export async function outputFiles(output: string): Promise<string[]> {
-  const names = await readdir(output).catch(() => [])
-  return names.filter(name => name.startsWith('part-')).toSorted()
+  const names = await readdir(output, { recursive: true }).catch(() => [])
+  return names.filter(name => /^(?!_millrace\/)(.*\/)?part-[^/]*$/.test(name)).toSorted()
 }
 
 /** File name to the hash of its bytes. */

@@ -1,6 +1,6 @@
 /** What a run leaves behind, as anybody can see it from outside. */
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { expect } from 'vitest'
 import { decodeManifest, sha256 } from '../../checkpoints/codec.ts'
 import { loadFile, textOf } from '../../checkpoints/files.ts'
@@ -64,13 +64,18 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
 
 /** Visible files of an output folder: name to hash of the bytes. */
 export async function visibleFiles(output: string): Promise<Record<string, string>> {
-  const entries = await readdir(output, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    // Its process died before it came to its output.
-    if (error.code === 'ENOENT') return []
-    throw error
-  })
+  const entries = await readdir(output, { withFileTypes: true, recursive: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      // Its process died before it came to its output.
+      if (error.code === 'ENOENT') return []
+      throw error
+    },
+  )
   // Hidden names are the store's own; `_millrace` is looked at by itself.
-  const names = entries.filter(({ name }) => !name.startsWith('.millrace-') && name !== '_millrace').map(e => e.name)
+  const names = entries
+    .filter(entry => entry.isFile() && !entry.name.startsWith('.millrace-'))
+    .map(({ parentPath, name }) => relative(output, join(parentPath, name)))
+    .filter(name => !/^(_millrace|\.millrace-[^/]*)\//.test(name))
   const hash = async (name: string) => [name, sha256(await readFile(join(output, name)))] as const
   return Object.fromEntries(await Promise.all(names.map(hash)))
 }

@@ -87,7 +87,42 @@ describe('sinks', () => {
   test.each([
     ['', { format: 'json' }, 'files: uri', "''", 'a directory, or a file:// or s3:// address'],
     [5, { format: 'json' }, 'files: uri', '5', 'a directory, or a file:// or s3:// address'],
-    ['out', { format: 'csv' }, 'files: format', "'csv'", "'parquet' or 'json'"],
+    ['out', { format: 'xml' }, 'files: format', "'xml'", "'parquet' or 'json' or 'csv'"],
+    [
+      'out',
+      { format: 'csv', zone: 'Z' },
+      'files: zone',
+      "'Z'",
+      "none, as format: 'csv' has times as DuckDB writes them",
+    ],
+    [
+      'out',
+      { format: 'json', compression: 'snappy' },
+      'files: compression',
+      "'snappy'",
+      "'zstd', 'gzip' or 'none' with format: 'json'",
+    ],
+    [
+      'out',
+      { format: 'csv', rowGroupRows: 4096 },
+      'files: rowGroupRows',
+      '4096',
+      "none, as format: 'csv' has no row groups",
+    ],
+    [
+      'out',
+      { format: 'csv', partitionColumns: 'path' },
+      'files: partitionColumns',
+      "'path'",
+      'none without partitionBy',
+    ],
+    [
+      'out',
+      { format: 'csv', partitionBy: [] },
+      'files: partitionBy',
+      '[]',
+      "a list such as ['zone', { day: 'window_start' }] or options: { year, month, day, hour }",
+    ],
     ['out', { format: 'json', zone: 'UTC' }, 'files: zone', "'UTC'", "'Z'"],
     [
       'out',
@@ -101,18 +136,22 @@ describe('sinks', () => {
   })
 
   test.each([
-    ['out', undefined, "files: format is missing; expected 'parquet' or 'json'."],
+    ['out', undefined, "files: format is missing; expected 'parquet' or 'json' or 'csv'."],
     [
       'out',
       { format: 'json', formt: 'json' },
-      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone.",
+      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
     ],
     [
       'out',
-      { format: 'json', partitionBy: ['zone'] },
-      "files: unknown option 'partitionBy'. Options here: format, zone.",
+      { format: 'json', partitonBy: ['zone'] },
+      "files: unknown option 'partitonBy'; did you mean 'partitionBy'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
     ],
-    ['out', { format: 'json', uri: 'elsewhere' }, "files: unknown option 'uri'. Options here: format, zone."],
+    [
+      'out',
+      { format: 'json', uri: 'elsewhere' },
+      "files: unknown option 'uri'. Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
+    ],
     ['out', 'json', "files: 'json' is not valid; expected an object of options."],
   ])('files names what is wrong with %j %j', (uri, options, message) => {
     expect(() => files(uri, options as never)).toThrow(expect.objectContaining({ kind: 'user', message }))

@@ -179,8 +179,8 @@ pipeline('hits', { checkpoint: 'data/checkpoint' }, requests.pipe(rows()), reque
 pipeline('hits', { checkpoint: 'data/checkpoint' }, requests.pipe(tumbling('5m')))
 // @ts-expect-error a sink is files(...): Argument of type 'string'
 requests.pipe(to('data/out'))
-// @ts-expect-error no such output format: '"csv"'
-files('data/out', { format: 'csv' })
+// @ts-expect-error no such output format: '"xml"'
+files('data/out', { format: 'xml' })
 
 // ---- After an aggregate -------------------------------------------------------------------------------------------
 const out = requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: count() }))

@@ -1,7 +1,7 @@
 import type { DuckDBConnection, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
-import type { Executor, Row, WrittenFile } from '../../core/ports.ts'
+import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type Chunk, createSink, type Sink } from './chunks.ts'
 import { readText, writeText } from './text-rows.ts'
@@ -138,12 +138,19 @@ export function createExecutor(
         appender.closeSync()
       })
     },
-    async write(sql, file, orderBy, format = 'parquet'): Promise<WrittenFile> {
-      const options = format === 'parquet' ? 'FORMAT parquet, COMPRESSION zstd' : 'FORMAT json'
+    async write(sql, file, orderBy, form = { format: 'parquet' }): Promise<WrittenFile> {
+      const options = copyOptions(form)
       const [result] = await rows(`COPY (${sql}${ordered(orderBy)}) TO ${text(file)} (${options})`)
       return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
     },
   }
+}
+
+function copyOptions({ format, compression = format === 'parquet' ? 'zstd' : 'none', rowGroupRows }: FileForm): string {
+  if (format !== 'parquet')
+    return `FORMAT ${format}${format === 'csv' ? ', HEADER true' : ''}, COMPRESSION ${compression}`
+  const rows = rowGroupRows === undefined ? '' : `, ROW_GROUP_SIZE ${rowGroupRows}`
+  return `FORMAT parquet, COMPRESSION ${compression === 'none' ? 'uncompressed' : compression}${rows}`
 }
 
 function ordered(by: readonly string[]): string {

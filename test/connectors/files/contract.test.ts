@@ -7,6 +7,7 @@ import { parseOutputKey } from '../../../connectors/files/output-key.ts'
 import { filesKind } from '../../../connectors/files/sink.ts'
 import { files } from '../../../connectors/files/spec.ts'
 import type { ObjectStore } from '../../../src/core/ports.ts'
+import type { EpochOutput, StagedOutput } from '../../../src/core/sink-port.ts'
 import { createMemoryStore } from '../../../src/testing/index.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startMinio } from '../../servers/minio.ts'
@@ -32,12 +33,19 @@ if (minio) {
   )
 }
 
+describeSink('files in folders of a directory', facts, async rows => {
+  const root = await mkdtemp(join(tmpdir(), 'millrace-files-'))
+  return openLab(createDirectoryStore(join(root, 'out')), rows, () => rm(root, { recursive: true }), 'a=b%2Fc/')
+})
+
 let processes = 0
 
-function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<void>): SinkLab {
+/** @param folder where each epoch's file belongs, of a sink that has folders */
+function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<void>, folder?: string): SinkLab {
+  const how = folder === undefined ? {} : { partitionBy: ['a'] }
   return {
-    open: (checkpointId, calls) =>
-      filesKind.open(files('out', { format: 'parquet' }), {
+    async open(checkpointId, calls) {
+      const port = await filesKind.open(files('out', { format: 'parquet', ...how }), {
         output: 'flow-1',
         columns: { k: 'VARCHAR' },
         checkpointId,
@@ -45,10 +53,15 @@ function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<voi
         newId: counter(`p${++processes}`),
         sleep: noSleep,
         openStore: async () => storeThrough(store, calls),
-      }),
+      })
+      if (folder === undefined) return port
+      // As `partitionBy` of a run has them.
+      const inFolder = (output: EpochOutput) => ({ ...output, files: output.files.map(file => ({ ...file, folder })) })
+      return { ...port, stage: async output => port.stage?.(inFolder(output)) as Promise<StagedOutput> }
+    },
     async visible() {
       const seen: VisibleEpoch[] = []
-      for (const key of await keysOf(store, 'part-')) {
+      for (const key of await keysOf(store, `${folder ?? ''}part-`)) {
         const found = await store.get(key)
         if (typeof found === 'string') throw new Error(`${key} is ${found}`)
         const file = join(rows.folder, 'seen')
