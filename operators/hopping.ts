@@ -4,23 +4,29 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
 interface HoppingOptions {
   readonly [key: string]: string
   readonly size: string
   readonly every: string
+  readonly offset?: string
 }
 
 export const hoppingStep: WindowStep<HoppingOptions> = {
   is: 'window',
   op: 'hopping',
   columns: input => input,
-  canonical: ({ size, every }) => ({
+  canonical: ({ size, every, offset }) => ({
     size: canonicalDuration(size, 'hopping size'),
     every: canonicalDuration(every, 'hopping every'),
+    ...canonicalOffset(offset, durationUs(every, 'hopping every'), 'hopping'),
   }),
-  assigner: ({ size, every }) => hoppingWindows(durationUs(size, 'hopping size'), durationUs(every, 'hopping every')),
+  assigner({ size, every, offset }) {
+    const everyUs = durationUs(every, 'hopping every')
+    return hoppingWindows(durationUs(size, 'hopping size'), everyUs, offsetUs(offset, everyUs, 'hopping'))
+  },
 }
 
 /**
@@ -33,23 +39,23 @@ export const hoppingStep: WindowStep<HoppingOptions> = {
  * window [s, e) merges the panes inside it with `_from_end` <= e (S9): so a late row of one window still counts in
  * the later ones, whatever the cut.
  */
-export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner {
+export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): WindowAssigner {
   const paneUs = gcd(sizeUs, everyUs)
-  // Window starts are the multiples of `every`, so ends are those of `every`, shifted by the size.
-  const shift = sizeUs % everyUs
+  // Window starts are the multiples of `every` and the offset, so ends are those of `every`, shifted by the size as well.
+  const shift = (sizeUs + offsetUs) % everyUs
   // The smallest end above x.
   const endAfter = (x: string) => `(${floorTo(`(${x} - ${shift})`, everyUs)} + ${shift + everyUs})`
   // The last end of a window that holds a time: its start is the last one at or below the time.
-  const lastEnd = (time: string) => `(${floorTo(time, everyUs)} + ${sizeUs})`
+  const lastEnd = (time: string) => `(${borderBelow(time, everyUs, offsetUs)} + ${sizeUs})`
   const firstOpen = (time: string, watermark: string) =>
     endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
   return {
     ...fixedBorders,
     startOf: end => `(${end} - ${sizeUs})`,
-    stepUs: paneUs,
+    stepUs: gcd(paneUs, offsetUs),
     paneColumns: ['_pane', '_from_end'],
     isOneWindow: false,
-    panes: (time, watermark) => [floorTo(time, paneUs), firstOpen(time, watermark)],
+    panes: (time, watermark) => [borderBelow(time, paneUs, offsetUs % paneUs), firstOpen(time, watermark)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,
     lateEnds: (time, watermark) =>
       `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, least(${watermark}, ${lastEnd(time)}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
@@ -63,14 +69,10 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint): WindowAssigner 
     emitsFrom: '_from_end',
     flushAt: highMarkUs => {
       // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
-      const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs, everyUs) + sizeUs})`
+      const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs - offsetUs, everyUs) + offsetUs + sizeUs})`
       return `CASE WHEN ${end} >= _from_end THEN ${end} END`
     },
   }
-}
-
-function gcd(a: bigint, b: bigint): bigint {
-  return b === 0n ? a : gcd(b, a % b)
 }
 
 const hoppingOptions = {
@@ -81,7 +83,8 @@ const hoppingOptions = {
     isPositional: true,
     about: 'The distance between the starts of two windows, at most their length.',
   },
-} satisfies OptionTable<{ readonly size: Duration; readonly every: Duration }>
+  offset: offsetOption,
+} satisfies OptionTable<WindowOptions & { readonly size: Duration; readonly every: Duration }>
 
 /**
  * Assigns each row to every window [start, start + size) whose start is a multiple of `every` since the Unix epoch
@@ -91,16 +94,21 @@ const hoppingOptions = {
  *
  * @param size Length of a window.
  * @param every Distance between starts, at most `size`.
+ * @param options `offset`, by which the starts are moved.
  */
-export function hopping<I>(size: OfRows<I, Duration>, every: Duration): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function hopping<I>(
+  size: OfRows<I, Duration>,
+  every: Duration,
+  options?: WindowOptions,
+): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function hopping<I>(
   ...[length, distance, options]: readonly unknown[]
 ): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
-  const { size, every } = readCall('hopping', hoppingOptions, [length, distance], options)
+  const { size, every, offset } = readCall('hopping', hoppingOptions, [length, distance], options)
   const sizeUs = durationUs(size, 'hopping: size')
   const everyUs = durationUs(every, 'hopping: every')
   if (everyUs > sizeUs) throw configError('hopping: every', every, `at most the size, ${size}`)
   if (sizeUs / everyUs > 100_000n)
     throw configError('hopping: every', every, `at least a 100,000th of the size, ${size}`)
-  return step(hoppingStep, { size, every })
+  return step(hoppingStep, { size, every, ...(offset === undefined ? {} : { offset }) })
 }

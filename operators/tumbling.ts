@@ -1,39 +1,49 @@
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { plainJson } from '../src/core/json.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
 interface TumblingOptions {
   readonly [key: string]: string
   readonly size: string
+  readonly offset?: string
 }
 
 export const tumblingStep: WindowStep<TumblingOptions> = {
   is: 'window',
   op: 'tumbling',
   columns: input => input,
-  canonical: ({ size }) => ({ size: canonicalDuration(size, 'tumbling') }),
-  assigner: ({ size }) => tumblingWindows(durationUs(size, 'tumbling')),
+  canonical: ({ size, offset }) => ({
+    size: canonicalDuration(size, 'tumbling'),
+    ...canonicalOffset(offset, durationUs(size, 'tumbling'), 'tumbling'),
+  }),
+  assigner({ size, offset }) {
+    const sizeUs = durationUs(size, 'tumbling')
+    return tumblingWindows(sizeUs, offsetUs(offset, sizeUs, 'tumbling'))
+  },
 }
 
 /**
  *     ...|---- size ----|---- size ----|...   one window a row; a partial row holds the window's start
  */
-export function tumblingWindows(sizeUs: bigint): WindowAssigner {
-  const end = (time: string) => `(${floorTo(time, sizeUs)} + ${sizeUs})`
+export function tumblingWindows(sizeUs: bigint, offsetUs = 0n): WindowAssigner {
+  const start = (time: string) => borderBelow(time, sizeUs, offsetUs)
+  const end = (time: string) => `(${start(time)} + ${sizeUs})`
   return {
     ...fixedBorders,
     startOf: end => `(${end} - ${sizeUs})`,
-    stepUs: sizeUs,
+    stepUs: gcd(sizeUs, offsetUs),
     paneColumns: ['_start'],
     isOneWindow: true,
-    panes: time => [floorTo(time, sizeUs)],
+    panes: time => [start(time)],
     // The window's end is above the watermark iff the time is at or above the start of the watermark's own window.
-    accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} >= ${floorTo(watermark, sizeUs)})`,
+    accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} >= ${start(watermark)})`,
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,
-    firstEnd: timeUs => floorToUs(timeUs, sizeUs) + sizeUs,
+    firstEnd: timeUs => floorToUs(timeUs - offsetUs, sizeUs) + offsetUs + sizeUs,
     windowsOf: (partials, fromUs, toUs) => {
       const bounds = [
         ...(fromUs === null ? [] : [`_start + ${sizeUs} > ${fromUs}`]),
@@ -49,7 +59,8 @@ export function tumblingWindows(sizeUs: bigint): WindowAssigner {
 
 const tumblingOptions = {
   size: { kind: aboveZero, isRequired: true, isPositional: true, about: 'The length of a window.' },
-} satisfies OptionTable<{ readonly size: Duration }>
+  offset: offsetOption,
+} satisfies OptionTable<WindowOptions & { readonly size: Duration }>
 
 /**
  * Assigns each row to one window [start, start + size) of event time, aligned to the Unix epoch (UTC). Windows close
@@ -58,8 +69,12 @@ const tumblingOptions = {
  *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'), aggregate({ trips: count() }))
  *
  * @param size A duration such as '5m' or '1 hour'; whole days when the event time is a DATE.
+ * @param options `offset`, where windows begin: `tumbling('1 day', { offset: '5 hours' })`.
  */
-export function tumbling<I>(size: OfRows<I, Duration>): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function tumbling<I>(
+  size: OfRows<I, Duration>,
+  options?: WindowOptions,
+): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function tumbling<I>(size: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
-  return step(tumblingStep, readCall('tumbling', tumblingOptions, [size], options))
+  return step(tumblingStep, plainJson(readCall('tumbling', tumblingOptions, [size], options)) as TumblingOptions)
 }

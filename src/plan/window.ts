@@ -10,7 +10,7 @@ export interface WindowAssigner {
   startOf(end: string): string
   /** The columns that `windowsOf` adds: `_window_end`, and `_window_start` where it does not follow from the end. */
   readonly windowColumns: readonly string[]
-  /** Every border of a window is a multiple of this. */
+  /** Every border of a window is a multiple of this, sessions' to their rows. */
   readonly stepUs: bigint
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
@@ -65,6 +65,11 @@ export const fixedBorders = {
 export function floorTo(value: string, stepUs: bigint): string {
   const rest = `(${value} % ${stepUs})`
   return `(${value} - ${rest} - CAST(${rest} < 0 AS BIGINT) * ${stepUs})`
+}
+
+/** SQL: the same among the multiples that are moved by `offsetUs`. */
+export function borderBelow(value: string, stepUs: bigint, offsetUs: bigint): string {
+  return offsetUs === 0n ? floorTo(value, stepUs) : `(${floorTo(`(${value} - ${offsetUs})`, stepUs)} + ${offsetUs})`
 }
 
 /** The largest multiple of `stepUs` at or below `valueUs`. */

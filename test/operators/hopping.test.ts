@@ -26,6 +26,13 @@ test.each([
   expectConfigError(() => hopping(size as never, every as never), field, value, expected)
 })
 
+test('an offset moves the starts; one of whole distances moves nothing, in the plan neither', () => {
+  expect(hopping('1h', '20m', { offset: '5m' }).options).toEqual({ size: '1h', every: '20m', offset: '5m' })
+  const canonical = (offset: string) => hoppingStep.canonical?.({ size: '1h', every: '20m', offset }, [])
+  expect(canonical('45m')).toEqual({ size: '1 hour', every: '20 minutes', offset: '5 minutes' })
+  expect(canonical('1h')).toEqual({ size: '1 hour', every: '20 minutes' })
+})
+
 test('the limits themselves are allowed: every = size, and a 100,000th of it', () => {
   expect(hopping('1h', '1h').options).toEqual({ size: '1h', every: '1h' })
   expect(hopping('100000s', '1s').options).toEqual({ size: '100000s', every: '1s' })

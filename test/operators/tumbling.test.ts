@@ -25,6 +25,20 @@ test.each([
   expectConfigError(() => tumbling(size as never), 'tumbling: size', value, expected)
 })
 
+test('an offset moves the borders; one of whole windows moves nothing, in the plan neither', () => {
+  checkOneToOne([{ op: 'tumbling', options: { size: '1 day', offset: '5h' } }], trips =>
+    trips.pipe(tumbling('1 day', { offset: '5h' })),
+  )
+  const hour = 3_600_000_000n
+  expect(tumblingStep.assigner({ size: '1 day', offset: '5h' }).firstEnd(4n * hour)).toBe(5n * hour)
+  expect(tumblingStep.assigner({ size: '1 day', offset: '5h' }).firstEnd(5n * hour)).toBe(29n * hour)
+  const canonical = (offset?: string) => tumblingStep.canonical?.({ size: '24h', ...(offset && { offset }) }, [])
+  expect(canonical('53h')).toEqual({ size: '1 day', offset: '5 hours' })
+  expect(canonical('48h')).toEqual({ size: '1 day' })
+  expect(canonical()).toEqual({ size: '1 day' })
+  expectConfigError(() => tumbling('1 day', { offset: 'noon' as never }), 'tumbling: offset', "'noon'", aDuration)
+})
+
 test('the event time rides along hidden, so a window may follow a select without it', () => {
   expect(describeOnce(trips => trips.pipe(select('zone'), tumbling('1 hour'))).columns).toEqual({ zone: 'BIGINT' })
 })

@@ -170,6 +170,13 @@ const sizes = [
   [9n, 8n],
   [5n, 1n],
 ] as const
+/** How far windows are moved, on top of each of these. */
+const offsets = [
+  [5n, 5n, 2n],
+  [10n, 5n, 3n],
+  [7n, 3n, 1n],
+  [6n, 4n, 3n],
+] as const
 
 const times = Array.from({ length: 33 }, (_, index) => BigInt(index - 16))
 const watermarks = [null, ...Array.from({ length: 45 }, (_, index) => BigInt(index - 18))]
@@ -183,28 +190,38 @@ interface Row {
   readonly watermarkUs: bigint | null
 }
 
-/** The ends of the windows [start, end) that hold t, ascending; start is a multiple of `every` (S9). */
-function endsOf(t: bigint, size: bigint, every: bigint): Ends {
+/** The ends of the windows [start, end) that hold t, ascending; start less the offset is a multiple of `every` (S9). */
+function endsOf(t: bigint, size: bigint, every: bigint, offset: bigint): Ends {
   const ends: bigint[] = []
-  for (let start = t - size + 1n; start <= t; start++) if (start % every === 0n) ends.push(start + size)
+  for (let start = t - size + 1n; start <= t; start++) if ((start - offset) % every === 0n) ends.push(start + size)
   return ends
 }
 
 /** Tumbling where both are equal, besides hopping: the two must agree. */
-const assigners = sizes.flatMap(([size, every]) => [
-  { name: `hopping ${size} every ${every}`, size, every, windows: hoppingWindows(size, every) },
-  ...(size === every ? [{ name: `tumbling ${size}`, size, every, windows: tumblingWindows(size) }] : []),
-])
+const assigners = [...sizes.map(([size, every]) => [size, every, 0n] as const), ...offsets].flatMap(
+  ([size, every, offset]) => [
+    {
+      name: `hopping ${size} every ${every} from ${offset}`,
+      size,
+      every,
+      offset,
+      windows: hoppingWindows(size, every, offset),
+    },
+    ...(size === every
+      ? [{ name: `tumbling ${size} from ${offset}`, size, every, offset, windows: tumblingWindows(size, offset) }]
+      : []),
+  ],
+)
 
-describe.each(assigners)('$name, row by row', ({ size, every, windows }) => {
+describe.each(assigners)('$name, row by row', ({ size, every, offset, windows }) => {
   const isLate = (end: bigint, { watermarkUs }: Row) => watermarkUs !== null && end <= watermarkUs
-  const openEnds = (row: Row) => endsOf(row.timeUs, size, every).filter(end => !isLate(end, row))
+  const openEnds = (row: Row) => endsOf(row.timeUs, size, every, offset).filter(end => !isLate(end, row))
 
   test('a row is accepted when a window of it is open, and late in those that are closed (S8)', async () => {
     const found = await evaluate(windows, rows, null, null)
     expect(found.map(({ accepted }) => accepted)).toEqual(rows.map(row => openEnds(row).length > 0))
     expect(found.map(({ late }) => late)).toEqual(
-      rows.map(row => endsOf(row.timeUs, size, every).filter(end => isLate(end, row))),
+      rows.map(row => endsOf(row.timeUs, size, every, offset).filter(end => isLate(end, row))),
     )
   })
 
@@ -230,7 +247,7 @@ describe.each(assigners)('$name, row by row', ({ size, every, windows }) => {
 
   test('a partial row is dead when its last window closes (P11)', async () => {
     const found = await evaluate(windows, rows, null, null)
-    const last = (row: Row) => (openEnds(row).length > 0 ? endsOf(row.timeUs, size, every).at(-1) : null)
+    const last = (row: Row) => (openEnds(row).length > 0 ? endsOf(row.timeUs, size, every, offset).at(-1) : null)
     expect(found.map(({ closesAt }) => closesAt)).toEqual(rows.map(last))
   })
 
@@ -243,7 +260,7 @@ describe.each(assigners)('$name, row by row', ({ size, every, windows }) => {
   })
 
   test('firstEnd is the end of the first window that holds a time', () => {
-    expect(times.map(windows.firstEnd)).toEqual(times.map(timeUs => endsOf(timeUs, size, every)[0]))
+    expect(times.map(windows.firstEnd)).toEqual(times.map(timeUs => endsOf(timeUs, size, every, offset)[0]))
   })
 })
 

@@ -154,13 +154,14 @@ function windowStep(
 ): OracleStep {
   const size = step.size * second
   const every = (step.op === 'tumbling' ? step.size : step.every) * second
+  const offset = step.offset * second
   const open = new Map<string, { readonly start: number; readonly k: number; sum: number }>()
   return {
     clock: Number.NEGATIVE_INFINITY,
     hold: 0,
     take(rows) {
       for (const row of rows)
-        for (let start = Math.floor(row.t / every) * every; start + size > row.t; start -= every) {
+        for (let start = Math.floor((row.t - offset) / every) * every + offset; start + size > row.t; start -= every) {
           const end = start + size
           if (end <= this.clock) {
             tell(row, end)

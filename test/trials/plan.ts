@@ -23,8 +23,8 @@ import {
 import { whole } from './ledger.ts'
 
 export type TrialStep =
-  | { readonly op: 'tumbling'; readonly size: number }
-  | { readonly op: 'hopping'; readonly size: number; readonly every: number }
+  | { readonly op: 'tumbling'; readonly size: number; readonly offset: number }
+  | { readonly op: 'hopping'; readonly size: number; readonly every: number; readonly offset: number }
   | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
   /** Rows whose v is no multiple. */
@@ -35,9 +35,11 @@ export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
-  if (op === 'tumbling') return { op, size: whole(random, 2, 25) }
+  // Half of the windows begin where those without the option do.
+  const offset = Math.max(0, whole(random, -8, 8))
+  if (op === 'tumbling') return { op, size: whole(random, 2, 25), offset }
   const every = whole(random, 1, 8)
-  return { op, every, size: every + whole(random, 0, 14) }
+  return { op, every, size: every + whole(random, 0, 14), offset }
 }
 
 /** The operators of the chain, with a where between some of them. */
@@ -65,7 +67,7 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
     case 'dedupe':
       return untyped(dedupe('k' as never, `${step.within} seconds`))
     case 'tumbling':
-      return untyped(tumbling(`${step.size} seconds`), ...fold)
+      return untyped(tumbling(`${step.size} seconds`, { offset: `${step.offset} seconds` }), ...fold)
     case 'session':
       // Distinct values lie in a channel of a finer grain, which lives with the sessions of the main one, and has fewer rows.
       return untyped(
@@ -76,7 +78,10 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
         select('k' as never, 'v' as never),
       )
     case 'hopping':
-      return untyped(hopping(`${step.size} seconds`, `${step.every} seconds`), ...fold)
+      return untyped(
+        hopping(`${step.size} seconds`, `${step.every} seconds`, { offset: `${step.offset} seconds` }),
+        ...fold,
+      )
   }
 }
 

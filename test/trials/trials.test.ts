@@ -48,7 +48,7 @@ describe('random plans over random ledgers agree with the oracle in every cut, m
       // A trial in which nothing is late, or nothing comes out, tries nothing.
       if (ledgers >= 30) expect(Math.min(late, rows)).toBeGreaterThan(0)
     },
-    60_000 + ledgers * 20_000,
+    180_000 + ledgers * 20_000,
   )
 })
 
