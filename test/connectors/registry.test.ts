@@ -47,6 +47,9 @@ const hourly = (notifications: NotificationSpec) =>
     }).pipe(tumbling('1 hour'), groupBy('k'), aggregate({ n: count() }), to(files(lab.output, { format: 'json' }))),
   )
 
+/** As messages name them. */
+const callsOf = (all: readonly { readonly call: string }[]) => all.map(({ call }) => call).join(' or ')
+
 /** A bucket in memory, and the product's connectors with one more. */
 function parts(): { readonly parts: Components; readonly store: ReturnType<typeof createMemoryStore> } {
   const store = createMemoryStore('s3://bucket/in/')
@@ -119,8 +122,7 @@ describe('a kind that no connector is described by', () => {
 
   test('is refused before anything is claimed, by run and by doctor', async () => {
     const { parts: given } = parts()
-    const expected =
-      "source in: notifications: 'kafkaa' is not valid; expected sqs({...}) or kafka({...}) or folder({...}) (did you mean 'kafka'?)."
+    const expected = `source in: notifications: 'kafkaa' is not valid; expected ${callsOf([...connectors, folderConnector])} (did you mean 'kafka'?).`
     await expect(followWith(given, hourly(spec), { threads: 2, untilIdle: true })).rejects.toMatchObject({
       kind: 'user',
       message: expected,
@@ -216,8 +218,7 @@ describe('a format that only its entry in the list knows', () => {
   test('is refused by name where nothing has described it, before anything is claimed', async () => {
     await expect(backfillWith(components, counted(tsv({ nullText: '-' })), { threads: 1 })).rejects.toMatchObject({
       kind: 'user',
-      message:
-        "source in: format: 'tsv' is not valid; expected parquet() or json() or csv() or text({...}) (did you mean 'csv'?).",
+      message: `source in: format: 'tsv' is not valid; expected ${callsOf(formats)} (did you mean 'csv'?).`,
     })
     expect(await readdir(lab.checkpoint).catch(() => [])).toEqual([])
   })
