@@ -351,10 +351,9 @@ export function createCommitter(run: Run, { tries, onTaken }: CommitterOptions):
       isReleased = true
     },
     async stop() {
-      await afterwards.stop()
       // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
-      // published now is by the next start (P10).
-      await publisher.stop()
+      // published now is by the next start (P10). What `after` asks for may wait for a sink that is away until this ends.
+      await Promise.all([afterwards.stop(), publisher.stop()])
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})

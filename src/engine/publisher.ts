@@ -79,7 +79,10 @@ export interface Publisher {
   beside<T>(work: Promise<T>): Promise<T>
   /** Waits until all is taken of `rows()` and `batches()`, or all of everything. @throws what an output has failed by */
   settle(of?: 'rows'): Promise<void>
-  /** Begins nothing more; what is under way may be finished for a while, unless the run is told to stop at once. */
+  /**
+   * Begins nothing more; what is under way may be finished for a while, unless the run is told to stop at once. Whoever waits
+   * for room fails.
+   */
   stop(): Promise<void>
   /** By flow, those that hand rows over and have something to take. */
   readonly waiting: readonly WaitingRows[]
@@ -127,6 +130,7 @@ export function createPublisher(context: PublisherContext): Publisher {
   /** What was published and is still named by the committed manifest. */
   let done: readonly Unpublished[] = []
   let failure: { readonly error: unknown } | undefined
+  let isOver = false
   let lastHeldMs = 0
   let holding = 0
   const stopping = new AbortController()
@@ -146,6 +150,8 @@ export function createPublisher(context: PublisherContext): Publisher {
     for (;;) {
       if (failure) throw failure.error
       if (isSo()) return
+      // Nothing more is taken, so there is nothing to wait for.
+      if (isOver) throw aborted(taking)
       await change
     }
   }
@@ -254,13 +260,13 @@ export function createPublisher(context: PublisherContext): Publisher {
     },
     fits: () => hold(() => !of('sink').some(isFull)),
     async beside(work) {
-      let isOver = false
-      const over = () => {
-        isOver = true
+      let isDone = false
+      const ended = () => {
+        isDone = true
         changed()
       }
-      work.then(over, over)
-      await until(() => isOver)
+      work.then(ended, ended)
+      await until(() => isDone)
       return work
     },
     settle: which => hold(() => (which ? of(which) : lanes).every(({ waiting }) => waiting.length === 0)),
@@ -272,6 +278,8 @@ export function createPublisher(context: PublisherContext): Publisher {
       finished.abort()
       breaking.abort()
       await idle
+      isOver = true
+      changed()
     },
     get waiting() {
       return of('rows')

@@ -282,6 +282,25 @@ test('the end of a run unsubscribes what is not finished in time, and ends every
   expect(deliveries.record(named)).toBe(named)
 })
 
+test('the end of a run fails whoever waits for room: nothing more is published', async () => {
+  const { deliveries, begun, take } = desk(['ordered'])
+  deliveries.begin(naming(...[1, 2, 3, 4, 5].map(epoch => waits('flow-1', epoch))))
+  await settled()
+  const fitting = deliveries.fits().catch((error: unknown) => error)
+  const stopped = deliveries.stop()
+  await take('flow-1 1')
+  await stopped
+  expect(await fitting).toMatchObject({ code: 'aborted' })
+  expect(begun).toEqual(['flow-1 1'])
+  // What fits may still be recorded.
+  const roomy = desk(['ordered'])
+  roomy.deliveries.begin(naming(waits('flow-1', 1)))
+  const over = roomy.deliveries.stop()
+  await roomy.take('flow-1 1')
+  await over
+  await roomy.deliveries.fits()
+})
+
 test('a stop unsubscribes at once', async () => {
   const { deliveries, stop } = desk(['rows'])
   deliveries.begin(naming(waits('flow-1', 1)))

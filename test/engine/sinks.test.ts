@@ -51,7 +51,11 @@ async function hours(end: number, from = 0): Promise<void> {
 }
 
 /** Hours of each key go to the table, rows of key a to files. */
-function twoSinks(options: ToOptions = {}, at = target): Pipeline {
+function twoSinks(
+  options: ToOptions = {},
+  at = target,
+  more: { readonly after?: 'delete'; readonly onBadObject?: 'fail' } = {},
+): Pipeline {
   const events = source('in', {
     objects: lab.input,
     format: parquet(),
@@ -60,6 +64,7 @@ function twoSinks(options: ToOptions = {}, at = target): Pipeline {
     watermark: { delay: '0s' },
     miniBatch: { every: '10ms', objectsMax: 1 },
     reconcile: '50ms',
+    ...more,
   })
   return pipeline(
     'two-sinks',
@@ -260,6 +265,32 @@ describe('a sink that is away', () => {
     back()
     await run()
     expect(await rowsIn()).toEqual(await expected())
+  })
+
+  test('does not keep a run from its end that fails by something else, though `after` waits for room', async () => {
+    await hours(2)
+    const fast = {
+      ...components.clock,
+      sleep: (ms: number, signal?: AbortSignal) => components.clock.sleep(ms / 100, signal),
+    }
+    const deleting = twoSinks({ epochsBehindMax: 1 }, target, { after: 'delete', onBadObject: 'fail' })
+    let troubles = 0
+    const failed = await failure(
+      followWith({ ...parts, clock: fast }, deleting, {
+        threads: 2,
+        memory: '500MB',
+        onEvent(event) {
+          if (event.is === 'epoch') away()
+          // By then `after` has looked several times and waits for the table.
+          if (event.is === 'trouble' && ++troubles === 9) writeFileSync(join(lab.input, '99.parquet'), 'no Parquet')
+        },
+      }),
+    )
+    expect(failed.message).toContain('99.parquet')
+    back()
+    rmSync(join(lab.input, '99.parquet'))
+    await run({}, deleting)
+    expect((await readTable(target)).state?.rows).toHaveLength(4)
   })
 
   test('at the start ends it at once; later, what waits is in HEAD, and the next start publishes it', async () => {
