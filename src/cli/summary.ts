@@ -4,6 +4,7 @@ import { goneReasons, overwritten } from '../engine/marked-object.ts'
 import { nullColumnsText } from '../engine/never-seen.ts'
 import { isEveryWithoutPeriod, type WithoutPeriod, withoutPeriodText } from '../engine/without-period.ts'
 import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/summary.ts'
+import { objectAddress } from '../core/object-address.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { isEveryObjectSetAside, isNoneRead } from './exit-code.ts'
 import { addressToPath, invocation, shellWord, shownPath } from './shown-path.ts'
@@ -127,15 +128,29 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ...(run.newColumns.length > 0
       ? [['new columns', `${newColumnsList(run.newColumns)}: not declared, and not there before`] as const]
       : []),
-    ...summary.outputs.map(
-      (output): Line => ['output', `${shownPath(output)} (${showCounted(summary.outputFiles.length, 'file')} in all)`],
-    ),
+    ...outputLines(summary),
     ['state', `${shownPath(summary.checkpoint)} (the ledger and the late rows too)`],
     ...next.map((command, i): Line => [i === 0 ? 'next' : '', command]),
   ]
   return `${headline(summary)}\n\n${renderLines(lines)}\n${warnings(summary)
     .map(text => `\n  Warning: ${text}\n`)
     .join('')}`
+}
+
+/** Each place of output once, with the files that lie there; not every sink writes files. */
+function outputLines({ outputs, outputFiles }: Summary): readonly Line[] {
+  const places = [...new Set(outputs)]
+  // A place may lie below another one: a file is of the nearest.
+  const nearest = places.toSorted((a, b) => b.length - a.length)
+  const counts = new Map<string, number>()
+  for (const file of outputFiles) {
+    const place = nearest.find(one => file.startsWith(objectAddress(one, '')))
+    if (place !== undefined) counts.set(place, (counts.get(place) ?? 0) + 1)
+  }
+  return places.map(place => {
+    const count = counts.get(place)
+    return ['output', `${shownPath(place)}${count === undefined ? '' : ` (${showCounted(count, 'file')} in all)`}`]
+  })
 }
 
 /** What a person would not want to overlook. */

@@ -55,6 +55,25 @@ test('a run, for a person', () => {
   expect(renderSummary(summary, ['npx millrace inspect there', 'another'])).toMatchSnapshot()
 })
 
+test('each output has its own files; one without files says nothing of them', () => {
+  const outputs = [
+    'file:///data/out',
+    's3://bucket/out/?region=eu',
+    'file:///data/out/east',
+    'db://table',
+    'file:///data/out',
+  ]
+  const names = ['a%20b.parquet', 'zone=1/b.parquet', 'east/c.parquet', 'eastern.parquet']
+  const outputFiles = [...names.map(name => `file:///data/out/${name}`), 's3://bucket/out/d.parquet']
+  const lines = renderSummary({ ...summary, outputs, outputFiles }).split('\n')
+  expect(lines.filter(line => line.startsWith('  output ')).map(line => line.slice(17))).toEqual([
+    '/data/out (3 files in all)',
+    's3://bucket/out/?region=eu (1 file in all)',
+    '/data/out/east (1 file in all)',
+    'db://table',
+  ])
+})
+
 test('nothing to do, and a drained run, say so first', () => {
   const idle = {
     ...summary.run,
