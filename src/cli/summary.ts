@@ -290,7 +290,7 @@ export function renderInspection(inspection: Inspection): string {
     ...renderStates(inspection.states),
     [
       'output',
-      `${showCounted(inspection.outputFiles.length, 'file')}, ${showCount(inspection.unpublished)} still to publish`,
+      `${showCounted(inspection.outputFiles.length, 'file')}, ${showCounted(inspection.unpublished, 'epoch')} still to publish`,
     ],
     ...inspection.outputFiles.slice(0, filesShown).map((file): Line => ['', `  ${shownPath(file)}`]),
     ...(inspection.outputFiles.length > filesShown

@@ -211,6 +211,7 @@ export interface Inspection {
     readonly rows: number
     readonly bytes: number
   }[]
+  /** Epochs that sinks do not have yet, counted for each flow. An epoch may have several files. */
   readonly unpublished: number
   /** Epochs that flows have not taken yet, by flow. */
   readonly undelivered: readonly WaitingRows[]
