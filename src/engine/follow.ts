@@ -238,7 +238,7 @@ async function openNotifications(
 /** A drain that takes too long becomes a stop. */
 async function stopWhenLate(
   run: Run,
-  committer: Pick<Committer, 'waiting' | 'lags'>,
+  committer: Pick<Committer, 'waiting' | 'lags' | 'lastHeldMs'>,
   drainMs: number,
   ended: AbortSignal,
   isClosing: () => boolean,
@@ -247,8 +247,14 @@ async function stopWhenLate(
   if (ended.aborted) return
   const within = `within ${drainMs} ms of the drain`
   const [behind] = [...committer.waiting, ...committer.lags.filter(({ epochs }) => epochs > 0)]
+  const nowMs = run.clock.nowMs()
+  const [holding] =
+    committer.lastHeldMs >= nowMs
+      ? committer.lags.filter(({ epochs }) => epochs > 0).toSorted((a, b) => b.retries - a.retries)
+      : []
+  const held = holding ? `, as it waits for ${holding.flow} to take what was committed before it` : ''
   const found = !isClosing()
-    ? `The epoch in flight did not end ${within}. Nothing of it was committed; the next start does it again.`
+    ? `The epoch in flight did not end ${within}${held}. Nothing of it was committed; the next start does it again.`
     : behind
       ? `${behind.flow} did not take all of its rows ${within}: ${behind.epochs === 1 ? '1 epoch waits' : `${behind.epochs} epochs wait`}. They stay in the checkpoint; the next start hands them over.`
       : `The checkpoint was not released ${within}. What was committed stays; the next start waits until this process counts as gone.`

@@ -267,6 +267,30 @@ describe('a sink that is away', () => {
     expect(await rowsIn()).toEqual(await expected())
   })
 
+  test('holds up the epoch in flight when it is full, and a drain that ends by that names the flow', async () => {
+    await hours(4)
+    const drain = new AbortController()
+    let troubles = 0
+    const drained = await failure(
+      followWith(parts, twoSinks({ epochsBehindMax: 1 }), {
+        threads: 2,
+        memory: '500MB',
+        drain: drain.signal,
+        drainMs: 200,
+        onEvent(event) {
+          if (event.is === 'epoch') away()
+          // By then the next epoch waits for the table.
+          if (event.is === 'trouble' && ++troubles === 3) drain.abort()
+        },
+      }),
+    )
+    expect(drained).toMatchObject({
+      code: 'drain-timeout',
+      message:
+        'The epoch in flight did not end within 200 ms of the drain, as it waits for flow-2 to take what was committed before it. Nothing of it was committed; the next start does it again.',
+    })
+  })
+
   test('does not keep a run from its end that fails by something else, though `after` waits for room', async () => {
     await hours(2)
     const fast = {
