@@ -32,6 +32,9 @@ const pauseMs = { first: 1_000, most: 60_000 } as const
 /** After a failure the epochs that outputs are taking just now may be finished within this time. */
 const finishMs = 10_000
 
+/** So many epochs of a sink that takes them in any order are published at once: a start may find a thousand that wait. */
+const atOnceMax = 4
+
 /** Where the rows of one flow go. */
 export interface Output {
   /** The flow's name. */
@@ -170,9 +173,8 @@ export function createPublisher(context: PublisherContext): Publisher {
     const { output, waiting, working } = lane
     // What is committed becomes visible though the run fails by something else; the user's code is given nothing more then.
     if (pausing.aborted || lane.hasFailed || (failure && output.is === 'rows')) return
-    const due = output.sink.isOrdered
-      ? waiting.slice(0, working.size === 0 ? 1 : 0)
-      : waiting.filter(entry => !working.has(entry))
+    const room = (output.sink.isOrdered ? 1 : atOnceMax) - working.size
+    const due = waiting.filter(entry => !working.has(entry)).slice(0, Math.max(room, 0))
     for (const entry of due) working.set(entry, begun(lane, entry))
   }
 

@@ -344,6 +344,18 @@ describe('sinks', () => {
     expect(deliveries.waiting).toEqual([])
   })
 
+  test('one that takes epochs in any order gets four at once, however many wait, and each of them', async () => {
+    const { deliveries, begun, take } = desk(['unordered'])
+    const epochs = Array.from({ length: 9 }, (_, index) => index + 1)
+    deliveries.begin(naming(...epochs.map(epoch => waits('flow-1', epoch))))
+    await settled()
+    expect(begun).toEqual([1, 2, 3, 4].map(epoch => `flow-1 ${epoch}`))
+    for (const epoch of epochs.toReversed()) if (epoch <= 4) await take(`flow-1 ${epoch}`)
+    for (const epoch of epochs) if (epoch > 4) await take(`flow-1 ${epoch}`)
+    await deliveries.settle()
+    expect(begun.toSorted()).toEqual(epochs.map(epoch => `flow-1 ${epoch}`))
+  })
+
   test.each([
     ['epochs', [waits('flow-1', 1), waits('flow-1', 2), waits('flow-1', 3)]],
     ['bytes', [waits('flow-1', 1), waits('flow-1', 2, 900)]],
