@@ -7,8 +7,7 @@ import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
-interface HoppingOptions {
-  readonly [key: string]: string
+type HoppingOptions = {
   readonly size: string
   readonly every: string
   readonly offset?: string

@@ -7,8 +7,7 @@ import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
-interface TumblingOptions {
-  readonly [key: string]: string
+type TumblingOptions = {
   readonly size: string
   readonly offset?: string
 }
