@@ -29,7 +29,7 @@ const windowed = "tumbling('1 hour'), groupBy('zone'), "
 
 test.each<[what: string, steps: string, message: string, before?: string]>([
   ['an option', `»tumbling('1 fortnight')${ended}`, 'tumbling: size: '],
-  ['an option of a sink', `select('zone'), to(»files('out', { format: 'csv' })),`, 'files: format: '],
+  ['an option of a sink', `select('zone'), to(»files('out', { format: 'avro' })),`, 'files: format: '],
   ['a column', `select('zone'), »select('zones')${ended}`, "select: no column 'zones'"],
   ['an expression', `»where("zone = 'abc'")${ended}`, 'where: it can never work'],
   ['an expression on a line of its own', `»where(\n    'zone > '\n  )${ended}`, 'where: it is no SQL expression'],

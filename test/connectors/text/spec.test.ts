@@ -6,7 +6,7 @@ describe('text()', () => {
   test('is plain data, with what was left out', () => {
     expect(text({ pattern: '(?<a>.)(b)?' })).toEqual({
       format: 'text',
-      text: { pattern: '(?P<a>.)(b)?', groups: ['a', null], nullText: '', times: {}, comment: '', headerLines: 0 },
+      settings: { pattern: '(?P<a>.)(b)?', groups: ['a', null], nullText: '', times: {}, comment: '', headerLines: 0 },
     })
     expect(text(s3AccessLogs).suffixes).toEqual([''])
     expect(text({ ...albLogs, suffix: '.txt' }).suffixes).toEqual(['.txt'])
