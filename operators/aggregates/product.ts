@@ -13,7 +13,7 @@ import {
   scalarType,
   type WithOptions,
 } from './aggregate.ts'
-import { unscaled } from './sum.ts'
+import { scaled, unscaled } from './sum.ts'
 
 export interface Product<out K extends string> extends AggregateCall {
   readonly aggregate: 'product'
@@ -84,11 +84,9 @@ function finish({ count, zeros, negatives, product }: Parts, scale: number, fiel
   const rounded = `(${exact} // ${unit} + CASE WHEN ${exact} % ${unit} >= ${unit} - ${exact} % ${unit} THEN 1 ELSE 0 END)`
   const whole = scale === 0 ? exact : `CASE WHEN ${places} > 38 THEN 0 ELSE ${rounded} END`
   const signed = `(CASE WHEN ${negatives} % 2 = 1 THEN -1 ELSE 1 END * ${whole})`
-  const unitOfScale =
-    scale === 0 ? '1' : `CAST('0.${'0'.repeat(scale - 1)}1' AS DECIMAL(${Math.min(scale + 1, 38)},${scale}))`
   return (
     `CASE WHEN ${count} = 0 THEN NULL WHEN ${zeros} > 0 THEN 0 WHEN ${product} < 0 THEN ${overflow} ` +
-    `ELSE CAST(CAST(${signed} AS DECIMAL(38,0)) * ${unitOfScale} AS DECIMAL(38,${scale})) END`
+    `ELSE ${scaled(signed, scale)} END`
   )
 }
 

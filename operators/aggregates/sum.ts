@@ -88,6 +88,12 @@ export function unscaled(value: string): string {
   return `CAST(replace(CAST(${value} AS VARCHAR), '.', '') AS HUGEINT)`
 }
 
+/** The DECIMAL(38, scale) of this unscaled integer of at most 38 digits. */
+export function scaled(integer: string, scale: number): string {
+  const unit = scale === 0 ? '1' : `CAST('0.${'0'.repeat(scale - 1)}1' AS DECIMAL(${Math.min(scale + 1, 38)},${scale}))`
+  return `CAST(CAST(${integer} AS DECIMAL(38,0)) * ${unit} AS DECIMAL(38,${scale}))`
+}
+
 const wideParts: readonly Accumulator[] = [
   {
     name: 'high',
@@ -113,13 +119,12 @@ function joinParts([high, low]: readonly string[], scale: number, field: string,
   // Carry first, so that the high part alone tells whether the sum fits.
   const carried = `(CAST(${high} AS HUGEINT) + ${lowInt} // ${splitAt})`
   const sum = `(${carried} * ${splitAt} + ${lowInt} % ${splitAt})`
-  const unit = scale === 0 ? '1' : `CAST('0.${'0'.repeat(scale - 1)}1' AS DECIMAL(${Math.min(scale + 1, 38)},${scale}))`
   const overflow = `error(${text(`${field}: the sum passes 38 digits in the window and group `)} || ${where})`
   // |carried| up to 10^19 keeps the product inside 127 bits; CASE evaluates a branch for its own rows only.
   return (
     `CASE WHEN ${high} IS NULL THEN NULL WHEN abs(${carried}) > ${splitAt} THEN ${overflow} ` +
     `WHEN abs(${sum}) >= CAST('1${'0'.repeat(38)}' AS HUGEINT) THEN ${overflow} ` +
-    `ELSE CAST(CAST(${sum} AS DECIMAL(38,0)) * ${unit} AS DECIMAL(38,${scale})) END`
+    `ELSE ${scaled(sum, scale)} END`
   )
 }
 
