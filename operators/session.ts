@@ -4,7 +4,7 @@ import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import { inputColumn } from '../src/plan/relation.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import type { WindowAssigner } from '../src/plan/window.ts'
+import { whereCloses, type WindowAssigner } from '../src/plan/window.ts'
 
 interface SessionOptions {
   readonly [key: string]: string
@@ -59,14 +59,8 @@ export function sessionWindows(gapUs: bigint, gap = `${gapUs} microseconds`): Wi
       const own = by('_island')
       return `SELECT * EXCLUDE (_begins, _island) REPLACE (min(_first) OVER (${own}) AS _first, max(_last) OVER (${own}) AS _last) FROM (${numbered})`
     },
-    windowsOf(partials, fromUs, toUs) {
-      const bounds = [
-        ...(fromUs === null ? [] : [`${finalAt} > ${fromUs}`]),
-        ...(toUs === null ? [] : [`${finalAt} <= ${toUs}`]),
-      ]
-      const where = bounds.length > 0 ? ` WHERE ${bounds.join(' AND ')}` : ''
-      return `SELECT *, _first AS _window_start, _last + ${gapUs} AS _window_end FROM (${partials})${where}`
-    },
+    windowsOf: (partials, fromUs, toUs) =>
+      `SELECT *, _first AS _window_start, _last + ${gapUs} AS _window_end FROM (${partials})${whereCloses(finalAt, fromUs, toUs)}`,
     closesAt: finalAt,
     emitsFrom: finalAt,
     flushAt: highMarkUs => `CASE WHEN _first <= ${highMarkUs} THEN ${finalAt} END`,

@@ -4,7 +4,7 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, floorToUs, whereCloses, type WindowAssigner } from '../src/plan/window.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type TumblingOptions = {
@@ -43,13 +43,8 @@ export function tumblingWindows(sizeUs: bigint, offsetUs = 0n): WindowAssigner {
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} >= ${start(watermark)})`,
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,
     firstEnd: timeUs => floorToUs(timeUs - offsetUs, sizeUs) + offsetUs + sizeUs,
-    windowsOf: (partials, fromUs, toUs) => {
-      const bounds = [
-        ...(fromUs === null ? [] : [`_start + ${sizeUs} > ${fromUs}`]),
-        ...(toUs === null ? [] : [`_start + ${sizeUs} <= ${toUs}`]),
-      ]
-      return `SELECT *, _start + ${sizeUs} AS _window_end FROM (${partials})${bounds.length > 0 ? ` WHERE ${bounds.join(' AND ')}` : ''}`
-    },
+    windowsOf: (partials, fromUs, toUs) =>
+      `SELECT *, _start + ${sizeUs} AS _window_end FROM (${partials})${whereCloses(`_start + ${sizeUs}`, fromUs, toUs)}`,
     closesAt: `(_start + ${sizeUs})`,
     emitsFrom: `(_start + ${sizeUs})`,
     flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN _start + ${sizeUs} END`,

@@ -13,6 +13,7 @@ import {
   scalarType,
   type WithOptions,
 } from './aggregate.ts'
+import { counted } from './exact-variance.ts'
 import { scaled, unscaled } from './sum.ts'
 
 export interface Product<out K extends string> extends AggregateCall {
@@ -31,7 +32,6 @@ const most = `CAST('${'9'.repeat(38)}' AS HUGEINT)`
 const magnitudes = (all: string) =>
   `coalesce(list_reduce(${all}, lambda a, b: CASE WHEN a < 0 OR b < 0 OR a > ${most} // b THEN CAST(-1 AS HUGEINT) ELSE a * b END), 1)`
 const magnitude = (parts: string) => `CAST(${magnitudes(parts)} AS DECIMAL(38,0))`
-const total = (column: string) => `CAST(sum(${column}) AS BIGINT)`
 
 export const productAggregate: Aggregate<typeof columnOptions, ProductTypes> = {
   name: 'product',
@@ -53,16 +53,15 @@ export const productAggregate: Aggregate<typeof columnOptions, ProductTypes> = {
 }
 
 function accumulatorsOf(integer: (value: string) => string): readonly Accumulator[] {
-  const counted = (name: string, predicate: (value: string) => string): Accumulator => ({
+  const countedWhere = (name: string, predicate: string): Accumulator => ({
+    ...counted,
     name,
-    type: 'BIGINT',
-    partial: value => `count(${value}) FILTER (${predicate(value)})`,
-    merge: total,
+    partial: value => `count(*) FILTER (${value} ${predicate})`,
   })
   return [
-    counted('count', () => 'TRUE'),
-    counted('zeros', value => `${value} = 0`),
-    counted('negatives', value => `${value} < 0`),
+    counted,
+    countedWhere('zeros', '= 0'),
+    countedWhere('negatives', '< 0'),
     {
       name: 'product',
       type: 'DECIMAL(38,0)',

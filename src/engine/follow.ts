@@ -246,12 +246,12 @@ async function stopWhenLate(
   await run.clock.sleep(drainMs, ended)
   if (ended.aborted) return
   const within = `within ${drainMs} ms of the drain`
-  const [behind] = [...committer.waiting, ...committer.lags.filter(({ epochs }) => epochs > 0)]
+  const lagging = committer.lags.filter(({ epochs }) => epochs > 0)
+  const [behind] = [...committer.waiting, ...lagging]
+  // While somebody is held, the last time is now: it is asked after the clock.
   const nowMs = run.clock.nowMs()
-  const [holding] =
-    committer.lastHeldMs >= nowMs
-      ? committer.lags.filter(({ epochs }) => epochs > 0).toSorted((a, b) => b.retries - a.retries)
-      : []
+  const isHeld = committer.lastHeldMs >= nowMs
+  const [holding] = isHeld ? lagging.toSorted((a, b) => b.retries - a.retries) : []
   const held = holding ? `, as it waits for ${holding.flow} to take what was committed before it` : ''
   const found = !isClosing()
     ? `The epoch in flight did not end ${within}${held}. Nothing of it was committed; the next start does it again.`

@@ -67,6 +67,12 @@ export function floorTo(value: string, stepUs: bigint): string {
   return `(${value} - ${rest} - CAST(${rest} < 0 AS BIGINT) * ${stepUs})`
 }
 
+/** SQL: WHERE what ends at `end` closes after one watermark and up to another; empty where neither is given. */
+export function whereCloses(end: string, fromUs: bigint | null, toUs: bigint | null): string {
+  const bounds = [...(fromUs === null ? [] : [`${end} > ${fromUs}`]), ...(toUs === null ? [] : [`${end} <= ${toUs}`])]
+  return bounds.length > 0 ? ` WHERE ${bounds.join(' AND ')}` : ''
+}
+
 /** SQL: the same among the multiples that are moved by `offsetUs`. */
 export function borderBelow(value: string, stepUs: bigint, offsetUs: bigint): string {
   return offsetUs === 0n ? floorTo(value, stepUs) : `(${floorTo(`(${value} - ${offsetUs})`, stepUs)} + ${offsetUs})`
