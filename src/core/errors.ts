@@ -71,3 +71,8 @@ export function errorMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return isMillraceError(error) && error.at ? `${showCallSite(error.at)}: ${error.message}` : error.message
 }
+
+/** What was thrown, which may be anything, as an error. */
+export function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
