@@ -10,8 +10,8 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openSession } from '../src/engine/duckdb/session.ts'
-import { createIdentities } from '../src/engine/identities.ts'
-import { createLedgerTable, ledgerColumns } from '../src/engine/ledger.ts'
+import { createIdentities } from '../src/engine/intake/identities.ts'
+import { createLedgerTable, ledgerColumns } from '../src/engine/state/ledger.ts'
 
 const [entries = 20_000_000] = process.argv.slice(2, 3).map(Number)
 const memory = process.argv[3] ?? '2GB'

@@ -10,10 +10,10 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { jsonFormat } from '../connectors/json/format.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
-import { listNew } from '../src/engine/admit.ts'
+import { listNew } from '../src/engine/intake/admit.ts'
 import { openSession } from '../src/engine/duckdb/session.ts'
-import { createKindOf } from '../src/engine/key-kind.ts'
-import { createLedgerTable, ledgerColumns } from '../src/engine/ledger.ts'
+import { createKindOf } from '../src/engine/intake/key-kind.ts'
+import { createLedgerTable, ledgerColumns } from '../src/engine/state/ledger.ts'
 import { createMemoryStore } from '../src/testing/memory-store.ts'
 
 const [keysMax = 1_000_000] = process.argv.slice(2, 3).map(Number)

@@ -70,9 +70,9 @@ export type { Duration } from './core/duration.ts'
 export { type ErrorKind, isMillraceError, MillraceError } from './core/errors.ts'
 export { type Columns, type ColType, columns, type DeclaredColumns, type DeclaredType, type Row } from './core/types.ts'
 export { backfill } from './engine/backfill.ts'
-export type { WaitingRows } from './engine/publisher.ts'
-export { inspect } from './engine/inspect.ts'
-export { type QueryOptions, type QueryResult, query } from './engine/query.ts'
+export type { WaitingRows } from './engine/publish/publisher.ts'
+export { inspect } from './engine/inspect/inspect.ts'
+export { type QueryOptions, type QueryResult, query } from './engine/inspect/query.ts'
 export { type Retried, type RetriedObject, type RetryOptions, retry } from './engine/retry.ts'
 export { run } from './engine/run.ts'
 export type {
@@ -87,7 +87,7 @@ export type {
   Totals,
   FollowOptions,
   RunOptions,
-} from './engine/summary.ts'
+} from './engine/report/summary.ts'
 export { type Difference, type Verification, type VerifyOptions, verify } from './engine/verify.ts'
 export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
 export type { CsvSettings } from '../connectors/csv/settings.ts'
@@ -106,5 +106,5 @@ export {
   type WatermarkOptions,
 } from './plan/source.ts'
 export { Stream } from './plan/stream.ts'
-export type { Phase, RunEvent } from './engine/events.ts'
+export type { Phase, RunEvent } from './engine/report/events.ts'
 export type { MeasuredState, Measurement, Running } from './engine/running.ts'

@@ -1,5 +1,5 @@
 import { isMillraceError } from '../core/errors.ts'
-import type { Summary } from '../engine/summary.ts'
+import type { Summary } from '../engine/report/summary.ts'
 
 /** 1 failed, 2 usage or configuration, 3 fenced by another writer. */
 export function exitCodeOf(error: unknown): number {

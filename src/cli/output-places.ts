@@ -1,4 +1,4 @@
-import type { Places } from '../engine/outputs.ts'
+import type { Places } from '../engine/publish/outputs.ts'
 import { usageError } from './options.ts'
 
 /** What several `--output` say together: one place, or one for each flow that is named. */

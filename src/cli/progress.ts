@@ -1,4 +1,4 @@
-import type { Progress } from '../engine/summary.ts'
+import type { Progress } from '../engine/report/summary.ts'
 import { showBytes, showCompact, showCount, showRate, showSeconds } from '../core/quantity.ts'
 import { clearLine, type Terminal } from './terminal.ts'
 

@@ -8,11 +8,11 @@ import { id } from '../plan/sql.ts'
 import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
 import type { Channel } from '../plan/step.ts'
-import { afterText } from './after-text.ts'
-import { checkFormat } from './check-format.ts'
+import { afterText } from './report/after-text.ts'
+import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
-import { subscribeFlows } from './flows.ts'
+import { subscribeFlows } from './bind/flows.ts'
 
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {

@@ -8,11 +8,11 @@ import type { ObjectStore } from '../core/ports.ts'
 import type { SinkPort, SinkRepair, SinkTraces } from '../core/sink-port.ts'
 import { sinkAt } from '../plan/sink.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
-import { withAttempt } from './attempt.ts'
+import { withAttempt } from './intake/attempt.ts'
 import { type Components, components as everyday } from './components.ts'
-import { openSink } from './outputs.ts'
-import { ownerName } from './owner.ts'
-import { outputColumns, outputsOf } from './read-checkpoint.ts'
+import { openSink } from './publish/outputs.ts'
+import { ownerName } from '../core/owner.ts'
+import { outputColumns, outputsOf } from './state/read-checkpoint.ts'
 
 /** What a repair did. */
 export interface Repaired {

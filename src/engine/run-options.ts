@@ -1,11 +1,11 @@
 import { flag, given, list, place, text, whole } from '../core/option-kinds.ts'
 import { invalid, type Kind, type OptionTable } from '../core/options.ts'
 import { parseInstantUs, periodForms } from '../plan/key-period.ts'
-import type { RunEvent } from './events.ts'
-import type { Places } from './outputs.ts'
+import type { RunEvent } from './report/events.ts'
+import type { Places } from './publish/outputs.ts'
 import type { RetryOptions } from './retry.ts'
 import type { Running } from './running.ts'
-import type { BackfillOptions, FollowOptions, Progress, RunOptions } from './summary.ts'
+import type { BackfillOptions, FollowOptions, Progress, RunOptions } from './report/summary.ts'
 import type { VerifyOptions } from './verify.ts'
 
 // What runs take, from code and from the command line. It loads nothing: `--help` is answered at once.

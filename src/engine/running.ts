@@ -1,13 +1,13 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
 import type { Backlog, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
-import { type Committer, sinksOf } from './commit-epoch.ts'
-import type { SinkLag, WaitingRows } from './publisher.ts'
-import type { Intake } from './intake.ts'
+import { type Committer, sinksOf } from './commit/commit-epoch.ts'
+import type { SinkLag, WaitingRows } from './publish/publisher.ts'
+import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
-import { openWindowsOf, segmentChannel, stateName, stateTables } from './state.ts'
-import type { Totals } from './summary.ts'
-import { totalsOf } from './totals.ts'
+import { openWindowsOf, segmentChannel, stateName, stateTables } from './state/state.ts'
+import type { Totals } from './report/summary.ts'
+import { totalsOf } from './state/totals.ts'
 
 /** A run between its start and its end, for those who watch it. */
 export interface Running {

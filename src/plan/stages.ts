@@ -94,7 +94,7 @@ export function clockShape({ id, from }: Stage): ClockShape {
  * Wraps a relation in stateless steps, in order.
  *
  * @param functions what stands for the rows that a function gives, where nothing runs; the engine runs them in
- * `src/engine/function-steps.ts`
+ * `src/engine/fold/function-steps.ts`
  */
 export function applySteps(
   input: Relation,

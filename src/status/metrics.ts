@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Reason } from '../../connectors/notifications/parse.ts'
-import type { RunEvent } from '../engine/events.ts'
+import type { RunEvent } from '../engine/report/events.ts'
 import type { Measurement } from '../engine/running.ts'
 import type { Monitor } from './monitor.ts'
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { RunEvent } from '../engine/events.ts'
+import type { RunEvent } from '../engine/report/events.ts'
 import type { Measurement, Running } from '../engine/running.ts'
 
 export type RunState = 'starting' | 'standby' | 'running' | 'restarting' | 'draining' | 'stopped'

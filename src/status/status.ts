@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { errorMessage } from '../core/errors.ts'
-import type { FollowOptions } from '../engine/summary.ts'
+import type { FollowOptions } from '../engine/report/summary.ts'
 import { iso } from '../engine/summarise.ts'
 import { type StatusServer, serveStatus } from './http.ts'
 import { type Log, logRecords } from './log.ts'

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { describeProgress, displayProgress } from '../../src/cli/progress.ts'
 import { showBytes, showSeconds } from '../../src/core/quantity.ts'
 import { renderTable } from '../../src/cli/table.ts'
-import type { Progress } from '../../src/engine/summary.ts'
+import type { Progress } from '../../src/engine/report/summary.ts'
 import { recordingTerminal } from './recorder.ts'
 
 const half: Progress = {

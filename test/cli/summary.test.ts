@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { hints } from '../../src/cli/commands/backfill.ts'
 import { exitCodeOfSummary } from '../../src/cli/exit-code.ts'
 import { renderInspection, renderSummary, summaryJson } from '../../src/cli/summary.ts'
-import { overwritten } from '../../src/engine/marked-object.ts'
-import type { Inspection, SetAside, Summary } from '../../src/engine/summary.ts'
+import { overwritten } from '../../src/engine/read/marked-object.ts'
+import type { Inspection, SetAside, Summary } from '../../src/engine/report/summary.ts'
 
 const summary: Summary = {
   pipeline: 'revenue-by-zone',

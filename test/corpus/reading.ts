@@ -5,7 +5,7 @@ import { parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { parquetFormat } from '../../connectors/parquet/format.ts'
 import { parseColumnType } from '../../src/core/types.ts'
-import { infer } from '../../src/engine/infer.ts'
+import { infer } from '../../src/engine/infer/infer.ts'
 import { type Cells, openObjectReader, type Reading } from '../contracts/object-reader.ts'
 
 /** Reads declared columns of a file; values as text. */

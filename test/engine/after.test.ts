@@ -3,10 +3,10 @@ import { waitsHere, waitsThere } from '../checkpoints/fixtures.ts'
 import { join } from 'node:path'
 import { tap } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { components } from '../../src/engine/components.ts'
-import { outEpoch } from '../../src/engine/afterwards.ts'
+import { outEpoch } from '../../src/engine/publish/afterwards.ts'
 import { count, MillraceError, pipeline, query, rows, sum, verify } from '../../src/index.ts'
 import {
   failure,

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { Manifest } from '../../checkpoints/types.ts'
-import { type Attempt, attemptOf, carefulAfter, decideAttempt, withAttempt } from '../../src/engine/attempt.ts'
+import { type Attempt, attemptOf, carefulAfter, decideAttempt, withAttempt } from '../../src/engine/intake/attempt.ts'
 import { startNode } from '../cli/child.ts'
 import { inspect } from '../../src/index.ts'
 import { openLab } from './harness.ts'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { decideCompaction, INLINE_BYTES_MAX, mergedSpan, TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
-import { createCompactor } from '../../src/engine/compaction.ts'
+import { createCompactor } from '../../src/engine/commit/compaction.ts'
 import { emptyManifest } from '../checkpoints/fixtures.ts'
 
 /** Every channel gets a file an epoch, as where each flow has state that is too large for HEAD. */

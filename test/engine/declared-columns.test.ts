@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { count, csv, type FormatSpec, files, json, parquet, pipeline, to, verify } from '../../src/index.ts'
-import { tryObject } from '../../src/engine/try-object.ts'
+import { tryObject } from '../../src/engine/read/try-object.ts'
 import { components } from '../../src/engine/components.ts'
 import { defineSource } from '../../src/plan/source.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'

@@ -1,6 +1,6 @@
 import { lastValueFrom, toArray } from 'rxjs'
-import { createDelivery } from '../../src/engine/deliveries.ts'
-import type { Flows } from '../../src/engine/flows.ts'
+import { createDelivery } from '../../src/engine/publish/deliveries.ts'
+import type { Flows } from '../../src/engine/bind/flows.ts'
 import { describeSink, type VisibleEpoch } from '../contracts/sink.ts'
 
 // The target is the user's own code, which nobody can ask what it has: an epoch comes again where HEAD does not say that it

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { committedAt, type Due, dueBy } from '../../src/engine/due.ts'
+import { committedAt, type Due, dueBy } from '../../src/engine/state/due.ts'
 import { runs } from './harness.ts'
 
 describe('what is due by the time of its commit', () => {

@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { avg, count, files, pipeline, rename, to } from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
-import { infer } from '../../src/engine/infer.ts'
+import { infer } from '../../src/engine/infer/infer.ts'
 import { failure, type Lab, openLab, run, sourceOf, windowed } from './harness.ts'
 
 let lab: Lab

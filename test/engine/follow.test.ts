@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type Components, components } from '../../src/engine/components.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import {
   aggregate,

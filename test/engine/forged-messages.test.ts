@@ -1,7 +1,7 @@
 /** Messages that anybody may have written, through the running daemon: a message is a hint, never a fact. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Components, components } from '../../src/engine/components.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import { files, json, type Pipeline, pipeline, source, sqs, to } from '../../src/index.ts'
 import type { NotificationSource } from '../../src/core/ports.ts'

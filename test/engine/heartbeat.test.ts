@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { heartbeatMs, startHeartbeat } from '../../src/engine/heartbeat.ts'
+import { heartbeatMs, startHeartbeat } from '../../src/engine/commit/heartbeat.ts'
 
 /** A clock that moves when the test says so. */
 function handClock(): Clock & { tick(): Promise<void> } {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { summaryJson } from '../../src/cli/summary.ts'
 import { type Components, components } from '../../src/engine/components.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
-import { createKindOf } from '../../src/engine/key-kind.ts'
+import { createKindOf } from '../../src/engine/intake/key-kind.ts'
 import { verify } from '../../src/engine/verify.ts'
 import {
   aggregate,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sessionWindows } from '../../operators/session.ts'
-import { createIslands, islandsTable, noteIslands, openIslands } from '../../src/engine/islands.ts'
+import { createIslands, islandsTable, noteIslands, openIslands } from '../../src/engine/state/islands.ts'
 import type { Stage } from '../../src/plan/stages.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
 

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isSameVersion } from '../../src/core/object-version.ts'
 import type { Executor } from '../../src/core/ports.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
-import { createLedgerTable, ledgerText, markRow, objectRow, withEarlierSql } from '../../src/engine/ledger.ts'
-import { unread } from '../../src/engine/marked-object.ts'
+import { createLedgerTable, ledgerText, markRow, objectRow, withEarlierSql } from '../../src/engine/state/ledger.ts'
+import { unread } from '../../src/engine/read/marked-object.ts'
 import { runs } from './harness.ts'
 
 let session: Session

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
-import { createLooks } from '../../src/engine/looks.ts'
+import { createLooks } from '../../src/engine/intake/looks.ts'
 import { createBucket, type Versions } from './bucket.ts'
 
 const { signal } = new AbortController()

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
-import { isOwnerGone, ownerName, type Processes } from '../../src/engine/owner.ts'
+import { isOwnerGone, ownerName, type Processes } from '../../src/core/owner.ts'
 import { nodeBinary, root, startScript } from '../cli/child.ts'
 
 interface Owner {

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest'
 import type { Manifest, Unpublished } from '../../checkpoints/types.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
-import { createDelivery } from '../../src/engine/deliveries.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
-import type { Flows } from '../../src/engine/flows.ts'
+import { createDelivery } from '../../src/engine/publish/deliveries.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
+import type { Flows } from '../../src/engine/bind/flows.ts'
 import {
   behindDefault,
   createPublisher,
@@ -13,7 +13,7 @@ import {
   type Output,
   type PublisherContext,
   waitingIn,
-} from '../../src/engine/publisher.ts'
+} from '../../src/engine/publish/publisher.ts'
 import { emptyManifest, waitsHere } from '../checkpoints/fixtures.ts'
 
 /** Rows of one epoch that wait for a flow. */

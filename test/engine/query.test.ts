@@ -5,7 +5,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openReadOnly, openSession } from '../../src/engine/duckdb/session.ts'
-import { checkOneSelect } from '../../src/engine/one-select.ts'
+import { checkOneSelect } from '../../src/engine/inspect/one-select.ts'
 import {
   aggregate,
   count,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { components } from '../../src/engine/components.ts'
-import { tryObject } from '../../src/engine/try-object.ts'
+import { tryObject } from '../../src/engine/read/try-object.ts'
 import { csv, files, type FormatSpec, json, parquet, pipeline, to, verify } from '../../src/index.ts'
 import { defineSource } from '../../src/plan/source.ts'
 import { expectConfigError } from '../operators/flow.ts'

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { components } from '../../src/engine/components.ts'
-import { phases, type RunEvent, timed } from '../../src/engine/events.ts'
+import { phases, type RunEvent, timed } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import type { Run } from '../../src/engine/open-run.ts'
 import { createRunning, type Measurement, type Running, type RunningContext } from '../../src/engine/running.ts'

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import { openScratch } from '../../src/engine/scratch.ts'
+import { openScratch } from '../../src/engine/duckdb/scratch.ts'
 import { nodeBinary, root } from '../cli/child.ts'
 
 let parent: string
@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => rm(parent, { recursive: true, force: true }))
 
 const script = (folder: string) =>
-  `import { openScratch } from '${root}src/engine/scratch.ts'
+  `import { openScratch } from '${root}src/engine/duckdb/scratch.ts'
    console.log((await openScratch(${JSON.stringify(folder)})).path)
    process.stdin.resume()`
 
@@ -62,7 +62,7 @@ test('processes of one number and host name, as in containers that share a folde
 test('folders of one process, and of its threads, are left alone', async () => {
   const [one, other] = [await openScratch(parent), await openScratch(parent)]
   const worker = new Worker(
-    `import(${JSON.stringify(`${root}src/engine/scratch.ts`)}).then(async ({ openScratch }) => {
+    `import(${JSON.stringify(`${root}src/engine/duckdb/scratch.ts`)}).then(async ({ openScratch }) => {
     await (await openScratch(${JSON.stringify(parent)})).close()
   })`,
     { eval: true },

@@ -7,7 +7,7 @@ import {
   partialsTable,
   ownPartials,
   type StateTable,
-} from '../../src/engine/state.ts'
+} from '../../src/engine/state/state.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
 
 let db: TestDuckdb

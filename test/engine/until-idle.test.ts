@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { from, mergeMap, Subject } from 'rxjs'
 import { type Components, components } from '../../src/engine/components.ts'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { Notification } from '../../src/core/ports.ts'

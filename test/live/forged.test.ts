@@ -1,7 +1,7 @@
 /** A daemon whose queue or topic anybody may write to: what it is told wrongly ends nothing and hides nothing. */
 import { PutBucketVersioningCommand } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
-import { query } from '../../src/engine/query.ts'
+import { query } from '../../src/engine/inspect/query.ts'
 import { forge, messageOf, recordOf, type Told } from '../engine/forge.ts'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { startElasticmq } from '../servers/elasticmq.ts'

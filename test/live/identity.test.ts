@@ -10,7 +10,7 @@ import {
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { Admin } from '@platformatic/kafka'
 import { describe, expect, test } from 'vitest'
-import { query } from '../../src/engine/query.ts'
+import { query } from '../../src/engine/inspect/query.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { startKafka } from '../servers/kafka.ts'
 import { S3_CREDENTIALS, startMinio } from '../servers/minio.ts'

@@ -18,8 +18,8 @@ import {
 } from '@aws-sdk/client-s3'
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import { makeMonths } from '../../src/cli/demo/make-months.ts'
-import { inspect } from '../../src/engine/inspect.ts'
-import { query } from '../../src/engine/query.ts'
+import { inspect } from '../../src/engine/inspect/inspect.ts'
+import { query } from '../../src/engine/inspect/query.ts'
 import { oracle, type OracleObject } from '../oracle/oracle.ts'
 import { S3_CREDENTIALS } from '../servers/minio.ts'
 

@@ -10,7 +10,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { describe, expect, test } from 'vitest'
-import { query } from '../../src/engine/query.ts'
+import { query } from '../../src/engine/inspect/query.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { S3_CREDENTIALS } from '../servers/minio.ts'
 import { startMinistack } from '../servers/ministack.ts'

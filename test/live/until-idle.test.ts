@@ -1,9 +1,9 @@
 /** Runs that end by themselves, one after another as cron starts them, over a bucket that fills in between. */
 import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { expect, test } from 'vitest'
-import { readCheckpoint } from '../../src/engine/read-checkpoint.ts'
+import { readCheckpoint } from '../../src/engine/state/read-checkpoint.ts'
 import { components } from '../../src/engine/components.ts'
-import { engineRecords } from '../../src/engine/recover.ts'
+import { engineRecords } from '../../src/engine/state/recover.ts'
 import { startElasticmq } from '../servers/elasticmq.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { startKafka } from '../servers/kafka.ts'

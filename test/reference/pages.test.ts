@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { connectors, formats } from '../../connectors/registry.ts'
 import { inferCommand } from '../../src/cli/commands/infer.ts'
 import type { OptionTable } from '../../src/core/options.ts'
-import { inferableNames } from '../../src/engine/infer.ts'
+import { inferableNames } from '../../src/engine/infer/infer.ts'
 import { optionRows } from './option-rows.ts'
 
 // `npm test -- test/reference -u` writes the pages again.

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
-import type { Summary } from '../../src/engine/summary.ts'
+import type { Summary } from '../../src/engine/report/summary.ts'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { expectSame, expectWhole, lookAt, type Place, type Seen } from '../golden/seen.ts'
 import { mortal } from './mortal-file-system.ts'

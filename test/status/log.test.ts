@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import { createLog, type LogFormat, type LogLevel, logRecords } from '../../src/status/log.ts'
 import { createRedact } from '../../src/status/redact.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { RunEvent } from '../../src/engine/events.ts'
+import type { RunEvent } from '../../src/engine/report/events.ts'
 import type { Measurement, Running } from '../../src/engine/running.ts'
 import { createMonitor } from '../../src/status/monitor.ts'
 import { manualClock } from './manual-clock.ts'

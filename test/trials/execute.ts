@@ -8,16 +8,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RowsSource } from '../../checkpoints/checkpoint-store.ts'
 import { sinks } from '../../connectors/registry.ts'
-import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/apply.ts'
-import { withRows } from '../../src/engine/channels.ts'
+import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/fold/apply.ts'
+import { withRows } from '../../src/engine/state/channels.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
-import { subscribeFlows } from '../../src/engine/flows.ts'
-import { islandsTable } from '../../src/engine/islands.ts'
-import type { MarkedObject, RowSource } from '../../src/engine/marked-object.ts'
-import { computePartials, noPartials } from '../../src/engine/partials.ts'
-import { recoverIslands } from '../../src/engine/recover.ts'
-import { type LedgerPosition, type MarkedEntry, stamp } from '../../src/engine/stamp.ts'
+import { subscribeFlows } from '../../src/engine/bind/flows.ts'
+import { islandsTable } from '../../src/engine/state/islands.ts'
+import type { MarkedObject, RowSource } from '../../src/engine/read/marked-object.ts'
+import { computePartials, noPartials } from '../../src/engine/fold/partials.ts'
+import { recoverIslands } from '../../src/engine/state/recover.ts'
+import { type LedgerPosition, type MarkedEntry, stamp } from '../../src/engine/fold/stamp.ts'
 import {
   adopt,
   aliveSql,
@@ -29,8 +29,8 @@ import {
   stateName,
   type StateTable,
   stateTables,
-} from '../../src/engine/state.ts'
-import { dropTables, type EpochContext, type KeptRows } from '../../src/engine/work.ts'
+} from '../../src/engine/state/state.ts'
+import { dropTables, type EpochContext, type KeptRows } from '../../src/engine/fold/work.ts'
 import { bindFlows } from '../../src/plan/bind.ts'
 import { createGate } from '../../src/plan/gate.ts'
 import type { SourceSettings } from '../../src/plan/source-settings.ts'

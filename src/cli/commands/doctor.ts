@@ -21,7 +21,7 @@ the checkpoint and the output is removed.`,
     const [{ examine }, { components }, { sourceOf }, { createRedact, secretsOf }] = await Promise.all([
       import('../../status/doctor/doctor.ts'),
       import('../../engine/components.ts'),
-      import('../../engine/flows.ts'),
+      import('../../engine/bind/flows.ts'),
       import('../../status/redact.ts'),
     ])
     const found = await examine(components, pipeline, { ...places, ...outputPlaces('doctor', asked) })

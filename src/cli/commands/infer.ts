@@ -1,7 +1,7 @@
 import { recordsPath } from '../../../connectors/json/spec.ts'
 import { text } from '../../core/option-kinds.ts'
-import type { InferredColumn } from '../../engine/infer.ts'
-import type { InferredAcross } from '../../engine/infer-files.ts'
+import type { InferredColumn } from '../../engine/infer/infer.ts'
+import type { InferredAcross } from '../../engine/infer/infer-files.ts'
 import type { Command } from '../command.ts'
 import { jsonOption } from '../options.ts'
 
@@ -32,7 +32,7 @@ Of a Parquet object only the footer is fetched, of another one all. Rows of JSON
 Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that the file holds as DOUBLE.`,
   options,
   async run({ file, records, json }, terminal) {
-    const { inferFiles } = await import('../../engine/infer-files.ts')
+    const { inferFiles } = await import('../../engine/infer/infer-files.ts')
     const { columns, files, unreadable } = await inferFiles(file, records)
     for (const { key, reason } of unreadable) terminal.err(`${key} is left out: ${reason}\n`)
     if (json) terminal.out(`${JSON.stringify(files === 1 && unreadable.length === 0 ? columns.map(ofOne) : columns)}\n`)

@@ -11,7 +11,7 @@ export const inspectCommand: Command<typeof options> = {
 It claims nothing: a run that writes there goes on.`,
   options,
   async run({ checkpoint, json }, terminal) {
-    const { inspect } = await import('../../engine/inspect.ts')
+    const { inspect } = await import('../../engine/inspect/inspect.ts')
     const inspection = await inspect(checkpoint)
     terminal.out(json ? `${JSON.stringify(inspection)}\n` : renderInspection(inspection))
     return 0

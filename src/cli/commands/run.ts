@@ -110,7 +110,7 @@ stops at once. Nothing is lost either way.`,
       await Promise.all([
         import('../../engine/follow.ts'),
         import('../../engine/components.ts'),
-        import('../../engine/flows.ts'),
+        import('../../engine/bind/flows.ts'),
         import('../../status/log.ts'),
         import('../../status/redact.ts'),
         import('../../status/status.ts'),

@@ -37,7 +37,7 @@ Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>.
 all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
   options,
   async run({ checkpoint, query: sql, with: named = [], json }, terminal) {
-    const { query } = await import('../../engine/query.ts')
+    const { query } = await import('../../engine/inspect/query.ts')
     const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
     const twice = named.find(({ name, file }) => files[name] !== file)
     if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)

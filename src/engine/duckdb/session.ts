@@ -5,7 +5,7 @@ import { DuckDBInstance, StatementType, version as duckdbVersion } from '@duckdb
 import { configError, errorMessage } from '../../core/errors.ts'
 import type { Row } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
-import { openScratch } from '../scratch.ts'
+import { openScratch } from './scratch.ts'
 import { createExecutor, plainRows, type SessionExecutor } from './executor.ts'
 
 /** A run's throw-away folder, and the DuckDB instance inside it. */

@@ -1,6 +1,6 @@
 import { isS3Address } from '../../../connectors/s3/spec.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
-import { afterText } from '../../engine/after-text.ts'
+import { afterText } from '../../engine/report/after-text.ts'
 import type { AfterSettings } from '../../plan/after.ts'
 import { about, type Finding } from '../../core/finding.ts'
 

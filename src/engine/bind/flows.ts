@@ -1,0 +1,204 @@
+import { defer, map, Observable, of, Subject } from 'rxjs'
+import { configError, MillraceError, withCallSite } from '../../core/errors.ts'
+import type { Json } from '../../core/json.ts'
+import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../../plan/mini-batch.ts'
+import { planKey, type PlanNode } from '../../plan/node.ts'
+import type { Pipeline } from '../../plan/pipeline.ts'
+import { endOf, flowName } from '../../plan/plan-ids.ts'
+import { within } from '../../plan/run-scope.ts'
+import type { SourceDefinition } from '../../plan/source.ts'
+import type { SourceStep } from '../../plan/step.ts'
+import { describedPart } from '../../plan/stream.ts'
+
+/**
+ * The flows of one run. A flow that ends in `to()` is subscribed once, to a Subject of mini-batches. One that hands rows
+ * over describes its plan at the start, and is subscribed as a whole for each delivery.
+ */
+export interface Flows {
+  readonly definition: SourceDefinition
+  /** What each flow described in epoch 0, the binding pass. */
+  readonly terminals: readonly Terminal[]
+  /** Sends the mini-batch of a later epoch through. @throws what a flow threw, and where its plan is another one. */
+  describe(epoch: number): void
+  /**
+   * Subscribes a flow that hands rows over to one committed epoch. Resolves when it completes.
+   *
+   * @param index of the flow in its pipeline
+   * @throws what the flow ends in; at an abort, which unsubscribes it, the signal's reason
+   */
+  deliver(index: number, epoch: number, committed: CommittedRows, signal: AbortSignal): Promise<void>
+  /** Nothing is emitted at the end: what the flows' own operators keep is no result. */
+  unsubscribe(): void
+}
+
+const sourceStep: SourceStep = { is: 'source', op: 'source', columns: input => input }
+
+/** The source of a pipeline, which is not run. */
+export function sourceOf(pipeline: Pipeline): SourceDefinition {
+  const subscribed = subscribe(pipeline)
+  subscribed.unsubscribe()
+  return subscribed.definition
+}
+
+/** Subscribes each flow and has it describe epoch 0. @throws MillraceError `user` for what cannot be a plan. */
+export function subscribeFlows(pipeline: Pipeline): Flows {
+  const { definition, unsubscribe, subscriptions, send, sourceNode } = subscribe(pipeline)
+  const terminals = send(0).map((ends, index) => onlyEnd(ends, pipeline, index, 0))
+  for (const [index, { is }] of terminals.entries()) if (is === 'rows') subscriptions[index]?.unsubscribe()
+  const plans = terminals.map(flowKey)
+
+  function checkSame(terminal: Terminal, index: number, epoch: number): void {
+    if (flowKey(terminal) === plans[index]) return
+    throw mistake(
+      pipeline,
+      'plan-changed',
+      `${flowOf(pipeline, index)}: the plan of epoch ${epoch} differs from the first one; operators must not choose by epoch.`,
+    )
+  }
+
+  return {
+    definition,
+    terminals,
+    describe(epoch) {
+      for (const [index, ends] of send(epoch).entries())
+        if (terminals[index]?.is !== 'rows') checkSame(onlyEnd(ends, pipeline, index, epoch), index, epoch)
+    },
+    deliver(index, epoch, committed, signal) {
+      const ends: Terminal[] = []
+      const collector: Collector = {
+        end(terminal) {
+          checkSame(terminal, index, epoch)
+          ends.push(terminal)
+        },
+      }
+      // Operators such as retry subscribe again, and only the last time counts.
+      const head = (asked: SourceDefinition) =>
+        defer(() => {
+          ends.length = 0
+          return of(new PlannedBatch(epoch, sourceNode(asked, index), collector, committed))
+        })
+      const flow = pipeline.flows[index] as Observable<unknown>
+      return completion(new Observable(subscriber => within({ head }, () => flow.subscribe(subscriber))), signal).then(
+        () => void onlyEnd(ends, pipeline, index, epoch),
+      )
+    },
+    unsubscribe,
+  }
+}
+
+/** Every flow, or the part of it that describes its plan, subscribed to the epochs that are sent. */
+function subscribe(pipeline: Pipeline) {
+  const epochs = new Subject<number>()
+  const described: Terminal[][] = pipeline.flows.map(() => [])
+  let definition: SourceDefinition | undefined
+  let failure: Error | undefined
+  const fail = (error: unknown) => {
+    failure ??= asError(error)
+  }
+
+  /** The node of this source, which a flow asks for. */
+  function sourceNode(asked: SourceDefinition, index: number): PlanNode {
+    if (definition && definition !== asked)
+      throw mistake(
+        pipeline,
+        'several-sources',
+        `${flowOf(pipeline, index)}: reads source '${asked.settings.name}' beside '${definition.settings.name}'; this release takes one source for all flows of a pipeline.`,
+      )
+    definition = asked
+    const { settings } = asked
+    return {
+      op: 'source',
+      options: settings as unknown as Json,
+      inputs: [],
+      columns: settings.columns,
+      step: sourceStep,
+    }
+  }
+  const subscriptions = pipeline.flows.map((flow, index) => {
+    const collector: Collector = { end: terminal => described[index]?.push(terminal) }
+    const head = (asked: SourceDefinition) => {
+      const node = sourceNode(asked, index)
+      return epochs.pipe(map(epoch => new PlannedBatch(epoch, node, collector)))
+    }
+    const complete = () => fail(endedByItself(pipeline, index))
+    return within({ head }, () => describedPart(flow).subscribe({ error: fail, complete }))
+  })
+  const unsubscribe = () => {
+    for (const subscription of subscriptions) subscription.unsubscribe()
+  }
+  const check = () => {
+    if (failure === undefined) return
+    unsubscribe()
+    throw failure
+  }
+  check()
+  if (!definition)
+    throw withCallSite(
+      configError(`pipeline ${pipeline.name}`, 'flows', 'flows that begin with source(...)'),
+      pipeline.at,
+    )
+  return {
+    definition: definition as SourceDefinition,
+    subscriptions,
+    unsubscribe,
+    sourceNode,
+    /** The ends that each flow came to. @throws what a flow threw */
+    send(epoch: number): readonly (readonly Terminal[])[] {
+      for (const ends of described) ends.length = 0
+      epochs.next(epoch)
+      check()
+      return described
+    },
+  }
+}
+
+/** Waits for completion. @throws what it ends in; at an abort, which unsubscribes, the signal's reason */
+function completion(flow: Observable<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const subscription = flow.subscribe({ error: error => reject(asError(error)), complete: resolve })
+    const abort = () => {
+      subscription.unsubscribe()
+      reject(asError(signal.reason))
+    }
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+    subscription.add(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** A flow as errors name it. */
+function flowOf(pipeline: Pipeline, index: number): string {
+  return `${flowName(index)} of pipeline ${pipeline.name}`
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+/** What is wrong with a flow as a whole, with the place of `pipeline()`. */
+function mistake({ at }: Pipeline, code: string, message: string): MillraceError {
+  return new MillraceError('user', code, message, undefined, at)
+}
+
+function endedByItself(pipeline: Pipeline, index: number): MillraceError {
+  return mistake(
+    pipeline,
+    'flow-ended',
+    `${flowOf(pipeline, index)}: completed by itself; operators such as take() cannot end a flow.`,
+  )
+}
+
+function onlyEnd(ends: readonly Terminal[], pipeline: Pipeline, index: number, epoch: number): Terminal {
+  const [terminal] = ends
+  if (ends.length === 1 && terminal) return terminal
+  throw mistake(
+    pipeline,
+    'flow-end',
+    `${flowOf(pipeline, index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one: ${ends.length === 0 ? 'add to(...), rows() or batches() at the end' : 'to(...), rows() or batches()'}. A plain RxJS operator before the end must pass every mini-batch on, one for one.`,
+  )
+}
+
+/** Equal flows have equal keys. */
+function flowKey(terminal: Terminal): string {
+  return JSON.stringify([planKey(terminal.node), endOf(terminal)])
+}

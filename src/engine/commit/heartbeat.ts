@@ -1,0 +1,77 @@
+import type { CheckpointStore, CommitOutcome } from '../../../checkpoints/checkpoint-store.ts'
+import type { Manifest } from '../../../checkpoints/types.ts'
+import type { Clock } from '../../core/clock.ts'
+import { MillraceError } from '../../core/errors.ts'
+
+/** An owner that has committed nothing for so long rewrites HEAD, so that others see it live (P5). */
+export const heartbeatMs = 10_000
+
+export interface Heartbeat {
+  /** Runs a write of HEAD with no beat beside it, and counts it as one. */
+  around<T>(write: () => Promise<T>): Promise<T>
+  /** From now on beats record this as well. */
+  carry(amend: (manifest: Manifest) => Manifest): void
+  stop(): Promise<void>
+}
+
+export function fencedBy(outcome: CommitOutcome): MillraceError {
+  const by = outcome.is === 'fenced' ? `${outcome.by.owner}, term ${outcome.by.term}` : 'unknown'
+  return new MillraceError(
+    'fenced',
+    'fenced',
+    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
+  )
+}
+
+/** Beats until stopped. `onLost` is told once, when a beat finds that the checkpoint has another owner or fails. */
+export function startHeartbeat(
+  checkpoint: Pick<CheckpointStore, 'beat'>,
+  clock: Clock,
+  onLost: (outcome: CommitOutcome | Error) => void,
+): Heartbeat {
+  const stopped = new AbortController()
+  let beating: Promise<void> = Promise.resolve()
+  let writing = 0
+  let hasWritten = false
+  let amend: ((manifest: Manifest) => Manifest) | undefined
+
+  const beat = async () => {
+    try {
+      const outcome = await checkpoint.beat(amend)
+      if (outcome.is === 'fenced') onLost(outcome)
+    } catch (error) {
+      onLost(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+  const loop = async () => {
+    for (;;) {
+      await clock.sleep(heartbeatMs, stopped.signal)
+      if (stopped.signal.aborted) return
+      if (!hasWritten && writing === 0) {
+        beating = beat()
+        await beating
+      }
+      hasWritten = false
+    }
+  }
+  const looping = loop()
+  return {
+    async around(write) {
+      writing++
+      try {
+        await beating
+        return await write()
+      } finally {
+        writing--
+        hasWritten = true
+      }
+    },
+    carry(given) {
+      amend = given
+    },
+    async stop() {
+      stopped.abort()
+      await looping
+    },
+  }
+}

@@ -1,0 +1,329 @@
+import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
+import { advanceClock, type Clock, type Clocks, latest } from '../../plan/clock.ts'
+import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../../plan/relation.ts'
+import { id } from '../../plan/sql.ts'
+import { clockShape, type Stage } from '../../plan/stages.ts'
+import type { Channel, EpochView, Islands, PartialRows } from '../../plan/step.ts'
+import { runSteps } from './function-steps.ts'
+import { islandsOf, noteIslands } from '../state/islands.ts'
+import { clocked, foldRows, keptRows, type Partials } from './partials.ts'
+import {
+  aliveSql,
+  flushValue,
+  type Held,
+  isReached,
+  ownPartials,
+  type OwnPartials,
+  partialsSql,
+  type PartialsTable,
+  segmentChannel,
+  stateName,
+  type StateTable,
+  stateTables,
+} from '../state/state.ts'
+import {
+  type ChannelRows,
+  createWork,
+  dropTables,
+  type EpochContext,
+  type OutputFile,
+  type Work,
+  writeLate,
+  writeOutput,
+} from './work.ts'
+
+/** The clocks of an epoch: those that its entries were stamped with, or a flush that is still to be decided. */
+export type EpochTime =
+  | { readonly is: 'stamped'; readonly clocks: ReadonlyMap<string, Clock> }
+  | ({ readonly is: 'flush' } & Flush)
+
+/** One ledger entry, whose value each stage finds in its own state (S6). */
+export interface Flush {
+  readonly seq: number
+  readonly before: Clocks
+  /** The source's watermark. */
+  readonly sourceUs: bigint | null
+  /** The highest high mark; what begins above it stays open. */
+  readonly limitUs: bigint
+}
+
+/** What an epoch gave. */
+export interface Applied {
+  /** By state table's key: the epoch's own partial rows, those of stages behind other stages included. */
+  readonly partials: ReadonlyMap<string, PartialsTable>
+  /** By state table's key: what of them the state adopts. */
+  readonly own: ReadonlyMap<string, OwnPartials>
+  /** By stage: where a flush moved its clock. */
+  readonly flushed: ReadonlyMap<string, bigint>
+  /** By stage whose islands may have changed: where the first open one begins, null where none is open. */
+  readonly openFromUs: ReadonlyMap<string, bigint | null>
+  /** Late rows of stages behind other stages, by sequence number. */
+  readonly late: ReadonlyMap<number, number>
+  readonly channels: readonly ChannelRows[]
+  readonly outputs: readonly OutputFile[]
+  readonly tables: readonly string[]
+}
+
+/** One epoch while its stages are applied, one after the other. */
+interface Applying {
+  readonly context: EpochContext
+  readonly epoch: number
+  readonly time: EpochTime
+  readonly work: Work
+  readonly ahead: Partials
+  /** By state table's key. */
+  readonly held: ReadonlyMap<string, Held>
+  readonly partials: Map<string, PartialsTable>
+  readonly own: Map<string, OwnPartials>
+  readonly clocks: Map<string, Clock>
+  readonly flushed: Map<string, bigint>
+  readonly openFromUs: Map<string, bigint | null>
+  /** By stage: how far the limit of a flush reaches behind it. */
+  readonly limits: Map<string, bigint>
+  /** By stage: what it gave, in the ledger's order, for the stages behind it. */
+  readonly given: Map<string, Relation>
+}
+
+/**
+ * Apply: stage after stage, folds what the stage before it gave, writes what stays as segments, and emits what is final,
+ * out of state and of what is new.
+ *
+ * @param held by state table's key
+ * @param epoch that is to be committed
+ */
+export async function applyEpoch(
+  context: EpochContext,
+  ahead: Partials,
+  time: EpochTime,
+  held: ReadonlyMap<string, Held>,
+  epoch: number,
+): Promise<Applied> {
+  const work = createWork(context)
+  const applying: Applying = {
+    context,
+    epoch,
+    time,
+    work,
+    ahead,
+    held,
+    partials: new Map(ahead.partials),
+    own: new Map(),
+    clocks: new Map(),
+    flushed: new Map(),
+    openFromUs: new Map(),
+    limits: new Map(),
+    given: new Map(),
+  }
+  try {
+    for (const stage of context.stages) {
+      const rows = await inputRows(applying, stage)
+      const clock = await clockOf(applying, stage)
+      applying.clocks.set(stage.id, clock)
+      await moveIslands(applying, stage, clock)
+      await writeSegments(applying, stage, clock)
+      await emit(applying, stage, clock, rows)
+    }
+    const { partials, own, flushed, openFromUs } = applying
+    return { ...work, partials, own, flushed, openFromUs }
+  } catch (error) {
+    await dropTables(context.executor, work.tables)
+    throw emissionError(error)
+  }
+}
+
+/** No object to name: rows of a stage behind another one come from a window, not from an object. */
+const noObjects = 'SELECT CAST(NULL AS BIGINT) AS seq, CAST(NULL AS VARCHAR) AS object WHERE FALSE'
+
+/** The epoch's rows of a stage where it needs them: those of a stage behind another one are folded and judged here. */
+async function inputRows(applying: Applying, stage: Stage): Promise<Relation | undefined> {
+  const { context, work, ahead, time, given, partials } = applying
+  if (stage.from.is === 'source') return ahead.rows.get(stage.id)
+  const before = given.get(stage.from.stage.id)
+  if (!before) return undefined
+  const entries =
+    time.is === 'flush'
+      ? [{ seq: time.seq, beforeUs: time.before[stage.id] ?? null, afterUs: null }]
+      : (time.clocks.get(stage.id)?.entries ?? [])
+  const functions = { executor: context.executor, table: work.table }
+  const rows = await keptRows(await runSteps(functions, clocked(before, entries), stage.before), work)
+  await foldRows(context, work, stage, rows, partials)
+  await writeLate(context, work, stage, rows, orderOf(rows), noObjects)
+  return rows
+}
+
+/** The stage's clock over the epoch. A flush moves it to the end of what the stage holds back below the limit. */
+async function clockOf({ context, time, clocks, flushed, limits, partials }: Applying, stage: Stage): Promise<Clock> {
+  if (time.is === 'stamped') {
+    const clock = time.clocks.get(stage.id)
+    if (!clock) throw new Error(`unreachable: stage ${stage.id} was not stamped`)
+    return clock
+  }
+  const { seq, sourceUs } = time
+  const beforeUs = time.before[stage.id] ?? null
+  const limitUs = stage.from.is === 'stage' ? (limits.get(stage.from.stage.id) ?? time.limitUs) : time.limitUs
+  limits.set(stage.id, limitUs)
+  const value = await flushValue(context.executor, stage, key => partials.get(key), limitUs)
+  if (value !== null && (beforeUs === null || value > beforeUs)) flushed.set(stage.id, value)
+  const upstream = Object.fromEntries([...clocks].map(([id, { toUs }]) => [id, toUs]))
+  const afterUs = advanceClock(clockShape(stage), beforeUs, sourceUs, upstream, value)
+  return { fromUs: beforeUs, toUs: afterUs, entries: [{ seq, beforeUs, afterUs }] }
+}
+
+/** What the epoch's rows and its watermark make of the islands that rows live with. */
+async function moveIslands(applying: Applying, stage: Stage, { toUs }: Clock): Promise<void> {
+  const { context, epoch, held, partials, openFromUs } = applying
+  const own = partials.get(stage.id)
+  if (!islandsOf(stage) || (own === undefined && !isReached(held.get(stage.id)?.emitsFromUs, toUs))) return
+  const rows = own && { sql: `SELECT * FROM ${own.name}`, isMerged: true }
+  openFromUs.set(stage.id, await noteIslands(context.executor, stage, epoch, rows, toUs))
+}
+
+/** The epoch's partial rows that outlive its watermark are its segments. */
+async function writeSegments({ context, work, partials, own }: Applying, stage: Stage, { toUs }: Clock): Promise<void> {
+  for (const state of stateTables([stage])) {
+    const table = partials.get(state.key)
+    if (table === undefined) continue
+    const found = await ownPartials(context.executor, state, table, toUs)
+    own.set(state.key, found)
+    if (found.survivors.rows === 0) continue
+    const alive = aliveSql(state, `SELECT * FROM ${table.name}`, toUs)
+    const kept = await work.keep(alive, state.channel.order, found.survivors.rows)
+    work.channels.push({ channel: segmentChannel(state), kept, aliveToUs: found.aliveToUs as bigint })
+  }
+}
+
+/** What the stage gives goes to the flows that end behind it, and to the stages behind it. */
+async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relation | undefined): Promise<void> {
+  const { context, work, limits } = applying
+  const view = viewOf(applying, stage, clock, rows)
+  if (!view) return
+  const isBehind = ({ from }: Pick<Stage, 'from'>) => from.is === 'stage' && from.stage.id === stage.id
+  const flows = context.flows.filter(isBehind)
+  const hasStages = context.stages.some(isBehind)
+  let result = stage.step.emit(view)
+  if (hasStages || flows.length > 1) result = { ...result, sql: `SELECT * FROM ${await work.table(result.sql)}` }
+  for (const flow of flows) {
+    const output = await runSteps({ executor: context.executor, table: work.table }, result, flow.after)
+    await writeOutput(work, flow, output, orderOf(output))
+  }
+  if (!hasStages) return
+  applying.given.set(stage.id, placed(result, clock))
+  const limitUs = limits.get(stage.id)
+  if (limitUs === undefined) return
+  const [row] = await context.executor.rows(
+    `SELECT max(${result.timeUs}) AS t FROM (${result.sql}) WHERE ${result.startUs} <= ${limitUs}`,
+  )
+  limits.set(stage.id, latest(limitUs, (row?.t ?? null) as bigint | null) as bigint)
+}
+
+/** What the stage sees of the epoch; undefined where nothing can come of it. */
+function viewOf(
+  { held, own, partials }: Applying,
+  stage: Stage,
+  { fromUs, toUs }: Clock,
+  rows: Relation | undefined,
+): EpochView | undefined {
+  const states = stateTables([stage])
+  const isClosing =
+    toUs !== null &&
+    toUs !== fromUs &&
+    states.some(({ key }) => isReached(held.get(key)?.emitsFromUs, toUs) || isReached(own.get(key)?.emitsFromUs, toUs))
+  if (stage.step.gives === 'closing' ? !isClosing : rows === undefined) return undefined
+  const stateOf = ({ name }: Channel) => states.find(({ channel }) => channel.name === name) as StateTable
+  return {
+    rows: rows ?? { sql: 'SELECT 1 WHERE FALSE', columns: {}, hidden: [] },
+    partials(channel) {
+      const state = stateOf(channel)
+      const earlier = held.get(state.key)
+      const { life } = state.channel
+      const [main = state] = states
+      // By the main table for all: a finer one may have no rows where that has some.
+      if (life.is === 'merged') return islandParts(state, main, life, held.get(main.key), partials.get(state.key))
+      const closesToUs = isReached(earlier?.emitsFromUs, toUs) ? (earlier?.closesToUs ?? null) : null
+      return emittedParts(state, closesToUs, partials.get(state.key))
+    },
+    committed: channel => partialsSql(stateOf(channel)),
+    fromUs,
+    toUs,
+  }
+}
+
+/**
+ * Rows that a stage gave, each at its place in the ledger's order (S13): what a watermark closes belongs to the first
+ * entry that brings it, which is found through the distinct watermarks, as there are few of them.
+ */
+function placed(given: Emitted, { entries }: Clock): Relation {
+  if (given.closesAt === undefined) return given
+  const clock = entries.map(({ seq, afterUs }) => `(${seq}, CAST(${afterUs ?? 'NULL'} AS BIGINT))`).join(', ')
+  const closing =
+    `SELECT d.at, min(k.seq) AS seq FROM (SELECT DISTINCT ${given.closesAt} AS at FROM (${given.sql})) AS d ` +
+    `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d.at GROUP BY d.at`
+  const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
+  const [seq, row] = rowHidden
+  return {
+    sql:
+      `SELECT c.seq AS ${seq}, row_number() OVER (PARTITION BY c.seq ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
+      `${[`${given.timeUs} AS ${timeColumn}`, ...Object.keys(given.columns).map(id)].join(', ')} ` +
+      `FROM (${given.sql}) AS e JOIN (${closing}) AS c ON c.at = ${given.closesAt}`,
+    columns: given.columns,
+    hidden: [seq, row, timeColumn],
+  }
+}
+
+/**
+ * Committed rows, if any of them are emitted, with an epoch's own that may share a window with them, and its others: those
+ * are one row for each window and group, as their partial gave them.
+ *
+ * @param closesToUs where the last of the committed rows closes; null where none is emitted
+ */
+function emittedParts(
+  state: StateTable,
+  closesToUs: bigint | null,
+  own: PartialsTable | undefined,
+): readonly PartialRows[] {
+  const from = own && `SELECT * FROM ${own.name}`
+  if (closesToUs === null) return from === undefined ? [] : [{ sql: from, isMerged: true }]
+  const { closesAt } = state.channel
+  const isBelow = own !== undefined && own.closesFromUs !== null && own.closesFromUs <= closesToUs
+  const isAbove = own !== undefined && own.closesToUs !== null && own.closesToUs > closesToUs
+  const below = isBelow ? `(${from} WHERE ${closesAt} <= ${closesToUs})` : undefined
+  return [
+    { sql: partialsSql(state, below), isMerged: false },
+    ...(isAbove ? [{ sql: `${from} WHERE ${closesAt} > ${closesToUs}`, isMerged: true }] : []),
+  ]
+}
+
+/**
+ * Rows that live with islands. Which of those are closed shows only when they are merged; but what begins after all committed
+ * rows, and touches none, is as its own partial gave it.
+ *
+ * @param main the stage's main state table
+ */
+function islandParts(
+  state: StateTable,
+  main: StateTable,
+  { firstUs, lastUs, touchUs }: Islands,
+  held: Held | undefined,
+  own: PartialsTable | undefined,
+): readonly PartialRows[] {
+  const all = own && `SELECT * FROM ${own.name}`
+  if (held === undefined || held.rows === 0) return all === undefined ? [] : [{ sql: all, isMerged: true }]
+  const border = `(SELECT max(${lastUs}) FROM ${stateName(main)}) + ${touchUs}`
+  return [
+    { sql: partialsSql(state, all && `(${all} WHERE ${firstUs} < ${border})`), isMerged: false },
+    ...(all === undefined ? [] : [{ sql: `${all} WHERE ${firstUs} >= ${border}`, isMerged: true }]),
+  ]
+}
+
+function emissionError(error: unknown): unknown {
+  if (isMillraceError(error)) return error
+  const [sentence = ''] = errorMessage(error)
+    .replace(/^[A-Za-z ]+ Error: /, '')
+    .split('\n')
+  return new MillraceError(
+    'fatal',
+    'emit',
+    `${sentence.replace(/\.$/, '')}. The results of this epoch could not be computed; nothing of it was committed.`,
+    error,
+  )
+}

@@ -1,0 +1,206 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
+import { INLINE_BYTES_MAX } from '../../../checkpoints/decide.ts'
+import type { FileRef, Manifest } from '../../../checkpoints/types.ts'
+import { sinkOf } from '../../../connectors/registry.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
+import type { TextRows } from '../../core/text-rows.ts'
+import type { ColumnTypes, Relation } from '../../plan/relation.ts'
+import type { SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
+import { id, text } from '../../plan/sql.ts'
+import type { Flow, Stage } from '../../plan/stages.ts'
+import { withRows } from '../state/channels.ts'
+import type { SessionExecutor } from '../duckdb/executor.ts'
+
+/** What the execution of an epoch needs. */
+export interface EpochContext {
+  readonly flows: readonly Flow[]
+  /** Each stage of the flows once, those before others first. */
+  readonly stages: readonly Stage[]
+  readonly executor: SessionExecutor
+  /** Folder for files that DuckDB writes. */
+  readonly stage: string
+  readonly newId: () => string
+  readonly sinks: readonly SinkKind[]
+}
+
+/** Rows on their way into a channel: few ride in HEAD as text, others lie in a local file that waits to be staged (P3). */
+export type KeptRows = { readonly text: TextRows } | { readonly written: WrittenFile }
+
+/** Rows for a channel. */
+export interface ChannelRows {
+  readonly channel: string
+  readonly kept: KeptRows
+  readonly aliveToUs?: bigint
+}
+
+/** Rows of a flow, in a local file that waits to be staged. */
+export interface OutputFile {
+  readonly flow: Flow
+  readonly written: WrittenFile
+}
+
+/** The local files of an epoch. */
+export async function removeFiles(channels: readonly ChannelRows[], outputs: readonly OutputFile[]): Promise<void> {
+  const kept = channels.flatMap(({ kept }) => ('written' in kept ? [kept.written] : []))
+  for (const { file } of [...kept, ...outputs.map(({ written }) => written)]) await rm(file, { force: true })
+}
+
+/** The tables and files of one epoch that are made on the way. */
+export interface Work {
+  readonly sinks: readonly SinkKind[]
+  readonly tables: string[]
+  readonly channels: ChannelRows[]
+  readonly outputs: OutputFile[]
+  /** Late rows by sequence number, over all stages. */
+  readonly late: Map<number, number>
+  /** Makes a table of the query, of a name used once. */
+  table(sql: string): Promise<string>
+  write(sql: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
+  rows(sql: string): Promise<readonly Row[]>
+  /** For a channel. @param rows how many the query has */
+  keep(sql: string, orderBy: readonly string[], rows: number): Promise<KeptRows>
+}
+
+/** So many rows are text at most. As text they cost some milliseconds less than as Parquet; more of them would fill HEAD. */
+const textRowsMax = 100
+
+const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.stringify(rows).length <= INLINE_BYTES_MAX
+
+/** The rows as they are, or in a file where they are many. */
+export async function keepText(
+  {
+    executor,
+    stage,
+    newId,
+  }: Pick<EpochContext, 'stage' | 'newId'> & {
+    readonly executor: Pick<Executor, 'run' | 'append' | 'write'>
+  },
+  text: TextRows,
+): Promise<KeptRows> {
+  if (isShort(text)) return { text }
+  const write = (rows: string) => executor.write(`SELECT * FROM ${rows}`, join(stage, newId()), [])
+  return { written: await withRows(executor, [{ text }], newId, write) }
+}
+
+/** Makes rows of a channel durable, by themselves or with the manifest that names them. @param beside what they ride with */
+export async function stageRows(
+  checkpoint: Pick<CheckpointStore, 'stage' | 'stageText'>,
+  channel: string,
+  kept: KeptRows,
+  beside: Manifest,
+): Promise<FileRef> {
+  if ('text' in kept) return checkpoint.stageText(channel, beside.epoch, kept.text)
+  return checkpoint.stage(channel, kept.written.file, kept.written.rows, beside)
+}
+
+export function createWork({ executor, stage, newId, sinks }: EpochContext): Work {
+  const tables: string[] = []
+  return {
+    sinks,
+    tables,
+    channels: [],
+    outputs: [],
+    late: new Map(),
+    async table(sql) {
+      const name = `work_${newId().replaceAll('-', '')}`
+      tables.push(name)
+      await executor.run(`CREATE TABLE ${name} AS ${sql}`)
+      return name
+    },
+    write: (sql, orderBy, form) => executor.write(sql, join(stage, newId()), orderBy, form),
+    rows: sql => executor.rows(sql),
+    async keep(sql, orderBy, rows) {
+      const text = rows <= textRowsMax ? await executor.textRows(sql, orderBy) : undefined
+      return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
+    },
+  }
+}
+
+export async function dropTables(executor: Executor, tables: readonly string[]): Promise<void> {
+  for (const name of tables) await executor.run(`DROP TABLE IF EXISTS ${name}`)
+}
+
+/** Writes what a flow gives, in this order. */
+export async function writeOutput(work: Work, flow: Flow, result: Relation, order: readonly string[]): Promise<void> {
+  const { items, form, partitions } = outputRows(flow, work.sinks, result.columns)
+  const by = order.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
+  if (partitions) return writePartitions(work, flow, { items, form, partitions }, result, by)
+  work.outputs.push({
+    flow,
+    written: await work.write(`SELECT ${items} FROM (${result.sql}) ORDER BY ${by}`, [], form),
+  })
+}
+
+/** More files than these in one epoch are a mistake in what parts them. */
+const partitionsMax = 100_000
+
+/**
+ * One file after the other, so that however many there are, one is open. The rows lie in a table that spills, together by
+ * partition: each file reads its own part of it.
+ */
+async function writePartitions(
+  work: Work,
+  flow: Flow,
+  { items, form, partitions }: SinkRows & { readonly partitions: SinkPartitions },
+  { sql }: Relation,
+  by: string,
+): Promise<void> {
+  const texts = partitions.texts.map((value, index) => `${value} AS _partition${index}`)
+  const keys = texts.map((_, index) => `_partition${index}`)
+  const table = await work.table(`SELECT ${texts.join(', ')}, * FROM (${sql}) ORDER BY ${keys.join(', ')}, ${by}`)
+  const found = await work.rows(`SELECT ${keys.join(', ')} FROM ${table} GROUP BY ALL ORDER BY ALL`)
+  if (found.length > partitionsMax)
+    throw new MillraceError(
+      'user',
+      'partitions',
+      `${flow.name}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. Part by fewer columns, or put fewer objects into an epoch.`,
+    )
+  for (const row of found) {
+    const values = keys.map(key => row[key] as string | null)
+    const own = keys.map((key, at) =>
+      values[at] === null ? `${key} IS NULL` : `${key} = ${text(values[at] as string)}`,
+    )
+    const rows = `SELECT ${items} FROM ${table} WHERE ${own.join(' AND ')} ORDER BY ${by}`
+    const written = await work.write(rows, [], form)
+    work.outputs.push({ flow, written: { ...written, folder: partitions.folder(values) } })
+  }
+}
+
+/** How the rows of a flow lie in files: as its sink asks. Those that are handed over wait as Parquet, which keeps their types. */
+function outputRows({ name, terminal }: Flow, sinks: readonly SinkKind[], columns: ColumnTypes): SinkRows {
+  const asked =
+    terminal.is === 'sink' ? sinkOf(terminal.sink, name, sinks).rows?.(terminal.sink, columns, name) : undefined
+  return asked ?? { items: Object.keys(columns).map(id).join(', '), form: { format: 'parquet' } }
+}
+
+/**
+ * Writes the late rows of a stage (S8) and counts them by ledger entry.
+ *
+ * @param objectOf SQL rows (seq, object) that name the objects the rows come from
+ */
+export async function writeLate(
+  { executor }: EpochContext,
+  work: Work,
+  stage: Stage,
+  rows: Relation,
+  order: readonly string[],
+  objectOf: string,
+): Promise<void> {
+  const { late } = stage.step
+  const found = await work.table(late.rows(rows))
+  const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
+  if (counts.length === 0) return
+  for (const { _seq, n } of counts) work.late.set(Number(_seq), (work.late.get(Number(_seq)) ?? 0) + Number(n))
+  const relation = `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
+  work.channels.push({
+    channel: `late-${stage.id}`,
+    kept: await work.keep(
+      relation,
+      [...order, ...late.columns],
+      counts.reduce((sum, { n }) => sum + Number(n), 0),
+    ),
+  })
+}

@@ -1,0 +1,271 @@
+import { Subject } from 'rxjs'
+import { miniBatch } from '../../../operators/mini-batch.ts'
+import { configError, MillraceError } from '../../core/errors.ts'
+import {
+  type Counted,
+  countKey,
+  type Counts,
+  type Ignored,
+  type IgnoredKeys,
+  type KindOf,
+  kindOfLink,
+  type Unread,
+} from './key-kind.ts'
+import type { WithoutPeriod } from '../report/without-period.ts'
+import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
+import type { Executor, ObjectStore, Row } from '../../core/ports.ts'
+import { instantUs } from '../../plan/key-period.ts'
+import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
+import { keyTime } from '../../plan/object-facts.ts'
+import type { SourceSettings } from '../../plan/source-settings.ts'
+import { rowsSql } from '../../plan/sql.ts'
+import { sameVersionSql } from '../state/ledger.ts'
+import type { Outcome } from '../read/outcome.ts'
+
+/** An object version that the ledger does not hold yet. */
+export interface AdmittedObject extends Wanted {
+  readonly is: 'object'
+  /** Another version of this key was counted before. */
+  readonly overwrites: boolean
+  /** The last outcome that the ledger has of this version, where it has one: now it counts as what becomes of it. */
+  readonly earlier?: Outcome
+  /** It is read again before anything new is taken: as a suspect, in a mini-batch of its own, or as `retry` asked. */
+  readonly again?: ReadAgain
+  /** In a replay: what the other ledger says of it (S1). */
+  readonly known?: KnownOutcome
+}
+
+export type ReadAgain = 'suspect' | 'retry'
+
+export interface KnownOutcome {
+  readonly outcome: Outcome
+  readonly reason: string | null
+  readonly highMarkUs: bigint | null
+}
+
+/** A tick or flush of the ledger that is replayed. */
+export type AdmittedMark = (
+  | { readonly is: 'tick'; readonly watermarkUs: bigint }
+  | ({ readonly is: 'flush' } & FlushValue)
+) & { readonly sizeBytes: 0 }
+
+/** What a flush says: one watermark for all stages, or one for each of some (S6). */
+export interface FlushValue {
+  /** Null where `stages` says it. */
+  readonly watermarkUs: bigint | null
+  /** By stage. */
+  readonly stages?: Readonly<Record<string, bigint>>
+}
+
+export type Admitted = AdmittedObject | AdmittedMark
+
+/** Where mini-batches come from: a listing, a replayed ledger, or what is announced. */
+export interface MiniBatches {
+  /** The next mini-batch, in ledger order; undefined at the end. Never asked twice at once. */
+  next(): Promise<readonly Admitted[] | undefined>
+}
+
+/** What a listing found. */
+export interface Listed {
+  /** That the ledger does not hold. */
+  readonly objects: number
+  readonly bytes: number
+  /** Files that are no objects of the source. */
+  readonly ignored: IgnoredKeys
+  /** Files that are, those left out and those that the ledger holds included. */
+  readonly matched: number
+  /** Left out by --from and --to. */
+  readonly leftOut: number
+  /** Where `bounds` is a key pattern: the matched ones that it does not fit; null where it fits all. */
+  readonly withoutPeriod: WithoutPeriod | null
+}
+
+export interface Listing extends Listed, MiniBatches {}
+
+export interface ListContext {
+  readonly store: ObjectStore
+  readonly kindOf: KindOf
+  readonly settings: SourceSettings
+  readonly executor: Executor
+  readonly from: string | undefined
+  readonly to: string | undefined
+  readonly signal: AbortSignal
+}
+
+const insertMax = 1_000
+
+const listingColumns = {
+  period: 'BIGINT',
+  bucket: 'VARCHAR',
+  key: 'VARCHAR',
+  version_id: 'VARCHAR',
+  e_tag: 'VARCHAR',
+  size_bytes: 'BIGINT',
+  last_modified_ms: 'BIGINT',
+} as const
+const pageMax = 1_000
+
+/** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source whose keys name no time. */
+export function periodBounds(
+  settings: SourceSettings,
+  from: string | undefined,
+  to: string | undefined,
+): { readonly fromUs: bigint | undefined; readonly toUs: bigint | undefined } {
+  const fromUs = from === undefined ? undefined : instantUs(from, '--from')
+  const toUs = to === undefined ? undefined : instantUs(to, '--to')
+  if ((fromUs !== undefined || toUs !== undefined) && keyTime(settings) === undefined)
+    throw configError(
+      `source ${settings.name}: watermark.bounds`,
+      settings.bounds,
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a DATE or a TIMESTAMP",
+    )
+  if (fromUs !== undefined && toUs !== undefined && fromUs >= toUs)
+    throw configError('--to', to, `a date after --from, ${from}`)
+  return { fromUs, toUs }
+}
+
+/** Lists a source once and hands out what the ledger does not hold, in the order of S7. */
+export async function admit(context: ListContext, miniBatch: MiniBatchOptions): Promise<Listing> {
+  const listed = await listNew(context)
+  return { ...listed, next: pulled(context.executor, miniBatch, admittedObject) }
+}
+
+/** A row of table `admitted`. */
+export function admittedObject(row: Row): AdmittedObject {
+  return {
+    ...versionOf(row),
+    is: 'object',
+    overwrites: row.overwrites === true,
+    ...(row.was_gone === true ? { earlier: 'gone' } : {}),
+  }
+}
+
+/**
+ * Fills table `admitted` with what the source holds and the ledger does not, numbered in the order of S7: the period
+ * that the key names, then the key's UTF-8 bytes. The listing lies in DuckDB, so its length costs no memory.
+ */
+export async function listNew(context: ListContext): Promise<Listed> {
+  const { store, settings, executor, signal } = context
+  const time = keyTime(settings)
+  const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
+  const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
+  await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
+  const ignored: Counts<Ignored> = {}
+  let matched = 0
+  let leftOut = 0
+  let unfit: Counted | undefined
+  let values: Parameters<typeof rowsSql>[0][number][] = []
+  const insert = async () => {
+    if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
+    values = []
+  }
+  const ignore = (kind: Unread, key: string) => {
+    if (kind !== 'foreign-key') countKey(ignored, kind, key)
+  }
+  const all = store.list('', undefined, signal, key => ignore(kindOfLink(context.kindOf, key), key))
+  for await (const version of all) {
+    if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
+    const kind = context.kindOf(version.key)
+    if (kind !== 'object') {
+      ignore(kind, version.key)
+      continue
+    }
+    matched++
+    const startUs = time?.period(version.key)?.startUs
+    if (time?.of === 'bounds' && startUs === undefined)
+      unfit = { count: (unfit?.count ?? 0) + 1, first: unfit?.first ?? version.key }
+    const isOut =
+      (fromUs !== undefined || toUs !== undefined) &&
+      (startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs))
+    if (isOut) {
+      leftOut++
+      continue
+    }
+    values.push({
+      period: startUs ?? null,
+      bucket: version.bucket,
+      key: version.key,
+      version_id: version.versionId ?? null,
+      e_tag: version.eTag,
+      size_bytes: version.sizeBytes,
+      last_modified_ms: Math.trunc(version.lastModifiedMs),
+    })
+    if (values.length === insertMax) await insert()
+  }
+  await insert()
+
+  // What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13).
+  const same = sameVersionSql('e', 'l')
+  await executor.run(
+    `CREATE TABLE admitted AS WITH gone AS (SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l ` +
+      `JOIN ledger AS e ON ${same} WHERE e.outcome = 'gone' GROUP BY ALL), ` +
+      `listed AS (SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)) ` +
+      `SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ` +
+      `EXISTS (SELECT 1 FROM ledger AS e WHERE e.bucket = l.bucket AND e.key = l.key AND e.outcome = 'read') AS overwrites ` +
+      `FROM listed AS l WHERE NOT EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > l.gone_seq)))`,
+  )
+  await executor.run('DROP TABLE listing')
+  const [totals] = await executor.rows(
+    'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
+  )
+
+  return {
+    objects: Number(totals?.objects),
+    bytes: Number(totals?.bytes),
+    ignored,
+    matched,
+    leftOut,
+    withoutPeriod:
+      unfit && settings.bounds?.is === 'key'
+        ? { source: settings.name, pattern: settings.bounds.pattern, of: matched, ...unfit }
+        : null,
+  }
+}
+
+/** The object version of a row of the listing or of a ledger. */
+export function versionOf(row: Row): ObjectVersion {
+  return {
+    bucket: String(row.bucket),
+    key: String(row.key),
+    ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
+    eTag: String(row.e_tag),
+    sizeBytes: Number(row.size_bytes),
+    lastModifiedMs: Number(row.last_modified_ms),
+  }
+}
+
+/**
+ * Windows the rows of a table into mini-batches, by their number `n` from 1. Pulled a page at a time, as RxJS
+ * itself knows no back-pressure.
+ */
+export function pulled(
+  executor: Executor,
+  options: MiniBatchOptions,
+  toAdmitted: (row: Row) => Admitted,
+  table = 'admitted',
+): () => Promise<readonly Admitted[] | undefined> {
+  const ready: (readonly Admitted[])[] = []
+  const head = new Subject<Admitted>()
+  head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
+  const pages = tablePages(executor, table)
+  return async () => {
+    while (ready.length === 0) {
+      const { value: page, done } = await pages.next()
+      if (done) {
+        head.complete()
+        break
+      }
+      for (const row of page) head.next(toAdmitted(row))
+    }
+    return ready.shift()
+  }
+}
+
+/** The rows of table `admitted`, or another, in order of their `n`, a bounded number at a time. */
+export async function* tablePages(executor: Executor, table = 'admitted'): AsyncGenerator<readonly Row[], undefined> {
+  for (let read = 0; ; read += pageMax) {
+    const page = await executor.rows(`SELECT * FROM ${table} WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
+    if (page.length > 0) yield page
+    if (page.length < pageMax) return undefined
+  }
+}

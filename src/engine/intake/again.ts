@@ -1,0 +1,159 @@
+import type { Wanted } from '../../core/object-version.ts'
+import type { Row } from '../../core/ports.ts'
+import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
+import {
+  type Admitted,
+  type AdmittedObject,
+  type ReadAgain,
+  type KnownOutcome,
+  type MiniBatches,
+  pulled,
+  versionOf,
+} from './admit.ts'
+import { isKiller } from './attempt.ts'
+import { setAsideSql } from '../state/ledger.ts'
+import type { Run } from '../open-run.ts'
+import type { Outcome } from '../read/outcome.ts'
+import type { KeptRecords } from '../state/recover.ts'
+import { requestedSql, type RetryRequest, retryOf } from '../state/retry-request.ts'
+
+/**
+ * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
+ * announced. The head is opened when all of the former are committed: it is judged by a ledger that holds what became of
+ * them.
+ */
+export interface AgainThenHead extends MiniBatches {
+  /** What the commit of this mini-batch records: that nothing is left of a request. Asked once for each mini-batch. */
+  recordsOf(batch: readonly Admitted[]): Partial<Pick<KeptRecords, 'retry'>>
+  /** The mini-batch is committed. */
+  committed(batch: readonly Admitted[]): void
+  /** Objects handed out to be read again, and since when the first of them is; undefined where there are none. */
+  readonly inHand: { readonly objects: number; readonly sinceMs: number } | undefined
+}
+
+/** @param openHead is called once, unless the run ends before */
+export function createAgainThenHead(
+  run: Run,
+  miniBatch: MiniBatchOptions,
+  openHead: () => Promise<MiniBatches>,
+): AgainThenHead {
+  // A replay takes what became of every object from the other ledger.
+  const request = run.replayed ? null : retryOf(run.head.manifest)
+  /** What it asks for is looked for after the suspects are read; objects of it that no commit has read. */
+  let isFound = false
+  let left = 0
+  let handedOut = 0
+  let sinceMs = 0
+  let onAllCommitted = () => {}
+  const tell = (as: ReadAgain, objects: number) => {
+    if (objects > 0) run.options.onEvent?.({ is: 'reading-again', as, objects })
+  }
+
+  async function* batches(): AsyncGenerator<readonly Admitted[], undefined> {
+    const suspects = await suspectsOf(run)
+    tell('suspect', suspects.length)
+    for (const suspect of suspects) {
+      yield handOut([suspect])
+      await allCommitted()
+    }
+    if (request) {
+      left = await findRequested(run, request)
+      isFound = true
+      tell('retry', left)
+      const next = pulled(run.lookUps, miniBatch, row => retriedObject(run, row), requestedTable)
+      for (let batch = await next(); batch; batch = await next()) yield handOut(batch)
+      await allCommitted()
+    }
+    const head = await openHead()
+    for (let batch = await head.next(); batch; batch = await head.next()) yield batch
+    return undefined
+  }
+
+  function handOut(batch: readonly Admitted[]): readonly Admitted[] {
+    if (handedOut === 0) sinceMs = run.clock.nowMs()
+    handedOut += batch.length
+    return batch
+  }
+
+  async function allCommitted(): Promise<void> {
+    if (handedOut > 0) await new Promise<void>(resolve => (onAllCommitted = resolve))
+  }
+
+  const all = batches()
+  return {
+    async next() {
+      const { value } = await all.next()
+      return value
+    },
+    recordsOf(batch) {
+      if (!isFound || !request) return {}
+      left -= batch.filter(isAgain).length
+      return left === 0 ? { retry: null } : {}
+    },
+    committed(batch) {
+      handedOut -= batch.filter(isAgain).length
+      if (handedOut === 0) onAllCommitted()
+    },
+    get inHand() {
+      return handedOut === 0 ? undefined : { objects: handedOut, sinceMs }
+    },
+  }
+}
+
+export function isAgain(entry: Admitted): boolean {
+  return entry.is === 'object' && entry.again !== undefined
+}
+
+/**
+ * P13: after a clean stop every suspect, once more. After a death the one that a process was reading alone, whose entry
+ * tells that it died of it again.
+ */
+async function suspectsOf({ attempt, lookUps }: Run): Promise<readonly AdmittedObject[]> {
+  if (attempt.is !== 'clean' && attempt.is !== 'quarantine') return []
+  const [there] = await lookUps.rows(`SELECT 1 FROM ledger WHERE outcome = 'suspect' LIMIT 1`)
+  if (!there) return []
+  const rows = await lookUps.rows(
+    `SELECT * FROM (${setAsideSql('ledger')}) WHERE outcome = 'suspect' AND NOT overwrites ORDER BY seq`,
+  )
+  return rows
+    .map(row => readAgain(row, 'suspect'))
+    .filter(suspect => attempt.is === 'clean' || isKiller(attempt.killer, suspect))
+}
+
+const requestedTable = 'requested'
+
+/** Fills the table with what the request asks for. How many objects. */
+async function findRequested({ lookUps }: Run, request: RetryRequest): Promise<number> {
+  await lookUps.run(
+    `CREATE TABLE ${requestedTable} AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (${requestedSql(request)})`,
+  )
+  const [found] = await lookUps.rows(`SELECT count(*) AS n FROM ${requestedTable}`)
+  return Number(found?.n)
+}
+
+/** Of what only a message has told the ledger has no size. */
+function wantedOf(row: Row): Wanted {
+  const version = versionOf(row)
+  return version.sizeBytes === 0 ? { ...version, isAnnounced: true } : version
+}
+
+function readAgain(row: Row, as: ReadAgain): AdmittedObject {
+  return {
+    ...wantedOf(row),
+    is: 'object',
+    overwrites: row.overwrites === true,
+    earlier: row.outcome as Outcome,
+    again: as,
+  }
+}
+
+const notAnObject: KnownOutcome = {
+  outcome: 'skipped',
+  reason: 'its key is none that the source reads now',
+  highMarkUs: null,
+}
+
+function retriedObject({ kindOf }: Run, row: Row): AdmittedObject {
+  const object = readAgain(row, 'retry')
+  return kindOf(object.key) === 'object' ? object : { ...object, known: notAnObject }
+}

@@ -1,0 +1,163 @@
+import type { Manifest } from '../../../checkpoints/types.ts'
+import type { Json } from '../../core/json.ts'
+import type { ObjectVersion } from '../../core/object-version.ts'
+import type { AdmittedObject } from './admit.ts'
+
+/**
+ * What HEAD says of an epoch in which processes died (P13). It is written only by a start that finds the checkpoint not
+ * released, so an epoch of a healthy run stays one write.
+ */
+export interface Attempt {
+  /** The epoch that was to be committed. */
+  readonly epoch: number
+  /** Deaths before its commit, in a row. */
+  readonly deaths: number
+  /** Objects of the mini-batch under way, from `carefulAfter` deaths on: then nothing else is read beside it. */
+  readonly objects: number | null
+  /** Objects among which the one that kills is sought. */
+  readonly left: number | null
+  /** The object under way where it is alone. */
+  readonly alone: Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> | null
+}
+
+/** Deaths in one epoch that are no object's fault: machines go down, and people kill processes. */
+export const carefulAfter = 5
+
+/** What a start does about the deaths before it. */
+export type AttemptDecision =
+  | { readonly is: 'none' }
+  /** A clean start: the owner before released the checkpoint. Suspects are read once more, each alone. */
+  | { readonly is: 'clean' }
+  /** Reads on as ever, and records the death. */
+  | { readonly is: 'count'; readonly attempt: Attempt }
+  /** Reads at most `limit` objects at a time, alone, and records which. */
+  | { readonly is: 'careful'; readonly attempt: Attempt; readonly limit: number }
+  /** Sets aside the object that was alone when a process died. */
+  | { readonly is: 'quarantine'; readonly killer: NonNullable<Attempt['alone']>; readonly deaths: number }
+
+/**
+ * P13, over what HEAD held before the claim.
+ *
+ * @param isSameProcess this process owned it and starts again, so nobody died
+ */
+export function decideAttempt(manifest: Manifest, isReleased: boolean, isSameProcess = false): AttemptDecision {
+  const epoch = manifest.epoch + 1
+  const found = attemptOf(manifest)
+  const last = found?.epoch === epoch ? found : null
+  // `retry` releases what an owner left that died, and leaves its deaths on record.
+  if (isReleased && last === null) return { is: 'clean' }
+  const isRestart = isSameProcess && !isReleased
+  if (last === null) {
+    const attempt = { epoch, deaths: 1, objects: null, left: null, alone: null }
+    return isRestart ? { is: 'none' } : { is: 'count', attempt }
+  }
+  const attempt = { ...last, deaths: last.deaths + (isReleased ? 0 : 1) }
+  // Where a search is on, it goes on.
+  if (isRestart && last.alone === null && attempt.deaths < carefulAfter) return { is: 'none' }
+  if (last.alone !== null && !isRestart) return { is: 'quarantine', killer: last.alone, deaths: attempt.deaths }
+  if (attempt.deaths < carefulAfter) return { is: 'count', attempt }
+  const limit = last.objects === null ? Number.MAX_SAFE_INTEGER : Math.ceil(last.objects / 2)
+  return { is: 'careful', attempt, limit }
+}
+
+/** What whoever claims and reads nothing leaves on record: the deaths that the next start is to know of. */
+export function recordOf(decision: AttemptDecision, manifest: Manifest): Attempt | null {
+  if (decision.is === 'count' || decision.is === 'careful') return decision.attempt
+  const last = attemptOf(manifest)
+  return decision.is === 'quarantine' ? last && { ...last, deaths: decision.deaths } : null
+}
+
+export function attemptOf({ engine }: Manifest): Attempt | null {
+  return (engine.settings as { readonly attempt?: Attempt | null }).attempt ?? null
+}
+
+export function withAttempt(manifest: Manifest, attempt: Attempt | null): Manifest {
+  const { attempt: _, ...rest } = manifest.engine.settings as Record<string, Json>
+  const settings =
+    attempt === null ? rest : { ...rest, attempt: { ...attempt, alone: attempt.alone && { ...attempt.alone } } }
+  return { ...manifest, engine: { ...manifest.engine, settings } }
+}
+
+/** What deaths in the epoch to come ask of this run; changes with its commits. */
+export interface Care {
+  /** The most objects of the next mini-batch. Undefined where nothing is to be careful about. */
+  limit(): number | undefined
+  /** Before anything of the mini-batch is read: what is to be known if the process dies of it. */
+  begin(objects: readonly AdmittedObject[]): Promise<void>
+  /** How an object is set aside unread, where a process died while it was read alone. */
+  setAside(object: AdmittedObject): { readonly outcome: 'suspect' | 'quarantined'; readonly reason: string } | undefined
+}
+
+/**
+ * @param write commits a record in HEAD, and nothing else
+ * @param nextEpoch the epoch that is to be committed next
+ */
+export function createCare(
+  first: AttemptDecision,
+  write: (attempt: Attempt | null) => Promise<void>,
+  nextEpoch: () => number,
+): Care & {
+  /** The record that the commit of this many objects leaves. */
+  after(objects: number, epoch: number): Attempt | null
+  /** After an end that was no death: what this run has recorded is taken back. */
+  undo(before: Attempt | null): Promise<void>
+} {
+  let now = first
+  let hasWritten = false
+  return {
+    limit: () => (now.is === 'careful' ? now.limit : undefined),
+    async begin(objects) {
+      const alone = onlyOf(objects)
+      let attempt: Attempt
+      if (objects[0]?.again === 'suspect' && now.is === 'clean') {
+        attempt = { epoch: nextEpoch(), deaths: 0, objects: 1, left: 1, alone }
+      } else if (now.is === 'careful') {
+        const { length } = objects
+        attempt = { ...now.attempt, objects: length, left: now.attempt.left ?? length, alone }
+        now = { ...now, attempt, limit: Math.min(now.limit, length) }
+      } else if (now.is === 'count' && !hasWritten) attempt = now.attempt
+      else return
+      hasWritten = true
+      await write(attempt)
+    },
+    setAside(object) {
+      if (now.is !== 'quarantine' || !isKiller(now.killer, object)) return undefined
+      if (object.earlier === 'suspect')
+        return { outcome: 'quarantined', reason: 'a process died again while it read this object alone' }
+      return {
+        outcome: 'suspect',
+        reason: `the process died ${now.deaths} times in a row in its epoch, the last time while it read this object alone; a start after a clean stop reads it once more`,
+      }
+    },
+    after(objects, epoch) {
+      hasWritten = false
+      if (now.is !== 'careful' || now.attempt.left === null) {
+        if (now.is === 'count' || now.is === 'careful') now = { is: 'none' }
+        return null
+      }
+      const left = now.attempt.left - objects
+      if (left <= 0) {
+        now = { is: 'none' }
+        return null
+      }
+      const attempt = { ...now.attempt, epoch: epoch + 1, objects: Math.min(now.limit, left), left, alone: null }
+      now = { ...now, attempt }
+      return attempt
+    },
+    async undo(before) {
+      if (hasWritten) await write(before)
+    },
+  }
+}
+
+/** The one object of a mini-batch; null where there are more. */
+function onlyOf([only, ...more]: readonly AdmittedObject[]): Attempt['alone'] {
+  return only === undefined || more.length > 0 ? null : { bucket: only.bucket, key: only.key, eTag: only.eTag }
+}
+
+export function isKiller(
+  { bucket, key, eTag }: NonNullable<Attempt['alone']>,
+  object: NonNullable<Attempt['alone']>,
+): boolean {
+  return bucket === object.bucket && key === object.key && eTag === object.eTag
+}

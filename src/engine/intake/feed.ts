@@ -1,0 +1,211 @@
+import type { Announced } from '../../core/object-version.ts'
+import type { NotificationSource } from '../../core/ports.ts'
+import type { KnownOutcome, Listed } from './admit.ts'
+import type { Looks } from './looks.ts'
+import type { Committer } from '../commit/commit-epoch.ts'
+import type { RunEvent } from '../report/events.ts'
+import type { Intake, Offer } from './intake.ts'
+import { countKey, type Counts } from './key-kind.ts'
+import type { Run } from '../open-run.ts'
+import { createReconciler, type History } from './reconcile.ts'
+import type { FollowOptions } from '../report/summary.ts'
+
+export interface FeedContext {
+  readonly run: Run
+  readonly options: FollowOptions
+  readonly looks: Looks
+  readonly intake: Intake
+  readonly committer: Pick<Committer, 'position' | 'historyToMs' | 'beginHistory'>
+  /** Counts what listings have shown, for the summary. */
+  readonly listed: Mutable<Listed>
+  readonly notifications?: NotificationSource
+  onEvent(event: RunEvent): void
+  /** What lay there at the start is admitted, unless the run ended before. */
+  onHistory(): void
+  /** Of a run that ends then: nothing is left of what was there. */
+  onIdle(): void
+  readonly signal: AbortSignal
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+export const nothingListed = (): Mutable<Listed> => ({
+  objects: 0,
+  bytes: 0,
+  ignored: {},
+  matched: 0,
+  leftOut: 0,
+  withoutPeriod: null,
+})
+
+/** How often a place is listed, unless the source says: what announces, misses little. */
+const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 60_000 } as const
+
+/**
+ * What keeps object versions coming: the listing first, so that history lies before the live stream; then messages, a
+ * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run. A run
+ * that ends when it is idle lists no more after the start.
+ */
+export function startFeeds(context: FeedContext): readonly Promise<void>[] {
+  const history = followListing(context)
+  history.begun.then(context.onHistory, () => {})
+  const works = [history.ended, history.begun.then(() => watchIdle(context))]
+  const { notifications, options } = context
+  const received = notifications
+    ? history.begun.then(() => unlessOver(context, () => receive(context, notifications)))
+    : history.begun
+  works.push(options.untilIdle ? received.then(() => tellIdle(context)) : received)
+  return works.map(work => work.catch(context.intake.fail))
+}
+
+/** Everything that was there has been offered. */
+async function tellIdle({ intake, signal, onIdle }: FeedContext): Promise<void> {
+  intake.flush()
+  if ((await intake.idle()) && !signal.aborted) onIdle()
+}
+
+const skippedHistory: KnownOutcome = {
+  outcome: 'skipped',
+  reason: 'was there before the first start, which was told to take nothing of that (--no-catch-up)',
+  highMarkUs: null,
+}
+
+/** `begun` resolves when what lay there at the start is admitted. */
+function followListing(context: FeedContext): { readonly begun: Promise<void>; readonly ended: Promise<void> } {
+  const { run, options, intake, committer, signal, notifications, onEvent, listed } = context
+  const { store } = run.fetch
+  const { reconcileMs = defaultMs() } = run.live
+  const reconciler = createReconciler(run, intake, run.lookUps, signal)
+  const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
+  let toldWithoutPeriod = 0
+
+  function defaultMs(): number {
+    if (notifications) return reconcileMsDefault.announced
+    return store.showsUnfinished ? reconcileMsDefault.directory : reconcileMsDefault.bucket
+  }
+
+  async function list(history?: History): Promise<void> {
+    const startedMs = run.clock.nowMs()
+    const found = await reconciler.run(history)
+    Object.assign(listed, { ...found, objects: listed.objects + found.found, bytes: listed.bytes + found.bytes })
+    onEvent({
+      is: 'reconciled',
+      listed: found.matched,
+      found: found.found,
+      ignored: found.ignored,
+      tookMs: run.clock.nowMs() - startedMs,
+    })
+    tellIgnored(found.ignored)
+    const { withoutPeriod } = found
+    if (withoutPeriod && withoutPeriod.count >= 2 * toldWithoutPeriod) {
+      toldWithoutPeriod = withoutPeriod.count
+      onEvent({ is: 'without-period', withoutPeriod })
+    }
+  }
+
+  async function history(): Promise<void> {
+    const isFirst = run.position.nextSeq === 1
+    // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
+    const { historyToMs: toMs } = committer
+    if (toMs !== null || (options.catchUp === false && isFirst))
+      await list({ known: skippedHistory, toMs, begin: ms => committer.beginHistory(ms) })
+    if (options.catchUp === false && toMs === null) return
+    await list()
+    // The first listing of a directory only says what to look at again.
+    if (store.showsUnfinished) {
+      await run.clock.sleep(Math.min(reconcileMs || reconcileMsDefault.directory, reconcileMsDefault.directory), signal)
+      if (!signal.aborted) await list()
+    }
+  }
+
+  async function again(): Promise<void> {
+    while (reconcileMs !== false && !options.untilIdle) {
+      await run.clock.sleep(reconcileMs, signal)
+      if (signal.aborted) return
+      await list()
+    }
+  }
+
+  const begun = unlessOver(context, history)
+  return { begun, ended: begun.then(() => unlessOver(context, again)) }
+}
+
+/** What the end of the run interrupts is no failure. */
+async function unlessOver({ signal }: FeedContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+/** Tells of the first of each kind, and again whenever there are twice as many. */
+function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>) => void {
+  const told = new Map<string, number>()
+  return counts => {
+    const news = Object.entries(counts).filter(([kind, { count }]) => count >= 2 * (told.get(kind) ?? 0))
+    for (const [kind, { count }] of news) told.set(kind, count)
+    if (news.length > 0) tell(Object.fromEntries(news))
+  }
+}
+
+/** Messages of one pull. */
+const pullMax = 100
+
+async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
+  const { run, options, looks, intake, signal, onEvent } = context
+  // What lies there waits for no message.
+  if (options.untilIdle) intake.flush()
+  const named: Counts = {}
+  const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'messages', ignored }))
+  const toOffer = async (announced: Announced): Promise<Offer> => ({
+    version: await looks.wanted(announced),
+    ...(announced.isRestored ? { isRestored: true } : {}),
+  })
+  while (!signal.aborted) {
+    // What is received is held, so nothing is received that has to wait.
+    await intake.room()
+    const messages = await notifications.pull(pullMax, signal)
+    if (messages.length === 0 && options.untilIdle) return
+    if (messages.length === 0) continue
+    const ignored: Counts = {}
+    // A key that a listing would pass over is passed over here.
+    const isObject = ({ key }: Announced) => {
+      const kind = run.kindOf(key)
+      if (kind === 'object') return true
+      countKey(ignored, kind, key)
+      countKey(named, kind, key)
+      return false
+    }
+    const offered = await Promise.all(
+      messages.map(async notification => ({
+        notification,
+        offers: await Promise.all(notification.objects.filter(isObject).map(toOffer)),
+      })),
+    )
+    const objects = offered.reduce((sum, { offers }) => sum + offers.length, 0)
+    const duplicates = await intake.offer(offered)
+    onEvent({ is: 'received', messages: messages.length, objects, duplicates, ignored })
+    tellIgnored(named)
+  }
+}
+
+/**
+ * Ticks (S5): the clock decides only when one is written; its value comes from event times seen. A source whose history
+ * is still being listed is not idle, however long that takes.
+ */
+async function watchIdle({ run, intake, committer, signal }: FeedContext): Promise<void> {
+  const { idleMs } = run.live
+  if (idleMs === undefined) return
+  const begunMs = run.clock.nowMs()
+  while (!signal.aborted) {
+    const leftMs = Math.max(intake.lastMovedMs, begunMs) + idleMs - run.clock.nowMs()
+    if (leftMs > 0 || !intake.isIdle) {
+      await run.clock.sleep(Math.max(leftMs, idleMs / 10), signal)
+      continue
+    }
+    const { highMarkUs, watermarkUs } = committer.position
+    if (highMarkUs !== null && (watermarkUs === null || watermarkUs < highMarkUs)) intake.tick(highMarkUs)
+    else await run.clock.sleep(idleMs, signal)
+  }
+}

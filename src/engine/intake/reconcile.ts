@@ -1,0 +1,117 @@
+import type { Executor } from '../../core/ports.ts'
+import { admittedObject, tablePages, type KnownOutcome, listNew, type Listed } from './admit.ts'
+import type { Intake } from './intake.ts'
+import type { Run } from '../open-run.ts'
+
+export interface Reconciler {
+  /**
+   * Lists the source and offers what the ledger does not hold, in the order of S7: what no notification named (P2).
+   *
+   * @param history given: only history is offered, and none of it is read
+   */
+  run(history?: History): Promise<Listed & { readonly found: number }>
+}
+
+/** What lay there at the first start, where that is not to be read. */
+export interface History {
+  readonly known: KnownOutcome
+  /** When the last of it was modified, in ms since 1970 by the store's clock; null where no listing has told yet. */
+  readonly toMs: number | null
+  /** Told the end, before anything is offered. */
+  begin(toMs: number): Promise<void>
+}
+
+/**
+ * What a listing names and nobody can read is tried by the first listing after it was found gone; then after a pause,
+ * which doubles, in ms of the monotonic clock. A store may name what it no longer has for as long as it likes.
+ */
+const gonePauseMs = { first: 60_000, most: 3_600_000 } as const
+
+/**
+ * The listing and the ledger lie in DuckDB tables, so a million keys cost no memory here.
+ *
+ * @param signal ends a listing on its way, with an error
+ */
+export function createReconciler(run: Run, intake: Intake, executor: Executor, signal: AbortSignal): Reconciler {
+  const { store, settings } = run.fetch
+  /** What the last listing showed first. A file that is still being written looks different in the next one. */
+  let hasSeen = false
+  /** What listings have named although it was gone: in table `missed`. */
+  let hasMissed = false
+
+  return {
+    async run(history) {
+      const listed = await listNew({
+        store,
+        kindOf: run.kindOf,
+        settings,
+        executor,
+        from: undefined,
+        to: undefined,
+        signal,
+      })
+      if (store.showsUnfinished && !history) await keepSettled()
+      await keepDue()
+      let toMs = history?.toMs ?? null
+      if (history && toMs === null) {
+        const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM admitted')
+        // An empty place has no history.
+        toMs = Number(last?.ms ?? Number.MIN_SAFE_INTEGER)
+        await history.begin(toMs)
+      }
+      let found = 0
+      for await (const page of tablePages(executor)) {
+        signal.throwIfAborted()
+        const versions = page.map(admittedObject)
+        const offers = history
+          ? versions
+              .filter(({ lastModifiedMs }) => lastModifiedMs <= (toMs as number))
+              .map(version => ({ version, known: history.known }))
+          : versions.map(version => ({ version }))
+        found += offers.length - (await intake.offer([{ offers }]))
+      }
+      await executor.run('DROP TABLE admitted')
+      return { ...listed, found }
+    },
+  }
+
+  /** Leaves in `admitted` what the listing before this one showed as it is now. */
+  async function keepSettled(): Promise<void> {
+    if (!hasSeen) await executor.run('CREATE TABLE unsettled (key VARCHAR, e_tag VARCHAR)')
+    hasSeen = true
+    await executor.run(
+      'CREATE TABLE settled AS SELECT row_number() OVER (ORDER BY n) AS n, a.* EXCLUDE (n) FROM admitted AS a ' +
+        'WHERE EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = a.key AND u.e_tag = a.e_tag)',
+    )
+    await executor.run('CREATE OR REPLACE TABLE unsettled AS SELECT key, e_tag FROM admitted')
+    await admitOnly('settled')
+  }
+
+  /** Leaves out of `admitted` what was gone, and is not to be looked for yet. What is listed no more is forgotten. */
+  async function keepDue(): Promise<void> {
+    const [gone] = await executor.rows('SELECT count(*) AS n FROM admitted WHERE was_gone')
+    if (!hasMissed && Number(gone?.n) === 0) return
+    if (!hasMissed) await executor.run('CREATE TABLE missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)')
+    hasMissed = true
+    const nowMs = run.clock.nowMs()
+    await executor.run(
+      `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
+        'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',
+    )
+    await executor.run(
+      'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM tried WHERE is_due',
+    )
+    const { first, most } = gonePauseMs
+    await executor.run(
+      'CREATE OR REPLACE TABLE missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ' +
+        `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM tried WHERE was_gone`,
+    )
+    await executor.run('DROP TABLE tried')
+    await admitOnly('due')
+  }
+
+  async function admitOnly(table: string): Promise<void> {
+    await executor.run('DROP TABLE admitted')
+    await executor.run(`ALTER TABLE ${table} RENAME TO admitted`)
+  }
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto'
+import type { Manifest } from '../../../checkpoints/types.ts'
+import { sinkOf } from '../../../connectors/registry.ts'
+import { configError } from '../../core/errors.ts'
+import type { ObjectStore } from '../../core/ports.ts'
+import type { SinkPort } from '../../core/sink-port.ts'
+import type { Terminal } from '../../plan/mini-batch.ts'
+import { flowName } from '../../plan/plan-ids.ts'
+import type { ColumnTypes } from '../../plan/relation.ts'
+import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
+import type { Components } from '../components.ts'
+import { behindDefault } from './publisher.ts'
+
+/** A flow that ends in a sink. */
+export interface SinkEnd {
+  /** The flow's name. */
+  readonly name: string
+  /** At the place where it is to be in this run. */
+  readonly sink: Sink
+  readonly kind: SinkKind
+  readonly behind: Behind
+  readonly columns: ColumnTypes
+  /** Names its place in errors. */
+  readonly field: string
+}
+
+/**
+ * The flows that end in a sink, in order. Flows that share a folder have their names in those of its files.
+ *
+ * @param places another place: of the only one, or by the names of flows
+ */
+export function sinkEnds(
+  terminals: readonly Terminal[],
+  places: Places | undefined,
+  kinds: readonly SinkKind[],
+): readonly SinkEnd[] {
+  const ends = terminals.flatMap((terminal, index) =>
+    terminal.is === 'sink' ? [{ ...terminal, name: flowName(index) }] : [],
+  )
+  const moved = movedTo(
+    ends.map(({ name }) => name),
+    places,
+  )
+  return ends.map(({ name, sink, node, behind }) => {
+    const kind = sinkOf(sink, name, kinds)
+    kind.rows?.(sink, node.columns, name)
+    const uri = moved.get(name)
+    return {
+      name,
+      kind,
+      sink: uri === undefined ? sink : { ...sink, uri },
+      behind: { ...behindDefault, ...kind.behind, ...behind },
+      columns: node.columns,
+      field: uri === undefined ? `${name}: ${sink.sink}` : 'output',
+    }
+  })
+}
+
+/** Where results go instead: of the only sink, or by the names of flows. */
+export type Places = string | Readonly<Record<string, string>>
+
+/** The other place of a flow, if it has one. */
+export function placeOf(places: Places | undefined, flow: string): string | undefined {
+  return typeof places === 'string' ? places : places?.[flow]
+}
+
+function movedTo(names: readonly string[], places: Places | undefined): ReadonlyMap<string, string> {
+  if (places === undefined) return new Map()
+  if (typeof places !== 'string') {
+    for (const [name, place] of Object.entries(places))
+      if (!names.includes(name))
+        throw configError('output', `${name}=${place}`, `the name of a flow that ends in a sink: ${names.join(', ')}`)
+    return new Map(Object.entries(places))
+  }
+  const [only, ...others] = names
+  if (only === undefined || others.length > 0)
+    throw configError(
+      'output',
+      places,
+      `a pipeline with exactly one sink; this one has ${names.length}${only === undefined ? '' : `, so name the flow: ${only}=${places}`}`,
+    )
+  return new Map([[only, places]])
+}
+
+/** Opens a sink for a checkpoint. @param withStore what a store that it opens is made into */
+export function openSink(
+  { name, sink, kind, columns, field }: Pick<SinkEnd, 'name' | 'sink' | 'kind' | 'columns' | 'field'>,
+  { checkpointId }: Pick<Manifest, 'checkpointId'>,
+  pipeline: string,
+  { openWritable, clock }: Pick<Components, 'openWritable' | 'clock'>,
+  withStore: (store: ObjectStore) => ObjectStore = store => store,
+): Promise<SinkPort> {
+  return kind.open(sink, {
+    output: name,
+    columns,
+    checkpointId,
+    pipeline,
+    newId: randomUUID,
+    sleep: clock.sleep,
+    openStore: async address => withStore(await openWritable(address, field)),
+  })
+}

@@ -1,0 +1,41 @@
+import type { Executor, Row } from '../../core/ports.ts'
+import { visible } from '../../core/visible.ts'
+
+/** A row that is set aside. */
+export interface BadRow {
+  readonly object: string
+  /** Counted from 0, as in the record of rows that are set aside. */
+  readonly row: number
+  /** null where the whole row is broken. */
+  readonly column: string | null
+  readonly expected: string
+  /** null for NULL, and where the text of a broken row is not known. */
+  readonly found: string | null
+}
+
+/**
+ * The first row that is set aside.
+ *
+ * @param asideSql as `setAside` of a marked object gives it, of one or of several
+ */
+export async function firstBadRow(
+  executor: Pick<Executor, 'rows'>,
+  asideSql: string,
+  signal?: AbortSignal,
+): Promise<BadRow> {
+  const [first] = await executor.rows(`SELECT * FROM (${asideSql}) ORDER BY _seq, _row, "column" LIMIT 1`, signal)
+  const { object, _row, column, expected, found } = first as Row
+  return {
+    object: String(object),
+    row: Number(_row),
+    column: column === '' ? null : String(column),
+    expected: String(expected),
+    found: typeof found === 'string' ? found : null,
+  }
+}
+
+/** Its row and column, what was expected and what is there, as one line. */
+export function badRowText({ row, column, expected, found }: BadRow): string {
+  const shown = found === null ? 'NULL' : `'${visible(found)}'`
+  return `row ${row}${column === null ? '' : `, column '${column}'`}: expected ${expected}, found ${shown}`
+}

@@ -1,0 +1,112 @@
+import { configError } from '../../core/errors.ts'
+import type { Executor } from '../../core/ports.ts'
+import type { SourceSettings } from '../../plan/source-settings.ts'
+import type { Json } from '../../core/json.ts'
+import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
+import { differences } from '../../plan/plan-changes.ts'
+import type { StepIds } from '../../plan/plan-ids.ts'
+import { text } from '../../plan/sql.ts'
+import { storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
+import { type AdmittedMark, type Listing, pulled, versionOf } from '../intake/admit.ts'
+import { createLedgerTable, markOf, withEarlierSql } from '../state/ledger.ts'
+import type { Outcome } from '../read/outcome.ts'
+import type { ReadCheckpoint } from '../state/read-checkpoint.ts'
+import { loadLedger } from '../state/recover.ts'
+
+/** A checkpoint whose ledger is repeated. */
+export interface Replayed extends ReadCheckpoint {
+  /** The id of each own stage to that of the same stage there: flushes are told by stage. */
+  readonly stageNames: ReadonlyMap<string, string>
+}
+
+/** @param own, theirs the ids of the same steps in the two checkpoints */
+export function withStageNames(other: ReadCheckpoint, own: readonly StepIds[], theirs: readonly StepIds[]): Replayed {
+  const pairs = own.flatMap((ids, flow) =>
+    [...ids].map(([node, id]) => [id, theirs[flow]?.get(node) as string] as const),
+  )
+  return { ...other, stageNames: new Map(pairs) }
+}
+
+export interface ReplayContext {
+  /** The other checkpoint. */
+  readonly other: Replayed
+  readonly source: string
+  readonly executor: Executor
+  readonly stage: string
+  newId(): string
+  readonly miniBatch: MiniBatchOptions
+  /** The first entry that this run's own ledger does not hold. */
+  readonly nextSeq: number
+}
+
+/** Refuses a ledger that was written by another source: its marks would be judged by other rules (S1). */
+export function checkReplayable({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
+  const written = storedPlan(head.manifest.engine.plan).nodes.find(({ op }) => op === 'source')
+  const of = (value: Json | undefined) => ({ canonical: value, written: value })
+  const [first] = differences(
+    `source ${settings.name}`,
+    of(written && writtenOptions(written)),
+    of(settings as unknown as Json),
+  )
+  if (first !== undefined)
+    throw configError('ledger', address, `a ledger that was written by the same source; ${first}`)
+}
+
+/**
+ * Another checkpoint's ledger as a listing: the same object versions in the same order, with its outcomes, marks, ticks
+ * and flushes (S1). So the answer is the same, however this run is cut.
+ */
+export async function replay(context: ReplayContext): Promise<Listing> {
+  const { other, source, executor, stage, newId, nextSeq } = context
+  await createLedgerTable(executor, 'replayed')
+  await loadLedger({ checkpoint: other.checkpoint, manifest: other.head.manifest, stage, newId }, executor, 'replayed')
+  const [foreign] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source <> ${text(source)} LIMIT 1`)
+  if (foreign)
+    throw configError(
+      'ledger',
+      other.address,
+      `a ledger of source ${source}; it holds entries of ${String(foreign.source)}`,
+    )
+  await executor.run(
+    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (${withEarlierSql('replayed')}) WHERE seq >= ${nextSeq}`,
+  )
+  await executor.run('DROP TABLE replayed')
+  const [totals] = await executor.rows(
+    `SELECT count(*) FILTER ("is" = 'object') AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted`,
+  )
+  return {
+    objects: Number(totals?.objects),
+    bytes: Number(totals?.bytes),
+    ignored: {},
+    matched: Number(totals?.objects),
+    leftOut: 0,
+    withoutPeriod: null,
+    next: pulled(executor, context.miniBatch, row =>
+      row.is === 'object'
+        ? {
+            ...versionOf(row),
+            is: 'object',
+            overwrites: false,
+            ...(row.earlier === null ? {} : { earlier: row.earlier as Outcome }),
+            known: {
+              outcome: row.outcome as Outcome,
+              reason: row.reason as string | null,
+              highMarkUs: row.high_mark_us as bigint | null,
+            },
+          }
+        : renamed(markOf(row), other.stageNames),
+    ),
+  }
+}
+
+/** A flush under the names that stages have here. Others keep theirs: a replay of this ledger may know them. */
+function renamed(mark: AdmittedMark, names: Replayed['stageNames']): AdmittedMark {
+  if (mark.is !== 'flush' || mark.stages === undefined) return mark
+  const { stages } = mark
+  const here = [...names].flatMap(([own, there]) =>
+    stages[there] === undefined ? [] : [[own, stages[there]] as const],
+  )
+  const theirs = new Set(names.values())
+  const others = Object.entries(stages).filter(([id]) => !theirs.has(id))
+  return { ...mark, stages: Object.fromEntries([...others, ...here]) }
+}

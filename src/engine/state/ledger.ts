@@ -1,0 +1,187 @@
+import type { Executor, Row } from '../../core/ports.ts'
+import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
+import { text } from '../../plan/sql.ts'
+import type { WatermarkState } from '../../plan/watermark.ts'
+import type { AdmittedMark, FlushValue } from '../intake/admit.ts'
+import { goneReasons, type MarkedObject } from '../read/marked-object.ts'
+
+/** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
+export const ledgerColumns = {
+  seq: 'BIGINT',
+  epoch: 'BIGINT',
+  source: 'VARCHAR',
+  is: 'VARCHAR',
+  bucket: 'VARCHAR',
+  key: 'VARCHAR',
+  e_tag: 'VARCHAR',
+  version_id: 'VARCHAR',
+  size_bytes: 'BIGINT',
+  last_modified_ms: 'BIGINT',
+  outcome: 'VARCHAR',
+  reason: 'VARCHAR',
+  rows: 'BIGINT',
+  late: 'BIGINT',
+  quarantined_rows: 'BIGINT',
+  outside_bounds: 'BIGINT',
+  high_mark_us: 'BIGINT',
+  watermark_us: 'BIGINT',
+  /** Of a flush that closes some stages only, or each at another watermark: JSON, the watermark by stage. */
+  flushed: 'VARCHAR',
+} as const
+
+export type LedgerRow = { readonly [K in keyof typeof ledgerColumns]: string | number | bigint | null }
+
+/** An object with its place in the ledger and the watermark before it. */
+export interface StampedObject {
+  readonly marked: MarkedObject
+  readonly seq: number
+  readonly watermarkUs: bigint | null
+}
+
+/** A tick or flush with its place in the ledger, and what it sets. */
+export type StampedMark = AdmittedMark & { readonly seq: number }
+
+export function objectRow({ marked, seq }: StampedObject, epoch: number, source: string, late: number): LedgerRow {
+  const { version } = marked
+  return {
+    seq,
+    epoch,
+    source,
+    is: 'object',
+    bucket: version.bucket,
+    key: version.key,
+    e_tag: version.eTag,
+    version_id: version.versionId ?? null,
+    size_bytes: version.sizeBytes,
+    last_modified_ms: Math.trunc(version.lastModifiedMs),
+    outcome: marked.outcome,
+    reason: marked.reason,
+    rows: marked.rows,
+    late,
+    quarantined_rows: marked.quarantinedRows,
+    outside_bounds: marked.outsideBounds,
+    high_mark_us: marked.highMarkUs,
+    watermark_us: null,
+    flushed: null,
+  }
+}
+
+export function markRow(mark: StampedMark, epoch: number, source: string, late: number): LedgerRow {
+  const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
+  const { is, seq, watermarkUs } = mark
+  return {
+    ...nothing,
+    seq,
+    epoch,
+    source,
+    is,
+    late: late === 0 ? null : late,
+    watermark_us: watermarkUs,
+    flushed: mark.is === 'flush' ? flushText(mark) : null,
+  }
+}
+
+function flushText({ stages }: FlushValue): string | null {
+  if (stages === undefined) return null
+  return JSON.stringify(Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, us.toString()])))
+}
+
+/** A tick or flush as a row of the ledger has it. */
+export function markOf(row: Row): AdmittedMark {
+  const watermarkUs = row.watermark_us as bigint | null
+  if (row.is === 'tick') return { is: 'tick', watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
+  const { flushed } = row
+  if (typeof flushed !== 'string') return { is: 'flush', watermarkUs, sizeBytes: 0 }
+  const stages = JSON.parse(flushed) as Record<string, string>
+  return {
+    is: 'flush',
+    watermarkUs,
+    stages: Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, BigInt(us)])),
+    sizeBytes: 0,
+  }
+}
+
+/** The rows in the order of their numbers. */
+export function ledgerText(rows: readonly LedgerRow[]): TextRows {
+  return textRowsOf(
+    ledgerColumns,
+    rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)),
+  )
+}
+
+export async function createLedgerTable(executor: Executor, name: string): Promise<void> {
+  await executor.run(
+    `CREATE TABLE ${name} (${Object.entries(ledgerColumns)
+      .map(([name, type]) => `"${name}" ${type}`)
+      .join(', ')})`,
+  )
+}
+
+/** P1 as SQL: the same object version, by versionIds where both sides have one, else by eTags. */
+export function sameVersionSql(a: string, b: string): string {
+  return (
+    `${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key AND ` +
+    `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
+  )
+}
+
+/** Rows of the ledger's files as this release reads them: releases of format 1 wrote what was gone as quarantined. */
+export function ledgerRowsSql(rows: string): string {
+  return (
+    `SELECT * REPLACE (CASE WHEN outcome IN ('quarantined', 'skipped') AND reason IN (${[...goneReasons].map(text).join(', ')}) ` +
+    `THEN 'gone' ELSE outcome END AS outcome) FROM ${rows}`
+  )
+}
+
+/**
+ * Entries of a ledger, and the earlier ones of the same version (P1): `seq`, `earlier_seq` and `earlier`, the outcome of that.
+ * Nothing comes after a version that was read. In three joins, as one by key alone compares all versions of a key with each
+ * other.
+ */
+function earlierSql(ledger: string): string {
+  const pairs = (on: string) =>
+    `SELECT a.seq, b.seq AS earlier_seq, b.outcome AS earlier FROM ${ledger} AS a JOIN ${ledger} AS b ` +
+    `ON a.bucket = b.bucket AND a.key = b.key AND ${on} WHERE b.outcome <> 'read' AND b.seq < a.seq`
+  return [
+    'a.version_id = b.version_id',
+    'a.e_tag = b.e_tag AND a.version_id IS NULL',
+    'a.e_tag = b.e_tag AND a.version_id IS NOT NULL AND b.version_id IS NULL',
+  ]
+    .map(pairs)
+    .join(' UNION ALL ')
+}
+
+/** Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none. */
+export function withEarlierSql(ledger: string): string {
+  return (
+    `SELECT l.*, p.earlier FROM ${ledger} AS l LEFT JOIN (SELECT seq, arg_max(earlier, earlier_seq) AS earlier ` +
+    `FROM (${earlierSql(ledger)}) GROUP BY seq) AS p ON p.seq = l.seq`
+  )
+}
+
+/**
+ * Object versions that are set aside as a ledger stands, by their last entries: no row of them was counted (I5). With
+ * `overwrites`: another version of its key was read.
+ */
+export function setAsideSql(ledger: string): string {
+  return (
+    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND r.bucket = a.bucket AND r.key = a.key) AS overwrites ` +
+    `FROM ${ledger} AS a WHERE a.outcome <> 'read' AND a.seq NOT IN (SELECT earlier_seq FROM (${earlierSql(ledger)}))`
+  )
+}
+
+/** Whether objects have come since the last flush: then the end of a listing flushes, else it has nothing to do. */
+export async function isFlushDue(executor: Executor): Promise<boolean> {
+  const [last] = await executor.rows(`SELECT "is" FROM ledger ORDER BY seq DESC LIMIT 1`)
+  return last !== undefined && last.is !== 'flush'
+}
+
+/** A watermark state as the manifest keeps it. */
+export function watermarkJson(state: WatermarkState): { watermarkUs: string | null; highMarkUs: string | null } {
+  return { watermarkUs: state.watermarkUs?.toString() ?? null, highMarkUs: state.highMarkUs?.toString() ?? null }
+}
+
+export function watermarkFrom(json: { watermarkUs: string | null; highMarkUs: string | null }): WatermarkState {
+  const parse = (value: string | null) => (value === null ? null : BigInt(value))
+  return { watermarkUs: parse(json.watermarkUs), highMarkUs: parse(json.highMarkUs) }
+}
