@@ -66,7 +66,7 @@ export type OfWindow<I, P> = unknown extends I
   : [I] extends [OpenWindow]
     ? P
     : [I] extends [Rows]
-      ? 'add tumbling(...), hopping(...) or session(...) before this: rows are aggregated in windows'
+      ? 'add a window such as tumbling(...) before this: rows are aggregated in windows'
       : NoRows<I>
 
 /** A millrace operator: an RxJS operator that only adds its step to the plan. */

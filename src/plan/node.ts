@@ -60,7 +60,7 @@ export function sourceOf(node: PlanNode): SourceSettings {
   return head.options as unknown as SourceSettings
 }
 
-const windowMissing = 'rows are aggregated in windows: add tumbling(...), hopping(...) or session(...) before it'
+const windowMissing = 'rows are aggregated in windows: add a window such as tumbling(...) before it'
 
 /** Describes a stateful step after this node. */
 export function foldStep<O extends Json>(

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { cumulativeWindows } from '../../operators/cumulative.ts'
 import { hoppingWindows } from '../../operators/hopping.ts'
 import { tumblingWindows } from '../../operators/tumbling.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
@@ -137,6 +138,45 @@ const drawn: readonly { name: string; windows: WindowAssigner; drawing: string }
                        [======)  open`,
   },
   {
+    name: 'cumulative: a row counts in each window of its start that ends after it',
+    windows: cumulativeWindows(9n, 3n),
+    drawing: `
+      zero       0
+      row            x
+                 [=====)     open
+                 [========)  open`,
+  },
+  {
+    name: 'cumulative: late in those that the watermark has closed, counted in the longer ones (S9)',
+    windows: cumulativeWindows(9n, 3n),
+    drawing: `
+      zero       0
+      row        x
+      mark              W
+                 [==)        late
+                 [=====)     late
+                 [========)  open`,
+  },
+  {
+    name: 'cumulative: the last microsecond has the longest window only; the next one begins anew',
+    windows: cumulativeWindows(9n, 3n, 2n),
+    drawing: `
+      zero       0
+      row                  x
+      mark         W
+                   [========)  open`,
+  },
+  {
+    name: 'cumulative before 1970, moved by an offset: late in all of them',
+    windows: cumulativeWindows(9n, 3n, 2n),
+    drawing: `
+      zero             0
+      row          x
+      mark               W
+                [=====)     late
+                [========)  late`,
+  },
+  {
     name: 'the same before 1970, across zero',
     windows: hoppingWindows(7n, 3n),
     drawing: `
@@ -190,44 +230,88 @@ interface Row {
   readonly watermarkUs: bigint | null
 }
 
-/** The ends of the windows [start, end) that hold t, ascending; start less the offset is a multiple of `every` (S9). */
-function endsOf(t: bigint, size: bigint, every: bigint, offset: bigint): Ends {
-  const ends: bigint[] = []
-  for (let start = t - size + 1n; start <= t; start++) if ((start - offset) % every === 0n) ends.push(start + size)
-  return ends
+interface Window {
+  readonly start: bigint
+  readonly end: bigint
+}
+
+/** The windows [start, end) that hold t, by their ends; start less the offset is a multiple of `every` (S9). */
+function hoppingOf(t: bigint, size: bigint, every: bigint, offset: bigint): readonly Window[] {
+  const found: Window[] = []
+  for (let start = t - size + 1n; start <= t; start++)
+    if ((start - offset) % every === 0n) found.push({ start, end: start + size })
+  return found
+}
+
+/** The same of windows that begin where those of `size` do and end at each further `every`. */
+function cumulativeOf(t: bigint, size: bigint, every: bigint, offset: bigint): readonly Window[] {
+  const found: Window[] = []
+  for (const { start, end: last } of hoppingOf(t, size, size, offset))
+    for (let end = start + every; end <= last; end += every) if (end > t) found.push({ start, end })
+  return found
 }
 
 /** Tumbling where both are equal, besides hopping: the two must agree. */
-const assigners = [...sizes.map(([size, every]) => [size, every, 0n] as const), ...offsets].flatMap(
-  ([size, every, offset]) => [
+const assigners: readonly { name: string; windows: WindowAssigner; of(t: bigint): readonly Window[] }[] = [
+  ...[...sizes.map(([size, every]) => [size, every, 0n] as const), ...offsets].flatMap(([size, every, offset]) => [
     {
       name: `hopping ${size} every ${every} from ${offset}`,
-      size,
-      every,
-      offset,
       windows: hoppingWindows(size, every, offset),
+      of: (t: bigint) => hoppingOf(t, size, every, offset),
     },
     ...(size === every
-      ? [{ name: `tumbling ${size} from ${offset}`, size, every, offset, windows: tumblingWindows(size, offset) }]
+      ? [
+          {
+            name: `tumbling ${size} from ${offset}`,
+            windows: tumblingWindows(size, offset),
+            of: (t: bigint) => hoppingOf(t, size, every, offset),
+          },
+        ]
       : []),
-  ],
-)
+  ]),
+  ...(
+    [
+      [1n, 1n, 0n],
+      [5n, 5n, 2n],
+      [12n, 4n, 0n],
+      [12n, 3n, 7n],
+      [7n, 1n, 5n],
+      [10n, 5n, 3n],
+    ] as const
+  ).map(([size, every, offset]) => ({
+    name: `cumulative ${size} by ${every} from ${offset}`,
+    windows: cumulativeWindows(size, every, offset),
+    of: (t: bigint) => cumulativeOf(t, size, every, offset),
+  })),
+]
 
-describe.each(assigners)('$name, row by row', ({ size, every, offset, windows }) => {
+describe.each(assigners)('$name, row by row', ({ windows, of }) => {
   const isLate = (end: bigint, { watermarkUs }: Row) => watermarkUs !== null && end <= watermarkUs
-  const openEnds = (row: Row) => endsOf(row.timeUs, size, every, offset).filter(end => !isLate(end, row))
+  const openOf = (row: Row) => of(row.timeUs).filter(({ end }) => !isLate(end, row))
+  const openEnds = (row: Row) => openOf(row).map(({ end }) => end)
 
   test('a row is accepted when a window of it is open, and late in those that are closed (S8)', async () => {
     const found = await evaluate(windows, rows, null, null)
-    expect(found.map(({ accepted }) => accepted)).toEqual(rows.map(row => openEnds(row).length > 0))
+    expect(found.map(({ accepted }) => accepted)).toEqual(rows.map(row => openOf(row).length > 0))
     expect(found.map(({ late }) => late)).toEqual(
-      rows.map(row => endsOf(row.timeUs, size, every, offset).filter(end => isLate(end, row))),
+      rows.map(row =>
+        of(row.timeUs)
+          .map(({ end }) => end)
+          .filter(end => isLate(end, row)),
+      ),
     )
   })
 
   test('the windows of its partial row are the open ones: every row once in each, and in no other (S9)', async () => {
     const found = await evaluate(windows, rows, null, null)
     expect(found.map(({ open }) => open)).toEqual(rows.map(openEnds))
+  })
+
+  test('the start of a window follows from its end', async () => {
+    const all = times.flatMap(of)
+    const values = all.map(({ end }, index) => `(${index}, ${end}::BIGINT)`).join(', ')
+    const found = await db.rows(`SELECT ${windows.startOf('e')} AS s FROM (VALUES ${values}) AS r(i, e) ORDER BY i`)
+    expect(found.map(({ s }) => s)).toEqual(all.map(({ start }) => start))
   })
 
   test('a move of the watermark takes the windows that end in (from, to], so each window once (P11)', async () => {
@@ -245,22 +329,22 @@ describe.each(assigners)('$name, row by row', ({ size, every, offset, windows })
     }
   })
 
-  test('a partial row is dead when its last window closes (P11)', async () => {
+  test('a partial row gives nothing before its first window closes, and is dead when the last one does (P11)', async () => {
     const found = await evaluate(windows, rows, null, null)
-    const last = (row: Row) => (openEnds(row).length > 0 ? endsOf(row.timeUs, size, every, offset).at(-1) : null)
-    expect(found.map(({ closesAt }) => closesAt)).toEqual(rows.map(last))
+    expect(found.map(({ closesAt }) => closesAt)).toEqual(rows.map(row => openEnds(row).at(-1) ?? null))
+    expect(found.map(({ emitsFrom }) => emitsFrom)).toEqual(rows.map(row => openEnds(row)[0] ?? null))
   })
 
   test('flushAt is the largest end among open windows that start at or below M; else NULL (S6)', async () => {
     for (const highMarkUs of [-9n, -1n, 0n, 3n, 8n, 15n]) {
       const found = await evaluate(windows, rows, null, null, highMarkUs)
-      const largest = (row: Row) => openEnds(row).findLast(end => end - size <= highMarkUs) ?? null
+      const largest = (row: Row) => openOf(row).findLast(({ start }) => start <= highMarkUs)?.end ?? null
       expect(found.map(({ flushAt }) => flushAt)).toEqual(rows.map(largest))
     }
   })
 
   test('firstEnd is the end of the first window that holds a time', () => {
-    expect(times.map(windows.firstEnd)).toEqual(times.map(timeUs => endsOf(timeUs, size, every, offset)[0]))
+    expect(times.map(windows.firstEnd)).toEqual(times.map(timeUs => of(timeUs)[0]?.end))
   })
 })
 
@@ -288,6 +372,7 @@ interface Evaluated {
   /** Ends of the windows of the row's own partial row. */
   readonly open: Ends
   readonly closesAt: bigint | null
+  readonly emitsFrom: bigint | null
   readonly flushAt: bigint | null
 }
 
@@ -323,7 +408,7 @@ async function evaluate(
     `SELECT id, list(_window_end ORDER BY _window_end) AS ends FROM (${windows.windowsOf(partials, fromUs, toUs)}) GROUP BY id`,
   )
   const states = await db.rows(
-    `SELECT id, ${windows.closesAt} AS closes_at, ${windows.flushAt(highMarkUs)} AS flush_at FROM (${partials})`,
+    `SELECT id, ${windows.closesAt} AS closes_at, ${windows.emitsFrom} AS emits_from, ${windows.flushAt(highMarkUs)} AS flush_at FROM (${partials})`,
   )
   const ends = new Map(opened.map(row => [row.id, row.ends as Ends]))
   const state = new Map(states.map(row => [row.id, row]))
@@ -335,6 +420,7 @@ async function evaluate(
       late: row.late as Ends,
       open: ends.get(id) ?? [],
       closesAt: (own?.closes_at ?? null) as bigint | null,
+      emitsFrom: (own?.emits_from ?? null) as bigint | null,
       flushAt: (own?.flush_at ?? null) as bigint | null,
     }
   })

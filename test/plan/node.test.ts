@@ -129,13 +129,12 @@ describe('an order of steps that makes no sense is refused, naming both steps', 
     {
       name: 'aggregate without a window',
       apply: trips => trips.pipe(aggregate({ n: count() }) as never),
-      message:
-        'aggregate: rows are aggregated in windows: add tumbling(...), hopping(...) or session(...) before it; found source.',
+      message: 'aggregate: rows are aggregated in windows: add a window such as tumbling(...) before it; found source.',
     },
     {
       name: 'aggregate after groupBy without a window',
       apply: trips => trips.pipe(groupBy('zone' as never) as never, aggregate({ n: count() }) as never),
-      message: 'groupBy: rows are aggregated in windows: add tumbling(...), hopping(...) or session(...) before it.',
+      message: 'groupBy: rows are aggregated in windows: add a window such as tumbling(...) before it.',
     },
     {
       name: 'a stateless step between window and groupBy',

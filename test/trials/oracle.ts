@@ -100,7 +100,25 @@ function stateOf(
     case 'session':
       return sessionStep(step.gap, tell)
     default:
-      return windowStep(step, tell)
+      return windowStep(windowsOf(step), tell)
+  }
+}
+
+type Windows = (t: number) => readonly { readonly start: number; readonly end: number }[]
+
+/** The windows that hold a time (S9). */
+function windowsOf(step: Extract<TrialStep, { readonly offset: number }>): Windows {
+  const size = step.size * second
+  const every = step.op === 'tumbling' ? size : step.every * second
+  const distance = step.op === 'cumulative' ? size : every
+  const offset = step.offset * second
+  return t => {
+    const found: { start: number; end: number }[] = []
+    for (let start = Math.floor((t - offset) / distance) * distance + offset; start + size > t; start -= distance) {
+      const first = step.op === 'cumulative' ? start + every : start + size
+      for (let end = first; end <= start + size; end += every) if (end > t) found.push({ start, end })
+    }
+    return found
   }
 }
 
@@ -148,42 +166,35 @@ function sessionStep(gapSeconds: number, tell: (row: OracleRow, end: number) => 
 }
 
 /** S8, S9, S13: each window once, by the first entry whose watermark reaches its end. */
-function windowStep(
-  step: Extract<TrialStep, { readonly op: 'tumbling' | 'hopping' }>,
-  tell: (row: OracleRow, end: number) => void,
-): OracleStep {
-  const size = step.size * second
-  const every = (step.op === 'tumbling' ? step.size : step.every) * second
-  const offset = step.offset * second
-  const open = new Map<string, { readonly start: number; readonly k: number; sum: number }>()
+function windowStep(windows: Windows, tell: (row: OracleRow, end: number) => void): OracleStep {
+  const open = new Map<string, { readonly start: number; readonly end: number; readonly k: number; sum: number }>()
   return {
     clock: Number.NEGATIVE_INFINITY,
     hold: 0,
     take(rows) {
       for (const row of rows)
-        for (let start = Math.floor((row.t - offset) / every) * every + offset; start + size > row.t; start -= every) {
-          const end = start + size
+        for (const { start, end } of windows(row.t)) {
           if (end <= this.clock) {
             tell(row, end)
             continue
           }
-          const id = `${start} ${row.k}`
-          const window = open.get(id) ?? { start, k: row.k, sum: 0 }
+          const id = `${end} ${row.k}`
+          const window = open.get(id) ?? { start, end, k: row.k, sum: 0 }
           window.sum += row.v
           open.set(id, window)
         }
     },
     flushAt(limit) {
-      const ends = [...open.values()].filter(({ start }) => start <= limit).map(({ start }) => start + size)
+      const ends = [...open.values()].filter(({ start }) => start <= limit).map(({ end }) => end)
       return ends.length === 0 ? null : Math.max(...ends)
     },
     give(seq) {
-      const closing = [...open].filter(([, { start }]) => start + size <= this.clock)
+      const closing = [...open].filter(([, { end }]) => end <= this.clock)
       for (const [id] of closing) open.delete(id)
       return closing
         .map(([, window]) => window)
-        .toSorted((a, b) => a.start - b.start || a.k - b.k)
-        .map(({ start, k, sum }, row) => ({ row: { seq, row, t: start + size - 1, k, v: sum }, start }))
+        .toSorted((a, b) => a.end - b.end || a.k - b.k)
+        .map(({ start, end, k, sum }, row) => ({ row: { seq, row, t: end - 1, k, v: sum }, start }))
     },
   }
 }

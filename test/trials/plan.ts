@@ -4,6 +4,7 @@ import {
   aggregate,
   count,
   countDistinct,
+  cumulative,
   dedupe,
   derive,
   files,
@@ -25,6 +26,7 @@ import { whole } from './ledger.ts'
 export type TrialStep =
   | { readonly op: 'tumbling'; readonly size: number; readonly offset: number }
   | { readonly op: 'hopping'; readonly size: number; readonly every: number; readonly offset: number }
+  | { readonly op: 'cumulative'; readonly size: number; readonly every: number; readonly offset: number }
   | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
   /** Rows whose v is no multiple. */
@@ -39,6 +41,7 @@ export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   const offset = Math.max(0, whole(random, -8, 8))
   if (op === 'tumbling') return { op, size: whole(random, 2, 25), offset }
   const every = whole(random, 1, 8)
+  if (op === 'cumulative') return { op, every, size: every * whole(random, 1, 5), offset }
   return { op, every, size: every + whole(random, 0, 14), offset }
 }
 
@@ -76,6 +79,11 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
         aggregate({ s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }),
         derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
         select('k' as never, 'v' as never),
+      )
+    case 'cumulative':
+      return untyped(
+        cumulative(`${step.size} seconds`, `${step.every} seconds`, { offset: `${step.offset} seconds` }),
+        ...fold,
       )
     case 'hopping':
       return untyped(

@@ -13,6 +13,7 @@ const ledgersOfPlan = 3
 const chains: readonly (readonly StatefulOp[])[] = [
   ['tumbling'],
   ['hopping'],
+  ['cumulative'],
   ['dedupe'],
   ['session'],
   ['session', 'tumbling'],
@@ -26,6 +27,8 @@ const chains: readonly (readonly StatefulOp[])[] = [
   ['tumbling', 'tumbling'],
   ['hopping', 'tumbling'],
   ['tumbling', 'hopping'],
+  ['cumulative', 'tumbling'],
+  ['tumbling', 'cumulative'],
   ['dedupe', 'dedupe'],
   ['tumbling', 'tumbling', 'tumbling'],
   ['dedupe', 'hopping', 'tumbling'],

@@ -7,6 +7,7 @@ import {
   columns,
   count,
   csv,
+  cumulative,
   derive,
   exactQuantile,
   files,
@@ -137,17 +138,19 @@ requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: 'count' }))
 requests.pipe(tumbling('5 parsecs'))
 // @ts-expect-error not a duration: '"hourly"'
 requests.pipe(hopping('1 hour', 'hourly'))
+// @ts-expect-error not a duration: '"a bit"'
+requests.pipe(cumulative('1 day', 'a bit'))
 // @ts-expect-error not a gap: '"a while"'
 requests.pipe(session('a while'))
 // @ts-expect-error a session after a window that is not aggregated: add aggregate({...}) before this
 requests.pipe(tumbling('5m'), session('5m'))
-// @ts-expect-error groupBy before the window: add tumbling(...), hopping(...) or session(...) before this: rows are aggregated in windows
+// @ts-expect-error groupBy before the window: add a window such as tumbling(...) before this: rows are aggregated in windows
 requests.pipe(groupBy('host'))
-// @ts-expect-error a forgotten window: add tumbling(...), hopping(...) or session(...) before this: rows are aggregated in windows
+// @ts-expect-error a forgotten window: add a window such as tumbling(...) before this: rows are aggregated in windows
 requests.pipe(groupBy('host'), aggregate({ n: count() }))
-// @ts-expect-error a forgotten window without keys: add tumbling(...), hopping(...) or session(...) before this
+// @ts-expect-error a forgotten window without keys: add a window such as tumbling(...) before this
 requests.pipe(groupBy(), aggregate({ n: count() }))
-// @ts-expect-error neither window nor groupBy: add tumbling(...), hopping(...) or session(...) before this
+// @ts-expect-error neither window nor groupBy: add a window such as tumbling(...) before this
 requests.pipe(where('bytes > 1'), aggregate({ n: count() }), where('n > 1'))
 // @ts-expect-error keys in two groupBy: name all keys in one groupBy(...)
 requests.pipe(tumbling('5m'), groupBy('host'), groupBy('status'), aggregate({ n: count() }))

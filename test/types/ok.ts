@@ -15,6 +15,7 @@ import {
   count,
   countDistinct,
   csv,
+  cumulative,
   derive,
   exactQuantile,
   files,
@@ -355,6 +356,20 @@ is<
   }
 >(true)
 sessions.pipe(tumbling('1 day'), groupBy('host'), aggregate({ n: sum('n') }))
+const soFar = requests.pipe(
+  cumulative('1 day', '1 hour', { offset: '5 hours' }),
+  groupBy('host'),
+  aggregate({ n: count() }),
+)
+is<
+  ColumnsOf<typeof soFar>,
+  {
+    window_start: 'TIMESTAMPTZ NOT NULL'
+    window_end: 'TIMESTAMPTZ NOT NULL'
+    host: 'VARCHAR'
+    n: 'BIGINT NOT NULL'
+  }
+>(true)
 // ... and groupBy may be left out where the whole window is meant.
 const ungrouped = requests.pipe(tumbling('1 hour'), aggregate({ n: count() }))
 is<typeof ungrouped, typeof total>(true)

@@ -1,0 +1,111 @@
+import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { configError } from '../src/core/errors.ts'
+import { aboveZero } from '../src/core/option-kinds.ts'
+import { type OptionTable, readCall } from '../src/core/options.ts'
+import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
+import type { WindowStep } from '../src/plan/step.ts'
+import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
+
+type CumulativeOptions = {
+  readonly size: string
+  readonly every: string
+  readonly offset?: string
+}
+
+export const cumulativeStep: WindowStep<CumulativeOptions> = {
+  is: 'window',
+  op: 'cumulative',
+  columns: input => input,
+  canonical: ({ size, every, offset }) => ({
+    size: canonicalDuration(size, 'cumulative size'),
+    every: canonicalDuration(every, 'cumulative every'),
+    ...canonicalOffset(offset, durationUs(size, 'cumulative size'), 'cumulative'),
+  }),
+  assigner({ size, every, offset }) {
+    const sizeUs = durationUs(size, 'cumulative size')
+    return cumulativeWindows(sizeUs, durationUs(every, 'cumulative every'), offsetUs(offset, sizeUs, 'cumulative'))
+  },
+}
+
+/**
+ *     |------------ size ------------|------------ size ------------|
+ *     |- every -)                    |- every -)
+ *     |------------------)           |------------------)            windows of one start, each so much longer
+ *     |------------------------------|------------------------------)
+ *
+ * A partial row is (key, `_start` of its windows, `_from_end` = the first end of a window that was still open for the row
+ * when it came). The window that ends at e merges the rows with `_from_end` <= e (S9).
+ */
+export function cumulativeWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): WindowAssigner {
+  const start = (time: string) => borderBelow(time, sizeUs, offsetUs)
+  const lastEnd = `(_start + ${sizeUs})`
+  const shift = offsetUs % everyUs
+  // Ends are the multiples of `every` and the offset, as the size is one of `every`.
+  const endAfter = (x: string) => `(${borderBelow(x, everyUs, shift)} + ${everyUs})`
+  const firstOpen = (time: string, watermark: string) =>
+    endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
+  return {
+    ...fixedBorders,
+    // An end lies in one length only, on whose border it is the last of the one before.
+    startOf: end => start(`(${end} - 1)`),
+    stepUs: gcd(everyUs, offsetUs),
+    paneColumns: ['_start', '_from_end'],
+    isOneWindow: false,
+    panes: (time, watermark) => [start(time), firstOpen(time, watermark)],
+    accepts: (time, watermark) => `(${watermark} IS NULL OR ${start(time)} + ${sizeUs} > ${watermark})`,
+    lateEnds: (time, watermark) =>
+      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, least(${watermark}, ${start(time)} + ${sizeUs}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
+    firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
+    windowsOf: (partials, fromUs, toUs) => {
+      const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
+      const last = toUs === null ? lastEnd : `least(${lastEnd}, ${toUs})`
+      return `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end FROM (${partials})`
+    },
+    closesAt: lastEnd,
+    emitsFrom: '_from_end',
+    // All windows of a row have one start.
+    flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN ${lastEnd} END`,
+  }
+}
+
+const cumulativeOptions = {
+  size: { kind: aboveZero, isRequired: true, isPositional: true, about: 'The length of the longest window.' },
+  every: {
+    kind: aboveZero,
+    isRequired: true,
+    isPositional: true,
+    about: 'By how much each window is longer than the one before; the size is a multiple of it.',
+  },
+  offset: offsetOption,
+} satisfies OptionTable<WindowOptions & { readonly size: Duration; readonly every: Duration }>
+
+/**
+ * Assigns each row to windows that begin together and grow: [start, start + every), [start, start + 2 every), and so on up
+ * to [start, start + size). It gives a day's totals so far, each hour. Starts are multiples of `size` since the Unix epoch
+ * (UTC). A row may be late for some of its windows and count in the longer ones.
+ *
+ *     trips.pipe(cumulative('1 day', '1 hour'), groupBy('PULocationID'), aggregate({ trips: count() }))
+ *
+ * @param size Length of the longest window, after which the next one begins.
+ * @param every By how much each window is longer than the one before: the size is a multiple of it, at most 100,000 times as
+ * long.
+ * @param options `offset`, by which the starts are moved: `cumulative('1 day', '1 hour', { offset: '5 hours' })`.
+ */
+export function cumulative<I>(
+  size: OfRows<I, Duration>,
+  every: Duration,
+  options?: WindowOptions,
+): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function cumulative<I>(
+  ...[length, distance, options]: readonly unknown[]
+): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
+  const { size, every, offset } = readCall('cumulative', cumulativeOptions, [length, distance], options)
+  const sizeUs = durationUs(size, 'cumulative: size')
+  const everyUs = durationUs(every, 'cumulative: every')
+  if (everyUs > sizeUs || sizeUs % everyUs !== 0n)
+    throw configError('cumulative: every', every, `a part of the size, ${size}, that makes it up without a rest`)
+  if (sizeUs / everyUs > 100_000n)
+    throw configError('cumulative: every', every, `at least a 100,000th of the size, ${size}`)
+  return step(cumulativeStep, { size, every, ...(offset === undefined ? {} : { offset }) })
+}

@@ -1,0 +1,30 @@
+/** The pipelines of the guides on windows, each over its guide's own input. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { root, startNode } from '../cli/child.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-guide-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+describe.each(['cumulative', 'sessions'])('the guide %s', name => {
+  test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {
+    const guide = await readFile(join(root, `docs/guides/${name}.md`), 'utf8')
+    const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
+    const [first, second, output] = [...guide.matchAll(/```json\n([\s\S]*?)```/g)].map(([, lines = '']) => lines)
+    await mkdir(join(folder, 'input'))
+    await writeFile(join(folder, 'pipeline.ts'), example)
+    await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
+    await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
+    const args = ['backfill', 'pipeline.ts', '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
+    const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
+    expect(code, stderr).toBe(0)
+    const names = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl')).toSorted()
+    const found = await Promise.all(names.map(file => readFile(join(folder, 'output', file), 'utf8')))
+    expect(found.join('')).toBe(output)
+  })
+})
