@@ -71,13 +71,12 @@ export type { Duration } from './core/duration.ts'
 export { type ErrorKind, isMillraceError, MillraceError } from './core/errors.ts'
 export { type Columns, type ColType, columns, type DeclaredColumns, type DeclaredType, type Row } from './core/types.ts'
 export { backfill } from './engine/backfill.ts'
-export type { WaitingRows } from './engine/publish/publisher.ts'
+export type { WaitingRows } from './engine/report/lags.ts'
 export { inspect } from './engine/inspect/inspect.ts'
 export { type QueryOptions, type QueryResult, query } from './engine/inspect/query.ts'
-export { type Retried, type RetriedObject, type RetryOptions, retry } from './engine/retry.ts'
+export { type Retried, type RetriedObject, retry } from './engine/retry.ts'
 export { run } from './engine/run.ts'
 export type {
-  BackfillOptions,
   EpochResult,
   FarAhead,
   InspectedState,
@@ -86,10 +85,9 @@ export type {
   SetAside,
   Summary,
   Totals,
-  FollowOptions,
-  RunOptions,
 } from './engine/report/summary.ts'
-export { type Difference, type Verification, type VerifyOptions, verify } from './engine/verify.ts'
+export type { BackfillOptions, FollowOptions, RunOptions, RetryOptions, VerifyOptions } from './engine/options.ts'
+export { type Difference, type Verification, verify } from './engine/verify.ts'
 export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
 export type { CsvSettings } from '../connectors/csv/settings.ts'
 export type { JsonSettings } from '../connectors/json/settings.ts'
@@ -108,4 +106,4 @@ export {
 } from './plan/source.ts'
 export { Stream } from './plan/stream.ts'
 export type { Phase, RunEvent } from './engine/report/events.ts'
-export type { MeasuredState, Measurement, Running } from './engine/running.ts'
+export type { MeasuredState, Measurement, Running } from './engine/report/running.ts'

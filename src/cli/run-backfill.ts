@@ -1,6 +1,7 @@
 import { afterFailedText, leftAloneText } from '../engine/report/after-text.ts'
 import type { RunEvent } from '../engine/report/events.ts'
-import type { BackfillOptions, Summary } from '../engine/report/summary.ts'
+import type { Summary } from '../engine/report/summary.ts'
+import type { BackfillOptions } from '../engine/options.ts'
 import { loadPipeline } from './load-pipeline.ts'
 import { displayProgress } from './progress.ts'
 import { listenForSignals } from './signals.ts'

@@ -1,5 +1,5 @@
 import { type GoneField, goneFieldText, type NewColumn, newColumnsList } from '../engine/read/columns-seen.ts'
-import { type IgnoredKeys, ignoredText } from '../engine/intake/key-kind.ts'
+import { type IgnoredKeys, ignoredText } from '../engine/report/ignored-keys.ts'
 import { goneReasons, overwritten } from '../engine/read/marked-object.ts'
 import { nullColumnsText } from '../engine/read/never-seen.ts'
 import { isEveryWithoutPeriod, type WithoutPeriod, withoutPeriodText } from '../engine/report/without-period.ts'

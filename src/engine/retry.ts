@@ -4,32 +4,24 @@ import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import { readOptions } from '../core/options.ts'
+import { ownerName } from '../core/owner.ts'
 import type { Executor, Row } from '../core/ports.ts'
+import { stoppable } from '../core/stoppable.ts'
 import { text } from '../plan/sql.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
-import { decideAttempt, recordOf, withAttempt } from './intake/attempt.ts'
-import { withRows } from './state/channels.ts'
+import { fencedBy, startHeartbeat } from './commit/heartbeat.ts'
+import { standBy } from './commit/stand-by.ts'
 import { type Components, components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
-import { fencedBy, startHeartbeat } from './commit/heartbeat.ts'
-import { createLedgerTable } from './state/ledger.ts'
+import { decideAttempt, recordOf, withAttempt } from './intake/attempt.ts'
+import { type RetryOptions, retryOptions } from './options.ts'
 import type { Outcome } from './read/outcome.ts'
-import { ownerName } from '../core/owner.ts'
+import { withRows } from './state/channels.ts'
+import { checkOpen, retryOf, withRetry } from './state/engine-state.ts'
+import { createLedgerTable } from './state/ledger.ts'
 import { type ReadCheckpoint, readCheckpoint } from './state/read-checkpoint.ts'
-import { checkOpen, loadLedger } from './state/recover.ts'
-import { joinRequests, requestedSql, type RetryRequest, retryOf, withRetry } from './state/retry-request.ts'
-import { retryOptions } from './run-options.ts'
-import { standBy } from './commit/stand-by.ts'
-import { stoppable } from '../core/stoppable.ts'
-import type { RunOptions } from './report/summary.ts'
-
-export interface RetryOptions extends Pick<RunOptions, 'takeover' | 'onEvent' | 'signal'> {
-  /**
-   * Keys of the objects, at most a thousand. Default: all that are set aside, but those that were skipped on purpose (a policy
-   * of 'skip', `catchUp: false`) and those of which another version counts.
-   */
-  readonly objects?: readonly string[]
-}
+import { loadLedger } from './state/recover.ts'
+import { joinRequests, requestedSql, type RetryRequest } from './state/retry-request.ts'
 
 /** An object that is to be read again, and the entry in the ledger by which it is set aside. */
 export interface RetriedObject {

@@ -2,7 +2,8 @@ import { Observable } from 'rxjs'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { components } from './components.ts'
 import { followWith } from './follow.ts'
-import type { EpochResult, FollowOptions } from './report/summary.ts'
+import type { FollowOptions } from './options.ts'
+import type { EpochResult } from './report/summary.ts'
 
 /**
  * A pipeline as a cold Observable of committed epochs that follows its source for as long as it is subscribed: what lies

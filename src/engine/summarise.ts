@@ -1,17 +1,18 @@
-import type { Listed } from './intake/admit.ts'
-import { goneFields } from './read/columns-seen.ts'
-import { eachPart } from './state/channels.ts'
-import { type Committer, outputAddress, sinksOf } from './commit/commit-epoch.ts'
-import type { RunEvent } from './report/events.ts'
 import { stagesOf } from '../plan/stages.ts'
-import { countOf } from './intake/key-kind.ts'
+import { type Committer, outputAddress, sinksOf } from './commit/commit-epoch.ts'
+import type { Ready } from './fold/run-ahead.ts'
+import type { Listed } from './intake/admit.ts'
+import type { Run } from './open-run.ts'
+import { goneFields } from './read/columns-seen.ts'
 import type { MarkedObject } from './read/marked-object.ts'
 import { nullColumns } from './read/never-seen.ts'
-import type { Run } from './open-run.ts'
 import type { Outcome } from './read/outcome.ts'
-import type { Ready } from './fold/run-ahead.ts'
-import { openWindowsOf, stateTables } from './state/state.ts'
+import type { RunEvent } from './report/events.ts'
+import { countOf } from './report/ignored-keys.ts'
+import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, SetAside, Summary } from './report/summary.ts'
+import { eachPart } from './state/channels.ts'
+import { openWindowsOf, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
 
 /** What a run has done so far. */
@@ -152,10 +153,4 @@ async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly 
     found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
   })
   return found
-}
-
-/** Microseconds as ISO 8601, UTC; beyond what Date can hold as microseconds. */
-export function iso(us: bigint): string {
-  const ms = Number(us / 1000n)
-  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${us} microseconds since 1970`
 }

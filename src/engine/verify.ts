@@ -5,33 +5,24 @@ import { pathToFileURL } from 'node:url'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { configError } from '../core/errors.ts'
 import { askedAs, type ObjectVersion } from '../core/object-version.ts'
-import type { Executor, Row } from '../core/ports.ts'
 import { readOptions } from '../core/options.ts'
+import type { Executor, Row } from '../core/ports.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
-import { versionOf } from './intake/admit.ts'
 import { backfillWith } from './backfill.ts'
-import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
-import { components, type Components } from './components.ts'
-import { openSession, type Session } from './duckdb/session.ts'
-import { openScratch } from './duckdb/scratch.ts'
 import { checkPipeline } from './bind/fit-plan.ts'
+import { components, type Components } from './components.ts'
+import { openScratch } from './duckdb/scratch.ts'
+import { openSession, type Session } from './duckdb/session.ts'
 import { linksOf } from './intake/key-kind.ts'
-import { openMoved } from './replay/moved.ts'
+import { type VerifyOptions, verifyOptions } from './options.ts'
 import { placeOf } from './publish/outputs.ts'
 import { openPublished, waitingAs } from './publish/published.ts'
+import { openMoved } from './replay/moved.ts'
+import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
+import { versionOf } from './state/ledger.ts'
 import { outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
-import { verifyOptions } from './run-options.ts'
-import type { BackfillOptions } from './report/summary.ts'
-
-export type VerifyOptions = Pick<
-  BackfillOptions,
-  'input' | 'output' | 'checkpoint' | 'threads' | 'memory' | 'spill' | 'onProgress' | 'signal'
-> & {
-  /** The cut of the replay. Default: one that is not the checkpoint's own. */
-  readonly objectsPerEpoch?: number
-}
 
 /** A row that one side has and the other has not. */
 export interface Difference {

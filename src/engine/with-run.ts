@@ -1,9 +1,9 @@
 import type { Pipeline } from '../plan/pipeline.ts'
+import { subscribeFlows } from './bind/flows.ts'
 import type { Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
-import { subscribeFlows } from './bind/flows.ts'
 import { openRun, type Run } from './open-run.ts'
-import type { BackfillOptions, RunOptions } from './report/summary.ts'
+import type { BackfillOptions, RunOptions } from './options.ts'
 
 /** Opens a run, works, and leaves nothing behind in this process, whatever happens. */
 export async function withRun<T>(

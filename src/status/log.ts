@@ -4,7 +4,7 @@ import { afterFailedText, deedDone, leftAloneText } from '../engine/report/after
 import { goneFieldText, newColumnsText } from '../engine/read/columns-seen.ts'
 import { type BadRow, badRowText } from '../engine/read/bad-row.ts'
 import type { RunEvent } from '../engine/report/events.ts'
-import { ignoredText } from '../engine/intake/key-kind.ts'
+import { ignoredText } from '../engine/report/ignored-keys.ts'
 import { nullColumnsText } from '../engine/read/never-seen.ts'
 import { withoutPeriodText } from '../engine/report/without-period.ts'
 import type { Redact } from './redact.ts'

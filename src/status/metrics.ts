@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Reason } from '../../connectors/notifications/parse.ts'
 import type { RunEvent } from '../engine/report/events.ts'
-import type { Measurement } from '../engine/running.ts'
+import type { Measurement } from '../engine/report/running.ts'
 import type { Monitor } from './monitor.ts'
 
 export interface Metrics {

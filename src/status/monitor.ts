@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { RunEvent } from '../engine/report/events.ts'
-import type { Measurement, Running } from '../engine/running.ts'
+import type { Measurement, Running } from '../engine/report/running.ts'
 
 export type RunState = 'starting' | 'standby' | 'running' | 'restarting' | 'draining' | 'stopped'
 

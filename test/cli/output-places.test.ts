@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readArguments } from '../../src/cli/options.ts'
 import { outputPlaces } from '../../src/cli/output-places.ts'
-import { runOptions } from '../../src/engine/run-options.ts'
+import { runOptions } from '../../src/engine/options.ts'
 
 const { output } = runOptions
 const placesOf = (...args: readonly string[]) => outputPlaces('run', readArguments('run', { output }, args).output)

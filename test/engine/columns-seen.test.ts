@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { columnsSeenJson, namesMax, newColumnsText, seeColumns } from '../../src/engine/read/columns-seen.ts'
 import type { MarkedObject } from '../../src/engine/read/marked-object.ts'
-import { engineRecords } from '../../src/engine/state/recover.ts'
+import { engineRecords } from '../../src/engine/state/engine-state.ts'
 import { count, csv, type FormatSpec, json, parquet } from '../../src/index.ts'
 import { logRecords } from '../../src/status/log.ts'
 import { followUntil, type Lab, openLab, run, windowed } from './harness.ts'

@@ -6,7 +6,7 @@ import { type Attempt, attemptOf, carefulAfter, withAttempt } from '../../src/en
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
-import { retryOf } from '../../src/engine/state/retry-request.ts'
+import { retryOf } from '../../src/engine/state/engine-state.ts'
 import { retryWith } from '../../src/engine/retry.ts'
 import { examine } from '../../src/status/doctor/doctor.ts'
 import { type BackfillOptions, inspect, MillraceError, query, type Summary, verify } from '../../src/index.ts'

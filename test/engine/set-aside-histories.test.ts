@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isSameVersion, type ObjectVersion } from '../../src/core/object-version.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
-import { versionOf } from '../../src/engine/intake/admit.ts'
+import { versionOf } from '../../src/engine/state/ledger.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import { retryWith } from '../../src/engine/retry.ts'
 import {

@@ -5,7 +5,7 @@ import { backfillWith } from '../../src/engine/backfill.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import type { RunEvent } from '../../src/engine/report/events.ts'
 import { followWith } from '../../src/engine/follow.ts'
-import type { Running } from '../../src/engine/running.ts'
+import type { Running } from '../../src/engine/report/running.ts'
 import { verify } from '../../src/engine/verify.ts'
 import {
   aggregate,

@@ -10,7 +10,7 @@ import { type Attempt, attemptOf, carefulAfter, withAttempt } from '../../src/en
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
-import { initialState } from '../../src/engine/state/recover.ts'
+import { initialState } from '../../src/engine/state/engine-state.ts'
 import { type BackfillOptions, type Pipeline, query, verify } from '../../src/index.ts'
 import { startNode } from '../cli/child.ts'
 import { componentsOf, createBucket, createMessages, hourly, line, queue } from './bucket.ts'

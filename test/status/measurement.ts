@@ -1,4 +1,4 @@
-import type { Measurement } from '../../src/engine/running.ts'
+import type { Measurement } from '../../src/engine/report/running.ts'
 
 /** What a run of one state might hold. */
 export const measurement: Measurement = {

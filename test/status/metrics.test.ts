@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { RunEvent } from '../../src/engine/report/events.ts'
-import type { Measurement } from '../../src/engine/running.ts'
+import type { Measurement } from '../../src/engine/report/running.ts'
 import { createMetrics } from '../../src/status/metrics.ts'
 import type { Monitor } from '../../src/status/monitor.ts'
 import { measurement } from './measurement.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RunEvent } from '../../src/engine/report/events.ts'
-import type { Measurement, Running } from '../../src/engine/running.ts'
+import type { Measurement, Running } from '../../src/engine/report/running.ts'
 import { createMonitor } from '../../src/status/monitor.ts'
 import { manualClock } from './manual-clock.ts'
 import { measurement } from './measurement.ts'

@@ -17,7 +17,8 @@ import { islandsTable } from '../../src/engine/state/islands.ts'
 import type { MarkedObject, RowSource } from '../../src/engine/read/marked-object.ts'
 import { computePartials, noPartials } from '../../src/engine/fold/partials.ts'
 import { recoverIslands } from '../../src/engine/state/recover.ts'
-import { type LedgerPosition, type MarkedEntry, stamp } from '../../src/engine/fold/stamp.ts'
+import { type MarkedEntry, stamp } from '../../src/engine/fold/stamp.ts'
+import type { LedgerPosition } from '../../src/engine/state/engine-state.ts'
 import {
   adopt,
   aliveSql,

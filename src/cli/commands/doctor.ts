@@ -1,7 +1,7 @@
 import type { Finding } from '../../core/finding.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { runOptions } from '../../engine/run-options.ts'
+import { runOptions } from '../../engine/options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
 import { outputPlaces } from '../output-places.ts'
 

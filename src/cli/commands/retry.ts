@@ -1,7 +1,7 @@
 import { text } from '../../core/option-kinds.ts'
 import { showCount, showCounted } from '../../core/quantity.ts'
 import type { Retried } from '../../engine/retry.ts'
-import { retryOptions } from '../../engine/run-options.ts'
+import { retryOptions } from '../../engine/options.ts'
 import type { Command } from '../command.ts'
 import { checkpointArgument, jsonOption } from '../options.ts'
 import { waitingLine } from '../run-backfill.ts'

@@ -1,6 +1,6 @@
 import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { oneOf, flag, whole } from '../../core/option-kinds.ts'
-import { followOptions } from '../../engine/run-options.ts'
+import { followOptions } from '../../engine/options.ts'
 import type { Log, LogRecord } from '../../status/log.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'

@@ -1,7 +1,7 @@
 import { inspectHint } from './backfill.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { verifyOptions } from '../../engine/run-options.ts'
+import { verifyOptions } from '../../engine/options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
 import { outputPlaces } from '../output-places.ts'
 import { displayProgress } from '../progress.ts'

@@ -1,7 +1,7 @@
 import type { StandBy } from '../../../checkpoints/checkpoint-store.ts'
 import type { Clock } from '../../core/clock.ts'
 import { isOwnerGone } from '../../core/owner.ts'
-import type { RunOptions } from '../report/summary.ts'
+import type { RunOptions } from '../options.ts'
 
 /** How a start behaves before a live owner (P5); undefined where it does not wait. @param signal it gives up */
 export function standBy(

@@ -1,13 +1,12 @@
 import { isMillraceError, MillraceError } from '../../core/errors.ts'
+import { limited } from '../../core/limited.ts'
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
+import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
+import { clockShape } from '../../plan/stages.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
-import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
-import { computePartials, diagnose, type Partials } from './partials.ts'
-import { dropTables, removeFiles } from './work.ts'
-import { timed } from '../report/events.ts'
+import type { Run } from '../open-run.ts'
 import { createFetch } from '../read/fetch.ts'
-import { limited } from '../../core/limited.ts'
 import {
   badObject,
   goneBecause,
@@ -18,9 +17,11 @@ import {
   recorded,
   unread,
 } from '../read/marked-object.ts'
-import type { Run } from '../open-run.ts'
-import { clockShape } from '../../plan/stages.ts'
-import { type LedgerPosition, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
+import { timed } from '../report/events.ts'
+import type { LedgerPosition } from '../state/engine-state.ts'
+import { computePartials, diagnose, type Partials } from './partials.ts'
+import { type MarkedEntry, type Stamped, stamp } from './stamp.ts'
+import { dropTables, removeFiles } from './work.ts'
 
 /** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
 const batchesMax = 2

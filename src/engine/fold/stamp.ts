@@ -1,14 +1,8 @@
-import { advanceClock, type Clock, type ClockEntry, type Clocks, type ClockShape } from '../../plan/clock.ts'
-import { advance, type WatermarkState } from '../../plan/watermark.ts'
-import type { AdmittedMark } from '../intake/admit.ts'
+import { advanceClock, type Clock, type ClockEntry, type ClockShape } from '../../plan/clock.ts'
+import { advance } from '../../plan/watermark.ts'
 import type { MarkedObject } from '../read/marked-object.ts'
-import type { StampedMark, StampedObject } from '../state/ledger.ts'
-
-/** Where the ledger stands: the next sequence number, the watermark so far, and the clock of each stage. */
-export interface LedgerPosition extends WatermarkState {
-  readonly nextSeq: number
-  readonly clocks: Clocks
-}
+import type { LedgerPosition } from '../state/engine-state.ts'
+import type { StampedMark, StampedObject, AdmittedMark } from '../state/ledger.ts'
 
 /** A ledger entry before it has its number. */
 export type MarkedEntry = MarkedObject | AdmittedMark

@@ -4,8 +4,9 @@ import { id, text } from '../../plan/sql.ts'
 import { stepsOf, storedPlan } from '../../plan/stored-plan.ts'
 import { type ChannelReader, loadTable } from '../state/channels.ts'
 import { doneAfterChannel, doneAfterColumns } from '../state/done-after.ts'
+import { type EngineRecords, watermarkOfState } from '../state/engine-state.ts'
 import { createLedgerTable, ledgerColumns } from '../state/ledger.ts'
-import { type EngineRecords, loadLedger, watermarkOfState } from '../state/recover.ts'
+import { loadLedger } from '../state/recover.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
 
 /**

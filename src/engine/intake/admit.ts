@@ -1,26 +1,25 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../../core/errors.ts'
-import {
-  type Counted,
-  countKey,
-  type Counts,
-  type Ignored,
-  type IgnoredKeys,
-  type KindOf,
-  kindOfLink,
-  type Unread,
-} from './key-kind.ts'
-import type { WithoutPeriod } from '../report/without-period.ts'
-import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
+import type { Wanted } from '../../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../../core/ports.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { keyTime } from '../../plan/object-facts.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { rowsSql } from '../../plan/sql.ts'
-import { sameVersionSql } from '../state/ledger.ts'
-import type { Outcome } from '../read/outcome.ts'
+import type { ReadAgain, Outcome } from '../read/outcome.ts'
+import {
+  type Counted,
+  countKey,
+  type Counts,
+  type Ignored,
+  type IgnoredKeys,
+  type Unread,
+} from '../report/ignored-keys.ts'
+import type { WithoutPeriod } from '../report/without-period.ts'
+import { type AdmittedMark, versionOf, sameVersionSql } from '../state/ledger.ts'
+import { type KindOf, kindOfLink } from './key-kind.ts'
 
 /** An object version that the ledger does not hold yet. */
 export interface AdmittedObject extends Wanted {
@@ -35,26 +34,10 @@ export interface AdmittedObject extends Wanted {
   readonly known?: KnownOutcome
 }
 
-export type ReadAgain = 'suspect' | 'retry'
-
 export interface KnownOutcome {
   readonly outcome: Outcome
   readonly reason: string | null
   readonly highMarkUs: bigint | null
-}
-
-/** A tick or flush of the ledger that is replayed. */
-export type AdmittedMark = (
-  | { readonly is: 'tick'; readonly watermarkUs: bigint }
-  | ({ readonly is: 'flush' } & FlushValue)
-) & { readonly sizeBytes: 0 }
-
-/** What a flush says: one watermark for all stages, or one for each of some (S6). */
-export interface FlushValue {
-  /** Null where `stages` says it. */
-  readonly watermarkUs: bigint | null
-  /** By stage. */
-  readonly stages?: Readonly<Record<string, bigint>>
 }
 
 export type Admitted = AdmittedObject | AdmittedMark
@@ -219,18 +202,6 @@ export async function listNew(context: ListContext): Promise<Listed> {
       unfit && settings.bounds?.is === 'key'
         ? { source: settings.name, pattern: settings.bounds.pattern, of: matched, ...unfit }
         : null,
-  }
-}
-
-/** The object version of a row of the listing or of a ledger. */
-export function versionOf(row: Row): ObjectVersion {
-  return {
-    bucket: String(row.bucket),
-    key: String(row.key),
-    ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
-    eTag: String(row.e_tag),
-    sizeBytes: Number(row.size_bytes),
-    lastModifiedMs: Number(row.last_modified_ms),
   }
 }
 

@@ -1,21 +1,13 @@
 import type { Wanted } from '../../core/object-version.ts'
 import type { Row } from '../../core/ports.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
-import {
-  type Admitted,
-  type AdmittedObject,
-  type ReadAgain,
-  type KnownOutcome,
-  type MiniBatches,
-  pulled,
-  versionOf,
-} from './admit.ts'
-import { isKiller } from './attempt.ts'
-import { setAsideSql } from '../state/ledger.ts'
 import type { Run } from '../open-run.ts'
-import type { Outcome } from '../read/outcome.ts'
-import type { KeptRecords } from '../state/recover.ts'
-import { requestedSql, type RetryRequest, retryOf } from '../state/retry-request.ts'
+import type { Outcome, ReadAgain } from '../read/outcome.ts'
+import { type KeptRecords, retryOf } from '../state/engine-state.ts'
+import { setAsideSql, versionOf } from '../state/ledger.ts'
+import { requestedSql, type RetryRequest } from '../state/retry-request.ts'
+import { type Admitted, type AdmittedObject, type KnownOutcome, type MiniBatches, pulled } from './admit.ts'
+import { isKiller } from './attempt.ts'
 
 /**
  * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is

@@ -1,14 +1,14 @@
 import type { Announced } from '../../core/object-version.ts'
 import type { NotificationSource } from '../../core/ports.ts'
-import type { KnownOutcome, Listed } from './admit.ts'
-import type { Looks } from './looks.ts'
 import type { Committer } from '../commit/commit-epoch.ts'
-import type { RunEvent } from '../report/events.ts'
-import type { Intake, Offer } from './intake.ts'
-import { countKey, type Counts } from './key-kind.ts'
 import type { Run } from '../open-run.ts'
+import type { FollowOptions } from '../options.ts'
+import type { RunEvent } from '../report/events.ts'
+import { countKey, type Counts } from '../report/ignored-keys.ts'
+import type { KnownOutcome, Listed } from './admit.ts'
+import type { Intake, Offer } from './intake.ts'
+import type { Looks } from './looks.ts'
 import { createReconciler, type History } from './reconcile.ts'
-import type { FollowOptions } from '../report/summary.ts'
 
 export interface FeedContext {
   readonly run: Run

@@ -1,12 +1,8 @@
 import type { Input } from '../../../connectors/input/input.ts'
-import { showCount } from '../../core/quantity.ts'
 import type { Format } from '../../plan/format.ts'
 import type { KeySettings } from '../../plan/key-settings.ts'
+import type { Unread } from '../report/ignored-keys.ts'
 
-/** Why a key of the place is not read. */
-export type Ignored = 'hidden' | 'suffix' | 'symlink'
-/** 'foreign-key': it is none of the place, as its glob does not match it or a pipeline wrote it. */
-export type Unread = Ignored | 'foreign-key'
 export type KeyKind = 'object' | Unread
 
 export type KindOf = (key: string) => KeyKind
@@ -66,41 +62,4 @@ function isHidden(key: string, matches: Input['matches']): boolean {
 
 function isHiddenName(name: string): boolean {
   return name.startsWith('.') || (name.startsWith('_') && !name.includes('=')) || name.endsWith('._COPYING_')
-}
-
-export interface Counted {
-  readonly count: number
-  /** The first key of them. */
-  readonly first: string
-}
-
-export type Counts<K extends Unread = Unread> = Partial<Record<K, Counted>>
-
-/** Keys of a listing that are not read, by reason. */
-export type IgnoredKeys = Readonly<Counts<Ignored>>
-
-export function countKey<K extends Unread>(counts: Counts<K>, kind: K, key: string): void {
-  const { count, first } = counts[kind] ?? { count: 0, first: key }
-  counts[kind] = { count: count + 1, first }
-}
-
-export function countOf(ignored: IgnoredKeys): number {
-  return Object.values(ignored).reduce((sum, { count }) => sum + count, 0)
-}
-
-const words: Readonly<Record<Unread, string>> = {
-  hidden: 'hidden',
-  suffix: 'with another ending',
-  symlink: 'behind symbolic links',
-  'foreign-key': 'not of this source',
-}
-
-/** For messages: "2 hidden, the first 'b/_temporary/a.json'; 1 with another ending, 'notes.txt'". */
-export function ignoredText(ignored: Readonly<Counts>): string {
-  return Object.entries(ignored)
-    .map(
-      ([kind, { count, first }]) =>
-        `${showCount(count)} ${words[kind as Unread]}, ${count > 1 ? 'the first ' : ''}'${first}'`,
-    )
-    .join('; ')
 }

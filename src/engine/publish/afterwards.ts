@@ -1,9 +1,11 @@
 import { addPart } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { errorMessage, isMillraceError } from '../../core/errors.ts'
+import { limited } from '../../core/limited.ts'
 import type { NotAsCommitted, ObjectStore, Row } from '../../core/ports.ts'
 import { tagOf } from '../../plan/after.ts'
-import { versionOf } from '../intake/admit.ts'
+import { keepText, removeFiles, stageRows } from '../fold/work.ts'
+import type { Run } from '../open-run.ts'
 import { afterText } from '../report/after-text.ts'
 import {
   type DoneAfter,
@@ -14,10 +16,8 @@ import {
   sameElsewhere,
 } from '../state/done-after.ts'
 import { dueBy } from '../state/due.ts'
-import { limited } from '../../core/limited.ts'
-import type { Run } from '../open-run.ts'
-import { dueOf, withDue } from '../state/recover.ts'
-import { keepText, removeFiles, stageRows } from '../fold/work.ts'
+import { dueOf, withDue } from '../state/engine-state.ts'
+import { versionOf } from '../state/ledger.ts'
 
 /** Objects of one round of requests, and of one write of HEAD that records what became of them. */
 const pageMax = 500

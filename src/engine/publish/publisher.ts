@@ -10,6 +10,7 @@ import type { Behind } from '../../plan/sink.ts'
 import { parquetRows } from '../../plan/sql.ts'
 import { aborted, type SessionExecutor } from '../duckdb/executor.ts'
 import type { RunEvent } from '../report/events.ts'
+import type { SinkLag, WaitingRows } from '../report/lags.ts'
 
 /** An output may be this far behind, where it is not told otherwise. */
 export const behindDefault = { epochsMax: 10, bytesMax: 256 * 1024 * 1024 } as const satisfies Behind
@@ -43,21 +44,6 @@ export interface Output {
   readonly is: 'sink' | 'rows'
   readonly sink: SinkPort
   readonly behind: Behind
-}
-
-/** Epochs that wait for a flow to take them. */
-export interface WaitingRows {
-  readonly flow: string
-  readonly epochs: number
-  readonly rows: number
-  /** Of their files. */
-  readonly bytes: number
-}
-
-/** How far the sink of a flow is behind. */
-export interface SinkLag extends WaitingRows {
-  /** So often something was published again after a pause, since the start. */
-  readonly retries: number
 }
 
 /**

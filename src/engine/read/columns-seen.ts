@@ -2,7 +2,6 @@ import type { Json } from '../../core/json.ts'
 import { visible } from '../../core/visible.ts'
 import type { DeclaredColumn } from '../../plan/declared-column.ts'
 import { findColumn, leavesOf, type OwnColumn } from '../../plan/find-column.ts'
-import type { MarkedObject } from './marked-object.ts'
 
 /** What one object has, as far as it is told. */
 export interface ObjectColumns {
@@ -55,10 +54,18 @@ export function undeclaredColumns(own: readonly OwnColumn[], declared: readonly 
   return leavesOf(own).flatMap(({ name, at }) => (isRead(at) ? [] : [name]))
 }
 
+/** An object that was read, as far as its columns are told. */
+export interface ObjectSeen {
+  readonly version: { readonly key: string }
+  readonly rows: number
+  readonly quarantinedRows: number
+  readonly columns?: ObjectColumns
+}
+
 /** What is known after these objects, in ledger order, and which columns are new. The first object of all has none. */
 export function seeColumns(
   before: ColumnsSeen | null,
-  objects: readonly MarkedObject[],
+  objects: readonly ObjectSeen[],
 ): { readonly seen: ColumnsSeen | null; readonly found: readonly NewColumn[] } {
   let undeclared: Set<string> | undefined = before ? new Set(before.undeclared) : undefined
   const fields = new Map(Object.entries(before?.fields ?? {}))

@@ -9,3 +9,5 @@ export type Outcome =
   | 'gone'
   /** Processes died while they read it, the last time alone. A start after a clean stop reads it once more (P13). */
   | 'suspect'
+
+export type ReadAgain = 'suspect' | 'retry'

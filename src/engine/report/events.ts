@@ -1,9 +1,9 @@
-import type { Deed } from '../../plan/after.ts'
-import type { ReadAgain } from '../intake/admit.ts'
 import type { NotificationEvent } from '../../../connectors/notifications/context.ts'
-import type { GoneField, NewColumn } from '../read/columns-seen.ts'
+import type { Deed } from '../../plan/after.ts'
 import type { BadRow } from '../read/bad-row.ts'
-import type { Counts, IgnoredKeys } from '../intake/key-kind.ts'
+import type { GoneField, NewColumn } from '../read/columns-seen.ts'
+import type { ReadAgain } from '../read/outcome.ts'
+import type { Counts, IgnoredKeys } from './ignored-keys.ts'
 import type { EpochResult, SetAside } from './summary.ts'
 import type { WithoutPeriod } from './without-period.ts'
 

@@ -1,10 +1,7 @@
 /** What a run tells while it works and when it ends. Plain data: the command line prints it, `--json` serialises it. */
 import type { GoneField, NewColumn } from '../read/columns-seen.ts'
-import type { Places } from '../publish/outputs.ts'
-import type { WaitingRows } from '../publish/publisher.ts'
-import type { RunEvent } from './events.ts'
-import type { IgnoredKeys } from '../intake/key-kind.ts'
-import type { Running } from '../running.ts'
+import type { IgnoredKeys } from './ignored-keys.ts'
+import type { WaitingRows } from './lags.ts'
 import type { WithoutPeriod } from './without-period.ts'
 
 /** Emitted after each commit, and while objects are read. */
@@ -119,65 +116,6 @@ export interface Summary {
   readonly farAhead: readonly FarAhead[]
   /** True when the listing held nothing new, and nothing was left to flush or to hand over. */
   readonly nothingToDo: boolean
-}
-
-/** What `backfill()` and `run()` have in common. */
-export interface RunOptions {
-  /** Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `source.objects`. */
-  readonly input?: string
-  /**
-   * Another place for results: of the only sink, or by the names of flows, `{ 'flow-1': 'data/out' }`. Flows count from 1 in
-   * the order given to `pipeline()`.
-   */
-  readonly output?: Places
-  readonly checkpoint?: string
-  /** true: claim the checkpoint from a live owner at once, which stops; else wait until it is released or silent. */
-  readonly takeover?: boolean
-  /** DuckDB threads. Default: the machine's cores. */
-  readonly threads?: number
-  /** DuckDB memory limit, such as '2GB'. Default: 60 percent of the machine's memory. */
-  readonly memory?: string
-  /** Where DuckDB spills and objects are spooled. Default: a fresh folder under the system's temporary folder. */
-  readonly spill?: string
-  /** Told what happens, as plain data: what logs and metrics are made of. */
-  readonly onEvent?: (event: RunEvent) => void
-  /** Aborted: finish the epoch in flight, commit, publish, release, and stop. */
-  readonly drain?: AbortSignal
-  /** Aborted: stop now. Nothing half visible is left; the next start continues. */
-  readonly signal?: AbortSignal
-}
-
-export interface BackfillOptions extends RunOptions {
-  /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern, or one time FROM KEY. */
-  readonly from?: string
-  /** Exclusive end. */
-  readonly to?: string
-  /** Else mini-batches are cut by the source's `miniBatch`. */
-  readonly objectsPerEpoch?: number
-  /** A checkpoint whose ledger is replayed: its object versions, order, outcomes and flushes, instead of a listing. */
-  readonly ledger?: string
-  /** false: leave windows open for later months (S6). Default true. */
-  readonly flush?: boolean
-  /** true: the flush closes every window, those far ahead too, and the checkpoint takes nothing more (S6). */
-  readonly final?: boolean
-  readonly onProgress?: (progress: Progress) => void
-}
-
-export interface FollowOptions extends RunOptions {
-  /**
-   * Whether objects that lie there at the very first start are read, before anything that is announced. Default true;
-   * false records them in the ledger as skipped.
-   */
-  readonly catchUp?: boolean
-  /**
-   * Whether the run ends by itself when it has nothing left to do: what lies there is listed, what was announced is
-   * committed and acknowledged, and `rows()` are taken. For a run that is started now and then. Default false.
-   */
-  readonly untilIdle?: boolean
-  /** How long a drain may take before the run is stopped. Default 25,000. */
-  readonly drainMs?: number
-  /** Told at each start of the run what measures it, until it ends or starts again: what no event tells. */
-  readonly onRunning?: (running: Running) => void
 }
 
 export interface InspectedState {

@@ -1,5 +1,5 @@
 import { showCounted } from '../../core/quantity.ts'
-import type { Counted } from '../intake/key-kind.ts'
+import type { Counted } from './ignored-keys.ts'
 
 /** Objects of a listing whose keys do not fit the pattern of `watermark.bounds`: their rows move no watermark (S3). */
 export interface WithoutPeriod extends Counted {

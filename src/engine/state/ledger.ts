@@ -1,8 +1,8 @@
+import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, Row } from '../../core/ports.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { text } from '../../plan/sql.ts'
 import type { WatermarkState } from '../../plan/watermark.ts'
-import type { AdmittedMark, FlushValue } from '../intake/admit.ts'
 import { goneReasons, type MarkedObject } from '../read/marked-object.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
@@ -184,4 +184,30 @@ export function watermarkJson(state: WatermarkState): { watermarkUs: string | nu
 export function watermarkFrom(json: { watermarkUs: string | null; highMarkUs: string | null }): WatermarkState {
   const parse = (value: string | null) => (value === null ? null : BigInt(value))
   return { watermarkUs: parse(json.watermarkUs), highMarkUs: parse(json.highMarkUs) }
+}
+
+/** A tick or flush of the ledger that is replayed. */
+export type AdmittedMark = (
+  | { readonly is: 'tick'; readonly watermarkUs: bigint }
+  | ({ readonly is: 'flush' } & FlushValue)
+) & { readonly sizeBytes: 0 }
+
+/** What a flush says: one watermark for all stages, or one for each of some (S6). */
+export interface FlushValue {
+  /** Null where `stages` says it. */
+  readonly watermarkUs: bigint | null
+  /** By stage. */
+  readonly stages?: Readonly<Record<string, bigint>>
+}
+
+/** The object version of a row of the listing or of a ledger. */
+export function versionOf(row: Row): ObjectVersion {
+  return {
+    bucket: String(row.bucket),
+    key: String(row.key),
+    ...(typeof row.version_id === 'string' ? { versionId: row.version_id } : {}),
+    eTag: String(row.e_tag),
+    sizeBytes: Number(row.size_bytes),
+    lastModifiedMs: Number(row.last_modified_ms),
+  }
 }

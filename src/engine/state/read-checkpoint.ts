@@ -4,7 +4,7 @@ import type { Head, Manifest, Unpublished } from '../../../checkpoints/types.ts'
 import { configError } from '../../core/errors.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import type { Components } from '../components.ts'
-import type { EngineRecords } from './recover.ts'
+import type { EngineRecords } from './engine-state.ts'
 
 /** A checkpoint that is only read: safe beside a running owner. */
 export interface ReadCheckpoint {

@@ -1,7 +1,5 @@
-import type { Manifest } from '../../../checkpoints/types.ts'
 import { text } from '../../plan/sql.ts'
 import { setAsideSql } from './ledger.ts'
-import { engineRecords } from './recover.ts'
 
 /**
  * What `retry` asked for. HEAD keeps it until the commit that reads the last of it. It names objects by what the ledger says of
@@ -43,14 +41,4 @@ export function requestedSql({ all, objects, beforeSeq }: RetryRequest): string 
     `QUALIFY row_number() OVER (PARTITION BY bucket, key ORDER BY outcome = 'gone', seq DESC) = 1) ` +
     `WHERE ${[...named, ...any].join(' OR ')} ORDER BY seq`
   )
-}
-
-export function withRetry(manifest: Manifest, retry: RetryRequest | null): Manifest {
-  const { engine } = manifest
-  const settings = { ...(engine.settings as object), retry: retry && { ...retry } }
-  return { ...manifest, engine: { ...engine, settings } }
-}
-
-export function retryOf(manifest: Manifest): RetryRequest | null {
-  return engineRecords(manifest).retry
 }

@@ -17,24 +17,22 @@ import { explain } from '../../engine/explain.ts'
 import { checkPipeline } from '../../engine/bind/fit-plan.ts'
 import { subscribeFlows } from '../../engine/bind/flows.ts'
 import { openSink, type Places as OutputPlaces, type SinkEnd, sinkEnds } from '../../engine/publish/outputs.ts'
+import { createKindOf, kindOfLink, linksOf, suffixesOf } from '../../engine/intake/key-kind.ts'
 import {
   countKey,
   countOf,
   type Counts,
-  createKindOf,
   type Ignored,
   type IgnoredKeys,
   ignoredText,
-  kindOfLink,
-  linksOf,
-  suffixesOf,
   type Unread,
-} from '../../engine/intake/key-kind.ts'
+} from '../../engine/report/ignored-keys.ts'
 import { createIdentities, type Known } from '../../engine/intake/identities.ts'
 import { createLedgerTable } from '../../engine/state/ledger.ts'
 import { nullColumnsText } from '../../engine/read/never-seen.ts'
 import { findCheckpoint, readCheckpoint, waitingFor } from '../../engine/state/read-checkpoint.ts'
-import { checkOpen, loadLedger } from '../../engine/state/recover.ts'
+import { loadLedger } from '../../engine/state/recover.ts'
+import { checkOpen } from '../../engine/state/engine-state.ts'
 import { type Tried, tryObject } from '../../engine/read/try-object.ts'
 import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/report/without-period.ts'
 import { keyPeriod } from '../../plan/key-period.ts'

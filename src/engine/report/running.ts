@@ -1,0 +1,51 @@
+import type { Backlog } from '../../core/ports.ts'
+import type { SinkLag, WaitingRows } from './lags.ts'
+import type { Totals } from './summary.ts'
+
+/** A run between its start and its end, for those who watch it. */
+export interface Running {
+  /**
+   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none, and
+   * while an output that is behind holds commits back. Of the monotonic clock. It grows without end only
+   * when the engine hangs.
+   */
+  stalledMs(): number
+  /** Costs queries of the state and a request to the queue: for every few seconds. */
+  measure(): Promise<Measurement>
+}
+
+/** What a run holds now. */
+export interface Measurement {
+  readonly term: number
+  readonly epoch: number
+  readonly checkpointAddress: string
+  readonly outputs: readonly string[]
+  readonly totals: Totals
+  /** Object versions on their way into the ledger. */
+  readonly inHand: number
+  /** Taken in since the start. */
+  readonly admitted: { readonly objects: number; readonly bytes: number }
+  /** Event times, microseconds since 1970; null before the first. */
+  readonly watermarkUs: bigint | null
+  readonly highMarkUs: bigint | null
+  readonly states: readonly MeasuredState[]
+  /** Epochs that flows have not taken yet, for every flow that ends in `rows()` or `batches()` and is behind. */
+  readonly undelivered: readonly WaitingRows[]
+  /** How far each sink is behind. */
+  readonly sinks: readonly SinkLag[]
+  readonly checkpoint: { readonly headBytes: number; readonly bytes: number; readonly files: number }
+  readonly backlog: Backlog
+  /** What the notification source has counted, by name. */
+  readonly notifications: Readonly<Record<string, number>>
+  /** The limit to a tenth of its unit, as DuckDB shows it. */
+  readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number; readonly limitBytes: number }
+}
+
+/** A state table: its rows in DuckDB, its bytes as segments of the checkpoint. */
+export interface MeasuredState {
+  readonly name: string
+  readonly rows: number
+  readonly bytes: number
+  /** Undefined for side tables. */
+  readonly openWindows?: number
+}

@@ -1,0 +1,186 @@
+import type { EngineState, Manifest } from '../../../checkpoints/types.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { Json } from '../../core/json.ts'
+import { type ClockShape, type Clocks, advanceClock } from '../../plan/clock.ts'
+import type { StoredPlan } from '../../plan/stored-plan.ts'
+import { type WatermarkState, beginning } from '../../plan/watermark.ts'
+import { duckdb, sessionSettings } from '../duckdb/session.ts'
+import { type ColumnsSeen, columnsSeenJson } from '../read/columns-seen.ts'
+import type { Totals } from '../report/summary.ts'
+import type { Due } from './due.ts'
+import { watermarkFrom, watermarkJson } from './ledger.ts'
+import type { RetryRequest } from './retry-request.ts'
+import { noTotals } from './totals.ts'
+
+/** Where the ledger stands: the next sequence number, the watermark so far, and the clock of each stage. */
+export interface LedgerPosition extends WatermarkState {
+  readonly nextSeq: number
+  readonly clocks: Clocks
+}
+
+/** What a new checkpoint begins with. */
+export function initialState(plan: StoredPlan): EngineState {
+  return engineState(
+    plan,
+    {
+      outputs: {},
+      outputColumns: {},
+      closesAt: {},
+      openWindows: {},
+      living: {},
+      positions: null,
+      sealed: false,
+      historyToMs: null,
+      retry: null,
+      columnsSeen: null,
+      due: null,
+    },
+    '',
+    { ...beginning, nextSeq: 1, clocks: {} },
+    [],
+    noTotals,
+  )
+}
+
+/** What readers of the checkpoint need beside the plan. */
+export interface EngineRecords {
+  /** Address of each flow's output at the last commit. */
+  readonly outputs: Readonly<Record<string, string>>
+  /** Per flow with an output: its columns, name to SQL type. JSON does not say them. */
+  readonly outputColumns: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Per state table: SQL over its rows, the watermark from which they are dead. */
+  readonly closesAt: Readonly<Record<string, string>>
+  /**
+   * Per state table whose rows live with others: SQL over `partials`, its rows; what of them lives, as far as they tell by
+   * themselves. `closesAt` does not have these.
+   */
+  readonly living: Readonly<Record<string, string>>
+  /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */
+  readonly openWindows: Readonly<Record<string, string>>
+  /** What the notification source keeps. */
+  readonly positions: Json
+  /** A final flush was written: nothing may follow. */
+  readonly sealed: boolean
+  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
+  readonly historyToMs: number | null
+  /** Objects that are to be read again before anything new. */
+  readonly retry: RetryRequest | null
+  /** Which columns the objects have had; null where none has told, and in what earlier releases wrote. */
+  readonly columnsSeen: ColumnsSeen | null
+  /** How far objects are due for what `after` says; null where it has no delay. */
+  readonly due: Due | null
+}
+
+/** The records that one commit hands to the next. */
+export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due'>
+
+export function engineRecords({ engine }: Manifest): KeptRecords {
+  const { sealed, historyToMs, retry, columnsSeen, due } = engine.settings as Partial<KeptRecords>
+  return {
+    positions: engine.positions,
+    sealed: sealed === true,
+    historyToMs: historyToMs ?? null,
+    retry: retry ?? null,
+    columnsSeen: columnsSeen ?? null,
+    due: due ?? null,
+  }
+}
+
+export function dueOf(manifest: Manifest): Due | null {
+  return engineRecords(manifest).due
+}
+
+export function withDue(manifest: Manifest, due: Due): Manifest {
+  const { engine } = manifest
+  return { ...manifest, engine: { ...engine, settings: { ...(engine.settings as object), due: dueJson(due) } } }
+}
+
+export function dueJson({ seq, marks }: Due): Json {
+  return { seq, marks: marks.map(mark => ({ ...mark })) }
+}
+
+export function engineState(
+  plan: StoredPlan,
+  { positions, retry, columnsSeen, due, living, ...records }: EngineRecords,
+  source: string,
+  position: LedgerPosition,
+  shapes: readonly ClockShape[],
+  totals: Totals,
+): EngineState {
+  const clocks = clocksJson(position, shapes)
+  return {
+    plan: plan as unknown as Json,
+    settings: {
+      duckdb,
+      session: sessionSettings,
+      ...records,
+      ...(Object.keys(living).length > 0 && { living }),
+      retry: retry && { ...retry },
+      ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
+      ...(due && { due: dueJson(due) }),
+    },
+    nextSeq: position.nextSeq,
+    watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
+    ...(clocks === undefined ? {} : { clocks }),
+    positions,
+    totals: { ...totals },
+  }
+}
+
+/** Where the checkpoint's ledger stands for this source and these stages. */
+export function positionOf(manifest: Manifest, source: string, shapes: readonly ClockShape[]): LedgerPosition {
+  const { watermarks, nextSeq, clocks } = manifest.engine
+  const found = (watermarks as Record<string, ReturnType<typeof watermarkJson>>)[source]
+  const state = found ? watermarkFrom(found) : beginning
+  return { ...state, nextSeq, clocks: clocks === undefined ? following(state, shapes) : clocksFrom(clocks) }
+}
+
+/** The clocks of stages that no flush has moved by themselves: they follow from the source's watermark. */
+export function following({ watermarkUs }: Pick<LedgerPosition, 'watermarkUs'>, shapes: readonly ClockShape[]): Clocks {
+  const clocks: Record<string, bigint | null> = {}
+  for (const shape of shapes) clocks[shape.id] = advanceClock(shape, null, watermarkUs, clocks)
+  return clocks
+}
+
+export function clocksJson(position: LedgerPosition, shapes: readonly ClockShape[]): Json | undefined {
+  const derived = following(position, shapes)
+  if (shapes.every(({ id }) => (position.clocks[id] ?? null) === derived[id])) return undefined
+  return Object.fromEntries(shapes.map(({ id }) => [id, position.clocks[id]?.toString() ?? null]))
+}
+
+export function clocksFrom(json: Json): Clocks {
+  const texts = Object.entries(json as Record<string, string | null>)
+  return Object.fromEntries(texts.map(([id, us]) => [id, us === null ? null : BigInt(us)]))
+}
+
+/**
+ * A stage's watermark at a commit, for readers that bind no plan: its own, or the source's, which it follows.
+ *
+ * @param state the key of one of its state tables
+ */
+export function watermarkOfState({ engine }: Manifest, state: string): bigint | null {
+  const [stage = state] = state.split('-')
+  if (engine.clocks !== undefined) return clocksFrom(engine.clocks)[stage] ?? null
+  const [mark] = Object.values(engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>)
+  return mark === undefined ? null : watermarkFrom(mark).watermarkUs
+}
+
+/** Refuses a checkpoint that was sealed by a final flush (S6), unless rows of it are still to go out. */
+export function checkOpen(manifest: Manifest, address: string): void {
+  if (engineRecords(manifest).sealed && manifest.unpublished.length === 0)
+    throw new MillraceError(
+      'user',
+      'sealed',
+      `The checkpoint ${address} is sealed: a backfill with --final closed every window in epoch ${manifest.epoch}, and what comes later would be late. Use a new checkpoint and output folder.`,
+    )
+}
+
+export function withRetry(manifest: Manifest, retry: RetryRequest | null): Manifest {
+  const { engine } = manifest
+  const settings = { ...(engine.settings as object), retry: retry && { ...retry } }
+  return { ...manifest, engine: { ...engine, settings } }
+}
+
+export function retryOf(manifest: Manifest): RetryRequest | null {
+  return engineRecords(manifest).retry
+}
