@@ -1,3 +1,4 @@
+import { type Backoff, backoffMs } from '../src/core/backoff.ts'
 import { systemClock } from '../src/core/clock.ts'
 import { isMillraceError, MillraceError } from '../src/core/errors.ts'
 
@@ -8,11 +9,10 @@ export const realSleep: Sleep = systemClock.sleep
 
 /** Attempts at one call of the store: with the pauses below about half a minute, longer than a server's restart. */
 export const ATTEMPTS_MAX = 10
-const FIRST_PAUSE_MS = 50
-const PAUSE_MS_MAX = 10_000
+const pauses: Backoff = { firstMs: 50, mostMs: 10_000 }
 
 export function pauseMs(attempt: number): number {
-  return Math.min(FIRST_PAUSE_MS * 2 ** attempt, PAUSE_MS_MAX)
+  return backoffMs(pauses, attempt)
 }
 
 export function isRetryable(error: unknown): boolean {

@@ -1,6 +1,7 @@
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { NotificationSource } from '../../src/core/ports.ts'
-import { backoffMs } from '../notifications/backoff.ts'
+import { backoffMs } from '../../src/core/backoff.ts'
+import { pauses } from '../notifications/pauses.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createLog } from './client.ts'
 import type { Log } from './log.ts'
@@ -33,7 +34,7 @@ async function check(log: Log, { clock, random }: NotificationContext): Promise<
       // Brokers that have just started, or a topic that was just made, are not known everywhere at once.
       const isMissing = isMillraceError(error) && error.code === 'topic-not-found'
       if (!isMissing || looks === LOOKS_MAX) throw error
-      await clock.sleep(backoffMs(looks - 1, random))
+      await clock.sleep(backoffMs(pauses, looks - 1, random))
     }
   }
 }

@@ -2,8 +2,9 @@ import { configError, isMillraceError, MillraceError } from '../../src/core/erro
 import type { Json } from '../../src/core/json.ts'
 import type { Announced } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
-import { backoffMs } from '../notifications/backoff.ts'
-import { createChange } from '../notifications/change.ts'
+import { backoffMs } from '../../src/core/backoff.ts'
+import { pauses } from '../notifications/pauses.ts'
+import { createChange } from '../../src/core/change.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
@@ -145,7 +146,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       for (const partition of lost) await restart(partition)
       if (failures > 0) tell('warn', 'kafka-reachable', `Topic ${topic} answers again.`, { failures })
       failures = 0
-      if (isPatient) await clock.sleep(backoffMs(0, random), closing.signal)
+      if (isPatient) await clock.sleep(backoffMs(pauses, 0, random), closing.signal)
     } catch (error) {
       // After it has been seen, a topic is missing while brokers start; at the first look it is a mistake.
       const isRetried =
@@ -157,7 +158,7 @@ export function createKafkaSource(log: Log, spec: KafkaSettings, context: Notifi
       }
       count('retries')
       if (failures === 0) tell('warn', 'kafka-unreachable', error.message)
-      await clock.sleep(backoffMs(failures++, random), closing.signal)
+      await clock.sleep(backoffMs(pauses, failures++, random), closing.signal)
     }
   }
 

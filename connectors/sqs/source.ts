@@ -1,9 +1,10 @@
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
 import type { Announced } from '../../src/core/object-version.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
-import { backoffMs } from '../notifications/backoff.ts'
+import { backoffMs } from '../../src/core/backoff.ts'
+import { pauses } from '../notifications/pauses.ts'
 import { batched } from '../notifications/batched.ts'
-import { createChange } from '../notifications/change.ts'
+import { createChange } from '../../src/core/change.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createCounts } from '../notifications/counts.ts'
 import { parseMessage } from '../notifications/parse.ts'
@@ -74,7 +75,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
         if (!isMillraceError(error) || error.kind !== 'retry') throw error
         count('retries')
         if (failures === 0) warn('queue-unreachable', error.message)
-        await clock.sleep(backoffMs(failures, random), closing.signal)
+        await clock.sleep(backoffMs(pauses, failures, random), closing.signal)
       }
     }
     return undefined
@@ -138,7 +139,7 @@ export function createSqsSource(queue: Queue, spec: SqsSettings, context: Notifi
     run: async messages => {
       let rest = messages
       for (let attempt = 0; rest.length > 0; attempt++) {
-        if (attempt > 0) await clock.sleep(backoffMs(attempt - 1, random), closing.signal)
+        if (attempt > 0) await clock.sleep(backoffMs(pauses, attempt - 1, random), closing.signal)
         const outcomes = await tried(() => queue.remove(rest.map(({ receipt }) => receipt)), rest.length)
         count('deleted', outcomes.filter(outcome => outcome === 'done').length)
         // Somebody else has it now, or it is gone: when it comes again, its objects are in the ledger.
