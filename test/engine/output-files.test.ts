@@ -1,5 +1,6 @@
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { type Components, components } from '../../src/engine/components.ts'
@@ -11,6 +12,7 @@ import {
   files,
   type FilesOptions,
   groupBy,
+  inspect,
   json,
   max,
   pipeline,
@@ -110,6 +112,16 @@ describe('folders in the form of Hive', () => {
     expect(sorted(await viewed(items))).toEqual(sorted(rows.map(asText)))
     expect(await viewed(`DISTINCT typeof(n) AS n, typeof(t) AS t`)).toEqual([{ n: 'BIGINT', t: 'TIMESTAMP' }])
     expect((await verify(passing(how))).differences).toEqual([])
+  })
+
+  test('their addresses lead to the files, with what a folder has to escape', async () => {
+    await writeRows()
+    const flow = passing({ format: 'json', partitionBy: ['zone'] })
+    await run(flow)
+    const { outputFiles } = await inspect(lab.checkpoint)
+    const found = outputFiles.map(address => fileURLToPath(address).slice(lab.output.length + 1))
+    expect(found.toSorted()).toEqual(await visible())
+    expect(found.filter(key => key.startsWith('zone=b%2Fc/'))).toHaveLength(1)
   })
 
   test('are refused before anything is claimed where no column has what they are named after', async () => {
