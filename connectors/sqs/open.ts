@@ -1,7 +1,8 @@
 import type { NotificationSource } from '../../src/core/ports.ts'
 import type { NotificationContext } from '../notifications/context.ts'
 import { createQueue } from './client.ts'
-import { checkQueue, createSqsSource } from './source.ts'
+import { checkQueue } from './check-queue.ts'
+import { createSqsSource } from './source.ts'
 import type { SqsSpec } from './spec.ts'
 
 /** @throws MillraceError `user` when the queue does not exist, or there is no region or credential for it. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { EntryOutcome, Queue, QueueMessage } from '../../../connectors/sqs/queue.ts'
-import { checkQueue, createSqsSource } from '../../../connectors/sqs/source.ts'
+import { checkQueue } from '../../../connectors/sqs/check-queue.ts'
+import { createSqsSource } from '../../../connectors/sqs/source.ts'
 import { MillraceError } from '../../../src/core/errors.ts'
 import type { Notification } from '../../../src/core/ports.ts'
 import { contextOf, manualClock, messageOf, recordOf } from '../notifications/fixtures.ts'
