@@ -44,3 +44,11 @@ function onOneLine(text: Buffer): Buffer {
   for (; at !== -1; at = line.indexOf(lineFeed, at)) line[at] = 32
   return line
 }
+
+/** Cuts text into rows. */
+export interface JsonRows {
+  /** Takes the next piece of the text. */
+  push(chunk: Buffer): void
+  /** The text ends here. Returns what is wrong with the whole of it. */
+  end(): string | undefined
+}

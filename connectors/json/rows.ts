@@ -1,15 +1,8 @@
+import type { JsonRows } from './row-writer.ts'
 import { isBlank, lineFeed, openArray, openObject } from './bytes.ts'
 import { createExtent } from './extent.ts'
 import { createRowWriter } from './row-writer.ts'
 import { createValueRows } from './value-rows.ts'
-
-/** Cuts text into rows. */
-export interface JsonRows {
-  /** Takes the next piece of the text. */
-  push(chunk: Buffer): void
-  /** The text ends here. Returns what is wrong with the whole of it. */
-  end(): string | undefined
-}
 
 export interface JsonRowsSettings {
   /** Fields of each object down to the array of its rows; undefined where the objects are the rows. */

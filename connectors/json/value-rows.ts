@@ -11,9 +11,8 @@ import {
 } from './bytes.ts'
 import { createExtent } from './extent.ts'
 import { createRecordsSearch } from './records-search.ts'
-import type { RowWriter } from './row-writer.ts'
+import type { RowWriter, JsonRows } from './row-writer.ts'
 import { createRowText } from '../text/row-text.ts'
-import type { JsonRows } from './rows.ts'
 
 type Place = 'between values' | 'no value' | 'array of rows' | 'envelope' | 'lost'
 

@@ -3,9 +3,9 @@ import { readOptions } from '../core/options.ts'
 import { showCounted } from '../core/quantity.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { type Committer, createCommitter } from './commit/commit-epoch.ts'
+import { type Committer, createCommitter } from './commit/committer.ts'
 import { components, type Components } from './components.ts'
-import { createRunAhead } from './fold/run-ahead.ts'
+import { commitFlush, runEpochs } from './epoch.ts'
 import { admit, type Listed, type Listing } from './intake/admit.ts'
 import { type AgainThenHead, createAgainThenHead } from './intake/again.ts'
 import { nothingListed } from './intake/feed.ts'
@@ -16,7 +16,7 @@ import { replay } from './replay/replay.ts'
 import type { EpochResult, Summary } from './report/summary.ts'
 import { isEveryWithoutPeriod } from './report/without-period.ts'
 import { addDone, type Done, nothingDone, summarise } from './summarise.ts'
-import { withRun } from './with-run.ts'
+import { againOf, withRun } from './with-run.ts'
 
 /**
  * Runs a pipeline over the objects of its source that its checkpoint has not counted yet, commits each mini-batch as
@@ -63,7 +63,7 @@ export async function backfillWith(
         bytesTotal: before.bytes + listed.bytes,
         rows: done.rows,
         epoch: committer.manifest.epoch,
-        undelivered: committer.waiting.reduce((sum, { epochs }) => sum + epochs, 0),
+        undelivered: committer.publisher.waiting.reduce((sum, { epochs }) => sum + epochs, 0),
       })
     const openHead = async () => {
       const listing = await openListing(run, options)
@@ -76,7 +76,7 @@ export async function backfillWith(
     try {
       const isComplete = await commitAll(
         run,
-        createAgainThenHead(run, miniBatchOf(run, options), openHead),
+        createAgainThenHead(againOf(run), miniBatchOf(run, options), openHead),
         committer,
         done,
         options,
@@ -94,13 +94,13 @@ export async function backfillWith(
 }
 
 function miniBatchOf(run: Run, { objectsPerEpoch }: BackfillOptions): MiniBatchOptions {
-  if (objectsPerEpoch === undefined) return run.miniBatch
+  if (objectsPerEpoch === undefined) return run.source.miniBatch
   return { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
 }
 
 function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
   const miniBatch = miniBatchOf(run, options)
-  const { store, settings, executor, signal } = run.fetch
+  const { store, settings, executor, signal } = run.source.fetch
   if (run.replayed)
     return replay({
       ...run.reader,
@@ -108,10 +108,10 @@ function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
       source: settings.name,
       executor,
       miniBatch,
-      nextSeq: run.position.nextSeq,
+      nextSeq: run.claim.position.nextSeq,
     })
   const { from, to } = options
-  return admit({ store, kindOf: run.kindOf, settings, executor, from, to, signal }, miniBatch)
+  return admit({ store, kindOf: run.source.kindOf, settings, executor, from, to, signal }, miniBatch)
 }
 
 function checkOptions(options: BackfillOptions): void {
@@ -158,30 +158,21 @@ async function commitAll(
   onEpoch: (result: EpochResult) => void,
 ): Promise<boolean> {
   const { drain } = options
-  // What kills the process while it takes rows is not to be taken for an object that does (P13).
-  await committer.settle('rows')
-  committer.afterwards.begin()
-  const ahead = createRunAhead(run, batches, committer.position, committer.care)
-  let isComplete = run.isSealed
-  while (!isComplete && !drain?.aborted) {
-    const ready = await committer.beside(ahead.next())
-    if (!(await committer.room(drain))) break
-    if (!ready) {
-      isComplete = true
-      // A replayed ledger brings its own flushes.
-      const isFlushed = options.flush !== false && options.ledger === undefined
-      const flushed = isFlushed ? await committer.flush(options.final === true) : undefined
-      if (flushed) {
-        done.epochs++
-        onEpoch(flushed)
-      }
-      break
-    }
-    const result = await committer.commit(ready, batches.recordsOf(ready.batch))
-    await ahead.done()
-    batches.committed(ready.batch)
-    addDone(done, ready, result)
-    onEpoch(result)
+  const isComplete = await runEpochs(run, committer, {
+    batches,
+    ...(drain ? { drain } : {}),
+    records: ({ batch }) => batches.recordsOf(batch),
+    onCommitted(ready, result) {
+      addDone(done, ready, result)
+      onEpoch(result)
+    },
+  })
+  // A replayed ledger brings its own flushes.
+  const isFlushed = options.flush !== false && options.ledger === undefined && !run.isSealed
+  const flushed = isComplete && isFlushed ? await commitFlush(run, committer, options.final === true) : undefined
+  if (flushed) {
+    done.epochs++
+    onEpoch(flushed)
   }
   await committer.close(drain)
   return isComplete

@@ -5,9 +5,11 @@ import { readOptions } from '../core/options.ts'
 import type { NotificationSource } from '../core/ports.ts'
 import { systemRandom } from '../core/random.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { type Committer, createCommitter } from './commit/commit-epoch.ts'
+import { createCommitter } from './commit/committer.ts'
 import type { Components } from './components.ts'
-import { createRunAhead, goneIn } from './fold/run-ahead.ts'
+import { runEpochs } from './epoch.ts'
+import { goneIn } from './fold/run-ahead.ts'
+import type { Admitted } from './intake/admit.ts'
 import { createAgainThenHead, isAgain } from './intake/again.ts'
 import { nothingListed, startFeeds } from './intake/feed.ts'
 import { createIdentities } from './intake/identities.ts'
@@ -16,14 +18,14 @@ import { createLooks } from './intake/looks.ts'
 import { createRunning } from './measure.ts'
 import type { Run } from './open-run.ts'
 import { type FollowOptions, followOptions } from './options.ts'
-import { liveTries } from './publish/publisher.ts'
+import { type Publisher, liveTries } from './publish/publisher.ts'
 import { goneFields } from './read/columns-seen.ts'
 import { nullColumns } from './read/never-seen.ts'
 import type { RunEvent } from './report/events.ts'
 import type { EpochResult, Summary } from './report/summary.ts'
 import { engineRecords } from './state/engine-state.ts'
 import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
-import { withRun } from './with-run.ts'
+import { againOf, withRun } from './with-run.ts'
 
 /** Pauses before a run starts again from its checkpoint. */
 const restartMs = { first: 1_000, most: 60_000 } as const
@@ -75,14 +77,14 @@ async function follow(
   const onEvent = options.onEvent ?? (() => {})
   // Feeding ends at a drain, at a stop, and when this function ends.
   const closing = new AbortController()
-  const feeding = AbortSignal.any([closing.signal, run.fetch.signal, ...(options.drain ? [options.drain] : [])])
+  const feeding = AbortSignal.any([closing.signal, run.signal, ...(options.drain ? [options.drain] : [])])
   const identities = await createIdentities(run.lookUps)
   const committer = createCommitter(run, { tries: liveTries, onTaken: () => void done.delivered++ })
-  const looks = createLooks(run.fetch.store, clock, feeding)
+  const looks = createLooks(run.source.fetch.store, clock, feeding)
   const intake = createIntake({
     identities,
     looks,
-    miniBatch: run.miniBatch,
+    miniBatch: run.source.miniBatch,
     clock,
     ...(options.untilIdle ? { everyMsMax: idleGatherMs } : {}),
     signal: feeding,
@@ -107,20 +109,31 @@ async function follow(
     if (late) return
     onEvent({ is: 'draining' })
     intake.end()
-    late = stopWhenLate(run, committer, options.drainMs ?? followOptions.drainMs.default, ended.signal, () => isClosing)
+    late = stopWhenLate(
+      run,
+      committer.publisher,
+      options.drainMs ?? followOptions.drainMs.default,
+      ended.signal,
+      () => isClosing,
+    )
   }
   options.drain?.addEventListener('abort', drained, { once: true })
-  run.fetch.signal.addEventListener('abort', intake.end, { once: true })
-  const { term, epoch } = { term: run.head.term, epoch: committer.manifest.epoch }
-  onEvent({ is: 'started', term, epoch, checkpoint: run.checkpointAddress })
-  const { name: source, delayUs } = run.fetch.settings
+  run.signal.addEventListener('abort', intake.end, { once: true })
+  const { term, epoch } = { term: run.claim.head.term, epoch: committer.manifest.epoch }
+  onEvent({ is: 'started', term, epoch, checkpoint: run.claim.address })
+  const { name: source, delayUs } = run.source.fetch.settings
   if (delayUs === undefined && run.stages.length > 0) onEvent({ is: 'no-watermark', source })
   const listed = nothingListed()
   let isNullTold = false
   const tellNull = () => {
-    const columns = nullColumns(run.fetch.neverSeen)
+    const columns = nullColumns(run.source.fetch.neverSeen)
     if (!isNullTold && columns.length > 0)
-      onEvent({ is: 'null-columns', source: run.fetch.settings.name, columns, rows: run.fetch.neverSeen.rows })
+      onEvent({
+        is: 'null-columns',
+        source: run.source.fetch.settings.name,
+        columns,
+        rows: run.source.fetch.neverSeen.rows,
+      })
     isNullTold = true
   }
   /** By field, the object from which on it was told to be gone. */
@@ -147,8 +160,21 @@ async function follow(
       onEvent({ is: 'idle' })
       intake.end()
     }
-    const context = { run, options, looks, intake, committer, listed, onEvent, onHistory, onIdle, signal: feeding }
-    const batches = createAgainThenHead(run, run.miniBatch, async () => {
+    const context = {
+      source: run.source,
+      lookUps: run.lookUps,
+      options,
+      isFirstStart: run.claim.position.nextSeq === 1,
+      looks,
+      intake,
+      ledger: committer,
+      listed,
+      onEvent,
+      onHistory,
+      onIdle,
+      signal: feeding,
+    }
+    const batches = createAgainThenHead(againOf(run), run.source.miniBatch, async () => {
       if (!feeding.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
       return intake
     })
@@ -169,36 +195,35 @@ async function follow(
       }),
     )
     if (options.drain?.aborted || run.isSealed) drained()
-    // What kills the process while it takes rows is not to be taken for an object that does (P13).
-    await committer.settle('rows')
-    committer.afterwards.begin()
-    const ahead = createRunAhead(run, batches, committer.position, committer.care)
-    while (!run.isSealed) {
-      const ready = await committer.beside(ahead.next())
-      if (!ready || !(await committer.room(options.drain))) break
-      committingSinceMs = clock.nowMs()
-      const gone = goneIn(ready)
-      const positions = notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
-      taken += ready.batch.filter(entry => entry.is === 'object' && !isAgain(entry)).length
-      const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
-      const result = await committer.commit(ready, {
-        ...batches.recordsOf(ready.batch),
-        ...(positions === undefined ? {} : { positions }),
-        ...(isHistoryDone ? { historyToMs: null } : {}),
-      })
-      await ahead.done()
-      batches.committed(ready.batch)
-      intake.committed(ready.batch, gone)
-      addDone(done, ready, result)
-      onEpoch(result)
-      onEvent(epochEvent(ready, result, clock.nowMs()))
-      if (run.fetch.neverSeen.rows >= rowsTold) tellNull()
-      tellGone()
-      lastCommitMs = clock.nowMs()
-      committingSinceMs = undefined
-      if (options.drain?.aborted) break
-    }
-    run.fetch.signal.throwIfAborted()
+    /** Of the mini-batch that is being committed. */
+    let gone: ReadonlySet<Admitted> = new Set()
+    await runEpochs(run, committer, {
+      batches,
+      ...(options.drain ? { drain: options.drain } : {}),
+      records(ready) {
+        committingSinceMs = clock.nowMs()
+        gone = goneIn(ready)
+        const positions = notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
+        taken += ready.batch.filter(entry => entry.is === 'object' && !isAgain(entry)).length
+        const isHistoryDone = committer.historyToMs !== null && history !== undefined && taken >= history
+        return {
+          ...batches.recordsOf(ready.batch),
+          ...(positions === undefined ? {} : { positions }),
+          ...(isHistoryDone ? { historyToMs: null } : {}),
+        }
+      },
+      onCommitted(ready, result) {
+        intake.committed(ready.batch, gone)
+        addDone(done, ready, result)
+        onEpoch(result)
+        onEvent(epochEvent(ready, result, clock.nowMs()))
+        if (run.source.fetch.neverSeen.rows >= rowsTold) tellNull()
+        tellGone()
+        lastCommitMs = clock.nowMs()
+        committingSinceMs = undefined
+      },
+    })
+    run.signal.throwIfAborted()
     await endFeeds()
     isClosing = true
     await committer.close(options.drain)
@@ -217,7 +242,7 @@ async function follow(
 
 async function openNotifications(
   parts: Components,
-  { notifications, fetch, clock, head }: Run,
+  { source: { notifications, fetch }, clock, claim: { head } }: Run,
   { untilIdle }: Pick<FollowOptions, 'untilIdle'>,
   onEvent: (event: RunEvent) => void,
 ): Promise<NotificationSource | undefined> {
@@ -238,7 +263,7 @@ async function openNotifications(
 /** A drain that takes too long becomes a stop. */
 async function stopWhenLate(
   run: Run,
-  committer: Pick<Committer, 'waiting' | 'lags' | 'lastHeldMs'>,
+  publisher: Pick<Publisher, 'waiting' | 'lags' | 'lastHeldMs'>,
   drainMs: number,
   ended: AbortSignal,
   isClosing: () => boolean,
@@ -246,11 +271,11 @@ async function stopWhenLate(
   await run.clock.sleep(drainMs, ended)
   if (ended.aborted) return
   const within = `within ${drainMs} ms of the drain`
-  const lagging = committer.lags.filter(({ epochs }) => epochs > 0)
-  const [behind] = [...committer.waiting, ...lagging]
+  const lagging = publisher.lags.filter(({ epochs }) => epochs > 0)
+  const [behind] = [...publisher.waiting, ...lagging]
   // While somebody is held, the last time is now: it is asked after the clock.
   const nowMs = run.clock.nowMs()
-  const isHeld = committer.lastHeldMs >= nowMs
+  const isHeld = publisher.lastHeldMs >= nowMs
   const [holding] = isHeld ? lagging.toSorted((a, b) => b.retries - a.retries) : []
   const held = holding ? `, as it waits for ${holding.flow} to take what was committed before it` : ''
   const found = !isClosing()

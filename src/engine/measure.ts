@@ -1,16 +1,20 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
 import type { NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
-import { type Committer, sinksOf } from './commit/commit-epoch.ts'
+import type { Committer } from './commit/committer.ts'
 import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
+import { sinksOf } from './publish/outputs.ts'
+import type { Publisher } from './publish/publisher.ts'
 import type { MeasuredState, Measurement, Running } from './report/running.ts'
 import { openWindowsOf, segmentChannel, stateName, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
 
 export interface RunningContext {
   readonly run: Run
-  readonly committer: Pick<Committer, 'manifest' | 'position' | 'waiting' | 'lags' | 'lastHeldMs'>
+  readonly committer: Pick<Committer, 'manifest' | 'position'> & {
+    readonly publisher: Pick<Publisher, 'waiting' | 'lags' | 'lastHeldMs'>
+  }
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
   readonly notifications?: Pick<NotificationSource, 'backlog' | 'counts'>
   lastCommitMs(): number
@@ -21,7 +25,7 @@ export interface RunningContext {
 export function createRunning(context: RunningContext): Running {
   const { run, committer, intake, notifications } = context
   const { clock, lookUps } = run
-  const { everyMs } = miniBatchLimits(run.miniBatch, 'miniBatch')
+  const { everyMs } = miniBatchLimits(run.source.miniBatch, 'miniBatch')
 
   async function number(sql: string): Promise<number> {
     const [row] = await lookUps.rows(`SELECT coalesce((${sql}), 0)::DOUBLE AS n`)
@@ -58,27 +62,27 @@ export function createRunning(context: RunningContext): Running {
         sinceMs === undefined ? Infinity : sinceMs + everyMs,
         context.committingSinceMs() ?? Infinity,
       )
-      return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs(), committer.lastHeldMs))
+      return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs(), committer.publisher.lastHeldMs))
     },
     async measure() {
       const { manifest, position } = committer
       const [measured, backlog, duckdb] = await Promise.all([states(), notifications?.backlog(), memory()])
       const parts = Object.values(manifest.channels).flat()
       return {
-        term: run.head.term,
+        term: run.claim.head.term,
         epoch: manifest.epoch,
-        checkpointAddress: run.checkpointAddress,
-        outputs: sinksOf(run).map(({ sink }) => sink.address),
+        checkpointAddress: run.claim.address,
+        outputs: sinksOf(run.outputs).map(({ sink }) => sink.address),
         totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
         watermarkUs: position.watermarkUs,
         highMarkUs: position.highMarkUs,
         states: measured,
-        undelivered: committer.waiting,
-        sinks: committer.lags,
+        undelivered: committer.publisher.waiting,
+        sinks: committer.publisher.lags,
         checkpoint: {
-          headBytes: run.checkpoint.headBytes,
+          headBytes: run.claim.checkpoint.headBytes,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
           files: parts.filter(part => !isInHead(part)).length,
         },

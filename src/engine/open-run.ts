@@ -1,52 +1,39 @@
 import { randomUUID } from 'node:crypto'
-import { type CheckpointStore, createCheckpointStore, type RowsSource } from '../../checkpoints/checkpoint-store.ts'
-import { garbageKey } from '../../checkpoints/manifest.ts'
-import type { Head, Manifest } from '../../checkpoints/types.ts'
-import type { Input } from '../../connectors/input/input.ts'
 import { connectorOf, formatOf } from '../../connectors/registry.ts'
 import type { Clock } from '../core/clock.ts'
-import { configError, MillraceError } from '../core/errors.ts'
-import { ownerName } from '../core/owner.ts'
-import type { Executor, ObjectStore } from '../core/ports.ts'
-import type { SinkPort } from '../core/sink-port.ts'
+import { configError } from '../core/errors.ts'
+import type { ObjectStore } from '../core/ports.ts'
 import { stoppable } from '../core/stoppable.ts'
-import { type AfterSettings, keepAll } from '../plan/after.ts'
 import { bindFlows } from '../plan/bind.ts'
-import type { ClockShape } from '../plan/clock.ts'
+import type { Format } from '../plan/format.ts'
 import { createGate } from '../plan/gate.ts'
-import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
-import type { NotificationSpec } from '../plan/notification-spec.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { flowName } from '../plan/plan-ids.ts'
-import type { LiveSettings } from '../plan/source.ts'
-import { clockShape, type Flow, type Stage, stagesInOrder } from '../plan/stages.ts'
+import type { Flow, Stage } from '../plan/stages.ts'
 import type { StoredPlan } from '../plan/stored-plan.ts'
-import { checkPlan, fitPlan } from './bind/fit-plan.ts'
 import type { Flows } from './bind/flows.ts'
-import { fencedBy, type Heartbeat, startHeartbeat } from './commit/heartbeat.ts'
-import { standBy } from './commit/stand-by.ts'
+import { type Claim, claimCheckpoint } from './commit/claim.ts'
 import type { Components } from './components.ts'
+import type { SessionExecutor } from './duckdb/executor.ts'
 import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './fold/work.ts'
 import { periodBounds } from './intake/admit.ts'
-import { type AttemptDecision, decideAttempt } from './intake/attempt.ts'
-import { createKindOf, type KindOf, linksOf, suffixesOf } from './intake/key-kind.ts'
+import { createKindOf, linksOf } from './intake/key-kind.ts'
+import type { OpenSource } from './intake/source.ts'
 import type { BackfillOptions, RunOptions } from './options.ts'
-import { checkAfter, openAfterPlace } from './publish/after-place.ts'
-import { createDelivery } from './publish/deliveries.ts'
-import { openSink, type SinkEnd, sinkEnds } from './publish/outputs.ts'
-import { pathWithin } from './publish/places.ts'
-import { behindDefault, type Output } from './publish/publisher.ts'
+import { openAfterPlace } from './publish/after-place.ts'
+import { openOutputs } from './publish/open-outputs.ts'
+import { openSink } from './publish/outputs.ts'
+import type { Output } from './publish/publisher.ts'
+import { findPlaces, type RunPlaces } from './publish/run-places.ts'
 import { checkFormat } from './read/check-format.ts'
-import type { FetchContext } from './read/marked-object.ts'
-import { type NeverSeen, nothingSeen } from './read/never-seen.ts'
+import { nothingSeen } from './read/never-seen.ts'
 import { followMoves, openMoved } from './replay/moved.ts'
 import { checkReplayable, type Replayed, withStageNames } from './replay/replay.ts'
-import { type ChannelReader, withRows } from './state/channels.ts'
-import { type LedgerPosition, checkOpen, engineRecords, initialState, positionOf } from './state/engine-state.ts'
-import { readCheckpoint } from './state/read-checkpoint.ts'
+import type { RunEvent } from './report/events.ts'
+import type { ChannelReader } from './state/channels.ts'
+import { engineRecords } from './state/engine-state.ts'
+import { type ReadCheckpoint, readCheckpoint } from './state/read-checkpoint.ts'
 import { loadState } from './state/recover.ts'
-import { aliveSql, segmentChannel, stateTables } from './state/state.ts'
 import { recounted } from './state/totals.ts'
 
 /** A run with its plan bound, its checkpoint claimed and its state loaded. */
@@ -54,290 +41,209 @@ export interface Run {
   readonly pipeline: Pipeline
   readonly options: RunOptions
   readonly subscribed: Flows
+  /** What the manifest keeps of the plan. */
+  readonly plan: StoredPlan
   readonly flows: readonly Flow[]
   /** Each stage of the flows once, those before others first. */
   readonly stages: readonly Stage[]
-  /** What the manifest keeps of the plan. */
-  readonly plan: StoredPlan
-  readonly fetch: FetchContext & { readonly neverSeen: NeverSeen }
-  readonly input: Input
-  /** What each key of the input is to the source. */
-  readonly kindOf: KindOf
-  /** The ledger that is replayed instead of a listing. */
-  readonly replayed: Replayed | undefined
-  readonly miniBatch: MiniBatchOptions
-  readonly live: LiveSettings
-  /** What becomes of objects that are committed. */
-  readonly after: AfterSettings
-  /** Where they move to. */
-  readonly afterPlace: ObjectStore | undefined
-  /** What announces objects, if the source names it. */
-  readonly notifications: NotificationSpec | undefined
-  /** For listings and look-ups of a live run, which wait for no epoch. */
-  readonly lookUps: Executor
-  /** What the deaths of earlier processes ask of this one (P13). */
-  readonly attempt: AttemptDecision
+  readonly source: OpenSource
+  readonly claim: Claim
+  /** Reads what the claimed checkpoint held at the start. */
+  readonly reader: ChannelReader
   /** Nothing may follow in the ledger: the run only sends out what is committed. */
   readonly isSealed: boolean
-  /** Where the ledger stood at the start. */
-  readonly position: LedgerPosition
-  readonly reader: ChannelReader
-  readonly clock: Clock
-  /** Stops the run with this error: statements are interrupted, nothing further is committed. */
-  stop(error: Error): void
-  readonly checkpoint: CheckpointStore
-  /** Beats from the claim on; the committer ends it, or the abort of the run. */
-  readonly heartbeat: Heartbeat
-  readonly checkpointAddress: string
-  readonly head: Head
+  /** The ledger that is replayed instead of a listing. */
+  readonly replayed: Replayed | undefined
   /** By flow name. */
   readonly outputs: ReadonlyMap<string, Output>
+  /** For listings and look-ups of a live run, which wait for no epoch. */
+  readonly lookUps: SessionExecutor
   /** Partials of coming epochs. */
   readonly ahead: EpochContext
   /** Apply, commit, publish. */
   readonly commit: EpochContext
+  readonly clock: Clock
+  /** Stops all at once. */
+  readonly signal: AbortSignal
+  onEvent(event: RunEvent): void
+  /** Stops the run with this error: statements are interrupted, nothing further is committed. */
+  stop(error: Error): void
+}
+
+type OpenOptions = RunOptions & Pick<BackfillOptions, 'from' | 'to' | 'ledger'>
+
+/** Connections of a run: what is done on one waits for nothing on another. */
+async function openExecutors(session: Session, signal: AbortSignal) {
+  return {
+    fetching: await session.executor(signal),
+    computing: await session.executor(signal),
+    committing: await session.executor(signal),
+    merging: await session.executor(signal),
+    lookUps: await session.executor(signal),
+  }
 }
 
 export async function openRun(
   pipeline: Pipeline,
-  options: RunOptions & Pick<BackfillOptions, 'from' | 'to' | 'ledger'>,
+  options: OpenOptions,
   subscribed: Flows,
   session: Session,
   components: Components,
   abort: AbortController,
 ): Promise<Run> {
   const { signal } = abort
-  // Who waits for a live owner may give up at a drain, too.
-  const given = AbortSignal.any([signal, ...(options.drain ? [options.drain] : [])])
-  const { definition } = subscribed
-  const { settings, policies } = definition
-  const fetching = await session.executor(signal)
-  const computing = await session.executor(signal)
-  const committing = await session.executor(signal)
-  const merging = await session.executor(signal)
-  // Listings and look-ups of a live run wait for none of these.
-  const lookUps = await session.executor(signal)
+  const { clock } = components
+  const { definition, terminals } = subscribed
+  const { settings } = definition
+  const executors = await openExecutors(session, signal)
 
   // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
-  const { terminals } = subscribed
-  const gate = createGate(computing)
-  const bound = await bindFlows(terminals, gate, computing)
-  const format = formatOf(settings, policies, components.formats)
-  await checkFormat(format, settings.name, computing)
+  const gate = createGate(executors.computing)
+  const bound = await bindFlows(terminals, gate, executors.computing)
+  const format = formatOf(settings, definition.policies, components.formats)
+  await checkFormat(format, settings.name, executors.computing)
   if (definition.notifications)
     connectorOf(definition.notifications, `source ${settings.name}: notifications`, components.connectors)
-  const inputField = options.input === undefined ? `source ${settings.name}: objects` : 'input'
-  const input = await components.findInput(options.input ?? definition.objects, inputField)
-  const ends = sinkEnds(terminals, options.output, components.sinks)
-  const folders = ends.filter(({ kind }) => kind.isFolder)
-  const checkpointField = options.checkpoint === undefined ? 'pipeline checkpoint' : 'checkpoint'
-  const checkpointAddress = options.checkpoint ?? pipeline.checkpoint
-  const written = [
-    ...folders.map(({ sink }) => [sink.uri, 'output'] as const),
-    [checkpointAddress, checkpointField] as const,
-  ]
-  for (const [address, field] of written) checkApart(input, address, field, suffixesOf(format, definition.keys))
-  for (const { sink } of folders) checkOutside(sink.uri, checkpointAddress)
-  // A replay repeats what another run did: that one's objects stay as they are.
-  const after = options.ledger === undefined ? definition.after : keepAll
-  await checkAfter(after, {
-    source: settings.name,
-    input: input.root,
-    written: written.map(([address, field]) => [address, `the ${field}`] as const),
-  })
-
-  const openEnd = (end: SinkEnd, manifest: Manifest) =>
-    openSink(end, manifest, pipeline.name, components, output => stoppable(output, signal))
-  const store = stoppable(await components.openWritable(checkpointAddress, checkpointField), signal)
-  let stages: readonly Stage[] = []
-  let shapes: readonly ClockShape[] = []
-  const { clock } = components
-  const owner = ownerName(clock)
-  const checkpoint = createCheckpointStore({
-    store,
-    owner,
-    newId: randomUUID,
-    // Whoever waits to try again gives up at a stop.
-    sleep: ms => clock.sleep(ms, signal),
-    scratch: session.stage,
-    // Nothing is merged before the claim, which tells the stages' ids.
-    merge: (channel, sources, to, manifest) =>
-      mergeRows(merging, stages, channel, sources, to, manifest.epoch, positionOf(manifest, settings.name, shapes)),
-  })
+  const asked = { definition, terminals, format, checkpoint: pipeline.checkpoint, options }
+  const places = await findPlaces(asked, components)
+  const { address, field } = places.checkpoint
+  const store = stoppable(await components.openWritable(address, field), signal)
   // What can be refused is refused before the claim fences the owner out.
   periodBounds(settings, options.from, options.to)
-  const other =
-    options.ledger === undefined ? undefined : await readCheckpoint(components, options.ledger, 'ledger', session.stage)
-  if (other) checkReplayable(other, settings)
-  // It holds all of its own ledger, and its output is there.
-  if (other?.address === store.address)
-    throw configError('ledger', other.address, 'the checkpoint of another run; give a new --checkpoint and --output')
-  const seen = await checkpoint.readHead()
-  if (seen) {
-    checkOpen(seen.manifest, store.address)
-    await checkPlan(seen.manifest, pipeline.name, bound, gate, store.address)
-    if (seen.manifest.epoch > 0) for (const end of ends) await (await openEnd(end, seen.manifest)).check(false)
-  }
-  await checkpoint.probe(signal)
-  // A replay names its stages as the ledger does that it repeats.
-  const initial = await fitPlan(other?.head.manifest, pipeline.name, bound, gate)
-  const head = await checkpoint.claim(initialState(initial.plan), standBy(options, clock, owner, given))
-  const heartbeat = startHeartbeat(checkpoint, clock, lost =>
-    abort.abort(lost instanceof Error ? lost : fencedBy(lost)),
-  )
-  // Loading may take longer than others wait for a silent owner.
-  signal.addEventListener('abort', () => void heartbeat.stop(), { once: true })
-  // Another owner may have been waited for: what it left is looked at again.
-  checkOpen(head.manifest, store.address)
-  await checkPlan(head.manifest, pipeline.name, bound, gate, store.address)
-  const { plan, flows, ids } = await fitPlan(head.manifest, pipeline.name, bound, gate)
-  stages = stagesInOrder(flows)
-  shapes = stages.map(clockShape)
-  const replayed = other && withStageNames(other, ids, initial.ids)
-  const from = checkpoint.claimedFrom
+  const other = await otherLedger(options, settings, components, session, store.address)
 
-  const outputs = new Map<string, Output>()
-  for (const end of ends) {
-    const sink = await openEnd(end, head.manifest)
-    await sink.own(head.manifest.epoch === 0, head.term)
-    await checkNothingBeyond(sink, head, checkpoint, store.address)
-    outputs.set(end.name, { ...end, is: 'sink', sink })
-  }
-  // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
-  await checkpoint.orphans()
-  const reachable = await checkpoint.reachable()
-  // Flows may share a place, so what waits for any of them stays.
-  const isNamed = (name: string) => ends.some(end => reachable.has(garbageKey({ store: end.name, name })))
-  for (const { sink } of outputs.values()) await sink.orphans(head.term, isNamed)
-  for (const [index, { is }] of terminals.entries()) {
-    const name = flowName(index)
-    if (is === 'rows')
-      outputs.set(name, {
-        name,
-        is,
-        sink: createDelivery(name, index, subscribed),
-        behind: behindDefault,
-      })
-  }
+  const open = (end: RunPlaces['ends'][number], manifest: Claim['head']['manifest']) =>
+    openSink(end, manifest, pipeline.name, components, output => stoppable(output, signal))
+  const { claim, fitted, stages, initialIds } = await claimCheckpoint({
+    pipeline: pipeline.name,
+    source: settings.name,
+    store,
+    bound,
+    gate,
+    merging: executors.merging,
+    scratch: session.stage,
+    other,
+    options,
+    clock,
+    // Who waits for a live owner may give up at a drain, too.
+    givenUp: AbortSignal.any([signal, ...(options.drain ? [options.drain] : [])]),
+    abort,
+    async refuse({ manifest }) {
+      if (manifest.epoch > 0) for (const end of places.ends) await (await open(end, manifest)).check(false)
+    },
+  })
+  const { checkpoint, head } = claim
+  const outputs = await openOutputs({
+    ends: places.ends,
+    subscribed,
+    checkpoint,
+    address: claim.address,
+    head,
+    open: end => open(end, head.manifest),
+  })
 
-  const position = positionOf(head.manifest, settings.name, shapes)
   const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
-  await loadState(reader, stages, position, committing)
-  const manifest = await recounted(head.manifest, committing)
-  const inputPlace = await components.openInput(input.root, inputField, linksOf(input, definition.keys))
-  const afterPlace = await openAfterPlace(after, settings.name, inputPlace, components)
-  const moved =
-    replayed && (await openMoved({ ...reader, ...replayed, manifest: replayed.head.manifest }, lookUps, components))
-  const inputStore = moved ? followMoves(inputPlace, moved) : inputPlace
+  await loadState(reader, stages, claim.position, executors.committing)
+  const manifest = await recounted(head.manifest, executors.committing)
+  const replayed = other && withStageNames(other, fitted.ids, initialIds)
+  const source = await openSource({
+    places,
+    format,
+    subscribed,
+    replayed,
+    session,
+    components,
+    reader,
+    executors,
+    signal,
+  })
+  const { flows, plan } = fitted
   const context = { flows, stages, stage: session.stage, newId: randomUUID, sinks: components.sinks }
   return {
     pipeline,
     options,
     subscribed,
+    plan,
     flows,
     stages,
-    plan,
+    source,
+    claim: { ...claim, head: { ...head, manifest } },
+    reader,
+    isSealed: engineRecords(head.manifest).sealed,
+    replayed,
+    outputs,
+    lookUps: executors.lookUps,
+    ahead: { ...context, executor: executors.computing },
+    commit: { ...context, executor: executors.committing },
+    clock,
+    signal,
+    onEvent: event => options.onEvent?.(event),
+    stop: error => abort.abort(error),
+  }
+}
+
+/** The checkpoint whose ledger is replayed. @throws MillraceError `user` for one that this run cannot repeat */
+async function otherLedger(
+  { ledger }: OpenOptions,
+  settings: Flows['definition']['settings'],
+  components: Components,
+  session: Session,
+  own: string,
+): Promise<ReadCheckpoint | undefined> {
+  if (ledger === undefined) return undefined
+  const other = await readCheckpoint(components, ledger, 'ledger', session.stage)
+  checkReplayable(other, settings)
+  // It holds all of its own ledger, and its output is there.
+  if (other.address === own)
+    throw configError('ledger', other.address, 'the checkpoint of another run; give a new --checkpoint and --output')
+  return other
+}
+
+interface SourceContext {
+  readonly places: RunPlaces
+  readonly format: Format
+  readonly subscribed: Pick<Flows, 'definition'>
+  readonly replayed: Replayed | undefined
+  readonly session: Session
+  readonly components: Components
+  readonly reader: ChannelReader
+  readonly executors: Awaited<ReturnType<typeof openExecutors>>
+  readonly signal: AbortSignal
+}
+
+async function openSource(context: SourceContext): Promise<OpenSource> {
+  const { places, format, replayed, components, session, executors } = context
+  const { settings, policies, keys, miniBatch, live, notifications } = context.subscribed.definition
+  const { input, after } = places
+  const place = await components.openInput(input.root, places.inputField, linksOf(input, keys))
+  const afterPlace = await openAfterPlace(after, settings.name, place, components)
+  const moved =
+    replayed &&
+    (await openMoved(
+      { ...context.reader, ...replayed, manifest: replayed.head.manifest },
+      executors.lookUps,
+      components,
+    ))
+  const store: ObjectStore = moved ? followMoves(place, moved) : place
+  return {
     fetch: {
-      store: inputStore,
+      store,
       format,
       settings,
       // A replay sets aside what the ledger does, whatever becomes of new rows and objects now.
       policies: replayed ? { ...policies, onBadRow: 'quarantine', onBadObject: 'quarantine' } : policies,
-      executor: fetching,
+      executor: executors.fetching,
       neverSeen: nothingSeen(settings, format),
       spool: session.spool,
       clock: components.clock,
-      signal,
+      signal: context.signal,
     },
     input,
-    kindOf: createKindOf(input, format, definition.keys),
-    replayed,
-    miniBatch: definition.miniBatch,
-    live: definition.live,
+    kindOf: createKindOf(input, format, keys),
+    miniBatch,
+    live,
+    notifications,
     after,
     afterPlace,
-    notifications: definition.notifications,
-    lookUps,
-    attempt:
-      replayed !== undefined || from === undefined
-        ? { is: 'none' }
-        : decideAttempt(head.manifest, from.released, from.owner === owner),
-    isSealed: engineRecords(head.manifest).sealed,
-    position,
-    reader,
-    clock: components.clock,
-    stop: error => abort.abort(error),
-    checkpoint,
-    heartbeat,
-    checkpointAddress: store.address,
-    head: { ...head, manifest },
-    outputs,
-    ahead: { ...context, executor: computing },
-    commit: { ...context, executor: committing },
   }
-}
-
-/** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
-async function checkNothingBeyond(
-  sink: SinkPort,
-  head: Head,
-  checkpoint: CheckpointStore,
-  address: string,
-): Promise<void> {
-  const { epoch } = head.manifest
-  const through = await sink.through(epoch)
-  if (through === undefined || through <= epoch) return
-  const [first = `epoch ${through}`, ...others] = (await sink.repair?.traces(epoch))?.later ?? []
-  // Published by another process that has claimed since.
-  const now = await checkpoint.readHead()
-  if (now && now.term > head.term) throw fencedBy({ is: 'fenced', by: now })
-  const more = others.length === 0 ? '' : ` and ${others.length} more`
-  throw new MillraceError(
-    'user',
-    'output-beyond',
-    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
-  )
-}
-
-/** What the files of checkpoints and output end in. */
-const writtenSuffixes: readonly string[] = ['.parquet', '.jsonl', '.csv'].flatMap(name => [
-  name,
-  `${name}.gz`,
-  `${name}.zst`,
-])
-
-/** Refuses to write where the input is read: the next run would take this one's files for objects. */
-function checkApart(input: Input, address: string, field: string, suffixes: readonly string[]): void {
-  const inside = pathWithin(input.root, 'input', address, field)
-  if (inside === undefined) return
-  const read = writtenSuffixes.filter(name => suffixes.some(suffix => name.endsWith(suffix.toLowerCase())))
-  const names = [suffixes[0] ?? '', ...read]
-  const folder = inside === '' ? '' : `${inside}/`
-  if (names.some(name => input.matches(`${folder}part${name}`) || input.matches(`${folder}zone=1/part${name}`)))
-    throw configError(field, address, `a folder outside the input ${input.root}`)
-}
-
-/** Refuses output inside the checkpoint's folder, where only the checkpoint's own files may lie: the rest are orphans. */
-function checkOutside(address: string, checkpoint: string): void {
-  if (pathWithin(checkpoint, 'checkpoint', address, 'output') !== undefined)
-    throw configError('output', address, `a folder outside the checkpoint ${checkpoint}`)
-}
-
-function mergeRows(
-  executor: Executor,
-  stages: readonly Stage[],
-  channel: string,
-  sources: readonly RowsSource[],
-  to: string,
-  epoch: number,
-  { clocks }: Pick<LedgerPosition, 'clocks'>,
-) {
-  return withRows(executor, sources, randomUUID, relation => {
-    const rows = `SELECT * FROM ${relation}`
-    const state = stateTables(stages).find(found => channel === segmentChannel(found))
-    if (!state) return executor.write(rows, to, [])
-    // What the watermark has closed was emitted (P11): a segment with one row far ahead would keep the rest for ever.
-    const watermarkUs = clocks[state.stage.id] ?? null
-    return executor.write(state.channel.merge(aliveSql(state, rows, watermarkUs, epoch)), to, state.channel.order)
-  })
 }

@@ -1,8 +1,9 @@
 import { stagesOf } from '../plan/stages.ts'
-import { type Committer, outputAddress, sinksOf } from './commit/commit-epoch.ts'
+import type { Committer } from './commit/committer.ts'
 import type { Ready } from './fold/run-ahead.ts'
 import type { Listed } from './intake/admit.ts'
 import type { Run } from './open-run.ts'
+import { outputAddress, sinksOf } from './publish/outputs.ts'
 import { goneFields } from './read/columns-seen.ts'
 import type { MarkedObject } from './read/marked-object.ts'
 import { nullColumns } from './read/never-seen.ts'
@@ -95,7 +96,7 @@ export async function summarise(
   { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
 ): Promise<Summary> {
   const { executor } = run.commit
-  const source = run.fetch.settings.name
+  const source = run.source.fetch.settings.name
   const { highMarkUs, clocks } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
@@ -120,8 +121,8 @@ export async function summarise(
   }
   return {
     pipeline: run.pipeline.name,
-    checkpoint: run.checkpointAddress,
-    outputs: sinksOf(run).map(({ sink }) => sink.address),
+    checkpoint: run.claim.address,
+    outputs: sinksOf(run.outputs).map(({ sink }) => sink.address),
     totals: totalsOf(committer.manifest),
     outputFiles: await outputFiles(run, committer),
     run: {
@@ -132,7 +133,7 @@ export async function summarise(
       matched: listed.matched,
       leftOut: listed.leftOut,
       withoutPeriod: listed.withoutPeriod,
-      nullColumns: nullColumns(run.fetch.neverSeen).map(column => ({ source, column })),
+      nullColumns: nullColumns(run.source.fetch.neverSeen).map(column => ({ source, column })),
       newColumns: committer.newColumns.map(found => ({ source, ...found })),
       goneFields: done.rows > 0 ? goneFields(committer.columnsSeen).map(field => ({ source, ...field })) : [],
       isReplay: run.replayed !== undefined,
@@ -140,7 +141,7 @@ export async function summarise(
     },
     openWindows,
     farAhead,
-    undelivered: committer.waiting,
+    undelivered: committer.publisher.waiting,
     nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
   }
 }
@@ -150,7 +151,7 @@ async function outputFiles(run: Run, { manifest }: Committer): Promise<readonly 
   const found: string[] = []
   await eachPart({ ...run.reader, manifest }, run.commit.executor, 'outputs', async rows => {
     const files = await run.commit.executor.rows(`SELECT output, key FROM ${rows} ORDER BY epoch, output`)
-    found.push(...files.map(row => outputAddress(run, String(row.output), String(row.key))))
+    found.push(...files.map(row => outputAddress(run.outputs, String(row.output), String(row.key))))
   })
   return found
 }

@@ -2,8 +2,10 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { subscribeFlows } from './bind/flows.ts'
 import type { Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
+import type { AgainContext } from './intake/again.ts'
 import { openRun, type Run } from './open-run.ts'
 import type { BackfillOptions, RunOptions } from './options.ts'
+import { retryOf } from './state/engine-state.ts'
 
 /** Opens a run, works, and leaves nothing behind in this process, whatever happens. */
 export async function withRun<T>(
@@ -28,4 +30,10 @@ export async function withRun<T>(
     flows.unsubscribe()
     await session?.close()
   }
+}
+
+/** What is read again before anything new in a run. */
+export function againOf({ claim, replayed, source, lookUps, clock, onEvent }: Run): AgainContext {
+  const request = replayed ? null : retryOf(claim.head.manifest)
+  return { request, attempt: claim.attempt, kindOf: source.kindOf, lookUps, clock, onEvent }
 }

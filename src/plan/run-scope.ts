@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Observable } from 'rxjs'
 import type { PlannedBatch } from './mini-batch.ts'
-import type { SourceDefinition } from './source.ts'
+import type { SourceDefinition } from './source-definition.ts'
 
 /** The run that is subscribing to flows just now. */
 export interface RunScope {

@@ -1,3 +1,4 @@
+import type { SourceDefinition } from './source-definition.ts'
 import { Observable } from 'rxjs'
 import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
@@ -15,14 +16,13 @@ import {
   type Time,
 } from '../core/types.ts'
 import type { MiniBatch } from './batches.ts'
-import { type AfterOptions, afterOptions, type AfterSettings, afterSettings } from './after.ts'
+import { type AfterOptions, afterOptions, afterSettings } from './after.ts'
 import { keyPeriod } from './key-period.ts'
 import { checkFact, parseKeyPattern } from './object-facts.ts'
-import type { KeySettings } from './key-settings.ts'
 import { type MiniBatchOptions, miniBatchOptions } from './mini-batch-options.ts'
 import type { NotificationSpec } from './notification-spec.ts'
 import { currentRun } from './run-scope.ts'
-import type { Bounds, SourcePolicies, SourceSettings } from './source-settings.ts'
+import type { Bounds, SourceSettings } from './source-settings.ts'
 import { Stream } from './stream.ts'
 
 /** A format as a user names it: `parquet()`, `json()`, `csv()`, `text()`. */
@@ -160,26 +160,6 @@ export function source<
     return run.head(definition).subscribe(subscriber)
   })
   return new Stream(subscriber => head.subscribe(subscriber as never))
-}
-
-/** A validated source: what the engine reads. */
-export interface SourceDefinition {
-  readonly settings: SourceSettings
-  readonly policies: SourcePolicies
-  readonly objects: string
-  readonly keys: KeySettings
-  readonly miniBatch: MiniBatchOptions
-  readonly notifications?: NotificationSpec
-  readonly live: LiveSettings
-  /** What becomes of objects that are committed. */
-  readonly after: AfterSettings
-}
-
-/** What only a live run asks for. No part of the plan: what it decides is in the ledger. */
-export interface LiveSettings {
-  /** Milliseconds between listings; false: none; undefined: the engine's default for the kind of store. */
-  readonly reconcileMs: number | false | undefined
-  readonly idleMs: number | undefined
 }
 
 const watermarkOptions = {

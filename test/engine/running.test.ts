@@ -86,8 +86,8 @@ describe('stalled', () => {
     now: Partial<Record<'sinceMs' | 'lastCommitMs' | 'committingSinceMs' | 'lastHeldMs', number>>,
   ) =>
     createRunning({
-      run: { clock: { nowMs: () => nowMs }, miniBatch: { every: '2s' } } as unknown as Run,
-      committer: { lastHeldMs: now.lastHeldMs ?? 0 } as RunningContext['committer'],
+      run: { clock: { nowMs: () => nowMs }, source: { miniBatch: { every: '2s' } } } as unknown as Run,
+      committer: { publisher: { lastHeldMs: now.lastHeldMs ?? 0 } } as RunningContext['committer'],
       intake: { inHand: { objects: 1, sinceMs: now.sinceMs }, admitted: { objects: 1, bytes: 1 } },
       lastCommitMs: () => now.lastCommitMs ?? 0,
       committingSinceMs: () => now.committingSinceMs,
@@ -112,7 +112,7 @@ describe('stalled', () => {
 test('what fails tells no time', async () => {
   const events: RunEvent[] = []
   const clock = { nowMs: () => 0 } as Clock
-  const context = { clock, options: { onEvent: (event: RunEvent) => events.push(event) } }
+  const context = { clock, onEvent: (event: RunEvent) => events.push(event) }
   await expect(timed(context, 'apply', () => Promise.reject(new Error('broken')))).rejects.toThrow('broken')
   await timed(context, 'apply', () => Promise.resolve())
   expect(events).toEqual([{ is: 'phase', phase: 'apply', ms: 0 }])

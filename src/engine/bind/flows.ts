@@ -6,7 +6,7 @@ import { planKey, type PlanNode } from '../../plan/node.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import { endOf, flowName } from '../../plan/plan-ids.ts'
 import { within } from '../../plan/run-scope.ts'
-import type { SourceDefinition } from '../../plan/source.ts'
+import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { SourceStep } from '../../plan/step.ts'
 import { describedPart } from '../../plan/stream.ts'
 

@@ -1,7 +1,6 @@
 import type { CheckpointStore, CommitOutcome } from '../../../checkpoints/checkpoint-store.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Clock } from '../../core/clock.ts'
-import { MillraceError } from '../../core/errors.ts'
 
 /** An owner that has committed nothing for so long rewrites HEAD, so that others see it live (P5). */
 export const heartbeatMs = 10_000
@@ -12,15 +11,6 @@ export interface Heartbeat {
   /** From now on beats record this as well. */
   carry(amend: (manifest: Manifest) => Manifest): void
   stop(): Promise<void>
-}
-
-export function fencedBy(outcome: CommitOutcome): MillraceError {
-  const by = outcome.is === 'fenced' ? `${outcome.by.owner}, term ${outcome.by.term}` : 'unknown'
-  return new MillraceError(
-    'fenced',
-    'fenced',
-    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
-  )
 }
 
 /** Beats until stopped. `onLost` is told once, when a beat finds that the checkpoint has another owner or fails. */

@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts'
 import { isMillraceError, MillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
@@ -5,7 +6,7 @@ import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import { clockShape } from '../../plan/stages.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
-import type { Run } from '../open-run.ts'
+import type { OpenSource } from '../intake/source.ts'
 import { createFetch } from '../read/fetch.ts'
 import {
   badObject,
@@ -17,11 +18,11 @@ import {
   recorded,
   unread,
 } from '../read/marked-object.ts'
-import { timed } from '../report/events.ts'
+import { type RunEvent, timed } from '../report/events.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import { computePartials, diagnose, type Partials } from './partials.ts'
 import { type MarkedEntry, type Stamped, stamp } from './stamp.ts'
-import { dropTables, removeFiles } from './work.ts'
+import { type EpochContext, dropTables, removeFiles } from './work.ts'
 
 /** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
 const batchesMax = 2
@@ -48,6 +49,15 @@ export interface RunAhead {
   done(): Promise<void>
 }
 
+export interface AheadContext {
+  readonly source: Pick<OpenSource, 'fetch' | 'miniBatch'>
+  readonly epoch: EpochContext
+  /** Of another ledger: what was read when it was written must be there still. */
+  readonly isReplay: boolean
+  readonly clock: Pick<Clock, 'nowMs'>
+  onEvent(event: RunEvent): void
+}
+
 /** Entries of a mini-batch from its first on, and those that are left for the next one: objects may be larger than announced. */
 interface Marked {
   readonly marked: readonly MarkedEntry[]
@@ -63,14 +73,20 @@ interface Ahead {
 }
 
 /** Fetches, marks, stamps and pre-aggregates mini-batches in ledger order, ahead of the commits by a bounded amount. */
-export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosition, care: Care): RunAhead {
-  const { settings, policies } = run.fetch
-  const shapes = run.stages.map(clockShape)
+export function createRunAhead(
+  context: AheadContext,
+  batches: MiniBatches,
+  from: LedgerPosition,
+  care: Care,
+): RunAhead {
+  const { source, epoch, clock } = context
+  const { settings, policies } = source.fetch
+  const shapes = epoch.stages.map(clockShape)
   const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
   const inTurn = limited(fetchesMax)
-  const limits = miniBatchLimits(run.miniBatch, 'miniBatch')
+  const limits = miniBatchLimits(source.miniBatch, 'miniBatch')
   const fetch = createFetch(
-    run.fetch,
+    source.fetch,
     (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work),
     limits.bytesMax,
   )
@@ -90,11 +106,11 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
     if (entry.is !== 'object') return entry
     const { known, overwrites } = entry
     const version = recorded(wantedIn(entry))
-    if (known?.outcome === 'gone') return goneObject(run.fetch, version, known.reason ?? goneBecause.missing)
+    if (known?.outcome === 'gone') return goneObject(source.fetch, version, known.reason ?? goneBecause.missing)
     if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
     const deadly = care.setAside(entry)
     if (deadly !== undefined) return unread(version, deadly.outcome, deadly.reason)
-    if (overwrites && policies.overwrite === 'quarantine') return badObject(run.fetch, version, overwritten)
+    if (overwrites && policies.overwrite === 'quarantine') return badObject(source.fetch, version, overwritten)
     return undefined
   }
 
@@ -137,7 +153,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
   function prepare(batch: readonly Admitted[], marked: readonly MarkedEntry[], begunMs: number): Ahead {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
     const stamped = before.then(position => stamp(position, marked, delayUs, shapes))
-    const partials = stamped.then(found => timed(run, 'partial', () => computePartials(run.ahead, found, settings)))
+    const partials = stamped.then(found => timed(context, 'partial', () => computePartials(epoch, found, settings)))
     // Awaited in turn, or dropped when an earlier one fails.
     for (const promise of [stamped, partials]) promise.catch(() => {})
     return { batch, marked, stamped, partials, begunMs }
@@ -186,8 +202,8 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       return
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
-    const begunMs = run.clock.nowMs()
-    const { marked, left } = await timed(run, 'mark', () => mark(batch))
+    const begunMs = clock.nowMs()
+    const { marked, left } = await timed(context, 'mark', () => mark(batch))
     if (left.length > 0) waiting = [...left, ...(waiting ?? [])]
     await place(() => {
       for (const [start, end] of cutByRows(marked, limits.rowsMax))
@@ -208,7 +224,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       for (const { partials } of old) {
         const made = await partials.catch(() => undefined)
         if (!made) continue
-        await dropTables(run.ahead.executor, made.tables)
+        await dropTables(epoch.executor, made.tables)
         await removeFiles(made.channels, made.outputs)
       }
       for (const [index, { batch, marked, begunMs }] of old.entries())
@@ -223,7 +239,7 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
       await partials
     } catch (error) {
       if (isMillraceError(error)) throw error
-      for (const [{ marked }, cause] of await diagnose(run.ahead, stamped, settings, error))
+      for (const [{ marked }, cause] of await diagnose(epoch, stamped, settings, error))
         bad.set(marked, reasonOf(cause, marked.version.key))
       return bad
     }
@@ -254,9 +270,9 @@ export function createRunAhead(run: Run, batches: MiniBatches, from: LedgerPosit
           if (entry.is !== 'object' || reason === undefined) again.push(entry)
           else {
             await entry.release()
-            if (run.replayed) throw gone(entry.version, reason)
+            if (context.isReplay) throw gone(entry.version, reason)
             const settled = reason === goneBecause.writtenTo ? goneObject : badObject
-            again.push(settled(run.fetch, entry.version, reason))
+            again.push(settled(source.fetch, entry.version, reason))
           }
         }
         await restamp(again)

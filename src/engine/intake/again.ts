@@ -1,13 +1,15 @@
+import type { Clock } from '../../core/clock.ts'
 import type { Wanted } from '../../core/object-version.ts'
-import type { Row } from '../../core/ports.ts'
+import type { Executor, Row } from '../../core/ports.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
-import type { Run } from '../open-run.ts'
 import type { Outcome, ReadAgain } from '../read/outcome.ts'
-import { type KeptRecords, retryOf } from '../state/engine-state.ts'
+import type { RunEvent } from '../report/events.ts'
+import type { KeptRecords } from '../state/engine-state.ts'
 import { setAsideSql, versionOf } from '../state/ledger.ts'
 import { requestedSql, type RetryRequest } from '../state/retry-request.ts'
 import { type Admitted, type AdmittedObject, type KnownOutcome, type MiniBatches, pulled } from './admit.ts'
-import { isKiller } from './attempt.ts'
+import { type AttemptDecision, isKiller } from './attempt.ts'
+import type { KindOf } from './key-kind.ts'
 
 /**
  * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
@@ -23,14 +25,24 @@ export interface AgainThenHead extends MiniBatches {
   readonly inHand: { readonly objects: number; readonly sinceMs: number } | undefined
 }
 
+export interface AgainContext {
+  /** What is asked for by name; null in a replay, which takes what became of every object from the other ledger. */
+  readonly request: RetryRequest | null
+  /** What the deaths of earlier processes ask of this one (P13). */
+  readonly attempt: AttemptDecision
+  readonly kindOf: KindOf
+  readonly lookUps: Executor
+  readonly clock: Pick<Clock, 'nowMs'>
+  onEvent(event: RunEvent): void
+}
+
 /** @param openHead is called once, unless the run ends before */
 export function createAgainThenHead(
-  run: Run,
+  context: AgainContext,
   miniBatch: MiniBatchOptions,
   openHead: () => Promise<MiniBatches>,
 ): AgainThenHead {
-  // A replay takes what became of every object from the other ledger.
-  const request = run.replayed ? null : retryOf(run.head.manifest)
+  const { request, lookUps, clock } = context
   /** What it asks for is looked for after the suspects are read; objects of it that no commit has read. */
   let isFound = false
   let left = 0
@@ -38,21 +50,21 @@ export function createAgainThenHead(
   let sinceMs = 0
   let onAllCommitted = () => {}
   const tell = (as: ReadAgain, objects: number) => {
-    if (objects > 0) run.options.onEvent?.({ is: 'reading-again', as, objects })
+    if (objects > 0) context.onEvent({ is: 'reading-again', as, objects })
   }
 
   async function* batches(): AsyncGenerator<readonly Admitted[], undefined> {
-    const suspects = await suspectsOf(run)
+    const suspects = await suspectsOf(context)
     tell('suspect', suspects.length)
     for (const suspect of suspects) {
       yield handOut([suspect])
       await allCommitted()
     }
     if (request) {
-      left = await findRequested(run, request)
+      left = await findRequested(context, request)
       isFound = true
       tell('retry', left)
-      const next = pulled(run.lookUps, miniBatch, row => retriedObject(run, row), requestedTable)
+      const next = pulled(lookUps, miniBatch, row => retriedObject(context, row), requestedTable)
       for (let batch = await next(); batch; batch = await next()) yield handOut(batch)
       await allCommitted()
     }
@@ -62,7 +74,7 @@ export function createAgainThenHead(
   }
 
   function handOut(batch: readonly Admitted[]): readonly Admitted[] {
-    if (handedOut === 0) sinceMs = run.clock.nowMs()
+    if (handedOut === 0) sinceMs = clock.nowMs()
     handedOut += batch.length
     return batch
   }
@@ -100,7 +112,7 @@ export function isAgain(entry: Admitted): boolean {
  * P13: after a clean stop every suspect, once more. After a death the one that a process was reading alone, whose entry
  * tells that it died of it again.
  */
-async function suspectsOf({ attempt, lookUps }: Run): Promise<readonly AdmittedObject[]> {
+async function suspectsOf({ attempt, lookUps }: AgainContext): Promise<readonly AdmittedObject[]> {
   if (attempt.is !== 'clean' && attempt.is !== 'quarantine') return []
   const [there] = await lookUps.rows(`SELECT 1 FROM ledger WHERE outcome = 'suspect' LIMIT 1`)
   if (!there) return []
@@ -115,7 +127,7 @@ async function suspectsOf({ attempt, lookUps }: Run): Promise<readonly AdmittedO
 const requestedTable = 'requested'
 
 /** Fills the table with what the request asks for. How many objects. */
-async function findRequested({ lookUps }: Run, request: RetryRequest): Promise<number> {
+async function findRequested({ lookUps }: AgainContext, request: RetryRequest): Promise<number> {
   await lookUps.run(
     `CREATE TABLE ${requestedTable} AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (${requestedSql(request)})`,
   )
@@ -145,7 +157,7 @@ const notAnObject: KnownOutcome = {
   highMarkUs: null,
 }
 
-function retriedObject({ kindOf }: Run, row: Row): AdmittedObject {
+function retriedObject({ kindOf }: AgainContext, row: Row): AdmittedObject {
   const object = readAgain(row, 'retry')
   return kindOf(object.key) === 'object' ? object : { ...object, known: notAnObject }
 }

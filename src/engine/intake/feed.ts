@@ -1,21 +1,28 @@
 import type { Announced } from '../../core/object-version.ts'
-import type { NotificationSource } from '../../core/ports.ts'
-import type { Committer } from '../commit/commit-epoch.ts'
-import type { Run } from '../open-run.ts'
-import type { FollowOptions } from '../options.ts'
+import type { Executor, NotificationSource } from '../../core/ports.ts'
 import type { RunEvent } from '../report/events.ts'
 import { countKey, type Counts } from '../report/ignored-keys.ts'
+import type { LedgerPosition } from '../state/engine-state.ts'
 import type { KnownOutcome, Listed } from './admit.ts'
 import type { Intake, Offer } from './intake.ts'
 import type { Looks } from './looks.ts'
 import { createReconciler, type History } from './reconcile.ts'
+import type { OpenSource } from './source.ts'
 
 export interface FeedContext {
-  readonly run: Run
-  readonly options: FollowOptions
+  readonly source: OpenSource
+  /** For listings, which wait for no epoch. */
+  readonly lookUps: Executor
+  readonly options: {
+    /** Default true. */
+    readonly catchUp?: boolean
+    readonly untilIdle?: boolean
+  }
+  /** Nothing is in the ledger yet. */
+  readonly isFirstStart: boolean
   readonly looks: Looks
   readonly intake: Intake
-  readonly committer: Pick<Committer, 'position' | 'historyToMs' | 'beginHistory'>
+  readonly ledger: FeedLedger
   /** Counts what listings have shown, for the summary. */
   readonly listed: Mutable<Listed>
   readonly notifications?: NotificationSource
@@ -25,6 +32,15 @@ export interface FeedContext {
   /** Of a run that ends then: nothing is left of what was there. */
   onIdle(): void
   readonly signal: AbortSignal
+}
+
+/** What is committed, as far as feeding goes by it. */
+export interface FeedLedger {
+  readonly position: Pick<LedgerPosition, 'highMarkUs' | 'watermarkUs'>
+  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
+  readonly historyToMs: number | null
+  /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
+  beginHistory(toMs: number): Promise<void>
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -72,10 +88,10 @@ const skippedHistory: KnownOutcome = {
 
 /** `begun` resolves when what lay there at the start is admitted. */
 function followListing(context: FeedContext): { readonly begun: Promise<void>; readonly ended: Promise<void> } {
-  const { run, options, intake, committer, signal, notifications, onEvent, listed } = context
-  const { store } = run.fetch
-  const { reconcileMs = defaultMs() } = run.live
-  const reconciler = createReconciler(run, intake, run.lookUps, signal)
+  const { source, options, intake, ledger, signal, notifications, onEvent, listed } = context
+  const { store, clock } = source.fetch
+  const { reconcileMs = defaultMs() } = source.live
+  const reconciler = createReconciler(source, intake, context.lookUps, signal)
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
   let toldWithoutPeriod = 0
 
@@ -85,7 +101,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   }
 
   async function list(history?: History): Promise<void> {
-    const startedMs = run.clock.nowMs()
+    const startedMs = clock.nowMs()
     const found = await reconciler.run(history)
     Object.assign(listed, { ...found, objects: listed.objects + found.found, bytes: listed.bytes + found.bytes })
     onEvent({
@@ -93,7 +109,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
       listed: found.matched,
       found: found.found,
       ignored: found.ignored,
-      tookMs: run.clock.nowMs() - startedMs,
+      tookMs: clock.nowMs() - startedMs,
     })
     tellIgnored(found.ignored)
     const { withoutPeriod } = found
@@ -104,23 +120,22 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   }
 
   async function history(): Promise<void> {
-    const isFirst = run.position.nextSeq === 1
     // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
-    const { historyToMs: toMs } = committer
-    if (toMs !== null || (options.catchUp === false && isFirst))
-      await list({ known: skippedHistory, toMs, begin: ms => committer.beginHistory(ms) })
+    const { historyToMs: toMs } = ledger
+    if (toMs !== null || (options.catchUp === false && context.isFirstStart))
+      await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(ms) })
     if (options.catchUp === false && toMs === null) return
     await list()
     // The first listing of a directory only says what to look at again.
     if (store.showsUnfinished) {
-      await run.clock.sleep(Math.min(reconcileMs || reconcileMsDefault.directory, reconcileMsDefault.directory), signal)
+      await clock.sleep(Math.min(reconcileMs || reconcileMsDefault.directory, reconcileMsDefault.directory), signal)
       if (!signal.aborted) await list()
     }
   }
 
   async function again(): Promise<void> {
     while (reconcileMs !== false && !options.untilIdle) {
-      await run.clock.sleep(reconcileMs, signal)
+      await clock.sleep(reconcileMs, signal)
       if (signal.aborted) return
       await list()
     }
@@ -153,7 +168,7 @@ function whenDoubled(tell: (counts: Counts) => void): (counts: Readonly<Counts>)
 const pullMax = 100
 
 async function receive(context: FeedContext, notifications: NotificationSource): Promise<void> {
-  const { run, options, looks, intake, signal, onEvent } = context
+  const { source, options, looks, intake, signal, onEvent } = context
   // What lies there waits for no message.
   if (options.untilIdle) intake.flush()
   const named: Counts = {}
@@ -171,7 +186,7 @@ async function receive(context: FeedContext, notifications: NotificationSource):
     const ignored: Counts = {}
     // A key that a listing would pass over is passed over here.
     const isObject = ({ key }: Announced) => {
-      const kind = run.kindOf(key)
+      const kind = source.kindOf(key)
       if (kind === 'object') return true
       countKey(ignored, kind, key)
       countKey(named, kind, key)
@@ -194,18 +209,19 @@ async function receive(context: FeedContext, notifications: NotificationSource):
  * Ticks (S5): the clock decides only when one is written; its value comes from event times seen. A source whose history
  * is still being listed is not idle, however long that takes.
  */
-async function watchIdle({ run, intake, committer, signal }: FeedContext): Promise<void> {
-  const { idleMs } = run.live
+async function watchIdle({ source, intake, ledger, signal }: FeedContext): Promise<void> {
+  const { idleMs } = source.live
+  const { clock } = source.fetch
   if (idleMs === undefined) return
-  const begunMs = run.clock.nowMs()
+  const begunMs = clock.nowMs()
   while (!signal.aborted) {
-    const leftMs = Math.max(intake.lastMovedMs, begunMs) + idleMs - run.clock.nowMs()
+    const leftMs = Math.max(intake.lastMovedMs, begunMs) + idleMs - clock.nowMs()
     if (leftMs > 0 || !intake.isIdle) {
-      await run.clock.sleep(Math.max(leftMs, idleMs / 10), signal)
+      await clock.sleep(Math.max(leftMs, idleMs / 10), signal)
       continue
     }
-    const { highMarkUs, watermarkUs } = committer.position
+    const { highMarkUs, watermarkUs } = ledger.position
     if (highMarkUs !== null && (watermarkUs === null || watermarkUs < highMarkUs)) intake.tick(highMarkUs)
-    else await run.clock.sleep(idleMs, signal)
+    else await clock.sleep(idleMs, signal)
   }
 }

@@ -1,7 +1,7 @@
 import type { Executor } from '../../core/ports.ts'
 import { admittedObject, tablePages, type KnownOutcome, listNew, type Listed } from './admit.ts'
 import type { Intake } from './intake.ts'
-import type { Run } from '../open-run.ts'
+import type { OpenSource } from './source.ts'
 
 export interface Reconciler {
   /**
@@ -32,8 +32,13 @@ const gonePauseMs = { first: 60_000, most: 3_600_000 } as const
  *
  * @param signal ends a listing on its way, with an error
  */
-export function createReconciler(run: Run, intake: Intake, executor: Executor, signal: AbortSignal): Reconciler {
-  const { store, settings } = run.fetch
+export function createReconciler(
+  { fetch, kindOf }: Pick<OpenSource, 'fetch' | 'kindOf'>,
+  intake: Intake,
+  executor: Executor,
+  signal: AbortSignal,
+): Reconciler {
+  const { store, settings, clock } = fetch
   /** What the last listing showed first. A file that is still being written looks different in the next one. */
   let hasSeen = false
   /** What listings have named although it was gone: in table `missed`. */
@@ -43,7 +48,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
     async run(history) {
       const listed = await listNew({
         store,
-        kindOf: run.kindOf,
+        kindOf,
         settings,
         executor,
         from: undefined,
@@ -93,7 +98,7 @@ export function createReconciler(run: Run, intake: Intake, executor: Executor, s
     if (!hasMissed && Number(gone?.n) === 0) return
     if (!hasMissed) await executor.run('CREATE TABLE missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)')
     hasMissed = true
-    const nowMs = run.clock.nowMs()
+    const nowMs = clock.nowMs()
     await executor.run(
       `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
         'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',

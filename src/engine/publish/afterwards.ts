@@ -1,12 +1,16 @@
+import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import { addPart } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
+import type { Clock } from '../../core/clock.ts'
 import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
-import type { NotAsCommitted, ObjectStore, Row } from '../../core/ports.ts'
+import type { Executor, NotAsCommitted, ObjectStore, Row } from '../../core/ports.ts'
 import { tagOf } from '../../plan/after.ts'
 import { keepText, removeFiles, stageRows } from '../fold/work.ts'
-import type { Run } from '../open-run.ts'
+import type { OpenSource } from '../intake/source.ts'
 import { afterText } from '../report/after-text.ts'
+import type { RunEvent } from '../report/events.ts'
+import type { ChannelReader } from '../state/channels.ts'
 import {
   type DoneAfter,
   doneAfterChannel,
@@ -39,7 +43,18 @@ export interface Afterwards {
 }
 
 export interface AfterwardsContext {
-  readonly run: Run
+  readonly pipeline: string
+  readonly source: Pick<OpenSource, 'fetch' | 'after' | 'afterPlace'>
+  /** A replay repeats what another run did: nothing is done then. */
+  readonly isReplay: boolean
+  readonly reader: ChannelReader
+  readonly checkpoint: Pick<CheckpointStore, 'stage' | 'stageText'>
+  /** It waits for no epoch. */
+  readonly lookUps: Executor
+  readonly clock: Clock
+  onEvent(event: RunEvent): void
+  /** Stops the run with this error. */
+  stop(error: Error): void
   readonly manifest: () => Manifest
   /**
    * Commits what is published and taken by now, and this amendment, between two epochs.
@@ -51,14 +66,13 @@ export interface AfterwardsContext {
 
 /** A run whose source says 'keep', and a replay, which repeats what another run did, do nothing. */
 export function createAfterwards(context: AfterwardsContext): Afterwards {
-  const { run, manifest } = context
-  const { after } = run
-  if (after.is === 'keep' || run.replayed) return { begin() {}, finish: async () => {}, stop: async () => {} }
-  const { clock, lookUps: executor } = run
+  const { manifest, source, reader, clock, lookUps: executor } = context
+  const { after } = source
+  if (after.is === 'keep' || context.isReplay) return { begin() {}, finish: async () => {}, stop: async () => {} }
   const looping = new AbortController()
   const quitting = new AbortController()
-  const signal = AbortSignal.any([run.fetch.signal, quitting.signal])
-  const deeds = createDeeds(run, signal)
+  const signal = AbortSignal.any([source.fetch.signal, quitting.signal])
+  const deeds = createDeeds(context, signal)
   const inTurn = limited(deedsMax)
   const told = new Set<string>()
   let isLoaded = false
@@ -83,7 +97,7 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
   }
 
   async function load(): Promise<void> {
-    await loadDoneAfter({ ...run.reader, manifest: manifest() }, executor, 'done_after')
+    await loadDoneAfter({ ...reader, manifest: manifest() }, executor, 'done_after')
     await executor.run(
       `CREATE TABLE to_clear AS SELECT seq FROM done_after GROUP BY seq HAVING bool_or("is" = 'moved') AND NOT bool_or("is" = 'cleared')`,
     )
@@ -155,7 +169,7 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
     const bytes = new Map(page.map(row => [Number(row.seq), Number(row.size_bytes)]))
     const keys = new Map(page.map(row => [Number(row.seq), String(row.key)]))
     const finished = done.filter(({ is }) => is !== 'cleared')
-    run.options.onEvent?.({
+    context.onEvent({
       is: 'afterwards',
       deed: after.is as Exclude<typeof after.is, 'keep'>,
       objects: finished.filter(({ is }) => is !== 'left').length,
@@ -173,15 +187,15 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
     if (told.has(code)) return
     told.add(code)
     const deed = isClearing ? 'delete' : (after.is as Exclude<typeof after.is, 'keep'>)
-    run.options.onEvent?.({ is: 'after-failed', deed, key, code, error: errorMessage(error) })
+    context.onEvent({ is: 'after-failed', deed, key, code, error: errorMessage(error) })
   }
 
   /** A crash before it repeats what was done: each deed finds itself done, or is done again with the same end. */
   async function record(done: readonly DoneAfter[]): Promise<void> {
     const text = doneAfterText(done)
-    const kept = await keepText({ ...run.commit, executor }, text)
+    const kept = await keepText({ ...reader, executor }, text)
     const before = manifest()
-    const ref = await stageRows(run.checkpoint, doneAfterChannel, kept, before)
+    const ref = await stageRows(context.checkpoint, doneAfterChannel, kept, before)
     await removeFiles([{ channel: doneAfterChannel, kept }], [])
     await context.commit(m => addPart(m, doneAfterChannel, { ...ref, epochs: [before.epoch, before.epoch] }))
     await executor.append('done_after', text)
@@ -211,10 +225,10 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
 
   return {
     begin() {
-      const text = afterText(after, run.pipeline.name)
-      if (after.is !== 'keep' && text) run.options.onEvent?.({ is: 'after-set', after: after.is, text })
+      const text = afterText(after, context.pipeline)
+      if (after.is !== 'keep' && text) context.onEvent({ is: 'after-set', after: after.is, text })
       working ??= loop(looping.signal).catch((error: unknown) => {
-        if (!signal.aborted) run.stop(error instanceof Error ? error : new Error(String(error)))
+        if (!signal.aborted) context.stop(error instanceof Error ? error : new Error(String(error)))
       })
     },
     async finish(stop) {
@@ -250,9 +264,10 @@ const notes: Readonly<Record<NotAsCommitted, string>> = {
   linked: 'it is a symbolic link, or lies behind one, and is left alone',
 }
 
-function createDeeds({ after, afterPlace, fetch, pipeline }: Run, signal: AbortSignal): Deeds {
+function createDeeds({ source, pipeline }: Pick<AfterwardsContext, 'source' | 'pipeline'>, signal: AbortSignal): Deeds {
+  const { after, afterPlace, fetch } = source
   const { store } = fetch
-  const tag = tagOf(pipeline.name)
+  const tag = tagOf(pipeline)
 
   async function remove(row: Row, is: 'deleted' | 'cleared'): Promise<Found> {
     const found = await (store.remove as NonNullable<ObjectStore['remove']>)(versionOf(row), signal)

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
 import { configError } from '../../core/errors.ts'
+import { objectAddress } from '../../core/object-address.ts'
 import type { ObjectStore } from '../../core/ports.ts'
 import type { SinkPort } from '../../core/sink-port.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
@@ -9,7 +10,7 @@ import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
 import type { Components } from '../components.ts'
-import { behindDefault } from './publisher.ts'
+import { type Output, behindDefault } from './publisher.ts'
 
 /** A flow that ends in a sink. */
 export interface SinkEnd {
@@ -99,4 +100,21 @@ export function openSink(
     sleep: clock.sleep,
     openStore: async address => withStore(await openWritable(address, field)),
   })
+}
+
+/** The outputs that are sinks, in the order of their flows. */
+export function sinksOf(outputs: ReadonlyMap<string, Output>): readonly Output[] {
+  return [...outputs.values()].filter(({ is }) => is === 'sink')
+}
+
+/** Where garbage of sinks is deleted, by the names of their flows. */
+export function placesOf(outputs: ReadonlyMap<string, Output>) {
+  return Object.fromEntries(
+    sinksOf(outputs).flatMap(({ name, sink: { discard } }) => (discard ? [[name, { delete: discard }] as const] : [])),
+  )
+}
+
+/** A published file as a person would name it. */
+export function outputAddress(outputs: ReadonlyMap<string, Output>, output: string, key: string): string {
+  return objectAddress(outputs.get(output)?.sink.address ?? output, key)
 }

@@ -1,7 +1,7 @@
 import { formatOf } from '../../../connectors/registry.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import type { ObjectStore } from '../../core/ports.ts'
-import type { SourceDefinition } from '../../plan/source.ts'
+import type { SourceDefinition } from '../../plan/source-definition.ts'
 import { badRowText, firstBadRow } from './bad-row.ts'
 import type { Components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'

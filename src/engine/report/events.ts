@@ -118,15 +118,15 @@ export type RunEvent =
   | { readonly is: 'stopped'; readonly epoch: number }
 
 /** Does one part of an epoch and tells how long it took, unless it fails. */
-export async function timed<T>({ clock, options }: Timing, phase: Phase, work: () => Promise<T>): Promise<T> {
+export async function timed<T>({ clock, onEvent }: Timing, phase: Phase, work: () => Promise<T>): Promise<T> {
   const startedMs = clock.nowMs()
   const made = await work()
-  options.onEvent?.({ is: 'phase', phase, ms: clock.nowMs() - startedMs })
+  onEvent({ is: 'phase', phase, ms: clock.nowMs() - startedMs })
   return made
 }
 
 /** A run, as far as timing needs it. */
 interface Timing {
   readonly clock: { nowMs(): number }
-  readonly options: { readonly onEvent?: (event: RunEvent) => void }
+  onEvent(event: RunEvent): void
 }

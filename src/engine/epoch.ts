@@ -1,0 +1,236 @@
+import type { Manifest } from '../../checkpoints/types.ts'
+import { plainTypes } from '../plan/relation.ts'
+import { clockShape, type Stage } from '../plan/stages.ts'
+import type { Committer } from './commit/committer.ts'
+import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
+import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
+import { noPartials, type Partials } from './fold/partials.ts'
+import { createRunAhead, type Ready } from './fold/run-ahead.ts'
+import { stamp } from './fold/stamp.ts'
+import { dropTables, removeFiles } from './fold/work.ts'
+import type { Admitted, MiniBatches } from './intake/admit.ts'
+import { withAttempt } from './intake/attempt.ts'
+import type { Run } from './open-run.ts'
+import { outputAddress, placesOf, sinksOf } from './publish/outputs.ts'
+import { seeColumns } from './read/columns-seen.ts'
+import type { Outcome } from './read/outcome.ts'
+import { timed } from './report/events.ts'
+import type { EpochResult } from './report/summary.ts'
+import { committedAt } from './state/due.ts'
+import { engineRecords, engineState, type KeptRecords, type LedgerPosition } from './state/engine-state.ts'
+import { type FlushValue, isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './state/ledger.ts'
+import { closesAtBy, livingBy, stateTables } from './state/state.ts'
+import { addTotals, sumOf, totalsOf } from './state/totals.ts'
+
+/** No window starts later: see the limit of event times in mark.ts. */
+const endOfTimeUs = 2n ** 62n
+
+/** Garbage is collected when this many files have gathered, and at the end. */
+const garbageMax = 64
+
+export interface Epochs {
+  /** Mini-batches in ledger order; told of each that is committed. */
+  readonly batches: MiniBatches & { committed(batch: readonly Admitted[]): void }
+  /** Aborted: the epoch in flight is the last one. */
+  readonly drain?: AbortSignal
+  /** What the commit of a mini-batch records beside it. Asked once, just before. */
+  records(ready: Ready): Partial<KeptRecords>
+  onCommitted(ready: Ready, result: EpochResult): void
+}
+
+/**
+ * The epochs of a run, one after the other: of a backfill, of a run that follows its source, and of a replay. Each is taken,
+ * read, stamped and pre-aggregated beside the commit of the one before; then it is applied to the state, staged, committed,
+ * published and acknowledged.
+ *
+ * @returns whether all mini-batches were taken, before a drain
+ */
+export async function runEpochs(run: Run, committer: Committer, epochs: Epochs): Promise<boolean> {
+  const { batches, drain } = epochs
+  const { publisher } = committer
+  // What kills the process while it takes rows is not to be taken for an object that does (P13).
+  await publisher.settle('rows')
+  committer.afterwards.begin()
+  if (run.isSealed) return true
+  const from = { ...run, epoch: run.ahead, isReplay: run.replayed !== undefined }
+  // Take, read, stamp, partial.
+  const ahead = createRunAhead(from, batches, committer.position, committer.care)
+  while (!drain?.aborted) {
+    const ready = await publisher.beside(ahead.next())
+    if (!(await publisher.room(drain))) return false
+    if (!ready) return true
+    const result = await commitBatch(run, committer, ready, epochs.records(ready))
+    // Acknowledge.
+    await ahead.done()
+    batches.committed(ready.batch)
+    epochs.onCommitted(ready, result)
+  }
+  return false
+}
+
+/** Commits the next mini-batch as an epoch. */
+async function commitBatch(
+  run: Run,
+  committer: Committer,
+  { batch, stamped, partials }: Ready,
+  records: Partial<KeptRecords>,
+): Promise<EpochResult> {
+  const { name: source } = run.source.fetch.settings
+  const applied = await apply(run, committer, partials, { is: 'stamped', clocks: stamped.clocks })
+  const epoch = committer.manifest.epoch + 1
+  const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
+  const entries = [
+    ...stamped.objects.map(object => objectRow(object, epoch, source, late(object.seq))),
+    ...stamped.marks.map(mark => markRow(mark, epoch, source, late(mark.seq))),
+  ]
+  const { seen, found } = seeColumns(
+    committer.columnsSeen,
+    stamped.objects.map(({ marked }) => marked),
+  )
+  const result = await commitEpoch(run, committer, {
+    partials,
+    applied,
+    entries,
+    earlier: batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : [])),
+    after: stamped.after,
+    records: { ...records, columnsSeen: seen },
+  })
+  committer.newColumns.push(...found)
+  if (found.length > 0) run.onEvent({ is: 'new-columns', source, columns: found })
+  return result
+}
+
+/**
+ * At the end of a listing: one flush as an epoch of its own, none when nothing is new (S6).
+ *
+ * @param isFinal it closes every window, also those far ahead, and seals the checkpoint
+ */
+export async function commitFlush(run: Run, committer: Committer, isFinal: boolean): Promise<EpochResult | undefined> {
+  const { name: source } = run.source.fetch.settings
+  const { executor, stages } = run.commit
+  const { highMarkUs, watermarkUs: sourceUs, nextSeq: seq, clocks: before } = committer.position
+  const limitUs = isFinal ? endOfTimeUs : highMarkUs
+  if (limitUs === null) return undefined
+  if (!isFinal && !(await isFlushDue(executor))) return undefined
+  const applied = await apply(run, committer, noPartials, { is: 'flush', seq, before, sourceUs, limitUs })
+  // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says none.
+  const least = sourceUs ?? highMarkUs
+  const value = flushOf(applied.flushed, stages) ?? (isFinal && least !== null ? { watermarkUs: least } : undefined)
+  if (!value) {
+    await dropTables(executor, applied.tables)
+    return undefined
+  }
+  const flush = [{ is: 'flush', ...value, sizeBytes: 0 }] as const
+  const { marks, after } = stamp(committer.position, flush, undefined, stages.map(clockShape))
+  const epoch = committer.manifest.epoch + 1
+  const entries = marks.map(mark => markRow(mark, epoch, source, applied.late.get(mark.seq) ?? 0))
+  const records = isFinal ? { sealed: true } : {}
+  return commitEpoch(run, committer, { partials: noPartials, applied, entries, earlier: [], after, records })
+}
+
+/** What a flush of these stages says in the ledger: one watermark where all of them move to the same. */
+function flushOf(flushed: ReadonlyMap<string, bigint>, stages: readonly Stage[]): FlushValue | undefined {
+  const values = new Set(flushed.values())
+  const [only] = values
+  if (only === undefined) return undefined
+  if (values.size === 1 && flushed.size === stages.length) return { watermarkUs: only }
+  return { watermarkUs: null, stages: Object.fromEntries(flushed) }
+}
+
+async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {
+  const epoch = committer.manifest.epoch + 1
+  // The operators see every epoch; the engine executes what the first description said, and they may not differ.
+  run.subscribed.describe(epoch)
+  const held = await committer.state.held()
+  return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held, epoch))
+}
+
+/** An epoch that is applied. */
+interface AppliedEpoch extends Omit<EpochRows, 'ledger'> {
+  /** Of the ledger. */
+  readonly entries: readonly LedgerRow[]
+  /** Of each object among them, in order, the outcome that its version had before. */
+  readonly earlier: readonly (Outcome | undefined)[]
+  readonly records: Partial<KeptRecords>
+}
+
+/** Stage, commit, publish. */
+function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promise<EpochResult> {
+  const { head, publisher, compactor, care, state } = committer
+  const { executor } = run.commit
+  const { partials, applied, entries, after } = epoch
+  return head.inTurn(async () => {
+    const { manifest } = head
+    const bare = { ...manifest, epoch: manifest.epoch + 1, engine: engineAfter(run, manifest, epoch) }
+    // Files of the epoch before are visible by now, or this waits for them.
+    await publisher.fits()
+    const stagedFromMs = run.clock.nowMs()
+    const ledger = ledgerText(entries)
+    const context = { ...run, isReplay: run.replayed !== undefined }
+    const { next, published, channels } = await stageEpoch(context, publisher.record(bare), { ...epoch, ledger })
+
+    // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD,
+    // publishes what is listed there and hands its rows over. State adopts the epoch only below.
+    await head.write(withAttempt(compactor.take(next), care.after(entries.length, next.epoch)))
+    run.onEvent({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
+    publisher.begin(head.manifest)
+    compactor.begin(head.manifest)
+
+    await state.adopt(applied, after.clocks)
+    await executor.append('ledger', ledger)
+    committer.position = after
+    await dropTables(executor, [...partials.tables, ...applied.tables])
+    await removeFiles(channels, [...partials.outputs, ...applied.outputs])
+    if (head.manifest.garbage.length >= garbageMax) await head.collect(placesOf(run.outputs))
+    return {
+      epoch: next.epoch,
+      objects: entries.filter(({ is }) => is === 'object').length,
+      rows: sumOf(entries, 'rows'),
+      late: sumOf(entries, 'late'),
+      outputFiles: published.map(({ output, key }) => outputAddress(run.outputs, output, key)),
+      totals: totalsOf(head.manifest),
+    }
+  })
+}
+
+/** What the engine has on record once the epoch is committed. */
+function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, records }: AppliedEpoch) {
+  const { flows, stages } = run.commit
+  const states = stateTables(stages)
+  const sinks = flows.filter(({ terminal }) => terminal.is === 'sink')
+  return engineState(
+    run.plan,
+    {
+      ...engineRecords(manifest),
+      ...dueAfter(run, manifest, after),
+      ...records,
+      outputs: Object.fromEntries(sinksOf(run.outputs).map(({ name, sink }) => [name, sink.address])),
+      outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)])),
+      closesAt: closesAtBy(states),
+      living: livingBy(states, after.clocks),
+      openWindows: openWindowsBy(stages, after),
+    },
+    run.source.fetch.settings.name,
+    after,
+    stages.map(clockShape),
+    addTotals(totalsOf(manifest), entries, earlier),
+  )
+}
+
+/** How far objects are due, once this is committed. */
+function dueAfter({ source, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {
+  const { delayMs } = source.after
+  const nowMs = clock.startedAtMs + clock.nowMs()
+  const { due } = engineRecords(manifest)
+  return { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, nowMs, delayMs) }
+}
+
+/** By main state table: a query of its open windows, for readers that bind no plan. */
+function openWindowsBy(stages: readonly Stage[], { clocks }: LedgerPosition): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    stages.flatMap(({ id, step }) => {
+      const sql = step.openWindows?.('SELECT * FROM partials', clocks[id] ?? null)
+      return sql === undefined ? [] : [[id, sql]]
+    }),
+  )
+}

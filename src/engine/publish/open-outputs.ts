@@ -1,0 +1,71 @@
+import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
+import { garbageKey } from '../../../checkpoints/manifest.ts'
+import type { Head } from '../../../checkpoints/types.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { SinkPort } from '../../core/sink-port.ts'
+import { flowName } from '../../plan/plan-ids.ts'
+import type { Flows } from '../bind/flows.ts'
+import { fencedBy } from '../state/fenced.ts'
+import { createDelivery } from './deliveries.ts'
+import type { SinkEnd } from './outputs.ts'
+import { behindDefault, type Output } from './publisher.ts'
+
+export interface OutputsContext {
+  readonly ends: readonly SinkEnd[]
+  readonly subscribed: Pick<Flows, 'terminals' | 'deliver'>
+  readonly checkpoint: CheckpointStore
+  /** Of the checkpoint. */
+  readonly address: string
+  readonly head: Head
+  open(end: SinkEnd): Promise<SinkPort>
+}
+
+/**
+ * Takes the place of each output for this checkpoint and clears it of what older terms left behind, by flow name.
+ *
+ * @throws MillraceError `user` for a place that is another checkpoint's, or that holds more than this one knows
+ */
+export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<string, Output>> {
+  const { ends, subscribed, checkpoint, head } = context
+  const outputs = new Map<string, Output>()
+  for (const end of ends) {
+    const sink = await context.open(end)
+    await sink.own(head.manifest.epoch === 0, head.term)
+    await checkNothingBeyond(sink, head, checkpoint, context.address)
+    outputs.set(end.name, { ...end, is: 'sink', sink })
+  }
+  // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
+  await checkpoint.orphans()
+  const reachable = await checkpoint.reachable()
+  // Flows may share a place, so what waits for any of them stays.
+  const isNamed = (name: string) => ends.some(end => reachable.has(garbageKey({ store: end.name, name })))
+  for (const { sink } of outputs.values()) await sink.orphans(head.term, isNamed)
+  for (const [index, { is }] of subscribed.terminals.entries()) {
+    const name = flowName(index)
+    if (is === 'rows')
+      outputs.set(name, { name, is, sink: createDelivery(name, index, subscribed), behind: behindDefault })
+  }
+  return outputs
+}
+
+/** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
+async function checkNothingBeyond(
+  sink: SinkPort,
+  head: Head,
+  checkpoint: CheckpointStore,
+  address: string,
+): Promise<void> {
+  const { epoch } = head.manifest
+  const through = await sink.through(epoch)
+  if (through === undefined || through <= epoch) return
+  const [first = `epoch ${through}`, ...others] = (await sink.repair?.traces(epoch))?.later ?? []
+  // Published by another process that has claimed since.
+  const now = await checkpoint.readHead()
+  if (now && now.term > head.term) throw fencedBy({ is: 'fenced', by: now })
+  const more = others.length === 0 ? '' : ` and ${others.length} more`
+  throw new MillraceError(
+    'user',
+    'output-beyond',
+    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+  )
+}
