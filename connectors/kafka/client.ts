@@ -68,44 +68,10 @@ export function createLog(spec: KafkaSpec): Log {
   }
 
   return {
-    describe: () =>
-      attempt('list offsets', async () => {
-        const { leaders } = await described()
-        // None can be asked while one has no leader.
-        if (leaders.includes(-1)) return new Map(leaders.map((_, partition) => [partition, undefined]))
-        const earliest = (await consumer.listOffsets({ topics: [topic], timestamp: -2n })).get(topic) ?? []
-        const next = (await consumer.listOffsets({ topics: [topic], timestamp: -1n })).get(topic) ?? []
-        return new Map(
-          leaders.map((_, partition): [number, Extent] => [
-            partition,
-            { earliest: Number(earliest[partition] ?? 0), next: Number(next[partition] ?? 0) },
-          ]),
-        )
-      }),
+    describe: () => attempt('list offsets', async () => extentsOf(consumer, topic, (await described()).leaders)),
     fetch: offsets =>
       attempt('fetch', async () => {
-        const { id, leaders } = latest ?? (await described())
-        const byLeader = new Map<number, number[]>()
-        const fetched: Fetched[] = []
-        for (const partition of offsets.keys()) {
-          const leader = leaders[partition] ?? -1
-          if (leader < 0) fetched.push({ partition, is: 'unavailable', why: 'it has no leader' })
-          else byLeader.set(leader, [...(byLeader.get(leader) ?? []), partition])
-        }
-        const nodes = [...byLeader]
-        const answers = await Promise.allSettled(
-          nodes.map(([node, partitions]) =>
-            fetchFrom(consumer, node, id, new Map(partitions.map(each => [each, offsets.get(each) ?? 0]))),
-          ),
-        )
-        for (const [n, answer] of answers.entries()) {
-          if (answer.status === 'fulfilled') fetched.push(...answer.value)
-          // One broker that is away does not hold up what the others have.
-          else if (answers.length === 1) throw answer.reason
-          else
-            for (const partition of nodes[n]?.[1] ?? [])
-              fetched.push({ partition, is: 'unavailable', why: said(answer.reason) })
-        }
+        const fetched = await fetchFromLeaders(consumer, latest ?? (await described()), offsets)
         if (fetched.some(({ is }) => is === 'unavailable')) latest = undefined
         return fetched
       }),
@@ -118,6 +84,52 @@ export function createLog(spec: KafkaSpec): Log {
       await Promise.all([consumer.close(true), admin.close()])
     },
   }
+}
+
+async function extentsOf(
+  consumer: Consumer,
+  topic: string,
+  leaders: readonly number[],
+): Promise<ReadonlyMap<number, Extent | undefined>> {
+  // None can be asked while one has no leader.
+  if (leaders.includes(-1)) return new Map(leaders.map((_, partition) => [partition, undefined]))
+  const earliest = (await consumer.listOffsets({ topics: [topic], timestamp: -2n })).get(topic) ?? []
+  const next = (await consumer.listOffsets({ topics: [topic], timestamp: -1n })).get(topic) ?? []
+  return new Map(
+    leaders.map((_, partition): [number, Extent] => [
+      partition,
+      { earliest: Number(earliest[partition] ?? 0), next: Number(next[partition] ?? 0) },
+    ]),
+  )
+}
+
+async function fetchFromLeaders(
+  consumer: Consumer,
+  { id, leaders }: Described,
+  offsets: ReadonlyMap<number, number>,
+): Promise<readonly Fetched[]> {
+  const byLeader = new Map<number, number[]>()
+  const fetched: Fetched[] = []
+  for (const partition of offsets.keys()) {
+    const leader = leaders[partition] ?? -1
+    if (leader < 0) fetched.push({ partition, is: 'unavailable', why: 'it has no leader' })
+    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), partition])
+  }
+  const nodes = [...byLeader]
+  const answers = await Promise.allSettled(
+    nodes.map(([node, partitions]) =>
+      fetchFrom(consumer, node, id, new Map(partitions.map(each => [each, offsets.get(each) ?? 0]))),
+    ),
+  )
+  for (const [n, answer] of answers.entries()) {
+    if (answer.status === 'fulfilled') fetched.push(...answer.value)
+    // One broker that is away does not hold up what the others have.
+    else if (answers.length === 1) throw answer.reason
+    else
+      for (const partition of nodes[n]?.[1] ?? [])
+        fetched.push({ partition, is: 'unavailable', why: said(answer.reason) })
+  }
+  return fetched
 }
 
 const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
