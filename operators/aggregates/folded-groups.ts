@@ -1,0 +1,70 @@
+import { type ColumnTypes, orderOf, watermarkColumn } from '../../src/plan/relation.ts'
+import { id } from '../../src/plan/sql.ts'
+import type { LateRows, Stateful } from '../../src/plan/step.ts'
+import { emitGroups } from './emit-groups.ts'
+import { type Grain, mainChannel, type PlannedCall, sideChannel } from './tables.ts'
+import type { WindowTimes } from './window-times.ts'
+
+/** Groups in windows as partial rows that merge, and as what they give. @param columns of the results */
+export function foldedGroups(
+  grain: Grain,
+  plans: readonly PlannedCall[],
+  columns: ColumnTypes,
+  times: WindowTimes,
+): Stateful {
+  const { windows } = grain
+  const main = mainChannel(grain, plans)
+  const sides = plans.flatMap(({ name, column, filter, plan }, index) =>
+    plan.side
+      ? [{ name, plan, side: sideChannel(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
+      : [],
+  )
+  return {
+    channels: [main, ...sides.map(({ side }) => side)],
+    columns,
+    gives: 'closing',
+    holdUs: windows.holdUs,
+    late: lateRows(grain),
+    emit: view => emitGroups({ grain, plans, main, sides, columns, times }, view),
+    openWindows: (partials, watermarkUs) => openWindowsSql(grain, times, partials, watermarkUs),
+  }
+}
+
+function lateRows({ windows, timeUs, watermark }: Grain): LateRows {
+  return {
+    columns: ['_window_start', '_window_end'],
+    reason: windows.lateReason,
+    mayBe: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
+    rows(rows) {
+      const items = [
+        ...orderOf(rows),
+        watermarkColumn,
+        `${windows.startOf('_window_end')} AS _window_start`,
+        '_window_end',
+        ...Object.keys(rows.columns).map(id),
+      ]
+      const ends = windows.lateEnds(timeUs, watermark)
+      return `SELECT ${items.join(', ')} ` + `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
+    },
+  }
+}
+
+function openWindowsSql(
+  { windows, keys }: Grain,
+  { startOf }: WindowTimes,
+  partials: string,
+  watermarkUs: bigint | null,
+): string {
+  const names = keys.map(({ name }) => id(name))
+  const group = names.length > 0 ? `struct_pack(${names.map((key, index) => `k${index} := ${key}`).join(', ')})` : '1'
+  const whole = windows.together ? windows.together(partials, names) : partials
+  const items = [
+    `${startOf('_window_end', '_window_start')} AS _window_start`,
+    '_window_end',
+    `count(DISTINCT ${group}) AS groups`,
+  ]
+  return (
+    `SELECT ${items.join(', ')} ` +
+    `FROM (${windows.windowsOf(whole, watermarkUs, null)}) GROUP BY ${windows.windowColumns.join(', ')}`
+  )
+}

@@ -1,0 +1,28 @@
+import type { ParsedType } from '../../src/core/types.ts'
+import type { WindowAssigner } from '../../src/plan/window.ts'
+
+/** Columns that windows add to every result. */
+export const startColumn = 'window_start'
+export const endColumn = 'window_end'
+
+/** How the results of windows tell when these are. */
+export interface WindowTimes {
+  /** The windows say by themselves when they start: then `_window_start` stands beside `_window_end`. */
+  readonly hasOwnStart: boolean
+  /** @param end SQL of the window's end, in microseconds @param start of its start, used where it has its own */
+  startOf(end: string, start: string): string
+  /** A time in microseconds, as the type of the event time. */
+  toTime(us: string): string
+}
+
+export function windowTimes(windows: WindowAssigner, timeType: ParsedType): WindowTimes {
+  const hasOwnStart = windows.windowColumns.includes('_window_start')
+  return {
+    hasOwnStart,
+    startOf: (end, start) => (hasOwnStart ? start : windows.startOf(end)),
+    toTime(us) {
+      if (timeType.name === 'TIMESTAMPTZ') return `make_timestamptz(${us})`
+      return timeType.name === 'DATE' ? `CAST(make_timestamp(${us}) AS DATE)` : `make_timestamp(${us})`
+    },
+  }
+}
