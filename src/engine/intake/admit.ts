@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../../core/errors.ts'
-import type { Wanted } from '../../core/object-version.ts'
+import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
 import type { Executor, ObjectStore, Row } from '../../core/ports.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
@@ -128,16 +128,38 @@ export function admittedObject(row: Row): AdmittedObject {
  * that the key names, then the key's UTF-8 bytes. The listing lies in DuckDB, so its length costs no memory.
  */
 export async function listNew(context: ListContext): Promise<Listed> {
-  const { store, settings, executor, signal } = context
-  const time = keyTime(settings)
-  const { fromUs, toUs } = periodBounds(settings, context.from, context.to)
+  const { settings, executor } = context
   const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
   await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
+  const { unfit, ...found } = await fillListing(context)
+  await executor.run(`CREATE TABLE admitted AS ${newSql()}`)
+  await executor.run('DROP TABLE listing')
+  const [totals] = await executor.rows(
+    'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
+  )
+  return {
+    objects: Number(totals?.objects),
+    bytes: Number(totals?.bytes),
+    ...found,
+    withoutPeriod:
+      unfit && settings.bounds?.is === 'key'
+        ? { source: settings.name, pattern: settings.bounds.pattern, of: found.matched, ...unfit }
+        : null,
+  }
+}
+
+type Found = Pick<Listed, 'ignored' | 'matched' | 'leftOut'> & { readonly unfit: Counted | undefined }
+
+/** Lists the source into table `listing`, a bounded number of objects at a time. */
+async function fillListing(context: ListContext): Promise<Found> {
+  const { store, settings, executor, signal, kindOf } = context
+  const time = keyTime(settings)
+  const bounds = periodBounds(settings, context.from, context.to)
   const ignored: Counts<Ignored> = {}
   let matched = 0
   let leftOut = 0
   let unfit: Counted | undefined
-  let values: Parameters<typeof rowsSql>[0][number][] = []
+  let values: ListingRow[] = []
   const insert = async () => {
     if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
     values = []
@@ -145,10 +167,9 @@ export async function listNew(context: ListContext): Promise<Listed> {
   const ignore = (kind: Unread, key: string) => {
     if (kind !== 'foreign-key') countKey(ignored, kind, key)
   }
-  const all = store.list('', undefined, signal, key => ignore(kindOfLink(context.kindOf, key), key))
-  for await (const version of all) {
+  for await (const version of store.list('', undefined, signal, key => ignore(kindOfLink(kindOf, key), key))) {
     if (signal.aborted) throw new MillraceError('fatal', 'aborted', 'The run was stopped while it listed its input.')
-    const kind = context.kindOf(version.key)
+    const kind = kindOf(version.key)
     if (kind !== 'object') {
       ignore(kind, version.key)
       continue
@@ -157,52 +178,49 @@ export async function listNew(context: ListContext): Promise<Listed> {
     const startUs = time?.period(version.key)?.startUs
     if (time?.of === 'bounds' && startUs === undefined)
       unfit = { count: (unfit?.count ?? 0) + 1, first: unfit?.first ?? version.key }
-    const isOut =
-      (fromUs !== undefined || toUs !== undefined) &&
-      (startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs))
-    if (isOut) {
+    if (isOut(startUs, bounds)) {
       leftOut++
       continue
     }
-    values.push({
-      period: startUs ?? null,
-      bucket: version.bucket,
-      key: version.key,
-      version_id: version.versionId ?? null,
-      e_tag: version.eTag,
-      size_bytes: version.sizeBytes,
-      last_modified_ms: Math.trunc(version.lastModifiedMs),
-    })
+    values.push(listingRow(version, startUs))
     if (values.length === insertMax) await insert()
   }
   await insert()
+  return { ignored, matched, leftOut, unfit }
+}
 
-  // What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13).
-  const same = sameVersionSql('e', 'l')
-  await executor.run(
-    `CREATE TABLE admitted AS WITH gone AS (SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l ` +
-      `JOIN ledger AS e ON ${same} WHERE e.outcome = 'gone' GROUP BY ALL), ` +
-      `listed AS (SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)) ` +
-      `SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ` +
-      `EXISTS (SELECT 1 FROM ledger AS e WHERE e.bucket = l.bucket AND e.key = l.key AND e.outcome = 'read') AS overwrites ` +
-      `FROM listed AS l WHERE NOT EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > l.gone_seq)))`,
-  )
-  await executor.run('DROP TABLE listing')
-  const [totals] = await executor.rows(
-    'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
-  )
+/** Whether --from and --to leave out an object of this period. */
+function isOut(startUs: bigint | undefined, { fromUs, toUs }: ReturnType<typeof periodBounds>): boolean {
+  if (fromUs === undefined && toUs === undefined) return false
+  return startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs)
+}
 
+type ListingRow = Parameters<typeof rowsSql>[0][number]
+
+function listingRow(version: ObjectVersion, startUs: bigint | undefined): ListingRow {
   return {
-    objects: Number(totals?.objects),
-    bytes: Number(totals?.bytes),
-    ignored,
-    matched,
-    leftOut,
-    withoutPeriod:
-      unfit && settings.bounds?.is === 'key'
-        ? { source: settings.name, pattern: settings.bounds.pattern, of: matched, ...unfit }
-        : null,
+    period: startUs ?? null,
+    bucket: version.bucket,
+    key: version.key,
+    version_id: version.versionId ?? null,
+    e_tag: version.eTag,
+    size_bytes: version.sizeBytes,
+    last_modified_ms: Math.trunc(version.lastModifiedMs),
   }
+}
+
+/** What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13). */
+function newSql(): string {
+  const same = sameVersionSql('e', 'l')
+  const gone = `SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l JOIN ledger AS e ON ${same} WHERE e.outcome = 'gone' GROUP BY ALL`
+  const listed = 'SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)'
+  const overwrites = `EXISTS (SELECT 1 FROM ledger AS e WHERE e.bucket = l.bucket AND e.key = l.key AND e.outcome = 'read')`
+  const isKnown = `EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > l.gone_seq)))`
+  return (
+    `WITH gone AS (${gone}), listed AS (${listed}) ` +
+    `SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ` +
+    `${overwrites} AS overwrites FROM listed AS l WHERE NOT ${isKnown}`
+  )
 }
 
 /**

@@ -1,69 +1,20 @@
-import { merge, Subject } from 'rxjs'
 import { miniBatch } from '../../../operators/mini-batch.ts'
-import type { Clock } from '../../core/clock.ts'
-import { isSameVersion, type ObjectVersion, type Wanted } from '../../core/object-version.ts'
+import { type Change, createChange } from '../../core/change.ts'
 import type { Notification } from '../../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../../plan/mini-batch-options.ts'
-import type { Admitted, AdmittedObject, KnownOutcome, MiniBatches } from './admit.ts'
-import type { Looks } from './looks.ts'
+import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
+import { createHeldMessages, type Held, type HeldMessages } from './held-messages.ts'
 import type { Identities, Known } from './identities.ts'
-import { goneBecause } from '../read/marked-object.ts'
+import { confirmedOf, judgeOffer } from './judge.ts'
+import type { Looks } from './looks.ts'
+import { type HeldOffer, nameOf, type Offer, type Offered } from './offer.ts'
+import { createPending, type PendingObjects } from './pending.ts'
+import { createQueue, type Queue, type QueueContext } from './queue.ts'
 
-/** An object version that may be new: announced by a message, or found by a listing. */
-export interface Offer {
-  readonly version: Wanted
-  /** An archived object can be read now: it counts unless it was read before. */
-  readonly isRestored?: true
-  /** The outcome is settled: the object is not read. */
-  readonly known?: KnownOutcome
-}
-
-/** Objects of one message, or of a listing. */
-export interface Offered {
-  readonly offers: readonly Offer[]
-  readonly notification?: Notification
-}
-
-/** A message that is held until every object it names is in the ledger (P9). */
-interface Held {
-  readonly notification: Notification
-  /** Objects of it that are not in the ledger yet. */
-  open: number
-}
-
-interface HeldOffer {
-  readonly offer: Offer
-  readonly held: Held | undefined
-}
-
-/** An object version on its way into the ledger. */
-interface Pending {
-  readonly version: ObjectVersion
-  /** Known not to be there: of such ones several of a key may be under way. */
-  readonly isGone: boolean
-  readonly sinceMs: number
-  /** It was handed out: it may have been looked for by now. */
-  isTaken: boolean
-  /** Messages that its entry in the ledger settles. */
-  readonly holders: Held[]
-  /** The same version, told again since it was handed out: judged anew where it is found to be gone (P13). */
-  readonly toldAgain: HeldOffer[]
-  /**
-   * What else is told of its key, under another eTag or versionId: it waits, because whether it overwrites one that counts is
-   * not known before, nor whether the store has this version at all, where a message named it.
-   */
-  readonly parked: HeldOffer[]
-}
-
-export interface IntakeContext {
+export interface IntakeContext extends QueueContext {
   readonly identities: Identities
   readonly looks: Pick<Looks, 'confirm'>
   readonly miniBatch: MiniBatchOptions
-  readonly clock: Clock
-  /** A mini-batch waits no longer than this, whatever its `every` says. */
-  readonly everyMsMax?: number
-  /** Aborted: nothing more is due. */
-  readonly signal: AbortSignal
   /** Told when an acknowledgement failed: the message comes again, and is acknowledged on sight. */
   onTrouble(what: string, error: unknown): void
 }
@@ -116,338 +67,237 @@ const unknown: Known = { isSettled: false, isRead: false, overwrites: false }
 /** Rows of one look-up in the ledger. */
 const lookupMax = 1_000
 
-export function createIntake(context: IntakeContext): Intake {
-  const { identities, clock, signal } = context
-  const { objectsMax, bytesMax, everyMs } = miniBatchLimits(context.miniBatch, 'miniBatch')
-  /** Twice a mini-batch: one is filled while one is worked on. */
-  const pendingMax = 2 * objectsMax
-  /** By key, in the order in which they were admitted. */
-  const pending = new Map<string, readonly Pending[]>()
-  let underWay = 0
+/** What the parts of an intake share. */
+interface Parts {
+  readonly context: IntakeContext
+  readonly pending: PendingObjects
+  readonly messages: HeldMessages
   /** Keys of which something has come into the ledger since what is judged was looked up there. */
-  const arrived = new Set<string>()
-  const held = new Set<Held>()
-  const acknowledging = new Set<Promise<void>>()
-  const ready: (readonly Admitted[])[] = []
-  const head = new Subject<AdmittedObject>()
-  const flushes = new Subject<void>()
-  const news = signalOf()
-  const room = signalOf()
-  const admitted = { objects: 0, bytes: 0 }
-  let parked = 0
-  let isEnded = false
-  let failure: { readonly error: unknown } | undefined
-  let lastMovedMs = clock.nowMs()
+  readonly arrived: Set<string>
+  readonly queue: Queue
+  /** Resolves when there is room, or no more to come. */
+  hasRoom(): Promise<void>
+}
+
+export function createIntake(context: IntakeContext): Intake {
+  const room = createChange()
+  const parts = openParts(context, room)
+  const { pending, messages, queue } = parts
   /** Offers are judged one after another, against a ledger and a pending set that agree. */
   let judging: Promise<unknown> = Promise.resolve()
 
-  const gatherMs = Math.min(everyMs, context.everyMsMax ?? Infinity)
-  head
-    .pipe(miniBatch({ objectsMax, bytesMax }, () => merge(clock.sleep(gatherMs, signal), flushes)))
-    .subscribe(batch => {
-      ready.push(batch)
-      news.give()
-    })
-
-  function offer(offered: readonly Offered[]): Promise<number> {
-    const all = offered.flatMap(({ offers, notification }) => {
-      const holder = notification && { notification, open: offers.length }
-      if (holder) {
-        held.add(holder)
-        // It names nothing that the source reads.
-        if (offers.length === 0) settle(holder, 0)
-      }
-      return offers.map(one => ({ offer: one, held: holder }))
-    })
-    const judged = judging.then(() => judgeAll(all))
+  function judgedInTurn(all: readonly HeldOffer[]): Promise<number> {
+    const judged = judging.then(() => judgeAll(parts, all))
     judging = judged.catch(() => {})
     return judged
   }
 
-  async function judgeAll(all: readonly HeldOffer[]): Promise<number> {
-    let duplicates = 0
-    for (let start = 0; start < all.length; start += lookupMax)
-      duplicates += await judge(all.slice(start, start + lookupMax))
-    return duplicates
-  }
-
-  async function hasRoom(): Promise<void> {
-    while (underWay + parked >= pendingMax && !isEnded) await room.wait()
-  }
-
-  /** Admits, parks or drops each offer. How many are in the ledger or under way already. */
-  async function judge(all: readonly HeldOffer[]): Promise<number> {
-    await hasRoom()
-    // What comes after the end is neither admitted nor settled: its message is given back.
-    if (isEnded) return 0
-    arrived.clear()
-    const offers = all.map(one => one.offer)
-    // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
-    const found = await lookedUp(offers.filter(({ version }) => !pending.has(name(version))))
-    const confirmed = await confirmedOf(offers, found)
-    const foundNow = await lookedUp([...confirmed.values()])
-    let duplicates = 0
-    for (const { offer: first, held: holder } of all) {
-      const offered = confirmed.get(first) ?? first
-      const under = inTheWayOf(offered)
-      // A restore tells that the object can be read from now on, so it waits for what became of the read under way.
-      const isSame = under && isSameVersion(under.version, offered.version) && !offered.isRestored
-      if (isSame) duplicates++
-      if (isSame && isNamedAlike(under.version, offered.version) && under.isGone === isGone(offered)) {
-        if (!holder) continue
-        if (under.isTaken && !under.isGone) under.toldAgain.push({ offer: first, held: holder })
-        else under.holders.push(holder)
-      } else if (under) {
-        parked++
-        under.parked.push({ offer: offered, held: holder })
-      } else {
-        const told = arrived.has(name(offered.version)) ? undefined : (foundNow.get(offered) ?? found.get(offered))
-        const known = told ?? (await lookedUp([offered])).get(offered)
-        if (known?.isSettled && !(offered.isRestored && !known.isRead)) {
-          duplicates++
-          if (holder) settle(holder, 1)
-        } else admit(offered, known, holder)
-      }
-    }
-    return duplicates
-  }
-
-  /** What the ledger says of each. */
-  async function lookedUp(offers: readonly Offer[]): Promise<ReadonlyMap<Offer, Known>> {
-    const found = await identities.lookUp(offers.map(({ version }) => version))
-    return new Map(offers.map(offered => [offered, found.get(offered.version) ?? unknown]))
-  }
-
-  /**
-   * What becomes of announced versions whose key has another one under way or counted: the store is asked for them. Those that
-   * are not there wait for nothing, and hold nothing up: a message may name any number of them.
-   */
-  async function confirmedOf(
-    offers: readonly Offer[],
-    found: ReadonlyMap<Offer, Known>,
-  ): Promise<ReadonlyMap<Offer, Offer>> {
-    const seen = new Map<string, ObjectVersion>()
-    const asked = new Map<string, ReturnType<Looks['confirm']>>()
-    const confirmed = new Map<Offer, Offer>()
-    const ask = async (offered: Offer): Promise<void> => {
-      const { bucket, key, eTag, versionId } = offered.version
-      const id = JSON.stringify([bucket, key, eTag, versionId])
-      const asking = asked.get(id) ?? context.looks.confirm(offered.version)
-      asked.set(id, asking)
-      const now = await asking
-      if (now === undefined) return
-      const known = { outcome: 'gone', reason: goneBecause.missing, highMarkUs: null } as const
-      if (typeof now !== 'string') confirmed.set(offered, { ...offered, version: now })
-      else confirmed.set(offered, { version: offered.version, known: { ...known, reason: goneBecause[now] } })
-    }
-    const asking: Promise<void>[] = []
-    for (const offered of offers) {
-      const { version } = offered
-      const at = name(version)
-      const known = found.get(offered)
-      const under = pending.get(at)?.[0]
-      const other = under?.version ?? seen.get(at)
-      seen.set(at, other ?? version)
-      if (!version.isAnnounced || offered.known || known?.isSettled) continue
-      const isOther = other !== undefined && (under?.isGone === true || !isNamedAlike(other, version))
-      if (known?.overwrites || isOther) asking.push(ask(offered))
-    }
-    await Promise.all(asking)
-    return confirmed
-  }
-
-  /** What is to be in the ledger before this offer is judged; the same version, if that is under way. */
-  function inTheWayOf(offered: Offer): Pending | undefined {
-    const all = pending.get(name(offered.version)) ?? []
-    return all.find(one => isSameVersion(one.version, offered.version) || (!one.isGone && !isGone(offered)))
-  }
-
-  function admit(offered: Offer, before: Known | undefined, holder: Held | undefined): void {
-    const { version, known } = offered
-    lastMovedMs = clock.nowMs()
-    const one: Pending = {
-      version,
-      isGone: isGone(offered),
-      sinceMs: lastMovedMs,
-      isTaken: false,
-      holders: holder ? [holder] : [],
-      toldAgain: [],
-      parked: [],
-    }
-    pending.set(name(version), [...(pending.get(name(version)) ?? []), one])
-    underWay++
-    admitted.objects++
-    admitted.bytes += version.sizeBytes
-    head.next({
-      ...version,
-      is: 'object',
-      overwrites: before?.overwrites === true,
-      ...(before?.last === undefined ? {} : { earlier: before.last }),
-      ...(known ? { known } : {}),
-    })
-  }
-
-  /** So many objects of the message are in the ledger; with the last one it is acknowledged. */
-  function settle(holder: Held, objects: number): void {
-    holder.open -= objects
-    if (holder.open > 0 || !held.delete(holder)) return
-    const done: Promise<void> = holder.notification
-      .acknowledge()
-      .catch((error: unknown) => context.onTrouble(`acknowledging message ${holder.notification.id}`, error))
-      .finally(() => acknowledging.delete(done))
-    acknowledging.add(done)
-  }
-
-  function end(): void {
-    isEnded = true
-    news.give()
-    room.give()
-  }
-
-  function fail(error: unknown): void {
-    failure ??= { error }
-    end()
-  }
-
-  function pendingOf(entry: AdmittedObject): Pending | undefined {
-    return pending.get(name(entry))?.find(({ version }) => isNamedAlike(version, entry))
-  }
-
-  /** It is in the ledger. */
-  function leave(one: Pending): void {
-    const others = (pending.get(name(one.version)) ?? []).filter(other => other !== one)
-    if (others.length > 0) pending.set(name(one.version), others)
-    else pending.delete(name(one.version))
-    arrived.add(name(one.version))
-    underWay--
-    parked -= one.parked.length
-  }
-
-  /** Messages with one object less to wait for once the entry is committed. */
-  function holdersOf(entry: AdmittedObject, isGone: boolean): readonly Held[] {
-    const { holders = [], toldAgain = [] } = pendingOf(entry) ?? {}
-    return isGone ? holders : [...holders, ...toldAgain.flatMap(({ held: holder }) => holder ?? [])]
-  }
-
-  const objectsOf = (batch: readonly Admitted[]) => batch.filter(entry => entry.is === 'object')
-
   return {
-    offer,
-    room: hasRoom,
-    flush: () => flushes.next(),
+    offer: offered => judgedInTurn(heldOffers(messages, offered)),
+    room: parts.hasRoom,
+    flush: queue.flush,
     async idle() {
-      while (!isEnded) {
+      while (!queue.isEnded) {
         const judged = judging
-        await judged.catch(() => {})
+        await judged
         if (judged !== judging) continue
-        if (underWay === 0 && ready.length === 0) return !isEnded
-        await room.wait()
+        if (isIdle(parts)) return !queue.isEnded
+        await room.next()
       }
       return false
     },
-    tick(watermarkUs) {
-      lastMovedMs = clock.nowMs()
-      ready.push([{ is: 'tick', watermarkUs, sizeBytes: 0 }])
-      news.give()
-    },
+    tick: queue.tick,
     get isIdle() {
-      return underWay === 0 && ready.length === 0
+      return isIdle(parts)
     },
     get lastMovedMs() {
-      return lastMovedMs
+      return queue.lastMovedMs
     },
     get inHand() {
-      const [first] = pending.values()
-      return { objects: underWay + parked, sinceMs: first?.[0]?.sinceMs }
+      return { objects: pending.objects, sinceMs: pending.sinceMs }
     },
-    admitted,
+    admitted: queue.admitted,
     async next() {
-      while (ready.length === 0 && !isEnded) await news.wait()
-      if (isEnded) {
-        if (failure) throw failure.error
-        return undefined
-      }
-      const batch = joined(ready, objectsMax, bytesMax)
-      for (const entry of objectsOf(batch)) {
-        const taken = pendingOf(entry)
-        if (taken) taken.isTaken = true
-      }
+      const batch = await queue.next()
+      if (batch) handOut(pending, batch)
       return batch
     },
-    settledBy(batch, gone) {
-      const settled = new Map<Held, number>()
-      for (const entry of objectsOf(batch))
-        for (const holder of holdersOf(entry, gone.has(entry))) settled.set(holder, (settled.get(holder) ?? 0) + 1)
-      return [...settled].filter(([holder, count]) => holder.open === count).map(([{ notification }]) => notification)
-    },
+    settledBy: (batch, gone) => settledBy(pending, batch, gone),
     committed(batch, gone) {
-      lastMovedMs = clock.nowMs()
-      const again: HeldOffer[] = []
-      for (const entry of objectsOf(batch)) {
-        for (const holder of holdersOf(entry, gone.has(entry))) settle(holder, 1)
-        const done = pendingOf(entry)
-        if (!done) continue
-        leave(done)
-        if (gone.has(entry)) again.push(...done.toldAgain)
-        again.push(...done.parked)
-      }
-      room.give()
+      queue.moved()
+      const again = settleBatch(parts, batch, gone)
+      room.notify()
       // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what was
       // told again of an object that is in the ledger as gone.
-      judging = judging.then(() => judgeAll(again))
-      judging.catch(fail)
+      judgedInTurn(again).catch(queue.fail)
     },
-    end,
-    fail,
+    end: queue.end,
+    fail: queue.fail,
     async close() {
-      end()
-      await judging.catch(() => {})
-      await Promise.all(acknowledging)
-      await Promise.all(
-        [...held].map(({ notification }) =>
-          notification
-            .release()
-            .catch((error: unknown) => context.onTrouble(`releasing message ${notification.id}`, error)),
-        ),
-      )
-      held.clear()
+      queue.end()
+      await judging
+      await messages.acknowledged()
+      await messages.release()
     },
   }
 }
 
-/** The store has said that it is not there. */
-function isGone({ known }: Offer): boolean {
-  return known?.outcome === 'gone'
+/** The offers of messages, which are held from now on, and of listings. */
+function heldOffers(messages: HeldMessages, offered: readonly Offered[]): readonly HeldOffer[] {
+  return offered.flatMap(({ offers, notification }) => {
+    const held = notification && messages.hold(notification, offers.length)
+    return offers.map(offer => ({ offer, held }))
+  })
 }
 
-/** Versions of one key by the same eTag and versionId: the store has both or none. */
-function isNamedAlike(a: ObjectVersion, b: ObjectVersion): boolean {
-  return a.eTag === b.eTag && a.versionId === b.versionId
+/** Admits, parks or drops each offer. How many are in the ledger or under way already. */
+async function judgeAll(parts: Parts, all: readonly HeldOffer[]): Promise<number> {
+  let duplicates = 0
+  for (let start = 0; start < all.length; start += lookupMax)
+    duplicates += await judgeSome(parts, all.slice(start, start + lookupMax))
+  return duplicates
 }
 
-const name = ({ bucket, key }: ObjectVersion): string => `${bucket}/${key}`
-
-/** The mini-batches that are ready, as one while limits allow: what came during a commit joins the next epoch (P3). */
-function joined(ready: (readonly Admitted[])[], objectsMax: number, bytesMax: number): readonly Admitted[] {
-  const batch = [...(ready.shift() ?? [])]
-  const bytes = (entries: readonly Admitted[]) => entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  for (let next = ready[0]; next; next = ready[0]) {
-    if (batch.length + next.length > objectsMax || bytes(batch) + bytes(next) > bytesMax) break
-    batch.push(...next)
-    ready.shift()
+async function judgeSome(parts: Parts, all: readonly HeldOffer[]): Promise<number> {
+  const { context, pending, arrived } = parts
+  await parts.hasRoom()
+  // What comes after the end is neither admitted nor settled: its message is given back.
+  if (parts.queue.isEnded) return 0
+  arrived.clear()
+  const offers = all.map(({ offer }) => offer)
+  // The ledger is read after `pending`: an object leaves that only when the ledger holds it.
+  const found = await lookedUp(
+    context,
+    offers.filter(({ version }) => !pending.has(version)),
+  )
+  const confirmed = await confirmedOf(offers, found, pending, context.looks.confirm)
+  const foundNow = await lookedUp(context, [...confirmed.values()])
+  let duplicates = 0
+  for (const { offer: first, held } of all) {
+    const offer = confirmed.get(first) ?? first
+    const told = arrived.has(nameOf(offer.version)) ? undefined : (foundNow.get(offer) ?? found.get(offer))
+    if (await judgeOne(parts, { offer, held }, first, told)) duplicates++
   }
-  return batch
+  return duplicates
 }
 
-/** Lets any number wait until somebody gives. */
-function signalOf(): { wait(): Promise<void>; give(): void } {
-  let waiting: (() => void)[] = []
+/**
+ * @param first the offer before the store was asked for it
+ * @param told what the ledger said of it, where that still holds
+ * @returns whether the version is in the ledger or under way already
+ */
+async function judgeOne(
+  { context, pending, messages, queue }: Parts,
+  offered: HeldOffer,
+  first: Offer,
+  told: Known | undefined,
+): Promise<boolean> {
+  const { offer, held } = offered
+  const under = pending.inTheWayOf(offer)
+  const known = under ? undefined : (told ?? (await lookedUp(context, [offer])).get(offer))
+  const judgement = judgeOffer(offer, under, known)
+  switch (judgement.is) {
+    case 'held':
+      if (held) judgement.under.holders.push(held)
+      return true
+    case 'told-again':
+      if (held) judgement.under.toldAgain.push({ offer: first, held })
+      return true
+    case 'parked':
+      pending.park(judgement.under, offered)
+      return judgement.isDuplicate
+    case 'settled':
+      if (held) messages.settle(held, 1)
+      return true
+    case 'admitted':
+      pending.add(offer, held, context.clock.nowMs())
+      queue.admit(admittedOf(offer, known))
+      return false
+  }
+}
+
+function admittedOf({ version, known }: Offer, before: Known | undefined): AdmittedObject {
   return {
-    wait: () => new Promise(resolve => waiting.push(resolve)),
-    give() {
-      const all = waiting
-      waiting = []
-      for (const resolve of all) resolve()
+    ...version,
+    is: 'object',
+    overwrites: before?.overwrites === true,
+    ...(before?.last === undefined ? {} : { earlier: before.last }),
+    ...(known ? { known } : {}),
+  }
+}
+
+/** What the ledger says of each. */
+async function lookedUp(
+  { identities }: Pick<IntakeContext, 'identities'>,
+  offers: readonly Offer[],
+): Promise<ReadonlyMap<Offer, Known>> {
+  const found = await identities.lookUp(offers.map(({ version }) => version))
+  return new Map(offers.map(offered => [offered, found.get(offered.version) ?? unknown]))
+}
+
+function openParts(context: IntakeContext, room: Change): Parts {
+  const limits = miniBatchLimits(context.miniBatch, 'miniBatch')
+  /** Twice a mini-batch: one is filled while one is worked on. */
+  const pendingMax = 2 * limits.objectsMax
+  const pending = createPending()
+  const queue = createQueue(context, limits, room.notify)
+  return {
+    context,
+    pending,
+    messages: createHeldMessages(context.onTrouble),
+    arrived: new Set(),
+    queue,
+    async hasRoom() {
+      while (pending.objects >= pendingMax && !queue.isEnded) await room.next()
     },
   }
+}
+
+function isIdle({ pending, queue }: Pick<Parts, 'pending' | 'queue'>): boolean {
+  return pending.underWay === 0 && queue.isEmpty
+}
+
+function handOut(pending: PendingObjects, batch: readonly Admitted[]): void {
+  for (const entry of objectsOf(batch)) {
+    const taken = pending.of(entry)
+    if (taken) taken.isTaken = true
+  }
+}
+
+const objectsOf = (batch: readonly Admitted[]) => batch.filter(entry => entry.is === 'object')
+
+/** Messages with one object less to wait for once the entry is committed. */
+function holdersOf(pending: PendingObjects, entry: AdmittedObject, isGone: boolean): readonly Held[] {
+  const { holders = [], toldAgain = [] } = pending.of(entry) ?? {}
+  return isGone ? holders : [...holders, ...toldAgain.flatMap(({ held }) => held ?? [])]
+}
+
+function settledBy(
+  pending: PendingObjects,
+  batch: readonly Admitted[],
+  gone: ReadonlySet<Admitted>,
+): readonly Notification[] {
+  const settled = new Map<Held, number>()
+  for (const entry of objectsOf(batch))
+    for (const held of holdersOf(pending, entry, gone.has(entry))) settled.set(held, (settled.get(held) ?? 0) + 1)
+  return [...settled].filter(([held, count]) => held.open === count).map(([{ notification }]) => notification)
+}
+
+/** Acknowledges what the commit of a mini-batch settles. @returns what is to be judged anew */
+function settleBatch(
+  { pending, messages, arrived }: Parts,
+  batch: readonly Admitted[],
+  gone: ReadonlySet<Admitted>,
+): readonly HeldOffer[] {
+  const again: HeldOffer[] = []
+  for (const entry of objectsOf(batch)) {
+    for (const held of holdersOf(pending, entry, gone.has(entry))) messages.settle(held, 1)
+    const done = pending.of(entry)
+    if (!done) continue
+    pending.leave(done)
+    arrived.add(nameOf(done.version))
+    if (gone.has(entry)) again.push(...done.toldAgain)
+    again.push(...done.parked)
+  }
+  return again
 }

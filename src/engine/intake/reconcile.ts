@@ -39,11 +39,7 @@ export function createReconciler(
   signal: AbortSignal,
 ): Reconciler {
   const { store, settings, clock } = fetch
-  /** What the last listing showed first. A file that is still being written looks different in the next one. */
-  let hasSeen = false
-  /** What listings have named although it was gone: in table `missed`. */
-  let hasMissed = false
-
+  const tables: Tables = { executor, nowMs: clock.nowMs, hasSeen: false, hasMissed: false }
   return {
     async run(history) {
       const listed = await listNew({
@@ -55,8 +51,8 @@ export function createReconciler(
         to: undefined,
         signal,
       })
-      if (store.showsUnfinished && !history) await keepSettled()
-      await keepDue()
+      if (store.showsUnfinished && !history) await keepSettled(tables)
+      await keepDue(tables)
       let toMs = history?.toMs ?? null
       if (history && toMs === null) {
         const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM admitted')
@@ -79,44 +75,57 @@ export function createReconciler(
       return { ...listed, found }
     },
   }
+}
 
-  /** Leaves in `admitted` what the listing before this one showed as it is now. */
-  async function keepSettled(): Promise<void> {
-    if (!hasSeen) await executor.run('CREATE TABLE unsettled (key VARCHAR, e_tag VARCHAR)')
-    hasSeen = true
-    await executor.run(
-      'CREATE TABLE settled AS SELECT row_number() OVER (ORDER BY n) AS n, a.* EXCLUDE (n) FROM admitted AS a ' +
-        'WHERE EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = a.key AND u.e_tag = a.e_tag)',
-    )
-    await executor.run('CREATE OR REPLACE TABLE unsettled AS SELECT key, e_tag FROM admitted')
-    await admitOnly('settled')
-  }
+/** What is kept between listings. */
+interface Tables {
+  readonly executor: Executor
+  nowMs(): number
+  /** Table `unsettled` has what the last listing showed first. A file that is still being written looks different in the next one. */
+  hasSeen: boolean
+  /** Table `missed` has what listings have named although it was gone. */
+  hasMissed: boolean
+}
 
-  /** Leaves out of `admitted` what was gone, and is not to be looked for yet. What is listed no more is forgotten. */
-  async function keepDue(): Promise<void> {
-    const [gone] = await executor.rows('SELECT count(*) AS n FROM admitted WHERE was_gone')
-    if (!hasMissed && Number(gone?.n) === 0) return
-    if (!hasMissed) await executor.run('CREATE TABLE missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)')
-    hasMissed = true
-    const nowMs = clock.nowMs()
-    await executor.run(
-      `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
-        'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',
-    )
-    await executor.run(
-      'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM tried WHERE is_due',
-    )
-    const { first, most } = gonePauseMs
-    await executor.run(
-      'CREATE OR REPLACE TABLE missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ' +
-        `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM tried WHERE was_gone`,
-    )
-    await executor.run('DROP TABLE tried')
-    await admitOnly('due')
-  }
+/** Leaves in `admitted` what the listing before this one showed as it is now. */
+async function keepSettled(tables: Tables): Promise<void> {
+  const { executor } = tables
+  if (!tables.hasSeen) await executor.run('CREATE TABLE unsettled (key VARCHAR, e_tag VARCHAR)')
+  tables.hasSeen = true
+  await executor.run(
+    'CREATE TABLE settled AS SELECT row_number() OVER (ORDER BY n) AS n, a.* EXCLUDE (n) FROM admitted AS a ' +
+      'WHERE EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = a.key AND u.e_tag = a.e_tag)',
+  )
+  await executor.run('CREATE OR REPLACE TABLE unsettled AS SELECT key, e_tag FROM admitted')
+  await admitOnly(executor, 'settled')
+}
 
-  async function admitOnly(table: string): Promise<void> {
-    await executor.run('DROP TABLE admitted')
-    await executor.run(`ALTER TABLE ${table} RENAME TO admitted`)
-  }
+/** Leaves out of `admitted` what was gone, and is not to be looked for yet. What is listed no more is forgotten. */
+async function keepDue(tables: Tables): Promise<void> {
+  const { executor } = tables
+  const [gone] = await executor.rows('SELECT count(*) AS n FROM admitted WHERE was_gone')
+  if (!tables.hasMissed && Number(gone?.n) === 0) return
+  if (!tables.hasMissed)
+    await executor.run('CREATE TABLE missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)')
+  tables.hasMissed = true
+  const nowMs = tables.nowMs()
+  await executor.run(
+    `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
+      'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',
+  )
+  await executor.run(
+    'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM tried WHERE is_due',
+  )
+  const { first, most } = gonePauseMs
+  await executor.run(
+    'CREATE OR REPLACE TABLE missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ' +
+      `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM tried WHERE was_gone`,
+  )
+  await executor.run('DROP TABLE tried')
+  await admitOnly(executor, 'due')
+}
+
+async function admitOnly(executor: Executor, table: string): Promise<void> {
+  await executor.run('DROP TABLE admitted')
+  await executor.run(`ALTER TABLE ${table} RENAME TO admitted`)
 }
