@@ -1,5 +1,5 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
-import type { NotificationSource } from '../core/ports.ts'
+import type { Executor, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Intake } from './intake/intake.ts'
@@ -27,34 +27,6 @@ export function createRunning(context: RunningContext): Running {
   const { clock, lookUps } = run
   const { everyMs } = miniBatchLimits(run.source.miniBatch, 'miniBatch')
 
-  async function number(sql: string): Promise<number> {
-    const [row] = await lookUps.rows(`SELECT coalesce((${sql}), 0)::DOUBLE AS n`)
-    return Number(row?.n)
-  }
-
-  async function states(): Promise<readonly MeasuredState[]> {
-    const measured: MeasuredState[] = []
-    for (const state of stateTables(run.stages)) {
-      const parts = committer.manifest.channels[segmentChannel(state)] ?? []
-      const open = openWindowsOf(state, committer.position.clocks)
-      measured.push({
-        name: state.key,
-        rows: await number(`SELECT count(*) FROM ${stateName(state)}`),
-        bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-        ...(open === undefined ? {} : { openWindows: await number(`SELECT count(*) FROM (${open})`) }),
-      })
-    }
-    return measured
-  }
-
-  async function memory(): Promise<Measurement['duckdb']> {
-    return {
-      memoryBytes: await number('SELECT sum(memory_usage_bytes) FROM duckdb_memory()'),
-      spillBytes: await number('SELECT sum(temporary_storage_bytes) FROM duckdb_memory()'),
-      limitBytes: sizeBytes(String((await lookUps.rows(`SELECT current_setting('memory_limit') AS size`))[0]?.size)),
-    }
-  }
-
   return {
     stalledMs() {
       const { sinceMs } = intake.inHand
@@ -66,7 +38,11 @@ export function createRunning(context: RunningContext): Running {
     },
     async measure() {
       const { manifest, position } = committer
-      const [measured, backlog, duckdb] = await Promise.all([states(), notifications?.backlog(), memory()])
+      const [states, backlog, duckdb] = await Promise.all([
+        measuredStates(run, committer),
+        notifications?.backlog(),
+        memory(lookUps),
+      ])
       const parts = Object.values(manifest.channels).flat()
       return {
         term: run.claim.head.term,
@@ -78,7 +54,7 @@ export function createRunning(context: RunningContext): Running {
         admitted: { ...intake.admitted },
         watermarkUs: position.watermarkUs,
         highMarkUs: position.highMarkUs,
-        states: measured,
+        states,
         undelivered: committer.publisher.waiting,
         sinks: committer.publisher.lags,
         checkpoint: {
@@ -91,6 +67,38 @@ export function createRunning(context: RunningContext): Running {
         duckdb,
       }
     },
+  }
+}
+
+async function numberOf(lookUps: Pick<Executor, 'rows'>, sql: string): Promise<number> {
+  const [row] = await lookUps.rows(`SELECT coalesce((${sql}), 0)::DOUBLE AS n`)
+  return Number(row?.n)
+}
+
+async function measuredStates(
+  { stages, lookUps }: Pick<Run, 'stages' | 'lookUps'>,
+  { manifest, position }: Pick<Committer, 'manifest' | 'position'>,
+): Promise<readonly MeasuredState[]> {
+  const measured: MeasuredState[] = []
+  for (const state of stateTables(stages)) {
+    const parts = manifest.channels[segmentChannel(state)] ?? []
+    const open = openWindowsOf(state, position.clocks)
+    measured.push({
+      name: state.key,
+      rows: await numberOf(lookUps, `SELECT count(*) FROM ${stateName(state)}`),
+      bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+      ...(open === undefined ? {} : { openWindows: await numberOf(lookUps, `SELECT count(*) FROM (${open})`) }),
+    })
+  }
+  return measured
+}
+
+async function memory(lookUps: Pick<Executor, 'rows'>): Promise<Measurement['duckdb']> {
+  const [limit] = await lookUps.rows(`SELECT current_setting('memory_limit') AS size`)
+  return {
+    memoryBytes: await numberOf(lookUps, 'SELECT sum(memory_usage_bytes) FROM duckdb_memory()'),
+    spillBytes: await numberOf(lookUps, 'SELECT sum(temporary_storage_bytes) FROM duckdb_memory()'),
+    limitBytes: sizeBytes(String(limit?.size)),
   }
 }
 

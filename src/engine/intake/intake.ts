@@ -1,4 +1,3 @@
-import { miniBatch } from '../../../operators/mini-batch.ts'
 import { type Change, createChange } from '../../core/change.ts'
 import type { Notification } from '../../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../../plan/mini-batch-options.ts'
