@@ -3,7 +3,7 @@ import { columnsSeenJson, namesMax, newColumnsText, seeColumns } from '../../src
 import type { MarkedObject } from '../../src/engine/read/marked-object.ts'
 import { engineRecords } from '../../src/engine/state/engine-state.ts'
 import { count, csv, type FormatSpec, json, parquet } from '../../src/index.ts'
-import { logRecords } from '../../src/status/log.ts'
+import { logRecords } from '../../src/status/log-records.ts'
 import { followUntil, type Lab, openLab, run, windowed } from './harness.ts'
 
 let lab: Lab

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { count, sum } from '../../src/index.ts'
-import { logRecords } from '../../src/status/log.ts'
+import { logRecords } from '../../src/status/log-records.ts'
 import { followUntil, type Lab, openLab, type Place, run, type WindowedFlow, windowed } from './harness.ts'
 
 let lab: Lab

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RunEvent } from '../../src/engine/report/events.ts'
-import { createLog, type LogFormat, type LogLevel, logRecords } from '../../src/status/log.ts'
+import { createLog, type LogFormat, type LogLevel } from '../../src/status/log.ts'
+import { logRecords } from '../../src/status/log-records.ts'
 import { createRedact } from '../../src/status/redact.ts'
 
 const totals = {
