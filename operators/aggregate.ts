@@ -108,7 +108,11 @@ function fold(context: GroupsContext, calls: AggregateCalls, bound: readonly str
 
 function checkFold({ windows, keys }: GroupsContext, timeType: ParsedType, names: readonly string[]): void {
   if (timeType.name === 'DATE' && windows.stepUs % 86_400_000_000n !== 0n)
-    throw configError('window', `${windows.stepUs} microseconds`, 'whole days, as the event time is a DATE')
+    throw configError(
+      'window',
+      windows.asked ?? `${windows.stepUs} microseconds`,
+      'whole days, as the event time is a DATE',
+    )
   for (const reserved of [startColumn, endColumn])
     if (keys.includes(reserved))
       throw configError('groupBy', reserved, 'another column: windows add this one themselves')

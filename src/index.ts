@@ -49,6 +49,7 @@ export { type RegrSlope, regrSlope } from '../operators/aggregates/regr-slope.ts
 export { type RegrIntercept, regrIntercept } from '../operators/aggregates/regr-intercept.ts'
 export { type RegrR2, regrR2 } from '../operators/aggregates/regr-r2.ts'
 export { type Smallest, smallest } from '../operators/aggregates/smallest.ts'
+export { calendar, type CalendarOptions, type CalendarUnit, type WeekDay } from '../operators/calendar.ts'
 export { cumulative } from '../operators/cumulative.ts'
 export { derive } from '../operators/derive.ts'
 export { dedupe } from '../operators/dedupe.ts'

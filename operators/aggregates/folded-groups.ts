@@ -24,6 +24,7 @@ export function foldedGroups(
     columns,
     gives: 'closing',
     holdUs: windows.holdUs,
+    ...(windows.beside ? { beside: windows.beside } : {}),
     late: lateRows(grain),
     emit: view => emitGroups({ grain, plans, main, sides, columns, times }, view),
     openWindows: (partials, watermarkUs) => openWindowsSql(grain, times, partials, watermarkUs),

@@ -5,7 +5,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { type ColumnTypes, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
 import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
-import { applySteps, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
+import { applySteps, besideRows, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
 import type { Channel } from '../plan/step.ts'
 import { afterText } from './report/after-text.ts'
@@ -31,7 +31,7 @@ export interface ExplainedFlow {
   readonly state: string | null
   /**
    * The SQL of each stage. `rows` stands for the epoch's rows as read, `partials` for state and the epoch's partial
-   * rows; 0 for the watermark up to which windows close.
+   * rows, `beside` for the table of the stage of that name; 0 for the watermark up to which windows close.
    */
   readonly stages: readonly { readonly stage: string; readonly sql: string }[]
   /** What the sink gets. */
@@ -85,7 +85,9 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   for (const [index, { step, op, before }] of steps.entries()) {
     // One stateful step needs no name; of several each is told by its place.
     const own = steps.length > 1 ? `${op} ${index + 1}: ` : ''
-    const from = applySteps(input, before, given)
+    const read = applySteps(input, before, given)
+    if (step.beside) stages.push({ stage: `${own}beside`, sql: step.beside.table(read) })
+    const from = besideRows(step, read, 'beside')
     for (const channel of step.channels) {
       const of = channel.name === '' ? '' : ` ${channel.name}`
       stages.push({ stage: `${own}partial${of}`, sql: channel.partial(from) })

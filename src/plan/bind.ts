@@ -1,4 +1,6 @@
 import { MillraceError, withCallSite } from '../core/errors.ts'
+import { nearestName } from '../core/nearest.ts'
+import { invalid, optionError } from '../core/options.ts'
 import type { Executor } from '../core/ports.ts'
 import { type ParsedType, parseColumnType } from '../core/types.ts'
 import { checkDistinct } from './function-code.ts'
@@ -12,7 +14,7 @@ import { chain, inputOf, type PlanNode, planKey, sourceOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
-import { applySteps, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
+import { applySteps, besideRows, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
 import type { UserExpression } from './step.ts'
 
 /** A pipeline's flows with every expression gated and bound. */
@@ -38,6 +40,10 @@ export async function bindFlows(
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()
   for (const node of nodes) {
+    if (node.step.is === 'window' && node.step.timeZone)
+      await checkTimeZone(node.op, node.step.timeZone(node.options as never), executor).catch((error: unknown) => {
+        throw withCallSite(error, node.at)
+      })
     if ((node.step.is !== 'stateless' && node.step.is !== 'stateful') || bound.has(node)) continue
     const key = planKey(node)
     const expressions =
@@ -56,6 +62,15 @@ export async function bindFlows(
   const flows = (ids = freshIds(terminals, forms)) => splitFlows(terminals, bound, ids)
   for (const flow of flows()) await checkFlow(flow, executor)
   return { terminals, forms, flows }
+}
+
+/** Zones are those that the running DuckDB knows, as it writes them. */
+async function checkTimeZone(op: string, name: string, executor: Pick<Executor, 'rows'>): Promise<void> {
+  const names = (await executor.rows('SELECT name FROM pg_timezone_names()')).map(row => String(row.name))
+  if (names.includes(name)) return
+  const near = nearestName(name, names)
+  const expected = "the name of a time zone of the IANA database, such as 'America/New_York'"
+  throw optionError(op, { ...invalid(name, expected), path: 'timeZone', ...(near === undefined ? {} : { near }) })
 }
 
 async function bindNode(
@@ -136,7 +151,9 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
   let input = result
   for (const { step, before } of stagesOf(flow)) {
     const rows = applySteps(input, before, typed)
-    for (const channel of step.channels) await expectTypes(flow.name, executor, channel.partial(rows), channel.columns)
+    const placed = besideRows(step, rows, step.beside && `(${step.beside.table(rows)})`)
+    for (const channel of step.channels)
+      await expectTypes(flow.name, executor, channel.partial(placed), channel.columns)
     result = step.emit({
       rows,
       partials: channel => [{ sql: emptyRows(channel.columns), isMerged: false }],

@@ -108,6 +108,11 @@ export function applySteps(
   }, input)
 }
 
+/** The rows with what stands beside them, for a step that asks for it. @param table the step's own, made of these rows */
+export function besideRows({ beside }: Pick<Stateful, 'beside'>, rows: Relation, table: string | undefined): Relation {
+  return beside && table !== undefined ? { ...rows, sql: beside.join(rows, table) } : rows
+}
+
 /** The hidden columns of what a function gives: `mapRows` may make several rows of one. */
 export function hiddenAfter({ hidden }: Relation, step: Step): readonly string[] {
   const isMany = step.is === 'function' && step.call.is === 'map-rows'

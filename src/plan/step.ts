@@ -1,4 +1,5 @@
 import type { Json } from '../core/json.ts'
+import type { Beside } from './beside.ts'
 import type { ColumnTypes, Emitted, Relation } from './relation.ts'
 import type { WindowAssigner } from './window.ts'
 
@@ -62,6 +63,8 @@ export interface WindowStep<O = Json> {
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
   readonly canonical?: CanonicalOptions<O>
+  /** The zone whose calendar it takes, which DuckDB must know. */
+  timeZone?(options: O): string
   assigner(options: O): WindowAssigner
 }
 
@@ -125,6 +128,8 @@ export interface Stateful {
    */
   readonly gives: 'closing' | 'passing'
   readonly late: LateRows
+  /** What stands beside the rows that the step takes. */
+  readonly beside?: Beside
   /** What this epoch gives. Called only where a watermark or a new row may give anything. */
   emit(view: EpochView): Emitted
   /** Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in microseconds, `groups`. */

@@ -1,3 +1,5 @@
+import type { Beside } from './beside.ts'
+
 /**
  * How rows go to windows, as SQL over microseconds since the epoch. Windows are [start, end); a row is late for a
  * window iff end <= the watermark before the row's object (S8).
@@ -8,10 +10,14 @@ export interface WindowAssigner {
    * itself.
    */
   startOf(end: string): string
+  /** What gives rows the columns by which they are placed, if their time is not enough. */
+  readonly beside?: Beside
   /** The columns that `windowsOf` adds: `_window_end`, and `_window_start` where it does not follow from the end. */
   readonly windowColumns: readonly string[]
   /** Every border of a window is a multiple of this, sessions' to their rows. */
   readonly stepUs: bigint
+  /** What was asked for, where that step would say too little of it in a message. */
+  readonly asked?: string
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
   /**

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import {
   aggregate,
   backfill,
+  calendar,
   count,
   csv,
   files,
@@ -46,6 +47,7 @@ test.each<[string, () => unknown]>([
   ['session', () => call(session, '30 minutes')],
   ['hopping', () => call(hopping, '1 hour', '5 minutes')],
   ['cumulative', () => call(cumulative, '1 day', '1 hour')],
+  ['calendar', () => call(calendar, 'day')],
   ['miniBatch', () => call(miniBatch)],
   ['mapRows', () => call(mapRows, (row: unknown) => row, at)],
   ['filterRows', () => call(filterRows, () => true)],

@@ -38,6 +38,20 @@ export function drawLedger(random: () => number): TrialLedger {
   return { delay: whole(random, 0, 10), entries }
 }
 
+/** The same ledger with so many seconds in the place of each, counted from another beginning. */
+export function stretched({ delay, entries }: TrialLedger, times: number, from: number): TrialLedger {
+  const at = (t: number) => from + t * times
+  return {
+    delay: delay * times,
+    entries: entries.map(entry => {
+      if (entry.is === 'flush') return entry
+      if (entry.is === 'tick') return { ...entry, watermark: at(entry.watermark) }
+      const rows = entry.rows.map(row => ({ ...row, t: at(row.t) }))
+      return { ...entry, rows, mark: entry.mark === null ? null : at(entry.mark) }
+    }),
+  }
+}
+
 function drawObject(random: () => number, base: number): TrialEntry {
   const rows: TrialRow[] = []
   let mark: number | null = null

@@ -99,12 +99,36 @@ function stateOf(
       return dedupeStep(step.within, tell)
     case 'session':
       return sessionStep(step.gap, tell)
+    case 'calendar':
+      return windowStep(havanaOf(step.unit), tell)
     default:
       return windowStep(windowsOf(step), tell)
   }
 }
 
 type Windows = (t: number) => readonly { readonly start: number; readonly end: number }[]
+
+const [hour, day] = [3_600 * second, 86_400 * second]
+/** The hour and the day that were longer: clocks went from 1:00 back to 0:00 at 5:00 UTC. */
+const backAt = 1_730_610_000 * second
+
+/** Hours and days in Havana around 2024-11-03 (S23). Hours began with those of UTC, but for the midnight that came again. */
+function havanaOf(unit: 'hour' | 'day'): Windows {
+  return t => {
+    if (unit === 'hour') {
+      const start = Math.floor(t / hour) * hour
+      if (start === backAt) return [{ start: start - hour, end: start + hour }]
+      return [{ start, end: start + (start + hour === backAt ? 2 : 1) * hour }]
+    }
+    const nextDay = backAt + day
+    if (t >= nextDay) {
+      const start = Math.floor((t - nextDay) / day) * day + nextDay
+      return [{ start, end: start + day }]
+    }
+    const start = Math.min(Math.floor((t - backAt + hour) / day) * day + backAt - hour, backAt - hour)
+    return [{ start, end: start === backAt - hour ? nextDay : start + day }]
+  }
+}
 
 /** The windows that hold a time (S9). */
 function windowsOf(step: Extract<TrialStep, { readonly offset: number }>): Windows {

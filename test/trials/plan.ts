@@ -2,6 +2,7 @@
 import type { Observable } from 'rxjs'
 import {
   aggregate,
+  calendar,
   count,
   countDistinct,
   cumulative,
@@ -27,6 +28,8 @@ export type TrialStep =
   | { readonly op: 'tumbling'; readonly size: number; readonly offset: number }
   | { readonly op: 'hopping'; readonly size: number; readonly every: number; readonly offset: number }
   | { readonly op: 'cumulative'; readonly size: number; readonly every: number; readonly offset: number }
+  /** In Havana, where a midnight came twice. */
+  | { readonly op: 'calendar'; readonly unit: 'hour' | 'day' }
   | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
   /** Rows whose v is no multiple. */
@@ -37,6 +40,7 @@ export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
+  if (op === 'calendar') return { op, unit: random() < 0.5 ? 'hour' : 'day' }
   // Half of the windows begin where those without the option do.
   const offset = Math.max(0, whole(random, -8, 8))
   if (op === 'tumbling') return { op, size: whole(random, 2, 25), offset }
@@ -51,6 +55,28 @@ export function drawPlan(random: () => number, ops: readonly StatefulOp[]): read
     const step = drawStep(random, op)
     return random() < 0.25 ? [{ op: 'where', not: whole(random, 2, 4) } as const, step] : [step]
   })
+}
+
+/** Half an hour in the place of a second, about when a midnight came twice in Havana: on 2024-11-03, at 4:00 and 5:00 UTC. */
+export const halfHours = { times: 1_800, from: 1_730_577_600 }
+
+/** The same steps for a ledger that is stretched so. */
+export function stretchedStep(step: TrialStep): TrialStep {
+  const { times } = halfHours
+  switch (step.op) {
+    case 'where':
+    case 'calendar':
+      return step
+    case 'session':
+      return { ...step, gap: step.gap * times }
+    case 'dedupe':
+      return { ...step, within: step.within * times }
+    case 'tumbling':
+      return { ...step, size: step.size * times, offset: step.offset * times }
+    case 'hopping':
+    case 'cumulative':
+      return { ...step, size: step.size * times, every: step.every * times, offset: step.offset * times }
+  }
 }
 
 /** What a session gives as v: its sum, and so much for each value above 0 that differs. */
@@ -71,6 +97,8 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
       return untyped(dedupe('k' as never, `${step.within} seconds`))
     case 'tumbling':
       return untyped(tumbling(`${step.size} seconds`, { offset: `${step.offset} seconds` }), ...fold)
+    case 'calendar':
+      return untyped(calendar(step.unit, { timeZone: 'America/Havana' }), ...fold)
     case 'session':
       // Distinct values lie in a channel of a finer grain, which lives with the sessions of the main one, and has fewer rows.
       return untyped(

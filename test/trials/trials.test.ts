@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
-import { drawLedger, type TrialLedger } from './ledger.ts'
+import { drawLedger, stretched, type TrialLedger } from './ledger.ts'
 import { answerOf, type OracleAnswer } from './oracle.ts'
-import { drawPlan, type StatefulOp } from './plan.ts'
+import { drawPlan, halfHours, type StatefulOp, stretchedStep } from './plan.ts'
 
 /** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
 const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 4)
@@ -29,6 +29,10 @@ const chains: readonly (readonly StatefulOp[])[] = [
   ['tumbling', 'hopping'],
   ['cumulative', 'tumbling'],
   ['tumbling', 'cumulative'],
+  ['calendar'],
+  ['calendar', 'tumbling'],
+  ['tumbling', 'calendar'],
+  ['session', 'calendar'],
   ['dedupe', 'dedupe'],
   ['tumbling', 'tumbling', 'tumbling'],
   ['dedupe', 'hopping', 'tumbling'],
@@ -77,10 +81,12 @@ describe('a rule that is broken on purpose is found', () => {
 async function trial(ops: readonly StatefulOp[], count: number, random: () => number, wrong: Wrong, label?: string) {
   const seen = { wrong: 0, late: 0, rows: 0 }
   for (let first = 0; first < count; first += ledgersOfPlan) {
-    const steps = drawPlan(random, ops)
+    const isLong = ops.includes('calendar')
+    const plan = drawPlan(random, ops)
+    const steps = isLong ? plan.map(stretchedStep) : plan
     const bound = await bindTrial(session, steps)
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
-      const ledger = drawLedger(random)
+      const ledger = isLong ? stretched(drawLedger(random), halfHours.times, halfHours.from) : drawLedger(random)
       const answer = answerOf(ledger, steps)
       seen.late += answer.late.length
       seen.rows += answer.rows.length

@@ -3,6 +3,7 @@ import {
   approxDistinct,
   argMax,
   batches,
+  calendar,
   collect,
   columns,
   count,
@@ -140,6 +141,10 @@ requests.pipe(tumbling('5 parsecs'))
 requests.pipe(hopping('1 hour', 'hourly'))
 // @ts-expect-error not a duration: '"a bit"'
 requests.pipe(cumulative('1 day', 'a bit'))
+// @ts-expect-error not a period: '"fortnight"'
+requests.pipe(calendar('fortnight'))
+// @ts-expect-error not a day: '"freitag"'
+requests.pipe(calendar('week', { weekStartsOn: 'freitag' }))
 // @ts-expect-error not a gap: '"a while"'
 requests.pipe(session('a while'))
 // @ts-expect-error a session after a window that is not aggregated: add aggregate({...}) before this

@@ -11,6 +11,7 @@ import {
   argMin,
   batches,
   collect,
+  calendar,
   columns,
   count,
   countDistinct,
@@ -356,6 +357,7 @@ is<
   }
 >(true)
 sessions.pipe(tumbling('1 day'), groupBy('host'), aggregate({ n: sum('n') }))
+requests.pipe(calendar('week', { timeZone: 'Europe/Berlin', weekStartsOn: 'sunday' }), aggregate({ n: count() }))
 const soFar = requests.pipe(
   cumulative('1 day', '1 hour', { offset: '5 hours' }),
   groupBy('host'),

@@ -145,7 +145,7 @@ async function inputRows(applying: Applying, stage: Stage): Promise<Relation | u
       ? [{ seq: time.seq, beforeUs: time.before[stage.id] ?? null, afterUs: null }]
       : (time.clocks.get(stage.id)?.entries ?? [])
   const functions = { executor: context.executor, table: work.table }
-  const rows = await keptRows(await runSteps(functions, clocked(before, entries), stage.before), work)
+  const rows = await keptRows(await runSteps(functions, clocked(before, entries), stage.before), work, stage)
   await foldRows(context, work, stage, rows, partials)
   await writeLate(context, work, stage, rows, orderOf(rows), noObjects)
   return rows

@@ -14,7 +14,7 @@ import {
 import { type BadRow, firstBadRow } from '../read/bad-row.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
-import type { Stage } from '../../plan/stages.ts'
+import { besideRows, type Stage } from '../../plan/stages.ts'
 import { type FunctionRun, runSteps } from './function-steps.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import { isBadObject, type RowSource, type StampedPart } from '../read/marked-object.ts'
@@ -86,10 +86,10 @@ export async function computePartials(
       for (const stage of first) {
         const clocked = withClock(scan, stamped, stage)
         const rows = await runSteps({ ...functions, isBeforeWindow: true }, clocked, stage.before)
-        const kept = stage.step.gives === 'passing' ? await keptRows(rows, work) : rows
+        const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
         if (stage.step.gives === 'passing') rowsOf.set(stage.id, kept)
         await foldRows(context, work, stage, kept, partials)
-        await seekLate(stage)
+        await seekLate(stage, kept)
       }
       for (const flow of stateless) {
         const result = await runSteps(functions, scan, flow.after)
@@ -103,23 +103,29 @@ export async function computePartials(
   }
 
   /** Late rows are looked for only in objects whose earliest row can be late. Functions have run already. */
-  async function seekLate(stage: Stage): Promise<void> {
+  async function seekLate(stage: Stage, kept: Relation): Promise<void> {
     const before = beforeOf(stamped, stage)
     const suspects = read.filter(({ marked, seq }) => {
       const watermarkUs = before(seq)
       return watermarkUs !== null && marked.minTimeUs !== null && stage.step.late.mayBe(marked.minTimeUs, watermarkUs)
     })
     if (suspects.length === 0) return
-    const scan = withClock(await epochScan(suspects, source, false, work), stamped, stage)
-    const rows = await runSteps(functions, scan, stage.before)
+    const rows = areKept(stage)
+      ? kept
+      : await runSteps(
+          functions,
+          withClock(await epochScan(suspects, source, false, work), stamped, stage),
+          stage.before,
+        )
     const names = suspects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
     await writeLate(context, work, stage, rows, orderOf(rows), `SELECT * FROM (VALUES ${names}) AS o(seq, object)`)
   }
 }
 
 /** How often a stage reads the epoch's rows: once for each channel that always has rows, or once into a table. */
-function readsOf({ step }: Stage): number {
-  return step.gives === 'passing' ? 1 : step.channels.filter(({ neededBy }) => neededBy === undefined).length
+function readsOf(stage: Stage): number {
+  const { step } = stage
+  return areKept(stage) ? 1 : step.channels.filter(({ neededBy }) => neededBy === undefined).length
 }
 
 /** Folds rows to the partial rows of a stage's channels, each in a table. */
@@ -139,9 +145,15 @@ export async function foldRows(
   }
 }
 
-/** The rows in a table, for a stage that reads them more than once. */
-export async function keptRows(rows: Relation, work: Work): Promise<Relation> {
-  return { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` }
+/** Whether the stage reads its rows more than once, whatever its channels are. */
+function areKept({ step }: Stage): boolean {
+  return step.gives === 'passing' || step.beside !== undefined
+}
+
+/** The rows in a table, with what stands beside them. */
+export async function keptRows(rows: Relation, work: Work, { step }: Stage): Promise<Relation> {
+  const kept = { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` }
+  return besideRows(step, kept, step.beside && (await work.table(step.beside.table(kept))))
 }
 
 /** @returns the first of them */
