@@ -6,7 +6,7 @@ import { inputAlias, inputColumn, ordinalColumn, ordinalsMax, type Relation } fr
 import { id } from '../../plan/sql.ts'
 import { applySteps, type BoundNode, hiddenAfter } from '../../plan/stages.ts'
 import type { FunctionCall } from '../../plan/step.ts'
-import { arrowWire, batchBuilder, type BatchPart, returnedColumn } from '../duckdb/arrow.ts'
+import { arrowWire } from '../duckdb/arrow-types.ts'
 import {
   type Chunk,
   chunkRowsMax,
@@ -22,6 +22,8 @@ import {
   writeItems,
 } from '../duckdb/chunks.ts'
 import type { SessionExecutor } from '../duckdb/executor.ts'
+import { returnedColumn } from '../duckdb/from-arrow.ts'
+import { batchBuilder, type BatchPart } from '../duckdb/to-arrow.ts'
 
 /** Where functions of TypeScript run. */
 export interface FunctionRun {
