@@ -1,7 +1,8 @@
-import type { DuckDBConnection, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
+import type { TextRows } from '../../core/text-rows.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type Chunk, createSink, type Sink } from './chunks.ts'
 import { readText, writeText } from './text-rows.ts'
@@ -37,34 +38,17 @@ export function createExecutor(
   signal: AbortSignal,
   connect: () => Promise<DuckDBConnection>,
 ): SessionExecutor {
-  let tail: Promise<unknown> = Promise.resolve()
+  const turns = createTurns(connection, signal)
+  const { inTurn } = turns
   let writing: DuckDBConnection | undefined
   const streams = new Set<Promise<void>>()
-
-  /** A DuckDB connection takes one query at a time: later callers wait their turn. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = tail.then(async () => {
-      if (signal.aborted) throw aborted(signal)
-      const interrupt = () => connection.interrupt()
-      signal.addEventListener('abort', interrupt, { once: true })
-      try {
-        return await work()
-      } catch (error) {
-        throw signal.aborted ? aborted(signal) : withAdvice(error)
-      } finally {
-        signal.removeEventListener('abort', interrupt)
-      }
-    })
-    tail = turn.catch(() => {})
-    return turn
-  }
 
   const rows = (sql: string): Promise<readonly Row[]> =>
     inTurn(async () => plainRows(await connection.runAndReadAll(sql)))
 
   return {
     async close() {
-      await Promise.all([tail, ...streams])
+      await Promise.all([turns.done(), ...streams])
       connection.closeSync()
       writing?.closeSync()
     },
@@ -77,22 +61,9 @@ export function createExecutor(
       let end = () => {}
       const ended = new Promise<void>(resolve => (end = resolve))
       streams.add(ended)
-      const interrupt = () => own.interrupt()
-      signal.addEventListener('abort', interrupt, { once: true })
       try {
-        if (signal.aborted) throw aborted(signal)
-        const result = await own.stream(query)
-        const names = result.deduplicatedColumnNames()
-        for (;;) {
-          const chunk = await result.fetchChunk()
-          if (signal.aborted) throw aborted(signal)
-          if (chunk === null || chunk.rowCount === 0) return
-          yield rowsOf(names, chunk.getRows(), 'invalid-date')
-        }
-      } catch (error) {
-        throw signal.aborted ? aborted(signal) : withAdvice(error)
+        yield* streamRows(own, signal, query)
       } finally {
-        signal.removeEventListener('abort', interrupt)
         own.closeSync()
         streams.delete(ended)
         end()
@@ -101,26 +72,7 @@ export function createExecutor(
     through(query, table, pass, end) {
       return inTurn(async () => {
         writing ??= await connect()
-        const appender = await writing.createAppender(table)
-        try {
-          const sink = createSink(appender)
-          const result = await connection.stream(query)
-          for (;;) {
-            const chunk = await result.fetchChunk()
-            if (signal.aborted) throw aborted(signal)
-            if (chunk === null || chunk.rowCount === 0) break
-            pass(chunk, sink)
-          }
-          end(sink)
-        } catch (error) {
-          // What is buffered belongs to a table that the caller drops, and the first error says why.
-          try {
-            appender.clear()
-            appender.closeSync()
-          } catch {}
-          throw error
-        }
-        appender.closeSync()
+        await passThrough({ reading: connection, writing, signal }, query, table, pass, end)
       })
     },
     async describe(sql) {
@@ -131,12 +83,7 @@ export function createExecutor(
       return inTurn(async () => readText(await connection.runAndReadAll(sql + ordered(orderBy))))
     },
     append(table, text) {
-      return inTurn(async () => {
-        const appender = await connection.createAppender(table)
-        const types = Array.from({ length: appender.columnCount }, (_, column) => appender.columnType(column))
-        writeText(text, types, createSink(appender))
-        appender.closeSync()
-      })
+      return inTurn(() => appendText(connection, table, text))
     },
     async write(sql, file, orderBy, form = { format: 'parquet' }): Promise<WrittenFile> {
       const options = copyOptions(form)
@@ -144,6 +91,100 @@ export function createExecutor(
       return { file, rows: Number(result?.Count ?? 0), ...(await sha256OfFile(file)) }
     },
   }
+}
+
+interface Turns {
+  inTurn<T>(work: () => Promise<T>): Promise<T>
+  /** After the statements under way. */
+  done(): Promise<unknown>
+}
+
+/** A DuckDB connection takes one query at a time: later callers wait their turn. */
+function createTurns(connection: DuckDBConnection, signal: AbortSignal): Turns {
+  let tail: Promise<unknown> = Promise.resolve()
+  return {
+    inTurn(work) {
+      const turn = tail.then(async () => {
+        if (signal.aborted) throw aborted(signal)
+        const stopListening = interruptOnAbort(connection, signal)
+        try {
+          return await work()
+        } catch (error) {
+          throw signal.aborted ? aborted(signal) : withAdvice(error)
+        } finally {
+          stopListening()
+        }
+      })
+      tail = turn.catch(() => {})
+      return turn
+    },
+    done: () => tail,
+  }
+}
+
+/** Interrupts what runs on the connection when the signal comes, until what is given back is called. */
+function interruptOnAbort(connection: DuckDBConnection, signal: AbortSignal): () => void {
+  const interrupt = () => connection.interrupt()
+  signal.addEventListener('abort', interrupt, { once: true })
+  return () => signal.removeEventListener('abort', interrupt)
+}
+
+async function* streamRows(
+  connection: DuckDBConnection,
+  signal: AbortSignal,
+  query: string,
+): AsyncGenerator<readonly Row[]> {
+  const stopListening = interruptOnAbort(connection, signal)
+  try {
+    if (signal.aborted) throw aborted(signal)
+    const result = await connection.stream(query)
+    const names = result.deduplicatedColumnNames()
+    for await (const chunk of chunksOf(result, signal)) yield rowsOf(names, chunk.getRows(), 'invalid-date')
+  } catch (error) {
+    throw signal.aborted ? aborted(signal) : withAdvice(error)
+  } finally {
+    stopListening()
+  }
+}
+
+async function passThrough(
+  on: { readonly reading: DuckDBConnection; readonly writing: DuckDBConnection; readonly signal: AbortSignal },
+  query: string,
+  table: string,
+  pass: (chunk: Chunk, sink: Sink) => void,
+  end: (sink: Sink) => void,
+): Promise<void> {
+  const appender = await on.writing.createAppender(table)
+  try {
+    const sink = createSink(appender)
+    for await (const chunk of chunksOf(await on.reading.stream(query), on.signal)) pass(chunk, sink)
+    end(sink)
+  } catch (error) {
+    // What is buffered belongs to a table that the caller drops, and the first error says why.
+    try {
+      appender.clear()
+      appender.closeSync()
+    } catch {}
+    throw error
+  }
+  appender.closeSync()
+}
+
+/** A result's chunks in their order, each computed when it is asked for. */
+async function* chunksOf(result: DuckDBResult, signal: AbortSignal): AsyncGenerator<DuckDBDataChunk> {
+  for (;;) {
+    const chunk = await result.fetchChunk()
+    if (signal.aborted) throw aborted(signal)
+    if (chunk === null || chunk.rowCount === 0) return
+    yield chunk
+  }
+}
+
+async function appendText(connection: DuckDBConnection, table: string, text: TextRows): Promise<void> {
+  const appender = await connection.createAppender(table)
+  const types = Array.from({ length: appender.columnCount }, (_, column) => appender.columnType(column))
+  writeText(text, types, createSink(appender))
+  appender.closeSync()
 }
 
 function copyOptions({ format, compression = format === 'parquet' ? 'zstd' : 'none', rowGroupRows }: FileForm): string {
