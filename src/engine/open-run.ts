@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { connectorOf, formatOf } from '../../connectors/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
-import type { ObjectStore } from '../core/ports.ts'
+import type { Executor, ObjectStore } from '../core/ports.ts'
 import { stoppable } from '../core/stoppable.ts'
 import { bindFlows } from '../plan/bind.ts'
 import type { Format } from '../plan/format.ts'
@@ -97,14 +97,9 @@ export async function openRun(
   const { settings } = definition
   const executors = await openExecutors(session, signal)
 
-  // Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read.
-  const gate = createGate(executors.computing)
-  const bound = await bindFlows(terminals, gate, executors.computing)
-  const format = formatOf(settings, definition.policies, components.formats)
-  await checkFormat(format, settings.name, executors.computing)
-  if (definition.notifications)
-    connectorOf(definition.notifications, `source ${settings.name}: notifications`, components.connectors)
-  const asked = { definition, terminals, format, checkpoint: pipeline.checkpoint, options }
+  const opening = { pipeline, options, subscribed, session, components, abort, executors }
+  const bound = await bindPipeline(subscribed, executors.computing, components)
+  const asked = { definition, terminals, format: bound.format, checkpoint: pipeline.checkpoint, options }
   const places = await findPlaces(asked, components)
   const { address, field } = places.checkpoint
   const store = stoppable(await components.openWritable(address, field), signal)
@@ -112,11 +107,80 @@ export async function openRun(
   periodBounds(settings, options.from, options.to)
   const other = await otherLedger(options, settings, components, session, store.address)
 
+  const { outputs, ...claimed } = await claimAll(opening, bound, places, store, other)
+  const { fitted, stages } = claimed
+  const { checkpoint, head } = claimed.claim
+
+  const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
+  await loadState(reader, stages, claimed.claim.position, executors.committing)
+  const manifest = await recounted(head.manifest, executors.committing)
+  const replayed = other && withStageNames(other, fitted.ids, claimed.initialIds)
+  const source = await openSource({ ...opening, places, format: bound.format, replayed, reader })
+  return {
+    pipeline,
+    options,
+    subscribed,
+    plan: fitted.plan,
+    flows: fitted.flows,
+    stages,
+    source,
+    claim: { ...claimed.claim, head: { ...head, manifest } },
+    reader,
+    isSealed: engineRecords(head.manifest).sealed,
+    replayed,
+    outputs,
+    lookUps: executors.lookUps,
+    ...epochContexts({ ...reader, ...components, flows: fitted.flows, stages }, executors),
+    clock,
+    signal,
+    onEvent: event => options.onEvent?.(event),
+    stop: error => abort.abort(error),
+  }
+}
+
+function epochContexts(
+  { flows, stages, stage, newId, sinks }: Omit<EpochContext, 'executor'>,
+  { computing, committing }: Awaited<ReturnType<typeof openExecutors>>,
+): Pick<Run, 'ahead' | 'commit'> {
+  const context = { flows, stages, stage, newId, sinks }
+  return { ahead: { ...context, executor: computing }, commit: { ...context, executor: committing } }
+}
+
+/** Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read. */
+async function bindPipeline({ definition, terminals }: Flows, executor: Executor, components: Components) {
+  const { settings, policies, notifications } = definition
+  const gate = createGate(executor)
+  const bound = await bindFlows(terminals, gate, executor)
+  const format = formatOf(settings, policies, components.formats)
+  await checkFormat(format, settings.name, executor)
+  if (notifications) connectorOf(notifications, `source ${settings.name}: notifications`, components.connectors)
+  return { gate, bound, format }
+}
+
+/** What a run is opened with. */
+interface Opening {
+  readonly pipeline: Pipeline
+  readonly options: OpenOptions
+  readonly subscribed: Flows
+  readonly session: Session
+  readonly components: Components
+  readonly abort: AbortController
+  readonly executors: Awaited<ReturnType<typeof openExecutors>>
+}
+
+/** Claims the checkpoint, and the place of each output. */
+async function claimAll(
+  { pipeline, options, subscribed, session, components, abort, executors }: Opening,
+  { bound, gate }: Awaited<ReturnType<typeof bindPipeline>>,
+  { ends }: RunPlaces,
+  store: ObjectStore,
+  other: ReadCheckpoint | undefined,
+) {
   const open = (end: RunPlaces['ends'][number], manifest: Claim['head']['manifest']) =>
-    openSink(end, manifest, pipeline.name, components, output => stoppable(output, signal))
-  const { claim, fitted, stages, initialIds } = await claimCheckpoint({
+    openSink(end, manifest, pipeline.name, components, output => stoppable(output, abort.signal))
+  const claimed = await claimCheckpoint({
     pipeline: pipeline.name,
-    source: settings.name,
+    source: subscribed.definition.settings.name,
     store,
     bound,
     gate,
@@ -124,62 +188,22 @@ export async function openRun(
     scratch: session.stage,
     other,
     options,
-    clock,
-    // Who waits for a live owner may give up at a drain, too.
-    givenUp: AbortSignal.any([signal, ...(options.drain ? [options.drain] : [])]),
+    clock: components.clock,
     abort,
     async refuse({ manifest }) {
-      if (manifest.epoch > 0) for (const end of places.ends) await (await open(end, manifest)).check(false)
+      if (manifest.epoch > 0) for (const end of ends) await (await open(end, manifest)).check(false)
     },
   })
-  const { checkpoint, head } = claim
+  const { checkpoint, address, head } = claimed.claim
   const outputs = await openOutputs({
-    ends: places.ends,
+    ends,
     subscribed,
     checkpoint,
-    address: claim.address,
+    address,
     head,
     open: end => open(end, head.manifest),
   })
-
-  const reader: ChannelReader = { checkpoint, manifest: head.manifest, stage: session.stage, newId: randomUUID }
-  await loadState(reader, stages, claim.position, executors.committing)
-  const manifest = await recounted(head.manifest, executors.committing)
-  const replayed = other && withStageNames(other, fitted.ids, initialIds)
-  const source = await openSource({
-    places,
-    format,
-    subscribed,
-    replayed,
-    session,
-    components,
-    reader,
-    executors,
-    signal,
-  })
-  const { flows, plan } = fitted
-  const context = { flows, stages, stage: session.stage, newId: randomUUID, sinks: components.sinks }
-  return {
-    pipeline,
-    options,
-    subscribed,
-    plan,
-    flows,
-    stages,
-    source,
-    claim: { ...claim, head: { ...head, manifest } },
-    reader,
-    isSealed: engineRecords(head.manifest).sealed,
-    replayed,
-    outputs,
-    lookUps: executors.lookUps,
-    ahead: { ...context, executor: executors.computing },
-    commit: { ...context, executor: executors.committing },
-    clock,
-    signal,
-    onEvent: event => options.onEvent?.(event),
-    stop: error => abort.abort(error),
-  }
+  return { ...claimed, outputs }
 }
 
 /** The checkpoint whose ledger is replayed. @throws MillraceError `user` for one that this run cannot repeat */
@@ -199,16 +223,11 @@ async function otherLedger(
   return other
 }
 
-interface SourceContext {
+interface SourceContext extends Pick<Opening, 'subscribed' | 'session' | 'components' | 'executors' | 'abort'> {
   readonly places: RunPlaces
   readonly format: Format
-  readonly subscribed: Pick<Flows, 'definition'>
   readonly replayed: Replayed | undefined
-  readonly session: Session
-  readonly components: Components
   readonly reader: ChannelReader
-  readonly executors: Awaited<ReturnType<typeof openExecutors>>
-  readonly signal: AbortSignal
 }
 
 async function openSource(context: SourceContext): Promise<OpenSource> {
@@ -236,7 +255,7 @@ async function openSource(context: SourceContext): Promise<OpenSource> {
       neverSeen: nothingSeen(settings, format),
       spool: session.spool,
       clock: components.clock,
-      signal: context.signal,
+      signal: context.abort.signal,
     },
     input,
     kindOf: createKindOf(input, format, keys),

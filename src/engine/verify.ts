@@ -90,57 +90,114 @@ export async function verify(
     }
     if (gone.length > 0 || changed.length > 0) return { ...nothing, gone, deleted, changed }
 
-    // Every address that the replay writes to lies in the scratch folder, as files.
-    const moved = new Map<string, string>()
-    const elsewhere: Components = {
-      ...parts,
-      sinks: asFiles(parts.sinks),
-      openWritable(original, field) {
-        const address = moved.get(original) ?? pathToFileURL(join(scratch.path, String(moved.size))).href
-        moved.set(original, address)
-        return parts.openWritable(address, field)
-      },
+    const replay = await replayElsewhere(parts, pipeline, options, manifest, address, scratch.path)
+    const copy = await readCheckpoint(parts, replay.copyOf(address), 'checkpoint', session.stage)
+    const copied: ChannelReader = { ...reader, checkpoint: copy.checkpoint, manifest: copy.head.manifest }
+    const sides = { parts, executor, left: reader, right: copied }
+    const outputs = await compareOutputs(sides, replay.originalOf, options)
+    const late = await compareLate(sides)
+    return {
+      ...nothing,
+      replayEpochs: replay.epochs,
+      rows: outputs.rows,
+      lateRows: late.rows,
+      differences: [...outputs.differences, ...late.differences],
+      notCompared: outputs.notCompared,
+      gone,
+      deleted,
+      changed,
     }
-    const { objectsPerEpoch = anotherCut(manifest), output: _, checkpoint: __, ...run } = options
-    const summary = await backfillWith(elsewhere, pipeline, {
-      ...run,
-      checkpoint: address,
-      ledger: address,
-      objectsPerEpoch,
-    })
-    const copyAddress = moved.get(address) as string
-    const copy = await readCheckpoint(parts, copyAddress, 'checkpoint', session.stage)
-    const replayed: ChannelReader = { ...reader, checkpoint: copy.checkpoint, manifest: copy.head.manifest }
-
-    const differences: Difference[] = []
-    const notCompared: string[] = []
-    let rows = 0
-    let lateRows = 0
-    for (const flow of outputNames(manifest, copy.head.manifest)) {
-      const copied = outputsOf(copy.head.manifest)[flow]
-      const own = [...moved].find(([, address]) => address === copied)?.[0]
-      const address = placeOf(options.output, flow) ?? (await addressOfOutput(parts, manifest, flow, own))
-      const published = await readerOf(parts, manifest, address, flow)
-      if (!published) {
-        notCompared.push(flow)
-        continue
-      }
-      const left = await outputRows(reader, executor, published, flow)
-      const repeated = await readerOf(parts, copy.head.manifest, copied, flow)
-      const right = repeated && (await outputRows(replayed, executor, repeated, flow))
-      rows += await compare(executor, flow, left, right, differences)
-    }
-    for (const channel of lateChannels(manifest, copy.head.manifest)) {
-      const left = await channelRows(reader, executor, channel)
-      const right = await channelRows(replayed, executor, channel)
-      lateRows += await compare(executor, channel, left, right, differences)
-    }
-    const replayEpochs = summary.totals.epochs
-    return { ...nothing, replayEpochs, rows, lateRows, differences, notCompared, gone, deleted, changed }
   } finally {
     await session?.close()
     await scratch.close()
   }
+}
+
+/** A replay into a folder: every address that it writes to lies there, as files. */
+interface ElsewhereReplay {
+  readonly epochs: number
+  /** Where the replay wrote what was meant for this address. */
+  copyOf(original: string): string
+  originalOf(copy: string | undefined): string | undefined
+}
+
+async function replayElsewhere(
+  parts: Components,
+  pipeline: Pipeline,
+  options: VerifyOptions,
+  manifest: Manifest,
+  address: string,
+  folder: string,
+): Promise<ElsewhereReplay> {
+  const moved = new Map<string, string>()
+  const elsewhere: Components = {
+    ...parts,
+    sinks: asFiles(parts.sinks),
+    openWritable(original, field) {
+      const there = moved.get(original) ?? pathToFileURL(join(folder, String(moved.size))).href
+      moved.set(original, there)
+      return parts.openWritable(there, field)
+    },
+  }
+  const { objectsPerEpoch = anotherCut(manifest), output: _, checkpoint: __, ...run } = options
+  const { totals } = await backfillWith(elsewhere, pipeline, {
+    ...run,
+    checkpoint: address,
+    ledger: address,
+    objectsPerEpoch,
+  })
+  return {
+    epochs: totals.epochs,
+    copyOf: original => moved.get(original) as string,
+    originalOf: copy => [...moved].find(([, there]) => there === copy)?.[0],
+  }
+}
+
+/** A checkpoint and its replay. */
+interface Sides {
+  readonly parts: Components
+  readonly executor: Executor
+  readonly left: ChannelReader
+  readonly right: ChannelReader
+}
+
+interface Compared {
+  readonly rows: number
+  readonly differences: readonly Difference[]
+}
+
+async function compareOutputs(
+  { parts, executor, left, right }: Sides,
+  originalOf: ElsewhereReplay['originalOf'],
+  { output }: VerifyOptions,
+): Promise<Compared & Pick<Verification, 'notCompared'>> {
+  const differences: Difference[] = []
+  const notCompared: string[] = []
+  let rows = 0
+  for (const flow of outputNames(left.manifest, right.manifest)) {
+    const copied = outputsOf(right.manifest)[flow]
+    const address = placeOf(output, flow) ?? (await addressOfOutput(parts, left.manifest, flow, originalOf(copied)))
+    const published = await readerOf(parts, left.manifest, address, flow)
+    if (!published) {
+      notCompared.push(flow)
+      continue
+    }
+    const own = await outputRows(left, executor, published, flow)
+    const repeated = await readerOf(parts, right.manifest, copied, flow)
+    const again = repeated && (await outputRows(right, executor, repeated, flow))
+    rows += await compare(executor, flow, own, again, differences)
+  }
+  return { rows, differences, notCompared }
+}
+
+async function compareLate({ executor, left, right }: Sides): Promise<Compared> {
+  const differences: Difference[] = []
+  let rows = 0
+  for (const channel of lateChannels(left.manifest, right.manifest)) {
+    const own = await channelRows(left, executor, channel)
+    rows += await compare(executor, channel, own, await channelRows(right, executor, channel), differences)
+  }
+  return { rows, differences }
 }
 
 /** One object an epoch where the checkpoint has more, all in a few where it has one. */

@@ -22,11 +22,14 @@ export interface AfterOptions {
  * The same as plain data. No part of the plan: no answer depends on it, so it may change between runs, and holds for all
  * objects that are committed and not done with.
  */
-export type AfterSettings = ({ readonly is: Exclude<Deed, 'move'> } | { readonly is: 'move'; readonly to: string }) & {
-  readonly delayMs: number
-}
+export type AfterSettings = { readonly delayMs: number } & ({ readonly is: 'keep' } | Work)
 
-export type Deed = 'keep' | 'tag' | 'delete' | 'move'
+/** What is more than to leave objects as they are. */
+type Work = { readonly is: 'tag' | 'delete' } | { readonly is: 'move'; readonly to: string }
+
+export type ActiveAfter = { readonly delayMs: number } & Work
+
+export type Deed = AfterSettings['is']
 
 export const keepAll: AfterSettings = { is: 'keep', delayMs: 0 }
 

@@ -43,10 +43,11 @@ export interface ClaimContext {
   readonly scratch: string
   /** The checkpoint whose ledger is repeated. */
   readonly other: ReadCheckpoint | undefined
-  readonly options: Impatience
+  readonly options: Impatience & {
+    /** Who waits for a live owner may give up at a drain, too. */
+    readonly drain?: AbortSignal
+  }
   readonly clock: Clock
-  /** Whoever waits for a live owner gives up. */
-  readonly givenUp: AbortSignal
   readonly abort: AbortController
   /** Refuses what may be refused before the claim fences the owner out. */
   refuse(seen: Head): Promise<void>
@@ -63,7 +64,7 @@ export interface Claimed {
 
 /** @throws MillraceError `user` for a checkpoint that is sealed, or that another plan wrote; `fenced` when it is given up */
 export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
-  const { pipeline, source, store, bound, gate, other, clock, abort } = context
+  const { pipeline, source, store, bound, gate, other, options, clock, abort } = context
   const { signal } = abort
   const owner = ownerName(clock)
   let stages: readonly Stage[] = []
@@ -95,7 +96,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
   const initial = await fitPlan(other?.head.manifest, pipeline, bound, gate)
   const head = await checkpoint.claim(
     initialState(initial.plan),
-    standBy(context.options, clock, owner, context.givenUp),
+    standBy(options, clock, owner, AbortSignal.any([signal, ...(options.drain ? [options.drain] : [])])),
   )
   const heartbeat = startHeartbeat(checkpoint, clock, lost =>
     abort.abort(lost instanceof Error ? lost : fencedBy(lost)),
