@@ -6,12 +6,14 @@ import {
   type ColumnsOf,
   type Grouped,
   type MiniBatch,
+  type NoWindow,
   type OfWindow,
   operator,
   type Operator,
   type TimeOf,
 } from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
+import type { WindowAssigner } from '../src/plan/window.ts'
 import type { GroupsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
 import { foldedGroups } from './aggregates/folded-groups.ts'
@@ -98,12 +100,16 @@ function fold(context: GroupsContext, calls: AggregateCalls, bound: readonly str
     keys: keys.map(name => ({ name, type: parseColumnType(columnType('groupBy', name, input), name) })),
   }
   const columns = Object.fromEntries([
-    [startColumn, `${timeType.sql} NOT NULL`],
-    [endColumn, `${timeType.sql} NOT NULL`],
+    ...windowColumnsOf(windows).map(name => [name, `${timeType.sql} NOT NULL`] as const),
     ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
     ...plans.map(({ name, plan }) => [name, plan.result] as const),
   ])
   return foldedGroups(grain, plans, columns, windowTimes(windows, timeType))
+}
+
+/** The columns that windows add to results. */
+function windowColumnsOf({ isEndless }: WindowAssigner): readonly string[] {
+  return isEndless ? [] : [startColumn, endColumn]
 }
 
 function checkFold({ windows, keys }: GroupsContext, timeType: ParsedType, names: readonly string[]): void {
@@ -113,13 +119,14 @@ function checkFold({ windows, keys }: GroupsContext, timeType: ParsedType, names
       windows.asked ?? `${windows.stepUs} microseconds`,
       'whole days, as the event time is a DATE',
     )
-  for (const reserved of [startColumn, endColumn])
+  const own = windowColumnsOf(windows)
+  for (const reserved of own)
     if (keys.includes(reserved))
       throw configError('groupBy', reserved, 'another column: windows add this one themselves')
   for (const name of names) {
-    if ([...keys, startColumn, endColumn].includes(name))
-      throw configError('aggregate', name, 'a name that is neither a group key nor window_start nor window_end')
-    checkNewName('aggregate', name, [...keys, startColumn, endColumn, ...names])
+    if ([...keys, ...own].includes(name))
+      throw configError('aggregate', name, `a name that is ${['neither a group key', ...own].join(' nor ')}`)
+    checkNewName('aggregate', name, [...keys, ...own, ...names])
   }
 }
 
@@ -127,7 +134,8 @@ type GroupKeysOf<I> = I extends Grouped<infer C, infer K, unknown> ? K & keyof C
 
 /** The columns after `aggregate`: the window, the group's keys, the aggregates. */
 export type Aggregated<C, K extends keyof C, A, T> = Show<
-  { window_start: T; window_end: T } & Pick<C, K> & { -readonly [N in keyof A]: AggregateResult<C, A[N]> }
+  ([T] extends [NoWindow] ? unknown : { window_start: T; window_end: T }) &
+    Pick<C, K> & { -readonly [N in keyof A]: AggregateResult<C, A[N]> }
 >
 
 /**
@@ -137,7 +145,7 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'),
  *       aggregate({ trips: count(), revenue: sum('total_amount'), farthest: max('trip_distance') }))
  *
- * Output columns: `window_start`, `window_end` (the event time's type), the keys, the aggregates. Emission is final:
+ * Output columns: `window_start`, `window_end` (the event time's type; not after `global`), the keys, the aggregates. Emission is final:
  * each window once, when the watermark closes it.
  *
  * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.

@@ -109,19 +109,18 @@ function mergedRows(
 
 /** The columns of a result, those that are hidden first. */
 function resultItems({ grain, plans, times }: GroupsPlan, folded: ReadonlyMap<string, string>): readonly string[] {
-  const { hasOwnStart, startOf, toTime } = times
+  const { hasOwnStart, areShown, startOf, toTime } = times
   const start = startOf('m._window_end', 'm._window_start')
   const keys = grain.keys.map(({ name }) => `m.${id(name)}`)
   const where = [
-    `CAST(${toTime(start)} AS VARCHAR)`,
+    ...(areShown ? [`CAST(${toTime(start)} AS VARCHAR)`] : ["'all rows'"]),
     ...keys.map(key => `coalesce(CAST(${key} AS VARCHAR), 'NULL')`),
   ].join(" || ', ' || ")
   return [
     'm._window_end AS _end',
     ...(hasOwnStart ? ['m._window_start AS _start'] : []),
     ...keys.map((key, index) => `${key} AS _key${index}`),
-    `${toTime(start)} AS ${id(startColumn)}`,
-    `${toTime('m._window_end')} AS ${id(endColumn)}`,
+    ...(areShown ? [`${toTime(start)} AS ${id(startColumn)}`, `${toTime('m._window_end')} AS ${id(endColumn)}`] : []),
     ...keys,
     ...plans.map(call => `${resultOf(call, folded.get(call.name) ?? null, where)} AS ${id(call.name)}`),
   ]

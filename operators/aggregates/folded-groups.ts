@@ -27,7 +27,9 @@ export function foldedGroups(
     ...(windows.beside ? { beside: windows.beside } : {}),
     late: lateRows(grain),
     emit: view => emitGroups({ grain, plans, main, sides, columns, times }, view),
-    openWindows: (partials, watermarkUs) => openWindowsSql(grain, times, partials, watermarkUs),
+    ...(windows.isEndless
+      ? { isEndless: true }
+      : { openWindows: (partials, watermarkUs) => openWindowsSql(grain, times, partials, watermarkUs) }),
   }
 }
 

@@ -9,6 +9,8 @@ export const endColumn = 'window_end'
 export interface WindowTimes {
   /** The windows say by themselves when they start: then `_window_start` stands beside `_window_end`. */
   readonly hasOwnStart: boolean
+  /** Results have the window's columns. */
+  readonly areShown: boolean
   /** @param end SQL of the window's end, in microseconds @param start of its start, used where it has its own */
   startOf(end: string, start: string): string
   /** A time in microseconds, as the type of the event time. */
@@ -19,6 +21,7 @@ export function windowTimes(windows: WindowAssigner, timeType: ParsedType): Wind
   const hasOwnStart = windows.windowColumns.includes('_window_start')
   return {
     hasOwnStart,
+    areShown: windows.isEndless !== true,
     startOf: (end, start) => (hasOwnStart ? start : windows.startOf(end)),
     toTime(us) {
       if (timeType.name === 'TIMESTAMPTZ') return `make_timestamptz(${us})`

@@ -113,6 +113,9 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       : []),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
+    ...summary.untilTheEnd.map(
+      ({ flow, groups }): Line => ['held', `${flow}: ${showCounted(groups, 'group')}, given by backfill --final`],
+    ),
     ...(run.ignored > 0 ? [['ignored', ignoredText(run.ignoredBy)] as const] : []),
     ...(run.leftOut > 0
       ? [['left out', `${showCounted(run.leftOut, 'object')} outside --from and --to, or without a period`] as const]

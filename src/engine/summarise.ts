@@ -11,9 +11,9 @@ import type { Outcome } from './read/outcome.ts'
 import type { RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
-import type { EpochResult, FarAhead, SetAside, Summary } from './report/summary.ts'
+import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
 import { eachPart } from './state/channels.ts'
-import { openWindowsOf, stateTables } from './state/state.ts'
+import { openWindowsOf, partialsSql, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
 
 /** What a run has done so far. */
@@ -100,8 +100,14 @@ export async function summarise(
   const { highMarkUs, clocks } = committer.position
   let openWindows = 0
   const farAhead: FarAhead[] = []
+  const untilTheEnd: HeldGroups[] = []
   for (const state of stateTables(run.stages)) {
     const { stage } = state
+    const flow = run.flows.find(found => stagesOf(found).some(({ id }) => id === stage.id))?.name ?? ''
+    if (stage.step.isEndless && state.channel.name === '') {
+      const [count] = await executor.rows(`SELECT count(*) AS n FROM (${state.channel.merge(partialsSql(state))})`)
+      if (Number(count?.n) > 0) untilTheEnd.push({ flow, groups: Number(count?.n) })
+    }
     const open = openWindowsOf(state, clocks)
     if (open === undefined) continue
     const [count] = await executor.rows(`SELECT count(*) AS n FROM (${open})`)
@@ -110,7 +116,6 @@ export async function summarise(
     const beyond = await executor.rows(
       `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ${farAheadMax - farAhead.length}`,
     )
-    const flow = run.flows.find(found => stagesOf(found).some(({ id }) => id === stage.id))?.name ?? ''
     for (const row of beyond)
       farAhead.push({
         flow,
@@ -141,6 +146,7 @@ export async function summarise(
     },
     openWindows,
     farAhead,
+    untilTheEnd,
     undelivered: committer.publisher.waiting,
     nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
   }

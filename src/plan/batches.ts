@@ -9,6 +9,7 @@ import type { Step } from './step.ts'
 declare const columnsOf: unique symbol
 declare const windowed: unique symbol
 declare const grouped: unique symbol
+declare const endless: unique symbol
 
 /**
  * One epoch's rows with columns `C`, as a description: nothing is read while operators run.
@@ -24,6 +25,10 @@ export interface MiniBatch<out C, out T = 'TIMESTAMPTZ NOT NULL'> {
 export interface Windowed<out C, out T> {
   readonly [windowed]: C
   readonly time: T
+}
+/** In the place of the event time's type: one window for all, whose results have no time. */
+export interface NoWindow {
+  readonly [endless]: true
 }
 /** A windowed mini-batch with its group keys: `aggregate` must follow. */
 export interface Grouped<out C, out K, out T> {

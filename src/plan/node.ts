@@ -104,7 +104,10 @@ export function checkOrder(input: PlanNode, step: Step): void {
   const fail = (what: string) => {
     throw new MillraceError('user', 'plan', `${step.op}: ${what}`)
   }
-  if (step.is === 'window' || step.is === 'stateful') checkTime(input, fail)
+  if (step.is === 'window' || step.is === 'stateful') {
+    checkTime(input, fail)
+    checkNotEndless(input, fail)
+  }
   const isOpen = input.step.is === 'window' || input.step.is === 'group'
   const closes =
     (step.is === 'group' && input.step.is === 'window') ||
@@ -113,6 +116,17 @@ export function checkOrder(input: PlanNode, step: Step): void {
     fail('cannot follow groupBy; name all keys in one groupBy(...).')
   if (step.is === 'group' && !isOpen) fail(`${windowMissing}.`)
   if (isOpen && !closes) fail(`cannot follow ${input.op}; add aggregate({...}) before it, which makes rows of windows.`)
+}
+
+/** What comes of all rows together has no time of its own, by which anything could go on. */
+function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
+  const nodes = chain(input)
+  const endless = nodes.findIndex(({ step }) => step.is === 'window' && step.isEndless)
+  const state = nodes.slice(endless + 1).find(({ step }) => step.is === 'stateful')
+  if (endless >= 0 && state)
+    fail(
+      `cannot follow ${state.op} over ${nodes[endless]?.op}(), whose rows come when all is over and have no time; end the flow with to(...).`,
+    )
 }
 
 /** The event time rides along hidden; a visible column of its name must still be it, or windows would surprise. */

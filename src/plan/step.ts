@@ -63,6 +63,8 @@ export interface WindowStep<O = Json> {
   readonly op: string
   columns(input: ColumnTypes, options: O): ColumnTypes
   readonly canonical?: CanonicalOptions<O>
+  /** Its results have no time, so that no window follows them. */
+  readonly isEndless?: true
   /** The zone whose calendar it takes, which DuckDB must know. */
   timeZone?(options: O): string
   assigner(options: O): WindowAssigner
@@ -128,6 +130,8 @@ export interface Stateful {
    */
   readonly gives: 'closing' | 'passing'
   readonly late: LateRows
+  /** It gives nothing before the end of all. */
+  readonly isEndless?: true
   /** What stands beside the rows that the step takes. */
   readonly beside?: Beside
   /** What this epoch gives. Called only where a watermark or a new row may give anything. */

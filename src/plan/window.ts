@@ -12,6 +12,8 @@ export interface WindowAssigner {
   startOf(end: string): string
   /** What gives rows the columns by which they are placed, if their time is not enough. */
   readonly beside?: Beside
+  /** One window for all: results tell no bounds of it, and have no time. */
+  readonly isEndless?: true
   /** The columns that `windowsOf` adds: `_window_end`, and `_window_start` where it does not follow from the end. */
   readonly windowColumns: readonly string[]
   /** Every border of a window is a multiple of this, sessions' to their rows. */

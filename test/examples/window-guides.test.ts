@@ -11,7 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-describe.each(['calendar', 'cumulative', 'sessions'])('the guide %s', name => {
+describe.each(['calendar', 'cumulative', 'global', 'sessions'])('the guide %s', name => {
   test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {
     const guide = await readFile(join(root, `docs/guides/${name}.md`), 'utf8')
     const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
@@ -20,7 +20,8 @@ describe.each(['calendar', 'cumulative', 'sessions'])('the guide %s', name => {
     await writeFile(join(folder, 'pipeline.ts'), example)
     await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
     await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
-    const args = ['backfill', 'pipeline.ts', '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
+    const [, given = ''] = /After `npx millrace ([^`]+)`/.exec(guide) ?? []
+    const args = [...given.split(' '), '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
     const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
     expect(code, stderr).toBe(0)
     const names = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl')).toSorted()

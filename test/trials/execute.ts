@@ -152,7 +152,7 @@ export async function execute(
     const entries = ledger.entries.slice(at, at + size)
     at += size
     epochNumber++
-    const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch() : plainEpoch(entries))
+    const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch(entries[0].isFinal) : plainEpoch(entries))
     epochs.push(await outputRows(executor, epoch.applied, epoch.outputs))
     late.push(...(await lateRows(executor, stages, [...epoch.channels, ...epoch.applied.channels])))
     await settle(epoch.applied)
@@ -178,9 +178,15 @@ export async function execute(
     return { is: 'flush', watermarkUs: null, stages: Object.fromEntries(byStage), sizeBytes: 0 }
   }
 
-  async function flushEpoch() {
+  async function flushEpoch(isFinal = false) {
     const { nextSeq: seq, clocks: before, watermarkUs: sourceUs, highMarkUs } = position
-    const time: EpochTime = { is: 'flush', seq, before, sourceUs, limitUs: highMarkUs ?? -(2n ** 62n) }
+    const time: EpochTime = {
+      is: 'flush',
+      seq,
+      before,
+      sourceUs,
+      limitUs: isFinal ? 2n ** 62n : (highMarkUs ?? -(2n ** 62n)),
+    }
     const applied = await applyEpoch(context, noPartials, time, held, epochNumber)
     const numbered = new Map(stages.map(({ id }, index) => [id, index]))
     flushes.push(new Map([...applied.flushed].map(([id, us]) => [numbered.get(id) as number, Number(us)])))

@@ -9,7 +9,8 @@ export interface TrialRow {
 export type TrialEntry =
   | { readonly is: 'object'; readonly rows: readonly TrialRow[]; readonly mark: number | null }
   | { readonly is: 'tick'; readonly watermark: number }
-  | { readonly is: 'flush' }
+  /** A final one ends the stream. */
+  | { readonly is: 'flush'; readonly isFinal?: true }
 
 export interface TrialLedger {
   readonly delay: number
@@ -36,6 +37,11 @@ export function drawLedger(random: () => number): TrialLedger {
     base += whole(random, -10, 20)
   }
   return { delay: whole(random, 0, 10), entries }
+}
+
+/** The same ledger, ended for good. */
+export function ended({ delay, entries }: TrialLedger): TrialLedger {
+  return { delay, entries: [...entries.slice(0, -1), { is: 'flush', isFinal: true }] }
 }
 
 /** The same ledger with so many seconds in the place of each, counted from another beginning. */

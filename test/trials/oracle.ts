@@ -30,6 +30,8 @@ export interface OracleAnswer {
 }
 
 const second = 1_000_000
+/** No row is later. */
+const endOfTime = 2 ** 62
 
 /** One stateful step that sees the ledger entry by entry. */
 interface OracleStep {
@@ -67,7 +69,7 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
     const read = entry.is === 'object' ? entry.rows : []
     let current: readonly OracleRow[] = read.map(({ t, k, v }, row) => ({ seq, row, t: t * second, k, v }))
     let upstream = watermark
-    let limit = highest
+    let limit = entry.is === 'flush' && entry.isFinal ? endOfTime : highest
     const moved = new Map<number, number>()
     for (const link of chain) {
       if ('op' in link) {
@@ -99,6 +101,8 @@ function stateOf(
       return dedupeStep(step.within, tell)
     case 'session':
       return sessionStep(step.gap, tell)
+    case 'global':
+      return windowStep(() => [{ start: -endOfTime, end: endOfTime + 86_400 * second }], tell, endOfTime)
     case 'calendar':
       return windowStep(havanaOf(step.unit), tell)
     default:
@@ -190,7 +194,12 @@ function sessionStep(gapSeconds: number, tell: (row: OracleRow, end: number) => 
 }
 
 /** S8, S9, S13: each window once, by the first entry whose watermark reaches its end. */
-function windowStep(windows: Windows, tell: (row: OracleRow, end: number) => void): OracleStep {
+/** @param closedFrom the least limit of a flush that closes any */
+function windowStep(
+  windows: Windows,
+  tell: (row: OracleRow, end: number) => void,
+  closedFrom = Number.NEGATIVE_INFINITY,
+): OracleStep {
   const open = new Map<string, { readonly start: number; readonly end: number; readonly k: number; sum: number }>()
   return {
     clock: Number.NEGATIVE_INFINITY,
@@ -209,6 +218,7 @@ function windowStep(windows: Windows, tell: (row: OracleRow, end: number) => voi
         }
     },
     flushAt(limit) {
+      if (limit < closedFrom) return null
       const ends = [...open.values()].filter(({ start }) => start <= limit).map(({ end }) => end)
       return ends.length === 0 ? null : Math.max(...ends)
     },

@@ -9,6 +9,7 @@ import {
   dedupe,
   derive,
   files,
+  global,
   groupBy,
   hopping,
   json,
@@ -28,6 +29,8 @@ export type TrialStep =
   | { readonly op: 'tumbling'; readonly size: number; readonly offset: number }
   | { readonly op: 'hopping'; readonly size: number; readonly every: number; readonly offset: number }
   | { readonly op: 'cumulative'; readonly size: number; readonly every: number; readonly offset: number }
+  /** Of all rows; the ledger must be ended. */
+  | { readonly op: 'global' }
   /** In Havana, where a midnight came twice. */
   | { readonly op: 'calendar'; readonly unit: 'hour' | 'day' }
   | { readonly op: 'session'; readonly gap: number }
@@ -40,6 +43,7 @@ export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
+  if (op === 'global') return { op }
   if (op === 'calendar') return { op, unit: random() < 0.5 ? 'hour' : 'day' }
   // Half of the windows begin where those without the option do.
   const offset = Math.max(0, whole(random, -8, 8))
@@ -65,6 +69,7 @@ export function stretchedStep(step: TrialStep): TrialStep {
   const { times } = halfHours
   switch (step.op) {
     case 'where':
+    case 'global':
     case 'calendar':
       return step
     case 'session':
@@ -97,6 +102,8 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
       return untyped(dedupe('k' as never, `${step.within} seconds`))
     case 'tumbling':
       return untyped(tumbling(`${step.size} seconds`, { offset: `${step.offset} seconds` }), ...fold)
+    case 'global':
+      return untyped(global({ unbounded: true }), ...fold)
     case 'calendar':
       return untyped(calendar(step.unit, { timeZone: 'America/Havana' }), ...fold)
     case 'session':

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
-import { drawLedger, stretched, type TrialLedger } from './ledger.ts'
+import { drawLedger, ended, stretched, type TrialLedger } from './ledger.ts'
 import { answerOf, type OracleAnswer } from './oracle.ts'
 import { drawPlan, halfHours, type StatefulOp, stretchedStep } from './plan.ts'
 
@@ -29,6 +29,8 @@ const chains: readonly (readonly StatefulOp[])[] = [
   ['tumbling', 'hopping'],
   ['cumulative', 'tumbling'],
   ['tumbling', 'cumulative'],
+  ['global'],
+  ['hopping', 'global'],
   ['calendar'],
   ['calendar', 'tumbling'],
   ['tumbling', 'calendar'],
@@ -86,7 +88,8 @@ async function trial(ops: readonly StatefulOp[], count: number, random: () => nu
     const steps = isLong ? plan.map(stretchedStep) : plan
     const bound = await bindTrial(session, steps)
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
-      const ledger = isLong ? stretched(drawLedger(random), halfHours.times, halfHours.from) : drawLedger(random)
+      const short = ops.includes('global') ? ended(drawLedger(random)) : drawLedger(random)
+      const ledger = isLong ? stretched(short, halfHours.times, halfHours.from) : short
       const answer = answerOf(ledger, steps)
       seen.late += answer.late.length
       seen.rows += answer.rows.length

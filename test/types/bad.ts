@@ -13,6 +13,7 @@ import {
   exactQuantile,
   files,
   filterRows,
+  global,
   groupBy,
   hopping,
   json,
@@ -145,6 +146,8 @@ requests.pipe(cumulative('1 day', 'a bit'))
 requests.pipe(calendar('fortnight'))
 // @ts-expect-error not a day: '"freitag"'
 requests.pipe(calendar('week', { weekStartsOn: 'freitag' }))
+// @ts-expect-error the state is unbounded, which must be said: Expected 1 arguments
+requests.pipe(global())
 // @ts-expect-error not a gap: '"a while"'
 requests.pipe(session('a while'))
 // @ts-expect-error a session after a window that is not aggregated: add aggregate({...}) before this

@@ -22,6 +22,7 @@ import {
   files,
   filterRows,
   first,
+  global,
   groupBy,
   hopping,
   json,
@@ -358,6 +359,9 @@ is<
 >(true)
 sessions.pipe(tumbling('1 day'), groupBy('host'), aggregate({ n: sum('n') }))
 requests.pipe(calendar('week', { timeZone: 'Europe/Berlin', weekStartsOn: 'sunday' }), aggregate({ n: count() }))
+const totals = requests.pipe(global({ unbounded: true }), groupBy('host'), aggregate({ n: count() }))
+is<ColumnsOf<typeof totals>, { host: 'VARCHAR'; n: 'BIGINT NOT NULL' }>(true)
+totals.pipe(where('n > 1'), to(files('data/out', { format: 'parquet' })))
 const soFar = requests.pipe(
   cumulative('1 day', '1 hour', { offset: '5 hours' }),
   groupBy('host'),

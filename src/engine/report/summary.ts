@@ -114,8 +114,16 @@ export interface Summary {
   readonly openWindows: number
   /** The first hundred. */
   readonly farAhead: readonly FarAhead[]
+  /** Groups of `global`, which are given when the checkpoint is sealed. */
+  readonly untilTheEnd: readonly HeldGroups[]
   /** True when the listing held nothing new, and nothing was left to flush or to hand over. */
   readonly nothingToDo: boolean
+}
+
+/** Groups of a flow that no watermark closes. */
+export interface HeldGroups {
+  readonly flow: string
+  readonly groups: number
 }
 
 export interface InspectedState {

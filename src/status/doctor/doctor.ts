@@ -39,7 +39,10 @@ import { keyPeriod } from '../../plan/key-period.ts'
 import type { Totals } from '../../engine/report/summary.ts'
 import { noTotals, totalsOf } from '../../engine/state/totals.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
+import type { Terminal } from '../../plan/mini-batch.ts'
+import { chain } from '../../plan/node.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
+import { flowName } from '../../plan/plan-ids.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { judgeAfter } from './judge-after.ts'
@@ -81,6 +84,7 @@ export async function examine(
   const fit = await examineFit(components, pipeline, checkpoint)
   const findings: Finding[] = [
     about('pipeline')('ok', `${pipeline.name} binds, with ${showCounted(flows.length, 'flow')}`),
+    ...judgeEndless(terminals),
     // Rows that pass through wait for nothing.
     ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
     ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
@@ -103,6 +107,16 @@ async function attempt<T extends object>(check: string, work: () => Promise<T>):
   } catch (error) {
     return about(check)('problem', errorMessage(error))
   }
+}
+
+/** State that no watermark frees. */
+export function judgeEndless(terminals: readonly Terminal[]): readonly Finding[] {
+  return terminals.flatMap(({ node }, index) => {
+    const endless = chain(node).find(({ step }) => step.is === 'window' && step.isEndless)
+    if (!endless) return []
+    const what = `${flowName(index)}: ${endless.op}() keeps state of every group that ever was, and gives results only when backfill --final ends the stream`
+    return [about('state')('warning', what)]
+  })
 }
 
 /** One row of a far future closes every window before it, unless bounds keep it from that (S3). */
