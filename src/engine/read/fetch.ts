@@ -6,7 +6,8 @@ import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
 import { declaredColumns } from '../../plan/declared-column.ts'
 import { keyPeriod } from '../../plan/key-period.ts'
 import type { Ready, SpooledObject } from '../../plan/format.ts'
-import { type DoubtfulObject, markObjects, type SpooledVersion } from './mark.ts'
+import { markObjects } from './mark.ts'
+import type { DoubtfulObject, SpooledVersion } from './spooled-version.ts'
 import {
   badObject,
   deniedObject,
@@ -214,7 +215,7 @@ export function createFetch(
 
   async function markedOnce(objects: readonly SpooledVersion[]): Promise<readonly (MarkedObject | DoubtfulObject)[]> {
     try {
-      return await markObjects(context, objects, `spool_${groups++}`, declared, facts.values, period)
+      return await markObjects({ ...context, declared, factsOf: facts.values, period }, objects, `spool_${groups++}`)
     } catch (error) {
       const [first] = objects as readonly [SpooledVersion]
       if (objects.length > 1 && isBadObject(error)) {
