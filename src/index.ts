@@ -99,13 +99,8 @@ export type { MiniBatchOptions } from './plan/mini-batch-options.ts'
 export type { NotificationSpec } from './plan/notification-spec.ts'
 export { type Pipeline, type PipelineOptions, pipeline } from './plan/pipeline.ts'
 export type { Sink } from './plan/sink.ts'
-export {
-  type FormatSpec,
-  type SourceColumns,
-  type SourceOptions,
-  source,
-  type WatermarkOptions,
-} from './plan/source.ts'
+export { type SourceColumns, source } from './plan/source.ts'
+export type { FormatSpec, SourceOptions, WatermarkOptions } from './plan/source-options.ts'
 export { Stream } from './plan/stream.ts'
 export type { Phase, RunEvent } from './engine/report/events.ts'
 export type { MeasuredState, Measurement, Running } from './engine/report/running.ts'

@@ -2,7 +2,7 @@ import { configError } from '../../src/core/errors.ts'
 import { flag, text } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { CsvSettings } from './settings.ts'
-import type { FormatSpec } from '../../src/plan/source.ts'
+import type { FormatSpec } from '../../src/plan/source-options.ts'
 
 export interface CsvOptions {
   /** Whether the first record names the columns. Default true. Without, they are the declared ones, in their order. */

@@ -78,23 +78,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       return stageFile(store, name, file, rows, sleep, Math.min(INLINE_BYTES_MAX, inlineBytesMax))
     },
 
-    async publish(file, to) {
-      if (file.inline !== undefined) {
-        const body = inlineBytes(file, nameOf(store, file.name))
-        await createObject(store, to, file, () => store.put(to, body, 'absent'), sleep)
-        return
-      }
-      try {
-        await createObject(store, to, file, () => store.copy(file.name, to), sleep)
-      } catch (error) {
-        if (!isMillraceError(error) || error.code !== 'missing-object') throw error
-        // Published before, and collected since: the manifest at hand is then an older one.
-        const found = await readObject(store, to, file.bytes, sleep)
-        if (found !== 'missing' && isSameContent(found, file)) return
-        const state = found === 'missing' ? 'no object' : describe(found)
-        throw corrupt(nameOf(store, to), `${describe(file)}, or ${file.name} to copy it from`, state)
-      }
-    },
+    publish: (file, to) => publishFile(store, sleep, file, to),
 
     orphans(term, named) {
       return retrying(sleep, () =>
@@ -127,6 +111,24 @@ export function createOutbox(options: OutboxOptions): Outbox {
       `${store.address} belongs to checkpoint ${owner} and cannot take the output of checkpoint ${checkpointId}.` +
         ' Choose another output folder, or the checkpoint folder that it belongs to.',
     )
+  }
+}
+
+async function publishFile(store: ObjectStore, sleep: Sleep, file: WaitingFile, to: string): Promise<void> {
+  if (file.inline !== undefined) {
+    const body = inlineBytes(file, nameOf(store, file.name))
+    await createObject(store, to, file, () => store.put(to, body, 'absent'), sleep)
+    return
+  }
+  try {
+    await createObject(store, to, file, () => store.copy(file.name, to), sleep)
+  } catch (error) {
+    if (!isMillraceError(error) || error.code !== 'missing-object') throw error
+    // Published before, and collected since: the manifest at hand is then an older one.
+    const found = await readObject(store, to, file.bytes, sleep)
+    if (found !== 'missing' && isSameContent(found, file)) return
+    const state = found === 'missing' ? 'no object' : describe(found)
+    throw corrupt(nameOf(store, to), `${describe(file)}, or ${file.name} to copy it from`, state)
   }
 }
 

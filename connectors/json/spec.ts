@@ -1,6 +1,6 @@
 import { text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { FormatSpec } from '../../src/plan/source.ts'
+import type { FormatSpec } from '../../src/plan/source-options.ts'
 
 export interface JsonOptions {
   /**

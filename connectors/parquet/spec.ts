@@ -1,5 +1,5 @@
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { FormatSpec } from '../../src/plan/source.ts'
+import type { FormatSpec } from '../../src/plan/source-options.ts'
 
 export const parquetOptions = {} satisfies OptionTable<object>
 

@@ -2,7 +2,7 @@ import { configError } from '../../src/core/errors.ts'
 import { either, given, list, text as textKind, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Columns } from '../../src/core/types.ts'
-import type { FormatSpec } from '../../src/plan/source.ts'
+import type { FormatSpec } from '../../src/plan/source-options.ts'
 import type { TextSettings } from './settings.ts'
 import { readPattern } from './pattern.ts'
 

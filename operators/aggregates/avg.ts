@@ -12,7 +12,8 @@ import {
   type ColumnOf,
   type Like,
 } from './aggregate.ts'
-import { exactSumAccumulators, exactSumSide, finishAvg, finishQuotient, quickAvg } from './exact-sum.ts'
+import { exactSumAccumulators, exactSumSide, finishAvg, finishQuotient } from './exact-sum.ts'
+import { quickAvg } from './quick-sum.ts'
 import { sumAggregate, unscaled } from './sum.ts'
 
 export interface Avg<out K extends string> extends AggregateCall {

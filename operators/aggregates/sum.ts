@@ -1,6 +1,7 @@
 import type { KeysOf, Numeric, SumOf } from '../../src/core/types.ts'
 import { configError } from '../../src/core/errors.ts'
-import { exactSumAccumulators, exactSumSide, finishSum, quickSum } from './exact-sum.ts'
+import { exactSumAccumulators, exactSumSide, finishSum } from './exact-sum.ts'
+import { quickSum } from './quick-sum.ts'
 import { text } from '../../src/plan/sql.ts'
 import {
   type Accumulator,

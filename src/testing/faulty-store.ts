@@ -30,80 +30,27 @@ const WRITE_FAULTS = ['unknown-before', 'unknown-after', 'unknown-late', 'confli
 
 /** A store whose calls fail as a network and a real server make them fail, from a seed or by script. */
 export function withFaults(store: ObjectStore, options: FaultOptions): FaultyStore {
-  const random = seededRandom(options.seed)
-  const scripted = new Map<number, Fault>()
-  let calls = 0
-  let late: (() => Promise<Put>)[] = []
-
-  /** Counts the call, lets late writes arrive, and draws the fault. */
-  async function next(candidates: readonly Fault[]): Promise<Fault | undefined> {
-    const call = ++calls
-    const waiting = late
-    late = []
-    for (const arrive of waiting) {
-      if (random() >= 0.5) late.push(arrive)
-      // Its caller is gone, and the local file it was sent from may be too: nobody hears of its failure.
-      else await arrive().catch(() => undefined)
-    }
-    const script = scripted.get(call)
-    if (script !== undefined) return script
-    for (const fault of candidates) {
-      if (random() < (options.rates[fault] ?? 0)) return fault
-    }
-    return undefined
+  const fate = createFate(options)
+  const read = async (): Promise<void> => {
+    if ((await fate.next(['error'])) !== undefined) throw simulated()
   }
-
-  async function write(apply: () => Promise<Put>): Promise<Put> {
-    const fault = await next(WRITE_FAULTS)
-    const unknown: Put = { is: 'unknown', cause: new Error(`simulated: ${fault}`) }
-    switch (fault) {
-      case undefined:
-        return apply()
-      case 'unknown-before':
-        return unknown
-      case 'unknown-late':
-        late.push(apply)
-        return unknown
-      case 'unknown-after':
-        await apply()
-        return unknown
-      case 'conflict-after':
-        await apply()
-        return { is: 'conflict' }
-      case 'error':
-        throw simulated()
-    }
-  }
-
-  /** What fails by an error that leaves open whether it was done. */
-  async function doubtful<T>(apply: () => Promise<T>): Promise<T> {
-    const fault = await next(['error', 'unknown-before', 'unknown-after'])
-    if (fault === undefined) return apply()
-    if (fault === 'unknown-after' || fault === 'unknown-late' || fault === 'conflict-after') await apply()
-    throw simulated()
-  }
-
-  async function read(): Promise<void> {
-    if ((await next(['error'])) !== undefined) throw simulated()
-  }
-
   return {
     address: store.address,
     get calls() {
-      return calls
+      return fate.calls
     },
     faultAt(nthCall, fault) {
-      scripted.set(nthCall, fault)
+      fate.scripted.set(nthCall, fault)
     },
     async get(key, getOptions) {
       await read()
       return store.get(key, getOptions)
     },
     put(key, body, ifMatch, signal) {
-      return write(() => store.put(key, body, ifMatch, signal))
+      return write(fate, () => store.put(key, body, ifMatch, signal))
     },
     copy(from, to, signal) {
-      return write(() => store.copy(from, to, signal))
+      return write(fate, () => store.copy(from, to, signal))
     },
     async *list(...args) {
       await read()
@@ -113,11 +60,79 @@ export function withFaults(store: ObjectStore, options: FaultOptions): FaultySto
       await read()
       return store.delete(keys)
     },
-    ...(store.take && { take: (...args) => doubtful(() => (store.take as NonNullable<typeof store.take>)(...args)) }),
+    ...(store.take && {
+      take: (...args) => doubtful(fate, () => (store.take as NonNullable<typeof store.take>)(...args)),
+    }),
     ...(store.remove && {
-      remove: (...args) => doubtful(() => (store.remove as NonNullable<typeof store.remove>)(...args)),
+      remove: (...args) => doubtful(fate, () => (store.remove as NonNullable<typeof store.remove>)(...args)),
     }),
   }
+}
+
+/** Which calls fail, and how. */
+interface Fate {
+  calls: number
+  readonly scripted: Map<number, Fault>
+  /** Writes that their callers gave up on. */
+  late: (() => Promise<Put>)[]
+  /** Counts the call, lets late writes arrive, and draws the fault. */
+  next(candidates: readonly Fault[]): Promise<Fault | undefined>
+}
+
+function createFate({ seed, rates }: FaultOptions): Fate {
+  const random = seededRandom(seed)
+  const fate: Fate = {
+    calls: 0,
+    scripted: new Map(),
+    late: [],
+    async next(candidates) {
+      const call = ++fate.calls
+      const waiting = fate.late
+      fate.late = []
+      for (const arrive of waiting) {
+        if (random() >= 0.5) fate.late.push(arrive)
+        // Its caller is gone, and the local file it was sent from may be too: nobody hears of its failure.
+        else await arrive().catch(() => undefined)
+      }
+      const script = fate.scripted.get(call)
+      if (script !== undefined) return script
+      for (const fault of candidates) {
+        if (random() < (rates[fault] ?? 0)) return fault
+      }
+      return undefined
+    },
+  }
+  return fate
+}
+
+async function write(fate: Fate, apply: () => Promise<Put>): Promise<Put> {
+  const fault = await fate.next(WRITE_FAULTS)
+  const unknown: Put = { is: 'unknown', cause: new Error(`simulated: ${fault}`) }
+  switch (fault) {
+    case undefined:
+      return apply()
+    case 'unknown-before':
+      return unknown
+    case 'unknown-late':
+      fate.late.push(apply)
+      return unknown
+    case 'unknown-after':
+      await apply()
+      return unknown
+    case 'conflict-after':
+      await apply()
+      return { is: 'conflict' }
+    case 'error':
+      throw simulated()
+  }
+}
+
+/** What fails by an error that leaves open whether it was done. */
+async function doubtful<T>(fate: Fate, apply: () => Promise<T>): Promise<T> {
+  const fault = await fate.next(['error', 'unknown-before', 'unknown-after'])
+  if (fault === undefined) return apply()
+  if (fault === 'unknown-after' || fault === 'unknown-late' || fault === 'conflict-after') await apply()
+  throw simulated()
 }
 
 function simulated(): MillraceError {

@@ -19,7 +19,7 @@ import {
   tumbling,
 } from '../../src/index.ts'
 import type { FormatConnector } from '../../src/plan/format.ts'
-import type { FormatSpec, SourceOptions } from '../../src/plan/source.ts'
+import type { FormatSpec, SourceOptions } from '../../src/plan/source-options.ts'
 import { examine } from '../../src/status/doctor/doctor.ts'
 import { createRedact, secretsOf } from '../../src/status/redact.ts'
 import { createMemoryStore } from '../../src/testing/index.ts'

@@ -7,7 +7,7 @@ import { groupBy } from '../../operators/group-by.ts'
 import { session } from '../../operators/session.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
-import { judgeEndless } from '../../src/status/doctor/doctor.ts'
+import { judgeEndless } from '../../src/status/doctor/judge-input.ts'
 import { checkOneToOne, describeOnce, sourceNode } from './flow.ts'
 
 test('global passes each mini-batch on, one for one and at once, and only adds its step', () => {

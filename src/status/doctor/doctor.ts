@@ -9,7 +9,7 @@ import { errorMessage } from '../../core/errors.ts'
 import { about, type Finding } from '../../core/finding.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, ObjectStore } from '../../core/ports.ts'
-import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
+import { showBytes, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
 import { checkAfter, openAfterPlace, type Places } from '../../engine/publish/after-place.ts'
 import { openSession } from '../../engine/duckdb/session.ts'
@@ -18,34 +18,27 @@ import { checkPipeline } from '../../engine/bind/fit-plan.ts'
 import { subscribeFlows } from '../../engine/bind/flows.ts'
 import { openSink, type Places as OutputPlaces, type SinkEnd, sinkEnds } from '../../engine/publish/outputs.ts'
 import { createKindOf, kindOfLink, linksOf, suffixesOf } from '../../engine/intake/key-kind.ts'
-import {
-  countKey,
-  countOf,
-  type Counts,
-  type Ignored,
-  type IgnoredKeys,
-  ignoredText,
-  type Unread,
-} from '../../engine/report/ignored-keys.ts'
+import { countKey, countOf, type Counts, type Ignored, type Unread } from '../../engine/report/ignored-keys.ts'
 import { createIdentities, type Known } from '../../engine/intake/identities.ts'
 import { createLedgerTable } from '../../engine/state/ledger.ts'
-import { nullColumnsText } from '../../engine/read/never-seen.ts'
 import { findCheckpoint, readCheckpoint, waitingFor } from '../../engine/state/read-checkpoint.ts'
 import { loadLedger } from '../../engine/state/recover.ts'
 import { checkOpen } from '../../engine/state/engine-state.ts'
-import { type Tried, tryObject } from '../../engine/read/try-object.ts'
-import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/report/without-period.ts'
-import { keyPeriod } from '../../plan/key-period.ts'
-import type { Totals } from '../../engine/report/summary.ts'
+import { tryObject } from '../../engine/read/try-object.ts'
 import { noTotals, totalsOf } from '../../engine/state/totals.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
-import type { Terminal } from '../../plan/mini-batch.ts'
-import { chain } from '../../plan/node.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
-import { flowName } from '../../plan/plan-ids.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
-import type { SourceSettings } from '../../plan/source-settings.ts'
 import { judgeAfter } from './judge-after.ts'
+import {
+  judgeEndless,
+  judgeInput,
+  judgeObject,
+  judgeOverwriting,
+  judgePeriods,
+  judgeSetAside,
+  judgeWatermark,
+} from './judge-input.ts'
 import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 
 export interface DoctorOptions {
@@ -107,36 +100,6 @@ async function attempt<T extends object>(check: string, work: () => Promise<T>):
   } catch (error) {
     return about(check)('problem', errorMessage(error))
   }
-}
-
-/** State that no watermark frees. */
-export function judgeEndless(terminals: readonly Terminal[]): readonly Finding[] {
-  return terminals.flatMap(({ node }, index) => {
-    const endless = chain(node).find(({ step }) => step.is === 'window' && step.isEndless)
-    if (!endless) return []
-    const what = `${flowName(index)}: ${endless.op}() keeps state of every group that ever was, and gives results only when backfill --final ends the stream`
-    return [about('state')('warning', what)]
-  })
-}
-
-/** One row of a far future closes every window before it, unless bounds keep it from that (S3). */
-export function judgeWatermark({ delayUs, bounds }: SourceSettings): readonly Finding[] {
-  const judge = about('watermark')
-  if (delayUs === undefined)
-    return [
-      judge(
-        'warning',
-        'the source has no watermark: no window closes while a run follows, only at the end of a backfill',
-      ),
-    ]
-  if (bounds === undefined)
-    return [
-      judge(
-        'warning',
-        'the watermark has no bounds: one row stamped far ahead makes all later rows late. Name the period of the keys, or { lastModifiedSkew }',
-      ),
-    ]
-  return [judge('ok', 'the watermark has bounds')]
 }
 
 /** @param checkpoint that of this pipeline, if it has an epoch: what its ledger holds is not new */
@@ -218,39 +181,6 @@ async function withExecutor<T>(work: (executor: Executor, stage: string) => Prom
   }
 }
 
-/** Whether the pattern of `bounds` fits the keys that are there. */
-export function judgePeriods(
-  { name: source, bounds }: SourceSettings,
-  objects: readonly Pick<ObjectVersion, 'key'>[],
-): readonly Finding[] {
-  if (bounds?.is !== 'key' || objects.length === 0) return []
-  const periodOf = keyPeriod(bounds.pattern, 'bounds')
-  const unfit = objects.filter(({ key }) => periodOf(key) === undefined)
-  const [first] = unfit
-  const judge = about('watermark')
-  if (!first)
-    return [judge('ok', `bounds '${bounds.pattern}' fits the names of all ${showCounted(objects.length, 'object')}`)]
-  const found = { source, pattern: bounds.pattern, of: objects.length, count: unfit.length, first: first.key }
-  return [judge(isEveryWithoutPeriod(found) ? 'problem' : 'warning', withoutPeriodText(found))]
-}
-
-function judgeOverwriting(
-  { policies }: SourceDefinition,
-  [first, ...more]: readonly ObjectVersion[],
-): readonly Finding[] {
-  if (!first || policies.overwrite === 'append') return []
-  const which =
-    more.length === 0
-      ? `object '${first.key}' is another version`
-      : `${showCounted(more.length + 1, 'object')}, '${first.key}' the first, are other versions`
-  return [
-    about('input')(
-      'warning',
-      `${which} of what was counted before, and would be quarantined: bring the counted version back (a copy needs its time: cp -p), or set overwrite to 'append'`,
-    ),
-  ]
-}
-
 /** Opens one object: listing and reading are two permissions, and a format and columns that bind may not be those of the objects. */
 async function examineObject(
   components: Components,
@@ -265,57 +195,6 @@ async function examineObject(
   }
   const tried = await attempt('input', () => tryObject(components, definition, store, version))
   return 'is' in tried ? tried : judgeObject(definition.settings.name, `object '${version.key}', ${place}`, tried)
-}
-
-export function judgeObject(
-  source: string,
-  object: string,
-  { outcome, reason, rows, quarantinedRows, nullColumns, firstAside }: Tried,
-): Finding {
-  const judge = about('input')
-  if (outcome !== 'read')
-    return judge(
-      'problem',
-      `${object}, would be ${outcome}: ${reason?.replace(/\.$/, '')}. Are format and columns right, and is it one of the objects that are meant?`,
-    )
-  if (quarantinedRows > 0)
-    return judge(
-      quarantinedRows === rows ? 'problem' : 'warning',
-      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside; the first: ${firstAside}`,
-    )
-  if (nullColumns.length > 0)
-    return judge('warning', nullColumnsText(source, nullColumns, `all ${showCounted(rows, 'row')} of ${object}`))
-  return judge('ok', `${object}, has ${showCounted(rows, 'row')}, every column as it is declared`)
-}
-
-export interface SeenInput {
-  readonly matched: number
-  /** Of them, those that the checkpoint has not counted; absent where there is none. */
-  readonly fresh?: number
-  readonly ignored: IgnoredKeys
-  readonly isCut: boolean
-}
-
-export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, suffixes: readonly string[]): Finding {
-  const judge = about('input')
-  const least = isCut ? 'at least ' : ''
-  const passed = countOf(ignored)
-  if (matched > 0)
-    return judge(
-      'ok',
-      `${least}${showCounted(matched, 'object')} ${fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`}${passed > 0 ? `; ignored: ${least}${ignoredText(ignored)}` : ''}`,
-    )
-  if (passed > 0)
-    return judge(
-      'problem',
-      `none of the objects there would be read: ${least}${ignoredText(ignored)}.` +
-        (ignored.hidden ? ` A name that begins with '_' or '.' is hidden: hidden: 'read' reads such objects.` : '') +
-        (ignored.symlink ? ` symlinks: 'follow' reads what symbolic links lead to.` : '') +
-        (ignored.suffix && !suffixes.includes('')
-          ? ` The source reads what ends in ${suffixes.join(', ')}: is the format right? suffix: '' reads what ends in anything.`
-          : ''),
-    )
-  return judge('warning', 'it can be listed, and nothing lies there yet')
 }
 
 async function examineWritable(
@@ -385,20 +264,6 @@ async function examineFit(
   const more = waiting === 0 ? '' : `; ${showCounted(waiting, 'epoch')} of rows to hand over at the next start`
   const fits = about('checkpoint')('ok', `epoch ${epoch} of this pipeline${more}`)
   return { findings: epoch === 0 ? [] : [fits, ...judgeSetAside(totals)], held: found }
-}
-
-/** What is set aside as the ledger stands. What was skipped on purpose is no news. */
-export function judgeSetAside({ quarantined, gone, suspect }: Totals): readonly Finding[] {
-  const counts = Object.entries({ quarantined, gone, suspect }).filter(([, count]) => count > 0)
-  if (counts.length === 0) return []
-  const objects = showCounted(quarantined + gone + suspect, 'object')
-  const which = counts.map(([outcome, count]) => `${showCount(count)} ${outcome}`).join(', ')
-  return [
-    about('checkpoint')(
-      'warning',
-      `${objects} set aside (${which}), of which nothing counts: 'millrace inspect' names them, and once they can be read 'millrace retry' has the next run read them`,
-    ),
-  ]
 }
 
 /** Whether the results can go where they are to go: what a run would be refused, as another checkpoint's (P8). */

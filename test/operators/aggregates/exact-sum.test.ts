@@ -1,14 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Quick } from '../../../operators/aggregates/aggregate.ts'
-import {
-  exactSumAccumulators,
-  exactSumSide,
-  finishAvg,
-  finishSum,
-  quickAvg,
-  quickSum,
-} from '../../../operators/aggregates/exact-sum.ts'
+import { exactSumAccumulators, exactSumSide, finishAvg, finishSum } from '../../../operators/aggregates/exact-sum.ts'
+import { quickAvg, quickSum } from '../../../operators/aggregates/quick-sum.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
 import { exact, round, unitExponent } from './rational.ts'
 import { sign, subnormal } from './doubles.ts'

@@ -6,7 +6,7 @@ import type { QueueFacts } from '../../../connectors/sqs/describe.ts'
 import { queueTarget } from '../../../connectors/sqs/index.ts'
 import { judgeQueue, maySend } from '../../../connectors/sqs/judge.ts'
 import { kafka, sqs } from '../../../src/index.ts'
-import { judgeInput, judgeWatermark } from '../../../src/status/doctor/doctor.ts'
+import { judgeInput, judgeWatermark } from '../../../src/status/doctor/judge-input.ts'
 import type { Finding } from '../../../src/core/finding.ts'
 import { judgeAnnouncements, judgeKeeping } from '../../../src/status/doctor/judge-bucket.ts'
 
