@@ -1,6 +1,6 @@
 /**
- * A backfill of months beside DuckDB running the one plain query over the same files: whole processes, millrace as it is
- * built for npm, both sides in turn, the best of several rounds, and their ratio.
+ * A backfill of months beside DuckDB running the one plain query over the same files: whole processes, millrace as it
+ * is built for npm, both sides in turn, the best of several rounds, and their ratio.
  *
  *     npm run bench [-- MONTHS ROWS_PER_MONTH ROUNDS]
  */

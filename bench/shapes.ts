@@ -1,7 +1,7 @@
 /**
  * Two shapes of work, each run in a process of its own: how peak memory follows the number of months (one object an
- * epoch), and how time follows the number of groups, beside DuckDB's plain query over the same file. CPU time is printed
- * too, as it suffers less from what else the machine does.
+ * epoch), and how time follows the number of groups, beside DuckDB's plain query over the same file. CPU time is
+ * printed too, as it suffers less from what else the machine does.
  *
  *     node bench/shapes.ts [ROWS]
  */

@@ -1,6 +1,6 @@
 /**
- * What statements prepared once, over tables that are made once and refilled, would save of a small epoch: the counts, the
- * partial query, its range, the insert into state and the rows for HEAD, over 100 rows, as millrace writes them for
+ * What statements prepared once, over tables that are made once and refilled, would save of a small epoch: the counts,
+ * the partial query, its range, the insert into state and the rows for HEAD, over 100 rows, as millrace writes them for
  * `groupBy('device'), aggregate({ n: count(), total: sum('value') })` with integers. Both ways in turn, three times.
  *
  *     node bench/statements.ts [EPOCHS]

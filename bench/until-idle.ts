@@ -1,6 +1,6 @@
 /**
- * What `millrace run --until-idle` takes from its start to its first commit and to its end, with one new object each time:
- * in a directory, and in a bucket of MinIO that is announced by ElasticMQ (SQS), both on this machine.
+ * What `millrace run --until-idle` takes from its start to its first commit and to its end, with one new object each
+ * time: in a directory, and in a bucket of MinIO that is announced by ElasticMQ (SQS), both on this machine.
  *
  *     .ci/build && node bench/until-idle.ts      MILLRACE_ROUNDS=10
  */

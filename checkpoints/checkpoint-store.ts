@@ -34,8 +34,8 @@ export interface CheckpointStoreOptions {
 }
 
 /**
- * The checkpoint in its bucket (P3 to P12). One writer of HEAD at a time; `stage`, `load` and `compact` may run beside it.
- * Once a write of HEAD could not be settled, or was fenced, every later write is refused: a new process must claim.
+ * The checkpoint in its bucket (P3 to P12). One writer of HEAD at a time; `stage`, `load` and `compact` may run beside
+ * it. Once a write of HEAD could not be settled, or was fenced, every later write is refused: a new process must claim.
  */
 export interface CheckpointStore {
   /** P4. */

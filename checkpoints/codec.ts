@@ -6,10 +6,10 @@ import { type PackedManifest, packManifest, unpackManifest } from './packed-mani
 import type { Head, Manifest, ManifestFile } from './types.ts'
 
 /**
- * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when old
- * readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
- * (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for in files.
- * 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
+ * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when
+ * old readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
+ * (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for in files. 4:
+ * what is not published yet is one list for every sink, which readers of 3 would not publish.
  */
 export const FORMAT = 4
 export const MIN_READER = 4
@@ -17,8 +17,8 @@ export const MIN_READER = 4
 type DocumentKind = 'head' | 'manifest'
 
 /**
- * HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. The manifest is left out where a file has
- * it.
+ * HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. The manifest is left out where a file
+ * has it.
  */
 export function encodeHead({ manifest, ...head }: Head): Uint8Array {
   return encode('head', head.manifestFile === undefined ? { ...head, manifest: packManifest(manifest) } : head)

@@ -43,8 +43,8 @@ export async function collectGarbage(manifest: Manifest, options: CollectOptions
 }
 
 /**
- * Deletes files of lower terms that nothing reaches: what writers left that died or were fenced. A file of this term is never
- * touched, since it may be in flight; one of a lower term can no longer be committed (I3).
+ * Deletes files of lower terms that nothing reaches: what writers left that died or were fenced. A file of this term is
+ * never touched, since it may be in flight; one of a lower term can no longer be committed (I3).
  *
  * @returns How many were deleted.
  */

@@ -11,8 +11,8 @@ export interface Compaction {
 
 /**
  * The manifest with the merged part in place of the parts it was made from. The manifest may be newer than the one that
- * the merge began from: rows die only by the watermark, so epochs appended meanwhile do not matter (P11). But when any of the
- * parts is gone, the merge is dropped, because its rows may live on in another part and would count twice.
+ * the merge began from: rows die only by the watermark, so epochs appended meanwhile do not matter (P11). But when any
+ * of the parts is gone, the merge is dropped, because its rows may live on in another part and would count twice.
  */
 export function applyCompaction(manifest: Manifest, compaction: Compaction): Manifest {
   const { channel, part } = compaction

@@ -4,7 +4,10 @@ import type { Garbage, Head, Manifest, Part, Unpublished } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
 export const INLINE_BYTES_MAX = 16 * 1024
-/** Of rows that wait to be taken at most so many bytes ride in HEAD together: they cannot merge, as each epoch is taken by itself. */
+/**
+ * Of rows that wait to be taken at most so many bytes ride in HEAD together: they cannot merge, as each epoch is taken
+ * by itself.
+ */
 export const INLINE_DELIVERIES_BYTES_MAX = 64 * 1024
 /** So many of output that waits to be published. */
 export const INLINE_OUTPUT_BYTES_MAX = 48 * 1024
@@ -82,8 +85,8 @@ export function settleWrite(write: HeadWrite, seen: HeadSeen | undefined): Settl
 }
 
 /**
- * Channels whose rows in HEAD become files before this commit; none while HEAD fits. Those with the most bytes first, and
- * only so many that HEAD is half full afterwards: each costs a write.
+ * Channels whose rows in HEAD become files before this commit; none while HEAD fits. Those with the most bytes first,
+ * and only so many that HEAD is half full afterwards: each costs a write.
  */
 export function decideInlineMerge({ channels }: Manifest, headBytes: number): readonly string[] {
   const sizes = Object.entries(channels)
@@ -135,8 +138,8 @@ export function decideRetain(manifest: Manifest, released: boolean): boolean {
 }
 
 /**
- * P12: garbage that may be deleted now. `committed` is the manifest that HEAD is known to hold: what only a manifest still
- * to be committed has dropped is not garbage yet.
+ * P12: garbage that may be deleted now. `committed` is the manifest that HEAD is known to hold: what only a manifest
+ * still to be committed has dropped is not garbage yet.
  */
 export function decideCollection(
   committed: Manifest,
@@ -147,8 +150,8 @@ export function decideCollection(
 }
 
 /**
- * Parts of one channel to merge, or none. A tier holds sizes of one order of magnitude, so a row is rewritten once a tier
- * and the number of parts grows with the logarithm of the bytes (the size-tiered compaction of LSM trees).
+ * Parts of one channel to merge, or none. A tier holds sizes of one order of magnitude, so a row is rewritten once a
+ * tier and the number of parts grows with the logarithm of the bytes (the size-tiered compaction of LSM trees).
  */
 export function decideCompaction(parts: readonly Part[]): readonly Part[] {
   const tiers = new Map<number, Part[]>()

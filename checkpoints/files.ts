@@ -8,8 +8,8 @@ import { retrying, type Sleep } from './retry.ts'
 import type { FileRef } from './types.ts'
 
 /**
- * Makes a local file durable under this name, or inline in the reference when it is small (P3). A crash after this leaves an
- * object that no manifest names: the next claim removes it as an orphan.
+ * Makes a local file durable under this name, or inline in the reference when it is small (P3). A crash after this
+ * leaves an object that no manifest names: the next claim removes it as an orphan.
  */
 export async function stageFile(
   store: ObjectStore,
@@ -56,8 +56,8 @@ export function inlineBytes(ref: FileRef, object: string): Uint8Array {
 }
 
 /**
- * Brings a file to a local path and verifies length and SHA-256 (P10). What does not verify is not left there. The local
- * file may share its bytes with the store's, so it must only be read.
+ * Brings a file to a local path and verifies length and SHA-256 (P10). What does not verify is not left there. The
+ * local file may share its bytes with the store's, so it must only be read.
  */
 export async function loadFile(store: ObjectStore, ref: FileRef, to: string, sleep: Sleep): Promise<void> {
   const object = nameOf(store, ref.name)

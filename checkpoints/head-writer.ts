@@ -16,8 +16,8 @@ export type CommitOutcome =
 type SettledWrite = { readonly is: 'committed'; readonly seen: HeadSeen } | { readonly is: 'fenced'; readonly by: Head }
 
 /**
- * HEAD in the hands of its owner. Once a write could not be settled, or was fenced, every later one is refused: a new process
- * must claim.
+ * HEAD in the hands of its owner. Once a write could not be settled, or was fenced, every later one is refused: a new
+ * process must claim.
  */
 export interface HeadWriter {
   /** What a claim has made of HEAD; undefined while there is none. */

@@ -7,8 +7,9 @@ import { retrying, type Sleep } from './retry.ts'
 import type { Head } from './types.ts'
 
 /**
- * The HEAD that may be written, with its bytes: at most `HEAD_BYTES_MAX`, however many channels there are. A manifest that
- * would not fit is a file that HEAD names; it is written before HEAD, so that HEAD never names what does not exist (I2).
+ * The HEAD that may be written, with its bytes: at most `HEAD_BYTES_MAX`, however many channels there are. A manifest
+ * that would not fit is a file that HEAD names; it is written before HEAD, so that HEAD never names what does not exist
+ * (I2).
  *
  * @param head with the file of its manifest where that is there already
  */

@@ -22,7 +22,8 @@ export async function formerHeads(store: ObjectStore, sleep: Sleep): Promise<rea
     try {
       heads.push(await completeHead(store, body, nameOf(store, HEAD_KEY), sleep))
     } catch (error) {
-      // A power failure may leave half of one, and a file of its manifest is collected. What is needed is looked for in the next.
+      // A power failure may leave half of one, and a file of its manifest is collected. What is needed is looked for in
+      // the next.
       if (!(error instanceof MillraceError) || !['corrupt-object', 'newer-format'].includes(error.code)) throw error
     }
   }

@@ -54,8 +54,8 @@ export function isSameContent(a: Content, b: Content): boolean {
 }
 
 /**
- * Creates an object under a name used once, whatever happens to single calls: a write that is answered by a conflict or not
- * at all is settled by reading the object. Repeating it is safe (I8).
+ * Creates an object under a name used once, whatever happens to single calls: a write that is answered by a conflict or
+ * not at all is settled by reading the object. Repeating it is safe (I8).
  *
  * @throws MillraceError 'object-exists' when other bytes have the name.
  */

@@ -3,7 +3,10 @@ import type { Manifest, Part } from './types.ts'
 
 type Columns = TextRows['columns']
 
-/** A manifest as it is written: columns that many parts with text share stand in it once, and each part has their number. */
+/**
+ * A manifest as it is written: columns that many parts with text share stand in it once, and each part has their
+ * number.
+ */
 export interface PackedManifest extends Omit<Manifest, 'channels'> {
   readonly columns?: readonly Columns[]
   readonly channels: Readonly<Record<string, readonly PackedPart[]>>

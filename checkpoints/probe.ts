@@ -111,9 +111,9 @@ async function probeOnce({ store, newId, prefix = '', signal }: ProbeOptions): P
 }
 
 /**
- * Reads while one writer replaces the object: none may give the bytes of an earlier write with the eTag of a later one, for
- * a writer that starts from them would write over a commit that it has not seen. (Seen of versitygw with --sidecar, which
- * keeps the two in two files. The other way round is harmless: the next write is refused.)
+ * Reads while one writer replaces the object: none may give the bytes of an earlier write with the eTag of a later one,
+ * for a writer that starts from them would write over a commit that it has not seen. (Seen of versitygw with --sidecar,
+ * which keeps the two in two files. The other way round is harmless: the next write is refused.)
  *
  * @returns the error of a lost answer, after which nothing is shown.
  */
@@ -163,8 +163,8 @@ async function readBesideWrites(
         last = stored
         texts.set(text, i)
         eTags.set(last, i)
-        // Requests in step with one another meet each write at one and the same point. Waiting for the end of none, one, two
-        // or three reads moves the write about in them, as often on a slow machine as on a fast one.
+        // Requests in step with one another meet each write at one and the same point. Waiting for the end of none,
+        // one, two or three reads moves the write about in them, as often on a slow machine as on a fast one.
         for (let ended = 0; ended < i % READERS && !isDone; ended++) {
           const end = new Promise<void>(resolve => {
             wake = resolve

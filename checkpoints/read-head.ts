@@ -35,7 +35,9 @@ async function readHeadOnce({ store, sleep }: ReadIo): Promise<HeadSeen | undefi
   }
 }
 
-/** @throws MillraceError 'head-lost' where there is none and files tell that there was one: a birth would orphan them. */
+/**
+ * @throws MillraceError 'head-lost' where there is none and files tell that there was one: a birth would orphan them.
+ */
 export async function readHeadUnlessLost(io: ReadIo): Promise<HeadSeen | undefined> {
   const { store, sleep } = io
   const seen = await readHead(io)

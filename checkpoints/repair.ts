@@ -42,8 +42,8 @@ interface Candidate {
 }
 
 /**
- * Finds the newest manifest that a checkpoint without HEAD can go back to. A copy, or a body of HEAD, whose commit was never
- * confirmed may be it: that is a write that arrives late, as nothing was committed after it.
+ * Finds the newest manifest that a checkpoint without HEAD can go back to. A copy, or a body of HEAD, whose commit was
+ * never confirmed may be it: that is a write that arrives late, as nothing was committed after it.
  *
  * @throws MillraceError `user` where there is none; it tells why each was refused.
  */
@@ -93,9 +93,9 @@ export async function planRepair(store: ObjectStore, sleep: Sleep): Promise<Repa
 }
 
 /**
- * Writes HEAD anew, released, under a term above all that were seen. Its epoch goes on after the last that any file's name
- * tells, so that every name stays used once (I1, P8). Terms and epochs that left nothing but HEAD are not seen: they used no
- * name, and an owner that is still alive finds a HEAD that it did not write, and stops (P6).
+ * Writes HEAD anew, released, under a term above all that were seen. Its epoch goes on after the last that any file's
+ * name tells, so that every name stays used once (I1, P8). Terms and epochs that left nothing but HEAD are not seen:
+ * they used no name, and an owner that is still alive finds a HEAD that it did not write, and stops (P6).
  *
  * @throws MillraceError 'object-exists' where HEAD has come back meanwhile.
  */

@@ -28,7 +28,10 @@ export interface Part extends FileRef {
  */
 export type Channels = Readonly<Record<string, readonly Part[]>>
 
-/** One epoch's rows of one flow: true by the commit, and not known to be with the flow's sink yet (P8, P15). Since format 4. */
+/**
+ * One epoch's rows of one flow: true by the commit, and not known to be with the flow's sink yet (P8, P15). Since
+ * format 4.
+ */
 export interface Unpublished {
   /** Name of the flow. */
   readonly output: string

@@ -34,8 +34,8 @@ export const cumulativeStep: WindowStep<CumulativeOptions> = {
  *     |------------------)           |------------------)            windows of one start, each so much longer
  *     |------------------------------|------------------------------)
  *
- * A partial row is (key, `_start` of its windows, `_from_end` = the first end of a window that was still open for the row
- * when it came). The window that ends at e merges the rows with `_from_end` <= e (S9).
+ * A partial row is (key, `_start` of its windows, `_from_end` = the first end of a window that was still open for the
+ * row when it came). The window that ends at e merges the rows with `_from_end` <= e (S9).
  */
 export function cumulativeWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): WindowAssigner {
   const start = (time: string) => borderBelow(time, sizeUs, offsetUs)
@@ -81,15 +81,15 @@ const cumulativeOptions = {
 } satisfies OptionTable<WindowOptions & { readonly size: Duration; readonly every: Duration }>
 
 /**
- * Assigns each row to windows that begin together and grow: [start, start + every), [start, start + 2 every), and so on up
- * to [start, start + size). It gives a day's totals so far, each hour. Starts are multiples of `size` since the Unix epoch
- * (UTC). A row may be late for some of its windows and count in the longer ones.
+ * Assigns each row to windows that begin together and grow: [start, start + every), [start, start + 2 every), and so on
+ * up to [start, start + size). It gives a day's totals so far, each hour. Starts are multiples of `size` since the Unix
+ * epoch (UTC). A row may be late for some of its windows and count in the longer ones.
  *
  *     trips.pipe(cumulative('1 day', '1 hour'), groupBy('PULocationID'), aggregate({ trips: count() }))
  *
  * @param size Length of the longest window, after which the next one begins.
- * @param every By how much each window is longer than the one before: the size is a multiple of it, at most 100,000 times as
- * long.
+ * @param every By how much each window is longer than the one before: the size is a multiple of it, at most 100,000
+ * times as long.
  * @param options `offset`, by which the starts are moved: `cumulative('1 day', '1 hour', { offset: '5 hours' })`.
  */
 export function cumulative<I>(

@@ -126,13 +126,14 @@ const dedupeOptions = {
 type Name<I> = keyof ColumnsOf<I> & string
 
 /**
- * Drops rows that were there before: of the rows of a key whose event times lie within the horizon of each other, the one
- * that came first is kept. First is the one that stands earlier in the ledger, whatever its event time.
+ * Drops rows that were there before: of the rows of a key whose event times lie within the horizon of each other, the
+ * one that came first is kept. First is the one that stands earlier in the ledger, whatever its event time.
  *
  *     trips.pipe(dedupe('trip_id', '1 day'), tumbling('1 hour'), groupBy('zone'), aggregate({ trips: count() }))
  *
  * NULL is a key of its own. A row comes too late to be told from earlier ones once its time plus the horizon is at or
- * below the watermark: it goes to the late ledger. State holds the times of each key for two horizons behind the watermark.
+ * below the watermark: it goes to the late ledger. State holds the times of each key for two horizons behind the
+ * watermark.
  *
  * @param key The column, or columns, by which rows are the same.
  * @param within The horizon, a duration such as '1 day'.

@@ -40,7 +40,8 @@ export const hoppingStep: WindowStep<HoppingOptions> = {
  */
 export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): WindowAssigner {
   const paneUs = gcd(sizeUs, everyUs)
-  // Window starts are the multiples of `every` and the offset, so ends are those of `every`, shifted by the size as well.
+  // Window starts are the multiples of `every` and the offset, so ends are those of `every`, shifted by the size as
+  // well.
   const shift = (sizeUs + offsetUs) % everyUs
   // The smallest end above x.
   const endAfter = (x: string) => `(${floorTo(`(${x} - ${shift})`, everyUs)} + ${shift + everyUs})`

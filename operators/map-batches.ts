@@ -87,9 +87,10 @@ type Misfits<S, D> = {
  *         { at: 'TIMESTAMP NOT NULL', km: 'DOUBLE' },
  *       ))
  *
- * BIGINT is Int64, TIMESTAMP Timestamp(MICROSECOND), TIMESTAMPTZ the same in UTC, DATE Date(DAY), DECIMAL(p,s) a Decimal
- * of 128 bits, BLOB Binary, BIGINT[] a List of Int64; VARCHAR, UUID and JSON are Utf8. Values go both ways bit by bit.
- * Where batches begin and end is the engine's choice and may change, so the function must be a function of each row.
+ * BIGINT is Int64, TIMESTAMP Timestamp(MICROSECOND), TIMESTAMPTZ the same in UTC, DATE Date(DAY), DECIMAL(p,s) a
+ * Decimal of 128 bits, BLOB Binary, BIGINT[] a List of Int64; VARCHAR, UUID and JSON are Utf8. Values go both ways bit
+ * by bit. Where batches begin and end is the engine's choice and may change, so the function must be a function of each
+ * row.
  *
  * @param of Called with a `RecordBatch` of at most 16,384 rows; returns a `RecordBatch` or `Table` of as many rows that
  * has these columns. It may hand columns of its input on. Answers at once: no Promise.

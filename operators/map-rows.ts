@@ -36,8 +36,8 @@ export function mappedOptions(op: string, of: unknown, columns: Columns, options
  *       ),
  *       tumbling('1 hour'), groupBy('browser'), aggregate({ n: count() }))
  *
- * BIGINT is a bigint, DECIMAL, DATE, UUID and JSON are text, BLOB a Uint8Array, TIMESTAMP and TIMESTAMPTZ a Date; a Date
- * that is handed on as it is keeps the microseconds that a Date cannot show. Fields beyond `columns` are left out.
+ * BIGINT is a bigint, DECIMAL, DATE, UUID and JSON are text, BLOB a Uint8Array, TIMESTAMP and TIMESTAMPTZ a Date; a
+ * Date that is handed on as it is keeps the microseconds that a Date cannot show. Fields beyond `columns` are left out.
  * Values must fit their columns exactly (only FLOAT rounds); null is NULL, undefined is a mistake.
  *
  * The function must be a function of the row alone: a restart, a replay and `verify` call it again. Before a window the

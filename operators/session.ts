@@ -26,9 +26,9 @@ export const sessionStep: WindowStep<SessionOptions> = {
  *     rows    x x  x      x x          rows of a group exactly a gap apart are of two sessions
  *     ...|-----|...gap|--|...gap|      a window is [first, last + gap), final when the watermark is at last + 2 gaps
  *
- * A partial row is a piece of a session: `_first` and `_last`, the times of its first and last row. Pieces less than a gap
- * apart are one session (S10). A row is late when its time and the gap end at or below the watermark before its object; so
- * once the watermark is two gaps behind a session's last row, no row that is still accepted can touch it.
+ * A partial row is a piece of a session: `_first` and `_last`, the times of its first and last row. Pieces less than a
+ * gap apart are one session (S10). A row is late when its time and the gap end at or below the watermark before its
+ * object; so once the watermark is two gaps behind a session's last row, no row that is still accepted can touch it.
  */
 export function sessionWindows(gapUs: bigint, gap = `${gapUs} microseconds`): WindowAssigner {
   const finalAt = `(_last + ${2n * gapUs})`
@@ -77,13 +77,13 @@ const sessionOptions = {
 } satisfies OptionTable<{ readonly gap: Duration }>
 
 /**
- * Assigns rows to sessions: rows of a group of which each comes less than the gap after the one before it, by event time.
- * Its window is [time of the first row, time of the last row + gap).
+ * Assigns rows to sessions: rows of a group of which each comes less than the gap after the one before it, by event
+ * time. Its window is [time of the first row, time of the last row + gap).
  *
  *     rides.pipe(session('30 minutes'), groupBy('rider'), aggregate({ rides: count(), km: sum('km') }))
  *
- * A session is given once the watermark is two gaps behind its last row, when nothing that is still on time can touch it.
- * A row is late when its time and the gap end at or below the watermark before its object.
+ * A session is given once the watermark is two gaps behind its last row, when nothing that is still on time can touch
+ * it. A row is late when its time and the gap end at or below the watermark before its object.
  *
  * @param gap A duration such as '30 minutes'; whole days when the event time is a DATE.
  */

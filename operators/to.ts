@@ -7,8 +7,8 @@ import type { Sink } from '../src/plan/sink.ts'
 
 export interface ToOptions {
   /**
-   * Committed epochs that the sink may not have yet before no further one is committed. Default: 1 of `files`, whose next
-   * epoch is computed meanwhile, else 10.
+   * Committed epochs that the sink may not have yet before no further one is committed. Default: 1 of `files`, whose
+   * next epoch is computed meanwhile, else 10.
    */
   readonly epochsBehindMax?: number
   /** Bytes of their files; the last epoch may pass them. Default: 268,435,456 (256 MiB). */
@@ -34,8 +34,8 @@ const toOptions = {
  *
  *     trips.pipe(..., to(files('data/output', { format: 'parquet' })))
  *
- * A sink that is away for a while gets what it missed, in order, when it is back. Meanwhile other flows go on, until this one
- * is as far behind as the options say: then nothing further is committed or read.
+ * A sink that is away for a while gets what it missed, in order, when it is back. Meanwhile other flows go on, until
+ * this one is as far behind as the options say: then nothing further is committed or read.
  *
  * @throws MillraceError `user` when it is given no sink, or follows `tumbling` or `groupBy` directly.
  */

@@ -14,8 +14,8 @@ const brokenMax = 1000
 
 /**
  * The object's records are cut by our own scanner and written again for DuckDB: one line a record, with a field before
- * the others that is empty, or tells of a broken record, whose own fields are empty: an x, what was expected and the text,
- * in hexadecimal with a z between them.
+ * the others that is empty, or tells of a broken record, whose own fields are empty: an x, what was expected and the
+ * text, in hexadecimal with a z between them.
  */
 export function createCsvFormat(settings: CsvSettings): Format {
   const { delimiter, quote, escape, nullText } = settings

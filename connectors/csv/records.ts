@@ -30,8 +30,8 @@ const carriageReturn = 13
 type State = 'start' | 'bare' | 'quoted' | 'escaped' | 'closed' | 'return'
 
 /**
- * Cuts text into CSV records (RFC 4180), byte by byte: what DuckDB's own reader takes for broken depends on its buffers and
- * on the file's other line ends, and it numbers good rows without the broken ones between them.
+ * Cuts text into CSV records (RFC 4180), byte by byte: what DuckDB's own reader takes for broken depends on its buffers
+ * and on the file's other line ends, and it numbers good rows without the broken ones between them.
  */
 export function createCsvRecords(
   { delimiter, quote, escape }: CsvSettings,

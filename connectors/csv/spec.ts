@@ -43,11 +43,11 @@ export const csvOptions = {
 } satisfies OptionTable<CsvOptions>
 
 /**
- * CSV (RFC 4180, UTF-8): files that end in `.csv`, also with `.gz` or `.zst` behind, or as the source's `suffix` says. Columns
- * are matched by the header,
- * whatever the order: by the exact name, else by the only one without regard to case. Every field is text, and is cast by value; a list is written as JSON: `"[1,2]"`.
- * Empty lines are skipped. A record with too few or too many fields, with a quote inside an unquoted field or text behind
- * a quoted one is a bad row; a quote that is never closed makes a bad object.
+ * CSV (RFC 4180, UTF-8): files that end in `.csv`, also with `.gz` or `.zst` behind, or as the source's `suffix` says.
+ * Columns are matched by the header, whatever the order: by the exact name, else by the only one without regard to
+ * case. Every field is text, and is cast by value; a list is written as JSON: `"[1,2]"`. Empty lines are skipped. A
+ * record with too few or too many fields, with a quote inside an unquoted field or text behind a quoted one is a bad
+ * row; a quote that is never closed makes a bad object.
  *
  * @throws MillraceError `user` that names the option, its value and what was expected.
  */

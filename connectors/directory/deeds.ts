@@ -40,8 +40,8 @@ async function lookAt(disk: Disk, path: string, eTag: string): Promise<Look> {
 }
 
 /**
- * Takes a file of another file system over. The copy is looked at before it has its name: from then on another owner may
- * have found it there and deleted the original, so it must never be taken back.
+ * Takes a file of another file system over. The copy is looked at before it has its name: from then on another owner
+ * may have found it there and deleted the original, so it must never be taken back.
  */
 async function copyOver(disk: WritableDisk, source: string, key: string, eTag: string): Promise<Taken> {
   let copy: Temporary
@@ -71,8 +71,9 @@ export async function removeVersion(disk: LinkedDisk, version: ObjectVersion): P
 }
 
 /**
- * No call of the kernel deletes a name only where it has this file. So the name is moved aside, and what it had is looked
- * at there: it goes, or has its name back. A crash in between leaves it aside, where the next try finds it first.
+ * No call of the kernel deletes a name only where it has this file. So the name is moved aside, and what it had is
+ * looked at there: it goes, or has its name back. A crash in between leaves it aside, where the next try finds it
+ * first.
  */
 async function removeFile(disk: Disk, path: string, eTag: string): Promise<'removed' | 'missing' | 'changed'> {
   const { fs } = disk

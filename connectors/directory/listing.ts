@@ -6,8 +6,8 @@ import { type Input, matchGlob } from '../input/input.ts'
 import { parseDirectoryAddress } from './spec.ts'
 
 /**
- * `DIR`, `file:///DIR`, one file, or a glob such as `DIR/2022-*.parquet`: its root is the part before the first wildcard, so a
- * key is the same whichever glob of a directory found it.
+ * `DIR`, `file:///DIR`, one file, or a glob such as `DIR/2022-*.parquet`: its root is the part before the first
+ * wildcard, so a key is the same whichever glob of a directory found it.
  */
 export async function parseInput(address: string, field: string): Promise<Input> {
   const path = parseDirectoryAddress(address, field)

@@ -9,7 +9,11 @@ import { hidden } from './keys.ts'
 /** A disk that is written to. */
 export interface WritableDisk extends Disk {
   readonly newId: () => string
-  /** Removes what writers that died have left, with the first write of this process. @param nowNs of a file written just now */
+  /**
+   * Removes what writers that died have left, with the first write of this process.
+   *
+   * @param nowNs of a file written just now
+   */
   sweepOnce(nowNs: bigint): Promise<void>
 }
 

@@ -4,7 +4,8 @@ import type { ObjectStore } from '../../src/core/ports.ts'
 /**
  * The name of a file of an epoch's output, used once (P8). By name they stand in the order of their epochs.
  *
- * @param index of the file, where the epoch has several: `part-00000001-flow-1.parquet`, `part-00000001-flow-1.1.parquet`
+ * @param index of the file, where the epoch has several: `part-00000001-flow-1.parquet`,
+ * `part-00000001-flow-1.1.parquet`
  */
 export function outputKey(epoch: number, flow: string, extension: string, index = 0): string {
   return `${prefixOf(epoch)}-${flow}${index === 0 ? '' : `.${index}`}.${extension}`
@@ -13,7 +14,8 @@ export function outputKey(epoch: number, flow: string, extension: string, index 
 const prefixOf = (epoch: number): string => `part-${String(epoch).padStart(8, '0')}`
 
 /**
- * Files that a flow has published in epochs after this one. Nothing is published before its commit, so HEAD went back (I1).
+ * Files that a flow has published in epochs after this one. Nothing is published before its commit, so HEAD went back
+ * (I1).
  *
  * @param isParted whether they lie in folders, which all have to be listed
  */

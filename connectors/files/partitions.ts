@@ -4,7 +4,9 @@ import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import { id, text } from '../../src/plan/sql.ts'
 
-/** Parts of the calendar, in UTC, each of a time column: a folder for each, the first in full (`month=2024-03/day=31`). */
+/**
+ * Parts of the calendar, in UTC, each of a time column: a folder for each, the first in full (`month=2024-03/day=31`).
+ */
 export interface CalendarParts {
   readonly year?: string
   readonly month?: string

@@ -8,20 +8,24 @@ export interface FilesOptions {
   /** 'json' writes JSON lines. 'csv' has a header; NULL is an empty field, an empty text is `""`. */
   readonly format: 'parquet' | 'json' | 'csv'
   /**
-   * 'Z': JSON has a TIMESTAMP or TIMESTAMPTZ as RFC 3339 writes it in UTC, `"2024-01-01T00:00:00Z"`. Default: as DuckDB writes
-   * them, `"2024-01-01 00:00:00"` without a zone and `"2024-01-01 00:00:00+00"`. Years before 1 and after 9999, which RFC 3339
-   * has not, and infinity stay as DuckDB writes them. Parquet has its own types, and CSV is as DuckDB writes it: there it is
-   * refused.
+   * 'Z': JSON has a TIMESTAMP or TIMESTAMPTZ as RFC 3339 writes it in UTC, `"2024-01-01T00:00:00Z"`. Default: as DuckDB
+   * writes them, `"2024-01-01 00:00:00"` without a zone and `"2024-01-01 00:00:00+00"`. Years before 1 and after 9999,
+   * which RFC 3339 has not, and infinity stay as DuckDB writes them. Parquet has its own types, and CSV is as DuckDB
+   * writes it: there it is refused.
    */
   readonly zone?: 'Z'
-  /** Default: zstd of Parquet, none of JSON and CSV, whose files end in `.gz` or `.zst` with one. Snappy is Parquet's only. */
+  /**
+   * Default: zstd of Parquet, none of JSON and CSV, whose files end in `.gz` or `.zst` with one. Snappy is Parquet's
+   * only.
+   */
   readonly compression?: 'zstd' | 'snappy' | 'gzip' | 'none'
   /** Rows of a row group of Parquet, 2,048 to 10,000,000; DuckDB rounds up to a multiple of 2,048. Default 122,880. */
   readonly rowGroupRows?: number
   /**
    * Folders in the form of Hive, the outer ones first: `['zone']` for `zone=74/`, `{ day: 'window_start' }` for
-   * `day=2024-03-31/`, `{ year: 't', month: 't' }` for `year=2024/month=03/`, `['zone', { day: 'window_start' }]` for both. The
-   * parts of a time are in UTC. NULL, and an empty text, are `__HIVE_DEFAULT_PARTITION__`. Default: no folders.
+   * `day=2024-03-31/`, `{ year: 't', month: 't' }` for `year=2024/month=03/`, `['zone', { day: 'window_start' }]` for
+   * both. The parts of a time are in UTC. NULL, and an empty text, are `__HIVE_DEFAULT_PARTITION__`. Default: no
+   * folders.
    */
   readonly partitionBy?: PartitionBy
   /** Whether columns that folders are named after are in their names only, or in the files as well. Default 'path'. */
@@ -78,8 +82,8 @@ const filesOptions = {
 } satisfies OptionTable<FilesOptions & { readonly uri: string }>
 
 /**
- * A sink of files with deterministic names, `part-<epoch>-<flow>.parquet`, `.jsonl` or `.csv`, each visible only after its
- * epoch's commit and never overwritten. The folder belongs to one checkpoint.
+ * A sink of files with deterministic names, `part-<epoch>-<flow>.parquet`, `.jsonl` or `.csv`, each visible only after
+ * its epoch's commit and never overwritten. The folder belongs to one checkpoint.
  *
  * @param uri a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address
  * @throws MillraceError `user` for another format or an empty address, or for options that the format does not have.

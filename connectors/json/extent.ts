@@ -19,8 +19,8 @@ const [a, f, n] = [97, 102, 110]
 const [blank, small] = [32, 32]
 
 /**
- * Goes through brackets and quotes byte by byte, whatever pieces the text comes in. A string ends at the end of its line
- * at the latest: an unclosed one swallows no more than that.
+ * Goes through brackets and quotes byte by byte, whatever pieces the text comes in. A string ends at the end of its
+ * line at the latest: an unclosed one swallows no more than that.
  */
 export function createExtent(): Extent {
   let is: Extent['is'] = 'closed'

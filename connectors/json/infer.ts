@@ -7,8 +7,9 @@ import { firstCharacter } from '../text/plain-text.ts'
 import { jsonExtensions, objectLines } from './format.ts'
 
 /**
- * DuckDB gives columns whose names differ only by case names of its own: theirs come from the text. What it cannot parse is
- * passed over, and of an object whose fields differ only by case it leaves one out, which is a struct all the same.
+ * DuckDB gives columns whose names differ only by case names of its own: theirs come from the text. What it cannot
+ * parse is passed over, and of an object whose fields differ only by case it leaves one out, which is a struct all the
+ * same.
  */
 export const inferJson: InferFormat = {
   shown: 'JSON',

@@ -14,8 +14,8 @@ const pieceBytes = 64 * 1024
 const suspect = /,[ \t\r]*[}\]]|[nN](?:[aA][nN]|[fF](?:[iI][nN][iI][tT][yY])?)[ \t\r]*[,}\]]|\}[ \t\r]*\{/
 
 /**
- * Whether DuckDB may read a file as it is: the first line looks like one object, no line is longer than a row may be, and
- * none has what DuckDB takes for JSON though it is none. What DuckDB refuses by itself is not looked for.
+ * Whether DuckDB may read a file as it is: the first line looks like one object, no line is longer than a row may be,
+ * and none has what DuckDB takes for JSON though it is none. What DuckDB refuses by itself is not looked for.
  *
  * @param rowBytesMax at least 1 MiB
  */
@@ -31,7 +31,10 @@ export async function hasPlainLines(file: string, rowBytesMax: number, signal: A
 
 const readAside = promisify(read)
 
-/** A file in pieces that end where a line ends, up to one that is too long. Each is good until the next one is asked for. */
+/**
+ * A file in pieces that end where a line ends, up to one that is too long. Each is good until the next one is asked
+ * for.
+ */
 async function* wholeLines(file: string, lineBytesMax: number): AsyncGenerator<Buffer | 'too long'> {
   const source = openSync(file, 'r')
   try {

@@ -9,7 +9,9 @@ const nameBytesMax = 64 * 1024
 export interface RecordsSearch {
   /** An object begins with the next byte. */
   begin(): void
-  /** Reads on in the object, and returns the place where it stops: behind it, or behind the bracket that opens the rows. */
+  /**
+   * Reads on in the object, and returns the place where it stops: behind it, or behind the bracket that opens the rows.
+   */
   read(chunk: Buffer, from: number): number
   /** 'at rows': the caller reads up to the bracket that closes them, and goes on behind it. */
   readonly is: 'open' | 'at rows' | 'closed' | 'broken'

@@ -25,10 +25,10 @@ export interface ValueRowsSettings {
 }
 
 /**
- * Rows one after the other. On lines: objects, as many as there are, and what is broken spoils the rest of its line. Free:
- * objects and elements of arrays, whatever the lines; or elements of the arrays that a path of fields leads to in each object,
- * which is then their envelope. Where brackets do not match there, or an array or envelope is cut off, the text is wrong
- * as a whole. No more than one row is held.
+ * Rows one after the other. On lines: objects, as many as there are, and what is broken spoils the rest of its line.
+ * Free: objects and elements of arrays, whatever the lines; or elements of the arrays that a path of fields leads to in
+ * each object, which is then their envelope. Where brackets do not match there, or an array or envelope is cut off, the
+ * text is wrong as a whole. No more than one row is held.
  */
 export function createValueRows({ layout, path, rowBytesMax }: ValueRowsSettings, { write }: RowWriter): JsonRows {
   /** What is at hand: a row, or an element of an array or a part of one. */

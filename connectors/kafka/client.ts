@@ -23,7 +23,9 @@ export function connectionOptions(spec: KafkaSpec) {
   }
 }
 
-/** What it has learnt of brokers outlives a doubt about leaders: those that were named may be the ones that are away. */
+/**
+ * What it has learnt of brokers outlives a doubt about leaders: those that were named may be the ones that are away.
+ */
 class Reader extends Consumer {
   override clearMetadata(): void {}
 }

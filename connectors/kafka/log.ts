@@ -23,9 +23,14 @@ export interface Extent {
   readonly next: number
 }
 
-/** What the source needs of a topic. Methods throw a MillraceError: `retry` when the call may succeed later, else `user`. */
+/**
+ * What the source needs of a topic. Methods throw a MillraceError: `retry` when the call may succeed later, else
+ * `user`.
+ */
 export interface Log {
-  /** Every partition of the topic, asked anew; undefined where that cannot be told while some partition has no leader. */
+  /**
+   * Every partition of the topic, asked anew; undefined where that cannot be told while some partition has no leader.
+   */
   describe(): Promise<ReadonlyMap<number, Extent | undefined>>
   /** From these offsets on; waits half a second for a first record. */
   fetch(offsets: ReadonlyMap<number, number>): Promise<readonly Fetched[]>

@@ -15,8 +15,8 @@ export interface NotificationConnector<S extends NotificationSpec = any, F = any
   /** What a user calls, for messages: 'sqs({...})'. */
   readonly call: string
   /**
-   * The options of that call, which reference pages list. Those that are secret, and fields of a spec that no option of the
-   * same name describes, are shown in no log.
+   * The options of that call, which reference pages list. Those that are secret, and fields of a spec that no option of
+   * the same name describes, are shown in no log.
    */
   readonly options: OptionTable
   /**

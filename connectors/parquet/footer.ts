@@ -191,8 +191,8 @@ function isRepeated({ field_3: repetition }: Thrift): boolean {
 }
 
 /**
- * DuckDB gives a name of its own to a column or field whose name is there already when the case of ASCII is ignored: 'v', 'V',
- * 'V_1', 'V' become 'v', 'V_1', 'V_1_1', 'V_2'.
+ * DuckDB gives a name of its own to a column or field whose name is there already when the case of ASCII is ignored:
+ * 'v', 'V', 'V_1', 'V' become 'v', 'V_1', 'V_1_1', 'V_2'.
  */
 function withSqlNames(columns: readonly FooterColumn[]): readonly FooterColumn[] {
   const uses = new Map<string, number>()

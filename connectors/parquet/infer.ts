@@ -11,7 +11,8 @@ export const inferParquet: InferFormat = {
   shown: 'Parquet',
   extensions: parquetFormat.extensions,
   needed: neededRanges,
-  // 'PAR1', or 'PARE' where the footer is encrypted. Of an object of S3 the beginning, which has it too, is not fetched.
+  // 'PAR1', or 'PARE' where the footer is encrypted. Of an object of S3 the beginning, which has it too, is not
+  // fetched.
   isTail: tail => /^PAR[1E]$/.test(Buffer.from(tail).toString('latin1')),
   async ready(object) {
     const ready = await parquetFormat.ready(object)

@@ -4,8 +4,8 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { GetOptions, StoredBody } from '../../src/core/ports.ts'
 
 /**
- * What was asked for of an object, and how large all of it is. No more is held than that, whatever a server sends: one that
- * ignores ranges sends everything.
+ * What was asked for of an object, and how large all of it is. No more is held than that, whatever a server sends: one
+ * that ignores ranges sends everything.
  */
 export async function bodyOf(
   object: string,
@@ -38,7 +38,9 @@ export async function bodyOf(
   }
 }
 
-/** Bytes [from, to) of the answer's body are wanted, and the whole object is so large; undefined where it does not tell. */
+/**
+ * Bytes [from, to) of the answer's body are wanted, and the whole object is so large; undefined where it does not tell.
+ */
 function extentOf(
   object: string,
   { ContentRange, ContentLength }: GetObjectCommandOutput,

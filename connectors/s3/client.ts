@@ -19,8 +19,8 @@ export interface S3ClientOptions {
 
 /**
  * The SDK's client of one address. Region and credentials come from the SDK's default chain where the address does not
- * say. The SDK repeats nothing: a conditional write that is sent twice may meet itself (P6), and reads are repeated, body
- * included, by the store.
+ * say. The SDK repeats nothing: a conditional write that is sent twice may meet itself (P6), and reads are repeated,
+ * body included, by the store.
  *
  * @throws MillraceError `user` where there is neither a region nor an endpoint of one's own
  */

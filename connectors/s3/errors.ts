@@ -53,7 +53,10 @@ export const OBJECT_ARCHIVED = 'object-archived'
 /** The key or the version that was asked for is none that the store can have: a message may say anything. */
 export const OBJECT_REFUSED = 'object-refused'
 
-/** What stores answer to a read of such a key or version, or of an object that needs the customer's own key; or Node to an eTag that no header can hold. */
+/**
+ * What stores answer to a read of such a key or version, or of an object that needs the customer's own key; or Node to
+ * an eTag that no header can hold.
+ */
 const REFUSALS =
   /^((XMinio)?Invalid(Argument|Request|URI|ObjectName|ResourceName)|KeyTooLongError|NoSuchVersion|ERR_INVALID_CHAR)$/
 

@@ -14,8 +14,8 @@ export async function openS3(address: string, field: string): Promise<ObjectStor
 }
 
 /**
- * A prefix, one object, or a glob such as `s3://bucket/input/*.parquet`: its root is the prefix before the first wildcard, so
- * a key is the same whichever glob found it. One request tells an object from a prefix.
+ * A prefix, one object, or a glob such as `s3://bucket/input/*.parquet`: its root is the prefix before the first
+ * wildcard, so a key is the same whichever glob found it. One request tells an object from a prefix.
  */
 export async function findS3Input(address: string, field: string): Promise<Input> {
   const parsed = parseS3Address(address, field)

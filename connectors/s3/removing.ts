@@ -6,7 +6,11 @@ import { type Bucket, keyOf, repeated } from './bucket.ts'
 import { aboutDeed, asCommitted, isGone, isRefused } from './deed.ts'
 import { headObject } from './reading.ts'
 
-/** Deletes this version, and nothing else that the key may hold by now. @param bucket `isAws`: no other server is asked */
+/**
+ * Deletes this version, and nothing else that the key may hold by now.
+ *
+ * @param bucket `isAws`: no other server is asked
+ */
 export async function removeVersion(
   bucket: Bucket & { readonly isAws: boolean },
   version: ObjectVersion,
@@ -18,8 +22,8 @@ export async function removeVersion(
   const about = aboutDeed(bucket, 'Deleting', version.key, 's3:DeleteObject')
   const at = { Bucket, Key: keyOf(bucket, version.key), ...payer }
   try {
-    // AWS and Ceph keep the condition. Without a version of its own, a bucket that keeps versions keeps this one behind a
-    // marker: to delete the version would bring back the one before it.
+    // AWS and Ceph keep the condition. Without a version of its own, a bucket that keeps versions keeps this one behind
+    // a marker: to delete the version would bring back the one before it.
     const { DeleteMarker, VersionId } = await repeated(bucket, about, signal, () =>
       client.send(new DeleteObjectCommand({ ...at, IfMatch: quoted(version.eTag) }), sending(signal)),
     )
@@ -36,7 +40,9 @@ export async function removeVersion(
   }
 }
 
-/** Whether a marker lies before another version than was looked at: a server that ignores the condition put it there. */
+/**
+ * Whether a marker lies before another version than was looked at: a server that ignores the condition put it there.
+ */
 async function hidesAnother(
   bucket: Bucket,
   { key, versionId }: ObjectVersion,

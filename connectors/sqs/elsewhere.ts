@@ -4,8 +4,8 @@ import { type SqsContext, visibilityMsOf } from './messages.ts'
 type ElsewhereContext = Pick<SqsContext, 'queue' | 'spec' | 'clock' | 'count'> & Pick<NotificationContext, 'onEvent'>
 
 /**
- * For a run that ends when it is idle: tells whether a process that died holds no messages any more, which come back when
- * their visibility ends. Those that somebody else goes on holding are waited for no longer than that.
+ * For a run that ends when it is idle: tells whether a process that died holds no messages any more, which come back
+ * when their visibility ends. Those that somebody else goes on holding are waited for no longer than that.
  *
  * @returns asked with the times until which messages are hidden that this source has left to the redrive policy
  */

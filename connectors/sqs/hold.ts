@@ -4,8 +4,8 @@ import { batchMax, type HeldMessage, numberOf, outcomesOf, type SqsContext, visi
 const holdMsMax = 12 * 3_600_000 - 60_000
 
 /**
- * Keeps what is held hidden from others, until the source is closed. Every message is due at half its visibility after the
- * last extension, so none can become due in a shorter sleep.
+ * Keeps what is held hidden from others, until the source is closed. Every message is due at half its visibility after
+ * the last extension, so none can become due in a shorter sleep.
  */
 export async function keepHidden(context: SqsContext): Promise<void> {
   const { clock, closing, held } = context

@@ -72,7 +72,10 @@ export function judgeQueue({ spec, facts, bucket, everyMs }: QueueContext): read
   return found
 }
 
-/** Whether a statement lets S3 send for this bucket, or SNS or EventBridge for anything: what they send is not looked at. */
+/**
+ * Whether a statement lets S3 send for this bucket, or SNS or EventBridge for anything: what they send is not looked
+ * at.
+ */
 export function maySend(policy: string, bucket: string): boolean {
   const statements = list((parse(policy) as { readonly Statement?: unknown } | undefined)?.Statement)
   return statements.some(statement => {

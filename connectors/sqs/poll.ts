@@ -11,7 +11,9 @@ import type { Settling } from './settle.ts'
 const receivesMax = 10
 /** SQS stops at 120,000 in flight for all who read a queue. */
 const heldMax = 100_000
-/** Of a run that ends when it is idle: SQS asks all of its servers for any wait above zero, so an empty answer is true. */
+/**
+ * Of a run that ends when it is idle: SQS asks all of its servers for any wait above zero, so an empty answer is true.
+ */
 const idleWaitS = 1
 
 export interface PollContext extends SqsContext {

@@ -5,10 +5,14 @@ export interface QueueMessage {
   readonly body: string
 }
 
-/** Of one entry of a batch: `stale` when its receipt no longer holds the message, `failed` when it may be tried again. */
+/**
+ * Of one entry of a batch: `stale` when its receipt no longer holds the message, `failed` when it may be tried again.
+ */
 export type EntryOutcome = 'done' | 'stale' | 'failed'
 
-/** What the source needs of SQS. Methods throw a MillraceError: `retry` when the call may succeed later, else `user`. */
+/**
+ * What the source needs of SQS. Methods throw a MillraceError: `retry` when the call may succeed later, else `user`.
+ */
 export interface Queue {
   /** Waits for a first message, `waitS` seconds or 20; at most `count`, of 10. */
   receive(count: number, signal: AbortSignal, waitS?: number): Promise<readonly QueueMessage[]>

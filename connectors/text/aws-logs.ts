@@ -1,8 +1,8 @@
 import type { Columns } from '../../src/core/types.ts'
 import type { TextOptions } from './spec.ts'
 
-// Logs that AWS writes into buckets, by their published formats. Fields that a newer release adds at the end of a line are
-// passed over; text in quotes that holds a quote itself makes a bad row, as nothing tells where it ends.
+// Logs that AWS writes into buckets, by their published formats. Fields that a newer release adds at the end of a line
+// are passed over; text in quotes that holds a quote itself makes a bad row, as nothing tells where it ends.
 
 /** A line, where every field is followed by what begins the next one. */
 const fields = (between: string, ...parts: readonly string[]) => parts.join(between)

@@ -23,8 +23,8 @@ const csv =
 const whole = '_whole'
 
 /**
- * Lines are cut by our own scanner and written again for DuckDB, without those that are no rows: a field that is empty, or
- * has the text of a broken line in hexadecimal behind an x, and the line. There the pattern takes them apart.
+ * Lines are cut by our own scanner and written again for DuckDB, without those that are no rows: a field that is empty,
+ * or has the text of a broken line in hexadecimal behind an x, and the line. There the pattern takes them apart.
  */
 export function createTextFormat(settings: TextSettings): Format {
   const own = settings.groups.flatMap((name): readonly OwnColumn[] => (name === null ? [] : [{ name }]))

@@ -9,8 +9,8 @@ const token =
   /\\Q[^]*?(?:\\E|$)|\\[^]|\[\^?\]?(?:\\[^]|\[:\^?\w+:\]|[^\]\\])*\]?|\((?:\?(?:P?<(?![=!])([^>]*)>|<?[=!]|[^:)]*[:)]?))?|[^]/g
 
 /**
- * Finds the groups of a regular expression, and writes names as RE2 in DuckDB reads them: `(?<name>` as `(?P<name>`. What
- * else is wrong with it DuckDB tells.
+ * Finds the groups of a regular expression, and writes names as RE2 in DuckDB reads them: `(?<name>` as `(?P<name>`.
+ * What else is wrong with it DuckDB tells.
  *
  * @returns what it should have been, where RE2 never reads it or its names are no names of columns
  */

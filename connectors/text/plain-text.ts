@@ -122,7 +122,8 @@ type Kind =
   | { readonly is: 'bad'; readonly reason: string }
 
 function textKind({ file, key }: SpooledObject): Kind {
-  // Synchronous: of a local file that is in memory this takes microseconds, and a turn of the thread pool each call more.
+  // Synchronous: of a local file that is in memory this takes microseconds, and a turn of the thread pool each call
+  // more.
   const source = openSync(file, 'r')
   try {
     const { size } = fstatSync(source)
@@ -191,8 +192,8 @@ async function* expanded(file: string, size: number, compression: Compression | 
 }
 
 /**
- * A decoder that ends inside a piece, as that of zstd does with its frame, gets no more of them: it would take the next one
- * for a beginning, as long as its reader has not come to the end.
+ * A decoder that ends inside a piece, as that of zstd does with its frame, gets no more of them: it would take the next
+ * one for a beginning, as long as its reader has not come to the end.
  */
 async function feed(source: AsyncIterable<Buffer>, decoder: Gunzip | ZstdDecompress): Promise<void> {
   let fed = 0

@@ -8,23 +8,27 @@ import { readPattern } from './pattern.ts'
 
 export interface TextOptions {
   /**
-   * A regular expression of RE2 that the whole line has to fit, with groups that have names: `(?P<status>[0-9]+)`. Each of
-   * them is a column. RE2 takes time by the length of a line only, so it has no look ahead or behind, and no references back.
+   * A regular expression of RE2 that the whole line has to fit, with groups that have names: `(?P<status>[0-9]+)`. Each
+   * of them is a column. RE2 takes time by the length of a line only, so it has no look ahead or behind, and no
+   * references back.
    */
   readonly pattern: string
   /** What stands for NULL, such as '-'. Empty text, and a group that took no part, are NULL always. Default ''. */
   readonly nullText?: string
   /**
    * By group: how its text is a time. Formats are those of strptime, such as '%d/%b/%Y:%H:%M:%S %z' for
-   * '06/Feb/2019:00:00:38 +0000', UTC where they have no %z; or 'epoch-seconds', 'epoch-milliseconds'. Times of ISO 8601 need
-   * none.
+   * '06/Feb/2019:00:00:38 +0000', UTC where they have no %z; or 'epoch-seconds', 'epoch-milliseconds'. Times of ISO
+   * 8601 need none.
    */
   readonly times?: Readonly<Record<string, string>>
   /** Lines that begin so are no rows: '#'. Default: there are none. */
   readonly comment?: string
   /** So many lines at the beginning of each object are no rows. Default 0. */
   readonly headerLines?: number
-  /** What keys end in, where the source's own `suffix` does not say. Default '.log' and '.txt', also with '.gz' or '.zst'. */
+  /**
+   * What keys end in, where the source's own `suffix` does not say. Default '.log' and '.txt', also with '.gz' or
+   * '.zst'.
+   */
   readonly suffix?: string | readonly string[]
   /** Types of the groups, for the source: `columns: albLogs.columns`. This format does not read them. */
   readonly columns?: Columns
@@ -74,10 +78,10 @@ export const textOptions = {
 } satisfies OptionTable<TextOptions>
 
 /**
- * Lines of text (UTF-8), of which a regular expression with named groups makes columns: server logs. An empty line is no row.
- * A line that the pattern does not fit, that is no UTF-8 or longer than 1 MiB is a bad row. Values are cast by value as those
- * of CSV. Logs of AWS are there: `text(s3AccessLogs)`, `text(albLogs)`, `text(nlbLogs)`, `text(cloudFrontLogs)`,
- * `text(vpcFlowLogs)`, each with `columns` for the source.
+ * Lines of text (UTF-8), of which a regular expression with named groups makes columns: server logs. An empty line is
+ * no row. A line that the pattern does not fit, that is no UTF-8 or longer than 1 MiB is a bad row. Values are cast by
+ * value as those of CSV. Logs of AWS are there: `text(s3AccessLogs)`, `text(albLogs)`, `text(nlbLogs)`,
+ * `text(cloudFrontLogs)`, `text(vpcFlowLogs)`, each with `columns` for the source.
  *
  * @throws MillraceError `user` that names the option, its value and what was expected.
  */

@@ -109,13 +109,16 @@ export interface Side {
   where?(value: string): string
   /** Name of the main accumulator that counts such rows; where it is 0 the side's query is spared. */
   readonly neededBy?: string
-  /** SQL query: side rows of windows and groups, merged, to one row for each, `groups` (a list of columns) and `_folded`. */
+  /**
+   * SQL query: side rows of windows and groups, merged, to one row for each, `groups` (a list of columns) and
+   * `_folded`.
+   */
   fold(rows: string, groups: string): string
 }
 
 /**
- * What the compiler knows of an aggregate. Its file fills in `call` and `result` by what `this` has: `aggregate` puts the
- * columns and the call in.
+ * What the compiler knows of an aggregate. Its file fills in `call` and `result` by what `this` has: `aggregate` puts
+ * the columns and the call in.
  *
  *     interface MaxTypes extends AggregateTypes {
  *       readonly call: Max<keyof this['columns'] & string>

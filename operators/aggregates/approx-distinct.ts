@@ -16,8 +16,8 @@ import {
  * algorithm 6: no bias table, no change of method between small and large counts, and only additions, products and one
  * quotient, in a fixed order, so that it is the same number on every machine.
  *
- * The hash is part of the stored state, so it is our own (S19): MD5 of a text form of the value, which no DuckDB version
- * can change, unlike its hash().
+ * The hash is part of the stored state, so it is our own (S19): MD5 of a text form of the value, which no DuckDB
+ * version can change, unlike its hash().
  */
 
 export interface ApproxDistinct<out K extends string> extends AggregateCall {

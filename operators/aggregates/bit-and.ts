@@ -15,7 +15,8 @@ export interface BitAndTypes extends AggregateTypes {
 export const bitAndAggregate = ownType<BitAndTypes>('bitAnd', 'bit_and', wholeNames, 'a whole number')
 
 /**
- * The bits that all values have, of whole numbers; NULLs are ignored, NULL when no value was seen. The column's own type.
+ * The bits that all values have, of whole numbers; NULLs are ignored, NULL when no value was seen. The column's own
+ * type.
  *
  *     aggregate({ common: bitAnd('flags') })
  */

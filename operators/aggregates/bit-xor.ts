@@ -15,7 +15,8 @@ export interface BitXorTypes extends AggregateTypes {
 export const bitXorAggregate = ownType<BitXorTypes>('bitXor', 'bit_xor', wholeNames, 'a whole number')
 
 /**
- * The bits that an odd number of values have, of whole numbers; NULLs are ignored, NULL when no value was seen. The column's own type.
+ * The bits that an odd number of values have, of whole numbers; NULLs are ignored, NULL when no value was seen. The
+ * column's own type.
  *
  *     aggregate({ parity: bitXor('checksum') })
  */

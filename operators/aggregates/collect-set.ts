@@ -52,8 +52,8 @@ export const collectSetAggregate: Aggregate<typeof collectSetOptions, CollectSet
 }
 
 /**
- * The different values as a list, the smallest first, at most `max` of them; NULL when no value was seen. NULLs are left out,
- * -0.0 is 0.0 and NaN is one value, the largest. State is a row for each window, group and value.
+ * The different values as a list, the smallest first, at most `max` of them; NULL when no value was seen. NULLs are
+ * left out, -0.0 is 0.0 and NaN is one value, the largest. State is a row for each window, group and value.
  *
  *     aggregate({ drivers: collectSet('driver_id', 1000) })
  */

@@ -16,9 +16,9 @@ export interface CorrTypes extends AggregateTypes {
 export const corrAggregate = exactCovariance<CorrTypes>('corr')
 
 /**
- * The correlation of two columns, as SQL's `corr`: from -1 to 1, which it is exactly where they lie on a line. NULL where
- * one of them does not vary. From exact sums, within one unit in the last place; which rows count and the types are those of
- * `covarPop`.
+ * The correlation of two columns, as SQL's `corr`: from -1 to 1, which it is exactly where they lie on a line. NULL
+ * where one of them does not vary. From exact sums, within one unit in the last place; which rows count and the types
+ * are those of `covarPop`.
  *
  *     aggregate({ related: corr('tip_amount', 'fare_amount') })
  */

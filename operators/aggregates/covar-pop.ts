@@ -16,10 +16,10 @@ export interface CovarPopTypes extends AggregateTypes {
 export const covarPopAggregate = exactCovariance<CovarPopTypes>('covarPop')
 
 /**
- * The covariance of two columns over a whole population, as SQL's `covar_pop`: that of exact arithmetic, correctly rounded,
- * whatever the order and the cut. Only rows in which both have a value count; NULL where there is none, NaN where a value of
- * these is NaN or infinite; an error that names the window beyond 2^30 rows of one group. DOUBLE, of integers, FLOAT, DOUBLE
- * and DECIMAL of at most 18 digits and scale 9.
+ * The covariance of two columns over a whole population, as SQL's `covar_pop`: that of exact arithmetic, correctly
+ * rounded, whatever the order and the cut. Only rows in which both have a value count; NULL where there is none, NaN
+ * where a value of these is NaN or infinite; an error that names the window beyond 2^30 rows of one group. DOUBLE, of
+ * integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits and scale 9.
  *
  *     aggregate({ together: covarPop('tip_amount', 'fare_amount') })
  */

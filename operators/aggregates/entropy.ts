@@ -42,9 +42,9 @@ export const entropyAggregate: Aggregate<typeof columnOptions, EntropyTypes> = {
 }
 
 /**
- * Shannon's entropy of the values in bits: 0 where all are equal, log2(n) where n values are equally frequent. NULLs are
- * ignored, NULL when no value was seen; -0.0 is 0.0 and NaN is one value. DOUBLE, added up in the order of the counts, so
- * that its bits do not depend on the cut. State is a row for each window, group and value.
+ * Shannon's entropy of the values in bits: 0 where all are equal, log2(n) where n values are equally frequent. NULLs
+ * are ignored, NULL when no value was seen; -0.0 is 0.0 and NaN is one value. DOUBLE, added up in the order of the
+ * counts, so that its bits do not depend on the cut. State is a row for each window, group and value.
  *
  *     aggregate({ spread: entropy('DOLocationID') })
  */

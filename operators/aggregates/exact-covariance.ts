@@ -29,9 +29,10 @@ import { type Digits, type DigitsOf, digitsOf, quotient, rounded, squareBin, sum
 import { comparedType } from './picked.ts'
 
 /*
- * Covariances, correlations and regressions of exact arithmetic (S20): as `exact-variance.ts`, with the exact sums of the
- * products of two columns beside those of their squares. Each is a quotient of differences of products of these sums, all
- * of them exact, so that no order of rows and no cut can show. Only rows in which both columns have a value count.
+ * Covariances, correlations and regressions of exact arithmetic (S20): as `exact-variance.ts`, with the exact sums of
+ * the products of two columns beside those of their squares. Each is a quotient of differences of products of these
+ * sums, all of them exact, so that no order of rows and no cut can show. Only rows in which both columns have a value
+ * count.
  *
  *     xy = n Sxy - Sx Sy        covariance = xy / n^2, or over n (n - 1)     slope = xy / xx
  *     xx = n Sxx - Sx^2         R^2 = xy^2 / (xx yy)                         correlation = its root, with the sign of xy
@@ -119,7 +120,9 @@ function counted(other: string): Accumulator {
 
 const letters = ['a', 'b', 'c'] as const
 
-/** The digits of both columns and of the products, of pairs whose values both fit: what does not fit has NULL digits. */
+/**
+ * The digits of both columns and of the products, of pairs whose values both fit: what does not fit has NULL digits.
+ */
 function sums(columns: Columns, other: string, used: readonly Product[]): Accumulator[] {
   const pair = (value: string) => {
     const [x, y] = [columns.x.digits(other), columns.y.digits(value)]
@@ -337,7 +340,8 @@ const scaled = (digits: string, exponent: string) =>
   `${digits} * ${powerOf2(`${exponent} // 2`)} * ${powerOf2(`${exponent} - ${exponent} // 2`)}`
 
 /**
- * sign * over / under * 2^exponent, by its leading bits, of which there are 57 to 62. What is a double comes out as it is.
+ * sign * over / under * 2^exponent, by its leading bits, of which there are 57 to 62. What is a double comes out as it
+ * is.
  *
  * @param fraction SQL of a struct: `sign`, `isNull`, `over` and `under` below 2^124, `exponent`.
  */

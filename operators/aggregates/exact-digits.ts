@@ -1,11 +1,12 @@
 import { bind, carried, entry } from './exact-sum.ts'
 
 /*
- * Differences of products of exact sums, such as n Q - S^2, as SQL text: what variances, covariances and regressions are
- * quotients of. A sum is a list of digits in base 2^31, a digit of 2^(31 k) stands in bin k above the offset of its sum.
+ * Differences of products of exact sums, such as n Q - S^2, as SQL text: what variances, covariances and regressions
+ * are quotients of. A sum is a list of digits in base 2^31, a digit of 2^(31 k) stands in bin k above the offset of its
+ * sum.
  *
- * What follows makes a chain of structs, each made from the one before, which is always called `_ev_v`. As lambdas inside
- * lambdas the same steps would take DuckDB seconds to plan.
+ * What follows makes a chain of structs, each made from the one before, which is always called `_ev_v`. As lambdas
+ * inside lambdas the same steps would take DuckDB seconds to plan.
  */
 
 export function stage(before: string, fields: Readonly<Record<string, string>>): string {

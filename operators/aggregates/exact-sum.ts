@@ -94,8 +94,8 @@ export function isMisfit(value: string): string {
 const sideType = 'STRUCT(bin SMALLINT, units BIGINT)[]'
 
 /**
- * Side rows: (`_bin`, `_units`) of what the accumulators do not hold. |units| of one row is at most 2^31, so the checked
- * sums hold 2^32 rows in one bin.
+ * Side rows: (`_bin`, `_units`) of what the accumulators do not hold. |units| of one row is at most 2^31, so the
+ * checked sums hold 2^32 rows in one bin.
  */
 export const exactSumSide = {
   items,
@@ -197,8 +197,8 @@ export function finishQuotient(total: string, divisor: string): string {
 }
 
 /**
- * `total` * 2^`exponent` / `divisor`, correctly rounded. Written with `bind`: DuckDB computes parts that repeat outside of
- * a lambda for every row, even where this is the second choice of a `coalesce`, and plans long text slowly.
+ * `total` * 2^`exponent` / `divisor`, correctly rounded. Written with `bind`: DuckDB computes parts that repeat outside
+ * of a lambda for every row, even where this is the second choice of a `coalesce`, and plans long text slowly.
  */
 function quotient(total: string, divisor: string | null, exponent: number): string {
   const [t, n] = ['_es_t', '_es_n']

@@ -91,7 +91,9 @@ export function sumOf(name: string, type: string, partial: (value: string) => st
 
 export type Digits = readonly [a: string, b: string, c: string]
 
-/** Products of digits from the highest down. The middle one is 2ac + b^2; the doubling of ab and bc waits for the end. */
+/**
+ * Products of digits from the highest down. The middle one is 2ac + b^2; the doubling of ab and bc waits for the end.
+ */
 const squares: readonly (readonly [string, (digits: Digits) => string])[] = [
   ['aa', ([a]) => `sum(${a} * ${a})`],
   ['ab', ([a, b]) => `sum(${a} * ${b})`],
@@ -144,7 +146,9 @@ export function digitsOf(type: ParsedType, field: string): DigitsOf {
   }
 }
 
-/** Without CASE, in which DuckDB computes every repeated part again: 0 // 0 is NULL and makes NULL what does not fit. */
+/**
+ * Without CASE, in which DuckDB computes every repeated part again: 0 // 0 is NULL and makes NULL what does not fit.
+ */
 function digitsOfDouble(value: string): Digits {
   const x = double(value)
   const fits = `(0 // CAST(floor(${fraction(x)}) = ${fraction(x)} AS BIGINT))`

@@ -14,7 +14,8 @@ export interface FirstTypes extends AggregateTypes {
 export const firstAggregate = picked<FirstTypes>('first', 'time', 'min', 'earliest')
 
 /**
- * The first value by event time that is not NULL; of equal times the earliest row in ledger order. The column's own type.
+ * The first value by event time that is not NULL; of equal times the earliest row in ledger order. The column's own
+ * type.
  *
  *     aggregate({ fare: first('fare_amount') })
  */

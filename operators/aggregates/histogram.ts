@@ -42,9 +42,9 @@ export const histogramAggregate: Aggregate<typeof columnOptions, HistogramTypes>
 }
 
 /**
- * Every value with its exact count, the smallest value first: a list of `STRUCT(value, count)`, NULL when no value was seen.
- * NULLs are left out, -0.0 is 0.0 and NaN is one value, the largest. State is a row for each window, group and value; where
- * the most frequent ones are enough, `topK` gives a short list.
+ * Every value with its exact count, the smallest value first: a list of `STRUCT(value, count)`, NULL when no value was
+ * seen. NULLs are left out, -0.0 is 0.0 and NaN is one value, the largest. State is a row for each window, group and
+ * value; where the most frequent ones are enough, `topK` gives a short list.
  *
  *     aggregate({ riders: histogram('passenger_count') })
  */

@@ -16,8 +16,8 @@ export interface LargestTypes extends AggregateTypes {
 export const largestAggregate = ends<LargestTypes>('largest', 'descending')
 
 /**
- * The `n` largest values as a list, the largest first, equal ones as often as they come; NULL when no value was seen. NULLs
- * are left out, NaN is the largest value and -0.0 is 0.0. State holds `n` values for each window and group.
+ * The `n` largest values as a list, the largest first, equal ones as often as they come; NULL when no value was seen.
+ * NULLs are left out, NaN is the largest value and -0.0 is 0.0. State holds `n` values for each window and group.
  *
  *     aggregate({ fares: largest('fare_amount', 3) })
  *

@@ -57,8 +57,8 @@ export const listaggAggregate: Aggregate<typeof listaggOptions, ListaggTypes> = 
 }
 
 /**
- * The first `max` values as one text, a separator between them: what `collect` gives, joined. NULL when no value was seen,
- * and NULLs are left out.
+ * The first `max` values as one text, a separator between them: what `collect` gives, joined. NULL when no value was
+ * seen, and NULLs are left out.
  *
  *     aggregate({ path: listagg('page', { max: 100, separator: ' > ' }) })
  */

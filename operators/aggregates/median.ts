@@ -78,9 +78,10 @@ export const medianAggregate: Aggregate<typeof columnOptions, MedianTypes> = {
 }
 
 /**
- * The middle value, or the mean of the two middle ones, rounded once; NULLs are ignored, NULL when no value was seen, NaN is
- * the largest value. DOUBLE, of integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits and scale 9. For a value that is one
- * of the column's, and for times, take `exactQuantile('...', 0.5)`. State is a row for each window, group and value.
+ * The middle value, or the mean of the two middle ones, rounded once; NULLs are ignored, NULL when no value was seen,
+ * NaN is the largest value. DOUBLE, of integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits and scale 9. For a
+ * value that is one of the column's, and for times, take `exactQuantile('...', 0.5)`. State is a row for each window,
+ * group and value.
  *
  *     aggregate({ middle_fare: median('fare_amount') })
  */

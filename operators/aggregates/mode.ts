@@ -40,8 +40,8 @@ export const modeAggregate: Aggregate<typeof columnOptions, ModeTypes> = {
 }
 
 /**
- * The most frequent value, of equally frequent ones the smallest; NULLs are ignored, NULL when no value was seen, -0.0 is
- * 0.0 and NaN is one value, the largest. The column's own type. State is a row for each window, group and value.
+ * The most frequent value, of equally frequent ones the smallest; NULLs are ignored, NULL when no value was seen, -0.0
+ * is 0.0 and NaN is one value, the largest. The column's own type. State is a row for each window, group and value.
  *
  *     aggregate({ usual_zone: mode('DOLocationID') })
  */

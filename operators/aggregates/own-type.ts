@@ -2,8 +2,8 @@ import { configError } from '../../src/core/errors.ts'
 import { type Aggregate, type AggregateTypes, columnOptions, scalarType } from './aggregate.ts'
 
 /**
- * Aggregates whose one accumulator is the result itself, of the column's own type, and whose merging is the same function
- * of SQL again: boolAnd, bitOr and their kin.
+ * Aggregates whose one accumulator is the result itself, of the column's own type, and whose merging is the same
+ * function of SQL again: boolAnd, bitOr and their kin.
  *
  * @param types names of the SQL types that it takes. @param expected what they are, in an error
  */

@@ -26,9 +26,13 @@ export interface ProductTypes extends AggregateTypes {
   readonly result: Like<ColumnOf<this>, SumOf<ColumnOf<this>>>
 }
 
-/** The largest magnitude that is kept, 38 digits. What passes it is -1 from there on: no further factor brings it back. */
+/**
+ * The largest magnitude that is kept, 38 digits. What passes it is -1 from there on: no further factor brings it back.
+ */
 const most = `CAST('${'9'.repeat(38)}' AS HUGEINT)`
-/** Zeros are counted beside the product, so that one of them makes it 0 whatever the others are and in whatever order. */
+/**
+ * Zeros are counted beside the product, so that one of them makes it 0 whatever the others are and in whatever order.
+ */
 const magnitudes = (all: string) =>
   `coalesce(list_reduce(${all}, lambda a, b: CASE WHEN a < 0 OR b < 0 OR a > ${most} // b THEN CAST(-1 AS HUGEINT) ELSE a * b END), 1)`
 const magnitude = (parts: string) => `CAST(${magnitudes(parts)} AS DECIMAL(38,0))`

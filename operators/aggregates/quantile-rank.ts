@@ -40,7 +40,10 @@ export function atQuantile(q: number): (upTo: string, all: string) => string {
   return (upTo, all) => `${upTo} * CAST('${denominator}' AS HUGEINT) >= ${all} * CAST('${numerator}' AS HUGEINT)`
 }
 
-/** SQL query over side rows: those of each group with `_up_to`, the number of values up to and with it, and `_all` of them. */
+/**
+ * SQL query over side rows: those of each group with `_up_to`, the number of values up to and with it, and `_all` of
+ * them.
+ */
 export function runningCounts(rows: string, groups: string, key: string): string {
   return (
     `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +

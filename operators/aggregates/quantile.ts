@@ -123,7 +123,9 @@ function number(value: number): string {
   return `CAST('${value}' AS DOUBLE)`
 }
 
-/** (exponent, part of the power of two) in one integer, with the value's sign; 0 for zero. Infinity is just the next. */
+/**
+ * (exponent, part of the power of two) in one integer, with the value's sign; 0 for zero. Infinity is just the next.
+ */
 function bucketOf(value: string, parts: number): string {
   const bits = (of: string) => `CAST(CAST(${of} AS BIT) AS BIGINT)`
   const index = (of: string, shift: number) =>
@@ -153,9 +155,9 @@ function valueOf(bucket: string, parts: number): string {
 
 /**
  * A value within `relativeError` (default 1 %) of the one of nearest rank (`exactQuantile`), and never outside the
- * values seen; 0 and 1 give the smallest and the largest themselves; NULLs are ignored, NaN is the largest value. DOUBLE. State is a row for each window, group and bucket:
- * about 50 buckets between a number and its double at 1 %, and at most one for each value. The result does not depend on
- * how rows were cut.
+ * values seen; 0 and 1 give the smallest and the largest themselves; NULLs are ignored, NaN is the largest value.
+ * DOUBLE. State is a row for each window, group and bucket: about 50 buckets between a number and its double at 1 %,
+ * and at most one for each value. The result does not depend on how rows were cut.
  *
  *     aggregate({ p95: quantile('duration_ms', 0.95), p99: quantile('duration_ms', 0.99, { relativeError: 0.005 }) })
  *

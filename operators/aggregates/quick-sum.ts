@@ -7,7 +7,8 @@ import { number } from './exact-sum.ts'
  * floating-point technique for extending the available precision", 1971).
  *
  * Within `isUsual` the three bins are doubles a + b + c. `s` + `e` is a + b, exactly, with |e| at most 2^-11, so that
- * `t` = e + c has no more than 53 bits above 2^-62 and is exact as well. `s` + `t` is then one rounding of the exact sum.
+ * `t` = e + c has no more than 53 bits above 2^-62 and is exact as well. `s` + `t` is then one rounding of the exact
+ * sum.
  */
 export const quickSum: Quick = {
   layers: (accumulators, of) => [
@@ -21,9 +22,9 @@ export const quickSum: Quick = {
  * of q into halves that n times are exact. So the exact average is q + d with d known to 2^-52 of itself, and where
  * both ends of d's range round to one double, that is the result (A. Ziv's test).
  *
- * That test fails for a tie, which an even n often gives. Where the rest, r = `left` + `low`, is exact, d = r / n is rounded
- * once and lies on the same side of every double, or on it, as the exact quotient: where d * n gives r back, d is on a tie
- * only if the quotient is.
+ * That test fails for a tie, which an even n often gives. Where the rest, r = `left` + `low`, is exact, d = r / n is
+ * rounded once and lies on the same side of every double, or on it, as the exact quotient: where d * n gives r back, d
+ * is on a tie only if the quotient is.
  */
 export const quickAvg: Quick = {
   layers(accumulators, of) {

@@ -91,7 +91,9 @@ type TypesOf<N extends keyof Registry> = NonNullable<Registry[N]['types']>
 /** The calls of any aggregate that columns allow. */
 export type AnyCall<C> = { readonly [N in keyof Registry]: CallOf<TypesOf<N>, C> }[keyof Registry]
 
-/** SQL type of what a call over columns gives. A filter may leave no row, so nothing is promised then but of a count. */
+/**
+ * SQL type of what a call over columns gives. A filter may leave no row, so nothing is promised then but of a count.
+ */
 export type AggregateResult<C, A> = A extends { readonly aggregate: infer N extends keyof Registry }
   ? A extends { readonly filter: string }
     ? TypesOf<N> extends { readonly isCount: true }

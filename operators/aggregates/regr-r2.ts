@@ -16,8 +16,8 @@ export interface RegrR2Types extends AggregateTypes {
 export const regrR2Aggregate = exactCovariance<RegrR2Types>('regrR2')
 
 /**
- * The share of y's variance that the line of `regrSlope` explains, as SQL's `regr_r2(y, x)`: 0 to 1, and 1 where y does not
- * vary. Otherwise as `regrSlope`.
+ * The share of y's variance that the line of `regrSlope` explains, as SQL's `regr_r2(y, x)`: 0 to 1, and 1 where y does
+ * not vary. Otherwise as `regrSlope`.
  *
  *     aggregate({ fit: regrR2('fare_amount', 'trip_distance') })
  */

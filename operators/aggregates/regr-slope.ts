@@ -16,9 +16,9 @@ export interface RegrSlopeTypes extends AggregateTypes {
 export const regrSlopeAggregate = exactCovariance<RegrSlopeTypes>('regrSlope')
 
 /**
- * The slope of the line that fits y over x by least squares, as SQL's `regr_slope(y, x)`; NULL where x does not vary. From
- * exact sums, within one unit in the last place, and beyond the range of DOUBLE an infinity; which rows count and the types
- * are those of `covarPop`.
+ * The slope of the line that fits y over x by least squares, as SQL's `regr_slope(y, x)`; NULL where x does not vary.
+ * From exact sums, within one unit in the last place, and beyond the range of DOUBLE an infinity; which rows count and
+ * the types are those of `covarPop`.
  *
  *     aggregate({ fare_per_mile: regrSlope('fare_amount', 'trip_distance') })
  */

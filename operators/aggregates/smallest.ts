@@ -16,8 +16,8 @@ export interface SmallestTypes extends AggregateTypes {
 export const smallestAggregate = ends<SmallestTypes>('smallest', 'ascending')
 
 /**
- * The `n` smallest values as a list, the smallest first, equal ones as often as they come; NULL when no value was seen. NULLs
- * are left out, NaN is the largest value and -0.0 is 0.0. State holds `n` values for each window and group.
+ * The `n` smallest values as a list, the smallest first, equal ones as often as they come; NULL when no value was seen.
+ * NULLs are left out, NaN is the largest value and -0.0 is 0.0. State holds `n` values for each window and group.
  *
  *     aggregate({ fares: smallest('fare_amount', 3) })
  *

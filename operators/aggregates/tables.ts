@@ -47,7 +47,10 @@ function placed(grain: Grain): string[] {
   return places(grain).map((sql, index) => `${sql} AS ${id(columns[index] as string)}`)
 }
 
-/** The rows that are on time, as `_in`. Where windows come from the rows, each has the pane of those that are here with it. */
+/**
+ * The rows that are on time, as `_in`. Where windows come from the rows, each has the pane of those that are here with
+ * it.
+ */
 function onTime({ windows, timeUs, watermark, keys }: Grain, rows: Relation): string {
   const accepted = windows.accepts(timeUs, watermark)
   if (!windows.together) return `(${rows.sql}) AS _in WHERE ${accepted}`

@@ -15,8 +15,8 @@ export interface VarPopTypes extends AggregateTypes {
 export const varPopAggregate = exactVariance<VarPopTypes>('varPop')
 
 /**
- * The variance of a whole population, as SQL's `var_pop`: over n and not n - 1; 0 for one value, NULL for none. Otherwise
- * as `variance`.
+ * The variance of a whole population, as SQL's `var_pop`: over n and not n - 1; 0 for one value, NULL for none.
+ * Otherwise as `variance`.
  */
 export function varPop<const K extends string, const O extends AggregateOptions = {}>(
   column: K,

@@ -15,9 +15,10 @@ export interface VarianceTypes extends AggregateTypes {
 export const varianceAggregate = exactVariance<VarianceTypes>('variance')
 
 /**
- * The variance of a sample, as SQL's `var_samp`: that of exact arithmetic, correctly rounded, whatever the order and the
- * cut. NULLs are ignored; NULL for fewer than two values; NaN where any value is NaN or infinite; an error that names the
- * window beyond 2^30 values of one group. DOUBLE, of integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits and scale 9.
+ * The variance of a sample, as SQL's `var_samp`: that of exact arithmetic, correctly rounded, whatever the order and
+ * the cut. NULLs are ignored; NULL for fewer than two values; NaN where any value is NaN or infinite; an error that
+ * names the window beyond 2^30 values of one group. DOUBLE, of integers, FLOAT, DOUBLE and DECIMAL of at most 18 digits
+ * and scale 9.
  *
  *     aggregate({ spread: variance('fare_amount') })
  */

@@ -27,8 +27,8 @@ if (major < 22 || (major === 22 && minor < 22)) {
   )
   process.exitCode = 2
 } else {
-  // What one process compiles is there for the next. In a folder of the user's own: whoever can write there has their code
-  // run. Without one, or where it cannot be written, Node goes on without.
+  // What one process compiles is there for the next. In a folder of the user's own: whoever can write there has their
+  // code run. Without one, or where it cannot be written, Node goes on without.
   const { HOME: home, XDG_CACHE_HOME: cache = home && home + '/.cache' } = process.env
   void import('node:module')
     .then(({ enableCompileCache }) => {

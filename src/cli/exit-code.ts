@@ -8,8 +8,9 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /**
- * 4: the run came to its end, and no row of the ledger's objects could be read. A script must not go on as if there were
- * results. Of the ledger, not of the run: killed and started again a backfill ends with the code of one that nobody killed.
+ * 4: the run came to its end, and no row of the ledger's objects could be read. A script must not go on as if there
+ * were results. Of the ledger, not of the run: killed and started again a backfill ends with the code of one that
+ * nobody killed.
  */
 export function exitCodeOfSummary({
   totals: { objects, quarantined, skipped, gone, suspect, rows, quarantinedRows },

@@ -1,4 +1,7 @@
-/** Does the work on each item, at most so many at once, and gives the results in their order. After an error nothing is begun. */
+/**
+ * Does the work on each item, at most so many at once, and gives the results in their order. After an error nothing is
+ * begun.
+ */
 export async function atOnce<T, R>(
   max: number,
   items: readonly T[],

@@ -5,7 +5,9 @@ import { columnsOf, type ParsedType } from './types.ts'
 /** A column of a source as it is declared: `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`. */
 export interface ColumnDeclaration {
   readonly type: ParsedType
-  /** What stands where an object lacks the column: the text of the literal, null for NULL. Absent: it may not lack it. */
+  /**
+   * What stands where an object lacks the column: the text of the literal, null for NULL. Absent: it may not lack it.
+   */
   readonly ifMissing?: string | null
   /** The object's name of the column, where it is another one. */
   readonly from?: string
@@ -77,7 +79,9 @@ function declaration(type: ParsedType, rest: string, written: string, field: str
   return { type, ...found }
 }
 
-/** KEY and META are words of the grammar in capitals; files have columns of these names, which are written in quotes. */
+/**
+ * KEY and META are words of the grammar in capitals; files have columns of these names, which are written in quotes.
+ */
 function originOf(name: string, wrong: (expected: string) => Error): Pick<ColumnDeclaration, 'from' | 'fact'> {
   if (name.startsWith('"')) return { from: name.slice(1, -1).replaceAll('""', '"') }
   if (name === 'KEY' || name === 'META') return { fact: name === 'KEY' ? 'key' : 'meta' }

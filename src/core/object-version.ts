@@ -23,8 +23,8 @@ export function isSameVersion(a: ObjectVersion, b: ObjectVersion): boolean {
 }
 
 /**
- * An object as a notification names it: a hint. What is read, and what the ledger says of it, is what the store answers.
- * Some servers leave out what only a look at the store can tell.
+ * An object as a notification names it: a hint. What is read, and what the ledger says of it, is what the store
+ * answers. Some servers leave out what only a look at the store can tell.
  */
 export interface Announced {
   readonly bucket: string
@@ -32,15 +32,17 @@ export interface Announced {
   readonly eTag?: string
   readonly versionId?: string
   readonly sizeBytes?: number
-  /** It was archived, and can be read from now on: counts even where the ledger has it as one that could not be read. */
+  /**
+   * It was archived, and can be read from now on: counts even where the ledger has it as one that could not be read.
+   */
   readonly isRestored?: true
 }
 
 /** An object version that the store is to be asked for. */
 export interface Wanted extends ObjectVersion {
   /**
-   * A message named it: that there is such a version is not known yet, nor its size and time. `sizeBytes` is the message's
-   * word, or 0, and serves to cut mini-batches; `lastModifiedMs` is 0.
+   * A message named it: that there is such a version is not known yet, nor its size and time. `sizeBytes` is the
+   * message's word, or 0, and serves to cut mini-batches; `lastModifiedMs` is 0.
    */
   readonly isAnnounced?: true
 }

@@ -13,7 +13,9 @@ export interface Kind<in out T> {
   readonly placeholder?: string
   /** What is wrong with a value that code gives; undefined where nothing is. */
   problemOf(value: unknown): Problem | undefined
-  /** The value that a text says, on a command line or in SQL; undefined where it says none. Absent: text cannot say it. */
+  /**
+   * The value that a text says, on a command line or in SQL; undefined where it says none. Absent: text cannot say it.
+   */
   fromText?(text: string): T | undefined
   /** Of options within options. */
   readonly table?: OptionTable

@@ -32,7 +32,10 @@ export function isOwnerGone(owner: string, mine: string, processes: Processes = 
   return ticks !== '' && ticks !== other.ticks
 }
 
-/** Whether both names are of this one process, or of threads of it. Where the kernel does not tell starts, its number decides. */
+/**
+ * Whether both names are of this one process, or of threads of it. Where the kernel does not tell starts, its number
+ * decides.
+ */
 export function isSameProcess(one: string, other: string): boolean {
   const [a, b] = [parsed(one), parsed(other)]
   return a.host === b.host && a.boot === b.boot && a.pids === b.pids && a.pid === b.pid && a.ticks === b.ticks

@@ -47,8 +47,8 @@ export interface ObjectStore {
   /** A listing may show an object that is still being written: a local directory. */
   readonly showsUnfinished?: true
   /**
-   * What decides conditions. Absent: a server, whose code may check and write in two steps, or give one write's bytes with
-   * the eTag of another. A file system decides in one call of the kernel, and an eTag is the name of the bytes.
+   * What decides conditions. Absent: a server, whose code may check and write in two steps, or give one write's bytes
+   * with the eTag of another. A file system decides in one call of the kernel, and an eTag is the name of the bytes.
    */
   readonly conditionsBy?: 'file-system'
   get(key: string, options?: GetOptions): Promise<StoredBody | 'missing' | 'changed'>
@@ -77,8 +77,8 @@ export interface ObjectStore {
   /** Missing keys are no error. */
   delete(keys: readonly string[]): Promise<void>
   /**
-   * Takes this version of another place over, under a key that must not be there yet: as it lies there, and the bytes need
-   * not come through this process. Both places are of one kind. When it fails, it may have been done.
+   * Takes this version of another place over, under a key that must not be there yet: as it lies there, and the bytes
+   * need not come through this process. Both places are of one kind. When it fails, it may have been done.
    */
   take?(from: ObjectStore, version: ObjectVersion, key: string, signal?: AbortSignal): Promise<Taken>
   /** Deletes this version, and nothing else that the key may hold by now. When it fails, it may have been done. */
@@ -143,7 +143,11 @@ export interface Executor {
   rows(sql: string, signal?: AbortSignal): Promise<readonly Row[]>
   /** Binds the query, reads no data: column name to DuckDB type, in order. */
   describe(sql: string): Promise<Readonly<Record<string, string>>>
-  /** Writes the query's rows to one local file in this total order: same rows, same bytes. @param form default: Parquet */
+  /**
+   * Writes the query's rows to one local file in this total order: same rows, same bytes.
+   *
+   * @param form default: Parquet
+   */
   write(sql: string, file: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
   /** The query's rows in this total order, as text; undefined where a column's type has no form as text. */
   textRows(sql: string, orderBy: readonly string[]): Promise<TextRows | undefined>

@@ -25,7 +25,9 @@ export interface EpochOutput {
   readonly inlineBytesMax: number
 }
 
-/** What a sink did with them. A crash after it leaves what no manifest names: `orphans` of the next claim removes it. */
+/**
+ * What a sink did with them. A crash after it leaves what no manifest names: `orphans` of the next claim removes it.
+ */
 export interface StagedOutput {
   /** What the sink needs to publish them. HEAD keeps it. */
   readonly receipt: Json
@@ -69,18 +71,18 @@ export interface SinkRepair {
 }
 
 /**
- * The way of one flow's rows into their target: staged before the commit, published after it (P8, P15). Every call may be
- * repeated, by the same process or by the next one. `test/contracts/sink.ts` holds what every sink must pass.
+ * The way of one flow's rows into their target: staged before the commit, published after it (P8, P15). Every call may
+ * be repeated, by the same process or by the next one. `test/contracts/sink.ts` holds what every sink must pass.
  *
- * What the target refuses for good is a MillraceError of kind `user` or `fatal`; kind `retry` says that it is away for a
- * while: the epoch is published again after a pause, and other sinks go on.
+ * What the target refuses for good is a MillraceError of kind `user` or `fatal`; kind `retry` says that it is away for
+ * a while: the epoch is published again after a pause, and other sinks go on.
  */
 export interface SinkPort {
   /** For messages: 'file:///data/out'. */
   readonly address: string
   /**
-   * Whether each epoch is to be published after the one before: then `through` is one number. Epochs without rows for the
-   * flow are left out. Else epochs may be published in any order, some at once.
+   * Whether each epoch is to be published after the one before: then `through` is one number. Epochs without rows for
+   * the flow are left out. Else epochs may be published in any order, some at once.
    */
   readonly isOrdered: boolean
   /**
@@ -90,11 +92,14 @@ export interface SinkPort {
    * @throws MillraceError `user` where the target belongs to another checkpoint, does not fit, or is gone.
    */
   check(isNewCheckpoint: boolean): Promise<void>
-  /** Makes the target where it is missing, and takes it for this checkpoint and term. Where the target can, that fences lower terms. */
+  /**
+   * Makes the target where it is missing, and takes it for this checkpoint and term. Where the target can, that fences
+   * lower terms.
+   */
   own(isNewCheckpoint: boolean, term: number): Promise<void>
   /**
-   * The last epoch that is there, by the target's own word; undefined where it cannot tell, and then HEAD's word counts and
-   * a crash may publish an epoch twice.
+   * The last epoch that is there, by the target's own word; undefined where it cannot tell, and then HEAD's word counts
+   * and a crash may publish an epoch twice.
    *
    * @param known epochs up to this one need not be looked for
    */

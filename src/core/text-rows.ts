@@ -2,7 +2,8 @@ import type { Json } from './json.ts'
 
 /**
  * A few rows as text that keeps every value exactly: JSON's own numbers lose digits, the sign of zero and what is no
- * number, and the text that DuckDB casts to has other rules for each type and depth. A cell is what its value consists of:
+ * number, and the text that DuckDB casts to has other rules for each type and depth. A cell is what its value consists
+ * of:
  *
  *     BIGINT, HUGEINT, ...    5, and from 2^53 on "9007199254740993"
  *     DECIMAL(18,2)           1234 for 12.34

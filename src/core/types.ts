@@ -242,7 +242,10 @@ export function checkColumnName(name: string, field: string): void {
   if (expected !== undefined) throw configError(field, name, expected)
 }
 
-/** What is expected of a name that cannot be declared. Those that begin with '_' are millrace's own: `_seq`, `_row`, `_op`. */
+/**
+ * What is expected of a name that cannot be declared. Those that begin with '_' are millrace's own: `_seq`, `_row`,
+ * `_op`.
+ */
 export function expectedName(name: string): string | undefined {
   if (name.trim() === '') return 'a column name that is not empty'
   if (name.startsWith('_')) return "a column name that does not start with '_' (millrace's own do)"
@@ -250,7 +253,10 @@ export function expectedName(name: string): string | undefined {
   return undefined
 }
 
-/** Column types with their literal types kept, for reuse in several sources: `const trip = columns({ at: 'TIMESTAMP' })`. */
+/**
+ * Column types with their literal types kept, for reuse in several sources: `const trip = columns({ at: 'TIMESTAMP'
+ * })`.
+ */
 export function columns<const C extends DeclaredColumns>(types: C): C {
   return types
 }

@@ -1,6 +1,6 @@
 /**
- * Text of keys, values and messages as a person may read it: control characters as `\uXXXX`, so that no text from outside
- * speaks to a terminal.
+ * Text of keys, values and messages as a person may read it: control characters as `\uXXXX`, so that no text from
+ * outside speaks to a terminal.
  *
  * @param kept control characters that stay: '\n' for text of several lines
  */

@@ -9,9 +9,9 @@ export type After = 'keep' | 'tag' | 'delete' | { readonly moveTo: string }
 /** The options of a source that say what becomes of its objects. */
 export interface AfterOptions {
   /**
-   * What becomes of an object when its rows are committed, every sink has the results and `afterDelay` is over: it stays
-   * ('keep', the default), gets a tag of S3 ('tag'), moves to another place under the same key (`{ moveTo }`, which a replay
-   * follows), or goes ('delete', which gives up replay). An object that was set aside always stays.
+   * What becomes of an object when its rows are committed, every sink has the results and `afterDelay` is over: it
+   * stays ('keep', the default), gets a tag of S3 ('tag'), moves to another place under the same key (`{ moveTo }`,
+   * which a replay follows), or goes ('delete', which gives up replay). An object that was set aside always stays.
    */
   readonly after?: After
   /** How long after the commit `after` is carried out. Default: at once. */
@@ -19,8 +19,8 @@ export interface AfterOptions {
 }
 
 /**
- * The same as plain data. No part of the plan: no answer depends on it, so it may change between runs, and holds for all
- * objects that are committed and not done with.
+ * The same as plain data. No part of the plan: no answer depends on it, so it may change between runs, and holds for
+ * all objects that are committed and not done with.
  */
 export type AfterSettings = { readonly delayMs: number } & ({ readonly is: 'keep' } | Work)
 
@@ -59,7 +59,10 @@ export function afterSettings(after: After, delay: Duration | undefined, at: str
   return typeof after === 'string' ? { is: after, delayMs } : { is: 'move', to: after.moveTo, delayMs }
 }
 
-/** The tag that objects get: its name by the pipeline, as several may read one place. Both are known before the first run. */
+/**
+ * The tag that objects get: its name by the pipeline, as several may read one place. Both are known before the first
+ * run.
+ */
 export function tagOf(pipeline: string): { readonly name: string; readonly value: string } {
   return { name: `millrace:${pipeline}`, value: 'committed' }
 }

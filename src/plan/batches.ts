@@ -40,8 +40,9 @@ export interface Done {
   readonly epoch: number
 }
 
-// ---- What an operator is given, `I`, is taken from the pipe that it stands in. A mistake in the order of operators is the
-// type of a parameter: so the compiler tells it in one line, at the operator that is wrong. Outside a pipe `I` is unknown.
+// ---- What an operator is given, `I`, is taken from the pipe that it stands in. A mistake in the order of operators is
+// the type of a parameter: so the compiler tells it in one line, at the operator that is wrong. Outside a pipe `I` is
+// unknown.
 
 /** The columns of what an operator is given. */
 export type ColumnsOf<I> = unknown extends I

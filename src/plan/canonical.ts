@@ -4,15 +4,15 @@ import { id, text as quoted } from './sql.ts'
 import { type Tree, zoned } from './trees.ts'
 
 /**
- * The canonical form of an expression: DuckDB's tree of it as nested lists, `[what, ...parts]`, that are equal for all ways to
- * write the same.
+ * The canonical form of an expression: DuckDB's tree of it as nested lists, `[what, ...parts]`, that are equal for all
+ * ways to write the same.
  *
  *     amount > 1e5            ['>', ['column', 'amount'], ['constant', 'DOUBLE', '100000']]
  *     "AMOUNT"  >  100000.0   ['>', ['column', 'amount'], ['constant', 'DECIMAL(7,1)', '100000.0']]
  *
- * Blanks, comments, redundant parentheses and the case of words and names leave no trace in it. The type of a constant does: it
- * decides the arithmetic around it. An alias of a function is another function here; whoever takes up a checkpoint is refused once
- * too often rather than once too seldom.
+ * Blanks, comments, redundant parentheses and the case of words and names leave no trace in it. The type of a constant
+ * does: it decides the arithmetic around it. An alias of a function is another function here; whoever takes up a
+ * checkpoint is refused once too often rather than once too seldom.
  *
  * @param columns names in scope; one that is written in another case is the same
  * @throws NoCanonicalForm for a node that the gate does not let through
@@ -28,7 +28,10 @@ export class NoCanonicalForm extends Error {}
 interface Scope {
   /** Columns: lower-case name to name. */
   readonly names: ReadonlyMap<string, string>
-  /** Parameters of lambdas around, outermost first, in lower case: what they are called does not matter, their place does. */
+  /**
+   * Parameters of lambdas around, outermost first, in lower case: what they are called does not matter, their place
+   * does.
+   */
   readonly parameters: readonly string[]
 }
 

@@ -14,7 +14,8 @@ export interface CheckedCast {
   /**
    * SQL predicate, never NULL: true where the value does not fit the declared type. `null`: every value fits.
    *
-   * @param value SQL of what `value` gave, a column of it at best: written out again, DuckDB would plan and compute it again
+   * @param value SQL of what `value` gave, a column of it at best: written out again, DuckDB would plan and compute it
+   * again
    */
   readonly misfit: ((value: string) => string) | null
 }
@@ -29,7 +30,8 @@ export interface CheckedCast {
  * - Times in text are ISO 8601 dates and times, 'T' or a space between, an offset or 'Z' or 'UTC' after; without one
  *   UTC is meant. TIMESTAMP holds the UTC instant. 'epoch' and 'infinity' are misfits.
  * - Numbers are no times and times are no numbers: that is what `derive` and epoch_ms(...) are for.
- * - A number in a file may mean nothing in the type that it is written as, such as numpy's NaT in a TIMESTAMP: a misfit.
+ * - A number in a file may mean nothing in the type that it is written as, such as numpy's NaT in a TIMESTAMP: a
+ * misfit.
  *
  * @param expr SQL of the column as read, evaluated several times
  * @param physical DuckDB's name of its type, as DESCRIBE gives it; of JSON lines every field is VARCHAR
@@ -257,9 +259,9 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
   const other = to === 'TIMESTAMP' ? 'TIMESTAMPTZ' : 'TIMESTAMP'
   if (from === other) return always(utc(expr, to))
   if (isText(from)) {
-    // Only what is ISO reaches the cast: a zone's name would be kept for the rows after it (S24). DuckDB drops an offset
-    // when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC. ICU raises for times at the
-    // end of the range, in a TRY_CAST as well.
+    // Only what is ISO reaches the cast: a zone's name would be kept for the rows after it (S24). DuckDB drops an
+    // offset when it reads TIMESTAMP, so the text is read as TIMESTAMPTZ: without an offset UTC. ICU raises for times
+    // at the end of the range, in a TRY_CAST as well.
     const iso = matches(expr, `^${datePattern}([T ]${timePattern}(${zonePattern})?)?$`)
     const instant = `TRY(TRY_CAST(CASE WHEN ${iso} THEN ${expr} END AS TIMESTAMPTZ))`
     // An infinity is no ISO time, and the way over the microseconds makes it NULL.
@@ -272,8 +274,8 @@ function toTimestamp(expr: string, from: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'
 }
 
 /**
- * TIMESTAMP and TIMESTAMPTZ of the same instant in UTC. `timezone` asks ICU's calendar, which takes four times as long as
- * the way over the microseconds, on which an infinity is lost.
+ * TIMESTAMP and TIMESTAMPTZ of the same instant in UTC. `timezone` asks ICU's calendar, which takes four times as long
+ * as the way over the microseconds, on which an infinity is lost.
  */
 function utc(expr: string, to: 'TIMESTAMP' | 'TIMESTAMPTZ'): string {
   const make = to === 'TIMESTAMP' ? 'make_timestamp' : 'make_timestamptz'

@@ -1,8 +1,8 @@
 /**
  * The clock of each stage: its own watermark, before and after every ledger entry. Pure.
  *
- * A stage's clock is the running maximum of the lowest watermark of its inputs. An input that is a stage itself may still
- * give rows as old as its hold, so its watermark counts less that (S13). A flush moves a clock by itself (S6).
+ * A stage's clock is the running maximum of the lowest watermark of its inputs. An input that is a stage itself may
+ * still give rows as old as its hold, so its watermark counts less that (S13). A flush moves a clock by itself (S6).
  */
 
 /** What a clock is made of: the inputs of a stage. */

@@ -11,8 +11,9 @@ const integerDigits: Readonly<Record<string, number>> = {
 }
 
 /**
- * The narrowest declarable type that holds the values of two, by value: INTEGER and BIGINT make BIGINT, BIGINT and DOUBLE make
- * DOUBLE, DATE and TIMESTAMP make TIMESTAMP, what has nothing in common makes VARCHAR or JSON. Null where none does.
+ * The narrowest declarable type that holds the values of two, by value: INTEGER and BIGINT make BIGINT, BIGINT and
+ * DOUBLE make DOUBLE, DATE and TIMESTAMP make TIMESTAMP, what has nothing in common makes VARCHAR or JSON. Null where
+ * none does.
  *
  * @param a @param b types as they are declared, without NOT NULL
  */

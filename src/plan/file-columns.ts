@@ -7,7 +7,9 @@ export async function describeColumns(executor: Executor, from: string): Promise
   return columns.map(row => ({ name: String(row.column_name), physical: String(row.column_type) }))
 }
 
-/** The same columns by their own names, where they are known one for one: DuckDB renames those that differ only by case. */
+/**
+ * The same columns by their own names, where they are known one for one: DuckDB renames those that differ only by case.
+ */
 export function named(columns: readonly FileColumn[], names: readonly string[]): readonly FileColumn[] {
   if (names.length !== columns.length) return columns
   return columns.map((column, index) => ({ ...column, name: names[index] ?? column.name }))

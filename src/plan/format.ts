@@ -32,7 +32,11 @@ export interface InferFormat {
   isContent?(object: SpooledObject): Promise<boolean>
   /** Whether rows may lie in a field that the user names (`--records`). */
   readonly takesRecords?: true
-  /** Readies the file for DuckDB. 'empty': nothing of what is expected is in it. @param records only where `takesRecords` */
+  /**
+   * Readies the file for DuckDB. 'empty': nothing of what is expected is in it.
+   *
+   * @param records only where `takesRecords`
+   */
   ready(
     object: SpooledObject,
     records: string | undefined,
@@ -65,8 +69,8 @@ export interface Format {
   /** Whether `read` takes several objects of the same `names`. */
   readonly isShared: boolean
   /**
-   * A query that reads whole objects, for row formats: one after the other, each in its order, with `_part`, the place of
-   * the row's file among `files`. Null where `scan` reads the file itself.
+   * A query that reads whole objects, for row formats: one after the other, each in its order, with `_part`, the place
+   * of the row's file among `files`. Null where `scan` reads the file itself.
    *
    * @param files as `ready` gave them; several only where `isShared`
    * @param own as `ready` found them
@@ -75,15 +79,21 @@ export interface Format {
   /** SQL whose DESCRIBE gives the types of these columns, in their order. Absent where every column is text. */
   types?(file: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
   /**
-   * The object's rows: `_row` (its number in the object, before any filter, S18), `_part`, `_broken` (TRUE for a row that
-   * cannot be parsed at all) and the columns by their declared names, with their own types.
+   * The object's rows: `_row` (its number in the object, before any filter, S18), `_part`, `_broken` (TRUE for a row
+   * that cannot be parsed at all) and the columns by their declared names, with their own types.
    *
    * @param from the file; of a format that has `read` SQL of its rows or of a table of them, with `_row`
    */
   scan(from: string, columns: readonly ScannedColumn[], own: readonly OwnColumn[]): string
-  /** SQL of the names of fields that rows of `read` have, with `_part`; for a format whose objects have no columns of their own. */
+  /**
+   * SQL of the names of fields that rows of `read` have, with `_part`; for a format whose objects have no columns of
+   * their own.
+   */
   fields?(rows: string): string
-  /** The text of broken rows, by `_row`, where the format can tell, of a file that was not read quickly; each cut to 1,000 characters. */
+  /**
+   * The text of broken rows, by `_row`, where the format can tell, of a file that was not read quickly; each cut to
+   * 1,000 characters.
+   */
   brokenText?(file: string, rows: readonly number[]): Promise<ReadonlyMap<number, string>>
   /** The same as SQL over the rows of `scan`. */
   readonly brokenSql?: string

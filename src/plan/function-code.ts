@@ -10,8 +10,8 @@ import type { ColumnTypes } from './relation.ts'
 export interface FunctionOptions {
   /**
    * Stands for the function in the plan: change it whenever the function answers differently. Without it the plan
-   * holds the SHA-256 of the function's source text, so that any change of the text needs a new checkpoint. Neither sees
-   * what the function reads from outside itself (a constant, an imported function): give a version where it does.
+   * holds the SHA-256 of the function's source text, so that any change of the text needs a new checkpoint. Neither
+   * sees what the function reads from outside itself (a constant, an imported function): give a version where it does.
    */
   readonly version?: string
 }

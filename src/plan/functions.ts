@@ -182,8 +182,8 @@ export const listAggregateFunctions: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Arguments that may not be columns. After the first, DuckDB takes the first row's value for all rows; and a part of time
- * out of a column ends its session where it is the epoch of a TIMESTAMPTZ, or the hours or the era between two.
+ * Arguments that may not be columns. After the first, DuckDB takes the first row's value for all rows; and a part of
+ * time out of a column ends its session where it is the epoch of a TIMESTAMPTZ, or the hours or the era between two.
  */
 export const constantArguments: ReadonlyMap<string, 'first' | 'others'> = new Map([
   ['date_diff', 'first'],

@@ -35,8 +35,8 @@ export interface Gate {
     alias: string,
   ): Promise<CheckedExpression>
   /**
-   * The expression's canonical form (`canonicalTree`). Of text that this DuckDB does not parse, as an older one may have done,
-   * it is the text itself: it equals only itself.
+   * The expression's canonical form (`canonicalTree`). Of text that this DuckDB does not parse, as an older one may
+   * have done, it is the text itself: it equals only itself.
    *
    * @param columns names in scope
    */
@@ -117,8 +117,8 @@ function rowOfValues(columns: Readonly<Record<string, string>>): string {
 }
 
 /**
- * Why an expression fails whatever the row is, as one over a row of NULLs does; undefined where it may work for some row.
- * What minds the NULLs themselves (the key of a map, of a JSON object) is asked again over a row of values.
+ * Why an expression fails whatever the row is, as one over a row of NULLs does; undefined where it may work for some
+ * row. What minds the NULLs themselves (the key of a map, of a JSON object) is asked again over a row of values.
  *
  * @param sql over the alias
  */

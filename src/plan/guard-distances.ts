@@ -18,8 +18,8 @@ export function isFarDistance(name: string, args: readonly Tree[]): boolean {
 export type DistanceGuard = (call: Tree) => Tree
 
 /**
- * DuckDB 1.5 counts what lies between two TIMESTAMPTZ in 32 bits: more than 2^31 hours end its session, and more minutes or
- * seconds give a wrong number. In UTC, which every session has, it is what lies between two TIMESTAMP.
+ * DuckDB 1.5 counts what lies between two TIMESTAMPTZ in 32 bits: more than 2^31 hours end its session, and more
+ * minutes or seconds give a wrong number. In UTC, which every session has, it is what lies between two TIMESTAMP.
  *
  * @param parse DuckDB's tree of an expression
  */

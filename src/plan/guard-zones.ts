@@ -8,8 +8,9 @@ const unnamedZone = '(?i)[^a-z]*(\\(bc\\)[^a-z]*)?(t[^a-z]*)?(([0-9.]z|utc|gmt)\
 const isText = (value: string) => `regexp_matches(typeof(${value}), '\\b(VARCHAR|ENUM)\\b')`
 
 /**
- * A cast to TIMESTAMPTZ that no text with the name of a zone reaches, such as '2024-07-01 02:30:00 Europe/Berlin'. DuckDB
- * 1.5 would read the texts after it in its vector in that zone, and a value would be no function of its row (S24).
+ * A cast to TIMESTAMPTZ that no text with the name of a zone reaches, such as '2024-07-01 02:30:00 Europe/Berlin'.
+ * DuckDB 1.5 would read the texts after it in its vector in that zone, and a value would be no function of its row
+ * (S24).
  *
  * @param value SQL of what is cast, written out several times
  * @param cast SQL of the cast itself

@@ -1,6 +1,6 @@
 /**
- * Which keys of a source's place are its objects. No part of the plan: what was counted is in the ledger, so it may change
- * between runs and holds for what comes.
+ * Which keys of a source's place are its objects. No part of the plan: what was counted is in the ledger, so it may
+ * change between runs and holds for what comes.
  */
 export interface KeySettings {
   /** Keys that Spark, Hive, Trino and Athena take for no data. */

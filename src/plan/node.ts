@@ -37,8 +37,8 @@ export function inputOf({ op, inputs }: PlanNode): PlanNode {
 }
 
 /**
- * The plan as data: all that shapes the answer, as the user wrote it. A step follows the one before it, unless `inputs` names
- * the places of others.
+ * The plan as data: all that shapes the answer, as the user wrote it. A step follows the one before it, unless `inputs`
+ * names the places of others.
  */
 export function planJson(end: PlanNode): readonly Json[] {
   const nodes = chain(end)
@@ -74,7 +74,10 @@ export function foldStep<O extends Json>(
     : step.fold(rowsContext(node), options, bound)
 }
 
-/** What a step after this node is folded from where it takes rows. Windows keep the event time's type, so it is the source's. */
+/**
+ * What a step after this node is folded from where it takes rows. Windows keep the event time's type, so it is the
+ * source's.
+ */
 function rowsContext(node: PlanNode): RowsContext {
   const { time, columns } = sourceOf(node)
   return { input: node.columns, timeType: withoutNull(columns[time]) }

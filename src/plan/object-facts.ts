@@ -84,8 +84,8 @@ function folderValue(name: string, key: string): Fact {
 export type KeyPattern = (key: string) => Readonly<Record<string, string>> | undefined
 
 /**
- * Reads a pattern of the end of keys: `{name}` is one or more characters other than '/', as few as fit, and '*' any number
- * of them.
+ * Reads a pattern of the end of keys: `{name}` is one or more characters other than '/', as few as fit, and '*' any
+ * number of them.
  *
  * @returns what reads it, and the names in it
  * @throws MillraceError `user` for a pattern without a name, with one twice, or with two that touch
@@ -140,8 +140,8 @@ export interface KeyTime {
 }
 
 /**
- * How keys name times: by the key pattern of `watermark.bounds`, else by the column FROM KEY that is a time, where there is
- * one only. Objects are ordered by it (S7), and --from and --to choose by it.
+ * How keys name times: by the key pattern of `watermark.bounds`, else by the column FROM KEY that is a time, where
+ * there is one only. Objects are ordered by it (S7), and --from and --to choose by it.
  */
 export function keyTime(settings: SourceSettings): KeyTime | undefined {
   if (settings.bounds?.is === 'key') return { of: 'bounds', period: keyPeriod(settings.bounds.pattern, 'bounds') }

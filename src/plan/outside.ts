@@ -1,9 +1,9 @@
 import { text } from './sql.ts'
 
 /*
- * A file may write a number as a type in which it means nothing: numpy's NaT, INT64_MIN, in a TIMESTAMP. DuckDB reads it,
- * and what computes with it raises, or worse. A function of a list computes the elements of other rows as well, so what
- * lies inside of a value is left out before one comes to it.
+ * A file may write a number as a type in which it means nothing: numpy's NaT, INT64_MIN, in a TIMESTAMP. DuckDB reads
+ * it, and what computes with it raises, or worse. A function of a list computes the elements of other rows as well, so
+ * what lies inside of a value is left out before one comes to it.
  */
 
 /** What the types mean: from the first value to the last. Numbers below, but for the one of '-infinity', mean none. */

@@ -6,7 +6,10 @@ import { place, text } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
 
 export interface PipelineOptions {
-  /** Where state, ledger and commits lie: a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address. One pipeline each. */
+  /**
+   * Where state, ledger and commits lie: a directory, as a path or `file://` address, or an `s3://bucket/prefix/`
+   * address. One pipeline each.
+   */
   readonly checkpoint: string
 }
 

@@ -16,8 +16,8 @@ interface Compared {
 }
 
 /**
- * Where a pipeline differs from the plan of its checkpoint, in the user's words; nothing where it is the same, however it is
- * written.
+ * Where a pipeline differs from the plan of its checkpoint, in the user's words; nothing where it is the same, however
+ * it is written.
  *
  *     flow-1: where predicate: was 'amount > 0', is now 'amount > 1'
  *

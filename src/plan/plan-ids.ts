@@ -21,11 +21,12 @@ export function freshIds(terminals: readonly Terminal[], forms: Forms): readonly
 }
 
 /**
- * Ids for a checkpoint that has given some already. A step takes that of the stored step which is equal to it and is fed by equal
- * ones, in the flow of its own name before others: what flows shared stays shared, and what was apart stays so. Others get new ones.
+ * Ids for a checkpoint that has given some already. A step takes that of the stored step which is equal to it and is
+ * fed by equal ones, in the flow of its own name before others: what flows shared stays shared, and what was apart
+ * stays so. Others get new ones.
  *
- * Both sides are brought into canonical form by the running DuckDB, from the text that was written: neither an upgrade nor
- * another way to write the same gives state another name (P14).
+ * Both sides are brought into canonical form by the running DuckDB, from the text that was written: neither an upgrade
+ * nor another way to write the same gives state another name (P14).
  */
 export async function takenIds(
   terminals: readonly Terminal[],

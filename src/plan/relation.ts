@@ -25,8 +25,8 @@ export interface Relation {
  */
 export const timeColumn = '_time'
 /**
- * SQL of a time in microseconds; NULL where it has none, as infinity has. DuckDB computes functions for the least and the
- * greatest value of a column too, and a day may lie where no TIMESTAMP reaches.
+ * SQL of a time in microseconds; NULL where it has none, as infinity has. DuckDB computes functions for the least and
+ * the greatest value of a column too, and a day may lie where no TIMESTAMP reaches.
  *
  * @param type name of its SQL type, without NOT NULL
  */

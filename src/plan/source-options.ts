@@ -48,15 +48,16 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string, R ex
   readonly objects: string
   readonly format: FormatSpec
   /**
-   * Column name to `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`. Values are cast by value; one that does not fit is a
-   * bad row. With DEFAULT an object may lack the column, and a row of JSON the field: the value stands in its place. FROM
-   * gives the name that the object has for it; with FROM KEY the object's key has the value, as a folder `name=value/` or
-   * by `keyPattern`, with FROM META the column is `object_key`, `object_bucket`, `object_size` or `object_last_modified`.
+   * Column name to `TYPE [NOT NULL] [DEFAULT literal] [FROM name|KEY|META]`. Values are cast by value; one that does
+   * not fit is a bad row. With DEFAULT an object may lack the column, and a row of JSON the field: the value stands in
+   * its place. FROM gives the name that the object has for it; with FROM KEY the object's key has the value, as a
+   * folder `name=value/` or by `keyPattern`, with FROM META the column is `object_key`, `object_bucket`, `object_size`
+   * or `object_last_modified`.
    */
   readonly columns: C
   /**
-   * Where keys have the values of columns FROM KEY, where folders do not name them: a pattern of the end of keys, such as
-   * '{region}/trips_{dt}.parquet'. `{name}` is one or more characters other than '/', '*' any number of them.
+   * Where keys have the values of columns FROM KEY, where folders do not name them: a pattern of the end of keys, such
+   * as '{region}/trips_{dt}.parquet'. `{name}` is one or more characters other than '/', '*' any number of them.
    */
   readonly keyPattern?: string
   /** The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. */
@@ -66,9 +67,9 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string, R ex
   /** A row whose value does not fit its declared type. Default 'fail': the run stops, naming object, row and column. */
   readonly onBadRow?: 'fail' | 'quarantine'
   /**
-   * Name of one more column, a JSON, that keeps what did not fit beside its row: of a value that does not fit its declared
-   * type the column is NULL, and this one has its text, `{"fare":"n/a"}`. NULL where all fit. A row that cannot be parsed, a
-   * value of a NOT NULL column and one of the event time stay bad rows.
+   * Name of one more column, a JSON, that keeps what did not fit beside its row: of a value that does not fit its
+   * declared type the column is NULL, and this one has its text, `{"fare":"n/a"}`. NULL where all fit. A row that
+   * cannot be parsed, a value of a NOT NULL column and one of the event time stay bad rows.
    */
   readonly rescue?: R
   /** An object that cannot be read, or lacks a column. Default 'quarantine': recorded with the reason. */
@@ -84,14 +85,14 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string, R ex
    */
   readonly hidden?: 'ignore' | 'read'
   /**
-   * What keys end in, in any case: '.json', or several: ['.json', '.json.gz', '.ndjson']. '' takes any, as those of Firehose,
-   * which have no extension. Default: the extensions of the format. An object that `objects` itself names is read whatever
-   * its name. It says nothing of how an object is read: what is compressed is found by its first bytes.
+   * What keys end in, in any case: '.json', or several: ['.json', '.json.gz', '.ndjson']. '' takes any, as those of
+   * Firehose, which have no extension. Default: the extensions of the format. An object that `objects` itself names is
+   * read whatever its name. It says nothing of how an object is read: what is compressed is found by its first bytes.
    */
   readonly suffix?: string | readonly string[]
   /**
-   * Of a directory: 'inside', the default, reads symbolic links to files below the directory; 'follow' reads links that lead
-   * elsewhere too, and those to folders. A file that `objects` itself names is read wherever it lies.
+   * Of a directory: 'inside', the default, reads symbolic links to files below the directory; 'follow' reads links that
+   * lead elsewhere too, and those to folders. A file that `objects` itself names is read wherever it lies.
    */
   readonly symlinks?: 'inside' | 'follow'
   /** How object versions are windowed into mini-batches (epochs). */

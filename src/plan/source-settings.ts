@@ -1,4 +1,7 @@
-/** A source as plain data: the options of every plan's first node. What the format's call made stands under the format's name. */
+/**
+ * A source as plain data: the options of every plan's first node. What the format's call made stands under the format's
+ * name.
+ */
 export interface SourceSettings {
   readonly name: string
   readonly format: string

@@ -149,7 +149,10 @@ function columnSettings(
   }
 }
 
-/** Refuses a column FROM META that is none, a pattern that names no column FROM KEY, and a source without any other column. */
+/**
+ * Refuses a column FROM META that is none, a pattern that names no column FROM KEY, and a source without any other
+ * column.
+ */
 function checkFacts(
   parsed: Readonly<Record<string, ColumnDeclaration>>,
   keyPattern: string | undefined,

@@ -12,16 +12,16 @@ export function text(value: string): string {
 }
 
 /**
- * Rows of Parquet files here. A column that only some of them have is NULL in the others. A folder `name=value` of their
- * path gives no column: DuckDB would take it for a partition.
+ * Rows of Parquet files here. A column that only some of them have is NULL in the others. A folder `name=value` of
+ * their path gives no column: DuckDB would take it for a partition.
  */
 export function parquetRows(files: readonly string[], more = ''): string {
   return `read_parquet([${files.map(text).join(', ')}], union_by_name = true, hive_partitioning = false${more})`
 }
 
 /**
- * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list of a
- * thousand rows costs several times as much. A bigint crosses as text, which keeps its digits.
+ * Rows as a query, by column name to type. One row crosses as literals, more as one JSON text: planning a VALUES list
+ * of a thousand rows costs several times as much. A bigint crosses as text, which keeps its digits.
  */
 export function rowsSql(
   rows: readonly Readonly<Record<string, string | number | bigint | boolean | null>>[],

@@ -15,8 +15,9 @@ export interface UserExpression {
 }
 
 /**
- * A step's options so that all ways to write the same are equal: what plans are compared by. Names and their nesting are those
- * of the options, as a message about a change shows what the user wrote there. Absent: the options are so already.
+ * A step's options so that all ways to write the same are equal: what plans are compared by. Names and their nesting
+ * are those of the options, as a message about a change shows what the user wrote there. Absent: the options are so
+ * already.
  *
  * @param expressions the canonical form of each of `expressions(options)`, in order
  */
@@ -116,8 +117,8 @@ export type StatefulStep<O = Json> = StatefulBase<O> &
   )
 
 /**
- * A stateful step as three kinds of query: `partial` of its channels (new rows to partial rows), `merge` (partial rows to
- * partial rows, associative and commutative) and `emit` (output rows, out of state and of what is new).
+ * A stateful step as three kinds of query: `partial` of its channels (new rows to partial rows), `merge` (partial rows
+ * to partial rows, associative and commutative) and `emit` (output rows, out of state and of what is new).
  */
 export interface Stateful {
   /** Where partial rows lie. The first is the main one: a row for each window and group that has any row. */
@@ -125,8 +126,8 @@ export interface Stateful {
   /** Output columns. */
   readonly columns: ColumnTypes
   /**
-   * `closing`: results that wait in state until the watermark makes them final. `passing`: rows of the epoch itself, each at
-   * the place of its own entry; `emit` reads them.
+   * `closing`: results that wait in state until the watermark makes them final. `passing`: rows of the epoch itself,
+   * each at the place of its own entry; `emit` reads them.
    */
   readonly gives: 'closing' | 'passing'
   readonly late: LateRows
@@ -136,7 +137,10 @@ export interface Stateful {
   readonly beside?: Beside
   /** What this epoch gives. Called only where a watermark or a new row may give anything. */
   emit(view: EpochView): Emitted
-  /** Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in microseconds, `groups`. */
+  /**
+   * Open windows of main partial rows, those that end above the watermark: `_window_start`, `_window_end` in
+   * microseconds, `groups`.
+   */
   openWindows?(partials: string, watermarkUs: bigint | null): string
   /** How far behind its watermark the rows may lie that it still gives (S13). */
   readonly holdUs: bigint
@@ -183,8 +187,8 @@ export type Life =
   | ({ readonly is: 'merged' } & Islands)
 
 /**
- * Partial rows of one group that touch one another form an island, which is final as a whole. The main channel says which
- * islands there are; rows of every channel of the step lie within them.
+ * Partial rows of one group that touch one another form an island, which is final as a whole. The main channel says
+ * which islands there are; rows of every channel of the step lie within them.
  */
 export interface Islands {
   /** What places an island: its group, and from where to where it reaches. Every channel has these columns. */
@@ -225,7 +229,10 @@ export interface Channel {
    * NULL (S6). Absent where nothing waits for a watermark.
    */
   flushAt?(limitUs: bigint): string
-  /** A BOOLEAN column of the main channel: whether a row needs this one. Where it is FALSE everywhere `partial` is not run. */
+  /**
+   * A BOOLEAN column of the main channel: whether a row needs this one. Where it is FALSE everywhere `partial` is not
+   * run.
+   */
   readonly neededBy?: string
 }
 

@@ -17,7 +17,9 @@ export interface StoredNode {
   readonly op: string
   /** In canonical form: expressions as trees, durations in milliseconds. */
   readonly options: Json
-  /** As the user wrote them, where that differs. Plans are compared by these: canonical forms may change with DuckDB. */
+  /**
+   * As the user wrote them, where that differs. Plans are compared by these: canonical forms may change with DuckDB.
+   */
   readonly written?: Json
   /** The ids of what feeds it. */
   readonly inputs: readonly string[]
@@ -56,7 +58,9 @@ export function storedPlan(json: Json): StoredPlan {
   return Array.isArray(plan.flows) ? ofSteps(plan as EarlierPlan) : (plan as StoredPlan)
 }
 
-/** The plan as it was kept before steps had ids: the steps of each flow with its end, the options as they were written. */
+/**
+ * The plan as it was kept before steps had ids: the steps of each flow with its end, the options as they were written.
+ */
 interface EarlierPlan {
   readonly pipeline: string
   readonly flows: readonly (readonly { readonly op: string; readonly options?: Json }[])[]

@@ -5,8 +5,8 @@ import { configError } from '../core/errors.ts'
 const descriptions = new WeakMap<Observable<unknown>, Observable<unknown>>()
 
 /**
- * The part of a flow that describes its plan. What follows `rows()` or `batches()` is a user's own code: it is subscribed
- * to take rows, and for nothing else.
+ * The part of a flow that describes its plan. What follows `rows()` or `batches()` is a user's own code: it is
+ * subscribed to take rows, and for nothing else.
  */
 export function describedPart(flow: Observable<unknown>): Observable<unknown> {
   return descriptions.get(flow) ?? flow

@@ -6,8 +6,8 @@ import type { Beside } from './beside.ts'
  */
 export interface WindowAssigner {
   /**
-   * SQL: the start of a window from its end. Where borders come from the rows: of the window that a late row would make by
-   * itself.
+   * SQL: the start of a window from its end. Where borders come from the rows: of the window that a late row would make
+   * by itself.
    */
   startOf(end: string): string
   /** What gives rows the columns by which they are placed, if their time is not enough. */
@@ -23,10 +23,12 @@ export interface WindowAssigner {
   /** Partial-row columns that place a row, all BIGINT. */
   readonly paneColumns: readonly string[]
   /**
-   * Where the rows of a window are known only together, as those of a session: the rows with the pane columns of all that
-   * they form together. Whatever rows are left out, the others are not torn from what they belong to by anything but that.
+   * Where the rows of a window are known only together, as those of a session: the rows with the pane columns of all
+   * that they form together. Whatever rows are left out, the others are not torn from what they belong to by anything
+   * but that.
    *
-   * @param rows SQL with the pane columns, each row by itself or merged before. @param keys names of their group columns
+   * @param rows SQL with the pane columns, each row by itself or merged before. @param keys names of their group
+   * columns
    */
   together?(rows: string, keys: readonly string[]): string
   /** Pieces of one group that are less than this apart belong together. */
@@ -54,7 +56,9 @@ export interface WindowAssigner {
   readonly closesAt: string
   /** SQL over a partial row: the watermark that makes the first of its windows final. */
   readonly emitsFrom: string
-  /** SQL over a partial row: the watermark that makes the last of its windows final that start at or below M; else NULL. */
+  /**
+   * SQL over a partial row: the watermark that makes the last of its windows final that start at or below M; else NULL.
+   */
   flushAt(highMarkUs: bigint): string
 }
 

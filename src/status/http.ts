@@ -117,8 +117,8 @@ function createLimitedServer(
 const unnamed = 'not served under this name: ask by IP address or as localhost, or start with --http-host NAME\n'
 
 /**
- * Whether a Host header may be answered. A page that a browser of this network has open can have a name of its own resolve to
- * any address here (DNS rebinding); it cannot choose another name, nor an address.
+ * Whether a Host header may be answered. A page that a browser of this network has open can have a name of its own
+ * resolve to any address here (DNS rebinding); it cannot choose another name, nor an address.
  */
 function namedBy(names: readonly string[]): (host: string | undefined) => boolean {
   const known = new Set(['localhost', ...names].map(name => name.toLowerCase()))

@@ -49,8 +49,8 @@ export function createRedact(secrets: readonly string[]): Redact {
 }
 
 /**
- * The secrets that this process is given: by the pipeline, and by the environment that the SDKs read. Of notifications that no
- * connector describes, and of fields that none of its options does, each text and number may be one.
+ * The secrets that this process is given: by the pipeline, and by the environment that the SDKs read. Of notifications
+ * that no connector describes, and of fields that none of its options does, each text and number may be one.
  */
 export function secretsOf(
   notifications: NotificationSpec | undefined,

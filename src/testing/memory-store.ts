@@ -10,8 +10,8 @@ interface Entry {
 }
 
 /**
- * An object store in memory. Any key can be written under a condition, and an eTag is the hash of the content, as in S3:
- * two writes of equal bytes are not told apart. Time is a count of writes.
+ * An object store in memory. Any key can be written under a condition, and an eTag is the hash of the content, as in
+ * S3: two writes of equal bytes are not told apart. Time is a count of writes.
  */
 export function createMemoryStore(address = 'memory:'): ObjectStore {
   const entries = new Map<string, Entry>()

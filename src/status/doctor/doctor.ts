@@ -181,7 +181,10 @@ async function withExecutor<T>(work: (executor: Executor, stage: string) => Prom
   }
 }
 
-/** Opens one object: listing and reading are two permissions, and a format and columns that bind may not be those of the objects. */
+/**
+ * Opens one object: listing and reading are two permissions, and a format and columns that bind may not be those of the
+ * objects.
+ */
 async function examineObject(
   components: Components,
   definition: SourceDefinition,
@@ -243,7 +246,9 @@ async function examineAfter(
   return 'is' in found ? [found] : judgeAfter(after, name, found)
 }
 
-/** Whether the pipeline is still the one that the checkpoint was written by; what is there, unless that is a problem. */
+/**
+ * Whether the pipeline is still the one that the checkpoint was written by; what is there, unless that is a problem.
+ */
 async function examineFit(
   components: Components,
   pipeline: Pipeline,
