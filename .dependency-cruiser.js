@@ -59,7 +59,7 @@ export default {
     })),
     ...rooms.map((room, floor) => ({
       name: `room src/engine/${room}`,
-      comment: `src/engine/${room} may import ${[...rooms.slice(0, floor + 1), 'components.ts'].join(', ')} of the engine.`,
+      comment: `Of the engine it may import ${[...rooms.slice(0, floor + 1), 'components.ts'].join(', ')}.`,
       severity: 'error',
       from: { path: pattern(`src/engine/${room}`) },
       to: {
@@ -84,7 +84,8 @@ export default {
     {
       name: 'one executor',
       comment:
-        "Operators describe, the engine executes: DuckDB is imported in src/engine/duckdb only (and to make the demo's data).",
+        'Operators describe, the engine executes: DuckDB is imported in src/engine/duckdb only ' +
+        "(and to make the demo's data).",
       severity: 'error',
       from: { path: own, pathNot: '^src/(engine/duckdb|cli/demo)/' },
       to: { path: '(^|/)@duckdb/' },

@@ -65,7 +65,8 @@ try {
   const sumOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0)
   console.log(`${epochs} objects of ${rowsPerObject} JSON rows`)
   console.log(
-    `an epoch of one object   ${median(single).toFixed(1)} ms, 90 % within ${single.toSorted((a, b) => a - b)[Math.floor(single.length * 0.9)]?.toFixed(1)} ms`,
+    `an epoch of one object   ${median(single).toFixed(1)} ms, ` +
+      `90 % within ${single.toSorted((a, b) => a - b)[Math.floor(single.length * 0.9)]?.toFixed(1)} ms`,
   )
   console.log(`an object in epochs of 100   ${(sumOf(whole) / epochs).toFixed(1)} ms`)
 } finally {

@@ -168,7 +168,8 @@ async function measure(name: keyof typeof readers): Promise<void> {
   clearInterval(watch)
   const rate = all === 'never' ? 0 : Math.round((messages / all) * 1_000)
   console.log(
-    `${name}: ${messages} messages in ${shown(all)}, ${rate} a second, ${Math.round((peak - atRest) / 1_048_576)} MB more at the peak`,
+    `${name}: ${messages} messages in ${shown(all)}, ${rate} a second, ` +
+      `${Math.round((peak - atRest) / 1_048_576)} MB more at the peak`,
   )
   console.log(`${name}: first message after a start ${shown(await timed(big, 0, 1))}`)
   for (const compression of compressions) {

@@ -67,10 +67,12 @@ try {
   const columns = Object.keys(ledgerColumns).join(', ').replace(' is,', ' "is",')
   const loaded = await timed(() => executor.run(`INSERT INTO ledger SELECT ${columns} FROM read_parquet('${file}')`))
   const [used] = await executor.rows(
-    'SELECT memory_usage_bytes AS m, temporary_storage_bytes AS t FROM (SELECT sum(memory_usage_bytes) AS memory_usage_bytes, sum(temporary_storage_bytes) AS temporary_storage_bytes FROM duckdb_memory())',
+    'SELECT memory_usage_bytes AS m, temporary_storage_bytes AS t FROM (SELECT sum(memory_usage_bytes) ' +
+      'AS memory_usage_bytes, sum(temporary_storage_bytes) AS temporary_storage_bytes FROM duckdb_memory())',
   )
   console.log(
-    `${entries.toLocaleString('en')} entries, memory ${memory}: Parquet ${(size / entries).toFixed(0)} bytes each, loaded in ${(loaded / 1000).toFixed(1)} s, ` +
+    `${entries.toLocaleString('en')} entries, memory ${memory}: ` +
+      `Parquet ${(size / entries).toFixed(0)} bytes each, loaded in ${(loaded / 1000).toFixed(1)} s, ` +
       `${((Number(used?.m) + Number(used?.t)) / entries).toFixed(0)} bytes each in DuckDB`,
   )
   let identities: Awaited<ReturnType<typeof createIdentities>> | undefined

@@ -198,7 +198,8 @@ async function latency(queue: Queue): Promise<void> {
         .map(({ key }) => (daemon.committed.get(key) ?? Number.NaN) - (sent.get(key) ?? 0))
       const epochs = daemon.epochs.map(({ tookMs }) => tookMs)
       console.log(
-        `latency   ${queue.name.padEnd(5)} ${String(rate).padStart(3)} objects/s   p50 ${ms(quantile(took, 0.5))}   p99 ${ms(quantile(took, 0.99))}   most ${ms(Math.max(...took))}` +
+        `latency   ${queue.name.padEnd(5)} ${String(rate).padStart(3)} objects/s   p50 ` +
+          `${ms(quantile(took, 0.5))}   p99 ${ms(quantile(took, 0.99))}   most ${ms(Math.max(...took))}` +
           `   (${epochs.length} epochs, p50 ${ms(quantile(epochs, 0.5))}, from first fetch to publishing)`,
       )
     } finally {
@@ -245,7 +246,8 @@ async function backlog(queue: Queue | undefined): Promise<void> {
     const rate = objects / seconds
     const mean = (place.landed.reduce((sum, { size }) => sum + size, 0) / objects / 1_000).toFixed(0)
     console.log(
-      `backlog   ${(queue?.name ?? 'listing').padEnd(7)} ${objects} objects of ${rows} rows, ${mean} kB: ${rate.toFixed(0)} objects/s, ${(rate * rows).toFixed(0)} rows/s (start ${ranAt - began} ms)   ` +
+      `backlog   ${(queue?.name ?? 'listing').padEnd(7)} ${objects} objects of ${rows} rows, ${mean} kB: ` +
+        `${rate.toFixed(0)} objects/s, ${(rate * rows).toFixed(0)} rows/s (start ${ranAt - began} ms)   ` +
         lanes
           .map((each, index) => {
             const gotten = plain[index] ?? Number.NaN
@@ -254,7 +256,8 @@ async function backlog(queue: Queue | undefined): Promise<void> {
           .join('   '),
     )
     console.log(
-      `          ${daemon.epochs.length} epochs; sums of phases: ${[...daemon.phases].map(([phase, sum]) => `${phase} ${ms(sum)}`).join(', ')}`,
+      `          ${daemon.epochs.length} epochs; sums of phases: ` +
+        `${[...daemon.phases].map(([phase, sum]) => `${phase} ${ms(sum)}`).join(', ')}`,
     )
   } finally {
     await announcer?.close()
@@ -297,7 +300,8 @@ async function memory(queue: Queue): Promise<void> {
           if (objects >= mark * notifications && !shown.has(mark)) {
             shown.add(mark)
             console.log(
-              `memory    ${queue.name} after ${String(objects).padStart(7)} notifications: RSS ${mb(epoch.rss)}, heap ${mb(epoch.heap)}, ${((objects * 1_000) / (performance.now() - began)).toFixed(0)} objects/s`,
+              `memory    ${queue.name} after ${String(objects).padStart(7)} notifications: RSS ${mb(epoch.rss)}, ` +
+                `heap ${mb(epoch.heap)}, ${((objects * 1_000) / (performance.now() - began)).toFixed(0)} objects/s`,
             )
           }
       }
@@ -344,7 +348,8 @@ async function requests(queue: Queue): Promise<void> {
     }
     for (const [what, times] of seen) console.log(`requests  ${String(times).padStart(2)} epochs: ${what}`)
     console.log(
-      `requests  bytes sent by an epoch: median ${quantile(bytes, 0.5)}, most ${Math.max(...bytes)} (HEAD carries small files until it has 256 KiB)`,
+      `requests  bytes sent by an epoch: median ${quantile(bytes, 0.5)}, ` +
+        `most ${Math.max(...bytes)} (HEAD carries small files until it has 256 KiB)`,
     )
     await daemon.drain()
     console.log(`requests  end: ${describe(proxy.take())}`)

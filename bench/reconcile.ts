@@ -73,7 +73,8 @@ try {
       const heap = process.memoryUsage().heapUsed
       const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
       console.log(
-        `${keys.toLocaleString('en').padStart(10)} keys listed in ${seconds.toFixed(1)} s, ${listed.objects} new; RSS ${mb(before)} before, ${mb(rss)} at most (DuckDB may take ${memory}), heap ${mb(heap)}`,
+        `${keys.toLocaleString('en').padStart(10)} keys listed in ${seconds.toFixed(1)} s, ${listed.objects} ` +
+          `new; RSS ${mb(before)} before, ${mb(rss)} at most (DuckDB may take ${memory}), heap ${mb(heap)}`,
       )
     } finally {
       await session.close()

@@ -105,7 +105,8 @@ try {
     const sql = name === 'filterRows' || name === 'where in SQL' ? best['where in SQL'] : best['derive in SQL']
     const rowsPerSecond = Math.round((months * rowsPerMonth) / best[name])
     console.log(
-      `${name.padEnd(16)} ${best[name].toFixed(2).padStart(6)} s   ${(best[name] / sql).toFixed(2)} times   ${rowsPerSecond.toLocaleString('en')} rows/s`,
+      `${name.padEnd(16)} ${best[name].toFixed(2).padStart(6)} s   ` +
+        `${(best[name] / sql).toFixed(2)} times   ${rowsPerSecond.toLocaleString('en')} rows/s`,
     )
   }
 } finally {

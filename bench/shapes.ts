@@ -73,12 +73,15 @@ async function compare(rows: number): Promise<void> {
       await mkdir(join(place, 'input'), { recursive: true })
       const file = join(place, 'input', 'rows.parquet')
       await plainQuery(
-        `COPY (SELECT TIMESTAMP '2024-01-01' + to_seconds(i % 80000) AS t, CAST(hash(i) % ${count} AS BIGINT) AS k, (hash(i + 1) % 10000) / 100 AS v FROM range(${rows}) AS r(i)) TO '${file}' (FORMAT parquet, COMPRESSION zstd)`,
+        `COPY (SELECT TIMESTAMP '2024-01-01' + to_seconds(i % 80000) AS t, ` +
+          `CAST(hash(i) % ${count} AS BIGINT) AS k, (hash(i + 1) % 10000) / 100 AS v ` +
+          `FROM range(${rows}) AS r(i)) TO '${file}' (FORMAT parquet, COMPRESSION zstd)`,
       )
       const plain = await child('plain', file, join(place, 'plain.parquet'))
       const own = await child('groups', place)
       console.log(
-        `${count.toLocaleString('en')} groups   plain ${plain.seconds.toFixed(2)} s, CPU ${plain.cpuSeconds.toFixed(2)} s   ` +
+        `${count.toLocaleString('en')} groups   plain ${plain.seconds.toFixed(2)} s, ` +
+          `CPU ${plain.cpuSeconds.toFixed(2)} s   ` +
           `backfill ${own.seconds.toFixed(2)} s, CPU ${own.cpuSeconds.toFixed(2)} s   ` +
           `${(own.seconds / plain.seconds).toFixed(2)} times, by CPU ${(own.cpuSeconds / plain.cpuSeconds).toFixed(2)}`,
       )
@@ -93,7 +96,8 @@ else if (first === 'groups') await groups(rest[0] ?? '')
 else if (first === 'plain')
   await cost(() =>
     plainQuery(
-      `COPY (SELECT date_trunc('day', t) AS d, k, count(*) AS n, sum(v) AS total FROM read_parquet('${rest[0]}') GROUP BY ALL ORDER BY ALL) TO '${rest[1]}' (FORMAT parquet, COMPRESSION zstd)`,
+      `COPY (SELECT date_trunc('day', t) AS d, k, count(*) AS n, sum(v) AS total FROM read_parquet('${rest[0]}') ` +
+        `GROUP BY ALL ORDER BY ALL) TO '${rest[1]}' (FORMAT parquet, COMPRESSION zstd)`,
     ),
   )
 else await compare(Number(first ?? 5_000_000))

@@ -18,9 +18,11 @@ const counts = (rows: string) =>
   'coalesce(bool_or(ok AND _v1 IS NOT NULL), FALSE) AS seen ' +
   `FROM (SELECT *, _t AS t, NOT _bad AND NOT _timeless AS ok FROM (SELECT rowid AS _row, * FROM ${rows})) GROUP BY 1`
 const partial = (rows: string) =>
-  'SELECT "_in"._time - ("_in"._time % 60000000) - CAST(("_in"._time % 60000000) < 0 AS BIGINT) * 60000000 AS "_start", ' +
+  'SELECT "_in"._time - ("_in"._time % 60000000) - CAST(("_in"._time ' +
+  '% 60000000) < 0 AS BIGINT) * 60000000 AS "_start", ' +
   '"_in".device, count(*) AS n, CAST(coalesce(sum("_in".value), 0) AS HUGEINT) AS total ' +
-  'FROM (SELECT *, epoch_us("at") AS _time FROM (SELECT CAST(7 AS BIGINT) AS _seq, _row, CAST(1704067100000000 AS BIGINT) AS _watermark, ' +
+  'FROM (SELECT *, epoch_us("at") AS _time ' +
+  'FROM (SELECT CAST(7 AS BIGINT) AS _seq, _row, CAST(1704067100000000 AS BIGINT) AS _watermark, ' +
   `_v0 AS "at", _v1 AS device, _v2 AS value FROM (SELECT rowid AS _row, * FROM ${rows}))) AS "_in" ` +
   'WHERE "_in"._watermark IS NULL OR "_in"._time >= "_in"._watermark - ("_in"._watermark % 60000000) GROUP BY 1, 2'
 const range = (work: string) =>
@@ -83,7 +85,8 @@ async function measure(name: string, run: (connection: DuckDBConnection) => Prom
   ).getRows() as [[bigint]]
   const wallMs = (performance.now() - startMs) / epochs
   console.log(
-    `${name}: ${cpuMs.toFixed(2)} ms of CPU an epoch, ${wallMs.toFixed(2)} ms; DuckDB holds ${(Number(held) / 1e6).toFixed(1)} MB after it`,
+    `${name}: ${cpuMs.toFixed(2)} ms of CPU an epoch, ${wallMs.toFixed(2)} ms; ` +
+      `DuckDB holds ${(Number(held) / 1e6).toFixed(1)} MB after it`,
   )
   return cpuMs
 }

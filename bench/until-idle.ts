@@ -66,7 +66,8 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 function report(what: string, all: readonly Round[]): void {
   const told = (values: readonly number[]) => `${median(values).toFixed(0)} ms (${Math.min(...values).toFixed(0)})`
   console.log(
-    `${what}: first commit after ${told(all.map(one => one.commitMs))}, end after ${told(all.map(one => one.endMs))}; median (best) of ${all.length}`,
+    `${what}: first commit after ${told(all.map(one => one.commitMs))}, ` +
+      `end after ${told(all.map(one => one.endMs))}; median (best) of ${all.length}`,
   )
 }
 

@@ -129,7 +129,8 @@ function decode(kind: DocumentKind, bytes: Uint8Array, object: string): Record<s
     throw new MillraceError(
       'user',
       'newer-format',
-      `${object} has format ${String(document['format'])} and needs a reader of format ${String(document['minReader'])};` +
+      `${object} has format ${String(document['format'])} and ` +
+        `needs a reader of format ${String(document['minReader'])};` +
         ` this millrace reads up to ${FORMAT}. Upgrade millrace, or use another checkpoint.`,
     )
   }

@@ -43,8 +43,10 @@ export function headLost(store: ObjectStore, file: string): MillraceError {
   return new MillraceError(
     'user',
     'head-lost',
-    `${store.address} holds files of a checkpoint (${file}) and no HEAD, which says what they mean. Was it deleted, or is this an` +
-      ' incomplete copy? Nothing was changed. Bring HEAD back from a copy or, in a versioned bucket, as its last version; else' +
-      " 'millrace repair CHECKPOINT' goes back to the newest manifest that is there. To begin anew, use another checkpoint and output.",
+    `${store.address} holds files of a checkpoint (${file}) and no HEAD, which says what they mean. ` +
+      'Was it deleted, or is this an incomplete copy? Nothing was changed. ' +
+      'Bring HEAD back from a copy or, in a versioned bucket, as its last version; else ' +
+      "'millrace repair CHECKPOINT' goes back to the newest manifest that is there. " +
+      'To begin anew, use another checkpoint and output.',
   )
 }

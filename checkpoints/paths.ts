@@ -55,7 +55,8 @@ export function checkFileKind(kind: string): void {
   throw new MillraceError(
     'fatal',
     'invalid-kind',
-    `'${kind}' is no kind of file: expected ledger, outputs, quarantine, after, deliveries, late-<node> or segment-<node>. This is a bug.`,
+    `'${kind}' is no kind of file: expected ledger, outputs, quarantine, ` +
+      'after, deliveries, late-<node> or segment-<node>. This is a bug.',
   )
 }
 

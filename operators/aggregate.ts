@@ -145,8 +145,8 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  *     trips.pipe(tumbling('1 hour'), groupBy('PULocationID'),
  *       aggregate({ trips: count(), revenue: sum('total_amount'), farthest: max('trip_distance') }))
  *
- * Output columns: `window_start`, `window_end` (the event time's type; not after `global`), the keys, the aggregates. Emission is final:
- * each window once, when the watermark closes it.
+ * Output columns: `window_start`, `window_end` (the event time's type; not after `global`), the keys, the aggregates.
+ * Emission is final: each window once, when the watermark closes it.
  *
  * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.
  */

@@ -49,8 +49,8 @@ export const calendarStep: WindowStep<PlainOptions> = {
 /**
  *     ...|-- 24 hours --|-- 23 hours -|-- 24 hours --|...   one window a row, looked up in a table of borders (S23)
  *
- * A partial row has the start and the end of its window. So nothing that is counted changes its window where another release of
- * DuckDB knows a zone's rules better.
+ * A partial row has the start and the end of its window. So nothing that is counted changes its window where another
+ * release of DuckDB knows a zone's rules better.
  */
 function calendarAssigner(calendar: Calendar): WindowAssigner {
   const { unit, timeZone } = calendar
@@ -99,15 +99,17 @@ const calendarOptions = {
 } satisfies OptionTable<Options>
 
 /**
- * Assigns each row to the hour, day, week, month, quarter or year of a calendar in which it lies, in UTC or in a time zone. A
- * window is [first instant of the period, first instant of the next one): days have 23 to 25 hours where clocks change.
+ * Assigns each row to the hour, day, week, month, quarter or year of a calendar in which it lies, in UTC or in a time
+ * zone. A window is [first instant of the period, first instant of the next one): days have 23 to 25 hours where clocks
+ * change.
  *
  *     sales.pipe(calendar('day', { timeZone: 'Europe/Berlin' }), groupBy('shop'), aggregate({ sales: count() }))
  *
- * `window_start` and `window_end` have the event time's type, in UTC like all times. What DuckDB knows of zones decides, which
- * comes with its version.
+ * `window_start` and `window_end` have the event time's type, in UTC like all times. What DuckDB knows of zones
+ * decides, which comes with its version.
  *
- * @param unit 'hour', 'day', 'week', 'month', 'quarter' or 'year'; 'day' or longer, in UTC, when the event time is a DATE.
+ * @param unit 'hour', 'day', 'week', 'month', 'quarter' or 'year'; 'day' or longer, in UTC, when the event time is a
+ * DATE.
  * @param options `timeZone`, and `weekStartsOn` of a week.
  */
 export function calendar<I>(

@@ -10,7 +10,8 @@ export function unknownColumn(op: string, name: string, columns: ColumnTypes): M
   return new MillraceError(
     'user',
     'unknown-column',
-    `${op}: no column '${name}'${nearest === undefined ? '.' : `; did you mean '${nearest}'?`} Columns here: ${names.join(', ')}.`,
+    `${op}: no column '${name}'${nearest === undefined ? '.' : `; did you mean '${nearest}'?`} Columns here: ` +
+      `${names.join(', ')}.`,
   )
 }
 

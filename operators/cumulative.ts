@@ -55,12 +55,16 @@ export function cumulativeWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n
     panes: (time, watermark) => [start(time), firstOpen(time, watermark)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${start(time)} + ${sizeUs} > ${watermark})`,
     lateEnds: (time, watermark) =>
-      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, least(${watermark}, ${start(time)} + ${sizeUs}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
+      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, ` +
+      `least(${watermark}, ${start(time)} + ${sizeUs}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
     firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
     windowsOf: (partials, fromUs, toUs) => {
       const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
       const last = toUs === null ? lastEnd : `least(${lastEnd}, ${toUs})`
-      return `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end FROM (${partials})`
+      return (
+        `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end ` +
+        `FROM (${partials})`
+      )
     },
     closesAt: lastEnd,
     emitsFrom: '_from_end',

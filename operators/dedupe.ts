@@ -82,24 +82,31 @@ function dedupeByKey(columns: ColumnTypes, key: readonly string[], withinUs: big
     holdUs: 0n,
     late: {
       columns: [],
-      reason: `too late for dedupe: the time of the row and ${within} more end at or below the watermark before the object`,
+      reason:
+        'too late for dedupe: ' +
+        `the time of the row and ${within} more end at or below the watermark before the object`,
       mayBe: (timeUs, watermarkUs) => timeUs + withinUs <= watermarkUs,
       rows: rows =>
-        `SELECT ${[...orderOf(rows), watermarkColumn, ...Object.keys(rows.columns).map(id)].join(', ')} FROM (${rows.sql}) AS _in WHERE ${isLate}`,
+        `SELECT ${[...orderOf(rows), watermarkColumn, ...Object.keys(rows.columns).map(id)].join(', ')} ` +
+        `FROM (${rows.sql}) AS _in WHERE ${isLate}`,
     },
     emit({ rows, committed }: EpochView) {
       const place = orderOf(rows)
       // One number for the place of a row in the ledger; what is committed came before all of it.
       const at = `CAST(${inputColumn('_seq')} AS HUGEINT) * ${2n ** 64n} + ${rowNumber(rows)}`
-      const own = `SELECT ${placed}, ${time} AS ${timeColumn}, ${at} AS _at, ${place.map(inputColumn).join(', ')} ${accepted(rows)}`
+      const own =
+        `SELECT ${placed}, ${time} AS ${timeColumn}, ${at} AS _at, ` +
+        `${place.map(inputColumn).join(', ')} ${accepted(rows)}`
       const earlier =
         `SELECT ${names}, ${timeColumn}, -1, ${place.map(() => 'NULL').join(', ')} FROM (${committed(seen)}) AS c ` +
-        `SEMI JOIN (SELECT DISTINCT ${names} FROM own) AS o ON ${keys.map(({ name }) => `o.${name} IS NOT DISTINCT FROM c.${name}`).join(' AND ')}`
+        `SEMI JOIN (SELECT DISTINCT ${names} ` +
+        `FROM own) AS o ON ${keys.map(({ name }) => `o.${name} IS NOT DISTINCT FROM c.${name}`).join(' AND ')}`
       const first =
         `min(_at) OVER (PARTITION BY ${names} ORDER BY ${timeColumn} ` +
         `RANGE BETWEEN ${withinUs} PRECEDING AND ${withinUs} FOLLOWING)`
       const kept =
-        `WITH own AS MATERIALIZED (${own}) SELECT ${place.join(', ')} FROM (SELECT ${place.join(', ')}, _at, ${first} AS _first ` +
+        `WITH own AS MATERIALIZED (${own}) SELECT ${place.join(', ')} ` +
+        `FROM (SELECT ${place.join(', ')}, _at, ${first} AS _first ` +
         `FROM (SELECT * FROM own UNION ALL ${earlier})) WHERE _at = _first AND _at >= 0`
       const items = [...place, timeColumn, ...Object.keys(columns)].map(inputColumn)
       const same = place.map(name => `k.${name} = ${inputColumn(name)}`).join(' AND ')

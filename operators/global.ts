@@ -44,7 +44,8 @@ const globalWindow: WindowAssigner = {
     `CASE WHEN ${watermark} >= ${neverUs} THEN [CAST(${neverUs} AS BIGINT)] ELSE []::BIGINT[] END`,
   firstEnd: () => neverUs,
   windowsOf: (partials, fromUs, toUs) =>
-    `SELECT *, CAST(${neverUs} AS BIGINT) AS _window_end FROM (${partials})${whereCloses(String(neverUs), fromUs, toUs)}`,
+    `SELECT *, CAST(${neverUs} AS BIGINT) AS _window_end ` +
+    `FROM (${partials})${whereCloses(String(neverUs), fromUs, toUs)}`,
   closesAt: `CAST(${neverUs} AS BIGINT)`,
   emitsFrom: `CAST(${neverUs} AS BIGINT)`,
   flushAt: limitUs => (limitUs < lastUs ? 'CAST(NULL AS BIGINT)' : `CAST(${neverUs} AS BIGINT)`),
@@ -59,13 +60,13 @@ const globalOptions = {
 } satisfies OptionTable<GlobalOptions>
 
 /**
- * One window for all rows, whenever they are of: totals over everything. They are given once, when `backfill --final` ends the
- * stream. No row is ever late.
+ * One window for all rows, whenever they are of: totals over everything. They are given once, when `backfill --final`
+ * ends the stream. No row is ever late.
  *
  *     trips.pipe(global({ unbounded: true }), groupBy('PULocationID'), aggregate({ trips: count() }))
  *
- * Results have the keys and the aggregates, and no `window_start` or `window_end`. No window and no `dedupe` can follow them, as
- * they have no time. For results that come when a group has been silent for a while see `session`.
+ * Results have the keys and the aggregates, and no `window_start` or `window_end`. No window and no `dedupe` can follow
+ * them, as they have no time. For results that come when a group has been silent for a while see `session`.
  *
  * @param options `{ unbounded: true }`, which says that you know what the state costs.
  */

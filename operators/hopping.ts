@@ -58,12 +58,16 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): 
     panes: (time, watermark) => [borderBelow(time, paneUs, offsetUs % paneUs), firstOpen(time, watermark)],
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,
     lateEnds: (time, watermark) =>
-      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, least(${watermark}, ${lastEnd(time)}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
+      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, ` +
+      `least(${watermark}, ${lastEnd(time)}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
     firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
     windowsOf: (partials, fromUs, toUs) => {
       const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
       const last = toUs === null ? lastEnd('_pane') : `least(${lastEnd('_pane')}, ${toUs})`
-      return `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end FROM (${partials})`
+      return (
+        `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end ` +
+        `FROM (${partials})`
+      )
     },
     closesAt: lastEnd('_pane'),
     emitsFrom: '_from_end',

@@ -57,10 +57,14 @@ export function sessionWindows(gapUs: bigint, gap = `${gapUs} microseconds`): Wi
       // The sum reaches over all rows of one time: in whatever order those came above, they get the same number.
       const numbered = `SELECT *, sum(_begins) OVER (${by()}ORDER BY _first) AS _island FROM (${begun})`
       const own = by('_island')
-      return `SELECT * EXCLUDE (_begins, _island) REPLACE (min(_first) OVER (${own}) AS _first, max(_last) OVER (${own}) AS _last) FROM (${numbered})`
+      return (
+        'SELECT * EXCLUDE (_begins, _island) ' +
+        `REPLACE (min(_first) OVER (${own}) AS _first, max(_last) OVER (${own}) AS _last) FROM (${numbered})`
+      )
     },
     windowsOf: (partials, fromUs, toUs) =>
-      `SELECT *, _first AS _window_start, _last + ${gapUs} AS _window_end FROM (${partials})${whereCloses(finalAt, fromUs, toUs)}`,
+      `SELECT *, _first AS _window_start, _last + ${gapUs} AS _window_end ` +
+      `FROM (${partials})${whereCloses(finalAt, fromUs, toUs)}`,
     closesAt: finalAt,
     emitsFrom: finalAt,
     flushAt: highMarkUs => `CASE WHEN _first <= ${highMarkUs} THEN ${finalAt} END`,

@@ -44,7 +44,8 @@ export function tumblingWindows(sizeUs: bigint, offsetUs = 0n): WindowAssigner {
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,
     firstEnd: timeUs => floorToUs(timeUs - offsetUs, sizeUs) + offsetUs + sizeUs,
     windowsOf: (partials, fromUs, toUs) =>
-      `SELECT *, _start + ${sizeUs} AS _window_end FROM (${partials})${whereCloses(`_start + ${sizeUs}`, fromUs, toUs)}`,
+      `SELECT *, _start + ${sizeUs} AS _window_end ` +
+      `FROM (${partials})${whereCloses(`_start + ${sizeUs}`, fromUs, toUs)}`,
     closesAt: `(_start + ${sizeUs})`,
     emitsFrom: `(_start + ${sizeUs})`,
     flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN _start + ${sizeUs} END`,

@@ -35,11 +35,13 @@ export function createCsvFormat(settings: CsvSettings): Format {
       const kept = [...columnsRead(declared, own)].map(index => `, ${column(index)}`)
       return (
         `SELECT broken${kept.join('')}, ${partOf(files)} AS _part ` +
-        `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
+        `FROM read_csv([${files.map(text).join(', ')}], ${options}, hive_partitioning = false, ` +
+        `columns = {${["'broken': 'VARCHAR'", ...columns].join(', ')}})`
       )
     },
     scan: (from, columns) =>
-      `SELECT _row, _part, starts_with(coalesce(broken, ''), 'x') AS _broken, ${toldIn(1)} AS _expected, ${toldIn(2)} AS _text` +
+      `SELECT _row, _part, starts_with(coalesce(broken, ''), ` +
+      `'x') AS _broken, ${toldIn(1)} AS _expected, ${toldIn(2)} AS _text` +
       `${columns.map(({ name, at }) => `, ${column(at[0] as number)} AS ${id(name)}`).join('')} FROM ${from}`,
     brokenSql: '_text',
     rowIsSql: '_expected',

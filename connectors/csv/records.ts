@@ -33,6 +33,7 @@ type State = 'start' | 'bare' | 'quoted' | 'escaped' | 'closed' | 'return'
  * Cuts text into CSV records (RFC 4180), byte by byte: what DuckDB's own reader takes for broken depends on its buffers
  * and on the file's other line ends, and it numbers good rows without the broken ones between them.
  */
+// oxlint-disable-next-line max-lines-per-function -- a state machine over bytes, whose variables stay locals
 export function createCsvRecords(
   { delimiter, quote, escape }: CsvSettings,
   onRecord: (record: CsvRecord) => void,

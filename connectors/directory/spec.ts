@@ -19,7 +19,8 @@ export function parseDirectoryAddress(address: string, field: string): string {
     throw configError(
       field,
       address,
-      `${EXPECTED}; this version reads local directories, and buckets as s3://bucket/prefix/ (of a server of your own with ?endpoint=https://host)`,
+      `${EXPECTED}; this version reads local directories, ` +
+        'and buckets as s3://bucket/prefix/ (of a server of your own with ?endpoint=https://host)',
     )
   }
   try {

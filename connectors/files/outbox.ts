@@ -99,7 +99,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
     throw new MillraceError(
       'user',
       'output-missing',
-      `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. Was the folder` +
+      `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. ` +
+        'Was the folder' +
         ' moved or emptied? Put it back, or start with a new checkpoint folder to compute everything again.',
     )
   }

@@ -112,7 +112,9 @@ export function folderOf(partitions: readonly Partition[], values: readonly (str
         throw new MillraceError(
           'fatal',
           'partition-name',
-          `${at}: a value of '${name}' makes a folder of ${Buffer.byteLength(folder)} bytes, '${folder.slice(0, 60)}...'; expected at most ${nameBytesMax}. Part by something shorter, such as left(${name}, 40).`,
+          `${at}: a value of '${name}' makes a folder of ${Buffer.byteLength(folder)} bytes, ` +
+            `'${folder.slice(0, 60)}...'; expected at most ${nameBytesMax}. ` +
+            `Part by something shorter, such as left(${name}, 40).`,
         )
       return `${folder}/`
     })

@@ -240,7 +240,10 @@ function jsonRows(
 ): string {
   // Without types every row is asked for them: one beyond a sample could fail by them.
   const types = columns ? `columns = ${typesSql(columns)}` : 'sample_size = -1'
-  return `read_json([${files.map(text).join(', ')}], format = 'newline_delimited'${compressedBy(compression)}, hive_partitioning = false, ${types}${more})`
+  return (
+    `read_json([${files.map(text).join(', ')}], ` +
+    `format = 'newline_delimited'${compressedBy(compression)}, hive_partitioning = false, ${types}${more})`
+  )
 }
 
 function jsonText(file: string, { compression }: FilesSink): string {
@@ -252,7 +255,9 @@ const compressedBy = (compression: FilesSink['compression'] = 'none') =>
   compression === 'none' ? '' : `, compression = ${text(compression)}`
 
 /** How CSV is to be read so that NULL and an empty text are what they were: docs/guides/output-files.md. */
-const csvOptions = `header = true, delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false, hive_partitioning = false`
+const csvOptions =
+  `header = true, delim = ',', quote = '"', escape = '"', ` +
+  `nullstr = '', allow_quoted_nulls = false, hive_partitioning = false`
 
 function csvText(files: readonly string[], { compression }: FilesSink): string {
   return `read_csv([${files.map(text).join(', ')}], ${csvOptions}, all_varchar = true${compressedBy(compression)})`

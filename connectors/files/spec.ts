@@ -95,7 +95,8 @@ export function files(uri: string, options: FilesOptions): FilesSink {
     throw configError(
       'files: zone',
       zone,
-      `none, as format: '${format}' ${format === 'csv' ? 'has times as DuckDB writes them' : 'keeps the types of times'}`,
+      'none, as format: ' +
+        `'${format}' ${format === 'csv' ? 'has times as DuckDB writes them' : 'keeps the types of times'}`,
     )
   if (compression === 'snappy' && format !== 'parquet')
     throw configError('files: compression', compression, `'zstd', 'gzip' or 'none' with format: '${format}'`)

@@ -22,6 +22,7 @@ const [blank, small] = [32, 32]
  * Goes through brackets and quotes byte by byte, whatever pieces the text comes in. A string ends at the end of its
  * line at the latest: an unclosed one swallows no more than that.
  */
+// oxlint-disable-next-line max-lines-per-function -- a state machine over bytes, whose variables stay locals
 export function createExtent(): Extent {
   let is: Extent['is'] = 'closed'
   let isLoose = false

@@ -98,7 +98,8 @@ function scanOf(from: string, columns: readonly ScannedColumn[]): string {
   )
   const has = optional.length === 0 ? '' : `, json_exists(json, [${optional.map(pathOf).join(', ')}]) AS _has`
   return (
-    `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
+    `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') ` +
+    `THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
     `${fields.join('')} FROM (SELECT _row, _part, json, ` +
     `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')}${has} FROM ${from})`
   )

@@ -23,10 +23,13 @@ export const inferJson: InferFormat = {
     return { is: 'empty', expected: `a file with a JSON object${where}` }
   },
   async columns(executor, { file }) {
-    const from = `read_json(${text(file)}, format = 'newline_delimited', sample_size = ${rowsLookedAt}, ignore_errors = true, hive_partitioning = false)`
+    const from =
+      `read_json(${text(file)}, format = 'newline_delimited', ` +
+      `sample_size = ${rowsLookedAt}, ignore_errors = true, hive_partitioning = false)`
     const columns = await withNulls(executor, from, await describeColumns(executor, from))
     const [keys] = await executor.rows(
-      `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ignore_errors = true, hive_partitioning = false) LIMIT ${rowsLookedAt})`,
+      `SELECT json_keys(json_group_structure(json)) AS names FROM (FROM read_ndjson_objects(${text(file)}, ` +
+        `ignore_errors = true, hive_partitioning = false) LIMIT ${rowsLookedAt})`,
     )
     return named(columns, (keys?.names ?? []) as readonly string[])
   },
@@ -40,9 +43,8 @@ async function withNulls(
 ): Promise<readonly FileColumn[]> {
   const open = columns.filter(({ physical }) => physical === 'JSON')
   if (open.length === 0) return columns
-  const [counts] = await executor.rows(
-    `SELECT ${open.map(({ name }, index) => `count(nullif(CAST(${id(name)} AS VARCHAR), 'null')) AS c${index}`).join(', ')} FROM ${from}`,
-  )
+  const items = open.map(({ name }, index) => `count(nullif(CAST(${id(name)} AS VARCHAR), 'null')) AS c${index}`)
+  const [counts] = await executor.rows(`SELECT ${items.join(', ')} FROM ${from}`)
   return columns.map(column =>
     open.includes(column) && counts?.[`c${open.indexOf(column)}`] === 0n ? { ...column, isNull: true } : column,
   )

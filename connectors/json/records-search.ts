@@ -20,6 +20,7 @@ export interface RecordsSearch {
 }
 
 /** @param path fields down to the array: ['detail', 'records'] */
+// oxlint-disable-next-line max-lines-per-function -- a state machine over bytes, whose variables stay locals
 export function createRecordsSearch(path: readonly string[]): RecordsSearch {
   const value = createExtent()
   const name = createRowText(nameBytesMax)

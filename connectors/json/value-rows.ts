@@ -30,6 +30,7 @@ export interface ValueRowsSettings {
  * each object, which is then their envelope. Where brackets do not match there, or an array or envelope is cut off, the
  * text is wrong as a whole. No more than one row is held.
  */
+// oxlint-disable-next-line max-lines-per-function -- a state machine over bytes, whose variables stay locals
 export function createValueRows({ layout, path, rowBytesMax }: ValueRowsSettings, { write }: RowWriter): JsonRows {
   /** What is at hand: a row, or an element of an array or a part of one. */
   const value = createExtent()

@@ -22,10 +22,12 @@ function oneValue({ name }: ParsedType, zone: 'Z' | undefined): ((value: string)
 }
 
 const finite = (value: string) =>
-  `CASE WHEN isnan(${value}) THEN JSON '"NaN"' WHEN isinf(${value}) THEN CASE WHEN ${value} > 0 THEN JSON '"Infinity"' ` +
+  `CASE WHEN isnan(${value}) THEN JSON '"NaN"' WHEN isinf(${value}) ` +
+  `THEN CASE WHEN ${value} > 0 THEN JSON '"Infinity"' ` +
   `ELSE JSON '"-Infinity"' END ELSE to_json(${value}) END`
 
 /** A session is in UTC, so that DuckDB's text ends with the seconds, or with +00 where the type has a zone. */
 const rfc3339 = (value: string) =>
-  `CASE WHEN year(${value}) BETWEEN 1 AND 9999 THEN replace(replace(CAST(${value} AS VARCHAR), ' ', 'T'), '+00', '') || 'Z' ` +
+  `CASE WHEN year(${value}) BETWEEN 1 AND 9999 ` +
+  `THEN replace(replace(CAST(${value} AS VARCHAR), ' ', 'T'), '+00', '') || 'Z' ` +
   `ELSE CAST(${value} AS VARCHAR) END`

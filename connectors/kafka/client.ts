@@ -270,7 +270,8 @@ function explain(error: unknown, action: string, { topic, brokers }: KafkaSpec):
     return new MillraceError(
       'user',
       'kafka-codec',
-      `${where} holds messages that this Node cannot decompress (${why}). Use a newer Node, or another compression.type.`,
+      `${where} holds messages that this Node cannot decompress (${why}). ` +
+        'Use a newer Node, or another compression.type.',
       error,
     )
   return new MillraceError(

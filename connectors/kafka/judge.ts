@@ -17,7 +17,8 @@ export function judgeTopic(spec: KafkaSpec, { topic, settings }: TopicFacts): re
         ? [
             judge(
               'warning',
-              `messages are kept for ${retentionMs / 1_000} s: what is announced while nothing runs is lost after that, and only listings find it. Raise retention.ms`,
+              `messages are kept for ${retentionMs / 1_000} s: what is announced while ` +
+                'nothing runs is lost after that, and only listings find it. Raise retention.ms',
             ),
           ]
         : []),

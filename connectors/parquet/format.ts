@@ -26,13 +26,17 @@ export const parquetFormat: Format = {
   isShared: false,
   read: () => null,
   types: (file, columns, own) =>
-    `SELECT ${columns.map(({ at }, index) => `${valueOf(at, own)} AS c${index}`).join(', ')} FROM read_parquet(${text(file)}, ${options})`,
+    `SELECT ${columns.map(({ at }, index) => `${valueOf(at, own)} AS c${index}`).join(', ')} ` +
+    `FROM read_parquet(${text(file)}, ${options})`,
   scan(file, columns, own) {
     const values = columns.map(({ name, at }) => `, ${valueOf(at, own)} AS ${id(name)}`).join('')
     const isHidden = own.some(({ name }) => name.toLowerCase() === rowNumber)
     // A window without an order counts rows as they are scanned, and the session keeps their order.
     const [row, option] = isHidden ? ['row_number() OVER () - 1', ''] : [rowNumber, `${rowNumber} = true, `]
-    return `SELECT ${row} AS _row, 0 AS _part, FALSE AS _broken${values} FROM read_parquet(${text(file)}, ${option}${options})`
+    return (
+      `SELECT ${row} AS _row, 0 AS _part, FALSE AS _broken${values} ` +
+      `FROM read_parquet(${text(file)}, ${option}${options})`
+    )
   },
   rowIs: 'a Parquet row',
 }

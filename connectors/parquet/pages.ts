@@ -45,7 +45,8 @@ export async function checkPages(file: string, declared: readonly string[], sign
     const wide = columns.find(({ wideDecimal }) => wideDecimal !== undefined)
     if (wide)
       throw new PageError(
-        `column '${wide.name}' is ${wide.wideDecimal}; DECIMAL has at most 38 digits here, so it would have to be written as one of those, or as text`,
+        `column '${wide.name}' is ${wide.wideDecimal}; ` +
+          'DECIMAL has at most 38 digits here, so it would have to be written as one of those, or as text',
       )
     const read = windowed(handle, size)
     for (const chunk of footer.chunks) if (wanted.has(chunk.column)) await checkChunk(read, chunk, signal)

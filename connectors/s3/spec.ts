@@ -47,7 +47,8 @@ export function parseS3Address(address: string, field: string): S3Address {
     throw configError(
       field,
       shown(address),
-      `${EXPECTED}, with a general purpose bucket of 3 to 63 lower-case letters, digits, dots and hyphens; found '${bucket}'`,
+      `${EXPECTED}, with a general purpose bucket of 3 to 63 lower-case letters, ` +
+        `digits, dots and hyphens; found '${bucket}'`,
     )
   if (path.startsWith('/') || path.includes('//'))
     throw configError(field, shown(address), `${EXPECTED}, without empty names between slashes`)

@@ -165,7 +165,8 @@ function explain(
   if (isMissing(error))
     return user(
       'queue-not-found',
-      `Queue ${queueUrl} does not exist${region === undefined ? '' : ` in region ${region}`} (${said}). Create it, or correct queueUrl and region.`,
+      `Queue ${queueUrl} does not exist${region === undefined ? '' : ` in region ${region}`} (${said}). ` +
+        'Create it, or correct queueUrl and region.',
       error,
     )
   const mistake = connectionMistake(error)
@@ -180,13 +181,15 @@ function explain(
   if (isDenied(error))
     return user(
       'queue-access-denied',
-      `Queue ${queueUrl} refuses ${action} (${said}). Allow ${action} for this identity in IAM and in the queue's policy (and kms:Decrypt for an encrypted queue), or correct the credentials.`,
+      `Queue ${queueUrl} refuses ${action} (${said}). Allow ${action} for this identity in IAM and ` +
+        `in the queue's policy (and kms:Decrypt for an encrypted queue), or correct the credentials.`,
       error,
     )
   if (name === 'CredentialsProviderError')
     return user(
       'credentials-missing',
-      `No AWS credentials for queue ${queueUrl} (${said}). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run with a role.`,
+      `No AWS credentials for queue ${queueUrl} (${said}). ` +
+        'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run with a role.',
       error,
     )
   if (errorMessage(error) === 'Region is missing')

@@ -24,7 +24,9 @@ export function judgeQueue({ spec, facts, bucket, everyMs }: QueueContext): read
     found.push(
       judge(
         'warning',
-        `visibilityTimeout is ${spec.visibilityTimeoutS} s and a mini-batch is gathered for ${everyMs / 1_000} s: a message is extended many times before its commit. Use at least ${Math.ceil((3 * everyMs) / 1_000)} s`,
+        `visibilityTimeout is ${spec.visibilityTimeoutS} s and a mini-batch is gathered for ${everyMs / 1_000} ` +
+          's: a message is extended many times before its commit. ' +
+          `Use at least ${Math.ceil((3 * everyMs) / 1_000)} s`,
       ),
     )
   if (spec.queueUrl.endsWith('.fifo'))
@@ -42,28 +44,32 @@ export function judgeQueue({ spec, facts, bucket, everyMs }: QueueContext): read
         worries.push(
           judge(
             'warning',
-            "no redrive policy: a message that cannot be read comes again until it expires. Give the queue a dead-letter queue, or use onMalformed: 'quarantine'",
+            'no redrive policy: a message that cannot be read comes again until it expires. ' +
+              "Give the queue a dead-letter queue, or use onMalformed: 'quarantine'",
           ),
         )
       if (maxReceiveCount !== undefined && maxReceiveCount < 3)
         worries.push(
           judge(
             'warning',
-            `maxReceiveCount is ${maxReceiveCount}: a few restarts send good messages to the dead-letter queue. Use 5 or more`,
+            `maxReceiveCount is ${maxReceiveCount}: ` +
+              'a few restarts send good messages to the dead-letter queue. Use 5 or more',
           ),
         )
       if (retentionS !== undefined && retentionS < dayS)
         worries.push(
           judge(
             'warning',
-            `messages are kept for ${retentionS} s: what is announced while nothing runs is lost after that, and only listings find it. Use some days`,
+            `messages are kept for ${retentionS} s: ` +
+              'what is announced while nothing runs is lost after that, and only listings find it. Use some days',
           ),
         )
       if (!maySend(policy, bucket))
         worries.push(
           judge(
             'problem',
-            `the queue's policy lets no service announce for bucket ${bucket}. Allow sqs:SendMessage to s3.amazonaws.com with aws:SourceArn arn:aws:s3:::${bucket}`,
+            `the queue's policy lets no service announce for bucket ${bucket}. ` +
+              `Allow sqs:SendMessage to s3.amazonaws.com with aws:SourceArn arn:aws:s3:::${bucket}`,
           ),
         )
       return worries.length > 0 ? worries : [judge('ok', `queue ${spec.queueUrl} is there, with ${messages} messages`)]

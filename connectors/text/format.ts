@@ -14,7 +14,8 @@ const lineBytesMax = 1024 * 1024
 /** Between the fields of what DuckDB gets, and around one that has either of them: characters that logs do not have. */
 const [delimiter, quote] = ['\x02', '\x01']
 const csv =
-  `delim = '${delimiter}', quote = '${quote}', escape = '${quote}', nullstr = '', auto_detect = false, header = false, ` +
+  `delim = '${delimiter}', quote = '${quote}', escape = '${quote}', ` +
+  `nullstr = '', auto_detect = false, header = false, ` +
   `strict_mode = true, null_padding = false, new_line = '\\n', compression = 'none', comment = '', skip = 0, ` +
   // A line of nothing but quotes is twice as long.
   `max_line_size = ${2 * lineBytesMax + 1024}, hive_partitioning = false`
@@ -70,7 +71,8 @@ function scanOf(
   const values = columns.map(({ name, at }) => `, ${value((own[at[0] as number] as OwnColumn).name)} AS ${id(name)}`)
   return (
     `SELECT _row, _part, _match.${whole} IS NULL OR _match.${whole} = '' AS _broken, ` +
-    `CASE WHEN broken IS NULL THEN line[1:${brokenMax}] ELSE TRY(decode(unhex(broken[2:]))) END AS _text${values.join('')} ` +
+    `CASE WHEN broken IS NULL THEN line[1:${brokenMax}] ` +
+    `ELSE TRY(decode(unhex(broken[2:]))) END AS _text${values.join('')} ` +
     `FROM (SELECT *, ${match} AS _match FROM ${from})`
   )
 }

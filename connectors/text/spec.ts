@@ -37,7 +37,8 @@ export interface TextOptions {
 /** Those of which no part depends on a place or a name of a zone (S24). */
 const timeFormat = /^(epoch-(milli)?seconds|([^%]|%[YymdbBjHIpMSfzaA%])+)$/
 const timeFormats =
-  "a format of strptime with %Y %y %m %d %b %B %j %H %I %p %M %S %f %z %a %A, such as '%d/%b/%Y:%H:%M:%S %z', or 'epoch-seconds' or 'epoch-milliseconds'"
+  'a format of strptime with %Y %y %m %d %b %B %j %H %I %p %M %S %f %z %a %A, ' +
+  "such as '%d/%b/%Y:%H:%M:%S %z', or 'epoch-seconds' or 'epoch-milliseconds'"
 const suffixKind = textKind("what keys end in, such as '.log'; '' for any", value => !/[\0/]/.test(value))
 const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 

@@ -55,7 +55,8 @@ export const approxDistinctAggregate: Aggregate<typeof columnOptions, ApproxDist
             type: 'TINYINT',
             // The smallest hash has the largest rank: its digits are counted once a register.
             partial: hash =>
-              `CAST(${rankMax} - length(ltrim(bin(min(CAST((${hash} >> ${registerBits}) & ${2n ** BigInt(rankBits) - 1n} AS BIGINT))), '0')) AS TINYINT)`,
+              `CAST(${rankMax} - length(ltrim(bin(min(CAST((${hash} >> ${registerBits}) ` +
+              `& ${2n ** BigInt(rankBits) - 1n} AS BIGINT))), '0')) AS TINYINT)`,
             merge: rank => `max(${rank})`,
           },
         ],
@@ -98,9 +99,12 @@ function estimate(empty: string, harmonic: string): string {
   const x = `CAST(${empty} AS DOUBLE) / ${double(registers)}`
   const steps = `list_concat([[${x}, ${double(1)}, ${x}]], list_transform(range(20), lambda _hl_k: [${double(0)}]))`
   const squared = '(_hl_s[1] * _hl_s[1])'
-  const sigma = `list_reduce(${steps}, lambda _hl_s, _hl_t: [${squared}, 2 * _hl_s[2], _hl_s[3] + ${squared} * _hl_s[2]])[3]`
+  const next = `[${squared}, 2 * _hl_s[2], _hl_s[3] + ${squared} * _hl_s[2]]`
+  const sigma = `list_reduce(${steps}, lambda _hl_s, _hl_t: ${next})[3]`
   // In two halves, each exact: DuckDB's cast of HUGEINT to DOUBLE may round twice.
-  const sum = `(CAST(${harmonic} >> 32 AS DOUBLE) * ${double(2 ** 32)} + CAST(${harmonic} & 4294967295 AS DOUBLE)) * ${double(2 ** -rankMax)}`
+  const sum =
+    `(CAST(${harmonic} >> 32 AS DOUBLE) * ${double(2 ** 32)} + ` +
+    `CAST(${harmonic} & 4294967295 AS DOUBLE)) * ${double(2 ** -rankMax)}`
   // 1 / (2 ln 2)
   const scale = double(0.7213475204444817 * registers * registers)
   return `CAST(round(${scale} / (${double(registers)} * ${sigma} + ${sum})) AS BIGINT)`

@@ -34,7 +34,8 @@ export const entropyAggregate: Aggregate<typeof columnOptions, EntropyTypes> = {
         input,
         (rows, groups) =>
           `SELECT ${groups}, list_reduce(list_transform(list(_count ORDER BY _count), lambda _en: ` +
-          `(_en / sum(_count)) * log2(sum(_count) / _en)), lambda _en_a, _en_b: _en_a + _en_b) AS _folded FROM ${rows} GROUP BY ${groups}`,
+          '(_en / sum(_count)) * log2(sum(_count) / _en)), lambda _en_a, _en_b: ' +
+          `_en_a + _en_b) AS _folded FROM ${rows} GROUP BY ${groups}`,
       ),
       finish: (_accumulators, side) => side ?? 'CAST(NULL AS DOUBLE)',
     }

@@ -34,8 +34,8 @@ import { comparedType } from './picked.ts'
  * sums, all of them exact, so that no order of rows and no cut can show. Only rows in which both columns have a value
  * count.
  *
- *     xy = n Sxy - Sx Sy        covariance = xy / n^2, or over n (n - 1)     slope = xy / xx
- *     xx = n Sxx - Sx^2         R^2 = xy^2 / (xx yy)                         correlation = its root, with the sign of xy
+ *     xy = n Sxy - Sx Sy        covariance = xy / n^2, or over n (n - 1)   slope = xy / xx
+ *     xx = n Sxx - Sx^2         R^2 = xy^2 / (xx yy)                       correlation = its root, with the sign of xy
  *     yy = n Syy - Sy^2         intercept = (Sy Sxx - Sx Sxy) / xx
  *
  * Covariances are rounded once, as variances are. The others divide numbers of which at least 59 bits are right.

@@ -120,14 +120,16 @@ function dugSums(count: string, side: string | null, sums: Readonly<Record<strin
   const rows = `list_transform(${side}, lambda _ev_e: ${digit('_ev_e.bin', hugeint('_ev_e.units'))})`
   const entries = side === null ? `[${usual.join(', ')}]` : `list_concat([${usual.join(', ')}], ${rows})`
   const bins = ({ offset }: DigitSum) =>
-    `list_transform(list_filter(${v('entries')}, lambda _ev_i: _ev_i.bin BETWEEN ${offset - reach} AND ${offset + reach}), lambda _ev_i: _ev_i.bin)`
+    `list_transform(list_filter(${v('entries')}, lambda _ev_i: ` +
+    `_ev_i.bin BETWEEN ${offset - reach} AND ${offset + reach}), lambda _ev_i: _ev_i.bin)`
   const singles = Object.entries(sums).filter(([, { of }]) => of.length === 1)
   const lows = singles.map(([name]) => `low_${name}`)
   const low = stage(`struct_pack(n := ${hugeint(count)}, entries := ${entries})`, {
     ...keep('n', 'entries'),
     ...Object.fromEntries(singles.map(([name, sum]) => [`low_${name}`, `list_min(${bins(sum)}) - ${sum.offset}`])),
   })
-  const units = `list_transform(list_filter(${v('entries')}, lambda _ev_i: _ev_i.bin = _ev_k), lambda _ev_i: _ev_i.units)`
+  const same = `list_filter(${v('entries')}, lambda _ev_i: _ev_i.bin = _ev_k)`
+  const units = `list_transform(${same}, lambda _ev_i: _ev_i.units)`
   const all = Object.entries(sums)
   const dug = stage(low, {
     ...keep('n', ...lows),

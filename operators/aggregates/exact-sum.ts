@@ -135,7 +135,8 @@ export function split(value: string): string {
     // Twenty bins nearer to 1 first, so that no power below leaves the range of DOUBLE. A product with a power of two
     // is exact here: it only ever moves away from the subnormals.
     shift,
-    `CASE WHEN abs(${value}) >= ${number(2 ** 310)} THEN 20 WHEN abs(${value}) < ${number(2 ** -310)} THEN -20 ELSE 0 END`,
+    `CASE WHEN abs(${value}) >= ${number(2 ** 310)} THEN 20 ` +
+      `WHEN abs(${value}) < ${number(2 ** -310)} THEN -20 ELSE 0 END`,
     bind(
       y,
       `${value} * ${powerOf2(`-31 * ${shift}`)}`,
@@ -192,7 +193,9 @@ export function finishAvg(accumulators: readonly string[], side: string | null):
 export function finishQuotient(total: string, divisor: string): string {
   const exact = (value: string, least: bigint) => `${value} BETWEEN ${least} AND ${2n ** 53n}`
   // Both are doubles then, and one division of doubles is correctly rounded.
-  const quick = `CASE WHEN ${exact(total, -(2n ** 53n))} AND ${exact(divisor, 1n)} THEN CAST(${total} AS DOUBLE) / CAST(${divisor} AS DOUBLE) END`
+  const quick =
+    `CASE WHEN ${exact(total, -(2n ** 53n))} AND ${exact(divisor, 1n)} ` +
+    `THEN CAST(${total} AS DOUBLE) / CAST(${divisor} AS DOUBLE) END`
   return `coalesce(${quick}, ${quotient(total, divisor, 0)})`
 }
 
@@ -240,7 +243,9 @@ function leading(bins: readonly string[], side: string): string {
   const binsOf = `list_transform(${all}, lambda _es_e: _es_e.bin)`
   // Three empty bins below keep `top - 3` inside the list, two above take the carries.
   const units = `list_transform(list_filter(${all}, lambda _es_e: _es_e.bin = _es_k), lambda _es_e: _es_e.units)`
-  const dense = `list_transform(range(${low}, list_max(${binsOf}) + 3), lambda _es_k: coalesce(CAST(list_sum(${units}) AS HUGEINT), 0))`
+  const dense =
+    `list_transform(range(${low}, list_max(${binsOf}) + 3), lambda _es_k: ` +
+    `coalesce(CAST(list_sum(${units}) AS HUGEINT), 0))`
   const digit = (below: number) => `${digits}[${top} - ${below}] * ${2n ** BigInt(31 * (3 - below))}`
   const lastUsed = (end: string) => `list_max(list_filter(range(1, ${end}), lambda _es_i: ${digits}[_es_i] <> 0))`
   const sticky = `coalesce(sign(${digits}[${lastUsed(`${top} - 3`)}]), 0)`
@@ -323,7 +328,8 @@ export function roundToOdd(total: string, divisor: string | null, least: string 
           bind(
             kept,
             `${quotient} >> ${down}`,
-            `struct_pack(odd := CAST(${kept} AS BIGINT) | CAST(NOT (${back} = ${numerator}) AS BIGINT), exponent := ${down} - ${up})`,
+            `struct_pack(odd := CAST(${kept} AS BIGINT) | CAST(NOT (${back} = ${numerator}) AS BIGINT), ` +
+              `exponent := ${down} - ${up})`,
           ),
         ),
       ),

@@ -319,7 +319,10 @@ export function quotient(numerator: string, isSample: boolean, decimals: number,
     const total = count === 1 ? v(first) : `(${shifted(v(first))} + ${v(second)})`
     const below = limbs.slice(from + count).map(name => `${v(name)} <> 0`)
     const isCut = [`${v('rest')} <> 0`, ...below].join(' OR ')
-    return `struct_pack(total := ${isSigned ? `${v('sign')} * ` : ''}(2 * ${total} + CAST(${isCut} AS INTEGER)), exponent := ${v('exponent')} + ${124 - 62 * (from + count - 1)})`
+    return (
+      `struct_pack(total := ${isSigned ? `${v('sign')} * ` : ''}(2 * ${total} + CAST(${isCut} AS INTEGER)), ` +
+      `exponent := ${v('exponent')} + ${124 - 62 * (from + count - 1)})`
+    )
   }
   const last = limbs.length - 2
   const cases = limbs

@@ -34,7 +34,8 @@ export const histogramAggregate: Aggregate<typeof columnOptions, HistogramTypes>
       side: valueCounts(
         input,
         (rows, groups) =>
-          `SELECT ${groups}, list({'value': _value, 'count': _count} ORDER BY _value) AS _folded FROM ${rows} GROUP BY ${groups}`,
+          `SELECT ${groups}, list({'value': _value, 'count': ` +
+          `_count} ORDER BY _value) AS _folded FROM ${rows} GROUP BY ${groups}`,
       ),
       finish: (_accumulators, side) => side ?? `CAST(NULL AS ${result})`,
     }

@@ -52,7 +52,8 @@ const integer = (value: string, scale: number) => (scale === 0 ? `CAST(${value} 
 /** The two middle values of each group; of an odd number of values both are the one. */
 function foldMiddle(rows: string, groups: string): string {
   return (
-    `SELECT ${groups}, {'low': min(_value) FILTER (WHERE 2 * _up_to >= _all), 'high': min(_value) FILTER (WHERE 2 * _up_to > _all)} ` +
+    `SELECT ${groups}, {'low': min(_value) FILTER (WHERE 2 * _up_to >= _all), 'high': ` +
+    'min(_value) FILTER (WHERE 2 * _up_to > _all)} ' +
     `AS _folded FROM (${runningCounts(rows, groups, '_value')}) GROUP BY ${groups}`
   )
 }

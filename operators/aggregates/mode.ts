@@ -32,7 +32,8 @@ export const modeAggregate: Aggregate<typeof columnOptions, ModeTypes> = {
       side: valueCounts(
         input,
         (rows, groups) =>
-          `SELECT ${groups}, min({'rank': -_count, 'value': _value})."value" AS _folded FROM ${rows} GROUP BY ${groups}`,
+          `SELECT ${groups}, min({'rank': -_count, 'value': ` +
+          `_value})."value" AS _folded FROM ${rows} GROUP BY ${groups}`,
       ),
       finish: (_accumulators, side) => side ?? `CAST(NULL AS ${input.sql})`,
     }

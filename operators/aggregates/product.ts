@@ -34,7 +34,8 @@ const most = `CAST('${'9'.repeat(38)}' AS HUGEINT)`
  * Zeros are counted beside the product, so that one of them makes it 0 whatever the others are and in whatever order.
  */
 const magnitudes = (all: string) =>
-  `coalesce(list_reduce(${all}, lambda a, b: CASE WHEN a < 0 OR b < 0 OR a > ${most} // b THEN CAST(-1 AS HUGEINT) ELSE a * b END), 1)`
+  `coalesce(list_reduce(${all}, lambda a, b: ` +
+  `CASE WHEN a < 0 OR b < 0 OR a > ${most} // b THEN CAST(-1 AS HUGEINT) ELSE a * b END), 1)`
 const magnitude = (parts: string) => `CAST(${magnitudes(parts)} AS DECIMAL(38,0))`
 
 export const productAggregate: Aggregate<typeof columnOptions, ProductTypes> = {
@@ -84,7 +85,8 @@ function finish({ count, zeros, negatives, product }: Parts, scale: number, fiel
   const places = `(${scale} * (${count} - 1))`
   // Half of 10^39 and more passes every product of 38 digits.
   const unit = `CAST('1' || repeat('0', CAST(${places} AS INTEGER)) AS HUGEINT)`
-  const rounded = `(${exact} // ${unit} + CASE WHEN ${exact} % ${unit} >= ${unit} - ${exact} % ${unit} THEN 1 ELSE 0 END)`
+  const isUp = `${exact} % ${unit} >= ${unit} - ${exact} % ${unit}`
+  const rounded = `(${exact} // ${unit} + CASE WHEN ${isUp} THEN 1 ELSE 0 END)`
   const whole = scale === 0 ? exact : `CASE WHEN ${places} > 38 THEN 0 ELSE ${rounded} END`
   const signed = `(CASE WHEN ${negatives} % 2 = 1 THEN -1 ELSE 1 END * ${whole})`
   return (

@@ -46,7 +46,8 @@ export function atQuantile(q: number): (upTo: string, all: string) => string {
  */
 export function runningCounts(rows: string, groups: string, key: string): string {
   return (
-    `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
+    `SELECT ${groups}, ${key}, sum(_count) OVER (PARTITION BY ${groups} ` +
+    `ORDER BY ${key} ROWS UNBOUNDED PRECEDING) AS _up_to, ` +
     `sum(_count) OVER (PARTITION BY ${groups}) AS _all FROM ${rows}`
   )
 }
@@ -62,5 +63,8 @@ export function foldQuantile(
   key: string,
   reached: ReturnType<typeof atQuantile>,
 ): string {
-  return `SELECT ${groups}, min(${key}) AS _folded FROM (${runningCounts(rows, groups, key)}) WHERE ${reached('_up_to', '_all')} GROUP BY ${groups}`
+  return (
+    `SELECT ${groups}, min(${key}) AS _folded FROM (${runningCounts(rows, groups, key)}) ` +
+    `WHERE ${reached('_up_to', '_all')} GROUP BY ${groups}`
+  )
 }

@@ -99,7 +99,8 @@ function lifeOf(grain: Grain, columns: ColumnTypes): Life {
       // What ends before all islands is dead without a look at its own.
       const recent = `${last} >= (SELECT min(${first}) FROM (${islands}))`
       const own = `SELECT *, ${first} AS _own${first}, ${last} AS _own${last} FROM (${partials}) WHERE ${recent}`
-      const whole = `SELECT * FROM (${togetherWith(grain, own, islands)}) WHERE ${grain.windows.closesAt} > ${watermarkUs}`
+      const isAlive = `${grain.windows.closesAt} > ${watermarkUs}`
+      const whole = `SELECT * FROM (${togetherWith(grain, own, islands)}) WHERE ${isAlive}`
       return `SELECT ${visible.join(', ')} FROM (${whole})`
     },
   }
@@ -151,7 +152,10 @@ export function mainChannel(grain: Grain, plans: readonly PlannedCall[]): Channe
       const isCounted = plans.some(({ plan }) => plan.accumulators.some(({ countsRows }) => countsRows))
       const from = `FROM ${onTime(grain, rows)}`
       const counted = `FROM (SELECT _in.*, ${rowCountSql(grain)} AS ${rowCountColumn} ${from}) AS _in`
-      return `SELECT ${[...placed(grain), ...accumulators].join(', ')} ${isCounted ? counted : from} GROUP BY ${positions}`
+      return (
+        `SELECT ${[...placed(grain), ...accumulators].join(', ')} ${isCounted ? counted : from} ` +
+        `GROUP BY ${positions}`
+      )
     },
     merge: partials => grouped(groups, mergedItems(plans), together(grain, partials)),
   }

@@ -107,7 +107,9 @@ function positionalTexts(command: string, table: OptionTable, given: readonly st
   if (extra !== undefined)
     throw usageError(
       command,
-      `found '${extra}' ${expected.length === 0 ? 'where no argument is' : `after '${given[expected.length - 1]}'`}; expected ${usageOf(command, table)}.`,
+      `found '${extra}' ` +
+        `${expected.length === 0 ? 'where no argument is' : `after '${given[expected.length - 1]}'`}; ` +
+        `expected ${usageOf(command, table)}.`,
     )
   return Object.fromEntries(given.map((value, at) => [expected[at]?.[0] ?? '', value]))
 }

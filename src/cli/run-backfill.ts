@@ -58,5 +58,8 @@ function linesOf(event: RunEvent): readonly string[] {
 
 /** What a start says that stands by (P5). */
 export function waitingLine(owner: string): string {
-  return `waiting for ${owner}, which owns the checkpoint; it goes on when that one ends or falls silent for 30 s (--takeover: at once)`
+  return (
+    `waiting for ${owner}, which owns the checkpoint; ` +
+    'it goes on when that one ends or falls silent for 30 s (--takeover: at once)'
+  )
 }

@@ -105,7 +105,8 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
     ],
     [
       'checkpoint',
-      `${showCounted(totals.objects, 'object')}, ${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
+      `${showCounted(totals.objects, 'object')}, ` +
+        `${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
     ],
     ...renderTotals(totals, run.setAside),
     ...(run.delivered > 0
@@ -166,7 +167,10 @@ function warnings({ run, checkpoint }: Summary): readonly string[] {
     ...(run.quarantinedRows * 10 > run.rows ? [badRowsWarning(run.quarantinedRows, run.rows, checkpoint)] : []),
     ...(run.late * 10 > run.rows && run.late > 0
       ? [
-          'more than a tenth of the rows came late. Perhaps watermark.delay is too short for rows out of order and for files that overlap in time, or a row far ahead has moved the watermark: watermark.bounds keeps it from that. Where files of an earlier time were added after later ones, a new checkpoint over all of them counts them.',
+          'more than a tenth of the rows came late. ' +
+            'Perhaps watermark.delay is too short for rows out of order and for files that overlap in time, ' +
+            'or a row far ahead has moved the watermark: watermark.bounds keeps it from that. Where files ' +
+            'of an earlier time were added after later ones, a new checkpoint over all of them counts them.',
         ]
       : []),
   ]
@@ -179,7 +183,9 @@ function boundsWarnings({ withoutPeriod, outsideBounds, rows, quarantinedRows }:
     ...(withoutPeriod ? [withoutPeriodText(withoutPeriod)] : []),
     ...(goodRows > 0 && outsideBounds === goodRows
       ? [
-          `the time of every row lies outside watermark.bounds (${showCounted(goodRows, 'row')}), so none of them moved the watermark or closed a window. Are the bounds right, and is \`time\` the column that is meant?`,
+          `the time of every row lies outside watermark.bounds (${showCounted(goodRows, 'row')}), ` +
+            'so none of them moved the watermark or closed a window. ' +
+            `Are the bounds right, and is \`time\` the column that is meant?`,
         ]
       : []),
   ]
@@ -203,18 +209,25 @@ function noneReadAdvice(setAside: readonly SetAside[], checkpoint: string): stri
   if (setAside.every(({ reason }) => reason === overwritten))
     return 'What was counted stays. To count these versions instead, run with a new checkpoint and output.'
   const command = `${invocation} retry ${shellWord(shownPath(checkpoint))}`
-  return `Correct the format and columns of the pipeline, and run with a new checkpoint and output. Or, where they can be read by now, have the next run read them again: ${command}`
+  return (
+    'Correct the format and columns of the pipeline, and run with a new checkpoint and output. ' +
+    `Or, where they can be read by now, have the next run read them again: ${command}`
+  )
 }
 
 const reasonsShown = 3
 
 /** Bad rows of each column, the most frequent first, with an example. */
 const badRowsQuery =
-  'SELECT "column", expected, min(object) AS object, min(found) AS found, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC'
+  'SELECT "column", expected, min(object) AS object, min(found) AS found, count(*) AS n ' +
+  'FROM quarantine GROUP BY ALL ORDER BY n DESC'
 
 function badRowsWarning(bad: number, rows: number, checkpoint: string): string {
   const command = `${invocation} sql ${shellWord(shownPath(checkpoint))} ${shellWord(badRowsQuery)}`
-  return `${showCount(bad)} of ${showCount(rows)} rows were set aside as bad rows. Which columns, and what was expected: ${command}`
+  return (
+    `${showCount(bad)} of ${showCount(rows)} rows were set aside as bad rows. ` +
+    `Which columns, and what was expected: ${command}`
+  )
 }
 
 function nullColumnsWarning(found: Summary['run']['nullColumns']): string {
@@ -293,7 +306,8 @@ export function renderInspection(inspection: Inspection): string {
     ...renderStates(inspection.states),
     [
       'output',
-      `${showCounted(inspection.outputFiles.length, 'file')}, ${showCounted(inspection.unpublished, 'epoch')} still to publish`,
+      `${showCounted(inspection.outputFiles.length, 'file')}, ` +
+        `${showCounted(inspection.unpublished, 'epoch')} still to publish`,
     ],
     ...inspection.outputFiles.slice(0, filesShown).map((file): Line => ['', `  ${shownPath(file)}`]),
     ...(inspection.outputFiles.length > filesShown
@@ -327,7 +341,9 @@ function renderStates(states: Inspection['states']): readonly Line[] {
     ...held.map(
       ({ name, rows, bytes, openWindows }): Line => [
         'open state',
-        `${name}: ${openWindows === undefined ? '' : `${showCounted(openWindows, 'window')}, `}${showCounted(rows, 'row')}, ${showBytes(bytes)}`,
+        `${name}: ` +
+          `${openWindows === undefined ? '' : `${showCounted(openWindows, 'window')}, `}${showCounted(rows, 'row')}, ` +
+          `${showBytes(bytes)}`,
       ],
     ),
     ...(empty > 0 ? [['', `${showCounted(empty, 'other table')} without open rows`] as const] : []),

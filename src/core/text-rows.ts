@@ -8,7 +8,7 @@ import type { Json } from './json.ts'
  *     BIGINT, HUGEINT, ...    5, and from 2^53 on "9007199254740993"
  *     DECIMAL(18,2)           1234 for 12.34
  *     DOUBLE, FLOAT           0.1, "-0", "NaN", "Infinity", "-Infinity"
- *     DATE, TIMESTAMP, TIME   days, or microseconds, since 1970 or midnight; of an infinity the number that stands for it
+ *     DATE, TIMESTAMP, TIME   days or microseconds since 1970 or midnight; of an infinity the number that stands for it
  *     UUID                    its 128 bits as a whole number
  *     BLOB                    base64
  *     LIST, STRUCT, MAP       an array of cells; of a MAP, of [key, value]

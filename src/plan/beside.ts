@@ -1,8 +1,8 @@
 import type { Relation } from './relation.ts'
 
 /**
- * Where the places of rows cannot be computed from each row alone: a small table that is made of all of them, and the rows with
- * their places. The engine makes the table once for an epoch's rows.
+ * Where the places of rows cannot be computed from each row alone: a small table that is made of all of them, and the
+ * rows with their places. The engine makes the table once for an epoch's rows.
  */
 export interface Beside {
   /** SQL of the table. @param rows with their event time */

@@ -116,7 +116,10 @@ async function castTo(
   if (declared.nullable) return cast
   // The engine puts the object's key in the place of `_seq`.
   const at = afterState ? '' : ` || ' at _seq ' || ${inputColumn('_seq')} || ', row ' || ${inputColumn('_row')}`
-  return `CASE WHEN ${cast} IS NULL THEN error(${text(`${field}: '${written}' is NULL under ${declared.sql} NOT NULL`)}${at}) ELSE ${cast} END`
+  return (
+    `CASE WHEN ${cast} IS NULL ` +
+    `THEN error(${text(`${field}: '${written}' is NULL under ${declared.sql} NOT NULL`)}${at}) ELSE ${cast} END`
+  )
 }
 
 function castSql(sql: string, { name, list, sql: type }: ParsedType): string {
@@ -186,6 +189,7 @@ async function expectTypes(
     throw new MillraceError(
       'fatal',
       'types',
-      `${name}: millrace computed ${JSON.stringify(expected)} and DuckDB ${JSON.stringify(found)}. This is a defect of millrace; please report it.`,
+      `${name}: millrace computed ${JSON.stringify(expected)} and DuckDB ${JSON.stringify(found)}. ` +
+        'This is a defect of millrace; please report it.',
     )
 }

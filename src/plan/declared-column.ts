@@ -66,7 +66,8 @@ export async function checkDefaults(settings: SourceSettings, executor: Pick<Exe
     throw new MillraceError(
       'user',
       'default-type',
-      `source ${settings.name}: columns.${name}: DEFAULT ${text(ifMissing)} does not fit ${type.sql}; expected a value that ${type.sql} holds as it is, or NULL.`,
+      `source ${settings.name}: columns.${name}: DEFAULT ${text(ifMissing)} does not fit ${type.sql}; ` +
+        `expected a value that ${type.sql} holds as it is, or NULL.`,
     )
   }
 }

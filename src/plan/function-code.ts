@@ -59,7 +59,8 @@ export function checkArrow(op: string, input: ColumnTypes): void {
     throw new MillraceError(
       'user',
       'function-column',
-      `${op}: column '${name}' is ${type}, which is not handed over as Arrow; leave it out with select(), or use mapRows().`,
+      `${op}: column '${name}' is ${type}, which is not handed over as Arrow; ` +
+        'leave it out with select(), or use mapRows().',
     )
   }
 }
@@ -78,7 +79,8 @@ export function checkDistinct(nodes: readonly PlanNode[], forms: Forms): void {
       throw new MillraceError(
         'user',
         'function-version',
-        `${node.op}: two flows have different functions here that the plan cannot tell apart (the same source text or version); give each a version of its own: { version: '...' }.`,
+        `${node.op}: two flows have different functions here that the plan cannot tell apart ` +
+          `(the same source text or version); give each a version of its own: { version: '...' }.`,
         undefined,
         node.at,
       )

@@ -128,7 +128,8 @@ function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
   const state = nodes.slice(endless + 1).find(({ step }) => step.is === 'stateful')
   if (endless >= 0 && state)
     fail(
-      `cannot follow ${state.op} over ${nodes[endless]?.op}(), whose rows come when all is over and have no time; end the flow with to(...).`,
+      `cannot follow ${state.op} over ${nodes[endless]?.op}(), ` +
+        'whose rows come when all is over and have no time; end the flow with to(...).',
     )
 }
 
@@ -139,11 +140,13 @@ function checkTime(input: PlanNode, fail: (what: string) => void): void {
   if (before[0]?.step.is !== 'source') return
   if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
     fail(
-      `the event time column '${time}' was replaced by derive(); watermarks are taken from the column as read, so derive another name.`,
+      `the event time column '${time}' was replaced by derive(); ` +
+        'watermarks are taken from the column as read, so derive another name.',
     )
   if (before.some(node => node.op === 'rename' && Object.values(node.options as object).includes(time)))
     fail(
-      `the event time column '${time}' was replaced by rename(); watermarks are taken from the column as read, so give the other column another name.`,
+      `the event time column '${time}' was replaced by rename(); ` +
+        'watermarks are taken from the column as read, so give the other column another name.',
     )
   const type = (columns: ColumnTypes) => withoutNull(columns[time])
   const remade = before.find(
@@ -152,7 +155,8 @@ function checkTime(input: PlanNode, fail: (what: string) => void): void {
   )
   if (remade)
     fail(
-      `the event time column '${time}' was made anew by ${remade.op}(); watermarks are taken from the column as read, so hand it on with its type, ${type(before[0].columns)}.`,
+      `the event time column '${time}' was made anew by ${remade.op}(); ` +
+        `watermarks are taken from the column as read, so hand it on with its type, ${type(before[0].columns)}.`,
     )
 }
 

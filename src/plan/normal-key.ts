@@ -7,6 +7,7 @@ import { type ParsedType } from '../core/types.ts'
 export function normalKey(sql: string, type: ParsedType): string {
   if (type.name !== 'DOUBLE' && type.name !== 'FLOAT') return sql
   const one = (value: string) =>
-    `CASE WHEN isnan(${value}) THEN CAST('NaN' AS ${type.name}) WHEN ${value} = 0 THEN CAST(0 AS ${type.name}) ELSE ${value} END`
+    `CASE WHEN isnan(${value}) THEN CAST('NaN' AS ${type.name}) ` +
+    `WHEN ${value} = 0 THEN CAST(0 AS ${type.name}) ELSE ${value} END`
   return type.list ? `list_transform(${sql}, lambda _x: ${one('_x')})` : one(sql)
 }

@@ -52,8 +52,9 @@ export function withoutOutside(expr: string, from: string): string {
     return `list_transform(${expr}, lambda _out${depth(element)}: ${withoutOutside(`_out${depth(element)}`, element)})`
   const fields = fieldsOf(from)
   if (fields.length === 0) return `CASE WHEN NOT ${outside} THEN ${expr} END`
-  const one = (of: string) =>
-    `{${fields.map(({ name, type }) => `${text(name)}: ${withoutOutside(`struct_extract(${of}, ${text(name)})`, type)}`).join(', ')}}`
+  const partOf = (of: string, name: string, type: string) =>
+    `${text(name)}: ${withoutOutside(`struct_extract(${of}, ${text(name)})`, type)}`
+  const one = (of: string) => `{${fields.map(({ name, type }) => partOf(of, name, type)).join(', ')}}`
   if (!from.startsWith('MAP(')) return `CASE WHEN ${expr} IS NOT NULL THEN ${one(expr)} END`
   const entry = `_out${depth(from)}`
   return `map_from_entries(list_transform(map_entries(${expr}), lambda ${entry}: ${one(entry)}))`

@@ -125,7 +125,8 @@ const watermarkOptions = {
     ),
     otherwise: 'every row',
     about:
-      'Which rows move the watermark: those inside the period that the key names, or not far after the last modification.',
+      'Which rows move the watermark: ' +
+      'those inside the period that the key names, or not far after the last modification.',
   },
   mark: {
     kind: nested<{ readonly quantile: number }>({

@@ -37,5 +37,8 @@ export function rowsSql(
     return `SELECT ${items.join(', ')}`
   }
   const json = JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
-  return `SELECT * FROM (SELECT unnest(from_json(${text(json)}, ${text(JSON.stringify([columns]))}), recursive := true))`
+  return (
+    `SELECT * FROM (SELECT unnest(from_json(${text(json)}, ` +
+    `${text(JSON.stringify([columns]))}), recursive := true))`
+  )
 }

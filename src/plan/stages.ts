@@ -108,7 +108,11 @@ export function applySteps(
   }, input)
 }
 
-/** The rows with what stands beside them, for a step that asks for it. @param table the step's own, made of these rows */
+/**
+ * The rows with what stands beside them, for a step that asks for it.
+ *
+ * @param table the step's own, made of these rows
+ */
 export function besideRows({ beside }: Pick<Stateful, 'beside'>, rows: Relation, table: string | undefined): Relation {
   return beside && table !== undefined ? { ...rows, sql: beside.join(rows, table) } : rows
 }

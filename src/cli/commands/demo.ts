@@ -35,7 +35,8 @@ writes a pipeline beside them, runs it and shows what came out. No account, no n
 
     await prepareFolder(dir, terminal)
     terminal.err(
-      `Making ${showCounted(months, 'month')} of ${showCount(rowsPerMonth)} trips in ${shownPath(join(dir, 'input'))}\n`,
+      `Making ${showCounted(months, 'month')} of ${showCount(rowsPerMonth)} ` +
+        `trips in ${shownPath(join(dir, 'input'))}\n`,
     )
     const { makeMonths } = await import('../demo/make-months.ts')
     await makeMonths({ dir: join(dir, 'input'), months, rowsPerMonth })

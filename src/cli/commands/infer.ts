@@ -46,7 +46,8 @@ Add NOT NULL where a NULL would be an error, and DECIMAL(18,2) for money that th
         only.physical.endsWith('[]')
       )
         terminal.err(
-          `${only.name} is an array of objects. Where these are the rows: format: json({ records: '${only.name}' }), and infer --records ${only.name}.\n`,
+          `${only.name} is an array of objects. Where these are the rows: format: ` +
+            `json({ records: '${only.name}' }), and infer --records ${only.name}.\n`,
         )
     }
     return 0
@@ -62,5 +63,8 @@ function lineOf({ name, declaration, why, changes }: InferredAcross): string {
   const key = /^[A-Za-z][A-Za-z0-9_]*$/.test(name) ? name : JSON.stringify(name)
   const told = changes.length === 0 ? '' : ` // ${changes.join('; ')}`
   if (why === undefined) return `  ${key}: '${declaration}',${told}`
-  return `  // ${key}: ${declaration === null ? '' : `'${declaration}', `}${why}${changes.length === 0 ? '' : `; ${changes.join('; ')}`}`
+  return (
+    `  // ${key}: ` +
+    `${declaration === null ? '' : `'${declaration}', `}${why}${changes.length === 0 ? '' : `; ${changes.join('; ')}`}`
+  )
 }

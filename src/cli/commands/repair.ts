@@ -57,5 +57,8 @@ function showLost(lostEpochs: Repaired['lostEpochs']): string {
   if (lostEpochs === null) return 'no epoch that any file tells of'
   const [first, last] = lostEpochs
   const epochs = first === last ? `epoch ${first}` : `epochs ${first} to ${last}`
-  return `${epochs}: their objects are read again by the next start, where they are still there; move back first what \`after\` has moved since`
+  return (
+    `${epochs}: their objects are read again by the next start, where they are still there; ` +
+    `move back first what \`after\` has moved since`
+  )
 }

@@ -36,8 +36,10 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
     else if (gone.length > 0 || changed.length > 0) terminal.out(renderMissing(pipeline.name, found))
     else if (isSame)
       terminal.out(
-        `${pipeline.name}: nothing differs. ${showCounted(found.rows, 'row')} of output and ${showCounted(found.lateRows, 'late row')} ` +
-          `are the same in ${showCounted(found.epochs, 'epoch')} and in ${showCounted(found.replayEpochs, 'epoch')} of the replay.\n` +
+        `${pipeline.name}: nothing differs. ` +
+          `${showCounted(found.rows, 'row')} of output and ${showCounted(found.lateRows, 'late row')} ` +
+          `are the same in ${showCounted(found.epochs, 'epoch')} and in ` +
+          `${showCounted(found.replayEpochs, 'epoch')} of the replay.\n` +
           notComparedText(found),
       )
     else
@@ -45,7 +47,8 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
         `${pipeline.name}: the replay differs. The first row of each that only one side has:\n${found.differences
           .map(
             ({ of, only, row }) =>
-              `  ${of}, only in the ${only}: ${JSON.stringify(row, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}\n`,
+              `  ${of}, only in the ${only}: ` +
+              `${JSON.stringify(row, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}\n`,
           )
           .join('')}${notComparedText(found)}next  ${inspectHint(found.checkpoint)}\n`,
       )
@@ -75,12 +78,14 @@ export function renderMissing(
     `${name}: cannot be replayed.\n` +
     (gone.length > 0 ? `${showCounted(gone.length, 'object')} of the ledger gone:\n${lines(gone)}` : '') +
     (deleted.length > 0
-      ? `Of them ${showCounted(deleted.length, 'was', 'were')} deleted by the source's own after: 'delete', which gives up replay.\n`
+      ? `Of them ${showCounted(deleted.length, 'was', 'were')} deleted by the source's own after: ` +
+        `'delete', which gives up replay.\n`
       : '') +
     (changed.length > 0
       ? `${showCounted(changed.length, 'object')} there in another version:\n` +
         lines(changed.map(({ key, found, expected }) => `${key}: ${shown(found)}, expected ${shown(expected)}`)) +
-        "Bring those versions back. A copy of the same file has a new time: copy it with cp -p, or restore its time with touch -d 'TIME'.\n"
+        'Bring those versions back. A copy of the same file has a new time: ' +
+        "copy it with cp -p, or restore its time with touch -d 'TIME'.\n"
       : '')
   )
 }

@@ -193,7 +193,9 @@ async function examineObject(
   if (version.sizeBytes > openedBytesMax) {
     const read = await attempt('input', async () => ({ got: await store.get(version.key, { range: [0, 1] }) }))
     if ('is' in read) return read
-    const message = `object '${version.key}', ${place}, may be read; it is too large (${showBytes(version.sizeBytes)}) to look at its columns here`
+    const message =
+      `object '${version.key}', ${place}, may be read; ` +
+      `it is too large (${showBytes(version.sizeBytes)}) to look at its columns here`
     return about('input')('unknown', message)
   }
   const tried = await attempt('input', () => tryObject(components, definition, store, version))

@@ -22,7 +22,9 @@ export function judgeAfter(after: AfterSettings, pipeline: string, { root, bucke
     found.push(
       judge(
         'warning',
-        `bucket ${bucket?.bucket ?? ''} keeps no versions, and its server may ignore conditions of deletes: an object that is overwritten in the very moment would be deleted. Let producers write new keys, or let the bucket keep versions`,
+        `bucket ${bucket?.bucket ?? ''} keeps no versions, and its server may ignore conditions of deletes: ` +
+          'an object that is overwritten in the very moment would be deleted. ' +
+          'Let producers write new keys, or let the bucket keep versions',
       ),
     )
   return found

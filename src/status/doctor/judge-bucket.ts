@@ -23,14 +23,18 @@ export function judgeAnnouncements({ facts, suffixes, target }: Announcements): 
       return [
         judge(
           'unknown',
-          `bucket ${facts.bucket} announces to ${forwarded.map(({ to, arn }) => (arn === '' ? to : arn)).join(', ')}: whether that reaches this source is not looked at`,
+          `bucket ${facts.bucket} announces to ` +
+            `${forwarded.map(({ to, arn }) => (arn === '' ? to : arn)).join(', ')}: ` +
+            'whether that reaches this source is not looked at',
         ),
       ]
     if (direct.length === 0)
       return [
         judge(
           'problem',
-          `bucket ${facts.bucket} announces nothing to ${target.name}${all.length > 0 ? ` (but to ${all.map(({ arn }) => arn).join(', ')})` : ''}: only listings would find new objects. Add a notification of s3:ObjectCreated:* for prefix '${facts.prefix}'`,
+          `bucket ${facts.bucket} announces nothing to ` +
+            `${target.name}${all.length > 0 ? ` (but to ${all.map(({ arn }) => arn).join(', ')})` : ''}: only ` +
+            `listings would find new objects. Add a notification of s3:ObjectCreated:* for prefix '${facts.prefix}'`,
         ),
       ]
     return judgeCoverage(judge, facts, direct, suffixes)
@@ -50,11 +54,13 @@ function judgeCoverage(
       inside.length > 0
         ? judge(
             'warning',
-            `only keys below ${inside.map(one => `'${one.prefix}'`).join(', ')} are announced, the source reads all of '${prefix}': listings would find the rest. Use prefix '${prefix}'`,
+            `only keys below ${inside.map(one => `'${one.prefix}'`).join(', ')} are announced, ` +
+              `the source reads all of '${prefix}': listings would find the rest. Use prefix '${prefix}'`,
           )
         : judge(
             'problem',
-            `bucket ${bucket} announces keys below ${direct.map(one => `'${one.prefix}'`).join(', ')}, the source reads '${prefix}'. Use prefix '${prefix}'`,
+            `bucket ${bucket} announces keys below ${direct.map(one => `'${one.prefix}'`).join(', ')}, ` +
+              `the source reads '${prefix}'. Use prefix '${prefix}'`,
           ),
     ]
   const fits = (one: BucketNotification, suffix: string) => suffix.endsWith(one.suffix)
@@ -66,7 +72,8 @@ function judgeCoverage(
     return [
       judge(
         'problem',
-        `only keys that end in ${announced} are announced, the source reads ${suffixes.join(', ')}. Remove the suffix, or use ${suffixes[0]}`,
+        `only keys that end in ${announced} are announced, the source reads ${suffixes.join(', ')}. ` +
+          `Remove the suffix, or use ${suffixes[0]}`,
       ),
     ]
   const found: Finding[] = []
@@ -75,7 +82,8 @@ function judgeCoverage(
     found.push(
       judge(
         'warning',
-        `objects ${untold.includes('') ? 'of any name' : `that end in ${untold.join(', ')}`} are read but not all announced (suffix ${announced}): listings would find them`,
+        `objects ${untold.includes('') ? 'of any name' : `that end in ${untold.join(', ')}`} ` +
+          `are read but not all announced (suffix ${announced}): listings would find them`,
       ),
     )
   const events = new Set(here.flatMap(one => one.events))
@@ -84,7 +92,8 @@ function judgeCoverage(
     found.push(
       judge(
         'problem',
-        `the events ${lacking.join(', ')} are not announced: large uploads or copies would go unseen. Use s3:ObjectCreated:*`,
+        `the events ${lacking.join(', ')} are not announced: ` +
+          'large uploads or copies would go unseen. Use s3:ObjectCreated:*',
       ),
     )
   return found.length > 0 ? found : [judge('ok', `bucket ${bucket} announces new objects below '${prefix}'`)]
@@ -106,7 +115,10 @@ export function judgeKeeping(what: 'checkpoint' | 'output', facts: BucketFacts):
           ? [
               judge(
                 isCheckpoint ? 'problem' : 'warning',
-                `lifecycle rule ${named(expiring)} expires objects below '${facts.prefix}'${isCheckpoint ? ': state and ledger would be lost. Leave that prefix out of it' : ': results go after their time'}`,
+                `lifecycle rule ${named(expiring)} expires objects below '${facts.prefix}': ` +
+                  (isCheckpoint
+                    ? 'state and ledger would be lost. Leave that prefix out of it'
+                    : 'results go after their time'),
               ),
             ]
           : []),
@@ -114,7 +126,8 @@ export function judgeKeeping(what: 'checkpoint' | 'output', facts: BucketFacts):
           ? [
               judge(
                 'problem',
-                `lifecycle rule ${named(moving)} moves objects below '${facts.prefix}' to another storage class: what is archived cannot be read at a start. Leave that prefix out of it`,
+                `lifecycle rule ${named(moving)} moves objects below '${facts.prefix}' to another storage class: ` +
+                  'what is archived cannot be read at a start. Leave that prefix out of it',
               ),
             ]
           : []),
@@ -137,7 +150,8 @@ function judgeVersions(
   return [
     judge(
       'warning',
-      `bucket ${facts.bucket} keeps versions and nothing removes old ones: each commit leaves one of HEAD. Add a rule that expires noncurrent versions below '${facts.prefix}' after some days`,
+      `bucket ${facts.bucket} keeps versions and nothing removes old ones: each commit leaves one of HEAD. ` +
+        `Add a rule that expires noncurrent versions below '${facts.prefix}' after some days`,
     ),
   ]
 }

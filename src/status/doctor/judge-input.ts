@@ -39,7 +39,8 @@ export function judgeWatermark({ delayUs, bounds }: SourceSettings): readonly Fi
     return [
       judge(
         'warning',
-        'the watermark has no bounds: one row stamped far ahead makes all later rows late. Name the period of the keys, or { lastModifiedSkew }',
+        'the watermark has no bounds: one row stamped far ahead makes all later rows late. ' +
+          'Name the period of the keys, or { lastModifiedSkew }',
       ),
     ]
   return [judge('ok', 'the watermark has bounds')]
@@ -73,7 +74,8 @@ export function judgeOverwriting(
   return [
     about('input')(
       'warning',
-      `${which} of what was counted before, and would be quarantined: bring the counted version back (a copy needs its time: cp -p), or set overwrite to 'append'`,
+      `${which} of what was counted before, and would be quarantined: ` +
+        `bring the counted version back (a copy needs its time: cp -p), or set overwrite to 'append'`,
     ),
   ]
 }
@@ -87,12 +89,14 @@ export function judgeObject(
   if (outcome !== 'read')
     return judge(
       'problem',
-      `${object}, would be ${outcome}: ${reason?.replace(/\.$/, '')}. Are format and columns right, and is it one of the objects that are meant?`,
+      `${object}, would be ${outcome}: ${reason?.replace(/\.$/, '')}. ` +
+        'Are format and columns right, and is it one of the objects that are meant?',
     )
   if (quarantinedRows > 0)
     return judge(
       quarantinedRows === rows ? 'problem' : 'warning',
-      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside; the first: ${firstAside}`,
+      `${object}, would have ${showCount(quarantinedRows)} of ${showCounted(rows, 'row')} set aside; the first: ` +
+        `${firstAside}`,
     )
   if (nullColumns.length > 0)
     return judge('warning', nullColumnsText(source, nullColumns, `all ${showCounted(rows, 'row')} of ${object}`))
@@ -114,7 +118,9 @@ export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, suffix
   if (matched > 0)
     return judge(
       'ok',
-      `${least}${showCounted(matched, 'object')} ${fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`}${passed > 0 ? `; ignored: ${least}${ignoredText(ignored)}` : ''}`,
+      `${least}${showCounted(matched, 'object')} ` +
+        (fresh === undefined ? 'to read' : `there, ${fresh === 0 ? 'none' : showCount(fresh)} of them new`) +
+        (passed > 0 ? `; ignored: ${least}${ignoredText(ignored)}` : ''),
     )
   if (passed > 0)
     return judge(
@@ -123,7 +129,8 @@ export function judgeInput({ matched, fresh, ignored, isCut }: SeenInput, suffix
         (ignored.hidden ? ` A name that begins with '_' or '.' is hidden: hidden: 'read' reads such objects.` : '') +
         (ignored.symlink ? ` symlinks: 'follow' reads what symbolic links lead to.` : '') +
         (ignored.suffix && !suffixes.includes('')
-          ? ` The source reads what ends in ${suffixes.join(', ')}: is the format right? suffix: '' reads what ends in anything.`
+          ? ` The source reads what ends in ${suffixes.join(', ')}: ` +
+            `is the format right? suffix: '' reads what ends in anything.`
           : ''),
     )
   return judge('warning', 'it can be listed, and nothing lies there yet')
@@ -138,7 +145,8 @@ export function judgeSetAside({ quarantined, gone, suspect }: Totals): readonly 
   return [
     about('checkpoint')(
       'warning',
-      `${objects} set aside (${which}), of which nothing counts: 'millrace inspect' names them, and once they can be read 'millrace retry' has the next run read them`,
+      `${objects} set aside (${which}), of which nothing counts: ` +
+        `'millrace inspect' names them, and once they can be read 'millrace retry' has the next run read them`,
     ),
   ]
 }
