@@ -211,7 +211,7 @@ export async function execute(
       files.push(
         ...applied.channels
           .filter(({ channel }) => channel === `segment-${state.key}`)
-          .map(({ kept, aliveToUs }) => ({ source: sourceOf(kept), aliveToUs: aliveToUs as bigint })),
+          .map(({ kept, aliveToUs }) => ({ source: definitionOf(kept), aliveToUs: aliveToUs as bigint })),
       )
       const deadUs = deadToUs(state, position.clocks, applied.openFromUs)
       // Those that are kept longer than they need to be do no harm.
@@ -291,7 +291,7 @@ export async function execute(
   }
 }
 
-const sourceOf = (kept: KeptRows): RowsSource => ('text' in kept ? kept : { file: kept.written.file })
+const definitionOf = (kept: KeptRows): RowsSource => ('text' in kept ? kept : { file: kept.written.file })
 
 function markedEntry(entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
   if (entry.is === 'tick') return { is: 'tick', watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
@@ -342,7 +342,7 @@ async function lateRows(
   for (const [index, { id, step }] of stages.entries())
     for (const { kept } of channels.filter(({ channel }) => channel === `late-${id}`)) {
       const end = step.late.columns.includes('_window_end') ? '_window_end' : 'NULL'
-      const rows = await withRows(executor, [sourceOf(kept)], randomUUID, from =>
+      const rows = await withRows(executor, [definitionOf(kept)], randomUUID, from =>
         executor.rows(`SELECT _seq, _row, ${end} AS e FROM ${from}`),
       )
       for (const { _seq, _row, e } of rows) found.push(`${index} ${String(_seq)} ${String(_row)} ${String(e)}`)

@@ -18,7 +18,7 @@ the checkpoint and the output is removed.`,
   notes: 'Exit codes: 0 no problems, 1 problems found. Warnings, and what may not be looked at, are none.',
   async run({ file, json, output: asked, ...places }, terminal) {
     const pipeline = await loadPipeline(file)
-    const [{ examine }, { components }, { sourceOf }, { createRedact, secretsOf }] = await Promise.all([
+    const [{ examine }, { components }, { definitionOf }, { createRedact, secretsOf }] = await Promise.all([
       import('../../status/doctor/doctor.ts'),
       import('../../engine/components.ts'),
       import('../../engine/bind/flows.ts'),
@@ -27,7 +27,7 @@ the checkpoint and the output is removed.`,
     const found = await examine(components, pipeline, { ...places, ...outputPlaces('doctor', asked) })
     // A pipeline that cannot be subscribed has told its problem already.
     const isBound = found.some(({ check, is }) => check === 'pipeline' && is === 'ok')
-    const redact = createRedact(secretsOf(isBound ? sourceOf(pipeline).notifications : undefined, process.env))
+    const redact = createRedact(secretsOf(isBound ? definitionOf(pipeline).notifications : undefined, process.env))
     const findings = redact(found)
     const problems = findings.filter(({ is }) => is === 'problem').length
     terminal.out(

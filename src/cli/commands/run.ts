@@ -105,17 +105,9 @@ stops at once. Nothing is lost either way.`,
       ...places
     } = given
     const pipeline = await loadPipeline(file)
-    // Here, because --help and other commands need none of it.
-    const [{ followWith }, { components }, { sourceOf }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
-      await Promise.all([
-        import('../../engine/follow.ts'),
-        import('../../engine/components.ts'),
-        import('../../engine/bind/flows.ts'),
-        import('../../status/log.ts'),
-        import('../../status/redact.ts'),
-        import('../../status/status.ts'),
-      ])
-    const redact = createRedact(secretsOf(sourceOf(pipeline).notifications, process.env))
+    const [flows, { followWith }, { components }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
+      await loadEngine()
+    const redact = createRedact(secretsOf(flows.definitionOf(pipeline).notifications, process.env))
     const log = createLog({
       format: format ?? (terminal.interactive ? 'pretty' : 'json'),
       level: logLevel ?? options.logLevel.default,
@@ -153,6 +145,18 @@ stops at once. Nothing is lost either way.`,
       await status.close()
     }
   },
+}
+
+/** Here, because --help and other commands need none of it. */
+function loadEngine() {
+  return Promise.all([
+    import('../../engine/bind/flows.ts'),
+    import('../../engine/follow.ts'),
+    import('../../engine/components.ts'),
+    import('../../status/log.ts'),
+    import('../../status/redact.ts'),
+    import('../../status/status.ts'),
+  ])
 }
 
 /** What signals say goes into the log, whose every line is JSON where that was asked for. */

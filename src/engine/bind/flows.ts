@@ -34,7 +34,7 @@ export interface Flows {
 const sourceStep: SourceStep = { is: 'source', op: 'source', columns: input => input }
 
 /** The source of a pipeline, which is not run. */
-export function sourceOf(pipeline: Pipeline): SourceDefinition {
+export function definitionOf(pipeline: Pipeline): SourceDefinition {
   const subscribed = subscribe(pipeline)
   subscribed.unsubscribe()
   return subscribed.definition

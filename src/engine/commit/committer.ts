@@ -1,5 +1,4 @@
 import type { Manifest } from '../../../checkpoints/types.ts'
-import type { Json } from '../../core/json.ts'
 import { clockShape } from '../../plan/stages.ts'
 import type { EpochContext } from '../fold/work.ts'
 import { createCare, attemptOf, withAttempt } from '../intake/attempt.ts'
@@ -10,7 +9,7 @@ import { createPublisher, type Output, type Publisher, type Tries } from '../pub
 import type { ColumnsSeen, NewColumn } from '../read/columns-seen.ts'
 import type { RunEvent } from '../report/events.ts'
 import type { ChannelReader } from '../state/channels.ts'
-import { engineRecords, type LedgerPosition, positionOf } from '../state/engine-state.ts'
+import { withSettings, engineRecords, type LedgerPosition, positionOf } from '../state/engine-state.ts'
 import type { Claim } from './claim.ts'
 import { type Compactor, createCompactor } from './compaction.ts'
 import { createHeadWriter, type HeadWriter } from './head-writer.ts'
@@ -101,10 +100,7 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
       return engineRecords(head.manifest).historyToMs
     },
     async beginHistory(toMs) {
-      await head.amend(before => {
-        const settings = { ...(before.engine.settings as Record<string, Json>), historyToMs: toMs }
-        return { ...before, engine: { ...before.engine, settings } }
-      })
+      await head.amend(before => withSettings(before, { historyToMs: toMs }))
     },
     async close(hurry) {
       await close(run, parts, hurry)

@@ -8,8 +8,8 @@ import { waitingIn } from '../publish/publisher.ts'
 import { iso } from '../report/iso.ts'
 import type { InspectedState, Inspection, SetAside } from '../report/summary.ts'
 import { type ChannelReader, eachPart, loadTable } from '../state/channels.ts'
-import { type EngineRecords, watermarkOfState, retryOf } from '../state/engine-state.ts'
-import { createLedgerTable, ledgerRowsSql, sameVersionSql, type watermarkJson } from '../state/ledger.ts'
+import { settingsOf, watermarksOf, watermarkOfState, retryOf } from '../state/engine-state.ts'
+import { createLedgerTable, ledgerRowsSql, sameVersionSql } from '../state/ledger.ts'
 import { outputsOf, readCheckpoint, waitingFor } from '../state/read-checkpoint.ts'
 import { loadLedger } from '../state/recover.ts'
 import { requestedSql } from '../state/retry-request.ts'
@@ -33,8 +33,8 @@ export async function inspect(address: string): Promise<Inspection> {
     const setAside = await setAsideNow(reader, executor)
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
     const addresses = outputsOf(manifest)
-    const marks = manifest.engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>
-    const { closesAt = {}, living = {}, openWindows = {} } = manifest.engine.settings as Partial<EngineRecords>
+    const marks = watermarksOf(manifest)
+    const { closesAt = {}, living = {}, openWindows = {} } = settingsOf(manifest)
     const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
     const states: InspectedState[] = []
     for (const name of [...Object.keys(closesAt), ...Object.keys(living)]) {
@@ -59,7 +59,7 @@ export async function inspect(address: string): Promise<Inspection> {
       epoch: manifest.epoch,
       owner: head.owner,
       released: head.released,
-      duckdb: (manifest.engine.settings as { duckdb: string }).duckdb,
+      duckdb: settingsOf(manifest).duckdb,
       totals: totalsOf(manifest),
       watermarks: Object.fromEntries(
         Object.entries(marks).map(([source, { watermarkUs }]) => [

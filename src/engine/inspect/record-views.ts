@@ -4,7 +4,7 @@ import { id, text } from '../../plan/sql.ts'
 import { stepsOf, storedPlan } from '../../plan/stored-plan.ts'
 import { type ChannelReader, loadTable } from '../state/channels.ts'
 import { doneAfterChannel, doneAfterColumns } from '../state/done-after.ts'
-import { type EngineRecords, watermarkOfState } from '../state/engine-state.ts'
+import { settingsOf, watermarkOfState } from '../state/engine-state.ts'
 import { createLedgerTable, ledgerColumns } from '../state/ledger.ts'
 import { loadLedger } from '../state/recover.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
@@ -106,7 +106,7 @@ async function stateViews(
   executor: Executor,
 ): Promise<readonly (View & { readonly isMain: boolean })[]> {
   const flows = flowsByStep(manifest)
-  const { closesAt = {} } = manifest.engine.settings as Partial<EngineRecords>
+  const { closesAt = {} } = settingsOf(manifest)
   return Promise.all(
     channelsOf(manifest, 'segment').map(async ({ channel, key }) => {
       const [step = key] = key.split('-')

@@ -1,24 +1,6 @@
 import type { Manifest } from '../../../checkpoints/types.ts'
-import type { Json } from '../../core/json.ts'
-import type { ObjectVersion } from '../../core/object-version.ts'
+import { type Attempt, settingsOf, withSettings } from '../state/engine-state.ts'
 import type { AdmittedObject } from './admit.ts'
-
-/**
- * What HEAD says of an epoch in which processes died (P13). It is written only by a start that finds the checkpoint not
- * released, so an epoch of a healthy run stays one write.
- */
-export interface Attempt {
-  /** The epoch that was to be committed. */
-  readonly epoch: number
-  /** Deaths before its commit, in a row. */
-  readonly deaths: number
-  /** Objects of the mini-batch under way, from `carefulAfter` deaths on: then nothing else is read beside it. */
-  readonly objects: number | null
-  /** Objects among which the one that kills is sought. */
-  readonly left: number | null
-  /** The object under way where it is alone. */
-  readonly alone: Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> | null
-}
 
 /** Deaths in one epoch that are no object's fault: machines go down, and people kill processes. */
 export const carefulAfter = 5
@@ -67,15 +49,14 @@ export function recordOf(decision: AttemptDecision, manifest: Manifest): Attempt
   return decision.is === 'quarantine' ? last && { ...last, deaths: decision.deaths } : null
 }
 
-export function attemptOf({ engine }: Manifest): Attempt | null {
-  return (engine.settings as { readonly attempt?: Attempt | null }).attempt ?? null
+export function attemptOf(manifest: Manifest): Attempt | null {
+  return settingsOf(manifest).attempt ?? null
 }
 
 export function withAttempt(manifest: Manifest, attempt: Attempt | null): Manifest {
-  const { attempt: _, ...rest } = manifest.engine.settings as Record<string, Json>
-  const settings =
-    attempt === null ? rest : { ...rest, attempt: { ...attempt, alone: attempt.alone && { ...attempt.alone } } }
-  return { ...manifest, engine: { ...manifest.engine, settings } }
+  return withSettings(manifest, {
+    attempt: attempt === null ? undefined : { ...attempt, alone: attempt.alone && { ...attempt.alone } },
+  })
 }
 
 /** What deaths in the epoch to come ask of this run; changes with its commits. */

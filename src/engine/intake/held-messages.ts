@@ -1,7 +1,7 @@
 import type { Notification } from '../../core/ports.ts'
 
 /** A message that is held until every object it names is in the ledger (P9). */
-export interface Held {
+export interface HeldMessage {
   readonly notification: Notification
   /** Objects of it that are not in the ledger yet. */
   open: number
@@ -9,9 +9,9 @@ export interface Held {
 
 export interface HeldMessages {
   /** @param objects how many the message names; with none it is acknowledged at once */
-  hold(notification: Notification, objects: number): Held
+  hold(notification: Notification, objects: number): HeldMessage
   /** So many objects of the message are in the ledger; with the last one it is acknowledged. */
-  settle(held: Held, objects: number): void
+  settle(held: HeldMessage, objects: number): void
   /** Waits for acknowledgements under way. */
   acknowledged(): Promise<void>
   /** Gives back every message that is not settled. */
@@ -20,10 +20,10 @@ export interface HeldMessages {
 
 /** @param onTrouble told when an answer failed: the message comes again, and is acknowledged on sight */
 export function createHeldMessages(onTrouble: (what: string, error: unknown) => void): HeldMessages {
-  const all = new Set<Held>()
+  const all = new Set<HeldMessage>()
   const acknowledging = new Set<Promise<void>>()
 
-  function settle(held: Held, objects: number): void {
+  function settle(held: HeldMessage, objects: number): void {
     held.open -= objects
     if (held.open > 0 || !all.delete(held)) return
     const done: Promise<void> = held.notification
@@ -46,7 +46,7 @@ export function createHeldMessages(onTrouble: (what: string, error: unknown) => 
       await Promise.all(acknowledging)
     },
     async release() {
-      const giveBack = ({ notification }: Held) =>
+      const giveBack = ({ notification }: HeldMessage) =>
         notification.release().catch((error: unknown) => onTrouble(`releasing message ${notification.id}`, error))
       await Promise.all([...all].map(giveBack))
       all.clear()

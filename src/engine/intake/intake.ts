@@ -2,7 +2,7 @@ import { type Change, createChange } from '../../core/change.ts'
 import type { Notification } from '../../core/ports.ts'
 import { type MiniBatchOptions, miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { Admitted, AdmittedObject, MiniBatches } from './admit.ts'
-import { createHeldMessages, type Held, type HeldMessages } from './held-messages.ts'
+import { createHeldMessages, type HeldMessage, type HeldMessages } from './held-messages.ts'
 import type { Identities, Known } from './identities.ts'
 import { confirmedOf, judgeOffer } from './judge.ts'
 import type { Looks } from './looks.ts'
@@ -266,7 +266,7 @@ function handOut(pending: PendingObjects, batch: readonly Admitted[]): void {
 const objectsOf = (batch: readonly Admitted[]) => batch.filter(entry => entry.is === 'object')
 
 /** Messages with one object less to wait for once the entry is committed. */
-function holdersOf(pending: PendingObjects, entry: AdmittedObject, isGone: boolean): readonly Held[] {
+function holdersOf(pending: PendingObjects, entry: AdmittedObject, isGone: boolean): readonly HeldMessage[] {
   const { holders = [], toldAgain = [] } = pending.of(entry) ?? {}
   return isGone ? holders : [...holders, ...toldAgain.flatMap(({ held }) => held ?? [])]
 }
@@ -276,7 +276,7 @@ function settledBy(
   batch: readonly Admitted[],
   gone: ReadonlySet<Admitted>,
 ): readonly Notification[] {
-  const settled = new Map<Held, number>()
+  const settled = new Map<HeldMessage, number>()
   for (const entry of objectsOf(batch))
     for (const held of holdersOf(pending, entry, gone.has(entry))) settled.set(held, (settled.get(held) ?? 0) + 1)
   return [...settled].filter(([held, count]) => held.open === count).map(([{ notification }]) => notification)

@@ -1,7 +1,7 @@
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
 import type { Notification } from '../../core/ports.ts'
 import type { KnownOutcome } from './admit.ts'
-import type { Held } from './held-messages.ts'
+import type { HeldMessage } from './held-messages.ts'
 
 /** An object version that may be new: announced by a message, or found by a listing. */
 export interface Offer {
@@ -21,7 +21,7 @@ export interface Offered {
 /** An offer with the message that made it. */
 export interface HeldOffer {
   readonly offer: Offer
-  readonly held: Held | undefined
+  readonly held: HeldMessage | undefined
 }
 
 /** The store has said that it is not there. */

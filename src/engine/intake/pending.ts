@@ -1,6 +1,6 @@
 import { isSameVersion, type ObjectVersion } from '../../core/object-version.ts'
 import type { AdmittedObject } from './admit.ts'
-import type { Held } from './held-messages.ts'
+import type { HeldMessage } from './held-messages.ts'
 import { type HeldOffer, isGone, isNamedAlike, nameOf, type Offer } from './offer.ts'
 
 /** An object version on its way into the ledger. */
@@ -12,7 +12,7 @@ export interface Pending {
   /** It was handed out: it may have been looked for by now. */
   isTaken: boolean
   /** Messages that its entry in the ledger settles. */
-  readonly holders: Held[]
+  readonly holders: HeldMessage[]
   /** The same version, told again since it was handed out: judged anew where it is found to be gone (P13). */
   readonly toldAgain: HeldOffer[]
   /**
@@ -31,7 +31,7 @@ export interface PendingObjects {
   inTheWayOf(offered: Offer): Pending | undefined
   /** The one that the entry was made for. */
   of(entry: AdmittedObject): Pending | undefined
-  add(offered: Offer, held: Held | undefined, sinceMs: number): void
+  add(offered: Offer, held: HeldMessage | undefined, sinceMs: number): void
   park(under: Pending, offered: HeldOffer): void
   /** It is in the ledger. */
   leave(one: Pending): void

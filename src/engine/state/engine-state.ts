@@ -1,6 +1,7 @@
 import type { EngineState, Manifest } from '../../../checkpoints/types.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
+import type { ObjectVersion } from '../../core/object-version.ts'
 import { type ClockShape, type Clocks, advanceClock } from '../../plan/clock.ts'
 import type { StoredPlan } from '../../plan/stored-plan.ts'
 import { type WatermarkState, beginning } from '../../plan/watermark.ts'
@@ -74,8 +75,33 @@ export interface EngineRecords {
 /** The records that one commit hands to the next. */
 export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due'>
 
+/** What the engine keeps in a manifest, as this release or an earlier one wrote it. */
+export type StoredSettings = Partial<EngineRecords> & {
+  /** Version. */
+  readonly duckdb: string
+  readonly attempt?: Attempt | null
+}
+
+export function settingsOf({ engine }: Pick<Manifest, 'engine'>): StoredSettings {
+  return engine.settings as unknown as StoredSettings
+}
+
+/** The manifest with these of the engine's settings, as JSON; undefined leaves one out. */
+export function withSettings(manifest: Manifest, changed: Readonly<Record<string, Json | undefined>>): Manifest {
+  const all = Object.entries({ ...(manifest.engine.settings as object), ...changed })
+  const settings = Object.fromEntries(all.filter(([, value]) => value !== undefined)) as Json
+  return { ...manifest, engine: { ...manifest.engine, settings } }
+}
+
+type WatermarkJson = ReturnType<typeof watermarkJson>
+
+/** By source. */
+export function watermarksOf({ engine }: Pick<Manifest, 'engine'>): Readonly<Record<string, WatermarkJson>> {
+  return engine.watermarks as Readonly<Record<string, WatermarkJson>>
+}
+
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry, columnsSeen, due } = engine.settings as Partial<KeptRecords>
+  const { sealed, historyToMs, retry, columnsSeen, due } = settingsOf({ engine })
   return {
     positions: engine.positions,
     sealed: sealed === true,
@@ -91,8 +117,7 @@ export function dueOf(manifest: Manifest): Due | null {
 }
 
 export function withDue(manifest: Manifest, due: Due): Manifest {
-  const { engine } = manifest
-  return { ...manifest, engine: { ...engine, settings: { ...(engine.settings as object), due: dueJson(due) } } }
+  return withSettings(manifest, { due: dueJson(due) })
 }
 
 export function dueJson({ seq, marks }: Due): Json {
@@ -129,8 +154,8 @@ export function engineState(
 
 /** Where the checkpoint's ledger stands for this source and these stages. */
 export function positionOf(manifest: Manifest, source: string, shapes: readonly ClockShape[]): LedgerPosition {
-  const { watermarks, nextSeq, clocks } = manifest.engine
-  const found = (watermarks as Record<string, ReturnType<typeof watermarkJson>>)[source]
+  const { nextSeq, clocks } = manifest.engine
+  const found = watermarksOf(manifest)[source]
   const state = found ? watermarkFrom(found) : beginning
   return { ...state, nextSeq, clocks: clocks === undefined ? following(state, shapes) : clocksFrom(clocks) }
 }
@@ -161,7 +186,7 @@ export function clocksFrom(json: Json): Clocks {
 export function watermarkOfState({ engine }: Manifest, state: string): bigint | null {
   const [stage = state] = state.split('-')
   if (engine.clocks !== undefined) return clocksFrom(engine.clocks)[stage] ?? null
-  const [mark] = Object.values(engine.watermarks as Record<string, ReturnType<typeof watermarkJson>>)
+  const [mark] = Object.values(watermarksOf({ engine }))
   return mark === undefined ? null : watermarkFrom(mark).watermarkUs
 }
 
@@ -176,11 +201,26 @@ export function checkOpen(manifest: Manifest, address: string): void {
 }
 
 export function withRetry(manifest: Manifest, retry: RetryRequest | null): Manifest {
-  const { engine } = manifest
-  const settings = { ...(engine.settings as object), retry: retry && { ...retry } }
-  return { ...manifest, engine: { ...engine, settings } }
+  return withSettings(manifest, { retry: retry && { ...retry } })
 }
 
 export function retryOf(manifest: Manifest): RetryRequest | null {
   return engineRecords(manifest).retry
+}
+
+/**
+ * What HEAD says of an epoch in which processes died (P13). It is written only by a start that finds the checkpoint not
+ * released, so an epoch of a healthy run stays one write.
+ */
+export interface Attempt {
+  /** The epoch that was to be committed. */
+  readonly epoch: number
+  /** Deaths before its commit, in a row. */
+  readonly deaths: number
+  /** Objects of the mini-batch under way, from `carefulAfter` deaths on: then nothing else is read beside it. */
+  readonly objects: number | null
+  /** Objects among which the one that kills is sought. */
+  readonly left: number | null
+  /** The object under way where it is alone. */
+  readonly alone: Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> | null
 }

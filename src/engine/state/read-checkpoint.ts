@@ -4,7 +4,7 @@ import type { Head, Manifest, Unpublished } from '../../../checkpoints/types.ts'
 import { configError } from '../../core/errors.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import type { Components } from '../components.ts'
-import type { EngineRecords } from './engine-state.ts'
+import { settingsOf } from './engine-state.ts'
 
 /** A checkpoint that is only read: safe beside a running owner. */
 export interface ReadCheckpoint {
@@ -52,7 +52,7 @@ export async function findCheckpoint(
 
 /** Name to type of what each flow's output holds, as the last commit recorded it. */
 export function outputColumns(manifest: Manifest): Readonly<Record<string, Readonly<Record<string, string>>>> {
-  return (manifest.engine.settings as Partial<EngineRecords>).outputColumns ?? {}
+  return settingsOf(manifest).outputColumns ?? {}
 }
 
 /** What waits for sinks, or for flows that hand rows over. */
@@ -63,5 +63,5 @@ export function waitingFor(manifest: Manifest, is: 'sink' | 'rows'): readonly Un
 
 /** Where each flow's output lay at the last commit, by the flow's name. */
 export function outputsOf(manifest: Manifest): Readonly<Record<string, string>> {
-  return (manifest.engine.settings as Partial<EngineRecords>).outputs ?? {}
+  return settingsOf(manifest).outputs ?? {}
 }

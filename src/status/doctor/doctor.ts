@@ -222,7 +222,7 @@ async function examineWritable(
   ]
 }
 
-interface Held {
+interface HeldCheckpoint {
   readonly checkpointId: string
   readonly epoch: number
 }
@@ -255,7 +255,7 @@ async function examineFit(
   components: Components,
   pipeline: Pipeline,
   address: string,
-): Promise<{ readonly findings: readonly Finding[]; readonly held?: Held }> {
+): Promise<{ readonly findings: readonly Finding[]; readonly held?: HeldCheckpoint }> {
   const found = await attempt('checkpoint', async () => {
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
@@ -278,7 +278,7 @@ async function examineSinks(
   components: Components,
   pipeline: Pipeline,
   ends: readonly SinkEnd[],
-  held: Held | undefined,
+  held: HeldCheckpoint | undefined,
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   const seen = new Set<string>()
