@@ -126,7 +126,7 @@ export async function timed<T>({ clock, onEvent }: Timing, phase: Phase, work: (
 }
 
 /** A run, as far as timing needs it. */
-interface Timing {
+export interface Timing {
   readonly clock: { nowMs(): number }
   onEvent(event: RunEvent): void
 }
