@@ -11,7 +11,7 @@ export function plainTypes(columns: ColumnTypes): ColumnTypes {
 
 /**
  * A query, its visible columns, and the hidden columns that order its rows totally (S14). Hidden columns are never
- * NULL-ambiguous: two different rows differ in at least one of them.
+ * NULL-ambiguous: two different rows differ in at least one of them. docs/internals/hidden-columns.md has all of them.
  */
 export interface Relation {
   readonly sql: string
