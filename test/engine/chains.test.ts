@@ -122,6 +122,29 @@ describe('hours into days (S13)', () => {
     for (const { openWindows } of states) expect(openWindows).toBeGreaterThan(0)
   })
 
+  test('columns may have the names that the engine would like for itself', async () => {
+    const at = lab.place('named')
+    await run(
+      pipeline(
+        'named',
+        { checkpoint: at.checkpoint },
+        trips().pipe(
+          tumbling('1 hour'),
+          aggregate({ at: sum('fare'), seq: count(), after: count(), k: count() }),
+          tumbling('1 day'),
+          groupBy('seq'),
+          aggregate({ at: sum('at'), n: count() }),
+          to(files(at.output, { format: 'parquet' })),
+        ),
+      ),
+    )
+    const expected = await lab.sql(
+      `WITH hourly AS (SELECT time_bucket(INTERVAL 1 HOUR, "at") AS hour, count(*) AS seq, sum(fare) AS fares FROM ${all()} GROUP BY ALL)
+       SELECT date_trunc('day', hour)::TIMESTAMP AS window_start, seq, sum(fares)::DECIMAL(38,0) AS at, count(*) AS n FROM hourly GROUP BY ALL ORDER BY window_start, seq`,
+    )
+    expect((await lab.rows(at)).map(row => pick(row, expected[0]))).toEqual(expected)
+  })
+
   test('three deep, hopping in the middle, from a select that drops the event time', async () => {
     const flow = (name: string) => {
       const at = lab.place(name)

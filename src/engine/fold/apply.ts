@@ -256,15 +256,15 @@ function placed(given: Emitted, { entries }: Clock): Relation {
   if (given.closesAt === undefined) return given
   const clock = entries.map(({ seq, afterUs }) => `(${seq}, CAST(${afterUs ?? 'NULL'} AS BIGINT))`).join(', ')
   const closing =
-    `SELECT d.at, min(k.seq) AS seq FROM (SELECT DISTINCT ${given.closesAt} AS at FROM (${given.sql})) AS d ` +
-    `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d.at GROUP BY d.at`
+    `SELECT d._closes, min(k.seq) AS _entry FROM (SELECT DISTINCT ${given.closesAt} AS _closes FROM (${given.sql})) AS d ` +
+    `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
   const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
   const [seq, row] = rowHidden
   return {
     sql:
-      `SELECT c.seq AS ${seq}, row_number() OVER (PARTITION BY c.seq ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
+      `SELECT c._entry AS ${seq}, row_number() OVER (PARTITION BY c._entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
       `${[`${given.timeUs} AS ${timeColumn}`, ...Object.keys(given.columns).map(id)].join(', ')} ` +
-      `FROM (${given.sql}) AS e JOIN (${closing}) AS c ON c.at = ${given.closesAt}`,
+      `FROM (${given.sql}) AS e JOIN (${closing}) AS c ON c._closes = ${given.closesAt}`,
     columns: given.columns,
     hidden: [seq, row, timeColumn],
   }
