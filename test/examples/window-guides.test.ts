@@ -11,7 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-describe.each(['calendar', 'cumulative', 'global', 'sessions'])('the guide %s', name => {
+describe.each(['calendar', 'cumulative', 'deltas', 'global', 'sessions'])('the guide %s', name => {
   test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {
     const guide = await readFile(join(root, `docs/guides/${name}.md`), 'utf8')
     const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []

@@ -23,6 +23,7 @@ export const goldens: readonly Golden[] = [
   { name: 'two-flows', input: 'months', folders: ['GOLDEN_ZONES', 'GOLDEN_REFUNDS'] },
   { name: 'busiest-hours', input: 'months' },
   { name: 'so-far', input: 'months' },
+  { name: 'changes', input: 'months' },
   { name: 'weeks', input: 'months' },
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },

@@ -3,7 +3,7 @@
  * product. Times are microseconds.
  */
 import type { TrialLedger } from './ledger.ts'
-import { distinctWeight, type TrialStep } from './plan.ts'
+import { deltaWeight, distinctWeight, type TrialStep } from './plan.ts'
 
 export interface OracleRow {
   readonly seq: number
@@ -99,6 +99,8 @@ function stateOf(
   switch (step.op) {
     case 'dedupe':
       return dedupeStep(step.within, tell)
+    case 'deltas':
+      return deltasStep(step.expireAfter, tell)
     case 'session':
       return sessionStep(step.gap, tell)
     case 'global':
@@ -229,6 +231,39 @@ function windowStep(
         .map(([, window]) => window)
         .toSorted((a, b) => a.end - b.end || a.k - b.k)
         .map(({ start, end, k, sum }, row) => ({ row: { seq, row, t: end - 1, k, v: sum }, start }))
+    },
+  }
+}
+
+/** S25: rows of a key in (t, seq, row) order, each once the clock is above its time. It forgets nothing. */
+function deltasStep(expireSeconds: number, tell: (row: OracleRow, end: null) => void): OracleStep {
+  const accepted: OracleRow[] = []
+  const given = new Set<OracleRow>()
+  const inOrder = (a: OracleRow, b: OracleRow) => a.t - b.t || a.seq - b.seq || a.row - b.row
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    hold: 0,
+    take(rows) {
+      for (const row of rows)
+        if (row.t < this.clock) tell(row, null)
+        else accepted.push(row)
+    },
+    flushAt(limit) {
+      const due = accepted.filter(({ t }) => t <= limit).map(({ t }) => t + 1)
+      return due.length === 0 ? null : Math.max(...due)
+    },
+    give(seq) {
+      const due = accepted.filter(row => row.t < this.clock && !given.has(row)).toSorted(inOrder)
+      for (const row of due) given.add(row)
+      return due.map((own, row) => {
+        const before = accepted
+          .filter(other => other.k === own.k && inOrder(other, own) < 0)
+          .toSorted(inOrder)
+          .at(-1)
+        const isNear = before !== undefined && own.t - before.t <= expireSeconds * second
+        const v = own.v + (isNear ? deltaWeight.times * (own.v - before.v) : deltaWeight.without)
+        return { row: { seq, row, t: own.t, k: own.k, v }, start: own.t }
+      })
     },
   }
 }

@@ -7,6 +7,7 @@ import {
   countDistinct,
   cumulative,
   dedupe,
+  deltas,
   derive,
   files,
   global,
@@ -35,6 +36,7 @@ export type TrialStep =
   | { readonly op: 'calendar'; readonly unit: 'hour' | 'day' }
   | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
+  | { readonly op: 'deltas'; readonly expireAfter: number }
   /** Rows whose v is no multiple. */
   | { readonly op: 'where'; readonly not: number }
 
@@ -43,6 +45,7 @@ export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
   if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
+  if (op === 'deltas') return { op, expireAfter: whole(random, 1, 20) }
   if (op === 'global') return { op }
   if (op === 'calendar') return { op, unit: random() < 0.5 ? 'hour' : 'day' }
   // Half of the windows begin where those without the option do.
@@ -74,6 +77,8 @@ export function stretchedStep(step: TrialStep): TrialStep {
       return step
     case 'session':
       return { ...step, gap: step.gap * times }
+    case 'deltas':
+      return { ...step, expireAfter: step.expireAfter * times }
     case 'dedupe':
       return { ...step, within: step.within * times }
     case 'tumbling':
@@ -83,6 +88,9 @@ export function stretchedStep(step: TrialStep): TrialStep {
       return { ...step, size: step.size * times, every: step.every * times, offset: step.offset * times }
   }
 }
+
+/** What deltas give as v: the row's own, and so often the difference, or this where there is none. */
+export const deltaWeight = { times: 7, without: 1_000 }
 
 /** What a session gives as v: its sum, and so much for each value above 0 that differs. */
 export const distinctWeight = 1000
@@ -100,6 +108,12 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
       return untyped(where(`v % ${step.not} <> 0`))
     case 'dedupe':
       return untyped(dedupe('k' as never, `${step.within} seconds`))
+    case 'deltas':
+      return untyped(
+        deltas({ of: ['v'], per: ['k'], expireAfter: `${step.expireAfter} seconds` } as never),
+        derive({ v: ['BIGINT', `v + coalesce(${deltaWeight.times} * v_delta, ${deltaWeight.without})` as string] }),
+        select('k' as never, 'v' as never),
+      )
     case 'tumbling':
       return untyped(tumbling(`${step.size} seconds`, { offset: `${step.offset} seconds` }), ...fold)
     case 'global':

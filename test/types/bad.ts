@@ -9,6 +9,7 @@ import {
   count,
   csv,
   cumulative,
+  deltas,
   derive,
   exactQuantile,
   files,
@@ -148,6 +149,10 @@ requests.pipe(calendar('fortnight'))
 requests.pipe(calendar('week', { weekStartsOn: 'freitag' }))
 // @ts-expect-error the state is unbounded, which must be said: Expected 1 arguments
 requests.pipe(global())
+// @ts-expect-error a difference of text: '"host"'
+requests.pipe(deltas({ of: ['host'], expireAfter: '1 day' }))
+// @ts-expect-error deltas of a window that is not aggregated: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), deltas({ of: ['bytes'], expireAfter: '1 day' }))
 // @ts-expect-error not a gap: '"a while"'
 requests.pipe(session('a while'))
 // @ts-expect-error a session after a window that is not aggregated: add aggregate({...}) before this

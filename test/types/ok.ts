@@ -17,6 +17,7 @@ import {
   countDistinct,
   csv,
   cumulative,
+  deltas,
   derive,
   exactQuantile,
   files,
@@ -362,6 +363,13 @@ requests.pipe(calendar('week', { timeZone: 'Europe/Berlin', weekStartsOn: 'sunda
 const totals = requests.pipe(global({ unbounded: true }), groupBy('host'), aggregate({ n: count() }))
 is<ColumnsOf<typeof totals>, { host: 'VARCHAR'; n: 'BIGINT NOT NULL' }>(true)
 totals.pipe(where('n > 1'), to(files('data/out', { format: 'parquet' })))
+const changed = sessions.pipe(deltas({ of: ['n', 'most'], expireAfter: '1 day' }), select('n_delta', 'most_delta'))
+is<ColumnsOf<typeof changed>, { n_delta: 'DECIMAL(38,0)'; most_delta: 'DECIMAL(38,0)' }>(true)
+requests.pipe(
+  deltas({ of: ['bytes'], per: ['host'], expireAfter: '1 day' }),
+  tumbling('1 hour'),
+  aggregate({ n: count() }),
+)
 const soFar = requests.pipe(
   cumulative('1 day', '1 hour', { offset: '5 hours' }),
   groupBy('host'),
