@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { nearestName } from '../src/core/nearest.ts'
+import { didYouMean } from '../src/core/nearest.ts'
 import type { Format, FormatConnector } from '../src/plan/format.ts'
 import type { NotificationSpec } from '../src/plan/notification-spec.ts'
 import { formatSettings, type SourcePolicies, type SourceSettings } from '../src/plan/source-settings.ts'
@@ -56,10 +56,6 @@ function unknownKind(
   kind: string,
   all: readonly { readonly kind: string; readonly call: string }[],
 ): never {
-  const near = nearestName(
-    kind,
-    all.map(each => each.kind),
-  )
-  const asked = near === undefined ? '' : ` (did you mean '${near}'?)`
-  throw configError(field, kind, `${all.map(({ call }) => call).join(' or ')}${asked}`)
+  const kinds = all.map(each => each.kind)
+  throw configError(field, kind, `${all.map(({ call }) => call).join(' or ')}${didYouMean(kind, kinds)}`)
 }

@@ -1,5 +1,5 @@
 import { configError, MillraceError } from '../../src/core/errors.ts'
-import { nearestName } from '../../src/core/nearest.ts'
+import { didYouMean } from '../../src/core/nearest.ts'
 import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import { id, text } from '../../src/plan/sql.ts'
@@ -80,9 +80,8 @@ function calendarPartitions(parts: CalendarParts, columns: ColumnTypes, at: stri
 function typeOf(name: string, columns: ColumnTypes, at: string): ParsedType {
   const type = Object.hasOwn(columns, name) ? columns[name] : undefined
   if (type !== undefined) return parseColumnType(type, name)
-  const near = nearestName(name, Object.keys(columns))
-  const asked = near === undefined ? '' : ` (did you mean '${near}'?)`
-  throw configError(at, name, `a column of the flow: ${Object.keys(columns).join(', ')}${asked}`)
+  const names = Object.keys(columns)
+  throw configError(at, name, `a column of the flow: ${names.join(', ')}${didYouMean(name, names)}`)
 }
 
 /** What Hive, Spark, Trino and DuckDB read as NULL. */

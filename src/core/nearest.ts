@@ -12,6 +12,12 @@ export function nearestName(wanted: string, candidates: Iterable<string>): strin
   return best
 }
 
+/** ` (did you mean 'trips'?)` behind what was expected; '' where no candidate is near. */
+export function didYouMean(wanted: string, candidates: Iterable<string>): string {
+  const near = nearestName(wanted, candidates)
+  return near === undefined ? '' : ` (did you mean '${near}'?)`
+}
+
 /**
  * Insertions, deletions and replacements of one UTF-16 unit, and swaps of two beside each other: optimal string
  * alignment, after Damerau (1964).

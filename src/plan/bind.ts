@@ -10,7 +10,7 @@ import { failureOfEvery, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, inputOf, type PlanNode, planKey, sourceOf } from './node.ts'
+import { chain, inputOf, type PlanNode, planKey, sourceSettingsOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
@@ -35,7 +35,8 @@ export async function bindFlows(
   gate: Gate,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
 ): Promise<BoundFlows> {
-  for (const settings of new Set(terminals.map(({ node }) => sourceOf(node)))) await checkDefaults(settings, executor)
+  for (const settings of new Set(terminals.map(({ node }) => sourceSettingsOf(node))))
+    await checkDefaults(settings, executor)
   const nodes = terminals.flatMap(terminal => chain(terminal.node))
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()

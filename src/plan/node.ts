@@ -55,7 +55,7 @@ export function planKey(node: PlanNode): string {
 }
 
 /** The settings of the source that a plan begins with. */
-export function sourceOf(node: PlanNode): SourceSettings {
+export function sourceSettingsOf(node: PlanNode): SourceSettings {
   const head = chain(node)[0] as PlanNode
   return head.options as unknown as SourceSettings
 }
@@ -79,7 +79,7 @@ export function foldStep<O extends Json>(
  * source's.
  */
 function rowsContext(node: PlanNode): RowsContext {
-  const { time, columns } = sourceOf(node)
+  const { time, columns } = sourceSettingsOf(node)
   return { input: node.columns, timeType: withoutNull(columns[time]) }
 }
 
@@ -136,7 +136,7 @@ function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
 /** The event time rides along hidden; a visible column of its name must still be it, or windows would surprise. */
 function checkTime(input: PlanNode, fail: (what: string) => void): void {
   const before = sinceState(input)
-  const { time } = sourceOf(input)
+  const { time } = sourceSettingsOf(input)
   if (before[0]?.step.is !== 'source') return
   if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
     fail(
