@@ -4,13 +4,13 @@ import { claimHead, type StandBy } from './claim.ts'
 import { collectGarbage, deleteOrphans } from './collect.ts'
 import { createCommits } from './commits.ts'
 import type { Compaction } from './compact.ts'
-import { decideCompaction, decideInlineFile, decideInlineWaiting, INLINE_BYTES_MAX } from './decide.ts'
+import { decideCompaction, decideInlineFile, decideInlineWaiting, inlineFileBytesMax } from './decide.ts'
 import { loadFile, stageFile, textOf, textRef } from './files.ts'
 import { type CommitOutcome, createHeadWriter } from './head-writer.ts'
-import { CHECKPOINT, garbageKey, reach } from './manifest.ts'
+import { checkpoint, garbageKey, reach } from './manifest.ts'
 import { type MergeIo, type MergeRows, mergeParts } from './merge-parts.ts'
 import { nameOf } from './objects.ts'
-import { checkFileKind, DELIVERIES, filePath } from './paths.ts'
+import { checkFileKind, deliveries, filePath } from './paths.ts'
 import { probeStore } from './probe.ts'
 import { readHead, readHeadUnlessLost } from './read-head.ts'
 import { type KnownReach, reachableFrom } from './retained.ts'
@@ -123,7 +123,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
       const head = ownHead()
       // A writer in doubt deletes nothing (P6, P12).
       if (isBusy()) return manifest
-      const stores = new Map([...Object.entries(outputs), [CHECKPOINT, store] as const])
+      const stores = new Map([...Object.entries(outputs), [checkpoint, store] as const])
       const keys = new Set([...(await reachable(head)), ...reach(manifest), ...inFlight])
       return collectGarbage(manifest, { committed: head.manifest, stores, reachable: keys })
     },
@@ -151,8 +151,8 @@ function filesOf(
       return textRef(newFile(channel, epoch), text)
     },
     stageWaiting(file, rows, { epoch, unpublished }) {
-      const inlineBytesMax = Math.min(INLINE_BYTES_MAX, decideInlineWaiting(unpublished, 'checkpoint'))
-      return stageFile(store, newFile(DELIVERIES, epoch), file, rows, sleep, inlineBytesMax)
+      const inlineBytesMax = Math.min(inlineFileBytesMax, decideInlineWaiting(unpublished, 'checkpoint'))
+      return stageFile(store, newFile(deliveries, epoch), file, rows, sleep, inlineBytesMax)
     },
     load: (ref, to) => loadFile(store, ref, to, sleep),
     textOf: ref => textOf(ref, nameOf(store, ref.name)),
@@ -169,7 +169,7 @@ async function compact(
   const parts = decideCompaction(manifest.channels[channel] ?? [])
   if (parts.length === 0) return undefined
   const replaced = parts.map(p => p.name)
-  const keys = replaced.map(name => garbageKey({ store: CHECKPOINT, name }))
+  const keys = replaced.map(name => garbageKey({ store: checkpoint, name }))
   for (const key of keys) inFlight.add(key)
   try {
     return { channel, replaced, part: await mergeParts(io, { channel, parts, term, manifest }) }

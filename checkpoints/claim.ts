@@ -1,10 +1,10 @@
 import { MillraceError } from '../src/core/errors.ts'
-import { FORMAT, MIN_READER } from './codec.ts'
-import { type ClaimDecision, decideClaim, type HeadSeen, TAKEOVER_MS } from './decide.ts'
+import { currentFormat, currentMinReader } from './codec.ts'
+import { type ClaimDecision, decideClaim, type HeadSeen, takeoverMs } from './decide.ts'
 import { fittedHead } from './head.ts'
-import { HEAD_KEY } from './paths.ts'
+import { headKey } from './paths.ts'
 import { type CheckpointIo, headNameIn, readHead, readHeadUnlessLost } from './read-head.ts'
-import { ATTEMPTS_MAX, isRetryable, pauseMs, unavailable } from './retry.ts'
+import { attemptsMax, isRetryable, pauseMs, unavailable } from './retry.ts'
 import type { EngineState, Head, Manifest } from './types.ts'
 
 /** How a start behaves before a live owner (P5). */
@@ -39,7 +39,7 @@ export async function claimHead(
 ): Promise<Claimed> {
   const { store, sleep, newId } = io
   let cause: unknown
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
     const { seen, decision } = await claimable(io, standBy)
     const claimed = { ...headToClaim(io, decision, initial), ...manifestFileOf(seen) }
     const { head, bytes } = await fittedHead(store, claimed, newId, sleep)
@@ -47,7 +47,7 @@ export async function claimHead(
     // Fencing point. From the moment this is applied no writer of a lower term can commit (I3), because the eTag that
     // its write requires is gone. A crash after it leaves a term in which nothing happened.
     try {
-      const put = await store.put(HEAD_KEY, bytes, seen?.eTag ?? 'absent')
+      const put = await store.put(headKey, bytes, seen?.eTag ?? 'absent')
       if (put.is === 'stored') return owned(put.eTag)
       cause = put.is === 'unknown' ? put.cause : undefined
     } catch (error) {
@@ -69,8 +69,8 @@ function headToClaim(
   initial: EngineState,
 ): Head {
   return {
-    format: FORMAT,
-    minReader: MIN_READER,
+    format: currentFormat,
+    minReader: currentMinReader,
     term: decision.term,
     putId: newId(),
     owner,
@@ -116,7 +116,7 @@ async function claimable(
     if (decision.is !== 'wait') return { seen, decision }
     if (waitsFor !== owner) standBy?.onWait(owner)
     waitsFor = owner
-    await standBy?.sleep(TAKEOVER_MS / 20)
+    await standBy?.sleep(takeoverMs / 20)
   }
 }
 

@@ -6,13 +6,13 @@ import { type PackedManifest, packManifest, unpackManifest } from './packed-mani
 import type { Head, Manifest, ManifestFile } from './types.ts'
 
 /**
- * Written formats; all earlier ones are read. A change to what a manifest means raises FORMAT; MIN_READER follows when
- * old readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait to be taken
- * (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for in files. 4:
- * what is not published yet is one list for every sink, which readers of 3 would not publish.
+ * Written formats; all earlier ones are read. A change to what a manifest means raises currentFormat; currentMinReader
+ * follows when old readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait
+ * to be taken (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for
+ * in files. 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
  */
-export const FORMAT = 4
-export const MIN_READER = 4
+export const currentFormat = 4
+export const currentMinReader = 4
 
 type DocumentKind = 'head' | 'manifest'
 
@@ -57,7 +57,7 @@ export function decodeHead(bytes: Uint8Array, object: string): DecodedHead {
 
 /** A copy of a manifest, kept under `manifests/` (P3). */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  return encode('manifest', { format: FORMAT, minReader: MIN_READER, manifest: packManifest(manifest) })
+  return encode('manifest', { format: currentFormat, minReader: currentMinReader, manifest: packManifest(manifest) })
 }
 
 export function decodeManifest(bytes: Uint8Array, object: string): Manifest {
@@ -70,7 +70,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-const CHUNK_BYTES = 1024 * 1024
+const chunkBytes = 1024 * 1024
 
 /** In chunks of the file's own size, if that is small: a stream costs more than all the rest of a small file. */
 export async function sha256OfFile(file: string): Promise<{ readonly bytes: number; readonly sha256: string }> {
@@ -78,7 +78,7 @@ export async function sha256OfFile(file: string): Promise<{ readonly bytes: numb
   const handle = await open(file)
   try {
     const { size } = await handle.stat()
-    const buffer = Buffer.allocUnsafe(Math.min(size, CHUNK_BYTES))
+    const buffer = Buffer.allocUnsafe(Math.min(size, chunkBytes))
     let bytes = 0
     while (bytes < size) {
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, bytes)
@@ -125,13 +125,13 @@ function decode(kind: DocumentKind, bytes: Uint8Array, object: string): Record<s
   const document = parse(json.toString('utf8'))
   if (!isRecord(document)) throw corrupt(object, 'a JSON object', typeof document)
   check(object, document, { format: isCount, minReader: isCount })
-  if (Number(document['minReader']) > FORMAT) {
+  if (Number(document['minReader']) > currentFormat) {
     throw new MillraceError(
       'user',
       'newer-format',
       `${object} has format ${String(document['format'])} and ` +
         `needs a reader of format ${String(document['minReader'])};` +
-        ` this millrace reads up to ${FORMAT}. Upgrade millrace, or use another checkpoint.`,
+        ` this millrace reads up to ${currentFormat}. Upgrade millrace, or use another checkpoint.`,
     )
   }
   return document

@@ -1,12 +1,12 @@
 import type { ObjectStore } from '../src/core/ports.ts'
 import { decideCollection } from './decide.ts'
-import { CHECKPOINT, garbageKey } from './manifest.ts'
+import { checkpoint, garbageKey } from './manifest.ts'
 import { parseFilePath } from './paths.ts'
 import { isRetryable } from './retry.ts'
 import type { Manifest } from './types.ts'
 
 /** Keys of one delete request: the limit of S3. */
-const DELETE_KEYS_MAX = 1000
+const deleteKeysMax = 1000
 
 export interface CollectOptions {
   /** What HEAD holds: the caller is its owner, and no write of HEAD is under way or in doubt. */
@@ -26,8 +26,8 @@ export async function collectGarbage(manifest: Manifest, options: CollectOptions
   const gone = new Set<string>()
   for (const [name, store] of options.stores) {
     const mine = due.filter(garbage => garbage.store === name)
-    for (let i = 0; i < mine.length; i += DELETE_KEYS_MAX) {
-      const batch = mine.slice(i, i + DELETE_KEYS_MAX)
+    for (let i = 0; i < mine.length; i += deleteKeysMax) {
+      const batch = mine.slice(i, i + deleteKeysMax)
       try {
         await store.delete(batch.map(garbage => garbage.name))
       } catch (error) {
@@ -51,7 +51,7 @@ export async function collectGarbage(manifest: Manifest, options: CollectOptions
 export async function deleteOrphans(store: ObjectStore, term: number, reachable: ReadonlySet<string>): Promise<number> {
   return deleteListed(store, '', key => {
     const name = parseFilePath(key)
-    return name !== undefined && name.term < term && !reachable.has(garbageKey({ store: CHECKPOINT, name: key }))
+    return name !== undefined && name.term < term && !reachable.has(garbageKey({ store: checkpoint, name: key }))
   })
 }
 
@@ -69,7 +69,7 @@ export async function deleteListed(
   }
   for await (const { key } of store.list(prefix)) {
     if (isDue(key)) batch.push(key)
-    if (batch.length === DELETE_KEYS_MAX) await flush()
+    if (batch.length === deleteKeysMax) await flush()
   }
   if (batch.length > 0) await flush()
   return deleted

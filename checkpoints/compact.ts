@@ -1,4 +1,4 @@
-import { addPart, CHECKPOINT, dropParts, isInHead } from './manifest.ts'
+import { addPart, checkpoint, dropParts, isInHead } from './manifest.ts'
 import type { Manifest, Part } from './types.ts'
 
 /** A merge that is durable but named by no manifest yet. */
@@ -26,6 +26,6 @@ export function applyCompaction(manifest: Manifest, compaction: Compaction): Man
     )
   }
   if (isInHead(part)) return manifest
-  const garbage = { store: CHECKPOINT, name: part.name, droppedAt: manifest.epoch }
+  const garbage = { store: checkpoint, name: part.name, droppedAt: manifest.epoch }
   return { ...manifest, garbage: [...manifest.garbage, garbage] }
 }

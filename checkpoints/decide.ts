@@ -3,31 +3,31 @@ import type { WaitingFile } from '../src/core/sink-port.ts'
 import type { Garbage, Head, Manifest, Part, Unpublished } from './types.ts'
 
 /** Files up to this size ride in HEAD (P3). */
-export const INLINE_BYTES_MAX = 16 * 1024
+export const inlineFileBytesMax = 16 * 1024
 /**
  * Of rows that wait to be taken at most so many bytes ride in HEAD together: they cannot merge, as each epoch is taken
  * by itself.
  */
-export const INLINE_DELIVERIES_BYTES_MAX = 64 * 1024
+export const inlineDeliveriesBytesMax = 64 * 1024
 /** So many of output that waits to be published. */
-export const INLINE_OUTPUT_BYTES_MAX = 48 * 1024
+export const inlineOutputBytesMax = 48 * 1024
 /** So many of the channels' files: base64 of them fills HEAD, and then they merge. */
-export const INLINE_FILES_BYTES_MAX = 192 * 1024
+export const inlineFilesBytesMax = 192 * 1024
 /** So many of the channels' files ride in HEAD again once they are merged. */
-export const INLINE_MERGED_BYTES_MAX = 48 * 1024
+export const inlineMergedBytesMax = 48 * 1024
 /** The largest HEAD, at any number of channels (P3). A manifest that does not fit is a file that HEAD names. */
-export const HEAD_BYTES_MAX = 256 * 1024
+export const headBytesMax = 256 * 1024
 /** The manifest from which rows in it become files, where it is a file anyhow: it names so many channels and files. */
-export const MANIFEST_BYTES_MAX = 1024 * 1024
+export const manifestBytesMax = 1024 * 1024
 /** Epochs between two copies of the manifest (P3). */
-export const RETAIN_EVERY_EPOCHS = 100
+export const retainEveryEpochs = 100
 /** Copies of manifests kept: the newest, and one to fall back on. */
-export const RETAINED_MAX = 2
+export const retainedMax = 2
 /** Parts of one tier that are merged into one (P3). */
-export const TIER_PARTS_MAX = 10
+export const tierPartsMax = 10
 
 /** Without a change of HEAD for so long its owner counts as gone (P5): three missed beats. */
-export const TAKEOVER_MS = 30_000
+export const takeoverMs = 30_000
 
 /** What a start knows of the owner that HEAD names. Safety never depends on any of it: a claim fences (I3). */
 export interface OwnerSeen {
@@ -46,7 +46,7 @@ export type ClaimDecision =
 /** P5. `seen` undefined: claim without waiting. */
 export function decideClaim(head: Head | undefined, seen: OwnerSeen | undefined): ClaimDecision {
   if (head === undefined) return { is: 'birth', term: 1 }
-  if (seen === undefined || head.released || seen.isGone || seen.unchangedMs >= TAKEOVER_MS)
+  if (seen === undefined || head.released || seen.isGone || seen.unchangedMs >= takeoverMs)
     return { is: 'claim', term: head.term + 1, from: head }
   return { is: 'wait', owner: head.owner }
 }
@@ -94,7 +94,7 @@ export function decideInlineMerge({ channels }: Manifest, headBytes: number): re
     .filter(({ bytes }) => bytes > 0)
     .toSorted((a, b) => b.bytes - a.bytes)
   const rest = headBytes - sizes.reduce((sum, { bytes }) => sum + bytes, 0)
-  const bytesMax = rest > HEAD_BYTES_MAX / 2 ? MANIFEST_BYTES_MAX : HEAD_BYTES_MAX
+  const bytesMax = rest > headBytesMax / 2 ? manifestBytesMax : headBytesMax
   if (headBytes <= bytesMax) return []
   const chosen: string[] = []
   let left = headBytes
@@ -109,10 +109,10 @@ export function decideInlineMerge({ channels }: Manifest, headBytes: number): re
 /** What rows in HEAD take there above the name of the file that they may become. */
 function bytesInHead(parts: readonly Part[]): number {
   const inside = parts.filter(isInHead)
-  return Math.max(0, inside.reduce((sum, part) => sum + JSON.stringify(part).length, 0) - PART_BYTES)
+  return Math.max(0, inside.reduce((sum, part) => sum + JSON.stringify(part).length, 0) - partBytes)
 }
 /** About what a file takes in HEAD. */
-const PART_BYTES = 300
+const partBytes = 300
 
 /** What is left of so many bytes beside the files that ride in HEAD already. */
 function decideRest(files: readonly WaitingFile[], bytesMax: number): number {
@@ -123,18 +123,18 @@ function decideRest(files: readonly WaitingFile[], bytesMax: number): number {
 /** So many bytes of rows that wait may still ride in HEAD, beside those that wait at the same place. */
 export function decideInlineWaiting(unpublished: readonly Unpublished[], at: Unpublished['at']): number {
   const waiting = unpublished.filter(found => found.at === at).flatMap(({ files }) => files)
-  return decideRest(waiting, at === 'sink' ? INLINE_OUTPUT_BYTES_MAX : INLINE_DELIVERIES_BYTES_MAX)
+  return decideRest(waiting, at === 'sink' ? inlineOutputBytesMax : inlineDeliveriesBytesMax)
 }
 
 /** The largest file of a channel that may ride in HEAD beside those that do already. */
-export const decideInlineFile = ({ channels }: Pick<Manifest, 'channels'>, bytesMax = INLINE_FILES_BYTES_MAX): number =>
-  Math.min(INLINE_BYTES_MAX, decideRest(Object.values(channels).flat(), bytesMax))
+export const decideInlineFile = ({ channels }: Pick<Manifest, 'channels'>, bytesMax = inlineFilesBytesMax): number =>
+  Math.min(inlineFileBytesMax, decideRest(Object.values(channels).flat(), bytesMax))
 
 /** Whether the commit of this manifest is preceded by a copy of it. */
 export function decideRetain(manifest: Manifest, released: boolean): boolean {
   const last = manifest.retained.at(-1)?.epoch ?? 0
   if (released) return manifest.epoch > last
-  return manifest.epoch - last >= RETAIN_EVERY_EPOCHS
+  return manifest.epoch - last >= retainEveryEpochs
 }
 
 /**
@@ -158,11 +158,11 @@ export function decideCompaction(parts: readonly Part[]): readonly Part[] {
   for (const part of parts) {
     // Inline files are merged when HEAD is full.
     if (isInHead(part)) continue
-    const tier = Math.max(0, Math.floor(Math.log(part.bytes / INLINE_BYTES_MAX) / Math.log(TIER_PARTS_MAX)))
+    const tier = Math.max(0, Math.floor(Math.log(part.bytes / inlineFileBytesMax) / Math.log(tierPartsMax)))
     tiers.set(tier, [...(tiers.get(tier) ?? []), part])
   }
   // The lowest full tier first: it is the cheapest, and its result may fill the next.
-  const full = [...tiers.entries()].sort(([a], [b]) => a - b).find(([, members]) => members.length >= TIER_PARTS_MAX)
+  const full = [...tiers.entries()].sort(([a], [b]) => a - b).find(([, members]) => members.length >= tierPartsMax)
   return full?.[1] ?? []
 }
 

@@ -2,7 +2,7 @@ import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import type { ObjectStore } from '../src/core/ports.ts'
 import type { TextRows } from '../src/core/text-rows.ts'
 import { corrupt, sha256, sha256OfFile } from './codec.ts'
-import { INLINE_BYTES_MAX } from './decide.ts'
+import { inlineFileBytesMax } from './decide.ts'
 import { type Content, createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
 import { retrying, type Sleep } from './retry.ts'
 import type { FileRef } from './types.ts'
@@ -17,7 +17,7 @@ export async function stageFile(
   file: string,
   rows: number,
   sleep: Sleep,
-  inlineBytesMax = INLINE_BYTES_MAX,
+  inlineBytesMax = inlineFileBytesMax,
 ): Promise<FileRef> {
   const content = await sha256OfFile(file)
   if (content.bytes <= inlineBytesMax) {

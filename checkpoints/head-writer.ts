@@ -2,10 +2,10 @@ import { MillraceError } from '../src/core/errors.ts'
 import { corrupt } from './codec.ts'
 import { type HeadSeen, settleWrite } from './decide.ts'
 import { fittedHead } from './head.ts'
-import { CHECKPOINT } from './manifest.ts'
-import { HEAD_KEY } from './paths.ts'
+import { checkpoint } from './manifest.ts'
+import { headKey } from './paths.ts'
 import { type CheckpointIo, headNameIn, readHead } from './read-head.ts'
-import { ATTEMPTS_MAX, isRetryable, pauseMs, unavailable } from './retry.ts'
+import { attemptsMax, isRetryable, pauseMs, unavailable } from './retry.ts'
 import type { Garbage, Head } from './types.ts'
 
 /** `head` is what the bucket holds now: the next manifest is made from its manifest. */
@@ -86,11 +86,11 @@ async function putAndSettle(io: CheckpointIo, head: Head, bytes: Uint8Array, ifM
   const headName = headNameIn(io.store)
   const write = { putId: head.putId, term: head.term, ifMatch }
   let cause: unknown
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
     try {
       // Commit point. Before this write a crash replays the epoch; after it, recovery finds the epoch in HEAD. Messages
       // are acknowledged and output is published only after it.
-      const put = await io.store.put(HEAD_KEY, bytes, ifMatch)
+      const put = await io.store.put(headKey, bytes, ifMatch)
       if (put.is === 'stored') return { is: 'committed', seen: { head, eTag: put.eTag } }
       cause = put.is === 'unknown' ? put.cause : undefined
     } catch (error) {
@@ -115,7 +115,7 @@ async function putAndSettle(io: CheckpointIo, head: Head, bytes: Uint8Array, ifM
 function replacedBy({ manifestFile, manifest }: Head, from: Head): readonly Garbage[] {
   const before = from.manifestFile
   if (!before || manifestFile?.name === before.name) return []
-  return [{ store: CHECKPOINT, name: before.name, droppedAt: manifest.epoch }]
+  return [{ store: checkpoint, name: before.name, droppedAt: manifest.epoch }]
 }
 
 /** This process does not know what HEAD holds, so only a new claim may go on from it (P6). */

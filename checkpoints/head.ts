@@ -1,13 +1,13 @@
 import type { ObjectStore } from '../src/core/ports.ts'
 import { corrupt, decodeHead, decodeManifest, encodeHead, encodeManifest, sha256 } from './codec.ts'
-import { HEAD_BYTES_MAX } from './decide.ts'
+import { headBytesMax } from './decide.ts'
 import { createObject, describe, isSameContent, nameOf } from './objects.ts'
-import { filePath, MANIFESTS } from './paths.ts'
+import { filePath, manifestsKind } from './paths.ts'
 import { retrying, type Sleep } from './retry.ts'
 import type { Head } from './types.ts'
 
 /**
- * The HEAD that may be written, with its bytes: at most `HEAD_BYTES_MAX`, however many channels there are. A manifest
+ * The HEAD that may be written, with its bytes: at most `headBytesMax`, however many channels there are. A manifest
  * that would not fit is a file that HEAD names; it is written before HEAD, so that HEAD never names what does not exist
  * (I2).
  *
@@ -20,9 +20,9 @@ export async function fittedHead(
   sleep: Sleep,
 ): Promise<{ readonly head: Head; readonly bytes: Uint8Array }> {
   const bytes = encodeHead(head)
-  if (bytes.length <= HEAD_BYTES_MAX) return { head, bytes }
+  if (bytes.length <= headBytesMax) return { head, bytes }
   const { term, manifest } = head
-  const name = filePath({ kind: MANIFESTS, term, epoch: manifest.epoch }, newId(), 'json')
+  const name = filePath({ kind: manifestsKind, term, epoch: manifest.epoch }, newId(), 'json')
   const body = encodeManifest(manifest)
   const content = { bytes: body.length, sha256: sha256(body) }
   await createObject(store, name, content, () => store.put(name, body, 'absent'), sleep)

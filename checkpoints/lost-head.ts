@@ -2,13 +2,13 @@ import { MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
 import { completeHead } from './head.ts'
 import { nameOf } from './objects.ts'
-import { type FileName, HEAD_KEY, KIND_PREFIXES, parseFilePath } from './paths.ts'
+import { type FileName, headKey, kindPrefixes, parseFilePath } from './paths.ts'
 import type { Sleep } from './retry.ts'
 import type { Head } from './types.ts'
 
 /** The checkpoint's own files, whether or not anything names them. What else lies there is left out. */
 export async function* listFiles(store: ObjectStore): AsyncGenerator<FileName & { readonly key: string }> {
-  for (const prefix of KIND_PREFIXES)
+  for (const prefix of kindPrefixes)
     for await (const { key } of store.list(prefix)) {
       const name = parseFilePath(key)
       if (name !== undefined) yield { ...name, key }
@@ -18,9 +18,9 @@ export async function* listFiles(store: ObjectStore): AsyncGenerator<FileName & 
 /** What HEAD held before, newest first, where the store keeps it. What cannot be read any more is left out. */
 export async function formerHeads(store: ObjectStore, sleep: Sleep): Promise<readonly Head[]> {
   const heads: Head[] = []
-  for (const body of (await store.former?.(HEAD_KEY)) ?? []) {
+  for (const body of (await store.former?.(headKey)) ?? []) {
     try {
-      heads.push(await completeHead(store, body, nameOf(store, HEAD_KEY), sleep))
+      heads.push(await completeHead(store, body, nameOf(store, headKey), sleep))
     } catch (error) {
       // A power failure may leave half of one, and a file of its manifest is collected. What is needed is looked for in
       // the next.

@@ -1,7 +1,7 @@
 import type { FileRef, Garbage, Manifest, Part, RetainedManifest, Unpublished } from './types.ts'
 
 /** `Garbage.store` of the checkpoint's own files; no output may have this name. */
-export const CHECKPOINT = 'checkpoint'
+export const checkpoint = 'checkpoint'
 
 /** The manifest without the parts that the predicate picks; their files become garbage of its epoch (P12). */
 export function dropParts(manifest: Manifest, channel: string, predicate: (part: Part) => boolean): Manifest {
@@ -12,7 +12,7 @@ export function dropParts(manifest: Manifest, channel: string, predicate: (part:
   return {
     ...manifest,
     channels: { ...manifest.channels, [channel]: kept },
-    garbage: [...manifest.garbage, ...toGarbage(CHECKPOINT, dropped, manifest.epoch)],
+    garbage: [...manifest.garbage, ...toGarbage(checkpoint, dropped, manifest.epoch)],
   }
 }
 
@@ -44,14 +44,14 @@ export function unpublishedKey({ output, epoch }: Pick<Unpublished, 'output' | '
 
 /** The `Garbage.store` of its files. */
 function storeOf({ output, at }: Unpublished): string {
-  return at === 'checkpoint' ? CHECKPOINT : output
+  return at === 'checkpoint' ? checkpoint : output
 }
 
 /** The manifest with one copy more; beyond `max` the oldest become garbage. */
 export function addRetained(manifest: Manifest, copy: RetainedManifest, max: number): Manifest {
   const retained = [...manifest.retained, copy]
   const dropped = retained.splice(0, Math.max(0, retained.length - max))
-  const garbage = dropped.map(({ name }) => ({ store: CHECKPOINT, name, droppedAt: manifest.epoch }))
+  const garbage = dropped.map(({ name }) => ({ store: checkpoint, name, droppedAt: manifest.epoch }))
   return { ...manifest, retained, garbage: [...manifest.garbage, ...garbage] }
 }
 
@@ -75,12 +75,12 @@ export function ownFiles({ channels, unpublished }: Manifest): readonly FileRef[
 export function reach(manifest: Manifest): ReadonlySet<string> {
   const keys = new Set<string>()
   for (const file of ownFiles(manifest)) {
-    if (!isInHead(file)) keys.add(garbageKey({ store: CHECKPOINT, name: file.name }))
+    if (!isInHead(file)) keys.add(garbageKey({ store: checkpoint, name: file.name }))
   }
   for (const waiting of manifest.unpublished) {
     for (const { store, name } of toGarbage(storeOf(waiting), waiting.files, 0)) keys.add(garbageKey({ store, name }))
   }
-  for (const { name } of manifest.retained) keys.add(garbageKey({ store: CHECKPOINT, name }))
+  for (const { name } of manifest.retained) keys.add(garbageKey({ store: checkpoint, name }))
   return keys
 }
 

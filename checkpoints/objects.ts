@@ -3,10 +3,10 @@ import { MillraceError } from '../src/core/errors.ts'
 import { objectAddress } from '../src/core/object-address.ts'
 import type { ObjectStore, Put } from '../src/core/ports.ts'
 import { corrupt } from './codec.ts'
-import { ATTEMPTS_MAX, isRetryable, pauseMs, retrying, type Sleep, unavailable } from './retry.ts'
+import { attemptsMax, isRetryable, pauseMs, retrying, type Sleep, unavailable } from './retry.ts'
 
 /** Bytes of one ranged get: no object is ever one buffer. */
-export const GET_BYTES_MAX = 8 * 1024 * 1024
+export const getBytesMax = 8 * 1024 * 1024
 
 export interface Content {
   readonly bytes: number
@@ -32,7 +32,7 @@ export async function readObject(
   for (;;) {
     // The last piece asks for one byte too many, so that a longer object shows; a range that begins at the end would be
     // an error in S3.
-    const end = Math.min(bytes + GET_BYTES_MAX, expectedBytes)
+    const end = Math.min(bytes + getBytesMax, expectedBytes)
     const range = [bytes, end === expectedBytes ? end + 1 : end] as const
     const options = eTag === undefined ? { range } : { range, ifMatch: eTag }
     const read = await retrying(sleep, () => store.get(key, options))
@@ -67,7 +67,7 @@ export async function createObject(
   sleep: Sleep,
 ): Promise<void> {
   let cause: unknown
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
     try {
       const put = await write()
       if (put.is === 'stored') return

@@ -1,15 +1,15 @@
 import { MillraceError } from '../src/core/errors.ts'
 
 /** The one mutable object of a checkpoint (P3). */
-export const HEAD_KEY = 'HEAD'
+export const headKey = 'HEAD'
 /** Copies of manifests. Also a <kind>, so no channel may have this name. */
-export const MANIFESTS = 'manifests'
+export const manifestsKind = 'manifests'
 /** Rows that wait to be taken. A <kind> as well. */
-export const DELIVERIES = 'deliveries'
+export const deliveries = 'deliveries'
 /** Folder in an output's store that holds what is not output (P8). */
-export const OUTPUT_PREFIX = '_millrace/'
-export const STAGED_PREFIX = `${OUTPUT_PREFIX}staged/`
-export const MARKER_KEY = `${OUTPUT_PREFIX}owner.json`
+export const outputPrefix = '_millrace/'
+export const stagedPrefix = `${outputPrefix}staged/`
+export const markerKey = `${outputPrefix}owner.json`
 
 /** What the name of an immutable file tells. */
 export interface FileName {
@@ -27,12 +27,12 @@ export function filePath(name: FileName, id: string, extension: 'parquet' | 'jso
 export function parseFilePath(path: string): FileName | undefined {
   const match = /^([^/]+)\/(\d+)-(\d+)-[A-Za-z0-9-]+\.(?:parquet|json)$/.exec(path)
   const kind = match?.[1]
-  if (match === null || kind === undefined || (kind !== MANIFESTS && !isFileKind(kind))) return undefined
+  if (match === null || kind === undefined || (kind !== manifestsKind && !isFileKind(kind))) return undefined
   return { kind, term: Number(match[2]), epoch: Number(match[3]) }
 }
 
 export function stagedPath(term: number, epoch: number, id: string): string {
-  return `${STAGED_PREFIX}${term}-${epoch}-${id}`
+  return `${stagedPrefix}${term}-${epoch}-${id}`
 }
 
 export function parseStagedPath(path: string): { readonly term: number; readonly epoch: number } | undefined {
@@ -61,16 +61,16 @@ export function checkFileKind(kind: string): void {
 }
 
 /** Channels of the whole pipeline, and those of which each step has its own: `late-<node>`; and what is no channel. */
-const WHOLE = ['ledger', 'outputs', 'quarantine', 'after', DELIVERIES]
-const BY_NODE = ['late', 'segment']
+const whole = ['ledger', 'outputs', 'quarantine', 'after', deliveries]
+const byNode = ['late', 'segment']
 
 /** Prefixes under which all files of a checkpoint lie. */
-export const KIND_PREFIXES: readonly string[] = [
-  ...[MANIFESTS, ...WHOLE].map(kind => `${kind}/`),
-  ...BY_NODE.map(kind => `${kind}-`),
+export const kindPrefixes: readonly string[] = [
+  ...[manifestsKind, ...whole].map(kind => `${kind}/`),
+  ...byNode.map(kind => `${kind}-`),
 ]
 
-const fileKind = new RegExp(`^(?:${WHOLE.join('|')}|(?:${BY_NODE.join('|')})-[A-Za-z0-9_-]+)$`)
+const fileKind = new RegExp(`^(?:${whole.join('|')}|(?:${byNode.join('|')})-[A-Za-z0-9_-]+)$`)
 
 function isFileKind(name: string): boolean {
   return fileKind.test(name)

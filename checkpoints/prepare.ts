@@ -1,6 +1,6 @@
 import { MillraceError } from '../src/core/errors.ts'
 import { encodeHead } from './codec.ts'
-import { decideInlineFile, decideInlineMerge, decideRetain, INLINE_MERGED_BYTES_MAX } from './decide.ts'
+import { decideInlineFile, decideInlineMerge, decideRetain, inlineMergedBytesMax } from './decide.ts'
 import { addPart, dropParts, isInHead } from './manifest.ts'
 import { type MergeIo, mergeParts } from './merge-parts.ts'
 import { type KnownReach, retain } from './retained.ts'
@@ -36,7 +36,7 @@ async function mergeInline(io: MergeIo, manifest: Manifest, term: number, headBy
   let result = chosen.reduce((rest, channel) => dropParts(rest, channel, isInHead), manifest)
   for (const channel of chosen) {
     const parts = (manifest.channels[channel] ?? []).filter(isInHead)
-    const inlineBytesMax = decideInlineFile(result, INLINE_MERGED_BYTES_MAX)
+    const inlineBytesMax = decideInlineFile(result, inlineMergedBytesMax)
     result = addPart(result, channel, await mergeParts(io, { channel, parts, term, manifest, inlineBytesMax }))
   }
   return result

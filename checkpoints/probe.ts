@@ -3,20 +3,20 @@ import type { ObjectStore, Put } from '../src/core/ports.ts'
 import { probePaths } from './paths.ts'
 import { isRetryable, realSleep } from './retry.ts'
 
-const RACERS = 8
-const ATTEMPTS_MAX = 3
+const racerCount = 8
+const attemptsMax = 3
 /** Writes beside which the readers read. The sidecar of versitygw shows in 3 to 30 of 250 reads. */
-const REPLACEMENTS = 40
-const READERS = 4
+const replacements = 40
+const readers = 4
 /** So long a write waits for the end of a read: one that the store repeats pauses for seconds. */
-const READ_MS_MAX = 20
+const readMsMax = 20
 /** Further races for a new name. Adobe S3Mock gets about one in twenty right. */
-const BIRTHS = 6
+const birthCount = 6
 
 export interface ProbeOptions {
   readonly store: ObjectStore
   readonly newId: () => string
-  /** '' in a checkpoint, `OUTPUT_PREFIX` in an output. */
+  /** '' in a checkpoint, `outputPrefix` in an output. */
   readonly prefix?: string
   readonly signal?: AbortSignal
 }
@@ -32,7 +32,7 @@ export async function probeStore(options: ProbeOptions): Promise<void> {
     const inDoubt = await probeOnce(options)
     if (inDoubt === undefined) return
     // A lost answer says nothing about the store's conditions.
-    if (attempt === ATTEMPTS_MAX) {
+    if (attempt === attemptsMax) {
       const message = `${options.store.address} did not answer clearly when probed; check the store and start again.`
       throw new MillraceError('retry', 'store-unavailable', message, inDoubt)
     }
@@ -41,16 +41,10 @@ export async function probeStore(options: ProbeOptions): Promise<void> {
 
 async function probeOnce({ store, newId, prefix = '', signal }: ProbeOptions): Promise<Error | undefined> {
   const { source, target, fresh, head } = probePaths(prefix, newId())
-  const births = store.conditionsBy === 'file-system' ? [] : Array.from({ length: BIRTHS }, (_, i) => `${source}-${i}`)
+  const births =
+    store.conditionsBy === 'file-system' ? [] : Array.from({ length: birthCount }, (_, i) => `${source}-${i}`)
   const doubts: Error[] = []
-  const start = async (key: string, round: string, ifMatch: string): Promise<readonly Put[]> => {
-    const racers = Array.from({ length: RACERS }, (_, i) =>
-      store.put(key, Buffer.from(`${round} ${i}`), ifMatch, signal),
-    )
-    // All must have ended before the tidying below: a mutable key is not deleted while it is written.
-    await Promise.allSettled(racers)
-    return Promise.all(racers)
-  }
+  const start = (key: string, round: string, ifMatch: string) => startRace(store, key, round, ifMatch, signal)
   const race = async (round: string, ifMatch: string): Promise<readonly Put[]> => {
     const puts = await start(head, round, ifMatch)
     doubts.push(...puts.filter(put => put.is === 'unknown').map(put => put.cause))
@@ -60,7 +54,8 @@ async function probeOnce({ store, newId, prefix = '', signal }: ProbeOptions): P
   /** Checks one race: so many winners, and the object is the winner's. */
   const settle = async (puts: readonly Put[], round: string, winners: number, condition: string): Promise<string> => {
     const won = puts.flatMap((put, i) => (put.is === 'stored' ? [i] : []))
-    if (won.length !== winners) throw unsafe(store, condition, `${won.length} of ${RACERS} racers won, not ${winners}`)
+    if (won.length !== winners)
+      throw unsafe(store, condition, `${won.length} of ${racerCount} racers won, not ${winners}`)
     const now = await read(head)
     if (now === undefined) throw unsafe(store, condition, 'the object is missing after it was written')
     if (winners === 1 && now.text !== `${round} ${won[0]}`) throw unsafe(store, condition, 'a loser was stored')
@@ -81,33 +76,57 @@ async function probeOnce({ store, newId, prefix = '', signal }: ProbeOptions): P
     // A server that checks and writes in two steps gets one race right now and then.
     for (const key of births) {
       const won = (await start(key, 'birth', 'absent')).filter(put => put.is === 'stored').length
-      if (won > 1) throw unsafe(store, 'If-None-Match: *', `${won} of ${RACERS} racers won, not 1`)
+      if (won > 1) throw unsafe(store, 'If-None-Match: *', `${won} of ${racerCount} racers won, not 1`)
     }
     if (store.conditionsBy !== 'file-system') {
       const doubt = await readBesideWrites(store, head, second, signal)
       if (doubt !== undefined) return doubt
     }
 
-    const puts = [
-      await store.put(source, Buffer.from('source'), 'absent', signal),
-      await store.put(target, Buffer.from('target'), 'absent', signal),
-      await store.copy(source, target, signal),
-      await store.copy(source, fresh, signal),
-    ]
-    const doubt = puts.find(put => put.is === 'unknown')
-    if (doubt !== undefined) return doubt.cause
-    const [, , onto, to] = puts
-    const condition = 'copying only to a name that does not exist'
-    if (onto?.is !== 'conflict' || (await read(target))?.text !== 'target') {
-      throw unsafe(store, condition, 'a copy onto an existing object was not refused')
-    }
-    if (to?.is !== 'stored' || (await read(fresh))?.text !== 'source') {
-      throw unsafe(store, condition, 'a copy to a fresh name did not store the bytes')
-    }
-    return undefined
+    return await tryCopies(store, { source, target, fresh }, signal)
   } finally {
     await store.delete([source, target, fresh, ...births, head])
   }
+}
+
+async function startRace(
+  store: ObjectStore,
+  key: string,
+  round: string,
+  ifMatch: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly Put[]> {
+  const racers = Array.from({ length: racerCount }, (_, i) =>
+    store.put(key, Buffer.from(`${round} ${i}`), ifMatch, signal),
+  )
+  // All must have ended before the tidying: a mutable key is not deleted while it is written.
+  await Promise.allSettled(racers)
+  return Promise.all(racers)
+}
+
+/** @returns why nothing is known, where a write is in doubt */
+async function tryCopies(
+  store: ObjectStore,
+  { source, target, fresh }: { readonly source: string; readonly target: string; readonly fresh: string },
+  signal: AbortSignal | undefined,
+): Promise<Error | undefined> {
+  const puts = [
+    await store.put(source, Buffer.from('source'), 'absent', signal),
+    await store.put(target, Buffer.from('target'), 'absent', signal),
+    await store.copy(source, target, signal),
+    await store.copy(source, fresh, signal),
+  ]
+  const doubt = puts.find(put => put.is === 'unknown')
+  if (doubt !== undefined) return doubt.cause
+  const [, , onto, to] = puts
+  const condition = 'copying only to a name that does not exist'
+  if (onto?.is !== 'conflict' || (await readText(store, target, signal))?.text !== 'target') {
+    throw unsafe(store, condition, 'a copy onto an existing object was not refused')
+  }
+  if (to?.is !== 'stored' || (await readText(store, fresh, signal))?.text !== 'source') {
+    throw unsafe(store, condition, 'a copy to a fresh name did not store the bytes')
+  }
+  return undefined
 }
 
 /**
@@ -150,7 +169,7 @@ async function readBesideWrites(
   const writer = async (): Promise<void> => {
     let last = eTag
     try {
-      for (let i = 1; i <= REPLACEMENTS && !isDone; i++) {
+      for (let i = 1; i <= replacements && !isDone; i++) {
         // Longer and longer: a server that cuts the body by the next one's length shows as well.
         const text = `write ${i} ${'x'.repeat(i * 100)}`
         const put = await store.put(key, Buffer.from(text), last, signal)
@@ -165,11 +184,11 @@ async function readBesideWrites(
         eTags.set(last, i)
         // Requests in step with one another meet each write at one and the same point. Waiting for the end of none,
         // one, two or three reads moves the write about in them, as often on a slow machine as on a fast one.
-        for (let ended = 0; ended < i % READERS && !isDone; ended++) {
+        for (let ended = 0; ended < i % readers && !isDone; ended++) {
           const end = new Promise<void>(resolve => {
             wake = resolve
           })
-          await Promise.race([end, realSleep(READ_MS_MAX)])
+          await Promise.race([end, realSleep(readMsMax)])
         }
       }
     } finally {
@@ -181,11 +200,11 @@ async function readBesideWrites(
     return found?.text === text ? found.eTag : undefined
   }
   const isTorn = (found: Found): boolean => (eTags.get(found.eTag) ?? 0) > (texts.get(found.text) ?? 0)
-  const ends = await Promise.allSettled([writer(), ...Array.from({ length: READERS }, reader)])
+  const ends = await Promise.allSettled([writer(), ...Array.from({ length: readers }, reader)])
   for (const end of ends) if (end.status === 'rejected') throw end.reason
   if (seen.some(isTorn))
     throw unsafe(store, 'reads beside writes', 'the bytes of one write came with the eTag of a later one')
-  return texts.size < REPLACEMENTS / 2 || seen.length < REPLACEMENTS ? lost : undefined
+  return texts.size < replacements / 2 || seen.length < replacements ? lost : undefined
 }
 
 interface Found {

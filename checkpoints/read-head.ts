@@ -3,7 +3,7 @@ import type { HeadSeen } from './decide.ts'
 import { completeHead } from './head.ts'
 import { findFileWithoutHead, headLost } from './lost-head.ts'
 import { nameOf } from './objects.ts'
-import { HEAD_KEY } from './paths.ts'
+import { headKey } from './paths.ts'
 import { retrying, type Sleep } from './retry.ts'
 
 /** How the parts of a checkpoint reach it. */
@@ -15,7 +15,7 @@ export interface CheckpointIo {
 
 type ReadIo = Omit<CheckpointIo, 'newId'>
 
-export const headNameIn = (store: ObjectStore): string => nameOf(store, HEAD_KEY)
+export const headNameIn = (store: ObjectStore): string => nameOf(store, headKey)
 
 export function readHead(io: ReadIo): Promise<HeadSeen | undefined> {
   return retrying(io.sleep, () => readHeadOnce(io))
@@ -23,13 +23,13 @@ export function readHead(io: ReadIo): Promise<HeadSeen | undefined> {
 
 async function readHeadOnce({ store, sleep }: ReadIo): Promise<HeadSeen | undefined> {
   for (;;) {
-    const found = await store.get(HEAD_KEY)
+    const found = await store.get(headKey)
     if (typeof found === 'string') return undefined
     try {
       return { head: await completeHead(store, found.body, headNameIn(store), sleep), eTag: found.eTag }
     } catch (error) {
       // The file of its manifest may have been collected since: then another HEAD is there (P12).
-      const now = await store.get(HEAD_KEY)
+      const now = await store.get(headKey)
       if (typeof now !== 'string' && now.eTag === found.eTag) throw error
     }
   }

@@ -1,14 +1,14 @@
 import { errorMessage, MillraceError } from '../src/core/errors.ts'
 import type { ObjectStore } from '../src/core/ports.ts'
-import { corrupt, decodeManifest, FORMAT, MIN_READER, sha256 } from './codec.ts'
+import { corrupt, decodeManifest, currentFormat, currentMinReader, sha256 } from './codec.ts'
 import { inlineBytes, textOf } from './files.ts'
 import { fittedHead } from './head.ts'
 import { formerHeads, listFiles } from './lost-head.ts'
 import { addRetained, ownFiles } from './manifest.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from './objects.ts'
-import { HEAD_KEY, MANIFESTS } from './paths.ts'
+import { headKey, manifestsKind } from './paths.ts'
 import { retrying, type Sleep } from './retry.ts'
-import { RETAINED_MAX } from './decide.ts'
+import { retainedMax } from './decide.ts'
 import type { FileRef, Head, Manifest } from './types.ts'
 
 /** A manifest that HEAD may go back to, with all that it reaches in the checkpoint verified. */
@@ -49,7 +49,7 @@ interface Candidate {
  */
 export async function planRepair(store: ObjectStore, sleep: Sleep): Promise<RepairPlan> {
   const candidates: Candidate[] = (await formerHeads(store, sleep)).map(head => ({
-    from: HEAD_KEY,
+    from: headKey,
     term: head.term,
     epoch: head.manifest.epoch,
     load: async () => head.manifest,
@@ -59,13 +59,13 @@ export async function planRepair(store: ObjectStore, sleep: Sleep): Promise<Repa
   for await (const name of listFiles(store)) {
     const { kind, term, epoch, key } = name
     names.push(name)
-    if (kind !== MANIFESTS) continue
+    if (kind !== manifestsKind) continue
     copies.add(key)
     candidates.push({
       from: key,
       term,
       epoch,
-      load: async () => addRetained(await readManifest(store, key, sleep), { name: key, epoch }, RETAINED_MAX),
+      load: async () => addRetained(await readManifest(store, key, sleep), { name: key, epoch }, retainedMax),
     })
   }
   const seen = names.reduce(highest, { term: 0, epoch: 0 })
@@ -108,8 +108,8 @@ export async function writeRepaired(
   sleep: Sleep,
 ): Promise<Head> {
   const repaired: Head = {
-    format: FORMAT,
-    minReader: MIN_READER,
+    format: currentFormat,
+    minReader: currentMinReader,
     term: seen.term + 1,
     putId: newId(),
     owner,
@@ -119,7 +119,7 @@ export async function writeRepaired(
   }
   const { head, bytes: body } = await fittedHead(store, repaired, newId, sleep)
   const content = { bytes: body.length, sha256: sha256(body) }
-  await createObject(store, HEAD_KEY, content, () => store.put(HEAD_KEY, body, 'absent'), sleep)
+  await createObject(store, headKey, content, () => store.put(headKey, body, 'absent'), sleep)
   return head
 }
 

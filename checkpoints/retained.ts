@@ -1,8 +1,8 @@
 import { corrupt, decodeManifest, encodeManifest, sha256 } from './codec.ts'
-import { RETAINED_MAX } from './decide.ts'
-import { addRetained, asRetained, CHECKPOINT, garbageKey, reach } from './manifest.ts'
+import { retainedMax } from './decide.ts'
+import { addRetained, asRetained, checkpoint, garbageKey, reach } from './manifest.ts'
 import { createObject, nameOf } from './objects.ts'
-import { filePath, MANIFESTS } from './paths.ts'
+import { filePath, manifestsKind } from './paths.ts'
 import type { CheckpointIo } from './read-head.ts'
 import { retrying } from './retry.ts'
 import type { Head, Manifest, RetainedManifest } from './types.ts'
@@ -13,13 +13,13 @@ export type KnownReach = Map<string, ReadonlySet<string>>
 /** Writes a copy of the manifest before the HEAD that lists it, so that HEAD never names what does not exist (I2). */
 export async function retain(io: CheckpointIo, known: KnownReach, manifest: Manifest, term: number): Promise<Manifest> {
   const { store, newId, sleep } = io
-  const name = filePath({ kind: MANIFESTS, term, epoch: manifest.epoch }, newId(), 'json')
+  const name = filePath({ kind: manifestsKind, term, epoch: manifest.epoch }, newId(), 'json')
   const copy = asRetained(manifest)
   const body = encodeManifest(copy)
   const content = { bytes: body.length, sha256: sha256(body) }
   await createObject(store, name, content, () => store.put(name, body, 'absent'), sleep)
   known.set(name, reach(copy))
-  return addRetained(manifest, { name, epoch: manifest.epoch }, RETAINED_MAX)
+  return addRetained(manifest, { name, epoch: manifest.epoch }, retainedMax)
 }
 
 /** What HEAD and the retained manifests need. */
@@ -29,7 +29,7 @@ export async function reachableFrom(
   { manifest, manifestFile }: Head,
 ): Promise<ReadonlySet<string>> {
   const keys = new Set(reach(manifest))
-  if (manifestFile) keys.add(garbageKey({ store: CHECKPOINT, name: manifestFile.name }))
+  if (manifestFile) keys.add(garbageKey({ store: checkpoint, name: manifestFile.name }))
   for (const retained of manifest.retained) {
     for (const key of await reachOf(io, known, retained)) keys.add(key)
   }

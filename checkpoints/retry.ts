@@ -8,7 +8,7 @@ export type Sleep = (ms: number) => Promise<void>
 export const realSleep: Sleep = systemClock.sleep
 
 /** Attempts at one call of the store: with the pauses below about half a minute, longer than a server's restart. */
-export const ATTEMPTS_MAX = 10
+export const attemptsMax = 10
 const pauses: Backoff = { firstMs: 50, mostMs: 10_000 }
 
 export function pauseMs(attempt: number): number {
@@ -25,13 +25,13 @@ export async function retrying<T>(sleep: Sleep, work: () => Promise<T>): Promise
     try {
       return await work()
     } catch (error) {
-      if (!isRetryable(error) || attempt + 1 >= ATTEMPTS_MAX) throw error
+      if (!isRetryable(error) || attempt + 1 >= attemptsMax) throw error
     }
     await sleep(pauseMs(attempt))
   }
 }
 
 export function unavailable(what: string, cause: unknown): MillraceError {
-  const message = `${what} got no clear answer ${ATTEMPTS_MAX} times; check the store and start again.`
+  const message = `${what} got no clear answer ${attemptsMax} times; check the store and start again.`
   return new MillraceError('retry', 'store-unavailable', message, cause)
 }

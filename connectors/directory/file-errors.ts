@@ -1,17 +1,17 @@
 import { isMillraceError, MillraceError, toError } from '../../src/core/errors.ts'
 import { fileErrorCode } from './file-system.ts'
 
-const FULL = ['ENOSPC', 'EDQUOT']
-const TRANSIENT = ['EAGAIN', 'EBUSY', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']
+const full = ['ENOSPC', 'EDQUOT']
+const transient = ['EAGAIN', 'EBUSY', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']
 
 /** @param root of the store: an error of a write to an open file names no path */
 export function fileSystemError(error: unknown, root: string): Error {
   const code = fileErrorCode(error)
   if (isMillraceError(error) || code === undefined) return toError(error)
-  const kind = TRANSIENT.includes(code) ? 'retry' : 'fatal'
+  const kind = transient.includes(code) ? 'retry' : 'fatal'
   const { message } = toError(error)
   const where = message.includes(root) ? '' : ` (in ${root})`
-  const advice = FULL.includes(code)
+  const advice = full.includes(code)
     ? `nothing of this write counts. Free space in ${root}, or raise its quota, and start again: ` +
       'the run goes on from its last commit.'
     : 'check the disk and its permissions.'

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configError } from '../../src/core/errors.ts'
 
-const EXPECTED = "a local directory, such as './data' or 'file:///data'"
+const expected = "a local directory, such as './data' or 'file:///data'"
 
 /**
  * The absolute path of a local directory named by `file:///abs/path`, or by an absolute or relative path.
@@ -11,7 +11,7 @@ const EXPECTED = "a local directory, such as './data' or 'file:///data'"
  * @throws MillraceError of kind 'user' for other schemes and malformed addresses.
  */
 export function parseDirectoryAddress(address: string, field: string): string {
-  if (address.trim() === '' || address.includes('\0')) throw configError(field, address, EXPECTED)
+  if (address.trim() === '' || address.includes('\0')) throw configError(field, address, expected)
   // One letter before the colon is a Windows drive, not a scheme.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase()
   if (scheme === undefined) return resolve(address)
@@ -19,19 +19,19 @@ export function parseDirectoryAddress(address: string, field: string): string {
     throw configError(
       field,
       address,
-      `${EXPECTED}; this version reads local directories, ` +
+      `${expected}; this version reads local directories, ` +
         'and buckets as s3://bucket/prefix/ (of a server of your own with ?endpoint=https://host)',
     )
   }
   try {
     const url = new URL(address)
     if (url.search !== '' || url.hash !== '') {
-      throw configError(field, address, `${EXPECTED}, with '?' and '#' in a name written as %3F and %23`)
+      throw configError(field, address, `${expected}, with '?' and '#' in a name written as %3F and %23`)
     }
     // `fileURLToPath` refuses a host: 'file://data/in' names a machine called data, most likely by mistake.
     return resolve(fileURLToPath(url))
   } catch (error) {
-    if (error instanceof TypeError) throw configError(field, address, `${EXPECTED} (three slashes)`, error)
+    if (error instanceof TypeError) throw configError(field, address, `${expected} (three slashes)`, error)
     throw error
   }
 }

@@ -1,9 +1,9 @@
 import { corrupt, sha256 } from '../../checkpoints/codec.ts'
 import { deleteListed } from '../../checkpoints/collect.ts'
-import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { inlineFileBytesMax } from '../../checkpoints/decide.ts'
 import { inlineBytes, stageFile } from '../../checkpoints/files.ts'
 import { createObject, describe, isSameContent, nameOf, readObject } from '../../checkpoints/objects.ts'
-import { MARKER_KEY, OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX, stagedPath } from '../../checkpoints/paths.ts'
+import { markerKey, outputPrefix, parseStagedPath, stagedPrefix, stagedPath } from '../../checkpoints/paths.ts'
 import { realSleep, retrying, type Sleep } from '../../checkpoints/retry.ts'
 import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
@@ -57,7 +57,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const marker = Buffer.from(`${JSON.stringify({ checkpointId, pipeline: options.pipeline })}\n`)
       const content = { bytes: marker.length, sha256: sha256(marker) }
       try {
-        await createObject(store, MARKER_KEY, content, () => store.put(MARKER_KEY, marker, 'absent'), sleep)
+        await createObject(store, markerKey, content, () => store.put(markerKey, marker, 'absent'), sleep)
       } catch (error) {
         // Another checkpoint was faster.
         if (!isMillraceError(error) || error.code !== 'object-exists') throw error
@@ -71,18 +71,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
 
     stage({ term, epoch, file, rows, to, inlineBytesMax }) {
-      if (to.startsWith(OUTPUT_PREFIX)) {
-        throw new MillraceError('fatal', 'invalid-key', `'${to}' is no name for output; ${OUTPUT_PREFIX} is reserved.`)
+      if (to.startsWith(outputPrefix)) {
+        throw new MillraceError('fatal', 'invalid-key', `'${to}' is no name for output; ${outputPrefix} is reserved.`)
       }
       const name = stagedPath(term, epoch, newId())
-      return stageFile(store, name, file, rows, sleep, Math.min(INLINE_BYTES_MAX, inlineBytesMax))
+      return stageFile(store, name, file, rows, sleep, Math.min(inlineFileBytesMax, inlineBytesMax))
     },
 
     publish: (file, to) => publishFile(store, sleep, file, to),
 
     orphans(term, named) {
       return retrying(sleep, () =>
-        deleteListed(store, STAGED_PREFIX, key => {
+        deleteListed(store, stagedPrefix, key => {
           const name = parseStagedPath(key)
           return name !== undefined && name.term < term && !named(key)
         }),
@@ -99,7 +99,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     throw new MillraceError(
       'user',
       'output-missing',
-      `${store.address} has no ${MARKER_KEY}, but checkpoint ${checkpointId} has committed output for it. ` +
+      `${store.address} has no ${markerKey}, but checkpoint ${checkpointId} has committed output for it. ` +
         'Was the folder' +
         ' moved or emptied? Put it back, or start with a new checkpoint folder to compute everything again.',
     )
@@ -135,10 +135,10 @@ async function publishFile(store: ObjectStore, sleep: Sleep, file: WaitingFile, 
 
 /** The checkpoint whose output a folder holds, as its marker says; undefined where it has none. */
 export async function readOwner(store: ObjectStore, sleep: Sleep = realSleep): Promise<string | undefined> {
-  const found = await retrying(sleep, () => store.get(MARKER_KEY))
+  const found = await retrying(sleep, () => store.get(markerKey))
   if (typeof found === 'string') return undefined
   const text = Buffer.from(found.body).toString()
   const id = /"checkpointId":"([^"]+)"/.exec(text)?.[1]
-  if (id === undefined) throw corrupt(nameOf(store, MARKER_KEY), 'JSON with a checkpointId', `'${text.slice(0, 80)}'`)
+  if (id === undefined) throw corrupt(nameOf(store, markerKey), 'JSON with a checkpointId', `'${text.slice(0, 80)}'`)
   return id
 }

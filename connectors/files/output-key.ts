@@ -1,4 +1,4 @@
-import { OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
+import { outputPrefix } from '../../checkpoints/paths.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 
 /**
@@ -29,7 +29,7 @@ export async function outputsBeyond(
   // '.' comes right after '-', so after all names of this epoch.
   const all = isParted ? store.list('') : store.list('part-', `${prefixOf(epoch)}.`)
   for await (const { key } of all) {
-    if (key.startsWith(OUTPUT_PREFIX)) continue
+    if (key.startsWith(outputPrefix)) continue
     const name = parseOutputKey(key)
     if (name?.flow === flow && name.epoch > epoch) found.push({ key, epoch: name.epoch })
   }

@@ -1,7 +1,7 @@
-import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { inlineFileBytesMax } from '../../checkpoints/decide.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import { isSameContent, readObject } from '../../checkpoints/objects.ts'
-import { OUTPUT_PREFIX, parseStagedPath, STAGED_PREFIX } from '../../checkpoints/paths.ts'
+import { outputPrefix, parseStagedPath, stagedPrefix } from '../../checkpoints/paths.ts'
 import { verifyFile } from '../../checkpoints/repair.ts'
 import { realSleep, retrying } from '../../checkpoints/retry.ts'
 import type { Json } from '../../src/core/json.ts'
@@ -96,7 +96,7 @@ async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPor
       })
       let left = inlineBytesMax
       const rooms = files.map(({ bytes }) => {
-        const room = bytes <= INLINE_BYTES_MAX && bytes <= left ? bytes : 0
+        const room = bytes <= inlineFileBytesMax && bytes <= left ? bytes : 0
         left -= room
         return room
       })
@@ -122,17 +122,17 @@ function namesIn(receipt: Json): readonly string[] {
 }
 
 /** Where withdrawn output lies, below its own folder: readers do not look there. */
-const WITHDRAWN_PREFIX = `${OUTPUT_PREFIX}withdrawn/`
+const withdrawnPrefix = `${outputPrefix}withdrawn/`
 
 function createRepair(store: ObjectStore, output: string, isParted: boolean, sleep: SinkContext['sleep']): SinkRepair {
   return {
     async traces(epoch) {
       const beyond = await outputsBeyond(store, output, epoch, isParted)
       const names: { readonly term?: number; readonly epoch: number }[] = [...beyond]
-      for await (const { key } of store.list(STAGED_PREFIX)) names.push(...[parseStagedPath(key) ?? []].flat())
+      for await (const { key } of store.list(stagedPrefix)) names.push(...[parseStagedPath(key) ?? []].flat())
       // Of a repair that was broken off before HEAD was there.
-      for await (const { key } of store.list(WITHDRAWN_PREFIX))
-        names.push(...[parseOutputKey(key.slice(WITHDRAWN_PREFIX.length)) ?? []].flat())
+      for await (const { key } of store.list(withdrawnPrefix))
+        names.push(...[parseOutputKey(key.slice(withdrawnPrefix.length)) ?? []].flat())
       const highest = (values: readonly number[]) => Math.max(0, ...values)
       return {
         term: highest(names.map(({ term = 0 }) => term)),
@@ -152,7 +152,7 @@ function createRepair(store: ObjectStore, output: string, isParted: boolean, sle
     async withdraw(names) {
       // A file is deleted once its copy is there.
       for (const key of names) {
-        const put = await store.copy(key, `${WITHDRAWN_PREFIX}${key}`)
+        const put = await store.copy(key, `${withdrawnPrefix}${key}`)
         if (put.is === 'unknown') throw put.cause
         await store.delete([key])
       }

@@ -3,12 +3,12 @@ import { errorMessage, MillraceError } from '../../src/core/errors.ts'
 import type { Extent, Fetched, Log, LogRecord } from './log.ts'
 import type { KafkaSpec } from './spec.ts'
 
-const WAIT_MS = 500
-const FETCH_BYTES_MAX = 8 * 1_048_576
-const PARTITION_BYTES_MAX = 1_048_576
+const waitMs = 500
+const fetchBytesMax = 8 * 1_048_576
+const partitionBytesMax = 1_048_576
 /** A marker of a transaction, not a message. */
-const CONTROL_BIT = 0b10_0000
-const OFFSET_OUT_OF_RANGE = 1
+const controlBit = 0b10_0000
+const offsetOutOfRange = 1
 
 type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
 
@@ -177,9 +177,9 @@ async function fetchFrom(
     fetchOffset: BigInt(offset),
     currentLeaderEpoch: -1,
     lastFetchedEpoch: -1,
-    partitionMaxBytes: PARTITION_BYTES_MAX,
+    partitionMaxBytes: partitionBytesMax,
   }))
-  const sizes = { minBytes: 1, maxBytes: FETCH_BYTES_MAX, maxWaitTime: WAIT_MS }
+  const sizes = { minBytes: 1, maxBytes: fetchBytesMax, maxWaitTime: waitMs }
   try {
     // An announcement is only a hint: one of an aborted transaction harms nothing, so all are read.
     return read(await consumer.fetch({ node, topics: [{ topicId, partitions }], isolationLevel: 0, ...sizes }), offsets)
@@ -205,14 +205,14 @@ function read(response: FetchResponse, offsets: ReadonlyMap<number, number>): re
   return response.responses
     .flatMap(topic => topic.partitions)
     .map(({ partitionIndex: partition, errorCode, records: batches }): Fetched => {
-      if (errorCode === OFFSET_OUT_OF_RANGE) return { partition, is: 'out-of-range' }
+      if (errorCode === offsetOutOfRange) return { partition, is: 'out-of-range' }
       if (errorCode !== 0) return { partition, is: 'unavailable', why: `error ${errorCode}` }
       const from = offsets.get(partition) ?? 0
       const records: LogRecord[] = []
       let next = from
       for (const batch of batches ?? []) {
         next = Math.max(next, Number(batch.firstOffset) + batch.lastOffsetDelta + 1)
-        if ((batch.attributes & CONTROL_BIT) !== 0) continue
+        if ((batch.attributes & controlBit) !== 0) continue
         for (const record of batch.records) {
           const offset = Number(batch.firstOffset) + record.offsetDelta
           // A batch comes whole, also when it began before what was asked for.

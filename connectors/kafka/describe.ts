@@ -34,12 +34,14 @@ export async function describeTopic(spec: KafkaSpec): Promise<TopicFacts> {
 }
 
 /** Kafka's number of a topic among resources. */
-const TOPIC = 2
+const topicResource = 2
 
 async function readSettings(admin: Admin, topic: string): Promise<TopicFacts['settings']> {
   try {
     const [found] = await admin.describeConfigs({
-      resources: [{ resourceType: TOPIC, resourceName: topic, configurationKeys: ['retention.ms', 'cleanup.policy'] }],
+      resources: [
+        { resourceType: topicResource, resourceName: topic, configurationKeys: ['retention.ms', 'cleanup.policy'] },
+      ],
     })
     const value = (name: string) => found?.configs.find(config => config.name === name)?.value ?? undefined
     const retention = value('retention.ms')

@@ -9,7 +9,7 @@ import { createKafkaSource } from './source.ts'
 import type { KafkaSpec } from './spec.ts'
 
 /** About five seconds. */
-const LOOKS_MAX = 6
+const looksMax = 6
 
 /** @throws MillraceError `user` when the topic does not exist, or the brokers refuse login, TLS or reading. */
 export async function openKafka(spec: KafkaSpec, context: NotificationContext): Promise<NotificationSource> {
@@ -33,7 +33,7 @@ async function check(log: Log, { clock, random }: NotificationContext): Promise<
       if (isMillraceError(error) && error.kind === 'retry') return
       // Brokers that have just started, or a topic that was just made, are not known everywhere at once.
       const isMissing = isMillraceError(error) && error.code === 'topic-not-found'
-      if (!isMissing || looks === LOOKS_MAX) throw error
+      if (!isMissing || looks === looksMax) throw error
       await clock.sleep(backoffMs(pauses, looks - 1, random))
     }
   }

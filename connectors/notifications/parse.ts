@@ -42,14 +42,14 @@ export interface ParseOptions {
 }
 
 /** SQS and Kafka carry 1 MiB unless somebody raised it: past this nobody sends notifications. */
-const BODY_CHARS_MAX = 16 * 1_048_576
+const bodyCharsMax = 16 * 1_048_576
 /** At least 150 characters each, in messages of that length. */
-const RECORDS_MAX = 100_000
+const recordsMax = 100_000
 /** EventBridge through SNS into a queue is two; nobody has a reason for more than these. */
-const ENVELOPES_MAX = 3
+const envelopesMax = 3
 /** S3's limit of a key. */
-const KEY_BYTES_MAX = 1_024
-const VERSION_CHARS_MAX = 1_024
+const keyBytesMax = 1_024
+const versionCharsMax = 1_024
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -66,7 +66,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 export function parseMessage(body: string | Uint8Array | null, options: ParseOptions): Parsed {
   try {
     if (body === null) throw new Malformed('the message has no body')
-    if (body.length > BODY_CHARS_MAX) throw new Malformed(`the message has ${body.length} characters or bytes`)
+    if (body.length > bodyCharsMax) throw new Malformed(`the message has ${body.length} characters or bytes`)
     return parseValue(parseJson(typeof body === 'string' ? body : decodeUtf8(body)), options, 0)
   } catch (error) {
     // A stack that a nested body exhausted, or a defect of ours, must not end a daemon either: the message is refused.
@@ -87,14 +87,14 @@ function parseValue(value: unknown, options: ParseOptions, envelopes: number): P
   const records = field(value, 'Records')
   if (Array.isArray(records)) {
     if (records.length === 0) throw new Malformed('Records: empty')
-    if (records.length > RECORDS_MAX) throw new Malformed(`Records: ${records.length} of them`)
+    if (records.length > recordsMax) throw new Malformed(`Records: ${records.length} of them`)
     return collect(records, record => parseRecord(record, options))
   }
   if (field(value, 'Event') === 's3:TestEvent') return refused('test-event', 's3:TestEvent')
   if (typeof field(value, 'detail-type') === 'string')
     return collect([value], event => parseEventBridge(event, options))
   if (field(value, 'Type') === 'Notification') {
-    if (envelopes === ENVELOPES_MAX) throw new Malformed(`more than ${ENVELOPES_MAX} envelopes`)
+    if (envelopes === envelopesMax) throw new Malformed(`more than ${envelopesMax} envelopes`)
     return parseValue(parseJson(text(value, 'Message')), options, envelopes + 1)
   }
   throw new Malformed('neither S3 records, nor an SNS notification, nor an EventBridge event')
@@ -150,7 +150,7 @@ function parseEventBridge(event: unknown, options: ParseOptions): Announced {
 
 /** The allow-list: what lies elsewhere is refused whatever a message says. */
 function announced(bucket: string, key: string, { bucket: own, prefix }: Place): Pick<Announced, 'bucket' | 'key'> {
-  if (key === '' || /[\0\p{Surrogate}]/u.test(key) || Buffer.byteLength(key) > KEY_BYTES_MAX)
+  if (key === '' || /[\0\p{Surrogate}]/u.test(key) || Buffer.byteLength(key) > keyBytesMax)
     throw new Malformed(`key: '${short(key)}' is none that S3 allows`)
   if (bucket !== own) throw new Refused('foreign-bucket', short(`${bucket}/${key}`))
   if (!key.startsWith(prefix)) throw new Refused('foreign-prefix', short(key))
@@ -177,7 +177,7 @@ function versionOf(
 /** A word that a header or a query can hold; servers write null, '' or nothing for what they do not have. */
 function token(value: unknown, quotes = /^(.*)$/): string | undefined {
   const word = typeof value === 'string' ? value.replace(quotes, '$1') : ''
-  return word.length <= VERSION_CHARS_MAX && /^[!#-~]+$/.test(word) ? word : undefined
+  return word.length <= versionCharsMax && /^[!#-~]+$/.test(word) ? word : undefined
 }
 
 /** Ceph's documentation writes it as text, and some servers say 0 when they do not know. */

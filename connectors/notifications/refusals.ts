@@ -15,7 +15,7 @@ export interface RefusedMessage {
 }
 
 /** Of a message that is quarantined, in the log. */
-const LOGGED_CHARS_MAX = 8_192
+const loggedCharsMax = 8_192
 
 /**
  * Counts what messages were refused for, and tells of it: once a malformed message, whatever number of its records are.
@@ -38,5 +38,5 @@ export function createRefusals({ count, warn }: RefusalsContext) {
 
 function logged(body: string | Uint8Array | null): string {
   if (body === null) return ''
-  return Buffer.from(body.slice(0, LOGGED_CHARS_MAX)).toString()
+  return Buffer.from(body.slice(0, loggedCharsMax)).toString()
 }

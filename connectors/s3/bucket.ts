@@ -2,8 +2,8 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { type Backoff, backoffMs } from '../../src/core/backoff.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
-import { OBJECT_REFUSED, type Request, toMillrace } from './errors.ts'
-import { addressOf, KEY_BYTES_MAX, type S3Spec } from './spec.ts'
+import { objectRefused, type Request, toMillrace } from './errors.ts'
+import { addressOf, keyBytesMax, type S3Spec } from './spec.ts'
 
 /** The prefix of a bucket that a store is, as its parts ask it. */
 export interface Bucket {
@@ -31,22 +31,22 @@ export function bucketOf(client: S3Client, spec: S3Spec, { clock, random }: Pick
 export function keyOf({ name, prefix }: Pick<Bucket, 'name' | 'prefix'>, key: string): string {
   const whole = prefix + key
   // Some servers answer 500 to longer ones, which would be doubt about a write.
-  if (Buffer.byteLength(whole) <= KEY_BYTES_MAX) return whole
+  if (Buffer.byteLength(whole) <= keyBytesMax) return whole
   throw new MillraceError(
     'user',
     'key-too-long',
-    `s3://${name}/${whole} is longer than ${KEY_BYTES_MAX} bytes, which S3 allows; choose a shorter prefix.`,
+    `s3://${name}/${whole} is longer than ${keyBytesMax} bytes, which S3 allows; choose a shorter prefix.`,
   )
 }
 
 /** The whole key of what is read: a message may name anything. */
 export function keyToRead({ name, prefix }: Pick<Bucket, 'name' | 'prefix'>, key: string): string {
   const whole = prefix + key
-  if (Buffer.byteLength(whole) <= KEY_BYTES_MAX) return whole
+  if (Buffer.byteLength(whole) <= keyBytesMax) return whole
   throw new MillraceError(
     'user',
-    OBJECT_REFUSED,
-    `s3://${name}/${whole} is longer than the ${KEY_BYTES_MAX} bytes that S3 allows. The store cannot have such a key.`,
+    objectRefused,
+    `s3://${name}/${whole} is longer than the ${keyBytesMax} bytes that S3 allows. The store cannot have such a key.`,
   )
 }
 

@@ -3,12 +3,12 @@ import { configError } from '../../src/core/errors.ts'
 import type { S3Spec } from './spec.ts'
 
 /** A connection that is not there after this is tried again. */
-const CONNECT_MS_MAX = 5_000
+const connectMsMax = 5_000
 /** A server that says nothing for so long has lost the request. S3 itself gives up on idle sockets after 20 s. */
-const IDLE_MS_MAX = 30_000
-const SOCKETS_MAX = 64
+const idleMsLimit = 30_000
+const socketsMax = 64
 /** For servers that have no regions. */
-const ANY_REGION = 'us-east-1'
+const anyRegion = 'us-east-1'
 
 export interface S3ClientOptions {
   /** Default: the process's environment. */
@@ -27,7 +27,7 @@ export interface S3ClientOptions {
 export async function createS3Client(
   spec: Omit<S3Spec, 'prefix'>,
   field: string,
-  { env = process.env, idleMsMax = IDLE_MS_MAX }: S3ClientOptions = {},
+  { env = process.env, idleMsMax = idleMsLimit }: S3ClientOptions = {},
 ): Promise<S3Client> {
   const hasEndpoint = [spec.endpoint, env.AWS_ENDPOINT_URL_S3, env.AWS_ENDPOINT_URL].some(url => url)
   const settings = {
@@ -45,11 +45,11 @@ export async function createS3Client(
     // It would warn of what is answered to the caller, on the console.
     logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
     requestHandler: {
-      connectionTimeout: CONNECT_MS_MAX,
+      connectionTimeout: connectMsMax,
       socketTimeout: idleMsMax,
       // HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by Node itself.
-      httpAgent: { maxSockets: SOCKETS_MAX, proxyEnv: env },
-      httpsAgent: { maxSockets: SOCKETS_MAX, proxyEnv: env },
+      httpAgent: { maxSockets: socketsMax, proxyEnv: env },
+      httpsAgent: { maxSockets: socketsMax, proxyEnv: env },
     },
   } as const
   const client = new S3Client({ ...settings, ...(spec.region === undefined ? {} : { region: spec.region }) })
@@ -58,7 +58,7 @@ export async function createS3Client(
     return client
   } catch (error) {
     client.destroy()
-    if (hasEndpoint) return new S3Client({ ...settings, region: ANY_REGION })
+    if (hasEndpoint) return new S3Client({ ...settings, region: anyRegion })
     throw configError(
       field,
       `s3://${spec.bucket}`,

@@ -23,9 +23,9 @@ export function failureOf(thrown: unknown): Failure {
 }
 
 /** Codes of the network: the request may or may not have been applied. */
-const NETWORK =
+const network =
   /^(E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_AGAIN|PROTO)|ENOTFOUND|ERR_(STREAM|SOCKET|HTTP|SSL)|HPE_|TimeoutError|aborted|socket hang up)/
-const TRANSIENT = new Set([
+const transient = new Set([
   'RequestTimeout',
   'RequestTimeoutException',
   'SlowDown',
@@ -41,27 +41,27 @@ const TRANSIENT = new Set([
 
 /** Whether the same request may succeed later; a write may also have been applied. */
 export function isTransient({ code, status, error }: Failure): boolean {
-  if (TRANSIENT.has(code)) return true
-  if (status === undefined) return NETWORK.test(code) || /socket hang up|aborted|ECONN|timed out/i.test(error.message)
+  if (transient.has(code)) return true
+  if (status === undefined) return network.test(code) || /socket hang up|aborted|ECONN|timed out/i.test(error.message)
   // A page that is no XML comes from something between, and says nothing of the store.
   return status >= 500 || status === 408 || status === 429 || (status < 300 && error.name !== 'AbortError')
 }
 
 /** Codes of errors about one object: what the engine calls a bad object (`onBadObject`). */
-export const OBJECT_DENIED = 'object-denied'
-export const OBJECT_ARCHIVED = 'object-archived'
+export const objectDenied = 'object-denied'
+export const objectArchived = 'object-archived'
 /** The key or the version that was asked for is none that the store can have: a message may say anything. */
-export const OBJECT_REFUSED = 'object-refused'
+export const objectRefused = 'object-refused'
 
 /**
  * What stores answer to a read of such a key or version, or of an object that needs the customer's own key; or Node to
  * an eTag that no header can hold.
  */
-const REFUSALS =
+const refusals =
   /^((XMinio)?Invalid(Argument|Request|URI|ObjectName|ResourceName)|KeyTooLongError|NoSuchVersion|ERR_INVALID_CHAR)$/
 
 /** Of what a server says of its reasons, which go to logs and into the ledger. */
-const SAID_CHARS_MAX = 500
+const saidCharsMax = 500
 
 export interface Request {
   /** 'reading', 'writing', 'listing' ... */
@@ -83,7 +83,7 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
   if (error.name === 'AbortError') return error
   const what = `${doing} s3://${bucket}/${key}`
   const words = status === undefined ? `${code}: ${error.message}` : `${code} (HTTP ${status}): ${error.message}`
-  const said = words.length > SAID_CHARS_MAX ? `${words.slice(0, SAID_CHARS_MAX)}...` : words
+  const said = words.length > saidCharsMax ? `${words.slice(0, saidCharsMax)}...` : words
   const make = (kind: 'user' | 'retry' | 'fatal', name: string, advice: string): MillraceError =>
     new MillraceError(kind, name, `${what} failed: ${said.replace(/\.$/, '')}. ${advice}`, thrown)
   const mistake = status === undefined ? connectionMistake(error) : undefined
@@ -99,17 +99,13 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
         : `The bucket lies in region ${region}: add '?region=${region}' to the address.`,
     )
   // An answer to HEAD has no body that could tell.
-  if (isRead && (REFUSALS.test(code) || (status === 400 && /^(Unknown|BadRequest)/.test(code))))
-    return make(
-      'user',
-      OBJECT_REFUSED,
-      'The store cannot have such a key or version, or wants another kind of request.',
-    )
+  if (isRead && (refusals.test(code) || (status === 400 && /^(Unknown|BadRequest)/.test(code))))
+    return make('user', objectRefused, 'The store cannot have such a key or version, or wants another kind of request.')
   switch (code) {
     case 'NoSuchBucket':
       return make('user', 'no-bucket', `Create the bucket '${bucket}', or correct the address.`)
     case 'InvalidObjectState':
-      return make('user', OBJECT_ARCHIVED, 'The object is archived (GLACIER or DEEP_ARCHIVE); restore it first.')
+      return make('user', objectArchived, 'The object is archived (GLACIER or DEEP_ARCHIVE); restore it first.')
     case 'KeyTooLongError':
       return make('user', 'key-too-long', 'A key has at most 1,024 bytes; choose a shorter prefix.')
     case 'ExpiredToken':
@@ -121,7 +117,7 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
     case 'AccessDenied':
     case 'AllAccessDisabled':
       return isRead
-        ? make('user', OBJECT_DENIED, 'Allow s3:GetObject on it (and kms:Decrypt on its key).')
+        ? make('user', objectDenied, 'Allow s3:GetObject on it (and kms:Decrypt on its key).')
         : make(
             'user',
             'access-denied',

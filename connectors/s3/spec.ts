@@ -17,10 +17,10 @@ export interface S3Address extends Omit<S3Spec, 'prefix'> {
   readonly path: string
 }
 
-const EXPECTED = "an S3 address, such as 's3://bucket/prefix/' or 's3://bucket/prefix/?region=eu-central-1'"
-const PARAMETERS = ['region', 'endpoint', 'pathStyle', 'requesterPays'] as const
+const expected = "an S3 address, such as 's3://bucket/prefix/' or 's3://bucket/prefix/?region=eu-central-1'"
+const parameterNames = ['region', 'endpoint', 'pathStyle', 'requesterPays'] as const
 /** Bytes of a key (S3 user guide, "Naming Amazon S3 objects"). */
-export const KEY_BYTES_MAX = 1024
+export const keyBytesMax = 1024
 
 export function isS3Address(address: string): boolean {
   return /^s3:/i.test(address)
@@ -34,7 +34,7 @@ export function isS3Address(address: string): boolean {
  */
 export function parseS3Address(address: string, field: string): S3Address {
   const [, rest] = /^s3:\/\/([^\0]+)$/i.exec(address) ?? []
-  if (rest === undefined) throw configError(field, shown(address), EXPECTED)
+  if (rest === undefined) throw configError(field, shown(address), expected)
   // A '?' is also a wildcard: parameters are what follows the last one and has a '='.
   const mark = rest.lastIndexOf('?')
   const hasParameters = mark >= 0 && rest.slice(mark).includes('=')
@@ -47,13 +47,13 @@ export function parseS3Address(address: string, field: string): S3Address {
     throw configError(
       field,
       shown(address),
-      `${EXPECTED}, with a general purpose bucket of 3 to 63 lower-case letters, ` +
+      `${expected}, with a general purpose bucket of 3 to 63 lower-case letters, ` +
         `digits, dots and hyphens; found '${bucket}'`,
     )
   if (path.startsWith('/') || path.includes('//'))
-    throw configError(field, shown(address), `${EXPECTED}, without empty names between slashes`)
-  if (Buffer.byteLength(path) > KEY_BYTES_MAX)
-    throw configError(field, shown(address), `${EXPECTED}, with at most ${KEY_BYTES_MAX} bytes after the bucket`)
+    throw configError(field, shown(address), `${expected}, without empty names between slashes`)
+  if (Buffer.byteLength(path) > keyBytesMax)
+    throw configError(field, shown(address), `${expected}, with at most ${keyBytesMax} bytes after the bucket`)
   return { bucket, path, ...(hasParameters ? readParameters(rest.slice(mark + 1), field, address) : {}) }
 }
 
@@ -64,7 +64,7 @@ export function toSpec({ path, ...address }: S3Address): S3Spec {
 
 /** The root's address, to be opened again: with its parameters. */
 export function addressOf(spec: S3Spec): string {
-  const parameters = PARAMETERS.flatMap(name => (spec[name] === undefined ? [] : [`${name}=${String(spec[name])}`]))
+  const parameters = parameterNames.flatMap(name => (spec[name] === undefined ? [] : [`${name}=${String(spec[name])}`]))
   return `s3://${spec.bucket}/${spec.prefix}${parameters.length > 0 ? `?${parameters.join('&')}` : ''}`
 }
 
@@ -72,11 +72,11 @@ function readParameters(query: string, field: string, address: string): Omit<S3S
   const found = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(query)) {
     if (/key|secret|token|credential|password|signature/i.test(name)) throw withoutCredentials(field, address)
-    if (!PARAMETERS.some(known => known === name) || found.has(name))
+    if (!parameterNames.some(known => known === name) || found.has(name))
       throw configError(
         field,
         shown(address),
-        `parameters ${PARAMETERS.join(', ')}, each once; found '${name}'${found.has(name) ? ' again' : ''}`,
+        `parameters ${parameterNames.join(', ')}, each once; found '${name}'${found.has(name) ? ' again' : ''}`,
       )
     found.set(name, value)
   }
@@ -110,7 +110,7 @@ function withoutCredentials(field: string, address: string) {
   return configError(
     field,
     shown(address),
-    `${EXPECTED}, without credentials: they come from the environment, a profile or a role (AWS's default chain)`,
+    `${expected}, without credentials: they come from the environment, a profile or a role (AWS's default chain)`,
   )
 }
 

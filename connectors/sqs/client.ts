@@ -11,7 +11,7 @@ import type { EntryOutcome, Queue } from './queue.ts'
 import type { SqsSpec } from './spec.ts'
 
 /** SQS's limit of a long poll. */
-const WAIT_S = 20
+const longPollS = 20
 
 /** The SDK's client of one queue. */
 export function createSqsClient(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint'>): SQSClient {
@@ -20,7 +20,7 @@ export function createSqsClient(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'end
     // A socket that died without a word must end a long poll, not hold it for ever.
     requestHandler: {
       connectionTimeout: 5_000,
-      requestTimeout: (WAIT_S + 10) * 1_000,
+      requestTimeout: (longPollS + 10) * 1_000,
       throwOnRequestTimeout: true,
       // HTTP_PROXY, HTTPS_PROXY and NO_PROXY, by Node itself.
       httpAgent: { proxyEnv: process.env },
@@ -55,7 +55,7 @@ export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoin
     }
   }
   return {
-    receive: (count, signal, waitS = WAIT_S) =>
+    receive: (count, signal, waitS = longPollS) =>
       attempt('sqs:ReceiveMessage', async () => {
         const command = new ReceiveMessageCommand({
           QueueUrl,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { HEAD_KEY } from '../../checkpoints/paths.ts'
+import { headKey } from '../../checkpoints/paths.ts'
 import { highest, planRepair, type RepairPlan, type Seen, writeRepaired } from '../../checkpoints/repair.ts'
 import { sinkOf } from '../../connectors/registry.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -59,7 +59,7 @@ export async function repair(
   const { openInput, openWritable, clock } = parts
   const { sleep } = clock
   const store = await openInput(address, 'checkpoint')
-  if (typeof (await store.get(HEAD_KEY)) !== 'string')
+  if (typeof (await store.get(headKey)) !== 'string')
     throw new MillraceError(
       'user',
       'head-there',

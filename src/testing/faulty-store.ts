@@ -26,7 +26,7 @@ export interface FaultyStore extends ObjectStore {
   faultAt(nthCall: number, fault: Fault): void
 }
 
-const WRITE_FAULTS = ['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after'] as const
+const writeFaults = ['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after'] as const
 
 /** A store whose calls fail as a network and a real server make them fail, from a seed or by script. */
 export function withFaults(store: ObjectStore, options: FaultOptions): FaultyStore {
@@ -106,7 +106,7 @@ function createFate({ seed, rates }: FaultOptions): Fate {
 }
 
 async function write(fate: Fate, apply: () => Promise<Put>): Promise<Put> {
-  const fault = await fate.next(WRITE_FAULTS)
+  const fault = await fate.next(writeFaults)
   const unknown: Put = { is: 'unknown', cause: new Error(`simulated: ${fault}`) }
   switch (fault) {
     case undefined:

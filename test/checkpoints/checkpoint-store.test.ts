@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { decodeManifest, encodeHead } from '../../checkpoints/codec.ts'
 import { applyCompaction } from '../../checkpoints/compact.ts'
-import { HEAD_BYTES_MAX, INLINE_BYTES_MAX, INLINE_DELIVERIES_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { headBytesMax, inlineFileBytesMax, inlineDeliveriesBytesMax } from '../../checkpoints/decide.ts'
 import { addPart, dropPublished, dropParts, garbageKey, reach } from '../../checkpoints/manifest.ts'
-import { HEAD_KEY, parseFilePath } from '../../checkpoints/paths.ts'
+import { headKey, parseFilePath } from '../../checkpoints/paths.ts'
 import { probeStore } from '../../checkpoints/probe.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -26,7 +26,7 @@ import {
   withWaiting,
 } from './fixtures.ts'
 
-const BIG = INLINE_BYTES_MAX + 1000
+const BIG = inlineFileBytesMax + 1000
 const seeds = Number(process.env['MILLRACE_SEEDS'] ?? 300)
 
 let base: string
@@ -118,8 +118,8 @@ describe('committing (P6)', () => {
   it('stops when HEAD was changed by something else than millrace (I1)', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
-    await store.delete([HEAD_KEY])
-    await store.put(HEAD_KEY, encodeHead({ ...head, term: 0 }), 'absent')
+    await store.delete([headKey])
+    await store.put(headKey, encodeHead({ ...head, term: 0 }), 'absent')
     await expect(checkpoint.commit({ ...head.manifest, epoch: 1 })).rejects.toMatchObject({ code: 'corrupt-object' })
     await expect(checkpoint.beat()).rejects.toMatchObject({ code: 'commit-in-doubt' })
   })
@@ -196,7 +196,7 @@ describe('committing (P6)', () => {
         ...memory,
         async put(key, body, ifMatch, signal) {
           const put = await memory.put(key, body, ifMatch, signal)
-          const head = put.is === 'stored' && key === HEAD_KEY ? await reader(memory).readHead() : undefined
+          const head = put.is === 'stored' && key === headKey ? await reader(memory).readHead() : undefined
           if (head) heads.push(head)
           return put
         },
@@ -265,13 +265,13 @@ describe('files (P3, P10)', () => {
   it('ride inline up to 16 KiB and are objects above', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
-    let next = await withRows(checkpoint, head.manifest, 'ledger', ['x'.repeat(INLINE_BYTES_MAX - 1)], folder)
-    next = await withRows(checkpoint, next, 'ledger', ['x'.repeat(INLINE_BYTES_MAX)], folder)
+    let next = await withRows(checkpoint, head.manifest, 'ledger', ['x'.repeat(inlineFileBytesMax - 1)], folder)
+    next = await withRows(checkpoint, next, 'ledger', ['x'.repeat(inlineFileBytesMax)], folder)
     const [small, large] = next.channels['ledger'] ?? []
-    expect(small).toMatchObject({ bytes: INLINE_BYTES_MAX, inline: expect.any(String) })
+    expect(small).toMatchObject({ bytes: inlineFileBytesMax, inline: expect.any(String) })
     expect(large).not.toHaveProperty('inline')
     expect(parseFilePath(large?.name ?? '')).toEqual({ kind: 'ledger', term: 1, epoch: 2 })
-    expect(await keysOf(store)).toEqual([HEAD_KEY, large?.name])
+    expect(await keysOf(store)).toEqual([headKey, large?.name])
   })
 
   it.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
@@ -405,7 +405,7 @@ describe('inline files (P3)', () => {
       if ((manifest.channels['ledger']?.length ?? 0) < before) merges++
       const now = await reader(store).readHead()
       if (!now) throw new Error('no HEAD')
-      expect(encodeHead(now).length).toBeLessThanOrEqual(HEAD_BYTES_MAX)
+      expect(encodeHead(now).length).toBeLessThanOrEqual(headBytesMax)
     }
     expect(merges).toBeGreaterThan(1)
     for (const [channel, rows] of Object.entries(expected)) {
@@ -618,7 +618,7 @@ describe('collection (P12, I7)', () => {
       const collected = committed(await last.checkpoint.commit(await last.checkpoint.collect(last.head.manifest, {})))
       // And nothing unreachable stays behind but garbage that a retained manifest reaches.
       const reachable = await last.checkpoint.reachable()
-      const files = (await keysOf(store)).filter(key => key !== HEAD_KEY)
+      const files = (await keysOf(store)).filter(key => key !== headKey)
       for (const name of files) expect(reachable, `seed ${seed}`).toContain(garbageKey({ store: 'checkpoint', name }))
       await assertReachable(store, collected.manifest)
     }
@@ -672,7 +672,7 @@ describe('rows that wait to be taken (P15)', () => {
     const inline = manifest.unpublished.filter(({ files }) => files[0]?.inline !== undefined)
     expect(inline).toHaveLength(6)
     expect(inline.reduce((sum, { files }) => sum + (files[0]?.bytes ?? 0), 0)).toBeLessThanOrEqual(
-      INLINE_DELIVERIES_BYTES_MAX,
+      inlineDeliveriesBytesMax,
     )
     expect(await keysOf(store, 'deliveries/')).toHaveLength(6)
     const found = await readRows(

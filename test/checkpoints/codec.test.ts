@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { decodeHead, decodeManifest, encodeHead, encodeManifest, FORMAT, sha256 } from '../../checkpoints/codec.ts'
+import {
+  decodeHead,
+  decodeManifest,
+  encodeHead,
+  encodeManifest,
+  currentFormat,
+  sha256,
+} from '../../checkpoints/codec.ts'
 import { emptyHead, emptyManifest } from './fixtures.ts'
 
 const head = emptyHead(3, 'put-1')
@@ -45,13 +52,15 @@ describe('the bytes of HEAD', () => {
   })
 
   it('are refused when a newer reader is needed, saying to upgrade (P14)', () => {
-    expect(() => decodeHead(encodeHead({ ...head, format: FORMAT + 1, minReader: FORMAT + 1 }), name)).toThrow(
+    expect(() =>
+      decodeHead(encodeHead({ ...head, format: currentFormat + 1, minReader: currentFormat + 1 }), name),
+    ).toThrow(
       expect.objectContaining({ kind: 'user', code: 'newer-format', message: expect.stringContaining('Upgrade') }),
     )
   })
 
   it('are read when a newer writer says that this reader will do (P14)', () => {
-    expect(decodeHead(encodeHead({ ...head, format: FORMAT + 1, minReader: 1 }), name).term).toBe(3)
+    expect(decodeHead(encodeHead({ ...head, format: currentFormat + 1, minReader: 1 }), name).term).toBe(3)
   })
 
   it('name the columns of rows once, however many parts have them, and give all back as they were', () => {

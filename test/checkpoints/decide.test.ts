@@ -7,14 +7,14 @@ import {
   decideInlineMerge,
   decideInlineWaiting,
   decideRetain,
-  HEAD_BYTES_MAX,
-  INLINE_BYTES_MAX,
-  INLINE_DELIVERIES_BYTES_MAX,
-  INLINE_OUTPUT_BYTES_MAX,
-  MANIFEST_BYTES_MAX,
+  headBytesMax,
+  inlineFileBytesMax,
+  inlineDeliveriesBytesMax,
+  inlineOutputBytesMax,
+  manifestBytesMax,
   mergedSpan,
   settleWrite,
-  TAKEOVER_MS,
+  takeoverMs,
 } from '../../checkpoints/decide.ts'
 import { garbageKey } from '../../checkpoints/manifest.ts'
 import type { Part } from '../../checkpoints/types.ts'
@@ -26,7 +26,7 @@ function part(name: string, bytes: number, epochs: readonly [number, number] = [
 
 describe('decideClaim', () => {
   const from = emptyHead(4, 'p')
-  const live = { isGone: false, unchangedMs: TAKEOVER_MS - 1 }
+  const live = { isGone: false, unchangedMs: takeoverMs - 1 }
 
   it('begins an absent checkpoint with term 1', () => {
     expect(decideClaim(undefined, live)).toEqual({ is: 'birth', term: 1 })
@@ -40,7 +40,7 @@ describe('decideClaim', () => {
     { name: 'asked to', head: from, seen: undefined },
     { name: 'the owner released it', head: { ...from, released: true }, seen: live },
     { name: 'its process is gone', head: from, seen: { ...live, isGone: true } },
-    { name: 'HEAD has not changed for long', head: from, seen: { ...live, unchangedMs: TAKEOVER_MS } },
+    { name: 'HEAD has not changed for long', head: from, seen: { ...live, unchangedMs: takeoverMs } },
   ])('takes over with the next term when $name (P5, I1)', ({ head, seen }) => {
     expect(decideClaim(head, seen)).toEqual({ is: 'claim', term: 5, from: head })
   })
@@ -81,20 +81,20 @@ describe('decideInlineMerge (P3)', () => {
   }
 
   it('merges nothing while HEAD fits; then the channels with the most bytes in it, until it is half full', () => {
-    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX)).toEqual([])
-    expect(decideInlineMerge(manifest, HEAD_BYTES_MAX + 1)).toEqual(['segment-1', 'ledger'])
+    expect(decideInlineMerge(manifest, headBytesMax)).toEqual([])
+    expect(decideInlineMerge(manifest, headBytesMax + 1)).toEqual(['segment-1', 'ledger'])
   })
 
   it('takes single rows too, and none that would take no less as a file', () => {
     const rest = { ...manifest, channels: { ...manifest.channels, 'segment-1': [row('e', 500)] } }
-    expect(decideInlineMerge(rest, MANIFEST_BYTES_MAX + 1)).toEqual(['ledger', 'outputs', 'segment-1'])
+    expect(decideInlineMerge(rest, manifestBytesMax + 1)).toEqual(['ledger', 'outputs', 'segment-1'])
   })
 
   it('waits for more where the manifest is a file anyhow, as each merge costs a write', () => {
     const wide = { ...manifest, channels: { ledger: manifest.channels.ledger } }
-    expect(decideInlineMerge(wide, HEAD_BYTES_MAX + 1)).toEqual([])
-    expect(decideInlineMerge(wide, MANIFEST_BYTES_MAX)).toEqual([])
-    expect(decideInlineMerge(wide, MANIFEST_BYTES_MAX + 1)).toEqual(['ledger'])
+    expect(decideInlineMerge(wide, headBytesMax + 1)).toEqual([])
+    expect(decideInlineMerge(wide, manifestBytesMax)).toEqual([])
+    expect(decideInlineMerge(wide, manifestBytesMax + 1)).toEqual(['ledger'])
   })
 })
 
@@ -102,14 +102,14 @@ describe('what rides in HEAD as a file (P3)', () => {
   const inline = (bytes: number) => ({ ...part('n', bytes), inline: 'AA==' })
 
   it('is small, and together within a limit of its kind', () => {
-    expect(decideInlineWaiting([], 'sink')).toBe(INLINE_OUTPUT_BYTES_MAX)
+    expect(decideInlineWaiting([], 'sink')).toBe(inlineOutputBytesMax)
     const waiting = (...bytes: readonly number[]) => waitsThere('o', 1, ...bytes.map(inline))
-    expect(decideInlineWaiting([waiting(INLINE_OUTPUT_BYTES_MAX - 100)], 'sink')).toBe(100)
-    expect(decideInlineWaiting([waiting(INLINE_OUTPUT_BYTES_MAX, 1)], 'sink')).toBe(0)
+    expect(decideInlineWaiting([waiting(inlineOutputBytesMax - 100)], 'sink')).toBe(100)
+    expect(decideInlineWaiting([waiting(inlineOutputBytesMax, 1)], 'sink')).toBe(0)
     // What waits in the checkpoint has room of its own.
-    const both = [waiting(INLINE_OUTPUT_BYTES_MAX), waitsHere('p', 1, inline(1_000))]
-    expect(decideInlineWaiting(both, 'checkpoint')).toBe(INLINE_DELIVERIES_BYTES_MAX - 1_000)
-    expect(decideInlineFile({ channels: { a: [part('file', 1e9)] } })).toBe(INLINE_BYTES_MAX)
+    const both = [waiting(inlineOutputBytesMax), waitsHere('p', 1, inline(1_000))]
+    expect(decideInlineWaiting(both, 'checkpoint')).toBe(inlineDeliveriesBytesMax - 1_000)
+    expect(decideInlineFile({ channels: { a: [part('file', 1e9)] } })).toBe(inlineFileBytesMax)
     expect(decideInlineFile({ channels: { a: [inline(100_000)], b: [inline(96_000)] } })).toBe(608)
   })
 })

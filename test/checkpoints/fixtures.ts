@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CheckpointStore, createCheckpointStore, type MergeRows } from '../../checkpoints/checkpoint-store.ts'
-import { FORMAT, MIN_READER, sha256, sha256OfFile } from '../../checkpoints/codec.ts'
+import { currentFormat, currentMinReader, sha256, sha256OfFile } from '../../checkpoints/codec.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import type { EngineState, FileRef, Head, Manifest, Part, Unpublished } from '../../checkpoints/types.ts'
@@ -150,8 +150,8 @@ export function emptyManifest(epoch = 0): Manifest {
 
 export function emptyHead(term: number, putId: string): Head {
   return {
-    format: FORMAT,
-    minReader: MIN_READER,
+    format: currentFormat,
+    minReader: currentMinReader,
     term,
     putId,
     owner: 'o',

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { applyCompaction } from '../../checkpoints/compact.ts'
 import { encodeManifest } from '../../checkpoints/codec.ts'
-import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX, RETAINED_MAX, TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
+import { headBytesMax, manifestBytesMax, retainedMax, tierPartsMax } from '../../checkpoints/decide.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
-import { HEAD_KEY, MANIFESTS } from '../../checkpoints/paths.ts'
+import { headKey, manifestsKind } from '../../checkpoints/paths.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { createMemoryStore } from '../../src/testing/memory-store.ts'
@@ -48,14 +48,14 @@ async function simulate(store: ObjectStore, channels: number) {
       if (compaction) manifest = applyCompaction(manifest, compaction)
     }
     if (manifest.garbage.length >= 64) manifest = await checkpoint.collect(manifest, {})
-    const head = await store.get(HEAD_KEY)
+    const head = await store.get(headKey)
     if (typeof head === 'string') throw new Error(head)
     expect(head.body.length).toBe(checkpoint.headBytes)
     headMax = Math.max(headMax, head.body.length)
     manifestMax = Math.max(manifestMax, encodeManifest(manifest).length)
     const files = names.map(name => manifest.channels[name]?.filter(({ text, inline }) => !text && !inline).length ?? 0)
     filesMax = Math.max(filesMax, ...files)
-    copies = Math.max(copies, (await keysOf(store, `${MANIFESTS}/`)).length)
+    copies = Math.max(copies, (await keysOf(store, `${manifestsKind}/`)).length)
   }
   manifest = committed(await checkpoint.release(manifest)).manifest
   return { manifest, names, headMax, manifestMax, filesMax, copies }
@@ -67,12 +67,12 @@ describe('the size of HEAD (P3)', () => {
     async channels => {
       const store = createMemoryStore()
       const { manifest, names, headMax, manifestMax, filesMax, copies } = await simulate(store, channels)
-      expect(headMax).toBeLessThanOrEqual(HEAD_BYTES_MAX)
-      expect(manifestMax).toBeLessThanOrEqual(channels === 100 ? MANIFEST_BYTES_MAX : HEAD_BYTES_MAX)
-      expect(filesMax).toBeLessThanOrEqual(4 * TIER_PARTS_MAX)
+      expect(headMax).toBeLessThanOrEqual(headBytesMax)
+      expect(manifestMax).toBeLessThanOrEqual(channels === 100 ? manifestBytesMax : headBytesMax)
+      expect(filesMax).toBeLessThanOrEqual(4 * tierPartsMax)
       // Only with 100 the manifest is a file, and those that HEAD names no more are collected.
-      if (channels === 100) expect(copies).toBeGreaterThan(RETAINED_MAX + 1)
-      expect(copies).toBeLessThan(channels === 100 ? 80 : RETAINED_MAX + 2)
+      if (channels === 100) expect(copies).toBeGreaterThan(retainedMax + 1)
+      expect(copies).toBeLessThan(channels === 100 ? 80 : retainedMax + 2)
       const next = openCheckpoint(store, folder, 'b')
       const { manifest: found } = await next.claim(initial)
       expect(found).toEqual(manifest)
@@ -94,7 +94,7 @@ describe('the size of HEAD (P3)', () => {
 
 describe('a manifest that HEAD has no room for (P3)', () => {
   const large = (epoch: number, from: Manifest): Manifest => ({ ...from, epoch, engine: engineOf(300) })
-  const copiesOf = (store: ObjectStore) => keysOf(store, `${MANIFESTS}/`)
+  const copiesOf = (store: ObjectStore) => keysOf(store, `${manifestsKind}/`)
 
   it('is a file that HEAD names; a claim, a beat and a small one after it go on from there, and it is collected', async () => {
     const store = createMemoryStore()

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { encodeManifest } from '../../checkpoints/codec.ts'
-import { INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
-import { HEAD_KEY, MANIFESTS } from '../../checkpoints/paths.ts'
+import { inlineFileBytesMax } from '../../checkpoints/decide.ts'
+import { headKey, manifestsKind } from '../../checkpoints/paths.ts'
 import { planRepair, writeRepaired } from '../../checkpoints/repair.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -23,7 +23,7 @@ import {
   withWaiting,
 } from './fixtures.ts'
 
-const BIG = INLINE_BYTES_MAX + 1000
+const BIG = inlineFileBytesMax + 1000
 
 let base: string
 let folder: string
@@ -74,7 +74,7 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
   test('is refused, whatever asks for it, and nothing of it changes (I7)', async () => {
     const store = create()
     await epochs(store, 2, 1)
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     const before = await bytesOf(store)
     expect(Object.keys(before).length).toBeGreaterThan(3)
     const checkpoint = openCheckpoint(store, folder, 'next')
@@ -87,7 +87,7 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
   test('goes back to the newest copy of the manifest, which a start then goes on from', async () => {
     const store = create()
     const [kept] = await epochs(store, 2, 2)
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     const plan = await planRepair(store, noSleep)
     expect(plan).toMatchObject({ manifest: { epoch: 2 }, seen: { term: 2, epoch: 4 }, files: 2, refused: [] })
     expect(plan.from).toMatch(/^manifests\/1-2-/)
@@ -105,14 +105,14 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
       'ledger/1-1-',
       'ledger/1-2-',
     ])
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     expect((await planRepair(store, noSleep)).from).toBe(plan.from)
   })
 
   test('passes by what is damaged, and says so', async () => {
     const store = create()
     const [first, second] = await epochs(store, 1, 1, 0)
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     const lost = second?.channels['ledger']?.at(-1)?.name as string
     await store.delete([lost])
     const plan = await planRepair(store, noSleep)
@@ -134,7 +134,7 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
     const next = { ...head.manifest, epoch: 2 }
     const waiting = await withWaiting(checkpoint, next, 'flow-1', rows, folder)
     committed(await checkpoint.release(waiting))
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     expect(await planRepair(store, noSleep)).toMatchObject({ manifest: { epoch: 2 }, files: 2 })
     await store.delete([waiting.unpublished[0]?.files[0]?.name as string])
     const plan = await planRepair(store, noSleep)
@@ -146,8 +146,8 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
     const store = create()
     const [kept] = await epochs(store, 1, 1, 0)
     const stray = { ...(kept as Manifest), epoch: 7 }
-    await store.put(`${MANIFESTS}/1-7-stray.json`, encodeManifest(stray), 'absent')
-    await store.delete([HEAD_KEY])
+    await store.put(`${manifestsKind}/1-7-stray.json`, encodeManifest(stray), 'absent')
+    await store.delete([headKey])
     const plan = await planRepair(store, noSleep)
     expect(plan.from).toMatch(/^manifests\/2-2-/)
     expect(plan.seen).toEqual({ term: 2, epoch: 7 })
@@ -158,7 +158,7 @@ describe.each(stores)('a checkpoint in %s that has lost HEAD', (_, create) => {
     await epochs(store, 1, 0)
     const zombie = await start(store, folder, 'zombie')
     const next = await withRows(zombie.checkpoint, zombie.head.manifest, 'ledger', ['late'], folder)
-    await store.delete([HEAD_KEY])
+    await store.delete([headKey])
     const plan = await planRepair(store, noSleep)
     const repaired = await writeRepaired(store, plan.manifest, plan.seen, 'mender', counter('mender'), noSleep)
     await expect(
@@ -185,7 +185,7 @@ test('a HEAD that is born between two looks is no lost one', async () => {
   let looks = 0
   const late: ObjectStore = {
     ...store,
-    get: async (key, options) => (key === HEAD_KEY && ++looks === 1 ? 'missing' : store.get(key, options)),
+    get: async (key, options) => (key === headKey && ++looks === 1 ? 'missing' : store.get(key, options)),
   }
   expect(await openCheckpoint(late, folder, 'reader').readHead()).toMatchObject({ manifest: { epoch: 1 } })
 })
@@ -199,7 +199,7 @@ describe('a directory', () => {
     await rm(join(root(), 'head'), { recursive: true })
     await expect(start(store, folder, 'next')).rejects.toMatchObject({ code: 'head-lost' })
     const plan = await planRepair(store, noSleep)
-    expect(plan).toMatchObject({ from: HEAD_KEY, seen: { term: 2, epoch: 5 } })
+    expect(plan).toMatchObject({ from: headKey, seen: { term: 2, epoch: 5 } })
     expect(plan.manifest).toEqual(last)
     const head = await writeRepaired(store, plan.manifest, plan.seen, 'mender', counter('mender'), noSleep)
     expect(head).toMatchObject({ term: 3, manifest: last })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decideCompaction, INLINE_BYTES_MAX, mergedSpan, TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
+import { decideCompaction, inlineFileBytesMax, mergedSpan, tierPartsMax } from '../../checkpoints/decide.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { createCompactor } from '../../src/engine/commit/compaction.ts'
@@ -26,7 +26,7 @@ async function simulate(channels: number, epochs: number) {
   for (let epoch = 1; epoch <= epochs; epoch++) {
     let next: Manifest = { ...manifest, epoch, garbage: [] }
     for (let index = 0; index < channels; index++) {
-      const part = { name: `${index}/${epoch}`, bytes: INLINE_BYTES_MAX + 1, rows: 1, sha256: '' }
+      const part = { name: `${index}/${epoch}`, bytes: inlineFileBytesMax + 1, rows: 1, sha256: '' }
       next = addPart(next, `segment-${index}`, { ...part, epochs: [epoch, epoch] })
     }
     manifest = compactor.take(next)
@@ -45,7 +45,7 @@ describe('merging beside the epochs (P3)', () => {
     async channels => {
       const { manifest, most, merges } = await simulate(channels, 1_000)
       // Four tiers of fewer than ten files each, and what is under way.
-      expect(most).toBeLessThanOrEqual(4 * TIER_PARTS_MAX)
+      expect(most).toBeLessThanOrEqual(4 * tierPartsMax)
       expect(merges).toBeGreaterThanOrEqual(channels * 100)
       for (const parts of Object.values(manifest.channels))
         expect(parts.reduce((sum, { rows }) => sum + rows, 0)).toBe(1_000)
@@ -54,9 +54,9 @@ describe('merging beside the epochs (P3)', () => {
 
   it('a merge that fails is the error of the next commit', async () => {
     const compactor = createCompactor({ compact: () => Promise.reject(new Error('the store is away')) })
-    const parts = Array.from({ length: TIER_PARTS_MAX }, (_, index) => ({
+    const parts = Array.from({ length: tierPartsMax }, (_, index) => ({
       name: `${index}`,
-      bytes: INLINE_BYTES_MAX + 1,
+      bytes: inlineFileBytesMax + 1,
       rows: 1,
       sha256: '',
       epochs: [1, 1] as const,

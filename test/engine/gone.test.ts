@@ -2,7 +2,7 @@ import { cp, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { decodeHead, FORMAT, MIN_READER } from '../../checkpoints/codec.ts'
+import { decodeHead, currentFormat, currentMinReader } from '../../checkpoints/codec.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
@@ -161,7 +161,7 @@ describe('in a directory', () => {
     // And no reader of format 1 takes it up again.
     const head = await createDirectoryStore(at.checkpoint).get('HEAD')
     if (typeof head === 'string') throw new Error(head)
-    expect(decodeHead(head.body, 'HEAD')).toMatchObject({ format: FORMAT, minReader: MIN_READER })
+    expect(decodeHead(head.body, 'HEAD')).toMatchObject({ format: currentFormat, minReader: currentMinReader })
   })
 })
 

@@ -2,7 +2,7 @@ import { cp, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bufferCount, concatMap, finalize, map, type Observable, retry, scan, take, tap, timer, toArray } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { FORMAT, MIN_READER } from '../../checkpoints/codec.ts'
+import { currentFormat, currentMinReader } from '../../checkpoints/codec.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import { behindDefault } from '../../src/engine/publish/publisher.ts'
@@ -627,5 +627,9 @@ test('a checkpoint of format 1, which knew no rows that wait, goes on (P14)', as
   expect((await lab.head()).format).toBe(1)
   await run(goesOn)
   expect(out.toSorted()).toEqual(['01 a 1 4', '02 a 2 -8', '3: -16'])
-  expect(await lab.head()).toMatchObject({ format: FORMAT, minReader: MIN_READER, manifest: { unpublished: [] } })
+  expect(await lab.head()).toMatchObject({
+    format: currentFormat,
+    minReader: currentMinReader,
+    manifest: { unpublished: [] },
+  })
 })

@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import { decodeManifest, sha256 } from '../../checkpoints/codec.ts'
 import { loadFile, textOf } from '../../checkpoints/files.ts'
 import { ownFiles } from '../../checkpoints/manifest.ts'
-import { OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
+import { outputPrefix } from '../../checkpoints/paths.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { keysOf, noSleep, openCheckpoint } from '../checkpoints/fixtures.ts'
@@ -44,8 +44,8 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
     named,
   )
   for (const output of place.outputs) {
-    const hidden = await keysOf(createDirectoryStore(output), OUTPUT_PREFIX)
-    expect(hidden, 'nothing staged is left').toEqual([`${OUTPUT_PREFIX}owner.json`])
+    const hidden = await keysOf(createDirectoryStore(output), outputPrefix)
+    expect(hidden, 'nothing staged is left').toEqual([`${outputPrefix}owner.json`])
   }
   const ledger = (await lab.channel('ledger', at)).toSorted((a, b) => Number(a.seq) - Number(b.seq))
   const objects = ledger.filter(row => row.outcome === 'read').map(row => `${row.key} ${row.e_tag}`)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeHead } from '../../checkpoints/codec.ts'
-import { TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
-import { HEAD_KEY } from '../../checkpoints/paths.ts'
+import { tierPartsMax } from '../../checkpoints/decide.ts'
+import { headKey } from '../../checkpoints/paths.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
@@ -17,7 +17,7 @@ describe.each<{ name: string; shape: Shape }>([
   // Those of one epoch end in later ones, while segments that hold them are merged.
   { name: 'sessions, of which some end', shape: { gap: '120 hours' } },
 ])('a backfill that merges segments beside its epochs: $name', ({ shape }) => {
-  const epochs = TIER_PARTS_MAX + 4
+  const epochs = tierPartsMax + 4
   let small: SmallBackfill
   let straight: Seen
   let calls: number
@@ -38,7 +38,7 @@ describe.each<{ name: string; shape: Shape }>([
     await small.run(place, over(fs))
     straight = await lookAt(small.lab, place)
     calls = fs.calls
-    full = commits[TIER_PARTS_MAX - 1] as number
+    full = commits[tierPartsMax - 1] as number
   })
   afterAll(() => small[Symbol.asyncDispose]())
 
@@ -57,15 +57,15 @@ describe.each<{ name: string; shape: Shape }>([
       return {
         ...store,
         async put(key, body, ifMatch, signal) {
-          if (key === HEAD_KEY && body instanceof Uint8Array) {
+          if (key === headKey && body instanceof Uint8Array) {
             const { manifest } = decodeHead(body, key)
             if (!manifest) throw new Error('its manifest is a file')
             manifests.push(manifest)
-            if (manifest.epoch === TIER_PARTS_MAX + 2) await isMerged
+            if (manifest.epoch === tierPartsMax + 2) await isMerged
           }
           const put = await store.put(key, body, ifMatch, signal)
           // The segment of its epoch, and the one that ten are merged to.
-          if (key.startsWith('segment-') && key.includes(`/1-${TIER_PARTS_MAX}-`) && ++tenth === 2) merge()
+          if (key.startsWith('segment-') && key.includes(`/1-${tierPartsMax}-`) && ++tenth === 2) merge()
           return put
         },
       }

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { STAGED_PREFIX } from '../../checkpoints/paths.ts'
+import { stagedPrefix } from '../../checkpoints/paths.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { keysOf } from '../checkpoints/fixtures.ts'
 import { drawn } from '../golden/drawn.ts'
@@ -58,7 +58,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
   }
 
   async function staged(place: Place): Promise<number> {
-    const keys = await Promise.all(place.outputs.map(output => keysOf(createDirectoryStore(output), STAGED_PREFIX)))
+    const keys = await Promise.all(place.outputs.map(output => keysOf(createDirectoryStore(output), stagedPrefix)))
     return keys.flat().length
   }
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeManifest } from '../../checkpoints/codec.ts'
-import { decideInlineWaiting, INLINE_BYTES_MAX } from '../../checkpoints/decide.ts'
+import { decideInlineWaiting, inlineFileBytesMax } from '../../checkpoints/decide.ts'
 import { dropParts, dropPublished, garbageKey } from '../../checkpoints/manifest.ts'
-import { HEAD_KEY, OUTPUT_PREFIX } from '../../checkpoints/paths.ts'
+import { headKey, outputPrefix } from '../../checkpoints/paths.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { type FileSystem, nodeFileSystem } from '../../connectors/directory/file-system.ts'
 import { createOutbox, type Outbox } from '../../connectors/files/outbox.ts'
@@ -29,7 +29,7 @@ import {
 // A small pipeline runs over directories while the process is killed at every call that touches the disk; then another
 // process takes over, is killed too, and a third one ends the work. What it writes must not depend on any of that.
 
-const BIG = INLINE_BYTES_MAX + 1000
+const BIG = inlineFileBytesMax + 1000
 const EPOCHS = 4
 /** Clean stops on the way, so that retained manifests and their collection take part. */
 const STOPS = [2, EPOCHS]
@@ -165,7 +165,7 @@ async function observe(site: Site, before: Seen | undefined, where: string): Pro
   }
   const visible = new Map<string, readonly string[]>()
   for (const key of await keysOf(output)) {
-    if (key.startsWith(OUTPUT_PREFIX)) continue
+    if (key.startsWith(outputPrefix)) continue
     const found = await output.get(key)
     visible.set(key, typeof found === 'string' ? [found] : Buffer.from(found.body).toString().trimEnd().split('\n'))
   }
@@ -245,8 +245,8 @@ describe('a process killed at every call that touches the disk', () => {
     const last = openCheckpoint(store, site.folder, 'last')
     const { manifest, term } = await last.claim(initial)
     const known = new Set([...(await last.reachable()), ...manifest.garbage.map(garbageKey)])
-    const files = (await keysOf(store)).filter(key => key !== HEAD_KEY).map(name => ({ store: 'checkpoint', name }))
-    const staged = (await keysOf(output, `${OUTPUT_PREFIX}staged/`)).map(name => ({ store: 'out', name }))
+    const files = (await keysOf(store)).filter(key => key !== headKey).map(name => ({ store: 'checkpoint', name }))
+    const staged = (await keysOf(output, `${outputPrefix}staged/`)).map(name => ({ store: 'out', name }))
     for (const file of [...files, ...staged]) expect(known, `term ${term}`).toContain(garbageKey(file))
   }
 

@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeHead } from '../../checkpoints/codec.ts'
-import { INLINE_BYTES_MAX, TIER_PARTS_MAX } from '../../checkpoints/decide.ts'
-import { HEAD_KEY } from '../../checkpoints/paths.ts'
+import { inlineFileBytesMax, tierPartsMax } from '../../checkpoints/decide.ts'
+import { headKey } from '../../checkpoints/paths.ts'
 import type { Part } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { backfillWith } from '../../src/engine/backfill.ts'
@@ -65,7 +65,7 @@ describe.each([
           ...store,
           put: (...args: Parameters<typeof store.put>) => {
             const [key, body] = args
-            if (key === HEAD_KEY && body instanceof Uint8Array) note(decodeHead(body, key).manifest?.channels ?? {})
+            if (key === headKey && body instanceof Uint8Array) note(decodeHead(body, key).manifest?.channels ?? {})
             return store.put(...args)
           },
         }
@@ -90,11 +90,11 @@ describe.each([
   it('stays flat: files go with what they hold, or are merged without what is dead (S10, P11)', () => {
     expect(manifests.length).toBeGreaterThanOrEqual(hours)
     // Three hours live. A tier of ten is merged, while some epochs go on.
-    const partsMax = beats ? 3 * TIER_PARTS_MAX : 4
+    const partsMax = beats ? 3 * tierPartsMax : 4
     for (const of of ['main', 'side'] as const) {
       const bytesOf = (parts: readonly Part[]) => parts.reduce((sum, { bytes }) => sum + bytes, 0)
       const epochBytes = Math.max(...manifests.map(manifest => bytesOf(manifest[of].slice(-1))))
-      expect(epochBytes).toBeGreaterThan(INLINE_BYTES_MAX)
+      expect(epochBytes).toBeGreaterThan(inlineFileBytesMax)
       expect(Math.max(...manifests.map(manifest => manifest[of].length))).toBeLessThanOrEqual(partsMax)
       expect(Math.max(...manifests.map(manifest => bytesOf(manifest[of])))).toBeLessThanOrEqual(partsMax * epochBytes)
     }

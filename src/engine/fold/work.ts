@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
-import { INLINE_BYTES_MAX } from '../../../checkpoints/decide.ts'
+import { inlineFileBytesMax } from '../../../checkpoints/decide.ts'
 import type { FileRef, Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
 import { MillraceError } from '../../core/errors.ts'
@@ -67,7 +67,7 @@ export interface Work {
 /** So many rows are text at most. As text they cost some milliseconds less than as Parquet; more of them would fill HEAD. */
 const textRowsMax = 100
 
-const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.stringify(rows).length <= INLINE_BYTES_MAX
+const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.stringify(rows).length <= inlineFileBytesMax
 
 /** The rows as they are, or in a file where they are many. */
 export async function keepText(

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { OUTPUT_PREFIX } from '../../../checkpoints/paths.ts'
+import { outputPrefix } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { BucketFacts } from '../../../connectors/s3/describe.ts'
 import { connectorOf, formatOf } from '../../../connectors/registry.ts'
@@ -241,7 +241,7 @@ async function examineAfter(
     await checkAfter(after, { source: settings.name, input: place.root, written })
     const store = await components.openInput(place.root, 'objects', linksOf(place, keys))
     const to = await openAfterPlace(after, settings.name, store, components)
-    if (to) await probeStore({ store: to, newId: randomUUID, prefix: OUTPUT_PREFIX })
+    if (to) await probeStore({ store: to, newId: randomUUID, prefix: outputPrefix })
     const bucket = isS3Address(place.root) ? await bucketOf(place.root, 'objects') : undefined
     return { root: place.root, bucket }
   })
@@ -288,7 +288,7 @@ async function examineSinks(
     if (seen.has(at)) continue
     seen.add(at)
     if (kind.isFolder) {
-      const probed = await examineWritable(components, 'output', sink.uri, OUTPUT_PREFIX)
+      const probed = await examineWritable(components, 'output', sink.uri, outputPrefix)
       findings.push(...probed)
       if (probed[0]?.is !== 'ok') continue
     }

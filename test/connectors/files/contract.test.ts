@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { STAGED_PREFIX } from '../../../checkpoints/paths.ts'
+import { stagedPrefix } from '../../../checkpoints/paths.ts'
 import { createDirectoryStore } from '../../../connectors/directory/store.ts'
 import { parseOutputKey } from '../../../connectors/files/output-key.ts'
 import { filesKind } from '../../../connectors/files/sink.ts'
@@ -70,7 +70,7 @@ function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<voi
       }
       return seen
     },
-    staged: () => keysOf(store, STAGED_PREFIX),
+    staged: () => keysOf(store, stagedPrefix),
     traces: () => keysOf(store),
     close,
   }

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { INLINE_BYTES_MAX } from '../../../checkpoints/decide.ts'
+import { inlineFileBytesMax } from '../../../checkpoints/decide.ts'
 import { dropPublished } from '../../../checkpoints/manifest.ts'
 import { createOutbox, type Outbox } from '../../../connectors/files/outbox.ts'
-import { MARKER_KEY } from '../../../checkpoints/paths.ts'
+import { markerKey } from '../../../checkpoints/paths.ts'
 import type { Unpublished } from '../../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../../connectors/directory/store.ts'
 import type { ObjectStore } from '../../../src/core/ports.ts'
@@ -13,7 +13,7 @@ import type { WaitingFile } from '../../../src/core/sink-port.ts'
 import { createMemoryStore, withFaults } from '../../../src/testing/index.ts'
 import { counter, emptyManifest, keysOf, noSleep, rowsOf, waitsThere, writeRows } from '../../checkpoints/fixtures.ts'
 
-const BIG = INLINE_BYTES_MAX + 1000
+const BIG = inlineFileBytesMax + 1000
 
 let base: string
 let folder: string
@@ -34,7 +34,7 @@ function outboxOf(store: ObjectStore, checkpointId = 'c1'): Outbox {
 
 async function stage(outbox: Outbox, rows: readonly string[], to: string, term = 1): Promise<WaitingFile> {
   const file = await writeRows(folder, rows)
-  return outbox.stage({ term, epoch: 1, file, rows: rows.length, to, inlineBytesMax: INLINE_BYTES_MAX })
+  return outbox.stage({ term, epoch: 1, file, rows: rows.length, to, inlineBytesMax: inlineFileBytesMax })
 }
 
 async function text(store: ObjectStore, key: string): Promise<string> {
@@ -50,7 +50,7 @@ describe('the owner of an output folder (P8)', () => {
     await outboxOf(store).own(true)
     await outboxOf(store).own(true)
     await outboxOf(store).own(false)
-    expect(JSON.parse(await text(store, MARKER_KEY))).toEqual({ checkpointId: 'c1', pipeline: 'revenue' })
+    expect(JSON.parse(await text(store, markerKey))).toEqual({ checkpointId: 'c1', pipeline: 'revenue' })
   })
 
   it('is refused a folder of another checkpoint, naming both', async () => {
@@ -81,7 +81,7 @@ describe('the owner of an output folder (P8)', () => {
 
   it('is refused a marker that cannot be read', async () => {
     const store = createMemoryStore()
-    await store.put(MARKER_KEY, Buffer.from('{}'), 'absent')
+    await store.put(markerKey, Buffer.from('{}'), 'absent')
     await expect(outboxOf(store).own(true)).rejects.toMatchObject({ code: 'corrupt-object' })
   })
 })
@@ -191,7 +191,7 @@ describe('the outbox', () => {
     const current = await stage(outbox, rowsOf('current', BIG), 'current', 2)
     await outbox.publish(kept, 'kept')
     expect(await outbox.orphans(2, name => name === kept.name)).toBe(1)
-    expect(await keysOf(store)).toEqual([MARKER_KEY, kept.name, current.name, 'kept'])
+    expect(await keysOf(store)).toEqual([markerKey, kept.name, current.name, 'kept'])
   })
 
   it('refuses names that are reserved', async () => {

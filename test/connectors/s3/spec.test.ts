@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addressOf, isS3Address, KEY_BYTES_MAX, parseS3Address, toSpec } from '../../../connectors/s3/spec.ts'
+import { addressOf, isS3Address, keyBytesMax, parseS3Address, toSpec } from '../../../connectors/s3/spec.ts'
 import { failure } from '../../engine/harness.ts'
 
 const parsed = (address: string) => parseS3Address(address, 'objects')
@@ -28,7 +28,7 @@ describe('an address', () => {
       's3://bucket?endpoint=http://127.0.0.1:9000/&pathStyle=false&requesterPays=true',
       { bucket: 'bucket', path: '', endpoint: 'http://127.0.0.1:9000', pathStyle: false, requesterPays: true },
     ],
-    [`s3://bucket/${'é'.repeat(KEY_BYTES_MAX / 2)}`, { bucket: 'bucket', path: 'é'.repeat(KEY_BYTES_MAX / 2) }],
+    [`s3://bucket/${'é'.repeat(keyBytesMax / 2)}`, { bucket: 'bucket', path: 'é'.repeat(keyBytesMax / 2) }],
   ])('%s', (address, expected) => {
     expect(parsed(address)).toEqual(expected)
   })
@@ -43,7 +43,7 @@ describe('an address', () => {
     ['s3://zone--usw2-az1--x-s3/x', "found 'zone--usw2-az1--x-s3'"],
     ['s3://bucket//a', 'without empty names between slashes'],
     ['s3://bucket/a//b', 'without empty names between slashes'],
-    [`s3://bucket/${'é'.repeat(KEY_BYTES_MAX / 2)}a`, 'at most 1024 bytes after the bucket'],
+    [`s3://bucket/${'é'.repeat(keyBytesMax / 2)}a`, 'at most 1024 bytes after the bucket'],
     ['s3://bucket/?regoin=x', "parameters region, endpoint, pathStyle, requesterPays, each once; found 'regoin'"],
     ['s3://bucket/?region=a&region=b', "found 'region' again"],
     ['s3://bucket/?region=EU', "objects: region: 'EU' is not valid; expected a region"],
