@@ -10,9 +10,10 @@ import type { Head, Manifest, ManifestFile } from './types.ts'
  * follows when old readers would err. 2: the ledger has outcomes that readers of 1 take for counted, and rows that wait
  * to be taken (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for
  * in files. 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
+ * 5: committed rows may be held until they are worth a file (`held-<flow>`), which readers of 4 would never publish.
  */
-export const currentFormat = 4
-export const currentMinReader = 4
+export const currentFormat = 5
+export const currentMinReader = 5
 
 type DocumentKind = 'head' | 'manifest'
 

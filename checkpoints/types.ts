@@ -24,7 +24,7 @@ export interface Part extends FileRef {
 
 /**
  * A channel is an append-only set of Parquet rows of one schema: 'ledger', 'outputs', 'quarantine', 'after',
- * `late-<node>` and `segment-<node>`. Its name is also the <kind> of its files' names.
+ * `late-<node>`, `segment-<node>` and, since format 5, `held-<flow>`. Its name is also the <kind> of its files' names.
  */
 export type Channels = Readonly<Record<string, readonly Part[]>>
 
@@ -36,6 +36,8 @@ export interface Unpublished {
   /** Name of the flow. */
   readonly output: string
   readonly epoch: number
+  /** The first epoch whose rows it has, where those of several are published together. Since format 5. */
+  readonly from?: number
   readonly operation: Operation
   /** What the sink said of what it staged, for itself; null where the rows wait in the checkpoint. */
   readonly receipt: Json

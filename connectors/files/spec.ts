@@ -1,7 +1,9 @@
+import type { Duration } from '../../src/core/duration.ts'
 import { configError } from '../../src/core/errors.ts'
-import { either, list, nested, oneOf, place, text, whole } from '../../src/core/option-kinds.ts'
+import { aboveZero, either, list, nested, oneOf, place, size, text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
-import type { Sink } from '../../src/plan/sink.ts'
+import type { Size } from '../../src/core/size.ts'
+import type { Hold, Sink } from '../../src/plan/sink.ts'
 import type { CalendarParts, PartitionBy } from './partitions.ts'
 
 export interface FilesOptions {
@@ -30,10 +32,18 @@ export interface FilesOptions {
   readonly partitionBy?: PartitionBy
   /** Whether columns that folders are named after are in their names only, or in the files as well. Default 'path'. */
   readonly partitionColumns?: 'path' | 'path-and-file'
+  /**
+   * Few files: committed rows wait in the checkpoint until they make files of about this size, '128MB', whatever the
+   * epochs were. An epoch is never parted, so a file may be larger. Default: 128MB with `maxDelay`, else each epoch has
+   * files of its own.
+   */
+  readonly targetSize?: Size
+  /** So long they wait at most, since the first of them was committed. Default: 10 minutes with `targetSize`. */
+  readonly maxDelay?: Duration
 }
 
 /** What `files()` gives. */
-export interface FilesSink extends Sink<unknown>, FilesOptions {
+export interface FilesSink extends Sink<unknown>, Omit<FilesOptions, keyof Hold> {
   readonly sink: 'files'
 }
 
@@ -44,6 +54,8 @@ const calendar = nested<CalendarParts>({
   day: { kind: column, about: 'The same of its day.' },
   hour: { kind: column, about: 'The same of its hour.' },
 })
+/** Where one of them is given: the other. */
+const holdDefault: Hold = { targetSize: '128MB', maxDelay: '10 minutes' }
 const folders = "a list such as ['zone', { day: 'window_start' }]"
 
 const filesOptions = {
@@ -79,6 +91,16 @@ const filesOptions = {
     otherwise: 'path',
     about: 'Whether columns that folders are named after are in the files as well.',
   },
+  targetSize: {
+    kind: size,
+    otherwise: `${holdDefault.targetSize} with maxDelay, else files for each epoch`,
+    about: 'How large files should be: rows of several epochs are written together.',
+  },
+  maxDelay: {
+    kind: aboveZero,
+    otherwise: `${holdDefault.maxDelay} with targetSize`,
+    about: 'How long committed rows wait for that at most.',
+  },
 } satisfies OptionTable<FilesOptions & { readonly uri: string }>
 
 /**
@@ -104,5 +126,8 @@ export function files(uri: string, options: FilesOptions): FilesSink {
     throw configError('files: rowGroupRows', rowGroupRows, `none, as format: '${format}' has no row groups`)
   if (partitionColumns !== undefined && partitionBy === undefined)
     throw configError('files: partitionColumns', partitionColumns, 'none without partitionBy')
-  return { sink: 'files', ...read }
+  const { targetSize, maxDelay, ...kept } = read
+  const isHeld = targetSize !== undefined || maxDelay !== undefined
+  const hold = { targetSize: targetSize ?? holdDefault.targetSize, maxDelay: maxDelay ?? holdDefault.maxDelay }
+  return { sink: 'files', ...kept, ...(isHeld && { hold }) }
 }

@@ -313,6 +313,11 @@ export function renderInspection(inspection: Inspection): string {
     ...(inspection.outputFiles.length > filesShown
       ? [['', `  and ${showCount(inspection.outputFiles.length - filesShown)} more: --json lists all`] as const]
       : []),
+    ...inspection.held.map(({ flow, rows, bytes, since }): Line => {
+      const first = since === null ? '' : `, the first since ${since}`
+      const size = `${showCounted(rows, 'row')}, ${showBytes(bytes)}`
+      return ['held', `${flow}: ${size}, to be written with those of later epochs${first}`]
+    }),
     ...inspection.undelivered.map(
       ({ flow, epochs, rows }): Line => [
         'to hand over',

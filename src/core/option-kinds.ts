@@ -1,5 +1,6 @@
 import { nearestName } from './nearest.ts'
 import { type Duration, parseDurationUs, durationForms } from './duration.ts'
+import { parseSizeBytes, type Size, sizeForms } from './size.ts'
 import { invalid, type Kind, type OptionTable, problemOfOptions } from './options.ts'
 
 // The kinds of values that options take.
@@ -68,6 +69,9 @@ export function duration(
     },
   }
 }
+
+/** '128MB'. */
+export const size: Kind<Size> = text<Size>(sizeForms, value => parseSizeBytes(value) !== undefined, 'SIZE')
 
 export const aboveZero: Kind<Duration> = duration('a duration above zero', us => us > 0n)
 

@@ -94,6 +94,7 @@ async function commitBatch(
     earlier: batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : [])),
     after: stamped.after,
     records: { ...records, columnsSeen: seen },
+    isLast: false,
   })
   committer.newColumns.push(...found)
   if (found.length > 0) run.onEvent({ is: 'new-columns', source, columns: found })
@@ -125,7 +126,8 @@ export async function commitFlush(run: Run, committer: Committer, isFinal: boole
   const epoch = committer.manifest.epoch + 1
   const entries = marks.map(mark => markRow(mark, epoch, source, applied.late.get(mark.seq) ?? 0))
   const records = isFinal ? { sealed: true } : {}
-  return commitEpoch(run, committer, { partials: noPartials, applied, entries, earlier: [], after, records })
+  const isLast = true
+  return commitEpoch(run, committer, { partials: noPartials, applied, entries, earlier: [], after, records, isLast })
 }
 
 /** What a flush of these stages says in the ledger: one watermark where all of them move to the same. */
@@ -138,6 +140,7 @@ function flushOf(flushed: ReadonlyMap<string, bigint>, stages: readonly Stage[])
 }
 
 async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {
+  await committer.held.publishLeft()
   const epoch = committer.manifest.epoch + 1
   // The operators see every epoch; the engine executes what the first description said, and they may not differ.
   run.subscribed.describe(epoch)
@@ -152,13 +155,15 @@ interface AppliedEpoch extends Omit<EpochRows, 'ledger'> {
   /** Of each object among them, in order, the outcome that its version had before. */
   readonly earlier: readonly (Outcome | undefined)[]
   readonly records: Partial<KeptRecords>
+  /** No row waits for those of later epochs. */
+  readonly isLast: boolean
 }
 
 /** Stage, commit, publish. */
 function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promise<EpochResult> {
-  const { head, publisher, compactor, care, state } = committer
+  const { head, publisher, compactor, care, state, holding, held } = committer
   const { executor } = run.commit
-  const { partials, applied, entries, after } = epoch
+  const { partials, applied, entries, after, isLast } = epoch
   return head.inTurn(async () => {
     const { manifest } = head
     const bare = { ...manifest, epoch: manifest.epoch + 1, engine: engineAfter(run, manifest, epoch) }
@@ -166,8 +171,9 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
     await publisher.fits()
     const stagedFromMs = run.clock.nowMs()
     const ledger = ledgerText(entries)
-    const context = { ...run, isReplay: run.replayed !== undefined }
-    const { next, published, channels } = await stageEpoch(context, publisher.record(bare), { ...epoch, ledger })
+    const context = { ...run, holding, isReplay: run.replayed !== undefined }
+    const rows = { partials, applied, ledger, after }
+    const { next, published, channels } = await stageEpoch(context, publisher.record(bare), rows, isLast)
 
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD,
     // publishes what is listed there and hands its rows over. State adopts the epoch only below.
@@ -175,6 +181,7 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
     run.onEvent({ is: 'phase', phase: 'commit', ms: run.clock.nowMs() - stagedFromMs })
     publisher.begin(head.manifest)
     compactor.begin(head.manifest)
+    held.wait()
 
     await state.adopt(applied, after.clocks)
     await executor.append('ledger', ledger)

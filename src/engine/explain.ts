@@ -68,7 +68,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
 /** `{ files: 'data/output', format: 'parquet' }` */
 function explainSink(given: Sink): object {
   const { sink: _, ...options } = sinkOptions(given)
-  return { [given.sink]: given.uri, ...options }
+  return { [given.sink]: given.uri, ...options, ...given.hold }
 }
 
 function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {

@@ -6,7 +6,8 @@ import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
 import { sinksOf } from './publish/outputs.ts'
 import type { Publisher } from './publish/publisher.ts'
-import type { MeasuredState, Measurement, Running } from './report/running.ts'
+import type { MeasuredHeld, MeasuredState, Measurement, Running } from './report/running.ts'
+import { heldIn } from './state/held.ts'
 import { openWindowsOf, segmentChannel, stateName, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
 
@@ -57,6 +58,7 @@ export function createRunning(context: RunningContext): Running {
         states,
         undelivered: committer.publisher.waiting,
         sinks: committer.publisher.lags,
+        held: measuredHeld(run, manifest),
         checkpoint: {
           headBytes: run.claim.checkpoint.headBytes,
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -91,6 +93,19 @@ async function measuredStates(
     })
   }
   return measured
+}
+
+function measuredHeld(
+  { outputs, clock }: Pick<Run, 'outputs' | 'clock'>,
+  manifest: Committer['manifest'],
+): readonly MeasuredHeld[] {
+  const nowMs = clock.startedAtMs + clock.nowMs()
+  const found = heldIn(manifest)
+  return sinksOf(outputs).flatMap(({ name, hold }) => {
+    const { rows = 0, bytes = 0, sinceMs = null } = found.find(({ flow }) => flow === name) ?? {}
+    if (hold === undefined && rows === 0) return []
+    return [{ flow: name, rows, bytes, ageMs: sinceMs === null ? 0 : Math.max(0, nowMs - sinceMs) }]
+  })
 }
 
 async function memory(lookUps: Pick<Executor, 'rows'>): Promise<Measurement['duckdb']> {

@@ -12,6 +12,7 @@ import { withAttempt } from './intake/attempt.ts'
 import { type Components, components as everyday } from './components.ts'
 import { openSink } from './publish/outputs.ts'
 import { ownerName } from '../core/owner.ts'
+import { heldFlows, publishedThrough } from './state/held.ts'
 import { outputColumns, outputsOf } from './state/read-checkpoint.ts'
 
 /** What a repair did. */
@@ -75,10 +76,12 @@ export async function repair(
   for (const { sink, traces } of outputs) if (traces.later.length > 0) await repairOf(sink).withdraw(traces.later)
 
   const seen = outputs.map(({ traces }) => traces).reduce<Seen>(highest, plan.seen)
+  // What waits there is published without another epoch, under a name that none has had.
+  const unused = { ...seen, epoch: Math.max(manifest.epoch, seen.epoch) + (heldFlows(manifest).length > 0 ? 1 : 0) }
   const repaired = await writeRepaired(
     await openWritable(address, 'checkpoint'),
     withAttempt(manifest, null),
-    seen,
+    unused,
     ownerName(clock),
     randomUUID,
     sleep,
@@ -97,7 +100,9 @@ export async function repair(
 }
 
 async function openOutput(parts: Components, flow: string, at: string, { manifest }: RepairPlan): Promise<Output> {
-  const { epoch, unpublished } = manifest
+  const { unpublished } = manifest
+  // Rows that wait there were published by a later manifest, or will be.
+  const epoch = publishedThrough(manifest, flow)
   const end = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
   const columns = outputColumns(manifest)[flow] ?? {}
   // Nothing is made where the place is gone.
@@ -105,7 +110,7 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const kind = sinkOf(end, flow, parts.sinks)
   const sink = await openSink({ name: flow, sink: end, kind, columns, field: 'output' }, manifest, '', reading)
   // What belongs to another checkpoint is not touched.
-  await sink.check(epoch === 0)
+  await sink.check(manifest.epoch === 0)
   const waiting = unpublished.filter(({ output, at }) => output === flow && at === 'sink')
   for (const output of waiting) await sink.repair?.verify(output)
   if (sink.repair) return { sink, traces: await sink.repair.traces(epoch) }

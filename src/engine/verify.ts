@@ -18,7 +18,7 @@ import { openSession, type Session } from './duckdb/session.ts'
 import { linksOf } from './intake/key-kind.ts'
 import { type VerifyOptions, verifyOptions } from './options.ts'
 import { placeOf } from './publish/outputs.ts'
-import { openPublished, waitingAs } from './publish/published.ts'
+import { heldAsFiles, openPublished, waitingAs } from './publish/published.ts'
 import { openMoved } from './replay/moved.ts'
 import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
 import { versionOf } from './state/ledger.ts'
@@ -182,9 +182,9 @@ async function compareOutputs(
       notCompared.push(flow)
       continue
     }
-    const own = await outputRows(left, executor, published, flow)
+    const own = await outputRows(left, executor, parts.sinks, published, flow)
     const repeated = await readerOf(parts, right.manifest, copied, flow)
-    const again = repeated && (await outputRows(right, executor, repeated, flow))
+    const again = repeated && (await outputRows(right, executor, parts.sinks, repeated, flow))
     rows += await compare(executor, flow, own, again, differences)
   }
   return { rows, differences, notCompared }
@@ -320,6 +320,7 @@ function lateChannels(...manifests: readonly Manifest[]): readonly string[] {
 async function outputRows(
   reader: ChannelReader,
   executor: Executor,
+  sinks: readonly SinkKind[],
   published: SinkReader,
   flow: string,
 ): Promise<string | undefined> {
@@ -329,6 +330,11 @@ async function outputRows(
     await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
     table = await append(executor, table, published.compared({ file, name: ref.name }))
     await rm(file, { force: true })
+  }
+  // What is committed and waits for rows of later epochs counts as published.
+  for (const held of await heldAsFiles(reader, executor, sinks, flow)) {
+    table = await append(executor, table, published.compared(held))
+    await rm(held.file, { force: true })
   }
   return table
 }

@@ -1,7 +1,17 @@
+import type { Duration } from '../core/duration.ts'
 import type { FileForm, ObjectStore } from '../core/ports.ts'
+import type { Size } from '../core/size.ts'
 import type { SinkPort, WaitingFile } from '../core/sink-port.ts'
 import { plainJson, type Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
+
+/** Until when committed rows may wait for those of later epochs, so that few files have many. As a user writes it. */
+export interface Hold {
+  /** Bytes of the files that the rows would make together. */
+  readonly targetSize: Size
+  /** Since the first of them was committed. */
+  readonly maxDelay: Duration
+}
 
 /** Where rows go, as plain data; `files(...)` makes one. `C` is what it asks of the columns. */
 export interface Sink<in C = never> {
@@ -9,6 +19,8 @@ export interface Sink<in C = never> {
   readonly sink: string
   /** Where it is. Results may move, so it is no part of the plan; all else that a sink is told is. */
   readonly uri: string
+  /** Absent: each epoch is published by itself. It may change between runs, so it is no part of the plan. */
+  readonly hold?: Hold
   /** Never called: carries what the sink asks of the columns. */
   readonly takes?: (columns: C) => void
 }
@@ -93,7 +105,7 @@ export interface SinkKind<S extends Sink = Sink> {
 
 /** What a sink is told beside its place, as the plan keeps it. `files` came first and goes without its name. */
 export function sinkOptions(given: Sink): { readonly [key: string]: Json } {
-  const { sink, uri: _, takes: __, ...options } = given
+  const { sink, uri: _, hold: __, takes: ___, ...options } = given
   return plainJson(sink === 'files' ? options : { sink, ...options })
 }
 

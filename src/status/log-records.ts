@@ -60,6 +60,11 @@ const records: { readonly [K in Kind]: (event: Of<K>) => readonly LogRecord[] } 
     const message = `${flow} took the ${showCounted(rows, 'row')} of epoch ${epoch} in ${showSeconds(tookMs / 1000)}`
     return line('debug', 'delivered', message, { flow, epoch, rows, tookMs: Math.round(tookMs) })
   },
+  'held-written'({ outputFiles, rows, bytes }) {
+    const files = showCounted(outputFiles.length, 'output file')
+    const message = `wrote ${showCounted(rows, 'row')} that were held: ${files}, ${showBytes(bytes)}`
+    return line('info', 'held-written', message, { outputFiles, rows, bytes })
+  },
   'after-set': ({ after, text }) => line(after === 'delete' ? 'warn' : 'info', 'after-set', text, { after }),
   afterwards: afterRecords,
   'after-failed'(event) {

@@ -1,16 +1,6 @@
-import { Counter, Gauge, Histogram, type HistogramConfiguration, type Registry } from 'prom-client'
+import type { Gauge, Registry } from 'prom-client'
 import type { Reason } from '../../connectors/notifications/parse.ts'
-import type { RunEvent } from '../engine/report/events.ts'
-import type { Measurement } from '../engine/report/running.ts'
-import type { Monitor } from './monitor.ts'
-
-/** Metrics that belong together. */
-export interface MetricGroup {
-  onEvent?(event: RunEvent): void
-  /** Figures that are measured when they are asked for. */
-  show?(found: Measurement): void
-  watch?(monitor: Monitor): void
-}
+import { type Define, definer, type MetricGroup } from './define-metrics.ts'
 
 export interface RunName {
   readonly pipeline: string
@@ -26,20 +16,6 @@ const refusals: Readonly<Record<Reason, true>> = {
   malformed: true,
 }
 
-type Define = ReturnType<typeof definer>
-
-function definer(registry: Registry) {
-  const registers = [registry]
-  return {
-    counter: <L extends string = never>(name: string, help: string, ...labelNames: L[]) =>
-      new Counter({ name, help, labelNames, registers }),
-    gauge: <L extends string = never>(name: string, help: string, ...labelNames: L[]) =>
-      new Gauge({ name, help, labelNames, registers }),
-    histogram: <L extends string = never>(options: HistogramConfiguration<L>) =>
-      new Histogram({ ...options, registers }),
-  }
-}
-
 /** All metrics of a run but those of the process. */
 export function metricGroups(registry: Registry, run: RunName): readonly MetricGroup[] {
   const define = definer(registry)
@@ -51,6 +27,7 @@ export function metricGroups(registry: Registry, run: RunName): readonly MetricG
     timeGroup(define),
     stateGroup(define),
     sinkGroup(define),
+    heldGroup(define),
     checkpointGroup(define),
     notificationGroup(define),
     duckdbGroup(define),
@@ -148,6 +125,7 @@ function epochGroup(define: Define): MetricGroup {
 
   return {
     onEvent(event) {
+      if (event.is === 'held-written') outputFiles.inc(event.outputFiles.length)
       if (event.is !== 'epoch') return
       const { result, quarantined, skipped, gone, suspect } = event
       const aside = { quarantined, skipped, gone, suspect }
@@ -295,6 +273,24 @@ function sinkGroup(define: Define): MetricGroup {
         const raise = retriesBy.get(flow) ?? rising(by => sinkRetries.inc({ flow }, by))
         retriesBy.set(flow, raise)
         raise(retries)
+      }
+    },
+  }
+}
+
+/** What waits until it is worth a file. */
+function heldGroup(define: Define): MetricGroup {
+  const heldRows = define.gauge('millrace_held_rows', 'Committed rows that wait until they are worth a file.', 'flow')
+  const heldBytes = define.gauge('millrace_held_bytes', 'Bytes that they take in the checkpoint.', 'flow')
+  const heldAge = define.gauge('millrace_held_age_seconds', 'Since the first of them was committed.', 'flow')
+
+  return {
+    show({ held }) {
+      for (const gauge of [heldRows, heldBytes, heldAge]) gauge.reset()
+      for (const { flow, rows, bytes, ageMs } of held) {
+        heldRows.set({ flow }, rows)
+        heldBytes.set({ flow }, bytes)
+        heldAge.set({ flow }, ageMs / 1000)
       }
     },
   }

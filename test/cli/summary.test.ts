@@ -226,6 +226,7 @@ test('a checkpoint, for a person', () => {
     ],
     retried: 0,
     unpublished: 0,
+    held: [{ flow: 'flow-1', rows: 4_321, bytes: 9_000, since: '2022-05-01T10:00:00.000Z' }],
     undelivered: [{ flow: 'flow-2', epochs: 1, rows: 1_234, bytes: 5_000 }],
     outputFiles: Array.from({ length: 12 }, (_, i) => `file:///data/out/${i}.parquet`),
     setAside: summary.run.setAside,

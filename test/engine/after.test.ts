@@ -257,10 +257,10 @@ describe('an epoch that some sink does not have yet', () => {
     const file = { name: 'f', bytes: 1, rows: 1, sha256: '' }
     const published = (...epochs: number[]) => epochs.map(epoch => waitsThere('flow-1', epoch, file))
     const taken = (...epochs: number[]) => epochs.map(epoch => waitsHere('flow-2', epoch, file))
-    expect(outEpoch({ epoch: 9, unpublished: [] })).toBe(9)
-    expect(outEpoch({ epoch: 9, unpublished: published(9) })).toBe(8)
-    expect(outEpoch({ epoch: 9, unpublished: [...published(9), ...taken(4, 5)] })).toBe(3)
-    expect(outEpoch({ epoch: 1, unpublished: [...published(1), ...taken(1)] })).toBe(0)
+    expect(outEpoch({ channels: {}, epoch: 9, unpublished: [] })).toBe(9)
+    expect(outEpoch({ channels: {}, epoch: 9, unpublished: published(9) })).toBe(8)
+    expect(outEpoch({ channels: {}, epoch: 9, unpublished: [...published(9), ...taken(4, 5)] })).toBe(3)
+    expect(outEpoch({ channels: {}, epoch: 1, unpublished: [...published(1), ...taken(1)] })).toBe(0)
   })
 
   test('rows that are not taken keep their objects, over restarts, until they are', async () => {

@@ -5,6 +5,7 @@ import { groupBy } from '../../operators/group-by.ts'
 import { to } from '../../operators/to.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
+import { sinkOptions } from '../../src/plan/sink.ts'
 import { checkForeignValue, createHead, errorOf, expectConfigError, marbles, tripsOf } from './flow.ts'
 
 const sink = files('data/output', { format: 'parquet' })
@@ -123,6 +124,14 @@ describe('sinks', () => {
       '[]',
       "a list such as ['zone', { day: 'window_start' }] or options: { year, month, day, hour }",
     ],
+    [
+      'out',
+      { format: 'json', targetSize: '128 mb' },
+      'files: targetSize',
+      "'128 mb'",
+      "a size above zero, such as '500kB', '128MB', '1.5 GB' or '64MiB'",
+    ],
+    ['out', { format: 'json', maxDelay: '0s' }, 'files: maxDelay', "'0s'", 'a duration above zero'],
     ['out', { format: 'json', zone: 'UTC' }, 'files: zone', "'UTC'", "'Z'"],
     [
       'out',
@@ -136,21 +145,35 @@ describe('sinks', () => {
   })
 
   test.each([
+    [{}, undefined],
+    [{ targetSize: '1GB' }, { targetSize: '1GB', maxDelay: '10 minutes' }],
+    [{ maxDelay: '90s' }, { targetSize: '128MB', maxDelay: '90s' }],
+    [
+      { targetSize: '64MiB', maxDelay: '1 hour' },
+      { targetSize: '64MiB', maxDelay: '1 hour' },
+    ],
+  ] as const)('files with %j holds rows by %j, which is no part of the plan', (given, hold) => {
+    const sink = files('out', { format: 'json', ...given })
+    expect(sink.hold).toEqual(hold)
+    expect(sinkOptions(sink)).toEqual({ format: 'json' })
+  })
+
+  test.each([
     ['out', undefined, "files: format is missing; expected 'parquet' or 'json' or 'csv'."],
     [
       'out',
       { format: 'json', formt: 'json' },
-      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
+      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
     ],
     [
       'out',
       { format: 'json', partitonBy: ['zone'] },
-      "files: unknown option 'partitonBy'; did you mean 'partitionBy'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
+      "files: unknown option 'partitonBy'; did you mean 'partitionBy'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
     ],
     [
       'out',
       { format: 'json', uri: 'elsewhere' },
-      "files: unknown option 'uri'. Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns.",
+      "files: unknown option 'uri'. Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
     ],
     ['out', 'json', "files: 'json' is not valid; expected an object of options."],
   ])('files names what is wrong with %j %j', (uri, options, message) => {

@@ -28,6 +28,7 @@ export const measurement: Measurement = {
   ],
   undelivered: [{ flow: 'flow-2', epochs: 3, rows: 30, bytes: 700 }],
   sinks: [{ flow: 'flow-1', epochs: 2, rows: 20, bytes: 500, retries: 4 }],
+  held: [{ flow: 'flow-1', rows: 70, bytes: 900, ageMs: 45_000 }],
   checkpoint: { headBytes: 4_000, bytes: 9_000, files: 2 },
   backlog: { messages: 11, oldestAgeMs: 2_500 },
   notifications: { malformed: 1, deleted: 9 },

@@ -13,6 +13,7 @@ import { withSettings, engineRecords, type LedgerPosition, positionOf } from '..
 import type { Claim } from './claim.ts'
 import { type Compactor, createCompactor } from './compaction.ts'
 import { createHeadWriter, type HeadWriter } from './head-writer.ts'
+import { createHeldPublisher, createHolding, type HeldPublisher, type Holding } from './holding.ts'
 import { createLiveState, type LiveState } from './live-state.ts'
 
 /** The run that commits. */
@@ -42,6 +43,8 @@ export interface Committer {
   readonly care: ReturnType<typeof createCare>
   /** What `after` asks for. */
   readonly afterwards: Afterwards
+  readonly holding: Holding
+  readonly held: HeldPublisher
   readonly manifest: Manifest
   /** Where the ledger stands. */
   position: LedgerPosition
@@ -83,7 +86,10 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     () => head.manifest.epoch + 1,
   )
   const afterwards = openAfterwards(run, head, publisher)
-  const parts = { head, publisher, compactor, care, afterwards }
+  const holding = createHolding(run)
+  const held = createHeldPublisher({ ...run, head, publisher, holding })
+  held.wait()
+  const parts = { head, publisher, compactor, care, afterwards, holding, held }
   let isReleased = false
   return {
     ...parts,
@@ -109,7 +115,7 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     async stop() {
       // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
       // published now is by the next start (P10). What `after` asks for may wait for a sink that is away until this ends.
-      await Promise.all([afterwards.stop(), publisher.stop()])
+      await Promise.all([afterwards.stop(), held.stop(), publisher.stop()])
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.
       if (!isReleased) await care.undo(attemptBefore).catch(() => {})
@@ -154,10 +160,17 @@ function openAfterwards(run: CommitterContext, head: HeadWriter, publisher: Publ
 
 async function close(
   run: Pick<CommitterContext, 'claim' | 'outputs'>,
-  { head, publisher, compactor, afterwards }: Pick<Committer, 'head' | 'publisher' | 'compactor' | 'afterwards'>,
+  {
+    head,
+    publisher,
+    compactor,
+    afterwards,
+    held,
+  }: Pick<Committer, 'head' | 'publisher' | 'compactor' | 'afterwards' | 'held'>,
   hurry: AbortSignal | undefined,
 ): Promise<void> {
   await compactor.settle()
+  await held.publishAll()
   await publisher.settle()
   await afterwards.finish(hurry)
   // Files are deleted only after a commit that no longer names them (P12).

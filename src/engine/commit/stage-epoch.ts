@@ -1,24 +1,19 @@
-import { decideInlineWaiting } from '../../../checkpoints/decide.ts'
 import { addPart, dropParts } from '../../../checkpoints/manifest.ts'
-import type { Manifest, Unpublished } from '../../../checkpoints/types.ts'
+import type { Manifest } from '../../../checkpoints/types.ts'
 import type { WrittenFile } from '../../core/ports.ts'
-import type { WaitingFile } from '../../core/sink-port.ts'
-import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
+import type { TextRows } from '../../core/text-rows.ts'
 import type { Stage } from '../../plan/stages.ts'
 import type { Applied } from '../fold/apply.ts'
 import type { Partials } from '../fold/partials.ts'
-import { type ChannelRows, type EpochContext, keepText, type OutputFile, stageRows } from '../fold/work.ts'
-import type { Output } from '../publish/publisher.ts'
+import { type ChannelRows, keepText, type OutputFile, stageRows } from '../fold/work.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import { deadToUs, segmentChannel, stateTables } from '../state/state.ts'
-import type { Claim } from './claim.ts'
+import type { Holding } from './holding.ts'
+import { type PublishedFile, recordOutputs, type Staged, type StageContext, stageOutput } from './stage-output.ts'
 
 /** What the rows of an epoch are staged with. */
-export interface StageContext {
-  readonly claim: Pick<Claim, 'checkpoint' | 'head'>
-  readonly commit: EpochContext
-  /** By flow name. */
-  readonly outputs: ReadonlyMap<string, Output>
+export interface EpochStageContext extends StageContext {
+  readonly holding: Pick<Holding, 'take'>
   /** A replay repeats a run that has handed its rows over. */
   readonly isReplay: boolean
 }
@@ -38,37 +33,42 @@ export interface StagedEpoch {
   readonly channels: readonly ChannelRows[]
 }
 
-/** A file that a commit makes true, under the name that it will have. */
-export interface PublishedFile {
-  readonly output: string
-  readonly key: string
-  readonly file: WaitingFile
-}
-
-/** Makes the rows of an epoch durable and names them. @param manifest of the epoch, without its rows */
-export async function stageEpoch(context: StageContext, manifest: Manifest, rows: EpochRows): Promise<StagedEpoch> {
+/**
+ * Makes the rows of an epoch durable and names them.
+ *
+ * @param manifest of the epoch, without its rows
+ * @param isLast no row waits for those of later epochs
+ */
+export async function stageEpoch(
+  context: EpochStageContext,
+  manifest: Manifest,
+  rows: EpochRows,
+  isLast: boolean,
+): Promise<StagedEpoch> {
   const { partials, applied, after } = rows
   const staged = await stageOutputs(context, manifest, [...partials.outputs, ...applied.outputs])
-  const channels = await channelsOf(context, manifest.epoch, rows, staged.published)
-  const next = await stageChannels(context, staged.next, channels)
-  return { next: withoutDead(next, context.commit.stages, after, applied), published: staged.published, channels }
+  const taken = await context.holding.take(staged.next, [...partials.held, ...applied.held], isLast)
+  const published = [...staged.published, ...taken.published]
+  const channels = await channelsOf(context, rows)
+  const recorded = await recordOutputs(context, await stageChannels(context, taken.next, channels), published)
+  return { next: withoutDead(recorded, context.commit.stages, after, applied), published, channels }
 }
 
 /** The files of each flow, in its sink's own place or where they wait in the checkpoint. */
 async function stageOutputs(
-  context: StageContext,
+  context: EpochStageContext,
   manifest: Manifest,
   outputs: readonly OutputFile[],
-): Promise<Pick<StagedEpoch, 'next' | 'published'>> {
+): Promise<Staged> {
+  const { epoch } = manifest
   let next = manifest
   const published: PublishedFile[] = []
   for (const [name, files] of byFlow(outputs.filter(({ written }) => written.rows > 0))) {
     const output = context.outputs.get(name)
     if (!output || (output.is === 'rows' && context.isReplay)) continue
-    const { waiting, names } = await stageOutput(context, output, files, next)
-    next = { ...next, unpublished: [...next.unpublished, waiting] }
-    for (const [index, key] of names.entries())
-      published.push({ output: name, key, file: waiting.files[index] as WaitingFile })
+    const staged = await stageOutput(context, output, files, next, { from: epoch, to: epoch })
+    next = staged.next
+    published.push(...staged.published)
   }
   return { next, published }
 }
@@ -84,37 +84,11 @@ function byFlow(outputs: readonly OutputFile[]): ReadonlyMap<string, readonly Wr
   return files
 }
 
-async function stageOutput(
-  { claim: { head, checkpoint } }: StageContext,
-  { name, sink }: Output,
-  files: readonly WrittenFile[],
-  next: Manifest,
-): Promise<{ readonly waiting: Unpublished; readonly names: readonly string[] }> {
-  const { epoch } = next
-  const entry = { output: name, epoch, operation: 'append' } as const
-  if (sink.stage) {
-    const inlineBytesMax = decideInlineWaiting(next.unpublished, 'sink')
-    const staged = await sink.stage({ term: head.term, epoch, operation: 'append', files, inlineBytesMax })
-    return { waiting: { ...entry, receipt: staged.receipt, at: 'sink', files: staged.files }, names: staged.names }
-  }
-  const kept: WaitingFile[] = []
-  for (const { file, rows } of files) kept.push(await checkpoint.stageWaiting(file, rows, next))
-  return { waiting: { ...entry, receipt: null, at: 'checkpoint', files: kept }, names: [] }
-}
-
 async function channelsOf(
   { commit }: StageContext,
-  epoch: number,
   { ledger, partials, applied }: EpochRows,
-  published: readonly PublishedFile[],
 ): Promise<readonly ChannelRows[]> {
-  const channels: ChannelRows[] = [
-    { channel: 'ledger', kept: await keepText(commit, ledger) },
-    ...partials.channels,
-    ...applied.channels,
-  ]
-  if (published.length === 0) return channels
-  return [...channels, { channel: 'outputs', kept: await keepText(commit, outputsText(epoch, published)) }]
+  return [{ channel: 'ledger', kept: await keepText(commit, ledger) }, ...partials.channels, ...applied.channels]
 }
 
 async function stageChannels(
@@ -147,27 +121,4 @@ function withoutDead(
       ({ aliveToUs }) => aliveToUs !== undefined && deadUs !== null && BigInt(aliveToUs) <= deadUs,
     )
   }, manifest)
-}
-
-function outputsText(epoch: number, published: readonly PublishedFile[]): TextRows {
-  const columns = {
-    epoch: 'BIGINT',
-    output: 'VARCHAR',
-    key: 'VARCHAR',
-    rows: 'BIGINT',
-    bytes: 'BIGINT',
-    sha256: 'VARCHAR',
-  } as const
-  const rows = published.map(({ output, key, file: { rows, bytes, sha256 } }) => ({
-    epoch,
-    output,
-    key,
-    rows,
-    bytes,
-    sha256,
-  }))
-  return textRowsOf(
-    columns,
-    rows.toSorted((a, b) => (a.output < b.output ? -1 : a.output > b.output ? 1 : 0)),
-  )
 }

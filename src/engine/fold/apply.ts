@@ -26,6 +26,7 @@ import {
   createWork,
   dropTables,
   type EpochContext,
+  type HeldTable,
   type OutputFile,
   type Work,
   writeLate,
@@ -61,6 +62,7 @@ export interface Applied {
   readonly late: ReadonlyMap<number, number>
   readonly channels: readonly ChannelRows[]
   readonly outputs: readonly OutputFile[]
+  readonly held: readonly HeldTable[]
   readonly tables: readonly string[]
 }
 

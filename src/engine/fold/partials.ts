@@ -25,6 +25,7 @@ import {
   createWork,
   dropTables,
   type EpochContext,
+  type HeldTable,
   type OutputFile,
   type Work,
   writeLate,
@@ -42,6 +43,7 @@ export interface Partials {
   readonly channels: readonly ChannelRows[]
   /** Of flows without state. */
   readonly outputs: readonly OutputFile[]
+  readonly held: readonly HeldTable[]
   readonly tables: readonly string[]
   /** Of the rows that are set aside. */
   readonly firstBad: BadRow | undefined
@@ -53,6 +55,7 @@ export const noPartials: Partials = {
   late: new Map(),
   channels: [],
   outputs: [],
+  held: [],
   tables: [],
   firstBad: undefined,
 }

@@ -8,7 +8,7 @@ import { MillraceError } from '../../core/errors.ts'
 import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
 import type { ColumnTypes, Relation } from '../../plan/relation.ts'
-import type { SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
+import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
 import type { Flow, Stage } from '../../plan/stages.ts'
 import { withRows } from '../state/channels.ts'
@@ -42,6 +42,12 @@ export interface OutputFile {
   readonly written: WrittenFile
 }
 
+/** Rows of a flow that may wait for those of later epochs, in their order in a table of the epoch. */
+export interface HeldTable {
+  readonly flow: Flow
+  readonly table: string
+}
+
 /** The local files of an epoch. */
 export async function removeFiles(channels: readonly ChannelRows[], outputs: readonly OutputFile[]): Promise<void> {
   const kept = channels.flatMap(({ kept }) => ('written' in kept ? [kept.written] : []))
@@ -54,6 +60,7 @@ export interface Work {
   readonly tables: string[]
   readonly channels: ChannelRows[]
   readonly outputs: OutputFile[]
+  readonly held: HeldTable[]
   /** Late rows by sequence number, over all stages. */
   readonly late: Map<number, number>
   /** Makes a table of the query, of a name used once. */
@@ -85,6 +92,17 @@ export async function keepText(
   return { written: await withRows(executor, [{ text }], newId, write) }
 }
 
+/** A query's rows for a channel. @param rows how many it has */
+export async function keepRows(
+  { executor, stage, newId }: LocalContext,
+  sql: string,
+  orderBy: readonly string[],
+  rows: number,
+): Promise<KeptRows> {
+  const text = rows <= textRowsMax ? await executor.textRows(sql, orderBy) : undefined
+  return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
+}
+
 /** Makes rows of a channel durable, by themselves or with the manifest that names them. @param beside what they ride with */
 export async function stageRows(
   checkpoint: Pick<CheckpointStore, 'stage' | 'stageText'>,
@@ -96,13 +114,16 @@ export async function stageRows(
   return checkpoint.stage(channel, kept.written.file, kept.written.rows, beside)
 }
 
-export function createWork({ executor, stage, newId, sinks }: EpochContext): Work {
+type LocalContext = Pick<EpochContext, 'stage' | 'newId'> & { readonly executor: Executor }
+
+export function createWork({ executor, stage, newId, sinks }: LocalContext & Pick<EpochContext, 'sinks'>): Work {
   const tables: string[] = []
   return {
     sinks,
     tables,
     channels: [],
     outputs: [],
+    held: [],
     late: new Map(),
     async table(sql) {
       const name = `work_${newId().replaceAll('-', '')}`
@@ -112,10 +133,7 @@ export function createWork({ executor, stage, newId, sinks }: EpochContext): Wor
     },
     write: (sql, orderBy, form) => executor.write(sql, join(stage, newId()), orderBy, form),
     rows: sql => executor.rows(sql),
-    async keep(sql, orderBy, rows) {
-      const text = rows <= textRowsMax ? await executor.textRows(sql, orderBy) : undefined
-      return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
-    },
+    keep: (sql, orderBy, rows) => keepRows({ executor, stage, newId }, sql, orderBy, rows),
   }
 }
 
@@ -123,15 +141,31 @@ export async function dropTables(executor: Executor, tables: readonly string[]):
   for (const name of tables) await executor.run(`DROP TABLE IF EXISTS ${name}`)
 }
 
-/** Writes what a flow gives, in this order. */
+/** Writes what a flow gives, in this order: files, or a table of what may wait. */
 export async function writeOutput(work: Work, flow: Flow, result: Relation, order: readonly string[]): Promise<void> {
-  const { items, form, partitions } = outputRows(flow, work.sinks, result.columns)
-  const by = order.map(name => `${id(name)} ASC NULLS LAST`).join(', ')
-  if (partitions) return writePartitions(work, flow, { items, form, partitions }, result, by)
-  work.outputs.push({
-    flow,
-    written: await work.write(`SELECT ${items} FROM (${result.sql}) ORDER BY ${by}`, [], form),
-  })
+  const { name, terminal } = flow
+  const by = order.map(column => `${id(column)} ASC NULLS LAST`).join(', ')
+  if (terminal.is === 'sink' && terminal.sink.hold) {
+    const columns = Object.keys(result.columns).map(id).join(', ')
+    work.held.push({ flow, table: await work.table(`SELECT ${columns} FROM (${result.sql}) ORDER BY ${by}`) })
+    return
+  }
+  const asked =
+    terminal.is === 'sink' ? sinkRows(terminal.sink, name, work.sinks, result.columns) : allColumns(result.columns)
+  const files = await writeFiles(work, name, asked, result.sql, by)
+  work.outputs.push(...files.map(written => ({ flow, written })))
+}
+
+/** Writes rows as a sink asks for them. @param by the order of the rows, items of an ORDER BY */
+export async function writeFiles(
+  work: Pick<Work, 'table' | 'rows' | 'write'>,
+  flow: string,
+  { items, form, partitions }: SinkRows,
+  sql: string,
+  by: string,
+): Promise<readonly WrittenFile[]> {
+  if (partitions) return writePartitions(work, flow, { items, form, partitions }, sql, by)
+  return [await work.write(`SELECT ${items} FROM (${sql}) ORDER BY ${by}`, [], form)]
 }
 
 /** More files than these in one epoch are a mistake in what parts them. */
@@ -142,12 +176,12 @@ const partitionsMax = 100_000
  * partition: each file reads its own part of it.
  */
 async function writePartitions(
-  work: Work,
-  flow: Flow,
+  work: Pick<Work, 'table' | 'rows' | 'write'>,
+  flow: string,
   { items, form, partitions }: SinkRows & { readonly partitions: SinkPartitions },
-  { sql }: Relation,
+  sql: string,
   by: string,
-): Promise<void> {
+): Promise<readonly WrittenFile[]> {
   const texts = partitions.texts.map((value, index) => `${value} AS _partition${index}`)
   const keys = texts.map((_, index) => `_partition${index}`)
   const table = await work.table(`SELECT ${texts.join(', ')}, * FROM (${sql}) ORDER BY ${keys.join(', ')}, ${by}`)
@@ -156,8 +190,9 @@ async function writePartitions(
     throw new MillraceError(
       'user',
       'partitions',
-      `${flow.name}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. Part by fewer columns, or put fewer objects into an epoch.`,
+      `${flow}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. Part by fewer columns, or put fewer objects into an epoch.`,
     )
+  const files: WrittenFile[] = []
   for (const row of found) {
     const values = keys.map(key => row[key] as string | null)
     const own = keys.map((key, at) =>
@@ -165,15 +200,19 @@ async function writePartitions(
     )
     const rows = `SELECT ${items} FROM ${table} WHERE ${own.join(' AND ')} ORDER BY ${by}`
     const written = await work.write(rows, [], form)
-    work.outputs.push({ flow, written: { ...written, folder: partitions.folder(values) } })
+    files.push({ ...written, folder: partitions.folder(values) })
   }
+  return files
 }
 
-/** How the rows of a flow lie in files: as its sink asks. Those that are handed over wait as Parquet, which keeps their types. */
-function outputRows({ name, terminal }: Flow, sinks: readonly SinkKind[], columns: ColumnTypes): SinkRows {
-  const asked =
-    terminal.is === 'sink' ? sinkOf(terminal.sink, name, sinks).rows?.(terminal.sink, columns, name) : undefined
-  return asked ?? { items: Object.keys(columns).map(id).join(', '), form: { format: 'parquet' } }
+/** How rows lie in files: as their sink asks. */
+export function sinkRows(sink: Sink, flow: string, sinks: readonly SinkKind[], columns: ColumnTypes): SinkRows {
+  return sinkOf(sink, flow, sinks).rows?.(sink, columns, flow) ?? allColumns(columns)
+}
+
+/** Rows that are handed over wait as Parquet, which keeps their types. */
+function allColumns(columns: ColumnTypes): SinkRows {
+  return { items: Object.keys(columns).map(id).join(', '), form: { format: 'parquet' } }
 }
 
 /**

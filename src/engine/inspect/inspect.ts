@@ -3,6 +3,7 @@ import { objectAddress } from '../../core/object-address.ts'
 import type { Executor, Row } from '../../core/ports.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import { components } from '../components.ts'
+import { heldIn } from '../state/held.ts'
 import { openSession } from '../duckdb/session.ts'
 import { waitingIn } from '../publish/publisher.ts'
 import { iso } from '../report/iso.ts'
@@ -75,6 +76,10 @@ export async function inspect(address: string): Promise<Inspection> {
         bytes: parts.reduce((total, part) => total + part.bytes, 0),
       })),
       unpublished: waitingFor(manifest, 'sink').length,
+      held: heldIn(manifest).map(({ sinceMs, ...rows }) => ({
+        ...rows,
+        since: sinceMs === null ? null : new Date(sinceMs).toISOString(),
+      })),
       undelivered: waitingIn(waitingFor(manifest, 'rows')),
       retried: await retriedObjects(reader, executor),
       outputFiles: outputs.map(row =>

@@ -6,7 +6,7 @@ import { id, text } from '../../plan/sql.ts'
 import { type ChannelReader, outputRefs } from '../state/channels.ts'
 import { components } from '../components.ts'
 import { outputView } from './output-view.ts'
-import { isReadable, openPublished, waitingAs } from '../publish/published.ts'
+import { heldAsFiles, isReadable, openPublished, waitingAs } from '../publish/published.ts'
 import { outputColumns, outputsOf } from '../state/read-checkpoint.ts'
 import { labelled, unionSql, type View } from './view.ts'
 
@@ -50,7 +50,7 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
   return { names: [...names, 'output'] }
 }
 
-/** A flow's published rows as a table; false where it has published nothing that can be read back. */
+/** A flow's committed rows as a table; false where it has none that can be read back. */
 async function loadOutput(
   reader: ChannelReader,
   executor: Executor,
@@ -59,7 +59,9 @@ async function loadOutput(
   name: string,
 ): Promise<boolean> {
   const refs = await outputRefs(reader, executor, flow)
-  const published = refs.length === 0 ? undefined : await openPublished(components, reader.manifest, flow, address)
+  const held = await heldAsFiles(reader, executor, components.sinks, flow)
+  const isEmpty = refs.length + held.length === 0
+  const published = isEmpty ? undefined : await openPublished(components, reader.manifest, flow, address)
   if (!published) return false
   const files: LocalFile[] = []
   for (const ref of refs) {
@@ -67,6 +69,7 @@ async function loadOutput(
     await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
     files.push({ file, name: ref.name })
   }
+  files.push(...held)
   const rows = published.rows(files, outputColumns(reader.manifest)[flow])
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
   for (const { file } of files) await rm(file)

@@ -14,6 +14,7 @@ import type { ChannelReader } from '../state/channels.ts'
 import { type DoneAfter, doneAfterChannel, doneAfterText } from '../state/done-after.ts'
 import { dueBy } from '../state/due.ts'
 import { dueOf, withDue } from '../state/engine-state.ts'
+import { heldFlows, publishedThrough } from '../state/held.ts'
 import { createDeeds, type Deeds } from './deeds.ts'
 import { type DueObjects, loadDueObjects } from './due-objects.ts'
 
@@ -212,6 +213,8 @@ async function record(context: PageContext, done: readonly DoneAfter[]): Promise
 }
 
 /** All epochs up to this one are published and taken, and HEAD says so. */
-export function outEpoch({ epoch, unpublished }: Pick<Manifest, 'epoch' | 'unpublished'>): number {
-  return Math.min(epoch, ...unpublished.map(waiting => waiting.epoch - 1))
+export function outEpoch(manifest: Pick<Manifest, 'epoch' | 'unpublished' | 'channels'>): number {
+  const waiting = manifest.unpublished.map(({ epoch, from = epoch }) => from - 1)
+  const held = heldFlows(manifest).map(flow => publishedThrough(manifest, flow))
+  return Math.min(manifest.epoch, ...waiting, ...held)
 }

@@ -6,6 +6,7 @@ import type { SinkPort } from '../../core/sink-port.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { Flows } from '../bind/flows.ts'
 import { fencedBy } from '../state/fenced.ts'
+import { publishedThrough } from '../state/held.ts'
 import { createDelivery } from './deliveries.ts'
 import type { SinkEnd } from './outputs.ts'
 import { behindDefault, type Output } from './publisher.ts'
@@ -31,7 +32,7 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
   for (const end of ends) {
     const sink = await context.open(end)
     await sink.own(head.manifest.epoch === 0, head.term)
-    await checkNothingBeyond(sink, head, checkpoint, context.address)
+    await checkNothingBeyond(sink, end.name, head, checkpoint, context.address)
     outputs.set(end.name, { ...end, is: 'sink', sink })
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
@@ -51,21 +52,27 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
 /** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
 async function checkNothingBeyond(
   sink: SinkPort,
+  flow: string,
   head: Head,
   checkpoint: CheckpointStore,
   address: string,
 ): Promise<void> {
   const { epoch } = head.manifest
-  const through = await sink.through(epoch)
-  if (through === undefined || through <= epoch) return
-  const [first = `epoch ${through}`, ...others] = (await sink.repair?.traces(epoch))?.later ?? []
+  const known = publishedThrough(head.manifest, flow)
+  const through = await sink.through(known)
+  if (through === undefined || through <= known) return
+  const [first = `epoch ${through}`, ...others] = (await sink.repair?.traces(known))?.later ?? []
   // Published by another process that has claimed since.
   const now = await checkpoint.readHead()
   if (now && now.term > head.term) throw fencedBy({ is: 'fenced', by: now })
+  const stands =
+    known < epoch
+      ? `still holds: it stands at epoch ${epoch}, and rows of ${flow} wait there from epoch ${known + 1} on`
+      : `does not know: it stands at epoch ${epoch}`
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   throw new MillraceError(
     'user',
     'output-beyond',
-    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} does not know: it stands at epoch ${epoch}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} ${stands}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
   )
 }

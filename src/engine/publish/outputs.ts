@@ -10,6 +10,7 @@ import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
 import type { Components } from '../components.ts'
+import { type HoldLimits, holdLimits } from '../state/held.ts'
 import { type Output, behindDefault } from './publisher.ts'
 
 /** A flow that ends in a sink. */
@@ -20,6 +21,8 @@ export interface SinkEnd {
   readonly sink: Sink
   readonly kind: SinkKind
   readonly behind: Behind
+  /** Until when committed rows wait for those of later epochs. */
+  readonly hold: HoldLimits | undefined
   readonly columns: ColumnTypes
   /** Names its place in errors. */
   readonly field: string
@@ -51,6 +54,7 @@ export function sinkEnds(
       kind,
       sink: uri === undefined ? sink : { ...sink, uri },
       behind: { ...behindDefault, ...kind.behind, ...behind },
+      hold: sink.hold && holdLimits(sink.hold, name),
       columns: node.columns,
       field: uri === undefined ? `${name}: ${sink.sink}` : 'output',
     }

@@ -9,6 +9,7 @@ import type { SinkPort } from '../../core/sink-port.ts'
 import type { Behind } from '../../plan/sink.ts'
 import { parquetRows } from '../../plan/sql.ts'
 import { aborted, type SessionExecutor } from '../duckdb/executor.ts'
+import type { HoldLimits } from '../state/held.ts'
 import type { RunEvent } from '../report/events.ts'
 import type { SinkLag, WaitingRows } from '../report/lags.ts'
 
@@ -44,6 +45,8 @@ export interface Output {
   readonly is: 'sink' | 'rows'
   readonly sink: SinkPort
   readonly behind: Behind
+  /** Until when committed rows wait for those of later epochs. */
+  readonly hold?: HoldLimits | undefined
 }
 
 /**

@@ -49,6 +49,14 @@ export type RunEvent =
   | { readonly is: 'gone-field'; readonly source: string; readonly field: GoneField }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
+  /** Rows that were held are committed as files, as they have waited long enough, or as the run ends. */
+  | {
+      readonly is: 'held-written'
+      readonly outputFiles: readonly string[]
+      readonly rows: number
+      /** Of the files. */
+      readonly bytes: number
+    }
   /** A flow took one epoch's rows. */
   | {
       readonly is: 'delivered'

@@ -33,12 +33,24 @@ export interface Measurement {
   readonly undelivered: readonly WaitingRows[]
   /** How far each sink is behind. */
   readonly sinks: readonly SinkLag[]
+  /** What waits for rows of later epochs, for every flow whose sink holds rows. */
+  readonly held: readonly MeasuredHeld[]
   readonly checkpoint: { readonly headBytes: number; readonly bytes: number; readonly files: number }
   readonly backlog: Backlog
   /** What the notification source has counted, by name. */
   readonly notifications: Readonly<Record<string, number>>
   /** The limit to a tenth of its unit, as DuckDB shows it. */
   readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number; readonly limitBytes: number }
+}
+
+/** Committed rows that wait until they are worth a file. */
+export interface MeasuredHeld {
+  readonly flow: string
+  readonly rows: number
+  /** That they take in the checkpoint. */
+  readonly bytes: number
+  /** Since the first of them was committed; 0 where none waits. */
+  readonly ageMs: number
 }
 
 /** A state table: its rows in DuckDB, its bytes as segments of the checkpoint. */

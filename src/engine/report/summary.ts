@@ -159,6 +159,15 @@ export interface Inspection {
   }[]
   /** Epochs that sinks do not have yet, counted for each flow. An epoch may have several files. */
   readonly unpublished: number
+  /** Rows that are committed and wait for those of later epochs, until they are worth a file. */
+  readonly held: readonly {
+    readonly flow: string
+    readonly rows: number
+    /** That they take in the checkpoint. */
+    readonly bytes: number
+    /** When the first of them was committed: ISO 8601, UTC. */
+    readonly since: string | null
+  }[]
   /** Epochs that flows have not taken yet, by flow. */
   readonly undelivered: readonly WaitingRows[]
   /** Objects that `retry` has put back and no run has read yet. */

@@ -1,6 +1,6 @@
 import type { EngineState, Manifest } from '../../../checkpoints/types.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { Json } from '../../core/json.ts'
+import { type Json, plainJson } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import { type ClockShape, type Clocks, advanceClock } from '../../plan/clock.ts'
 import type { StoredPlan } from '../../plan/stored-plan.ts'
@@ -9,6 +9,7 @@ import { duckdb, sessionSettings } from '../duckdb/session.ts'
 import { type ColumnsSeen, columnsSeenJson } from '../read/columns-seen.ts'
 import type { Totals } from '../report/summary.ts'
 import type { Due } from './due.ts'
+import { type HeldRecords, heldRecords } from './held.ts'
 import { watermarkFrom, watermarkJson } from './ledger.ts'
 import type { RetryRequest } from './retry-request.ts'
 import { noTotals } from './totals.ts'
@@ -35,6 +36,7 @@ export function initialState(plan: StoredPlan): EngineState {
       retry: null,
       columnsSeen: null,
       due: null,
+      held: {},
     },
     '',
     { ...beginning, nextSeq: 1, clocks: {} },
@@ -70,10 +72,15 @@ export interface EngineRecords {
   readonly columnsSeen: ColumnsSeen | null
   /** How far objects are due for what `after` says; null where it has no delay. */
   readonly due: Due | null
+  /** By flow whose rows have been held. */
+  readonly held: HeldRecords
 }
 
 /** The records that one commit hands to the next. */
-export type KeptRecords = Pick<EngineRecords, 'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due'>
+export type KeptRecords = Pick<
+  EngineRecords,
+  'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due' | 'held'
+>
 
 /** What the engine keeps in a manifest, as this release or an earlier one wrote it. */
 export type StoredSettings = Partial<EngineRecords> & {
@@ -109,6 +116,7 @@ export function engineRecords({ engine }: Manifest): KeptRecords {
     retry: retry ?? null,
     columnsSeen: columnsSeen ?? null,
     due: due ?? null,
+    held: heldRecords({ engine }),
   }
 }
 
@@ -126,7 +134,7 @@ export function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { positions, retry, columnsSeen, due, living, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, due, held, living, ...records }: EngineRecords,
   source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
@@ -143,6 +151,7 @@ export function engineState(
       retry: retry && { ...retry },
       ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
       ...(due && { due: dueJson(due) }),
+      ...(Object.keys(held).length > 0 && { held: plainJson(held) }),
     },
     nextSeq: position.nextSeq,
     watermarks: source === '' ? {} : { [source]: watermarkJson(position) },

@@ -23,6 +23,7 @@ export const corpusPipelines: readonly CorpusPipeline[] = [
   { name: 'busiest-hours', input: 'months' },
   { name: 'sensors', input: 'readings' },
   { name: 'events', input: 'events' },
+  { name: 'few-files', input: 'events', folders: ['CORPUS_SMALL', 'CORPUS_LARGE'] },
 ]
 
 /**

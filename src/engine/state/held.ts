@@ -1,0 +1,106 @@
+import type { Manifest, Part } from '../../../checkpoints/types.ts'
+import { durationUs } from '../../core/duration.ts'
+import { configError } from '../../core/errors.ts'
+import { type Json, plainJson } from '../../core/json.ts'
+import { parseSizeBytes, sizeForms } from '../../core/size.ts'
+import type { Hold } from '../../plan/sink.ts'
+
+// Rows of a flow that are committed and wait for those of later epochs, until they are worth a file. They lie in a
+// channel of the checkpoint like others, so HEAD stays small however many epochs they are of, and a merge of its files
+// changes nothing.
+
+const prefix = 'held-'
+
+export const heldChannel = (flow: string): string => `${prefix}${flow}`
+
+/** Beside the flow's columns, what orders its rows: the epoch, and their order in what that epoch gave. */
+export const heldOrder = ['_epoch', '_row'] as const
+
+/** Until when rows may wait. */
+export interface HoldLimits {
+  /** Of the files that they would make. */
+  readonly bytes: number
+  readonly delayMs: number
+}
+
+export function holdLimits({ targetSize, maxDelay }: Hold, flow: string): HoldLimits {
+  const bytes = parseSizeBytes(targetSize)
+  if (bytes === undefined) throw configError(`${flow}: targetSize`, targetSize, sizeForms)
+  return { bytes, delayMs: Number(durationUs(maxDelay, `${flow}: maxDelay`) / 1_000n) }
+}
+
+/** What the manifest remembers of a flow whose rows are held. */
+export interface HeldRecord {
+  /** When the first of those that wait now was committed, in ms since 1970; null where none waits. */
+  readonly sinceMs: number | null
+  /** What a row took in the files that were written last; null before the first. */
+  readonly bytesPerRow: number | null
+}
+
+export type HeldRecords = Readonly<Record<string, HeldRecord>>
+
+export function heldRecords({ engine }: Pick<Manifest, 'engine'>): HeldRecords {
+  return (engine.settings as { readonly held?: HeldRecords }).held ?? {}
+}
+
+export function heldRecord(manifest: Pick<Manifest, 'engine'>, flow: string): HeldRecord {
+  return heldRecords(manifest)[flow] ?? { sinceMs: null, bytesPerRow: null }
+}
+
+export function withHeldRecord(manifest: Manifest, flow: string, record: HeldRecord): Manifest {
+  const settings = manifest.engine.settings as Readonly<Record<string, Json>>
+  const held = plainJson({ ...heldRecords(manifest), [flow]: record })
+  return { ...manifest, engine: { ...manifest.engine, settings: { ...settings, held } } }
+}
+
+/** When rows of a flow have waited long enough, in ms since 1970; at once where its sink holds none any more. */
+export function heldUntilMs({ sinceMs }: HeldRecord, limits: HoldLimits | undefined, nowMs: number): number {
+  // A clock that went back must not make them wait for it.
+  if (limits === undefined || sinceMs === null || sinceMs > nowMs) return nowMs
+  return sinceMs + limits.delayMs
+}
+
+export function heldParts({ channels }: Pick<Manifest, 'channels'>, flow: string): readonly Part[] {
+  return channels[heldChannel(flow)] ?? []
+}
+
+export function rowsIn(parts: readonly Part[]): number {
+  return parts.reduce((sum, { rows }) => sum + rows, 0)
+}
+
+/** The flows that have rows that wait. */
+export function heldFlows({ channels }: Pick<Manifest, 'channels'>): readonly string[] {
+  return Object.entries(channels).flatMap(([name, parts]) =>
+    name.startsWith(prefix) && parts.length > 0 ? [name.slice(prefix.length)] : [],
+  )
+}
+
+/** The first epoch whose rows of a flow wait; undefined where none do. */
+export function heldFrom(manifest: Pick<Manifest, 'channels'>, flow: string): number | undefined {
+  const parts = heldParts(manifest, flow)
+  return parts.length === 0 ? undefined : Math.min(...parts.map(({ epochs }) => epochs[0]))
+}
+
+/** The last epoch of which a flow can have files: rows are held together, so none of an epoch with rows that wait. */
+export function publishedThrough(manifest: Pick<Manifest, 'channels' | 'epoch'>, flow: string): number {
+  const from = heldFrom(manifest, flow)
+  return from === undefined ? manifest.epoch : from - 1
+}
+
+/** Rows of a flow that wait until they are worth a file. */
+export interface HeldRows {
+  readonly flow: string
+  readonly rows: number
+  /** That they take in the checkpoint. */
+  readonly bytes: number
+  /** When the first of them was committed, in ms since 1970. */
+  readonly sinceMs: number | null
+}
+
+export function heldIn(manifest: Pick<Manifest, 'channels' | 'engine'>): readonly HeldRows[] {
+  return heldFlows(manifest).map(flow => {
+    const parts = heldParts(manifest, flow)
+    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
+    return { flow, rows: rowsIn(parts), bytes, sinceMs: heldRecord(manifest, flow).sinceMs }
+  })
+}
