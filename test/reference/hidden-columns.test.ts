@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 
 /** Texts of ours that begin so and are no columns: a folder, ends of file and table names, and functions of SQL. */
-const noColumns = new Set(['_millrace', '_us', '_ms', '_ip', '_port', '_raw', '_typed'])
+const noColumns = new Set(['_millrace', '_us', '_ms', '_ip', '_port', '_raw', '_typed', '_delta'])
 
 /** Names that begin with `_` in the strings of a source file, an interpolated end as `…`. */
 function namesIn(text: string): readonly string[] {
