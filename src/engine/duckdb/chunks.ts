@@ -227,7 +227,8 @@ function checkOf({ name, precision = 0, scale = 0 }: ParsedType): readonly [chec
     case 'DECIMAL':
       return [
         value => (typeof value === 'string' && isDecimal(value, precision, scale) ? value : undefined),
-        `text of at most ${precision - scale} digits before and ${scale} after the point, such as '${(0).toFixed(scale)}'`,
+        `text of at most ${precision - scale} digits before and ${scale} after the point, such as ` +
+          `'${(0).toFixed(scale)}'`,
       ]
     case 'VARCHAR':
       return [

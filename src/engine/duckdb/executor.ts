@@ -220,7 +220,8 @@ function withAdvice(error: unknown): unknown {
     return new MillraceError(
       'fatal',
       'resources',
-      `DuckDB: ${message.split('\n')[0]}. Raise the limit of open files (ulimit -n), or put fewer objects into an epoch.`,
+      `DuckDB: ${message.split('\n')[0]}. Raise the limit of open files (ulimit -n), or put fewer objects ` +
+        'into an epoch.',
       error,
     )
   if (!/^Out of Memory Error|No space left on device/.test(message)) return error

@@ -27,9 +27,10 @@ const wholeName = new RegExp(`^${scratchName}$`)
 const made = new Set<string>()
 
 /**
- * A fresh throw-away folder. A killed run leaves its own behind: those are removed whose process has ended, as far as the
- * kernel tells, and those that have been silent for a day where it does not (another container or machine, one that was
- * started again). A process number alone proves nothing: containers that share a folder number their processes alike.
+ * A fresh throw-away folder. A killed run leaves its own behind: those are removed whose process has ended, as far as
+ * the kernel tells, and those that have been silent for a day where it does not (another container or machine, one that
+ * was started again). A process number alone proves nothing: containers that share a folder number their processes
+ * alike.
  *
  * @param parent default: the system's temporary folder
  */
@@ -94,7 +95,9 @@ function labelOf(owner: string): string {
     .join('.')
 }
 
-/** The owner that a folder's name tells, with its host as the label has it; undefined for a folder of somebody else's. */
+/**
+ * The owner that a folder's name tells, with its host as the label has it; undefined for a folder of somebody else's.
+ */
 function ownerOf(name: string): string | undefined {
   const label = wholeName.exec(name)?.[1]
   return label?.replaceAll('.', '/')

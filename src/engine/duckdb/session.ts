@@ -44,8 +44,8 @@ export const sessionSettings = {
 export const duckdb = duckdbVersion()
 
 /**
- * Opens DuckDB, locked: it reads and writes inside `spool` and `stage` and nowhere else. Its tables lie in memory and go
- * to `spill` where they pass the limit; a database file would be compressed, logged and synced for nobody.
+ * Opens DuckDB, locked: it reads and writes inside `spool` and `stage` and nowhere else. Its tables lie in memory and
+ * go to `spill` where they pass the limit; a database file would be compressed, logged and synced for nobody.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const scratch = await openScratch(options.spill)
@@ -103,7 +103,10 @@ export async function openReadOnly(file: string, options: SessionOptions): Promi
   }
 }
 
-/** DuckDB over a file or in memory, locked: `directories`, each with a slash at its end, are all that it reads and writes. */
+/**
+ * DuckDB over a file or in memory, locked: `directories`, each with a slash at its end, are all that it reads and
+ * writes.
+ */
 async function openInstance(
   path: string,
   options: SessionOptions,

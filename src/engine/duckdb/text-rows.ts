@@ -159,7 +159,9 @@ function mapForm({ keyType, valueType }: DuckDBMapType): Form | undefined {
 const cellOf = (form: Form, value: DuckDBValue): Json => (value === null ? null : form.cell(value))
 const valueOf = (form: Form, cell: Json): DuckDBValue => (cell === null ? null : form.value(cell))
 
-/** A result as text; undefined where a column's type has no form, or the names do not keep their places in an object. */
+/**
+ * A result as text; undefined where a column's type has no form, or the names do not keep their places in an object.
+ */
 export function readText(reader: DuckDBResultReader): TextRows | undefined {
   const names = reader.columnNames()
   const forms: Form[] = []

@@ -87,8 +87,8 @@ interface Applying {
 }
 
 /**
- * Apply: stage after stage, folds what the stage before it gave, writes what stays as segments, and emits what is final,
- * out of state and of what is new.
+ * Apply: stage after stage, folds what the stage before it gave, writes what stays as segments, and emits what is
+ * final, out of state and of what is new.
  *
  * @param held by state table's key
  * @param epoch that is to be committed
@@ -258,13 +258,15 @@ function placed(given: Emitted, { entries }: Clock): Relation {
   if (given.closesAt === undefined) return given
   const clock = entries.map(({ seq, afterUs }) => `(${seq}, CAST(${afterUs ?? 'NULL'} AS BIGINT))`).join(', ')
   const closing =
-    `SELECT d._closes, min(k.seq) AS _entry FROM (SELECT DISTINCT ${given.closesAt} AS _closes FROM (${given.sql})) AS d ` +
+    `SELECT d._closes, min(k.seq) AS _entry ` +
+    `FROM (SELECT DISTINCT ${given.closesAt} AS _closes FROM (${given.sql})) AS d ` +
     `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
   const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
   const [seq, row] = rowHidden
   return {
     sql:
-      `SELECT c._entry AS ${seq}, row_number() OVER (PARTITION BY c._entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
+      `SELECT c._entry AS ${seq}, ` +
+      `row_number() OVER (PARTITION BY c._entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
       `${[`${given.timeUs} AS ${timeColumn}`, ...Object.keys(given.columns).map(id)].join(', ')} ` +
       `FROM (${given.sql}) AS e JOIN (${closing}) AS c ON c._closes = ${given.closesAt}`,
     columns: given.columns,
@@ -273,8 +275,8 @@ function placed(given: Emitted, { entries }: Clock): Relation {
 }
 
 /**
- * Committed rows, if any of them are emitted, with an epoch's own that may share a window with them, and its others: those
- * are one row for each window and group, as their partial gave them.
+ * Committed rows, if any of them are emitted, with an epoch's own that may share a window with them, and its others:
+ * those are one row for each window and group, as their partial gave them.
  *
  * @param closesToUs where the last of the committed rows closes; null where none is emitted
  */
@@ -296,8 +298,8 @@ function emittedParts(
 }
 
 /**
- * Rows that live with islands. Which of those are closed shows only when they are merged; but what begins after all committed
- * rows, and touches none, is as its own partial gave it.
+ * Rows that live with islands. Which of those are closed shows only when they are merged; but what begins after all
+ * committed rows, and touches none, is as its own partial gave it.
  *
  * @param main the stage's main state table
  */

@@ -28,7 +28,11 @@ export async function foundBad(
   return bad
 }
 
-/** The same entries, those of bad objects as what becomes of them now. @param isReplay what was read then must be there still */
+/**
+ * The same entries, those of bad objects as what becomes of them now.
+ *
+ * @param isReplay what was read then must be there still
+ */
 export async function settleBad(
   { source, isReplay }: { readonly source: Pick<OpenSource, 'fetch'>; readonly isReplay: boolean },
   entries: readonly MarkedEntry[],

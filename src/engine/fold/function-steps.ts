@@ -69,7 +69,8 @@ async function runFunction(run: FunctionRun, input: Relation, node: PlanNode, ca
       new MillraceError(
         'fatal',
         'function',
-        `${node.op}: ${whereIs(run, input.hidden, inputs, chunk, row)}: ${what}. Nothing of its epoch was counted. Correct the function, or leave such rows out before it.`,
+        `${node.op}: ${whereIs(run, input.hidden, inputs, chunk, row)}: ${what}. ` +
+          'Nothing of its epoch was counted. Correct the function, or leave such rows out before it.',
         cause,
       ),
   }
@@ -116,7 +117,8 @@ function whereIs(
   const item = (name: string) => chunk.getColumnVector(hidden.indexOf(name)).getItem(row)
   if (run.keyOf && hidden.includes('_seq') && hidden.includes('_row')) {
     const key = run.keyOf(Number(item('_seq')))
-    return `${key === undefined ? `object number ${String(item('_seq'))}` : `object '${key}'`}, row ${String(item('_row'))}`
+    const object = key === undefined ? `object number ${String(item('_seq'))}` : `object '${key}'`
+    return `${object}, row ${String(item('_row'))}`
   }
   const values = inputs
     .slice(0, 5)

@@ -85,7 +85,8 @@ function returnedOf(
     throw pass.fail(
       first,
       0,
-      `expected as many rows as the batch that begins here has, ${rows}; found ${result.numRows}. To drop rows use where() or filterRows(), to make more mapRows()`,
+      `expected as many rows as the batch that begins here has, ${rows}; found ${result.numRows}. ` +
+        'To drop rows use where() or filterRows(), to make more mapRows()',
     )
   return pass.outputs.map(({ name, type }) => {
     try {
@@ -107,7 +108,8 @@ function checkTime(pass: Pass, arrow: ArrowLibrary, given: Given, returned: read
   for (let row = 0; row < given.rows; row++) {
     if (is.raw(row) === was.raw(row)) continue
     const misfit = new Misfit(
-      `expected the event time of the row as it was, ${shown(was.raw(row))}; found ${shown(is.raw(row))}; give another time another name`,
+      `expected the event time of the row as it was, ${shown(was.raw(row))}; found ${shown(is.raw(row))}; ` +
+        'give another time another name',
       row,
     )
     throw misfitIn(pass, given, time, misfit)

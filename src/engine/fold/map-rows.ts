@@ -54,7 +54,8 @@ interface MadeRows {
   /**
    * What comes now is made of this chunk's rows.
    *
-   * @param hidden its hidden columns, in the order of those of the rows that are made; undefined for what is counted anew
+   * @param hidden its hidden columns, in the order of those of the rows that are made; undefined for what is counted
+   * anew
    */
   ride(hidden: readonly (Vector | undefined)[]): void
   /** Ordinals begin at 0 again. */
@@ -114,7 +115,8 @@ function sameTime({ time, fail }: Pass, given: unknown, chunk: Chunk, row: numbe
   throw fail(
     chunk,
     row,
-    `field '${time}': expected the event time of the row as it was, ${shown(was)}; found ${shown(given)}; give another time another name`,
+    `field '${time}': expected the event time of the row as it was, ${shown(was)}; found ${shown(given)}; ` +
+      'give another time another name',
   )
 }
 

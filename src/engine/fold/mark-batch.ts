@@ -13,7 +13,10 @@ export interface MarkingContext {
   readonly fetch: Fetch
 }
 
-/** Entries of a mini-batch from its first on, and those that are left for the next one: objects may be larger than announced. */
+/**
+ * Entries of a mini-batch from its first on, and those that are left for the next one: objects may be larger than
+ * announced.
+ */
 export interface MarkedBatch {
   readonly marked: readonly MarkedEntry[]
   readonly left: readonly Admitted[]
@@ -97,6 +100,7 @@ export function goneInReplay({ key }: ObjectVersion, reason: string | null): Mil
   return new MillraceError(
     'fatal',
     'replay-object',
-    `object '${key}' was read when the ledger was written, and now: ${reason ?? 'it cannot be read'}. Bring that version back; without it the ledger cannot be replayed.`,
+    `object '${key}' was read when the ledger was written, and now: ${reason ?? 'it cannot be read'}. ` +
+      'Bring that version back; without it the ledger cannot be replayed.',
   )
 }

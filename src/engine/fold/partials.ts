@@ -180,7 +180,9 @@ function beforeOf({ clocks }: Pick<Stamped, 'clocks'>, stage: Stage): (seq: numb
   return seq => entries.get(seq)?.beforeUs ?? null
 }
 
-/** The source's rows under the stage's clock, which is another one than the source's after a flush of some stages only. */
+/**
+ * The source's rows under the stage's clock, which is another one than the source's after a flush of some stages only.
+ */
 function withClock(scan: Relation, stamped: Pick<Stamped, 'objects' | 'clocks'>, stage: Stage): Relation {
   const before = beforeOf(stamped, stage)
   if (stamped.objects.every(({ seq, watermarkUs }) => before(seq) === watermarkUs)) return scan
@@ -198,7 +200,9 @@ export function clocked(rows: Relation, entries: readonly ClockEntry[]): Relatio
     ...Object.keys(rows.columns).map(inputColumn),
   ]
   return {
-    sql: `SELECT ${items.join(', ')} FROM (${rows.sql}) AS ${id(inputAlias)} JOIN (${clock}) AS c(seq, before) ON c.seq = ${inputColumn('_seq')}`,
+    sql:
+      `SELECT ${items.join(', ')} FROM (${rows.sql}) AS ${id(inputAlias)} ` +
+      `JOIN (${clock}) AS c(seq, before) ON c.seq = ${inputColumn('_seq')}`,
     columns: rows.columns,
     hidden,
   }
@@ -266,7 +270,8 @@ export async function diagnose(
       throw new MillraceError(
         'fatal',
         'expression',
-        `object '${object.marked.version.key}': ${keyed(errorMessage(cause)).replace(/[.\s]*$/, '.')} Nothing of its epoch was counted. Guard the expression (try_cast, CASE, where) or correct the object.`,
+        `object '${object.marked.version.key}': ${keyed(errorMessage(cause)).replace(/[.\s]*$/, '.')} ` +
+          'Nothing of its epoch was counted. Guard the expression (try_cast, CASE, where) or correct the object.',
         cause,
       )
     }

@@ -16,7 +16,9 @@ export interface Stamped {
   readonly after: LedgerPosition
 }
 
-/** Numbers a mini-batch's entries and gives each the watermarks before it (S2, S13). Serial, and the only thing that is. */
+/**
+ * Numbers a mini-batch's entries and gives each the watermarks before it (S2, S13). Serial, and the only thing that is.
+ */
 export function stamp(
   from: LedgerPosition,
   entries: readonly MarkedEntry[],
@@ -45,7 +47,9 @@ export function stamp(
   return { objects, marks, clocks, after: position }
 }
 
-/** The watermarks after an entry. A flush of single stages moves their clocks and leaves the source's watermark alone. */
+/**
+ * The watermarks after an entry. A flush of single stages moves their clocks and leaves the source's watermark alone.
+ */
 function after(
   { watermarkUs, highMarkUs, clocks }: LedgerPosition,
   entry: MarkedEntry,

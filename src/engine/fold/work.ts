@@ -26,7 +26,9 @@ export interface EpochContext {
   readonly sinks: readonly SinkKind[]
 }
 
-/** Rows on their way into a channel: few ride in HEAD as text, others lie in a local file that waits to be staged (P3). */
+/**
+ * Rows on their way into a channel: few ride in HEAD as text, others lie in a local file that waits to be staged (P3).
+ */
 export type KeptRows = { readonly text: TextRows } | { readonly written: WrittenFile }
 
 /** Rows for a channel. */
@@ -71,7 +73,10 @@ export interface Work {
   keep(sql: string, orderBy: readonly string[], rows: number): Promise<KeptRows>
 }
 
-/** So many rows are text at most. As text they cost some milliseconds less than as Parquet; more of them would fill HEAD. */
+/**
+ * So many rows are text at most. As text they cost some milliseconds less than as Parquet; more of them would fill
+ * HEAD.
+ */
 const textRowsMax = 100
 
 const isShort = ({ rows }: TextRows) => rows.length <= textRowsMax && JSON.stringify(rows).length <= inlineFileBytesMax
@@ -103,7 +108,11 @@ export async function keepRows(
   return text && isShort(text) ? { text } : { written: await executor.write(sql, join(stage, newId()), orderBy) }
 }
 
-/** Makes rows of a channel durable, by themselves or with the manifest that names them. @param beside what they ride with */
+/**
+ * Makes rows of a channel durable, by themselves or with the manifest that names them.
+ *
+ * @param beside what they ride with
+ */
 export async function stageRows(
   checkpoint: Pick<CheckpointStore, 'stage' | 'stageText'>,
   channel: string,
@@ -172,8 +181,8 @@ export async function writeFiles(
 const partitionsMax = 100_000
 
 /**
- * One file after the other, so that however many there are, one is open. The rows lie in a table that spills, together by
- * partition: each file reads its own part of it.
+ * One file after the other, so that however many there are, one is open. The rows lie in a table that spills, together
+ * by partition: each file reads its own part of it.
  */
 async function writePartitions(
   work: Pick<Work, 'table' | 'rows' | 'write'>,
@@ -190,7 +199,8 @@ async function writePartitions(
     throw new MillraceError(
       'user',
       'partitions',
-      `${flow}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. Part by fewer columns, or put fewer objects into an epoch.`,
+      `${flow}: one epoch has rows for ${found.length} folders; expected at most ${partitionsMax}. ` +
+        'Part by fewer columns, or put fewer objects into an epoch.',
     )
   const files: WrittenFile[] = []
   for (const row of found) {
@@ -233,7 +243,9 @@ export async function writeLate(
   const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
   if (counts.length === 0) return
   for (const { _seq, n } of counts) work.late.set(Number(_seq), (work.late.get(Number(_seq)) ?? 0) + Number(n))
-  const relation = `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
+  const relation =
+    `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l ` +
+    `LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
     channel: `late-${stage.id}`,
     kept: await work.keep(

@@ -68,13 +68,17 @@ function locate(
     return { impossible: `${column} is missing; expected ${type.sql}, the object has ${columnList(own)}` }
   if (found.is === 'ambiguous')
     return {
-      impossible: `${column} is ambiguous: the object has ${found.names.join(', ')}; expected one of that very name, or only one when case is ignored`,
+      impossible:
+        `${column} is ambiguous: the object has ${found.names.join(', ')}; expected one of that very name, or ` +
+        'only one when case is ignored',
     }
   const twins = columnAt(found.at, own)?.twins
   // DuckDB would write the second by a name that it makes up.
   if (type.name === 'JSON' && twins)
     return {
-      impossible: `${column} cannot be read as JSON: its fields ${twins.join(' and ')} have one name when case is ignored; declare fields by their path, such as '${from}.${twins[0]}'`,
+      impossible:
+        `${column} cannot be read as JSON: its fields ${twins.join(' and ')} have one name when case is ` +
+        `ignored; declare fields by their path, such as '${from}.${twins[0]}'`,
     }
   return found
 }

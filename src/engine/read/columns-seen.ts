@@ -111,10 +111,16 @@ export function newColumnsList(found: readonly NewColumn[]): string {
 }
 
 export function newColumnsText(source: string, found: readonly NewColumn[]): string {
-  return `source ${source} does not declare ${newColumnsList(found)}, which no object before had. Declare what is wanted, with DEFAULT for those before.`
+  return (
+    `source ${source} does not declare ${newColumnsList(found)}, which no object before had. ` +
+    'Declare what is wanted, with DEFAULT for those before.'
+  )
 }
 
 export function goneFieldText(source: string, { column, last, since, objects, rows }: GoneField): string {
   const of = objects === 1 ? `'${since}' has none` : `the ${objects} objects from '${since}' on have none`
-  return `field '${column}' of source ${source} had values up to '${last}', and ${of} in ${rows} row${rows === 1 ? '' : 's'}: it is NULL there. Was it renamed?`
+  return (
+    `field '${column}' of source ${source} had values up to '${last}', and ${of} in ${rows} ` +
+    `row${rows === 1 ? '' : 's'}: it is NULL there. Was it renamed?`
+  )
 }

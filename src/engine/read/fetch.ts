@@ -27,8 +27,8 @@ interface Fetching extends SpoolingContext, GroupContext {}
  * Stage 1: fetch to the spool, find columns, check every value, take high marks.
  *
  * @param inTurn bounds how many objects are fetched at once
- * @param bytesMax of the objects of one call together, as far as the store tells of more than was announced; the first one
- * is fetched whatever its size
+ * @param bytesMax of the objects of one call together, as far as the store tells of more than was announced; the first
+ * one is fetched whatever its size
  */
 export function createFetch(
   context: FetchContext,

@@ -326,8 +326,8 @@ async function seekInBadRows(
 }
 
 /**
- * The rows of one of several objects as read, numbered as in the object: by its own first row in this table, as an object
- * before it, a hard link, may have grown since the others were counted.
+ * The rows of one of several objects as read, numbered as in the object: by its own first row in this table, as an
+ * object before it, a hard link, may have grown since the others were counted.
  */
 function partSql(scan: string, part: number, raw: string): string {
   const first = `(SELECT min(rowid) FROM ${id(raw)} WHERE _part = ${part})`

@@ -69,8 +69,8 @@ export interface FetchContext {
 }
 
 /**
- * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by default
- * it stops the run rather than setting a whole backlog aside.
+ * An object that may not be read, under the `onDenied` policy. A missing permission denies every object alike: by
+ * default it stops the run rather than setting a whole backlog aside.
  */
 export function deniedObject(
   { settings: { name }, policies: { onDenied } }: Pick<FetchContext, 'settings' | 'policies'>,
@@ -79,7 +79,9 @@ export function deniedObject(
 ): MarkedObject {
   return byPolicy(onDenied, version, reason, {
     code: 'denied-object',
-    message: `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
+    message:
+      `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. ` +
+      `Nothing of it was counted. Grant the permission, or set onDenied to 'quarantine' or 'skip'.`,
   })
 }
 
@@ -105,13 +107,15 @@ export function badObject(
 ): MarkedObject {
   return byPolicy(onBadObject, version, reason, {
     code: 'bad-object',
-    message: `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
+    message:
+      `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. ` +
+      `Replace the object, or set onBadObject to 'quarantine' or 'skip'.`,
   })
 }
 
 /**
- * An object that was not there when it was to be read. Nothing is known of this version, so it is no count (P13), unless
- * the `onBadObject` policy stops the run.
+ * An object that was not there when it was to be read. Nothing is known of this version, so it is no count (P13),
+ * unless the `onBadObject` policy stops the run.
  */
 export function goneObject(
   context: Parameters<typeof badObject>[0],

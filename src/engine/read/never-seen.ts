@@ -3,8 +3,8 @@ import type { Format } from '../../plan/format.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 
 /**
- * Columns without a default and without a value in any row that was read since the start. Of JSON only: a field that no line has is NULL, and so
- * is one whose name is misspelt; other formats know their columns.
+ * Columns without a default and without a value in any row that was read since the start. Of JSON only: a field that no
+ * line has is NULL, and so is one whose name is misspelt; other formats know their columns.
  */
 export interface NeverSeen {
   readonly columns: Set<string>
@@ -28,6 +28,7 @@ export function nullColumns({ columns, rows }: Pick<NeverSeen, 'columns' | 'rows
 
 /** What a misspelt field of JSON looks like. */
 export function nullColumnsText(source: string, columns: readonly string[], of: string): string {
-  const names = `column${columns.length === 1 ? '' : 's'} ${columns.map(name => `'${name}'`).join(', ')} of source ${source}`
+  const list = columns.map(name => `'${name}'`).join(', ')
+  const names = `column${columns.length === 1 ? '' : 's'} ${list} of source ${source}`
   return `${names}: NULL in ${of}. A JSON field that no line has is NULL: check the name, or declare it NOT NULL.`
 }

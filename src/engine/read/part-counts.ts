@@ -85,7 +85,9 @@ function countsSql(
   return `SELECT ${items.join(', ')} FROM (${judged})${isOne ? '' : ' GROUP BY _part'}`
 }
 
-/** The rows, joined with the bounds of their objects where these differ, and SQL over them: whether the time is inside. */
+/**
+ * The rows, joined with the bounds of their objects where these differ, and SQL over them: whether the time is inside.
+ */
 function withInside(
   flagged: string,
   bounds: readonly (MarkBounds | undefined)[],

@@ -40,7 +40,8 @@ export function setAsideSql(aside: Aside, seq: number | null): string {
 /** What may be wrong with a row: each NULL, or a struct that tells it. */
 function faultsOf({ context: { settings, format }, columns, tests, brokenSql }: Aside): readonly string[] {
   const fault = (predicate: string, column: string, expected: string, found: string) =>
-    `CASE WHEN ${predicate} THEN {'column': ${text(column)}, 'expected': ${expected}, 'found': left(${found}, 1000)} END`
+    `CASE WHEN ${predicate} THEN ` +
+    `{'column': ${text(column)}, 'expected': ${expected}, 'found': left(${found}, 1000)} END`
   const time = timeOf(columns, settings)
   return [
     fault('_broken', '', format.rowIsSql ?? text(format.rowIs), brokenSql),
@@ -81,7 +82,8 @@ export async function badRowError(aside: Aside, count: number): Promise<Millrace
   return new MillraceError(
     'fatal',
     'bad-row',
-    `source ${context.settings.name}: object '${version.key}', ${first}. ${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
+    `source ${context.settings.name}: object '${version.key}', ${first}. ` +
+      `${count} such row${count === 1 ? '' : 's'} in this object; nothing of it was counted. ` +
       "Correct the object, declare another type, or set onBadRow: 'quarantine' to set such rows aside.",
   )
 }

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 const sparesMax = 1_000
 
 /**
- * The files of the spool. Copies of small objects that nobody wants any more are kept and written over. Thousands of files
- * made and removed cost a file system dearly: ext4 looks at each number that it has given back within five seconds, for
- * every file that it makes.
+ * The files of the spool. Copies of small objects that nobody wants any more are kept and written over. Thousands of
+ * files made and removed cost a file system dearly: ext4 looks at each number that it has given back within five
+ * seconds, for every file that it makes.
  */
 export interface SpoolFiles {
   /** A file where nothing lies; or a spare, which is written over. */

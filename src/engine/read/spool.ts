@@ -22,7 +22,10 @@ const defaultLimits: SpoolLimits = {
   tailBytes: 64 * 1024,
   gapBytesMax: 256 * 1024,
 }
-/** Objects up to this are one get and one write: each further call takes the event loop a turn, which small objects wait for. */
+/**
+ * Objects up to this are one get and one write: each further call takes the event loop a turn, which small objects wait
+ * for.
+ */
 export const smallBytesMax = 64 * 1024
 /** Gets under way for one object: with `chunkBytes` what it holds in memory. */
 const getsMax = 4
@@ -120,7 +123,9 @@ function confirmed({ isAnnounced, versionId, ...version }: Wanted, got: StoredBo
   return { ...version, ...(isVersion ? { versionId } : {}), sizeBytes, lastModifiedMs: got.lastModifiedMs }
 }
 
-/** Synchronous: in memory of the file system it takes 15 microseconds, of which a turn of the thread pool costs more. */
+/**
+ * Synchronous: in memory of the file system it takes 15 microseconds, of which a turn of the thread pool costs more.
+ */
 function writeOver(file: string, body: Uint8Array): void {
   const handle = openSync(file, 'r+')
   try {
@@ -212,8 +217,10 @@ async function get(
     throw new MillraceError(
       'retry',
       'short-body',
-      `object '${version.key}' in ${store.address}: bytes ${start} to ${end} of ${sizeBytes} were asked for ${attemptsMax} times, and the last answer had ` +
-        `${body.length} bytes instead of ${expected}. Nothing of it was counted. Run again; if it stays so, look at the server or proxy between.`,
+      `object '${version.key}' in ${store.address}: bytes ${start} to ${end} of ${sizeBytes} were asked for ` +
+        `${attemptsMax} times, and the last answer had ` +
+        `${body.length} bytes instead of ${expected}. Nothing of it was counted. ` +
+        'Run again; if it stays so, look at the server or proxy between.',
     )
   }
 }

@@ -23,7 +23,9 @@ export function unreadableObject(context: FetchContext, wanted: Wanted, error: u
     throw new MillraceError(
       'fatal',
       'disk-full',
-      `object '${version.key}' of ${wanted.sizeBytes} bytes cannot be fetched: the disk of ${context.spool} is full (${errorMessage(error)}). Nothing of it was counted. Free space, or name another folder with --spill.`,
+      `object '${version.key}' of ${wanted.sizeBytes} bytes cannot be fetched: the disk of ${context.spool} ` +
+        `is full (${errorMessage(error)}). Nothing of it was counted. ` +
+        'Free space, or name another folder with --spill.',
       error,
     )
   if (code === 'EFBIG')
