@@ -5,17 +5,19 @@ import { expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
 
-/** Texts of ours that begin so and are no columns: a folder, ends of file and table names, and functions of SQL. */
-const noColumns = new Set(['_millrace', '_us', '_ms', '_ip', '_port', '_raw', '_typed', '_delta'])
+/** Texts that begin so and are no columns: a folder, and ends of names that are looked for. */
+const noColumns = new Set(['_millrace', '_us', '_ms'])
 
 /** Names that begin with `_` in the strings of a source file, an interpolated end as `…`. */
 function namesIn(text: string): readonly string[] {
   const names: string[] = []
   const visit = (node: ts.Node) => {
     const isOpen = ts.isTemplateHead(node) || ts.isTemplateMiddle(node)
-    if (isOpen || ts.isTemplateTail(node) || ts.isStringLiteralLike(node))
+    const isBehind = ts.isTemplateMiddle(node) || ts.isTemplateTail(node)
+    if (isOpen || isBehind || ts.isStringLiteralLike(node))
+      // Right behind what is interpolated it is the end of another name.
       for (const { 0: name, index } of node.text.matchAll(/(?<![\w./-])_[a-z]\w*/g))
-        names.push(isOpen && index + name.length === node.text.length ? `${name}…` : name)
+        if (!isBehind || index > 0) names.push(isOpen && index + name.length === node.text.length ? `${name}…` : name)
     ts.forEachChild(node, visit)
   }
   visit(ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest, true))
