@@ -1,3 +1,4 @@
+import { type Backoff, backoffMs } from '../core/backoff.ts'
 import { errorMessage, isMillraceError } from '../core/errors.ts'
 import { readOptions } from '../core/options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
@@ -13,7 +14,7 @@ import { type LiveSource, createLiveSource } from './live-source.ts'
 import { createRunning } from './measure.ts'
 import type { Run } from './open-run.ts'
 import { type FollowOptions, followOptions } from './options.ts'
-import { liveTries } from './publish/publisher.ts'
+import { liveTries } from './publish/publish-epoch.ts'
 import type { Running } from './report/running.ts'
 import type { EpochResult, Summary } from './report/summary.ts'
 import type { KeptRecords } from './state/engine-state.ts'
@@ -22,7 +23,7 @@ import { createColumnsTeller } from './tell-columns.ts'
 import { againOf, withRun } from './with-run.ts'
 
 /** Pauses before a run starts again from its checkpoint. */
-const restartMs = { first: 1_000, most: 60_000 } as const
+const restarts: Backoff = { firstMs: 1_000, mostMs: 60_000 }
 
 /**
  * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything outside
@@ -45,7 +46,7 @@ export async function followWith(
     } catch (error) {
       if (!isMillraceError(error) || error.kind !== 'retry' || stop.aborted) throw error
       if (done.epochs > before) failures = 0
-      const inMs = Math.min(restartMs.first * 2 ** failures, restartMs.most)
+      const inMs = backoffMs(restarts, failures)
       options.onEvent?.({ is: 'restarting', error: errorMessage(error), inMs })
       await parts.clock.sleep(inMs, stop)
       if (stop.aborted) throw error

@@ -6,14 +6,10 @@ import { MillraceError } from '../../src/core/errors.ts'
 import { createDelivery } from '../../src/engine/publish/deliveries.ts'
 import type { RunEvent } from '../../src/engine/report/events.ts'
 import type { Flows } from '../../src/engine/bind/flows.ts'
-import {
-  behindDefault,
-  createPublisher,
-  liveTries,
-  type Output,
-  type PublisherContext,
-  waitingIn,
-} from '../../src/engine/publish/publisher.ts'
+import { createPublisher } from '../../src/engine/publish/publisher.ts'
+import { liveTries, type PublisherContext } from '../../src/engine/publish/publish-epoch.ts'
+import { behindDefault, type Output } from '../../src/engine/publish/output.ts'
+import { waitingIn } from '../../src/engine/publish/lane.ts'
 import { emptyManifest, waitsHere } from '../checkpoints/fixtures.ts'
 
 /** Rows of one epoch that wait for a flow. */

@@ -1,5 +1,5 @@
 import { defer, map, Observable, of, Subject } from 'rxjs'
-import { configError, MillraceError, withCallSite } from '../../core/errors.ts'
+import { toError, configError, MillraceError, withCallSite } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../../plan/mini-batch.ts'
 import { planKey, type PlanNode } from '../../plan/node.ts'
@@ -93,7 +93,7 @@ function subscribe(pipeline: Pipeline) {
   let definition: SourceDefinition | undefined
   let failure: Error | undefined
   const fail = (error: unknown) => {
-    failure ??= asError(error)
+    failure ??= toError(error)
   }
 
   /** The node of this source, which a flow asks for. */
@@ -155,10 +155,10 @@ function subscribe(pipeline: Pipeline) {
 /** Waits for completion. @throws what it ends in; at an abort, which unsubscribes, the signal's reason */
 function completion(flow: Observable<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const subscription = flow.subscribe({ error: error => reject(asError(error)), complete: resolve })
+    const subscription = flow.subscribe({ error: error => reject(toError(error)), complete: resolve })
     const abort = () => {
       subscription.unsubscribe()
-      reject(asError(signal.reason))
+      reject(toError(signal.reason))
     }
     if (signal.aborted) abort()
     signal.addEventListener('abort', abort)
@@ -169,10 +169,6 @@ function completion(flow: Observable<unknown>, signal: AbortSignal): Promise<voi
 /** A flow as errors name it. */
 function flowOf(pipeline: Pipeline, index: number): string {
   return `${flowName(index)} of pipeline ${pipeline.name}`
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error))
 }
 
 /** What is wrong with a flow as a whole, with the place of `pipeline()`. */

@@ -1,6 +1,7 @@
 import type { CheckpointStore, CommitOutcome } from '../../../checkpoints/checkpoint-store.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Clock } from '../../core/clock.ts'
+import { toError } from '../../core/errors.ts'
 
 /** An owner that has committed nothing for so long rewrites HEAD, so that others see it live (P5). */
 export const heartbeatMs = 10_000
@@ -30,7 +31,7 @@ export function startHeartbeat(
       const outcome = await checkpoint.beat(amend)
       if (outcome.is === 'fenced') onLost(outcome)
     } catch (error) {
-      onLost(error instanceof Error ? error : new Error(String(error)))
+      onLost(toError(error))
     }
   }
   const loop = async () => {

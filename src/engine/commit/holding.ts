@@ -2,14 +2,16 @@ import { rm } from 'node:fs/promises'
 import { addPart, dropParts } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Clock } from '../../core/clock.ts'
+import { toError } from '../../core/errors.ts'
 import type { WrittenFile } from '../../core/ports.ts'
 import { plainTypes } from '../../plan/relation.ts'
 import { id } from '../../plan/sql.ts'
 import type { Flow } from '../../plan/stages.ts'
 import { type FreshRows, freshSql, writeHeld } from '../fold/held-files.ts'
 import { type HeldTable, keepRows, removeFiles, stageRows } from '../fold/work.ts'
+import type { Output } from '../publish/output.ts'
 import { outputAddress } from '../publish/outputs.ts'
-import type { Output, Publisher } from '../publish/publisher.ts'
+import type { Publisher } from '../publish/publisher.ts'
 import type { RunEvent } from '../report/events.ts'
 import {
   heldChannel,
@@ -201,7 +203,7 @@ export function createHeldPublisher(context: HeldPublisherContext): HeldPublishe
     try {
       await publish(false)
     } catch (error) {
-      if (!isStopped) context.stop(error instanceof Error ? error : new Error(String(error)))
+      if (!isStopped) context.stop(toError(error))
     }
   }
 

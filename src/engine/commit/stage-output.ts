@@ -5,7 +5,7 @@ import type { WrittenFile } from '../../core/ports.ts'
 import type { WaitingFile } from '../../core/sink-port.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { type EpochContext, keepText, removeFiles, stageRows } from '../fold/work.ts'
-import type { Output } from '../publish/publisher.ts'
+import type { Output } from '../publish/output.ts'
 import type { Claim } from './claim.ts'
 
 /** What rows are staged with. */

@@ -2,7 +2,7 @@ import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import { addPart } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Clock } from '../../core/clock.ts'
-import { errorMessage, isMillraceError } from '../../core/errors.ts'
+import { toError, errorMessage, isMillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
 import type { Executor, Row } from '../../core/ports.ts'
 import type { ActiveAfter } from '../../plan/after.ts'
@@ -78,7 +78,7 @@ export function createAfterwards(context: AfterwardsContext): Afterwards {
       const text = afterText(after, context.pipeline)
       if (text) context.onEvent({ is: 'after-set', after: after.is, text })
       working ??= loop(looping.signal).catch((error: unknown) => {
-        if (!signal.aborted) context.stop(error instanceof Error ? error : new Error(String(error)))
+        if (!signal.aborted) context.stop(toError(error))
       })
     },
     async finish(stop) {

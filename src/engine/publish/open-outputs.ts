@@ -8,8 +8,8 @@ import type { Flows } from '../bind/flows.ts'
 import { fencedBy } from '../state/fenced.ts'
 import { publishedThrough } from '../state/held.ts'
 import { createDelivery } from './deliveries.ts'
+import { behindDefault, type Output } from './output.ts'
 import type { SinkEnd } from './outputs.ts'
-import { behindDefault, type Output } from './publisher.ts'
 
 export interface OutputsContext {
   readonly ends: readonly SinkEnd[]

@@ -11,7 +11,7 @@ import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
 import type { Components } from '../components.ts'
 import { type HoldLimits, holdLimits } from '../state/held.ts'
-import { type Output, behindDefault } from './publisher.ts'
+import { type Output, behindDefault } from './output.ts'
 
 /** A flow that ends in a sink. */
 export interface SinkEnd {

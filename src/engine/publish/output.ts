@@ -1,0 +1,18 @@
+import type { SinkPort } from '../../core/sink-port.ts'
+import type { Behind } from '../../plan/sink.ts'
+import type { HoldLimits } from '../state/held.ts'
+
+/** An output may be this far behind, where it is not told otherwise. */
+export const behindDefault = { epochsMax: 10, bytesMax: 256 * 1024 * 1024 } as const satisfies Behind
+
+/** Where the rows of one flow go. */
+export interface Output {
+  /** The flow's name. */
+  readonly name: string
+  /** `rows`: to the user's own code. */
+  readonly is: 'sink' | 'rows'
+  readonly sink: SinkPort
+  readonly behind: Behind
+  /** Until when committed rows wait for those of later epochs. */
+  readonly hold?: HoldLimits | undefined
+}
