@@ -123,9 +123,9 @@ function checkOptions(options: BackfillOptions): void {
 }
 
 /**
- * Refuses to begin where the pattern of `bounds` fits no key: no row would move the watermark, so no window would close, and
- * `bounds` cannot be changed once the first epoch is committed. Later, and in a run that follows, other keys may yet come:
- * there it is a warning.
+ * Refuses to begin where the pattern of `bounds` fits no key: no row would move the watermark, so no window would
+ * close, and `bounds` cannot be changed once the first epoch is committed. Later, and in a run that follows, other keys
+ * may yet come: there it is a warning.
  */
 async function refuseWithoutPeriod(
   { flows }: Run,
@@ -141,7 +141,8 @@ async function refuseWithoutPeriod(
   throw configError(
     `source ${found.source}: watermark.bounds`,
     found.pattern,
-    `a pattern that names of objects have; none of ${showCounted(found.of, 'object')} has it, such as '${found.first}', so ` +
+    `a pattern that names of objects have; none of ${showCounted(found.of, 'object')} has it, such as ` +
+      `'${found.first}', so ` +
       (isChosen
         ? 'none lies between --from and --to'
         : 'no row would move the watermark and no window close (only --final would close them)'),

@@ -63,7 +63,10 @@ function tooLate(publisher: Lagging, nowMs: () => number, drainMs: number, isClo
   const found = !isClosing
     ? `The epoch in flight did not end ${within}${held}. Nothing of it was committed; the next start does it again.`
     : behind
-      ? `${behind.flow} did not take all of its rows ${within}: ${behind.epochs === 1 ? '1 epoch waits' : `${behind.epochs} epochs wait`}. They stay in the checkpoint; the next start hands them over.`
-      : `The checkpoint was not released ${within}. What was committed stays; the next start waits until this process counts as gone.`
+      ? `${behind.flow} did not take all of its rows ${within}: ` +
+        `${behind.epochs === 1 ? '1 epoch waits' : `${behind.epochs} epochs wait`}. They stay in the checkpoint; ` +
+        'the next start hands them over.'
+      : `The checkpoint was not released ${within}. What was committed stays; the next start waits until this ` +
+        'process counts as gone.'
   return new MillraceError('fatal', 'drain-timeout', found)
 }

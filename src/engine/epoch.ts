@@ -22,7 +22,7 @@ import { type FlushValue, isFlushDue, type LedgerRow, ledgerText, markRow, objec
 import { closesAtBy, livingBy, stateTables } from './state/state.ts'
 import { addTotals, sumOf, totalsOf } from './state/totals.ts'
 
-/** No window starts later: see the limit of event times in mark.ts. */
+/** No window starts later: see the limit of event times in read/row-tests.ts. */
 const endOfTimeUs = 2n ** 62n
 
 /** Garbage is collected when this many files have gathered, and at the end. */
@@ -39,9 +39,9 @@ export interface Epochs {
 }
 
 /**
- * The epochs of a run, one after the other: of a backfill, of a run that follows its source, and of a replay. Each is taken,
- * read, stamped and pre-aggregated beside the commit of the one before; then it is applied to the state, staged, committed,
- * published and acknowledged.
+ * The epochs of a run, one after the other: of a backfill, of a run that follows its source, and of a replay. Each is
+ * taken, read, stamped and pre-aggregated beside the commit of the one before; then it is applied to the state, staged,
+ * committed, published and acknowledged.
  *
  * @returns whether all mini-batches were taken, before a drain
  */
@@ -114,7 +114,8 @@ export async function commitFlush(run: Run, committer: Committer, isFinal: boole
   if (limitUs === null) return undefined
   if (!isFinal && !(await isFlushDue(executor))) return undefined
   const applied = await apply(run, committer, noPartials, { is: 'flush', seq, before, sourceUs, limitUs })
-  // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says none.
+  // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says
+  // none.
   const least = sourceUs ?? highMarkUs
   const value = flushOf(applied.flushed, stages) ?? (isFinal && least !== null ? { watermarkUs: least } : undefined)
   if (!value) {

@@ -26,8 +26,8 @@ import { againOf, withRun } from './with-run.ts'
 const restarts: Backoff = { firstMs: 1_000, mostMs: 60_000 }
 
 /**
- * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything outside
- * that fails for a while (kind 'retry') starts the run again from its checkpoint, as a crash would.
+ * Follows the pipeline's source until it is drained or stopped: what lies there first, then what comes. Anything
+ * outside that fails for a while (kind 'retry') starts the run again from its checkpoint, as a crash would.
  */
 export async function followWith(
   parts: Components,

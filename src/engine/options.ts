@@ -12,8 +12,8 @@ export interface RunOptions {
   /** Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `source.objects`. */
   readonly input?: string
   /**
-   * Another place for results: of the only sink, or by the names of flows, `{ 'flow-1': 'data/out' }`. Flows count from 1 in
-   * the order given to `pipeline()`.
+   * Another place for results: of the only sink, or by the names of flows, `{ 'flow-1': 'data/out' }`. Flows count from
+   * 1 in the order given to `pipeline()`.
    */
   readonly output?: Places
   readonly checkpoint?: string
@@ -34,7 +34,10 @@ export interface RunOptions {
 }
 
 export interface BackfillOptions extends RunOptions {
-  /** Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern, or one time FROM KEY. */
+  /**
+   * Inclusive start of the keys' period: '2022-01', '2022-01-15', ISO 8601, UTC. Needs `bounds` with a key pattern, or
+   * one time FROM KEY.
+   */
   readonly from?: string
   /** Exclusive end. */
   readonly to?: string
@@ -68,8 +71,8 @@ export interface FollowOptions extends RunOptions {
 
 export interface RetryOptions extends Pick<RunOptions, 'takeover' | 'onEvent' | 'signal'> {
   /**
-   * Keys of the objects, at most a thousand. Default: all that are set aside, but those that were skipped on purpose (a policy
-   * of 'skip', `catchUp: false`) and those of which another version counts.
+   * Keys of the objects, at most a thousand. Default: all that are set aside, but those that were skipped on purpose (a
+   * policy of 'skip', `catchUp: false`) and those of which another version counts.
    */
   readonly objects?: readonly string[]
 }

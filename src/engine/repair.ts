@@ -4,14 +4,14 @@ import { highest, planRepair, type RepairPlan, type Seen, writeRepaired } from '
 import { sinkOf } from '../../connectors/registry.ts'
 import { MillraceError } from '../core/errors.ts'
 import { objectAddress } from '../core/object-address.ts'
+import { ownerName } from '../core/owner.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { SinkPort, SinkRepair, SinkTraces } from '../core/sink-port.ts'
 import { sinkAt } from '../plan/sink.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
-import { withAttempt } from './intake/attempt.ts'
 import { type Components, components as everyday } from './components.ts'
+import { withAttempt } from './intake/attempt.ts'
 import { openSink } from './publish/outputs.ts'
-import { ownerName } from '../core/owner.ts'
 import { heldFlows, publishedThrough } from './state/held.ts'
 import { outputColumns, outputsOf } from './state/read-checkpoint.ts'
 
@@ -46,9 +46,9 @@ interface Output {
 }
 
 /**
- * Gives a checkpoint that has lost its HEAD the newest manifest that is there. What was published after that manifest would
- * be computed and published once more by the next start, so it is moved away, or the repair is refused. Every step may be
- * repeated: HEAD is written last.
+ * Gives a checkpoint that has lost its HEAD the newest manifest that is there. What was published after that manifest
+ * would be computed and published once more by the next start, so it is moved away, or the repair is refused. Every
+ * step may be repeated: HEAD is written last.
  *
  * @throws MillraceError `user` where HEAD is there, where no manifest is, and where output lies beyond it.
  */
@@ -123,7 +123,8 @@ function repairOf({ repair, address }: SinkPort): SinkRepair {
   throw new MillraceError(
     'user',
     'output-beyond',
-    `${address} has rows of later epochs, and they cannot be taken back there. Take them back by hand, or begin anew with another checkpoint.`,
+    `${address} has rows of later epochs, and they cannot be taken back there. Take them back by hand, or begin ` +
+      'anew with another checkpoint.',
   )
 }
 
@@ -132,8 +133,10 @@ function outputBeyond({ address }: ObjectStore, { manifest }: RepairPlan, beyond
   return new MillraceError(
     'user',
     'output-beyond',
-    `The newest manifest of ${address} is that of epoch ${manifest.epoch}, and ${beyond.length} files of output were published after it: ${shown}.` +
-      ' The next start would compute their rows again, beside them. Repair with --withdraw: it moves them to _millrace/withdrawn/' +
+    `The newest manifest of ${address} is that of epoch ${manifest.epoch}, and ${beyond.length} files of output ` +
+      `were published after it: ${shown}.` +
+      ' The next start would compute their rows again, beside them. Repair with --withdraw: it moves them to ' +
+      '_millrace/withdrawn/' +
       ' of their folder. Whoever has read them must take their rows back, as new files with new names follow.',
   )
 }

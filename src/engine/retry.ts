@@ -46,12 +46,13 @@ const listedMax = 1_000
 const namedMax = 1_000
 
 /**
- * Puts objects back that are set aside and of which no row was counted: the next run or backfill reads them before anything
- * new. Each gets a further entry in the ledger, with a place, a mark and a watermark of its own; the earlier one stays. This
- * only writes the request into the checkpoint, which it claims for that; a live owner is waited for, or taken over.
+ * Puts objects back that are set aside and of which no row was counted: the next run or backfill reads them before
+ * anything new. Each gets a further entry in the ledger, with a place, a mark and a watermark of its own; the earlier
+ * one stays. This only writes the request into the checkpoint, which it claims for that; a live owner is waited for, or
+ * taken over.
  *
- * @throws MillraceError `user` for an object that is not set aside, and for a checkpoint that is none or sealed; `fenced` when
- * another process claimed it meanwhile.
+ * @throws MillraceError `user` for an object that is not set aside, and for a checkpoint that is none or sealed;
+ * `fenced` when another process claimed it meanwhile.
  */
 export function retry(checkpoint: string, options: RetryOptions = {}): Promise<Retried> {
   return retryWith(components, checkpoint, options)
@@ -101,7 +102,8 @@ async function choose(
     throw configError(
       'retry: objects',
       `${request.objects.length} keys`,
-      `at most ${namedMax}, those of a request that no run has read yet among them; without objects all that are set aside are read again`,
+      `at most ${namedMax}, those of a request that no run has read yet among them; without objects all that are ` +
+        'set aside are read again',
     )
   await executor.run('DROP TABLE IF EXISTS ledger')
   await createLedgerTable(executor, 'ledger')
@@ -123,7 +125,8 @@ async function checkNamed(executor: Executor, keys: readonly string[]): Promise<
   if (keys.length === 0) return
   const [other] = await executor.rows(
     `SELECT v.key, max(l.epoch) AS epoch FROM (VALUES ${keys.map(key => `(${text(key)})`).join(', ')}) AS v(key) ` +
-      `LEFT JOIN ledger AS l ON l.key = v.key AND l.outcome = 'read' WHERE v.key NOT IN (SELECT key FROM requested) GROUP BY v.key ORDER BY v.key LIMIT 1`,
+      `LEFT JOIN ledger AS l ON l.key = v.key AND l.outcome = 'read' WHERE v.key NOT IN (SELECT key FROM ` +
+      'requested) GROUP BY v.key ORDER BY v.key LIMIT 1',
   )
   if (!other) return
   const key = String(other.key)
@@ -160,8 +163,8 @@ interface Writing {
 }
 
 /**
- * Claims the checkpoint, and writes the request with its release, in one write: a crash before it leaves the request out, and
- * nothing else is changed.
+ * Claims the checkpoint, and writes the request with its release, in one write: a crash before it leaves the request
+ * out, and nothing else is changed.
  *
  * @param seen HEAD by which `chosen` was chosen
  * @param again chooses by what a live owner has committed meanwhile
@@ -202,7 +205,10 @@ async function writeRequest(
   }
 }
 
-/** Rows that ride in HEAD, in one file. Partial rows need the plan to be merged, and may stay as they are until a run merges them. */
+/**
+ * Rows that ride in HEAD, in one file. Partial rows need the plan to be merged, and may stay as they are until a run
+ * merges them.
+ */
 function concatenated(executor: Executor): MergeRows {
   return (_channel, sources, to) =>
     withRows(executor, sources, randomUUID, rows => executor.write(`SELECT * FROM ${rows}`, to, []))

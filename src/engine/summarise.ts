@@ -114,7 +114,8 @@ export async function summarise(
     openWindows += Number(count?.n)
     if (highMarkUs === null) continue
     const beyond = await executor.rows(
-      `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ${farAheadMax - farAhead.length}`,
+      `SELECT * FROM (${open}) WHERE _window_start > ${highMarkUs} ORDER BY _window_start, _window_end LIMIT ` +
+        `${farAheadMax - farAhead.length}`,
     )
     for (const row of beyond)
       farAhead.push({

@@ -58,7 +58,8 @@ export async function checkPlan(
     'user',
     'plan-changed',
     `The pipeline no longer fits its checkpoint ${address}: ${changes.slice(0, 5).join('; ')}` +
-      `${changes.length > 5 ? `; and ${changes.length - 5} more` : ''}. Undo the change, or give the changed pipeline a new checkpoint and output folder.`,
+      `${changes.length > 5 ? `; and ${changes.length - 5} more` : ''}. Undo the change, or give the changed ` +
+      'pipeline a new checkpoint and output folder.',
   )
 }
 

@@ -11,8 +11,8 @@ import type { SourceStep } from '../../plan/step.ts'
 import { describedPart } from '../../plan/stream.ts'
 
 /**
- * The flows of one run. A flow that ends in `to()` is subscribed once, to a Subject of mini-batches. One that hands rows
- * over describes its plan at the start, and is subscribed as a whole for each delivery.
+ * The flows of one run. A flow that ends in `to()` is subscribed once, to a Subject of mini-batches. One that hands
+ * rows over describes its plan at the start, and is subscribed as a whole for each delivery.
  */
 export interface Flows {
   readonly definition: SourceDefinition
@@ -52,7 +52,8 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
     throw mistake(
       pipeline,
       'plan-changed',
-      `${flowOf(pipeline, index)}: the plan of epoch ${epoch} differs from the first one; operators must not choose by epoch.`,
+      `${flowOf(pipeline, index)}: the plan of epoch ${epoch} differs from the first one; operators must not ` +
+        'choose by epoch.',
     )
   }
 
@@ -102,7 +103,8 @@ function subscribe(pipeline: Pipeline) {
       throw mistake(
         pipeline,
         'several-sources',
-        `${flowOf(pipeline, index)}: reads source '${asked.settings.name}' beside '${definition.settings.name}'; this release takes one source for all flows of a pipeline.`,
+        `${flowOf(pipeline, index)}: reads source '${asked.settings.name}' beside '${definition.settings.name}'; ` +
+          'this release takes one source for all flows of a pipeline.',
       )
     definition = asked
     const { settings } = asked
@@ -190,7 +192,9 @@ function onlyEnd(ends: readonly Terminal[], pipeline: Pipeline, index: number, e
   throw mistake(
     pipeline,
     'flow-end',
-    `${flowOf(pipeline, index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one: ${ends.length === 0 ? 'add to(...), rows() or batches() at the end' : 'to(...), rows() or batches()'}. A plain RxJS operator before the end must pass every mini-batch on, one for one.`,
+    `${flowOf(pipeline, index)}: reached ${ends.length} ends in epoch ${epoch}; expected exactly one: ` +
+      `${ends.length === 0 ? 'add to(...), rows() or batches() at the end' : 'to(...), rows() or batches()'}. A ` +
+      'plain RxJS operator before the end must pass every mini-batch on, one for one.',
   )
 }
 

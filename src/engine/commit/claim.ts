@@ -62,7 +62,10 @@ export interface Claimed {
   readonly initialIds: readonly StepIds[]
 }
 
-/** @throws MillraceError `user` for a checkpoint that is sealed, or that another plan wrote; `fenced` when it is given up */
+/**
+ * @throws MillraceError `user` for a checkpoint that is sealed, or that another plan wrote; `fenced` when it is given
+ * up
+ */
 export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
   const { pipeline, source, store, bound, gate, other, options, clock, abort } = context
   const { signal } = abort

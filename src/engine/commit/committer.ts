@@ -58,8 +58,8 @@ export interface Committer {
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
   beginHistory(toMs: number): Promise<void>
   /**
-   * Publishes what is committed, waits until its rows are taken, does what `after` asks for and is due, unless the signal says
-   * not to wait for all of that, collects garbage and releases the checkpoint.
+   * Publishes what is committed, waits until its rows are taken, does what `after` asks for and is due, unless the
+   * signal says not to wait for all of that, collects garbage and releases the checkpoint.
    */
   close(hurry?: AbortSignal): Promise<void>
   /** Ends the heartbeat; always called. */
@@ -116,7 +116,8 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     },
     async stop() {
       // What is committed becomes visible before a failed run ends, unless it is told to stop at once; what cannot be
-      // published now is by the next start (P10). What `after` asks for may wait for a sink that is away until this ends.
+      // published now is by the next start (P10). What `after` asks for may wait for a sink that is away until this
+      // ends.
       await Promise.all([afterwards.stop(), held.stop(), publisher.stop()])
       // An error is no death. The run fails by its own error already; where this write fails too, one death too many is
       // on record, which at worst makes a later start careful.

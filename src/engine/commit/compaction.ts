@@ -4,8 +4,9 @@ import { decideCompaction } from '../../../checkpoints/decide.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 
 /**
- * Merges full tiers of the checkpoint's channels beside the epochs, one merge after the other, the channel with the most
- * files first (P3, P11). A crash on the way leaves a file that no manifest names, which goes at the next claim as an orphan.
+ * Merges full tiers of the checkpoint's channels beside the epochs, one merge after the other, the channel with the
+ * most files first (P3, P11). A crash on the way leaves a file that no manifest names, which goes at the next claim as
+ * an orphan.
  */
 export interface Compactor {
   /** The manifest with the merges that have ended. @throws what a merge failed by. */

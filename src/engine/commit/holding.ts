@@ -33,8 +33,8 @@ const targetShare = 0.8
 /** Few files: committed rows wait in the checkpoint for those of later epochs, as `hold` of their sinks says. */
 export interface Holding {
   /**
-   * The manifest with an epoch's rows among those that wait, and with what has waited long enough, or is worth a file, as
-   * files that are staged. One commit makes both true, so that no row waits and is published.
+   * The manifest with an epoch's rows among those that wait, and with what has waited long enough, or is worth a file,
+   * as files that are staged. One commit makes both true, so that no row waits and is published.
    *
    * @param isLast nothing waits any longer
    */
@@ -52,92 +52,20 @@ export interface HoldingContext extends StageContext {
 }
 
 export function createHolding(run: HoldingContext): Holding {
-  const nowMs = () => Math.floor(run.clock.startedAtMs + run.clock.nowMs())
-  const { checkpoint } = run.claim
-  const context = { ...run.commit, checkpoint }
-
-  function outputOf(name: string): Output {
-    const output = run.outputs.get(name)
-    if (!output) throw new Error(`unreachable: ${name} holds rows and is no flow`)
-    return output
-  }
-
-  function flowOf(name: string) {
-    const { terminal } = run.commit.flows.find(flow => flow.name === name) as Flow
-    if (terminal.is !== 'sink') throw new Error(`unreachable: ${name} holds rows and has no sink`)
-    return { name, sink: terminal.sink, columns: plainTypes(terminal.node.columns) }
-  }
-
-  async function takeFlow(
-    next: Manifest,
-    name: string,
-    fresh: (FreshRows & { readonly rows: number }) | undefined,
-    isLast: boolean,
-  ): Promise<Staged> {
-    const { hold } = outputOf(name)
-    const parts = heldParts(next, name)
-    const rows = rowsIn(parts) + (fresh?.rows ?? 0)
-    const record = heldRecord(next, name)
-    const isDue = isLast || (parts.length > 0 && heldUntilMs(record, hold, nowMs()) <= nowMs()) || hold === undefined
-    const { bytesPerRow } = record
-    if (!isDue && bytesPerRow !== null && rows * bytesPerRow < hold.bytes) return keep(next, name, fresh)
-    const files = await writeHeld(context, flowOf(name), parts, fresh)
-    try {
-      const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
-      const measured = withHeldRecord(next, name, { ...record, bytesPerRow: bytes / rows })
-      if (!isDue && bytes < hold.bytes * targetShare) return await keep(measured, name, fresh)
-      return await publish(measured, name, files)
-    } finally {
-      for (const { file } of files) await rm(file, { force: true })
-    }
-  }
-
-  function publish(next: Manifest, name: string, files: readonly WrittenFile[]): Promise<Staged> {
-    // No file of the flow has this epoch in its name: nothing would have waited after it.
-    const epochs = { from: heldFrom(next, name) ?? next.epoch, to: next.epoch }
-    const dropped = dropParts(next, heldChannel(name), () => true)
-    const record = { ...heldRecord(next, name), sinceMs: null }
-    return stageOutput(run, outputOf(name), files, withHeldRecord(dropped, name, record), epochs)
-  }
-
-  async function keep(
-    next: Manifest,
-    name: string,
-    fresh: (FreshRows & { readonly rows: number }) | undefined,
-  ): Promise<Staged> {
-    if (!fresh) return { next, published: [] }
-    const channel = heldChannel(name)
-    const sql = freshSql(fresh, Object.keys(flowOf(name).columns).map(id))
-    const kept = await keepRows(run.commit, sql, heldOrder, fresh.rows)
-    const ref = await stageRows(checkpoint, channel, kept, next)
-    await removeFiles([{ channel, kept }], [])
-    const record = heldRecord(next, name)
-    const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? nowMs() })
-    return { next: addPart(since, channel, { ...ref, epochs: [fresh.epoch, fresh.epoch] }), published: [] }
-  }
-
-  async function freshRows(next: Manifest, tables: readonly HeldTable[]) {
-    const fresh = new Map<string, FreshRows & { readonly rows: number }>()
-    for (const { flow, table } of tables) {
-      const [count] = await run.commit.executor.rows(`SELECT count(*) AS n FROM ${table}`)
-      const rows = Number(count?.n)
-      if (rows > 0) fresh.set(flow.name, { table, epoch: next.epoch, rows })
-    }
-    return fresh
-  }
-
   const untilMs = (manifest: Manifest): number | undefined => {
-    const due = heldFlows(manifest).map(name => heldUntilMs(heldRecord(manifest, name), outputOf(name).hold, nowMs()))
+    const due = heldFlows(manifest).map(name =>
+      heldUntilMs(heldRecord(manifest, name), outputOf(run, name).hold, wallMs(run)),
+    )
     return due.length === 0 ? undefined : Math.min(...due)
   }
 
   return {
     async take(manifest, tables, isLast) {
-      const fresh = await freshRows(manifest, tables)
+      const fresh = await freshRows(run, manifest, tables)
       const published: PublishedFile[] = []
       let next = manifest
       for (const name of [...new Set([...heldFlows(manifest), ...fresh.keys()])].toSorted()) {
-        const taken = await takeFlow(next, name, fresh.get(name), isLast)
+        const taken = await takeFlow(run, next, name, fresh.get(name), isLast)
         next = taken.next
         published.push(...taken.published)
       }
@@ -145,11 +73,88 @@ export function createHolding(run: HoldingContext): Holding {
     },
     isDue(manifest, isLast) {
       const atMs = untilMs(manifest)
-      return atMs !== undefined && (isLast || atMs <= nowMs())
+      return atMs !== undefined && (isLast || atMs <= wallMs(run))
     },
-    isLeft: manifest => heldFlows(manifest).some(name => outputOf(name).hold === undefined),
+    isLeft: manifest => heldFlows(manifest).some(name => outputOf(run, name).hold === undefined),
     untilMs,
   }
+}
+
+function wallMs({ clock }: HoldingContext): number {
+  return Math.floor(clock.startedAtMs + clock.nowMs())
+}
+
+function outputOf(run: HoldingContext, name: string): Output {
+  const output = run.outputs.get(name)
+  if (!output) throw new Error(`unreachable: ${name} holds rows and is no flow`)
+  return output
+}
+
+function flowOf(run: HoldingContext, name: string) {
+  const { terminal } = run.commit.flows.find(flow => flow.name === name) as Flow
+  if (terminal.is !== 'sink') throw new Error(`unreachable: ${name} holds rows and has no sink`)
+  return { name, sink: terminal.sink, columns: plainTypes(terminal.node.columns) }
+}
+
+async function takeFlow(
+  run: HoldingContext,
+  next: Manifest,
+  name: string,
+  fresh: (FreshRows & { readonly rows: number }) | undefined,
+  isLast: boolean,
+): Promise<Staged> {
+  const { hold } = outputOf(run, name)
+  const parts = heldParts(next, name)
+  const rows = rowsIn(parts) + (fresh?.rows ?? 0)
+  const record = heldRecord(next, name)
+  const isDue =
+    isLast || (parts.length > 0 && heldUntilMs(record, hold, wallMs(run)) <= wallMs(run)) || hold === undefined
+  const { bytesPerRow } = record
+  if (!isDue && bytesPerRow !== null && rows * bytesPerRow < hold.bytes) return keep(run, next, name, fresh)
+  const files = await writeHeld({ ...run.commit, checkpoint: run.claim.checkpoint }, flowOf(run, name), parts, fresh)
+  try {
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+    const measured = withHeldRecord(next, name, { ...record, bytesPerRow: bytes / rows })
+    if (!isDue && bytes < hold.bytes * targetShare) return await keep(run, measured, name, fresh)
+    return await publish(run, measured, name, files)
+  } finally {
+    for (const { file } of files) await rm(file, { force: true })
+  }
+}
+
+function publish(run: HoldingContext, next: Manifest, name: string, files: readonly WrittenFile[]): Promise<Staged> {
+  // No file of the flow has this epoch in its name: nothing would have waited after it.
+  const epochs = { from: heldFrom(next, name) ?? next.epoch, to: next.epoch }
+  const dropped = dropParts(next, heldChannel(name), () => true)
+  const record = { ...heldRecord(next, name), sinceMs: null }
+  return stageOutput(run, outputOf(run, name), files, withHeldRecord(dropped, name, record), epochs)
+}
+
+async function keep(
+  run: HoldingContext,
+  next: Manifest,
+  name: string,
+  fresh: (FreshRows & { readonly rows: number }) | undefined,
+): Promise<Staged> {
+  if (!fresh) return { next, published: [] }
+  const channel = heldChannel(name)
+  const sql = freshSql(fresh, Object.keys(flowOf(run, name).columns).map(id))
+  const kept = await keepRows(run.commit, sql, heldOrder, fresh.rows)
+  const ref = await stageRows(run.claim.checkpoint, channel, kept, next)
+  await removeFiles([{ channel, kept }], [])
+  const record = heldRecord(next, name)
+  const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? wallMs(run) })
+  return { next: addPart(since, channel, { ...ref, epochs: [fresh.epoch, fresh.epoch] }), published: [] }
+}
+
+async function freshRows(run: HoldingContext, next: Manifest, tables: readonly HeldTable[]) {
+  const fresh = new Map<string, FreshRows & { readonly rows: number }>()
+  for (const { flow, table } of tables) {
+    const [count] = await run.commit.executor.rows(`SELECT count(*) AS n FROM ${table}`)
+    const rows = Number(count?.n)
+    if (rows > 0) fresh.set(flow.name, { table, epoch: next.epoch, rows })
+  }
+  return fresh
 }
 
 /** A timer cannot be set for longer: then it is set again. */

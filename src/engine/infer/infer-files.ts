@@ -9,6 +9,8 @@ import { commonType } from '../../plan/common-type.ts'
 import { folderValues } from '../../plan/object-facts.ts'
 import { components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'
+import { createKindOf } from '../intake/key-kind.ts'
+import { bringVersion } from '../read/one-file.ts'
 import {
   columnsOfFile,
   fileAsked,
@@ -18,8 +20,6 @@ import {
   inferable,
   inferableNames,
 } from './infer.ts'
-import { createKindOf } from '../intake/key-kind.ts'
-import { bringVersion } from '../read/one-file.ts'
 
 /** A column of several files, as it is declared. */
 export interface InferredAcross extends InferredColumn {
@@ -47,8 +47,8 @@ export interface FileColumns {
 const filesMax = 1_000
 
 /**
- * The columns of one file, or of all files of a folder or a glob, in the order of their keys: the type that holds what each of
- * them has, DEFAULT NULL where one lacks it, and where it begins, ends or changes.
+ * The columns of one file, or of all files of a folder or a glob, in the order of their keys: the type that holds what
+ * each of them has, DEFAULT NULL where one lacks it, and where it begins, ends or changes.
  *
  * @param path as the `objects` of a source: a file, a folder, a glob, or such a place in S3
  * @throws MillraceError `user` for files that cannot be read, where none can

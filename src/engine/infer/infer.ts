@@ -4,8 +4,8 @@ import { formats } from '../../../connectors/registry.ts'
 import { configError } from '../../core/errors.ts'
 import type { Executor } from '../../core/ports.ts'
 import { expectedName, type ParsedType, parseColumnType } from '../../core/types.ts'
-import type { FileColumn, SpooledObject } from '../../plan/format.ts'
 import { checkedCast } from '../../plan/checked-cast.ts'
+import type { FileColumn, SpooledObject } from '../../plan/format.ts'
 import { openSession } from '../duckdb/session.ts'
 import { reasonOf } from '../read/marked-object.ts'
 import { bringFile, type FileAsked, hasExtension, magicBytes } from '../read/one-file.ts'
@@ -56,9 +56,9 @@ export interface InferredColumn {
 }
 
 /**
- * Reads the columns of one Parquet, JSON or CSV file, or object of S3. Of a Parquet object its footer is fetched, of the
- * others all. Where the name does not end as one of these formats does, the content tells which it is. Rows of JSON that are
- * broken are left out.
+ * Reads the columns of one Parquet, JSON or CSV file, or object of S3. Of a Parquet object its footer is fetched, of
+ * the others all. Where the name does not end as one of these formats does, the content tells which it is. Rows of JSON
+ * that are broken are left out.
  *
  * @param records as in `json({ records })`
  * @throws MillraceError `user` for a file that cannot be read.

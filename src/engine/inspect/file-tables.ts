@@ -9,7 +9,8 @@ import { id, parquetRows, text } from '../../plan/sql.ts'
 import { reasonOf } from '../read/marked-object.ts'
 import { bringFile, hasExtension } from '../read/one-file.ts'
 
-const expected = `a CSV or Parquet file, of a name that ends in ${[...parquetFormat.extensions, ...csvExtensions].join(', ')}`
+const extensions = [...parquetFormat.extensions, ...csvExtensions]
+const expected = `a CSV or Parquet file, of a name that ends in ${extensions.join(', ')}`
 
 /**
  * Brings files that a user names into tables of the current database, with the types that DuckDB finds: of CSV from all

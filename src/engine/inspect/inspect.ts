@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Manifest } from '../../../checkpoints/types.ts'
 import { objectAddress } from '../../core/object-address.ts'
 import type { Executor, Row } from '../../core/ports.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
@@ -16,7 +17,9 @@ import { loadLedger } from '../state/recover.ts'
 import { requestedSql } from '../state/retry-request.ts'
 import { totalsOf } from '../state/totals.ts'
 
-/** Reads a checkpoint without claiming it: safe beside a running owner. @throws MillraceError `user` when there is none. */
+/**
+ * Reads a checkpoint without claiming it: safe beside a running owner. @throws MillraceError `user` when there is none.
+ */
 export async function inspect(address: string): Promise<Inspection> {
   const session = await openSession({ threads: 1 })
   try {
@@ -34,24 +37,6 @@ export async function inspect(address: string): Promise<Inspection> {
     const setAside = await setAsideNow(reader, executor)
     const outputs = await rowsOf('outputs', files => `SELECT output, key FROM ${files} ORDER BY epoch, output`)
     const addresses = outputsOf(manifest)
-    const marks = watermarksOf(manifest)
-    const { closesAt = {}, living = {}, openWindows = {} } = settingsOf(manifest)
-    const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
-    const states: InspectedState[] = []
-    for (const name of [...Object.keys(closesAt), ...Object.keys(living)]) {
-      const channel = `segment-${name}`
-      const hasRows = await loadTable(reader, executor, channel, 'partials')
-      const watermark = watermarkOfState(manifest, name)
-      const alive = watermark === null ? '' : ` WHERE ${closesAt[name]} > ${watermark}`
-      const open = openWindows[name]
-      states.push({
-        name,
-        rows: hasRows ? await count(living[name] ?? `SELECT 1 FROM partials${alive}`) : 0,
-        bytes: (manifest.channels[channel] ?? []).reduce((total, { bytes }) => total + bytes, 0),
-        ...(open === undefined ? {} : { openWindows: hasRows ? await count(open) : 0 }),
-      })
-      if (hasRows) await executor.run('DROP TABLE partials')
-    }
     return {
       checkpoint: shown,
       checkpointId: manifest.checkpointId,
@@ -62,13 +47,8 @@ export async function inspect(address: string): Promise<Inspection> {
       released: head.released,
       duckdb: settingsOf(manifest).duckdb,
       totals: totalsOf(manifest),
-      watermarks: Object.fromEntries(
-        Object.entries(marks).map(([source, { watermarkUs }]) => [
-          source,
-          watermarkUs === null ? null : iso(BigInt(watermarkUs)),
-        ]),
-      ),
-      states,
+      watermarks: shownWatermarks(manifest),
+      states: await inspectedStates(reader, executor),
       channels: Object.entries(manifest.channels).map(([name, parts]) => ({
         name,
         files: parts.length,
@@ -92,6 +72,35 @@ export async function inspect(address: string): Promise<Inspection> {
   }
 }
 
+function shownWatermarks(manifest: Manifest): Inspection['watermarks'] {
+  const marks = Object.entries(watermarksOf(manifest))
+  return Object.fromEntries(
+    marks.map(([source, { watermarkUs }]) => [source, watermarkUs === null ? null : iso(BigInt(watermarkUs))]),
+  )
+}
+
+async function inspectedStates(reader: ChannelReader, executor: Executor): Promise<readonly InspectedState[]> {
+  const { manifest } = reader
+  const { closesAt = {}, living = {}, openWindows = {} } = settingsOf(manifest)
+  const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
+  const states: InspectedState[] = []
+  for (const name of [...Object.keys(closesAt), ...Object.keys(living)]) {
+    const channel = `segment-${name}`
+    const hasRows = await loadTable(reader, executor, channel, 'partials')
+    const watermark = watermarkOfState(manifest, name)
+    const alive = watermark === null ? '' : ` WHERE ${closesAt[name]} > ${watermark}`
+    const open = openWindows[name]
+    states.push({
+      name,
+      rows: hasRows ? await count(living[name] ?? `SELECT 1 FROM partials${alive}`) : 0,
+      bytes: (manifest.channels[channel] ?? []).reduce((total, { bytes }) => total + bytes, 0),
+      ...(open === undefined ? {} : { openWindows: hasRows ? await count(open) : 0 }),
+    })
+    if (hasRows) await executor.run('DROP TABLE partials')
+  }
+  return states
+}
+
 /**
  * Object versions that are set aside as the ledger stands, in its order. A version that was read comes after all of its
  * other entries, so none of what was read is held here.
@@ -106,7 +115,8 @@ async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<r
     )
   })
   const found = await executor.rows(
-    'SELECT key, reason FROM aside WHERE seq IN (SELECT max(seq) FROM aside GROUP BY bucket, key, version_id, e_tag) ORDER BY seq',
+    'SELECT key, reason FROM aside WHERE seq IN (SELECT max(seq) FROM aside GROUP BY bucket, key, version_id, ' +
+      'e_tag) ORDER BY seq',
   )
   return found.map(row => ({ key: String(row.key), reason: String(row.reason) }))
 }

@@ -45,7 +45,8 @@ export async function checkOneSelect(executor: Pick<Executor, 'rows'>, sql: stri
   const unknown = calledTables(document.statements).find(name => !tableFunctions.has(name))
   if (unknown !== undefined)
     throw refusal(
-      `it calls the table function '${unknown}'; those that may stand in a query of a checkpoint are ${[...tableFunctions].join(', ')}. A file is named beside the query: --with NAME=FILE.`,
+      `it calls the table function '${unknown}'; those that may stand in a query of a checkpoint are ` +
+        `${[...tableFunctions].join(', ')}. A file is named beside the query: --with NAME=FILE.`,
     )
 }
 
@@ -53,7 +54,8 @@ function refusal(found: string): MillraceError {
   return new MillraceError(
     'user',
     'sql',
-    `The query: expected one SELECT; ${found} It can read ledger, epochs, late, quarantine, state, outputs and output; SHOW TABLES lists all.`,
+    `The query: expected one SELECT; ${found} It can read ledger, epochs, late, quarantine, state, outputs and ` +
+      'output; SHOW TABLES lists all.',
   )
 }
 

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { Executor } from '../../core/ports.ts'
 import type { LocalFile } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
-import { type ChannelReader, outputRefs } from '../state/channels.ts'
 import { components } from '../components.ts'
-import { outputView } from './output-view.ts'
 import { heldAsFiles, isReadable, openPublished, waitingAs } from '../publish/published.ts'
+import { type ChannelReader, outputRefs } from '../state/channels.ts'
 import { outputColumns, outputsOf } from '../state/read-checkpoint.ts'
+import { outputView } from './output-view.ts'
 import { labelled, unionSql, type View } from './view.ts'
 
 export interface OutputViews {
@@ -17,8 +17,8 @@ export interface OutputViews {
 }
 
 /**
- * `output_<flow>` of each flow that has published and can be read back, and `output`: the union where their columns agree. Output can be large:
- * only what the query names is brought into the current database.
+ * `output_<flow>` of each flow that has published and can be read back, and `output`: the union where their columns
+ * agree. Output can be large: only what the query names is brought into the current database.
  */
 export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
   const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)

@@ -7,9 +7,9 @@ import type { Row } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { components } from '../components.ts'
 import { openReadOnly, openSession } from '../duckdb/session.ts'
+import { readCheckpoint } from '../state/read-checkpoint.ts'
 import { createFileTables } from './file-tables.ts'
 import { checkOneSelect } from './one-select.ts'
-import { readCheckpoint } from '../state/read-checkpoint.ts'
 import { createOutputViews } from './output-views.ts'
 import { createRecordViews } from './record-views.ts'
 
@@ -23,7 +23,10 @@ export interface QueryResult {
 }
 
 export interface QueryOptions {
-  /** CSV and Parquet files, or objects of S3, that the query may read as well: the name of a table to a path or `s3://` address. */
+  /**
+   * CSV and Parquet files, or objects of S3, that the query may read as well: the name of a table to a path or `s3://`
+   * address.
+   */
   readonly with?: Readonly<Record<string, string>>
 }
 
@@ -40,12 +43,12 @@ const queryOptions = {
 
 /**
  * Runs one SELECT over what a checkpoint holds: `ledger`, `epochs`, `outputs` (files), `quarantine` (bad rows), `late`,
- * `state` (partial rows) and `output` (rows of published files); `late_<step>`, `state_<step>` and `output_<flow>` of one
- * step or flow. docs/reference/sql-views.md has their columns. The checkpoint is only read, so a run that writes there goes
- * on; the query runs over copies in a database that is read-only, in a DuckDB that can open nothing else.
+ * `state` (partial rows) and `output` (rows of published files); `late_<step>`, `state_<step>` and `output_<flow>` of
+ * one step or flow. docs/reference/sql-views.md has their columns. The checkpoint is only read, so a run that writes
+ * there goes on; the query runs over copies in a database that is read-only, in a DuckDB that can open nothing else.
  *
- * @throws MillraceError `user` for what is not one SELECT, or what DuckDB refuses, with the views there are; for a file of `with`
- * that cannot be read.
+ * @throws MillraceError `user` for what is not one SELECT, or what DuckDB refuses, with the views there are; for a file
+ * of `with` that cannot be read.
  */
 export async function query(address: string, sql: string, options: QueryOptions = {}): Promise<QueryResult> {
   const { with: files = {} } = readOptions('query', queryOptions, options)

@@ -81,12 +81,15 @@ const ledgerSql = `SELECT ${Object.keys(ledgerColumns)
 
 /** The object by its key in the source's place, and by the one that it has now. */
 const afterwardsSql =
-  `SELECT a.seq, l.bucket, l.key, a."is", a.place, a.key AS new_key, a.e_tag AS new_e_tag, a.version_id AS new_version_id, a.note ` +
+  'SELECT a.seq, l.bucket, l.key, a."is", a.place, a.key AS new_key, a.e_tag AS new_e_tag, a.version_id AS ' +
+  'new_version_id, a.note ' +
   `FROM ${stored(doneAfterChannel)} AS a JOIN stored.ledger AS l USING (seq)`
 
 const epochsSql =
   `SELECT epoch, count(*) FILTER ("is" = 'object') AS objects, sum(rows) AS rows, sum(late) AS late, ` +
-  `count(*) FILTER (outcome = 'quarantined') AS quarantined, count(*) FILTER (outcome = 'gone') AS gone, count(*) FILTER (outcome = 'suspect') AS suspect, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = 'flush') AS flushed ` +
+  `count(*) FILTER (outcome = 'quarantined') AS quarantined, count(*) FILTER (outcome = 'gone') AS gone, ` +
+  `count(*) FILTER (outcome = 'suspect') AS suspect, min(seq) AS first_seq, max(seq) AS last_seq, bool_or("is" = ` +
+  `'flush') AS flushed ` +
   `FROM stored.ledger GROUP BY epoch ORDER BY epoch`
 
 /** `late_<step>` of each step that has late rows. */

@@ -24,8 +24,8 @@ const times: ReadonlySet<string> = new Set([
 ])
 
 /**
- * A view of a table with columns of ours, texts, before its own. A column of the user's rows that has the name of one of
- * ours is shown as `row_<name>`.
+ * A view of a table with columns of ours, texts, before its own. A column of the user's rows that has the name of one
+ * of ours is shown as `row_<name>`.
  *
  * @param own name to SQL
  */
@@ -50,8 +50,8 @@ export function labelled(name: string, own: Readonly<Record<string, string>>, co
 }
 
 /**
- * The rows of several views, by the names of their columns. A column that a view lacks is NULL in its rows; one that has
- * another type elsewhere is text.
+ * The rows of several views, by the names of their columns. A column that a view lacks is NULL in its rows; one that
+ * has another type elsewhere is text.
  *
  * @param fixed columns that are there even without a view
  */

@@ -88,7 +88,10 @@ const listingColumns = {
 } as const
 const pageMax = 1_000
 
-/** --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source whose keys name no time. */
+/**
+ * --from and --to in microseconds. @throws MillraceError `user` for dates that are none, or a source whose keys name no
+ * time.
+ */
 export function periodBounds(
   settings: SourceSettings,
   from: string | undefined,
@@ -100,7 +103,8 @@ export function periodBounds(
     throw configError(
       `source ${settings.name}: watermark.bounds`,
       settings.bounds,
-      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a DATE or a TIMESTAMP",
+      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a " +
+        'DATE or a TIMESTAMP',
     )
   if (fromUs !== undefined && toUs !== undefined && fromUs >= toUs)
     throw configError('--to', to, `a date after --from, ${from}`)
@@ -212,13 +216,19 @@ function listingRow(version: ObjectVersion, startUs: bigint | undefined): Listin
 /** What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13). */
 function newSql(): string {
   const same = sameVersionSql('e', 'l')
-  const gone = `SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l JOIN ledger AS e ON ${same} WHERE e.outcome = 'gone' GROUP BY ALL`
+  const gone =
+    `SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l JOIN ledger AS e ON ${same} WHERE e.outcome ` +
+    `= 'gone' GROUP BY ALL`
   const listed = 'SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)'
-  const overwrites = `EXISTS (SELECT 1 FROM ledger AS e WHERE e.bucket = l.bucket AND e.key = l.key AND e.outcome = 'read')`
-  const isKnown = `EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > l.gone_seq)))`
+  const isOfKey = 'e.bucket = l.bucket AND e.key = l.key'
+  const overwrites = `EXISTS (SELECT 1 FROM ledger AS e WHERE ${isOfKey} AND e.outcome = 'read')`
+  const isKnown =
+    `EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > ` +
+    'l.gone_seq)))'
   return (
     `WITH gone AS (${gone}), listed AS (${listed}) ` +
-    `SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ` +
+    'SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 ' +
+    'AS was_gone, ' +
     `${overwrites} AS overwrites FROM listed AS l WHERE NOT ${isKnown}`
   )
 }

@@ -13,8 +13,8 @@ import type { KindOf } from './key-kind.ts'
 
 /**
  * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
- * announced. The head is opened when all of the former are committed: it is judged by a ledger that holds what became of
- * them.
+ * announced. The head is opened when all of the former are committed: it is judged by a ledger that holds what became
+ * of them.
  */
 export interface AgainThenHead extends MiniBatches {
   /** What the commit of this mini-batch records: that nothing is left of a request. Asked once for each mini-batch. */

@@ -107,7 +107,9 @@ export function createCare(
         return { outcome: 'quarantined', reason: 'a process died again while it read this object alone' }
       return {
         outcome: 'suspect',
-        reason: `the process died ${now.deaths} times in a row in its epoch, the last time while it read this object alone; a start after a clean stop reads it once more`,
+        reason:
+          `the process died ${now.deaths} times in a row in its epoch, the last time while it read this object ` +
+          'alone; a start after a clean stop reads it once more',
       }
     },
     after(objects, epoch) {

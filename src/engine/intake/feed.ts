@@ -5,8 +5,8 @@ import { countKey, type Counts } from '../report/ignored-keys.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import type { KnownOutcome, Listed } from './admit.ts'
 import type { Intake } from './intake.ts'
-import type { Offer } from './offer.ts'
 import type { Looks } from './looks.ts'
+import type { Offer } from './offer.ts'
 import { createReconciler, type History } from './reconcile.ts'
 import type { OpenSource } from './source.ts'
 
@@ -60,8 +60,8 @@ const reconcileMsDefault = { directory: 1_000, bucket: 60_000, announced: 15 * 6
 
 /**
  * What keeps object versions coming: the listing first, so that history lies before the live stream; then messages, a
- * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run. A run
- * that ends when it is idle lists no more after the start.
+ * listing now and then for what no message named, and ticks. Each ends with the signal; one that fails ends the run. A
+ * run that ends when it is idle lists no more after the start.
  */
 export function startFeeds(context: FeedContext): readonly Promise<void>[] {
   const history = followListing(context)

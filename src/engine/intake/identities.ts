@@ -1,8 +1,8 @@
 import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
-import { sameVersionSql } from '../state/ledger.ts'
 import type { Outcome } from '../read/outcome.ts'
+import { sameVersionSql } from '../state/ledger.ts'
 
 /** What the ledger says of an object version; nothing where it has no version of its key. */
 export interface Known {
@@ -22,7 +22,9 @@ export interface Identities {
   lookUp(versions: readonly ObjectVersion[]): Promise<ReadonlyMap<ObjectVersion, Known>>
 }
 
-/** Look-ups after which what has come since is ordered as well: the rest of the ledger that each one reads stays small. */
+/**
+ * Look-ups after which what has come since is ordered as well: the rest of the ledger that each one reads stays small.
+ */
 const refreshAfter = 100_000
 
 /**
@@ -38,7 +40,8 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
     const [last] = await executor.rows('SELECT coalesce(max(seq), 0) AS seq FROM ledger')
     const seq = Number(last?.seq)
     await executor.run(
-      `CREATE OR REPLACE TABLE identities AS SELECT hash(key) AS fingerprint, seq FROM ledger WHERE seq <= ${seq} AND "is" = 'object' ORDER BY fingerprint`,
+      'CREATE OR REPLACE TABLE identities AS SELECT hash(key) AS fingerprint, seq FROM ledger WHERE seq <= ' +
+        `${seq} AND "is" = 'object' ORDER BY fingerprint`,
     )
     return seq
   }
@@ -53,10 +56,12 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
         lookedUp = 0
       }
       const hashes = await executor.rows(
-        `SELECT DISTINCT CAST(hash(key) AS VARCHAR) AS h FROM (VALUES ${versions.map(({ key }) => `(${text(key)})`).join(', ')}) AS v(key)`,
+        'SELECT DISTINCT CAST(hash(key) AS VARCHAR) AS h FROM (VALUES ' +
+          `${versions.map(({ key }) => `(${text(key)})`).join(', ')}) AS v(key)`,
       )
       const found = await executor.rows(
-        `SELECT seq FROM identities WHERE fingerprint IN (${hashes.map(({ h }) => `${String(h)}::UBIGINT`).join(', ')})`,
+        'SELECT seq FROM identities WHERE fingerprint IN ' +
+          `(${hashes.map(({ h }) => `${String(h)}::UBIGINT`).join(', ')})`,
       )
       const older =
         found.length === 0
@@ -64,13 +69,17 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
           : `SELECT * FROM ledger WHERE seq IN (${found.map(({ seq }) => String(seq)).join(', ')}) UNION ALL `
       const values = versions.map(
         ({ bucket, key, eTag, versionId }, index) =>
-          `(${index}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ${versionId === undefined ? 'CAST(NULL AS VARCHAR)' : text(versionId)})`,
+          `(${index}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ` +
+          `${versionId === undefined ? 'CAST(NULL AS VARCHAR)' : text(versionId)})`,
       )
       const same = sameVersionSql('l', 'v')
       const rows = await executor.rows(
-        `SELECT v.i, arg_max(l.outcome, l.seq) FILTER (${same}) AS last, coalesce(bool_or(${same} AND l.outcome = 'read'), FALSE) AS was_read, ` +
-          `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS v(i, bucket, key, e_tag, version_id) ` +
-          `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON l.key = v.key AND l.bucket = v.bucket GROUP BY v.i`,
+        `SELECT v.i, arg_max(l.outcome, l.seq) FILTER (${same}) AS last, coalesce(bool_or(${same} AND l.outcome ` +
+          `= 'read'), FALSE) AS was_read, ` +
+          `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS v(i, ` +
+          'bucket, key, e_tag, version_id) ' +
+          `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON l.key = v.key AND l.bucket = ` +
+          'v.bucket GROUP BY v.i',
       )
       for (const row of rows) {
         const last = row.last as Outcome | null

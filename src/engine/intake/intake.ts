@@ -24,8 +24,8 @@ export interface IntakeContext extends QueueContext {
  */
 export interface Intake extends MiniBatches {
   /**
-   * Takes messages with their objects, or what a listing found, in order; resolves when all are admitted or known, which
-   * waits for room. How many were in the ledger or under way already.
+   * Takes messages with their objects, or what a listing found, in order; resolves when all are admitted or known,
+   * which waits for room. How many were in the ledger or under way already.
    */
   offer(offered: readonly Offered[]): Promise<number>
   /** Resolves when there is room. */
@@ -126,8 +126,8 @@ export function createIntake(context: IntakeContext): Intake {
       queue.moved()
       const again = settleBatch(parts, batch, gone)
       room.notify()
-      // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what was
-      // told again of an object that is in the ledger as gone.
+      // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what
+      // was told again of an object that is in the ledger as gone.
       judgedInTurn(again).catch(queue.fail)
     },
     end: queue.end,

@@ -38,8 +38,8 @@ export function judgeOffer(
 }
 
 /**
- * What becomes of announced versions whose key has another one under way or counted: the store is asked for them. Those that
- * are not there wait for nothing, and hold nothing up: a message may name any number of them.
+ * What becomes of announced versions whose key has another one under way or counted: the store is asked for them. Those
+ * that are not there wait for nothing, and hold nothing up: a message may name any number of them.
  */
 export async function confirmedOf(
   offers: readonly Offer[],

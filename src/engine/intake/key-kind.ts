@@ -54,7 +54,10 @@ function isHidden(key: string, matches: Input['matches']): boolean {
   const segments = key.split('/')
   return segments.some((segment, at) => isHiddenName(segment) && !isNamed(segment, at))
 
-  /** Whether the place itself asks for the name, and not a wildcard of it: with another beginning it is none of its keys. */
+  /**
+   * Whether the place itself asks for the name, and not a wildcard of it: with another beginning it is none of its
+   * keys.
+   */
   function isNamed(segment: string, at: number): boolean {
     return [`x${segment}`, `x${segment.slice(1)}`].every(other => !matches(segments.with(at, other).join('/')))
   }

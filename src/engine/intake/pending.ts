@@ -16,8 +16,8 @@ export interface Pending {
   /** The same version, told again since it was handed out: judged anew where it is found to be gone (P13). */
   readonly toldAgain: HeldOffer[]
   /**
-   * What else is told of its key, under another eTag or versionId: it waits, because whether it overwrites one that counts is
-   * not known before, nor whether the store has this version at all, where a message named it.
+   * What else is told of its key, under another eTag or versionId: it waits, because whether it overwrites one that
+   * counts is not known before, nor whether the store has this version at all, where a message named it.
    */
   readonly parked: HeldOffer[]
 }

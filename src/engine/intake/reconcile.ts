@@ -81,7 +81,10 @@ export function createReconciler(
 interface Tables {
   readonly executor: Executor
   nowMs(): number
-  /** Table `unsettled` has what the last listing showed first. A file that is still being written looks different in the next one. */
+  /**
+   * Table `unsettled` has what the last listing showed first. A file that is still being written looks different in the
+   * next one.
+   */
   hasSeen: boolean
   /** Table `missed` has what listings have named although it was gone. */
   hasMissed: boolean
@@ -110,16 +113,19 @@ async function keepDue(tables: Tables): Promise<void> {
   tables.hasMissed = true
   const nowMs = tables.nowMs()
   await executor.run(
-    `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
+    `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, ` +
+      'TRUE) AS is_due ' +
       'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',
   )
   await executor.run(
-    'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM tried WHERE is_due',
+    'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM ' +
+      'tried WHERE is_due',
   )
   const { first, most } = gonePauseMs
   await executor.run(
     'CREATE OR REPLACE TABLE missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ' +
-      `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM tried WHERE was_gone`,
+      `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM ` +
+      'tried WHERE was_gone',
   )
   await executor.run('DROP TABLE tried')
   await admitOnly(executor, 'due')

@@ -15,8 +15,8 @@ export interface Places {
 }
 
 /**
- * Refuses a place to move to that is not apart from all others of the run: what moves there would be listed, read as output
- * or taken for a file of the checkpoint.
+ * Refuses a place to move to that is not apart from all others of the run: what moves there would be listed, read as
+ * output or taken for a file of the checkpoint.
  *
  * @throws MillraceError `user` that names the field
  */
@@ -48,7 +48,8 @@ function isSameServer(to: string, field: string, input: string): boolean {
 }
 
 /**
- * Opens the place to move to. @throws MillraceError `user` where the store of the objects cannot do what `after` asks for
+ * Opens the place to move to. @throws MillraceError `user` where the store of the objects cannot do what `after` asks
+ * for
  */
 export async function openAfterPlace(
   after: AfterSettings,

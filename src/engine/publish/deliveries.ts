@@ -3,8 +3,8 @@ import type { SinkPort } from '../../core/sink-port.ts'
 import type { Flows } from '../bind/flows.ts'
 
 /**
- * The sink of a flow that ends in `rows()` or `batches()`: its target is the user's own code, which nobody can ask what it
- * has. So HEAD's word counts, and an epoch comes at least once, each after the one before (P15).
+ * The sink of a flow that ends in `rows()` or `batches()`: its target is the user's own code, which nobody can ask what
+ * it has. So HEAD's word counts, and an epoch comes at least once, each after the one before (P15).
  *
  * @param index of the flow in its pipeline
  */

@@ -31,7 +31,8 @@ export async function loadDueObjects(
 ): Promise<DueObjects> {
   await loadDoneAfter(reader, executor, 'done_after')
   await executor.run(
-    `CREATE TABLE to_clear AS SELECT seq FROM done_after GROUP BY seq HAVING bool_or("is" = 'moved') AND NOT bool_or("is" = 'cleared')`,
+    `CREATE TABLE to_clear AS SELECT seq FROM done_after GROUP BY seq HAVING bool_or("is" = 'moved') AND NOT ` +
+      `bool_or("is" = 'cleared')`,
   )
   await executor.run('CREATE TABLE failed_after (seq BIGINT, tries BIGINT, due_ms DOUBLE)')
   /** Objects before it are done with, or are in table `failed_after`. */

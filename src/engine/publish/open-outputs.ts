@@ -49,7 +49,10 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
   return outputs
 }
 
-/** Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other names. */
+/**
+ * Refuses output that is newer than the checkpoint: it would be computed and published a second time, under other
+ * names.
+ */
 async function checkNothingBeyond(
   sink: SinkPort,
   flow: string,
@@ -73,6 +76,8 @@ async function checkNothingBeyond(
   throw new MillraceError(
     'user',
     'output-beyond',
-    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} ${stands}. Was an older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are computed again.`,
+    `${sink.address} holds ${first}${more}, published in epochs that the checkpoint ${address} ${stands}. Was an ` +
+      'older copy of the checkpoint put back? Bring the newer one back, or move these files away: their rows are ' +
+      'computed again.',
   )
 }

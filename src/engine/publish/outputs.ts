@@ -82,7 +82,8 @@ function movedTo(names: readonly string[], places: Places | undefined): Readonly
     throw configError(
       'output',
       places,
-      `a pipeline with exactly one sink; this one has ${names.length}${only === undefined ? '' : `, so name the flow: ${only}=${places}`}`,
+      'a pipeline with exactly one sink; this one has ' +
+        `${names.length}${only === undefined ? '' : `, so name the flow: ${only}=${places}`}`,
     )
   return new Map([[only, places]])
 }

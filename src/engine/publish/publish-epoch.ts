@@ -21,7 +21,10 @@ export interface Tries {
   readonly sink: number
 }
 
-/** A backfill ends by a flow that does not take its rows, so that a script sees it. A sink has about four minutes to come back. */
+/**
+ * A backfill ends by a flow that does not take its rows, so that a script sees it. A sink has about four minutes to
+ * come back.
+ */
 export const backfillTries: Tries = { rows: 1, sink: 10 }
 
 /** A run that follows its source waits for a sink as long as it takes, and hands rows over for about four minutes. */
@@ -113,7 +116,8 @@ function notTaken(flow: string, epoch: number, tries: number, cause: unknown): M
   return new MillraceError(
     'fatal',
     'rows-not-taken',
-    `${flow}: the rows of epoch ${epoch} were not taken${often}: ${why}. They stay in the checkpoint; the next start hands them over again.`,
+    `${flow}: the rows of epoch ${epoch} were not taken${often}: ${why}. They stay in the checkpoint; the next ` +
+      'start hands them over again.',
     cause,
   )
 }

@@ -31,7 +31,10 @@ function sinkOfFlow(sinks: readonly SinkKind[], { engine }: Manifest, flow: stri
   return { sink, kind: sinks.find(({ kind }) => kind === sink.sink) }
 }
 
-/** What a file of a flow waits as, where it is not known to be published: by its hash, as only the sink reads its receipt. */
+/**
+ * What a file of a flow waits as, where it is not known to be published: by its hash, as only the sink reads its
+ * receipt.
+ */
 export function waitingAs({ unpublished }: Manifest, flow: string, file: WaitingFile): WaitingFile | undefined {
   const waiting = unpublished.filter(({ output }) => output === flow).flatMap(({ files }) => files)
   return waiting.find(({ bytes, sha256 }) => bytes === file.bytes && sha256 === file.sha256)

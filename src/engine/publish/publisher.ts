@@ -11,13 +11,15 @@ import { type Waits, createWaits } from './waits.ts'
 /** After a failure the epochs that outputs are taking just now may be finished within this time. */
 const finishMs = 10_000
 
-/** So many epochs of a sink that takes them in any order are published at once: a start may find a thousand that wait. */
+/**
+ * So many epochs of a sink that takes them in any order are published at once: a start may find a thousand that wait.
+ */
 const atOnceMax = 4
 
 /**
- * Brings committed rows to where they go (P8, P15), each output by itself, beside the epochs to come. What is committed is
- * named in the manifest until a later write of HEAD finds it published. A crash in between publishes it again, which a sink
- * takes for what it is, where its target can tell.
+ * Brings committed rows to where they go (P8, P15), each output by itself, beside the epochs to come. What is committed
+ * is named in the manifest until a later write of HEAD finds it published. A crash in between publishes it again, which
+ * a sink takes for what it is, where its target can tell.
  */
 export interface Publisher {
   /** Publishes what this committed manifest names and is not there yet. */
@@ -25,7 +27,8 @@ export interface Publisher {
   /** The manifest without what was published; for the write of HEAD that records it. */
   record(manifest: Manifest): Manifest
   /**
-   * Waits until no output is so far behind that the next epoch must not be computed; ends early, and says so, at the signal.
+   * Waits until no output is so far behind that the next epoch must not be computed; ends early, and says so, at the
+   * signal.
    *
    * @throws as `settle`
    */
@@ -34,11 +37,13 @@ export interface Publisher {
   fits(): Promise<void>
   /** Waits for this work. @throws as `settle`, without waiting any longer */
   beside<T>(work: Promise<T>): Promise<T>
-  /** Waits until all is taken of `rows()` and `batches()`, or all of everything. @throws what an output has failed by */
+  /**
+   * Waits until all is taken of `rows()` and `batches()`, or all of everything. @throws what an output has failed by
+   */
   settle(of?: 'rows'): Promise<void>
   /**
-   * Begins nothing more; what is under way may be finished for a while, unless the run is told to stop at once. Whoever waits
-   * for room fails.
+   * Begins nothing more; what is under way may be finished for a while, unless the run is told to stop at once. Whoever
+   * waits for room fails.
    */
   stop(): Promise<void>
   /** By flow, those that hand rows over and have something to take. */
@@ -65,7 +70,8 @@ export function createPublisher(context: PublisherContext): Publisher {
 
   function work(lane: Lane): void {
     const { output, waiting, working } = lane
-    // What is committed becomes visible though the run fails by something else; the user's code is given nothing more then.
+    // What is committed becomes visible though the run fails by something else; the user's code is given nothing more
+    // then.
     if (giving.pausing.aborted || lane.hasFailed || (waits.hasFailed && output.is === 'rows')) return
     const room = (output.sink.isOrdered ? 1 : atOnceMax) - working.size
     const due = waiting.filter(entry => !working.has(entry)).slice(0, Math.max(room, 0))

@@ -84,7 +84,9 @@ function checkApart(input: Input, address: string, field: string, suffixes: read
     throw configError(field, address, `a folder outside the input ${input.root}`)
 }
 
-/** Refuses output inside the checkpoint's folder, where only the checkpoint's own files may lie: the rest are orphans. */
+/**
+ * Refuses output inside the checkpoint's folder, where only the checkpoint's own files may lie: the rest are orphans.
+ */
 function checkOutside(address: string, checkpoint: string): void {
   if (pathWithin(checkpoint, 'checkpoint', address, 'output') !== undefined)
     throw configError('output', address, `a folder outside the checkpoint ${checkpoint}`)

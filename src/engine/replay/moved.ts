@@ -3,8 +3,8 @@ import { objectAddress } from '../../core/object-address.ts'
 import { askedAs, type ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, GetOptions, ObjectStore } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
-import type { ChannelReader } from '../state/channels.ts'
 import type { Components } from '../components.ts'
+import type { ChannelReader } from '../state/channels.ts'
 import { doneAfterChannel, loadDoneAfter, movedTo } from '../state/done-after.ts'
 import { createLedgerTable } from '../state/ledger.ts'
 import { loadLedger } from '../state/recover.ts'
@@ -59,7 +59,9 @@ function deleted(object: string): MillraceError {
   return new MillraceError(
     'fatal',
     'replay-deleted',
-    `object ${object} was deleted after its rows were committed, as its source said after: 'delete'. Without it the ledger cannot be replayed. Bring it back from a backup, or from an older version of the bucket, with its time of modification.`,
+    `object ${object} was deleted after its rows were committed, as its source said after: 'delete'. Without it ` +
+      'the ledger cannot be replayed. Bring it back from a backup, or from an older version of the bucket, with ' +
+      'its time of modification.',
   )
 }
 

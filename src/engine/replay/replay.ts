@@ -68,11 +68,13 @@ export async function replay(context: ReplayContext): Promise<Listing> {
       `a ledger of source ${source}; it holds entries of ${String(foreign.source)}`,
     )
   await executor.run(
-    `CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM (${withEarlierSql('replayed')}) WHERE seq >= ${nextSeq}`,
+    'CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM ' +
+      `(${withEarlierSql('replayed')}) WHERE seq >= ${nextSeq}`,
   )
   await executor.run('DROP TABLE replayed')
   const [totals] = await executor.rows(
-    `SELECT count(*) FILTER ("is" = 'object') AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted`,
+    `SELECT count(*) FILTER ("is" = 'object') AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes ` +
+      'FROM admitted',
   )
   return {
     objects: Number(totals?.objects),

@@ -1,5 +1,5 @@
-import { type AfterSettings, type Deed, tagOf } from '../../plan/after.ts'
 import { showSeconds } from '../../core/quantity.ts'
+import { type AfterSettings, type Deed, tagOf } from '../../plan/after.ts'
 import type { RunEvent } from './events.ts'
 import type { SetAside } from './summary.ts'
 
@@ -20,7 +20,10 @@ export const deedDone: Readonly<Record<Exclude<Deed, 'keep'>, string>> = {
 }
 
 export function afterFailedText({ deed, key, error }: RunEvent & { readonly is: 'after-failed' }): string {
-  return `object ${key} is committed, and could not be ${deedDone[deed]}: ${error} It is tried again, and counting goes on; further errors of this kind are only counted`
+  return (
+    `object ${key} is committed, and could not be ${deedDone[deed]}: ${error} It is tried again, and counting goes ` +
+    'on; further errors of this kind are only counted'
+  )
 }
 
 export function leftAloneText({ key, reason }: SetAside): string {

@@ -45,7 +45,10 @@ export type RunEvent =
   | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
   /** Objects of an epoch have columns that nobody declared and no object before had. Told once of each. */
   | { readonly is: 'new-columns'; readonly source: string; readonly columns: readonly NewColumn[] }
-  /** A declared field of JSON had values, and has had none in so many rows since. Told once, and again if it comes back and goes. */
+  /**
+   * A declared field of JSON had values, and has had none in so many rows since. Told once, and again if it comes back
+   * and goes.
+   */
   | { readonly is: 'gone-field'; readonly source: string; readonly field: GoneField }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
@@ -106,8 +109,8 @@ export type RunEvent =
   /** A listing found keys that the pattern of `bounds` does not fit. Told again whenever there are twice as many. */
   | { readonly is: 'without-period'; readonly withoutPeriod: WithoutPeriod }
   /**
-   * Keys are ignored: in the last listing, or of all that messages have named since the start. Told of the first of each
-   * kind, and again whenever there are twice as many.
+   * Keys are ignored: in the last listing, or of all that messages have named since the start. Told of the first of
+   * each kind, and again whenever there are twice as many.
    */
   | {
       readonly is: 'ignored'

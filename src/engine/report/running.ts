@@ -5,8 +5,8 @@ import type { Totals } from './summary.ts'
 /** A run between its start and its end, for those who watch it. */
 export interface Running {
   /**
-   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none, and
-   * while an output that is behind holds commits back. Of the monotonic clock. It grows without end only
+   * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none,
+   * and while an output that is behind holds commits back. Of the monotonic clock. It grows without end only
    * when the engine hangs.
    */
   stalledMs(): number

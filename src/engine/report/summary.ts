@@ -23,7 +23,9 @@ export interface Totals {
   readonly rows: number
   /** Late (row, window) pairs over all flows. */
   readonly late: number
-  /** Object versions in the ledger, each once, whatever their outcome. The next four: those whose last outcome is that. */
+  /**
+   * Object versions in the ledger, each once, whatever their outcome. The next four: those whose last outcome is that.
+   */
   readonly objects: number
   readonly quarantined: number
   readonly skipped: number

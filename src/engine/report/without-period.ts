@@ -17,6 +17,12 @@ export function withoutPeriodText(found: WithoutPeriod): string {
   const { source, pattern, count, of, first } = found
   const bounds = `watermark.bounds '${pattern}' of source ${source}`
   if (isEveryWithoutPeriod(found))
-    return `${bounds} fits none of ${showCounted(of, 'object')}, such as '${first}': their rows move no watermark, so no window closes. Is the pattern right?`
-  return `${bounds} does not fit ${count} of ${showCounted(of, 'object')}, such as '${first}': their rows are counted, but move no watermark.`
+    return (
+      `${bounds} fits none of ${showCounted(of, 'object')}, such as '${first}': their rows move no watermark, so ` +
+      'no window closes. Is the pattern right?'
+    )
+  return (
+    `${bounds} does not fit ${count} of ${showCounted(of, 'object')}, such as '${first}': their rows are counted, ` +
+    'but move no watermark.'
+  )
 }

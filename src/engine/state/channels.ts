@@ -38,7 +38,8 @@ function haveSameColumns(a: TextRows, b: TextRows): boolean {
 }
 
 /**
- * Hands rows over as one relation to select from, in their order. A column that only some of them have is NULL in the others.
+ * Hands rows over as one relation to select from, in their order. A column that only some of them have is NULL in the
+ * others.
  *
  * @param name of a table that is made on the way, used once
  */
@@ -75,8 +76,8 @@ export async function withRows<T>(
 }
 
 /**
- * Brings the rows of a channel here, verified (P10), and hands them over to select from, oldest first: each file by itself,
- * and together what rode in HEAD one after the other. They are gone afterwards.
+ * Brings the rows of a channel here, verified (P10), and hands them over to select from, oldest first: each file by
+ * itself, and together what rode in HEAD one after the other. They are gone afterwards.
  */
 export async function eachPart(
   { checkpoint, manifest, stage, newId }: ChannelReader,

@@ -1,18 +1,22 @@
-import type { Executor, ObjectStore, Row, StoredBody } from '../../core/ports.ts'
 import { askedAs, type ObjectVersion } from '../../core/object-version.ts'
+import type { Executor, ObjectStore, Row, StoredBody } from '../../core/ports.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 
 /**
  * What was done with objects after they were committed: a channel of the checkpoint beside the ledger, whose entries it
- * names. An object has several rows where it went further: it was tagged, then it moved, then its old place was cleared.
+ * names. An object has several rows where it went further: it was tagged, then it moved, then its old place was
+ * cleared.
  */
 export const doneAfterChannel = 'after'
 
 export const doneAfterColumns = {
   /** The object's entry in the ledger. */
   seq: 'BIGINT',
-  /** 'tagged'; 'moved': it lies at its new place, and may lie at the old one; 'cleared': no more; 'deleted'; 'left' alone. */
+  /**
+   * 'tagged'; 'moved': it lies at its new place, and may lie at the old one; 'cleared': no more; 'deleted'; 'left'
+   * alone.
+   */
   is: 'VARCHAR',
   /** Of 'moved': address, and the version that lies there. */
   place: 'VARCHAR',
@@ -77,8 +81,9 @@ export function movedTo(row: Row): { readonly place: string; readonly version: O
 const pieceBytes = 8 * 1024 * 1024
 
 /**
- * The version that has a key elsewhere, where it has the very bytes of this one: then it is this one, which a process took
- * there that ended before it could say so. Undefined where it is another object; the reason where this one is not there.
+ * The version that has a key elsewhere, where it has the very bytes of this one: then it is this one, which a process
+ * took there that ended before it could say so. Undefined where it is another object; the reason where this one is not
+ * there.
  */
 export async function sameElsewhere(
   store: ObjectStore,
@@ -103,7 +108,9 @@ function versionThere(key: string, { eTag, versionId, sizeBytes, lastModifiedMs 
   return { bucket: '', key, eTag, ...(versionId === undefined ? {} : { versionId }), sizeBytes, lastModifiedMs }
 }
 
-/** This version where it lies elsewhere already, known by its eTag, as it is no more in its old place to be compared. */
+/**
+ * This version where it lies elsewhere already, known by its eTag, as it is no more in its old place to be compared.
+ */
 export async function movedBefore(
   { eTag, sizeBytes }: ObjectVersion,
   other: ObjectStore,

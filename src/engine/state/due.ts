@@ -1,6 +1,6 @@
 /**
- * How far in the ledger objects are due, by the time of their commits. HEAD keeps it, so it is small: a mark stands for all
- * commits of a 32nd of the delay, so at most about 33 wait, and what is due is so much late at most.
+ * How far in the ledger objects are due, by the time of their commits. HEAD keeps it, so it is small: a mark stands for
+ * all commits of a 32nd of the delay, so at most about 33 wait, and what is due is so much late at most.
  */
 export interface Due {
   /** Entries up to this one are due. */

@@ -54,8 +54,8 @@ export interface EngineRecords {
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
   /**
-   * Per state table whose rows live with others: SQL over `partials`, its rows; what of them lives, as far as they tell by
-   * themselves. `closesAt` does not have these.
+   * Per state table whose rows live with others: SQL over `partials`, its rows; what of them lives, as far as they tell
+   * by themselves. `closesAt` does not have these.
    */
   readonly living: Readonly<Record<string, string>>
   /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */
@@ -205,7 +205,8 @@ export function checkOpen(manifest: Manifest, address: string): void {
     throw new MillraceError(
       'user',
       'sealed',
-      `The checkpoint ${address} is sealed: a backfill with --final closed every window in epoch ${manifest.epoch}, and what comes later would be late. Use a new checkpoint and output folder.`,
+      `The checkpoint ${address} is sealed: a backfill with --final closed every window in epoch ` +
+        `${manifest.epoch}, and what comes later would be late. Use a new checkpoint and output folder.`,
     )
 }
 

@@ -6,6 +6,7 @@ export function fencedBy(outcome: CommitOutcome): MillraceError {
   return new MillraceError(
     'fenced',
     'fenced',
-    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed and the other one goes on.`,
+    `Another process claimed the checkpoint: ${by}. This process stops; nothing of its last epoch was committed ` +
+      'and the other one goes on.',
   )
 }

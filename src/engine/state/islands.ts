@@ -4,9 +4,9 @@ import type { Stage } from '../../plan/stages.ts'
 import type { Islands, PartialRows } from '../../plan/step.ts'
 
 /*
- * The open islands of a stage whose rows die together (P11), each as its group and its reach. They lie in a table by epoch:
- * those of the last one that is committed and, from its apply on, of the one that is being committed. A merge beside the
- * epochs thereby sees what holds for its manifest, never what is not committed yet.
+ * The open islands of a stage whose rows die together (P11), each as its group and its reach. They lie in a table by
+ * epoch: those of the last one that is committed and, from its apply on, of the one that is being committed. A merge
+ * beside the epochs thereby sees what holds for its manifest, never what is not committed yet.
  */
 
 /** The stage's islands, where it has any: all its channels live with them, or none. */
@@ -25,15 +25,18 @@ export async function createIslands(executor: Executor, stage: Stage): Promise<v
 }
 
 /**
- * SQL: islands that hold every living row of this epoch's manifest. Where a later epoch is committed, those of that one: what
- * they do not hold is dead for good. Dead islands may be among them, which touch nothing that lives.
+ * SQL: islands that hold every living row of this epoch's manifest. Where a later epoch is committed, those of that
+ * one: what they do not hold is dead for good. Dead islands may be among them, which touch nothing that lives.
  *
  * @param epoch absent: of the last one
  */
 export function openIslands(stage: Stage, epoch?: number): string {
   const table = islandsTable(stage)
   const upTo = epoch === undefined ? '' : ` WHERE _epoch <= greatest(${epoch}, (SELECT min(_epoch) FROM ${table}))`
-  return `SELECT ${listOf(islandsOf(stage) as Islands)} FROM ${table} WHERE _epoch = (SELECT max(_epoch) FROM ${table}${upTo})`
+  return (
+    `SELECT ${listOf(islandsOf(stage) as Islands)} FROM ${table} WHERE _epoch = (SELECT max(_epoch) FROM ` +
+    `${table}${upTo})`
+  )
 }
 
 /**
@@ -58,8 +61,10 @@ export async function noteIslands(
   const before = openIslands(stage)
   const { closesAt } = stage.step.channels[0]
   const alive = watermarkUs === null ? '' : ` WHERE ${closesAt} > ${watermarkUs}`
-  // Most of what an epoch closes began in it, apart from all that was open: merged as it is, it tells itself that it is dead.
-  const apart = `coalesce(${islands.firstUs} >= (SELECT max(${islands.lastUs}) FROM (${before})) + ${islands.touchUs}, TRUE)`
+  // Most of what an epoch closes began in it, apart from all that was open: merged as it is, it tells itself that it is
+  // dead.
+  const lastUs = `(SELECT max(${islands.lastUs}) FROM (${before}))`
+  const apart = `coalesce(${islands.firstUs} >= ${lastUs} + ${islands.touchUs}, TRUE)`
   const relevant =
     watermarkUs === null || !own?.isMerged ? '' : ` WHERE NOT (${closesAt} <= ${watermarkUs} AND ${apart})`
   const all = own === undefined ? before : `${before} UNION ALL SELECT ${list} FROM (${own.sql})${relevant}`

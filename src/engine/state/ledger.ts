@@ -121,22 +121,24 @@ export async function createLedgerTable(executor: Executor, name: string): Promi
 export function sameVersionSql(a: string, b: string): string {
   return (
     `${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key AND ` +
-    `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
+    `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ` +
+    `${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
   )
 }
 
 /** Rows of the ledger's files as this release reads them: releases of format 1 wrote what was gone as quarantined. */
 export function ledgerRowsSql(rows: string): string {
   return (
-    `SELECT * REPLACE (CASE WHEN outcome IN ('quarantined', 'skipped') AND reason IN (${[...goneReasons].map(text).join(', ')}) ` +
+    `SELECT * REPLACE (CASE WHEN outcome IN ('quarantined', 'skipped') AND reason IN ` +
+    `(${[...goneReasons].map(text).join(', ')}) ` +
     `THEN 'gone' ELSE outcome END AS outcome) FROM ${rows}`
   )
 }
 
 /**
- * Entries of a ledger, and the earlier ones of the same version (P1): `seq`, `earlier_seq` and `earlier`, the outcome of that.
- * Nothing comes after a version that was read. In three joins, as one by key alone compares all versions of a key with each
- * other.
+ * Entries of a ledger, and the earlier ones of the same version (P1): `seq`, `earlier_seq` and `earlier`, the outcome
+ * of that. Nothing comes after a version that was read. In three joins, as one by key alone compares all versions of a
+ * key with each other.
  */
 function earlierSql(ledger: string): string {
   const pairs = (on: string) =>
@@ -151,7 +153,9 @@ function earlierSql(ledger: string): string {
     .join(' UNION ALL ')
 }
 
-/** Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none. */
+/**
+ * Rows of a ledger with `earlier`: the last outcome that it has of the same version before, NULL where there is none.
+ */
 export function withEarlierSql(ledger: string): string {
   return (
     `SELECT l.*, p.earlier FROM ${ledger} AS l LEFT JOIN (SELECT seq, arg_max(earlier, earlier_seq) AS earlier ` +
@@ -165,7 +169,8 @@ export function withEarlierSql(ledger: string): string {
  */
 export function setAsideSql(ledger: string): string {
   return (
-    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND r.bucket = a.bucket AND r.key = a.key) AS overwrites ` +
+    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND r.bucket = a.bucket AND r.key ` +
+    '= a.key) AS overwrites ' +
     `FROM ${ledger} AS a WHERE a.outcome <> 'read' AND a.seq NOT IN (SELECT earlier_seq FROM (${earlierSql(ledger)}))`
   )
 }

@@ -33,7 +33,8 @@ export async function loadState(
     // A segment may hold rows that the watermark has closed since it was written.
     await eachPart(reader, executor, segmentChannel(state), rows =>
       executor.run(
-        `INSERT INTO ${stateName(state)} (${columns}) ${aliveSql(state, `SELECT * FROM ${rows}`, isMerged ? null : watermarkUs)}`,
+        `INSERT INTO ${stateName(state)} (${columns}) ` +
+          `${aliveSql(state, `SELECT * FROM ${rows}`, isMerged ? null : watermarkUs)}`,
       ),
     )
     if (isMerged) await recoverIslands(executor, state, reader.manifest.epoch, watermarkUs)

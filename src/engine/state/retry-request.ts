@@ -2,9 +2,9 @@ import { text } from '../../plan/sql.ts'
 import { setAsideSql } from './ledger.ts'
 
 /**
- * What `retry` asked for. HEAD keeps it until the commit that reads the last of it. It names objects by what the ledger says of
- * them: those that were read since, or were set aside anew, are none of it any more, so a crash loses and doubles nothing,
- * and it is small however many they are.
+ * What `retry` asked for. HEAD keeps it until the commit that reads the last of it. It names objects by what the ledger
+ * says of them: those that were read since, or were set aside anew, are none of it any more, so a crash loses and
+ * doubles nothing, and it is small however many they are.
  */
 export interface RetryRequest {
   /** Every object that is set aside, but what was skipped on purpose and what has another version that counts. */
@@ -29,8 +29,8 @@ export function joinRequests(
 }
 
 /**
- * The entries that are asked for, over table `ledger`, in its order: of each object the last, and what was gone only where
- * nothing else is set aside. An object that has an entry since the request was made is done with.
+ * The entries that are asked for, over table `ledger`, in its order: of each object the last, and what was gone only
+ * where nothing else is set aside. An object that has an entry since the request was made is done with.
  */
 export function requestedSql({ all, objects, beforeSeq }: RetryRequest): string {
   const named = objects.length === 0 ? [] : [`key IN (${objects.map(text).join(', ')})`]

@@ -62,15 +62,18 @@ export function aliveSql(state: StateTable, rows: string, watermarkUs: bigint | 
   return `SELECT ${columns} FROM (${rows}) WHERE ${closesAt} > ${watermarkUs}`
 }
 
-/** For readers that bind no plan, by state table: the watermark from which its rows are dead, where they tell that by themselves. */
+/**
+ * For readers that bind no plan, by state table: the watermark from which its rows are dead, where they tell that by
+ * themselves.
+ */
 export function closesAtBy(states: readonly StateTable[]): Readonly<Record<string, string>> {
   const local = states.filter(({ channel }) => channel.life.is === 'row')
   return Object.fromEntries(local.map(({ key, channel }) => [key, channel.closesAt]))
 }
 
 /**
- * The same of the others: a query over `partials`, the table's rows. Of the main one the islands that live; of a finer grain
- * all rows, as only the main one tells which of them do.
+ * The same of the others: a query over `partials`, the table's rows. Of the main one the islands that live; of a finer
+ * grain all rows, as only the main one tells which of them do.
  */
 export function livingBy(states: readonly StateTable[], clocks: Clocks): Readonly<Record<string, string>> {
   return Object.fromEntries(
@@ -100,7 +103,10 @@ export interface Held {
 export interface PartialsTable {
   readonly name: string
   readonly rows: number
-  /** The first watermark that makes a window final, and those from which some row and no row is closed; null without rows. */
+  /**
+   * The first watermark that makes a window final, and those from which some row and no row is closed; null without
+   * rows.
+   */
   readonly emitsFromUs: bigint | null
   readonly closesFromUs: bigint | null
   readonly closesToUs: bigint | null
@@ -144,9 +150,9 @@ export interface OwnPartials {
 const neverUs = 2n ** 63n - 1n
 
 /**
- * Segments that `aliveToUs` puts at or below this hold nothing alive (P11): the watermark; where rows live with islands, the
- * time at which the first open one begins, of which a row may be that ends after it. Null where that is not known to
- * have moved.
+ * Segments that `aliveToUs` puts at or below this hold nothing alive (P11): the watermark; where rows live with
+ * islands, the time at which the first open one begins, of which a row may be that ends after it. Null where that is
+ * not known to have moved.
  *
  * @param openFromUs by stage: where the first open island begins, null where none is open
  */
@@ -166,7 +172,8 @@ export async function heldRows(
   before?: Pick<Held, 'mergedRows' | 'storedRows'>,
 ): Promise<Held> {
   const [row] = await executor.rows(
-    `SELECT count(*) AS n, min(${state.channel.emitsFrom}) AS first, max(${state.channel.closesAt}) AS last FROM ${stateName(state)}`,
+    `SELECT count(*) AS n, min(${state.channel.emitsFrom}) AS first, max(${state.channel.closesAt}) AS last FROM ` +
+      `${stateName(state)}`,
   )
   const rows = Number(row?.n)
   return {
@@ -199,7 +206,8 @@ export async function ownPartials(
     if (watermarkUs === null || closesFromUs === null || closesFromUs > watermarkUs) return { rows, emitsFromUs }
     if (closesToUs === null || closesToUs <= watermarkUs) return { rows: 0, emitsFromUs: null }
     const [row] = await executor.rows(
-      `SELECT count(*) AS n, min(${channel.emitsFrom}) AS first FROM ${name} WHERE ${channel.closesAt} > ${watermarkUs}`,
+      `SELECT count(*) AS n, min(${channel.emitsFrom}) AS first FROM ${name} WHERE ${channel.closesAt} > ` +
+        `${watermarkUs}`,
     )
     return { rows: Number(row?.n), emitsFromUs: (row?.first ?? null) as bigint | null }
   }
@@ -212,8 +220,8 @@ export function isReached(emitsFromUs: bigint | null | undefined, watermarkUs: b
 }
 
 /**
- * After the commit: the state adopts the epoch's survivors and drops what the watermark has closed (P11). What opens and
- * closes within the epoch never comes here.
+ * After the commit: the state adopts the epoch's survivors and drops what the watermark has closed (P11). What opens
+ * and closes within the epoch never comes here.
  */
 export async function adopt(
   executor: Executor,
@@ -252,8 +260,8 @@ export async function adopt(
 }
 
 /**
- * Rows that live with islands, merged with an epoch's own, and without those whose island is dead. In one statement: others
- * may read the table meanwhile.
+ * Rows that live with islands, merged with an epoch's own, and without those whose island is dead. In one statement:
+ * others may read the table meanwhile.
  */
 export async function gather(
   executor: Executor,
@@ -273,8 +281,9 @@ const mergeRowsMin = 100_000
 const deadRowsMin = 20_000
 
 /**
- * One row for each group of a window again. It happens when the rows have doubled, or when half of them are deleted, so a
- * row is rewritten once on average, and state and emission cost what its groups cost, however many epochs they came from.
+ * One row for each group of a window again. It happens when the rows have doubled, or when half of them are deleted, so
+ * a row is rewritten once on average, and state and emission cost what its groups cost, however many epochs they came
+ * from.
  */
 async function mergeState(executor: Executor, state: StateTable): Promise<Held> {
   const name = stateName(state)
@@ -287,8 +296,8 @@ async function mergeState(executor: Executor, state: StateTable): Promise<Held> 
 }
 
 /**
- * Where a flush moves the clock of a stage: the largest watermark that makes a result final which begins at or below the
- * limit (S6); null where the stage holds nothing back.
+ * Where a flush moves the clock of a stage: the largest watermark that makes a result final which begins at or below
+ * the limit (S6); null where the stage holds nothing back.
  *
  * @param own this epoch's partial rows, by the state's key
  */

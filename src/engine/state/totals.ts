@@ -1,8 +1,8 @@
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Executor } from '../../core/ports.ts'
-import { type LedgerRow, withEarlierSql } from './ledger.ts'
 import type { Outcome } from '../read/outcome.ts'
 import type { Totals } from '../report/summary.ts'
+import { type LedgerRow, withEarlierSql } from './ledger.ts'
 
 export const noTotals: Totals = {
   rows: 0,
@@ -70,8 +70,8 @@ function changed(
 }
 
 /**
- * The totals of a checkpoint that was last written in format 1, which counted entries for versions, and what was gone as
- * quarantined: anew, from table `ledger`. Later ones as they are.
+ * The totals of a checkpoint that was last written in format 1, which counted entries for versions, and what was gone
+ * as quarantined: anew, from table `ledger`. Later ones as they are.
  */
 export async function recounted(manifest: Manifest, executor: Executor): Promise<Manifest> {
   if (manifest.engine.totals.gone !== undefined) return manifest
