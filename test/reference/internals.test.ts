@@ -1,0 +1,62 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const read = (path: string) => readFile(join(root, path), 'utf8')
+
+/** Files that a page names by their path from the root, in the form of code. */
+function pathsOn(page: string): readonly string[] {
+  const paths = page.matchAll(/`((?:src|operators|connectors|checkpoints|test|docs|bench|docker)\/[\w./-]+\.\w+)`/g)
+  return [...new Set([...paths].map(([, path]) => path as string))]
+}
+
+const internals = (await readdir(join(root, 'docs/internals'))).map(name => `docs/internals/${name}`)
+const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...internals]
+
+test.each(pages)('every file that %s names exists', async name => {
+  const paths = pathsOn(await read(name))
+  expect(paths).not.toEqual([])
+  const missing: string[] = []
+  for (const path of paths) if (!(await stat(join(root, path)).catch(() => undefined))) missing.push(path)
+  expect(missing).toEqual([])
+})
+
+interface Stop {
+  readonly number: number
+  readonly path: string
+  readonly functions: readonly string[]
+}
+
+/** The stops of a walk, in the order of its table. */
+async function stopsOf(walk: string): Promise<readonly Stop[]> {
+  const [, section = ''] = (await read('docs/internals/walks.md')).split(`\n## ${walk}\n`)
+  const [own = ''] = section.split('\n## ')
+  return [...own.matchAll(/^\| (\d+) \| `([^`]+)` \| ([^|]+) \|/gm)].map(([, number, path = '', cell = '']) => ({
+    number: Number(number),
+    path,
+    functions: [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name as string),
+  }))
+}
+
+test.each(['A message', 'A row'])(
+  '%s passes each of its stops once, and the page tells how many they are',
+  async walk => {
+    const stops = await stopsOf(walk)
+    expect(stops.map(({ number }) => number)).toEqual(stops.map((_, index) => index + 1))
+    expect(new Set(stops.map(({ path }) => path)).size).toBe(stops.length)
+    expect(await read('docs/internals/walks.md')).toContain(`\n- ${walk}: ${stops.length} files.\n`)
+  },
+)
+
+test.each(['A message', 'A row'])('%s meets functions that its stops have', async walk => {
+  const stops = await stopsOf(walk)
+  expect(stops).not.toEqual([])
+  const gone: string[] = []
+  for (const { path, functions } of stops) {
+    const code = await read(path)
+    expect(functions, path).not.toEqual([])
+    for (const name of functions) if (!new RegExp(`\\b${name}\\b`).test(code)) gone.push(`${path}: ${name}`)
+  }
+  expect(gone).toEqual([])
+})
