@@ -15,12 +15,13 @@ Claims nothing and reads no data, so it is also the quickest check of a pipeline
     const pipeline = await loadPipeline(file)
     const { explain } = await import('../../engine/explain.ts')
     const explained = await explain(pipeline)
-    terminal.out(json ? `${JSON.stringify(explained)}\n` : renderExplanation(explained))
+    const { formatSql } = await import('../format-sql.ts')
+    terminal.out(json ? `${JSON.stringify(explained)}\n` : renderExplanation(explained, formatSql))
     return 0
   },
 }
 
-function renderExplanation({ pipeline, after, flows }: Explanation): string {
+function renderExplanation({ pipeline, after, flows }: Explanation, formatSql: (sql: string) => string): string {
   const lines = [pipeline, ...(after === null ? [] : [`  ${after}`])]
   for (const { name, steps, state, stages, columns } of flows) {
     lines.push('', name)
@@ -31,7 +32,14 @@ function renderExplanation({ pipeline, after, flows }: Explanation): string {
         .map(([column, type]) => `${column} ${type}`)
         .join(', ')}`,
     )
-    for (const { stage, sql } of stages) lines.push('', `  -- ${stage}`, `  ${sql}`)
+    for (const { stage, sql } of stages)
+      lines.push(
+        '',
+        `  -- ${stage}`,
+        ...formatSql(sql)
+          .split('\n')
+          .map(line => `  ${line}`),
+      )
   }
   return `${lines.join('\n')}\n`
 }
