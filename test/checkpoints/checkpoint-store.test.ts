@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { decodeManifest, encodeHead } from '../../checkpoints/codec.ts'
 import { applyCompaction } from '../../checkpoints/compact.ts'
 import { headBytesMax, inlineFileBytesMax, inlineDeliveriesBytesMax } from '../../checkpoints/decide.ts'
@@ -44,7 +44,7 @@ beforeEach(async () => {
 const reader = (store: ObjectStore): ReturnType<typeof openCheckpoint> => openCheckpoint(store, folder, 'reader')
 
 describe('claiming (P5)', () => {
-  it('begins a new checkpoint at term 1 and epoch 0', async () => {
+  test('begins a new checkpoint at term 1 and epoch 0', async () => {
     const store = createMemoryStore()
     expect(await reader(store).readHead()).toBeUndefined()
     const { head } = await start(store, folder, 'a')
@@ -52,7 +52,7 @@ describe('claiming (P5)', () => {
     expect(await reader(store).readHead()).toEqual(head)
   })
 
-  it('takes over what was committed, with the next term and the same checkpoint (I1)', async () => {
+  test('takes over what was committed, with the next term and the same checkpoint (I1)', async () => {
     const store = createMemoryStore()
     const a = await start(store, folder, 'a')
     const next = await withRows(a.checkpoint, a.head.manifest, 'ledger', ['one'], folder)
@@ -63,7 +63,7 @@ describe('claiming (P5)', () => {
     expect(b.head.manifest.checkpointId).toBe(a.head.manifest.checkpointId)
   })
 
-  it('gives every one of many racing starters its own term', async () => {
+  test('gives every one of many racing starters its own term', async () => {
     for (const store of [createMemoryStore(), createDirectoryStore(join(folder, 'race'))]) {
       const started = await Promise.all(Array.from({ length: 6 }, (_, i) => start(store, folder, `p${i}`)))
       const terms = started.map(p => p.head.term).toSorted((a, b) => a - b)
@@ -72,7 +72,7 @@ describe('claiming (P5)', () => {
     }
   })
 
-  it('refuses to work without a claim', async () => {
+  test('refuses to work without a claim', async () => {
     const { head } = await start(createMemoryStore(), folder, 'a')
     const idle = openCheckpoint(createMemoryStore(), folder, 'b')
     await expect(idle.commit(head.manifest)).rejects.toMatchObject({ code: 'not-claimed' })
@@ -80,7 +80,7 @@ describe('claiming (P5)', () => {
 })
 
 describe('committing (P6)', () => {
-  it('fences a zombie: no commit, beat, stage or collection after another claim (I3)', async () => {
+  test('fences a zombie: no commit, beat, stage or collection after another claim (I3)', async () => {
     const store = createMemoryStore()
     const zombie = await start(store, folder, 'zombie')
     const next = await withRows(zombie.checkpoint, zombie.head.manifest, 'ledger', ['lost'], folder)
@@ -93,7 +93,7 @@ describe('committing (P6)', () => {
     expect(await reader(store).readHead()).toEqual(owner.head)
   })
 
-  it('refuses an epoch that goes back and a foreign checkpoint (I1)', async () => {
+  test('refuses an epoch that goes back and a foreign checkpoint (I1)', async () => {
     const { checkpoint, head } = await start(createMemoryStore(), folder, 'a')
     committed(await checkpoint.commit({ ...head.manifest, epoch: 5 }))
     await expect(checkpoint.commit({ ...head.manifest, epoch: 4 })).rejects.toMatchObject({ code: 'epoch-regressed' })
@@ -101,7 +101,7 @@ describe('committing (P6)', () => {
     await expect(checkpoint.commit(foreign)).rejects.toMatchObject({ code: 'epoch-regressed' })
   })
 
-  it.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
+  test.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
     'settles a write that meets %s by reading HEAD',
     async fault => {
       const memory = createMemoryStore()
@@ -115,7 +115,7 @@ describe('committing (P6)', () => {
     },
   )
 
-  it('stops when HEAD was changed by something else than millrace (I1)', async () => {
+  test('stops when HEAD was changed by something else than millrace (I1)', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     await store.delete([headKey])
@@ -124,7 +124,7 @@ describe('committing (P6)', () => {
     await expect(checkpoint.beat()).rejects.toMatchObject({ code: 'commit-in-doubt' })
   })
 
-  it('goes no further once a write cannot be settled, and deletes nothing then', async () => {
+  test('goes no further once a write cannot be settled, and deletes nothing then', async () => {
     const memory = createMemoryStore()
     const store = withFaults(memory, { seed: 1, rates: {} })
     const { checkpoint, head } = await start(store, folder, 'a')
@@ -137,7 +137,7 @@ describe('committing (P6)', () => {
     await expect(checkpoint.collect(head.manifest, {})).rejects.toMatchObject({ code: 'commit-in-doubt' })
   })
 
-  it('beats with a count that commits reset, and waits for a beat before a commit', async () => {
+  test('beats with a count that commits reset, and waits for a beat before a commit', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     expect(committed(await checkpoint.beat()).beat).toBe(1)
@@ -153,7 +153,7 @@ describe('committing (P6)', () => {
     expect((await reader(store).readHead())?.manifest.epoch).toBe(2)
   })
 
-  it('beats with what they record beside: later commits go on from their own manifest', async () => {
+  test('beats with what they record beside: later commits go on from their own manifest', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     const totals = (rows: number) => ({ ...head.manifest, engine: { ...head.manifest.engine, totals: { rows } } })
@@ -163,7 +163,7 @@ describe('committing (P6)', () => {
     expect((await reader(store).readHead())?.manifest).toMatchObject({ epoch: 1, engine: { totals: { rows: 2 } } })
   })
 
-  it('is released by its last commit, and claimed anew', async () => {
+  test('is released by its last commit, and claimed anew', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     const after = committed(await checkpoint.release({ ...head.manifest, epoch: 1 }))
@@ -175,7 +175,7 @@ describe('committing (P6)', () => {
     expect(typeof copy === 'string' ? copy : decodeManifest(copy.body, name).epoch).toBe(1)
   })
 
-  it('tells the truth over a faulty store, whatever two owners do to each other (I1, I3, I6)', async () => {
+  test('tells the truth over a faulty store, whatever two owners do to each other (I1, I3, I6)', async () => {
     let fenced = 0
     let doubted = 0
     for (let seed = 1; seed <= seeds; seed++) {
@@ -262,7 +262,7 @@ describe('committing (P6)', () => {
 })
 
 describe('files (P3, P10)', () => {
-  it('ride inline up to 16 KiB and are objects above', async () => {
+  test('ride inline up to 16 KiB and are objects above', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     let next = await withRows(checkpoint, head.manifest, 'ledger', ['x'.repeat(inlineFileBytesMax - 1)], folder)
@@ -274,7 +274,7 @@ describe('files (P3, P10)', () => {
     expect(await keysOf(store)).toEqual([headKey, large?.name])
   })
 
-  it.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
+  test.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
     'are stored once when staging meets %s',
     async fault => {
       const store = withFaults(createMemoryStore(), { seed: 1, rates: {} })
@@ -287,7 +287,7 @@ describe('files (P3, P10)', () => {
     },
   )
 
-  it('are read in pieces that never exceed 8 MiB, whatever their size', async () => {
+  test('are read in pieces that never exceed 8 MiB, whatever their size', async () => {
     const memory = createMemoryStore()
     const { checkpoint, head } = await start(memory, folder, 'a')
     const row = 'y'.repeat(8 * 1024 * 1024 - 1)
@@ -308,7 +308,7 @@ describe('files (P3, P10)', () => {
     }
   })
 
-  it.each(['memory', 'file'])('are refused by name when they are damaged, cut, grown or gone (%s)', async kind => {
+  test.each(['memory', 'file'])('are refused by name when they are damaged, cut, grown or gone (%s)', async kind => {
     const store = kind === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'store'))
     const { checkpoint, head } = await start(store, folder, 'a')
     const next = await withRows(checkpoint, head.manifest, 'ledger', rowsOf('r', BIG), folder)
@@ -333,7 +333,7 @@ describe('files (P3, P10)', () => {
     await expect(checkpoint.load(inline, join(folder, 'loaded'))).rejects.toMatchObject({ code: 'corrupt-object' })
   })
 
-  it('are not written through a local file that links to another object', async () => {
+  test('are not written through a local file that links to another object', async () => {
     const store = createDirectoryStore(join(folder, 'store'))
     const { checkpoint, head } = await start(store, folder, 'a')
     const one = await withRows(checkpoint, head.manifest, 'ledger', rowsOf('large', BIG), folder)
@@ -347,7 +347,7 @@ describe('files (P3, P10)', () => {
     expect(await readRows(store, folder, [large])).toEqual(rowsOf('large', BIG))
   })
 
-  it('of few rows ride in HEAD as text, and are refused when they are not those that were staged (P3, P10)', async () => {
+  test('of few rows ride in HEAD as text, and are refused when they are not those that were staged (P3, P10)', async () => {
     const { checkpoint, head } = await start(createMemoryStore(), folder, 'a')
     const text = {
       columns: { seq: 'BIGINT', key: 'VARCHAR' },
@@ -377,7 +377,7 @@ describe('files (P3, P10)', () => {
     expect(() => checkpoint.stageText('../x', 1, text)).toThrow(expect.objectContaining({ code: 'invalid-kind' }))
   })
 
-  it('of unknown channels are refused', async () => {
+  test('of unknown channels are refused', async () => {
     const { checkpoint, head } = await start(createMemoryStore(), folder, 'a')
     for (const channel of ['manifests', 'head', '../x', 'segment-', 'segment-a/b', 'probe']) {
       const staged = withRows(checkpoint, head.manifest, channel, ['x'], folder)
@@ -387,7 +387,7 @@ describe('files (P3, P10)', () => {
 })
 
 describe('inline files (P3)', () => {
-  it('are merged when HEAD would pass 256 KiB, and no row is lost or doubled', async () => {
+  test('are merged when HEAD would pass 256 KiB, and no row is lost or doubled', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     let manifest = head.manifest
@@ -437,7 +437,7 @@ describe('compaction (P3, P11)', () => {
     return { ...process, manifest, rows }
   }
 
-  it('puts one part in place of ten, whatever was committed meanwhile', async () => {
+  test('puts one part in place of ten, whatever was committed meanwhile', async () => {
     const store = createMemoryStore()
     const { checkpoint, manifest, rows } = await tenParts(store)
     const compaction = await checkpoint.compact(manifest, 'segment-n')
@@ -457,7 +457,7 @@ describe('compaction (P3, P11)', () => {
     expect(await checkpoint.compact(collected, 'segment-n')).toBeUndefined()
   })
 
-  it('is dropped when one of its parts is gone, so that no row counts twice', async () => {
+  test('is dropped when one of its parts is gone, so that no row counts twice', async () => {
     const { checkpoint, manifest } = await tenParts(createMemoryStore())
     const compaction = await checkpoint.compact(manifest, 'segment-n')
     if (!compaction) throw new Error('nothing to compact')
@@ -467,7 +467,7 @@ describe('compaction (P3, P11)', () => {
     expect(next.garbage.map(g => g.name)).toContain(compaction.part.name)
   })
 
-  it('of parts that are gone is damage for the owner, and nothing where a later owner may have collected them (P12)', async () => {
+  test('of parts that are gone is damage for the owner, and nothing where a later owner may have collected them (P12)', async () => {
     const store = createMemoryStore()
     const { checkpoint, manifest } = await tenParts(store)
     await store.delete(await keysOf(store, 'segment-n/'))
@@ -478,7 +478,7 @@ describe('compaction (P3, P11)', () => {
     expect(await checkpoint.commit({ ...manifest, epoch: 11 })).toMatchObject({ is: 'fenced' })
   })
 
-  it('keeps collection away from the parts that it reads (P12)', async () => {
+  test('keeps collection away from the parts that it reads (P12)', async () => {
     const memory = createMemoryStore()
     const { manifest } = await tenParts(memory)
     let onRead: (() => Promise<void>) | undefined
@@ -503,7 +503,7 @@ describe('compaction (P3, P11)', () => {
 })
 
 describe('collection (P12, I7)', () => {
-  it('never takes what a retained manifest reaches, and takes it when that manifest is dropped', async () => {
+  test('never takes what a retained manifest reaches, and takes it when that manifest is dropped', async () => {
     const store = createMemoryStore()
     let { checkpoint, head } = await start(store, folder, 'a')
     let { manifest } = head
@@ -536,7 +536,7 @@ describe('collection (P12, I7)', () => {
     expect(await keysOf(store, 'manifests/')).toEqual(manifest.retained.map(r => r.name))
   })
 
-  it('leaves alone what only a manifest not yet committed has dropped', async () => {
+  test('leaves alone what only a manifest not yet committed has dropped', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     const one = await withRows(checkpoint, head.manifest, 'segment-n', rowsOf('x', BIG), folder)
@@ -552,7 +552,7 @@ describe('collection (P12, I7)', () => {
     expect(await keysOf(store, 'segment-n/')).toEqual([])
   })
 
-  it('deletes nothing when a retained manifest cannot be read', async () => {
+  test('deletes nothing when a retained manifest cannot be read', async () => {
     const store = createMemoryStore()
     const a = await start(store, folder, 'a')
     const one = await withRows(a.checkpoint, a.head.manifest, 'segment-n', rowsOf('x', BIG), folder)
@@ -565,7 +565,7 @@ describe('collection (P12, I7)', () => {
     expect(await keysOf(store, 'segment-n/')).toHaveLength(1)
   })
 
-  it('waits when the store does not answer, and keeps garbage of stores that are not at hand', async () => {
+  test('waits when the store does not answer, and keeps garbage of stores that are not at hand', async () => {
     const memory = createMemoryStore()
     const output = createMemoryStore()
     const store = withFaults(memory, { seed: 1, rates: {} })
@@ -583,7 +583,7 @@ describe('collection (P12, I7)', () => {
     expect(await keysOf(output)).toEqual([])
   })
 
-  it('never removes what is reachable, over random lives (I2, I7)', async () => {
+  test('never removes what is reachable, over random lives (I2, I7)', async () => {
     for (let seed = 1; seed <= Math.ceil(seeds / 10); seed++) {
       const random = seededRandom(seed)
       const store = createMemoryStore()
@@ -636,7 +636,7 @@ describe('collection (P12, I7)', () => {
 })
 
 describe('rows that wait to be taken (P15)', () => {
-  it('are files of the manifest until they were taken: reachable, then garbage, then gone (I2, I7, P12)', async () => {
+  test('are files of the manifest until they were taken: reachable, then garbage, then gone (I2, I7, P12)', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     const delivered = (next: Manifest, bytes: number) =>
@@ -660,7 +660,7 @@ describe('rows that wait to be taken (P15)', () => {
     expect(await keysOf(store, 'deliveries/')).toEqual([names[1]])
   })
 
-  it('ride in HEAD while they are small, and no more of them than fit beside all the rest (P3)', async () => {
+  test('ride in HEAD while they are small, and no more of them than fit beside all the rest (P3)', async () => {
     const store = createMemoryStore()
     const { checkpoint, head } = await start(store, folder, 'a')
     let manifest = head.manifest
@@ -695,7 +695,7 @@ describe('rows that wait to be taken (P15)', () => {
 })
 
 describe('orphans (P12)', () => {
-  it('of lower terms are deleted at a claim; those of this term and foreign files are not', async () => {
+  test('of lower terms are deleted at a claim; those of this term and foreign files are not', async () => {
     const store = createMemoryStore()
     const zombie = await start(store, folder, 'zombie')
     const kept = await withRows(zombie.checkpoint, zombie.head.manifest, 'ledger', rowsOf('kept', BIG), folder)
@@ -717,14 +717,14 @@ describe('orphans (P12)', () => {
 })
 
 describe('the probe (P4)', () => {
-  it.each(['memory', 'file'])('passes and leaves nothing behind (%s)', async kind => {
+  test.each(['memory', 'file'])('passes and leaves nothing behind (%s)', async kind => {
     const store = kind === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'store'))
     await openCheckpoint(store, folder, 'a').probe()
     expect(await keysOf(store)).toEqual([])
     if (kind === 'file') expect(await readdir(join(folder, 'store', 'probe'))).toEqual([])
   })
 
-  it.each<[string, string, (memory: ObjectStore) => Partial<ObjectStore>]>([
+  test.each<[string, string, (memory: ObjectStore) => Partial<ObjectStore>]>([
     [
       'If-None-Match: *',
       'If-None-Match',
@@ -812,7 +812,7 @@ describe('the probe (P4)', () => {
     expect(await keysOf(memory)).toEqual([])
   })
 
-  it('tries again when an answer was lost, and says so when it always is', async () => {
+  test('tries again when an answer was lost, and says so when it always is', async () => {
     const store = withFaults(createMemoryStore(), { seed: 1, rates: {} })
     store.faultAt(3, 'unknown-after')
     await expect(probeStore({ store, newId: counter('probe') })).resolves.toBeUndefined()
@@ -820,7 +820,7 @@ describe('the probe (P4)', () => {
     await expect(probeStore({ store: lossy, newId: counter('probe') })).rejects.toMatchObject({ kind: 'retry' })
   })
 
-  it('is not content with a store whose only writer is refused after the races', async () => {
+  test('is not content with a store whose only writer is refused after the races', async () => {
     const memory = createMemoryStore()
     let puts = 0
     const put: ObjectStore['put'] = async (key, body, ifMatch) =>

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   decodeHead,
   decodeManifest,
@@ -19,18 +19,18 @@ function signed(kind: string, json: string): Uint8Array {
 }
 
 describe('the bytes of HEAD', () => {
-  it('come back as they were, and are the same for the same head', () => {
+  test('come back as they were, and are the same for the same head', () => {
     expect(decodeHead(encodeHead(head), name)).toEqual(head)
     expect(encodeHead(head)).toEqual(encodeHead(structuredClone(head)))
   })
 
-  it('begin with a line that says what follows', () => {
+  test('begin with a line that says what follows', () => {
     const [first, second] = Buffer.from(encodeHead(head)).toString().split('\n')
     expect(first).toMatch(/^millrace-head\/1 sha256=[0-9a-f]{64} bytes=\d+$/)
     expect(JSON.parse(second ?? '')).toEqual(head)
   })
 
-  it('are refused with any single bit flipped, naming the object (P10)', () => {
+  test('are refused with any single bit flipped, naming the object (P10)', () => {
     const bytes = encodeHead(head)
     for (let i = 0; i < bytes.length * 8; i++) {
       const damaged = Uint8Array.from(bytes)
@@ -41,7 +41,7 @@ describe('the bytes of HEAD', () => {
     }
   })
 
-  it('are refused when cut anywhere or when anything follows them (P10)', () => {
+  test('are refused when cut anywhere or when anything follows them (P10)', () => {
     const bytes = encodeHead(head)
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeHead(bytes.slice(0, length), name), `${length} bytes`).toThrow(
@@ -51,7 +51,7 @@ describe('the bytes of HEAD', () => {
     expect(() => decodeHead(Buffer.concat([bytes, Buffer.from('\n')]), name)).toThrow(/expected \d+ bytes of JSON/)
   })
 
-  it('are refused when a newer reader is needed, saying to upgrade (P14)', () => {
+  test('are refused when a newer reader is needed, saying to upgrade (P14)', () => {
     expect(() =>
       decodeHead(encodeHead({ ...head, format: currentFormat + 1, minReader: currentFormat + 1 }), name),
     ).toThrow(
@@ -59,11 +59,11 @@ describe('the bytes of HEAD', () => {
     )
   })
 
-  it('are read when a newer writer says that this reader will do (P14)', () => {
+  test('are read when a newer writer says that this reader will do (P14)', () => {
     expect(decodeHead(encodeHead({ ...head, format: currentFormat + 1, minReader: 1 }), name).term).toBe(3)
   })
 
-  it('name the columns of rows once, however many parts have them, and give all back as they were', () => {
+  test('name the columns of rows once, however many parts have them, and give all back as they were', () => {
     const columns = { seq: 'BIGINT', key: 'VARCHAR' }
     const rows = (n: number, own: Readonly<Record<string, string>>) => ({
       name: `ledger/1-${n}-id.parquet`,
@@ -88,7 +88,7 @@ describe('the bytes of HEAD', () => {
     expect(decodeManifest(encodeManifest({ ...head.manifest, channels }), name).channels).toEqual(channels)
   })
 
-  it('are refused when they have rows of columns that are not there (P10)', () => {
+  test('are refused when they have rows of columns that are not there (P10)', () => {
     const part = { name: 'n', bytes: 1, rows: 1, sha256: 's', epochs: [1, 1], text: { columns: 1, rows: [[1]] } }
     const manifest = { ...head.manifest, columns: [{ a: 'BIGINT' }], channels: { ledger: [part] } }
     expect(() => decodeHead(signed('head', JSON.stringify({ ...head, manifest })), name)).toThrow(
@@ -96,12 +96,12 @@ describe('the bytes of HEAD', () => {
     )
   })
 
-  it('of format 1, which knew no rows that wait, are read as having none (P14)', () => {
+  test('of format 1, which knew no rows that wait, are read as having none (P14)', () => {
     const json = JSON.stringify({ ...head, format: 1, minReader: 1 })
     expect(decodeHead(signed('head', json), name)).toEqual({ ...head, format: 1, minReader: 1 })
   })
 
-  it('of formats 1 to 3 name files and rows that wait in two lists, which are one by now (P14)', () => {
+  test('of formats 1 to 3 name files and rows that wait in two lists, which are one by now (P14)', () => {
     const file = (name: string) => ({ name, bytes: 5, rows: 2, sha256: 'f' })
     const staged = file('_millrace/staged/3-7-a')
     const inside = { ...file('_millrace/staged/3-8-b'), inline: 'AA==' }
@@ -126,7 +126,7 @@ describe('the bytes of HEAD', () => {
       expect(decoded(format, { undelivered })).toEqual({ ...head.manifest, unpublished: [rows, ...files] })
   })
 
-  it.each([
+  test.each([
     ['no JSON', 'hello'],
     ['an array', '[]'],
     ['no format', JSON.stringify({ ...head, format: undefined })],
@@ -154,14 +154,14 @@ describe('the bytes of HEAD', () => {
 })
 
 describe('the bytes of a retained manifest', () => {
-  it('come back as they were, and are no HEAD', () => {
+  test('come back as they were, and are no HEAD', () => {
     const bytes = encodeManifest(emptyManifest(7))
     expect(decodeManifest(bytes, 'm')).toEqual(emptyManifest(7))
     expect(() => decodeHead(bytes, 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
     expect(() => decodeManifest(encodeHead(head), 'm')).toThrow(expect.objectContaining({ code: 'corrupt-object' }))
   })
 
-  it('of format 1 are read as naming no rows that wait (P14)', () => {
+  test('of format 1 are read as naming no rows that wait (P14)', () => {
     const json = JSON.stringify({ format: 1, minReader: 1, manifest: emptyManifest(7) })
     expect(decodeManifest(signed('manifest', json), 'm')).toEqual(emptyManifest(7))
   })

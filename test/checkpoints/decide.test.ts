@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   decideClaim,
   decideCollection,
@@ -28,15 +28,15 @@ describe('decideClaim', () => {
   const from = emptyHead(4, 'p')
   const live = { isGone: false, unchangedMs: takeoverMs - 1 }
 
-  it('begins an absent checkpoint with term 1', () => {
+  test('begins an absent checkpoint with term 1', () => {
     expect(decideClaim(undefined, live)).toEqual({ is: 'birth', term: 1 })
   })
 
-  it('waits for a live owner (P5)', () => {
+  test('waits for a live owner (P5)', () => {
     expect(decideClaim(from, live)).toEqual({ is: 'wait', owner: from.owner })
   })
 
-  it.each([
+  test.each([
     { name: 'asked to', head: from, seen: undefined },
     { name: 'the owner released it', head: { ...from, released: true }, seen: live },
     { name: 'its process is gone', head: from, seen: { ...live, isGone: true } },
@@ -49,7 +49,7 @@ describe('decideClaim', () => {
 describe('settleWrite (P6)', () => {
   const write = { putId: 'mine', term: 3, ifMatch: 'before' }
 
-  it.each([
+  test.each([
     ['my putId', emptyHead(3, 'mine'), 'after', 'committed'],
     ['HEAD as it was', emptyHead(3, 'previous'), 'before', 'resend'],
     ['a higher term', emptyHead(4, 'theirs'), 'after', 'fenced'],
@@ -59,7 +59,7 @@ describe('settleWrite (P6)', () => {
     expect(settleWrite(write, { head, eTag })).toMatchObject({ is })
   })
 
-  it('no HEAD at all is a regression (I1)', () => {
+  test('no HEAD at all is a regression (I1)', () => {
     expect(settleWrite(write, undefined)).toMatchObject({ is: 'regressed' })
   })
 })
@@ -80,17 +80,17 @@ describe('decideInlineMerge (P3)', () => {
     },
   }
 
-  it('merges nothing while HEAD fits; then the channels with the most bytes in it, until it is half full', () => {
+  test('merges nothing while HEAD fits; then the channels with the most bytes in it, until it is half full', () => {
     expect(decideInlineMerge(manifest, headBytesMax)).toEqual([])
     expect(decideInlineMerge(manifest, headBytesMax + 1)).toEqual(['segment-1', 'ledger'])
   })
 
-  it('takes single rows too, and none that would take no less as a file', () => {
+  test('takes single rows too, and none that would take no less as a file', () => {
     const rest = { ...manifest, channels: { ...manifest.channels, 'segment-1': [row('e', 500)] } }
     expect(decideInlineMerge(rest, manifestBytesMax + 1)).toEqual(['ledger', 'outputs', 'segment-1'])
   })
 
-  it('waits for more where the manifest is a file anyhow, as each merge costs a write', () => {
+  test('waits for more where the manifest is a file anyhow, as each merge costs a write', () => {
     const wide = { ...manifest, channels: { ledger: manifest.channels.ledger } }
     expect(decideInlineMerge(wide, headBytesMax + 1)).toEqual([])
     expect(decideInlineMerge(wide, manifestBytesMax)).toEqual([])
@@ -101,7 +101,7 @@ describe('decideInlineMerge (P3)', () => {
 describe('what rides in HEAD as a file (P3)', () => {
   const inline = (bytes: number) => ({ ...part('n', bytes), inline: 'AA==' })
 
-  it('is small, and together within a limit of its kind', () => {
+  test('is small, and together within a limit of its kind', () => {
     expect(decideInlineWaiting([], 'sink')).toBe(inlineOutputBytesMax)
     const waiting = (...bytes: readonly number[]) => waitsThere('o', 1, ...bytes.map(inline))
     expect(decideInlineWaiting([waiting(inlineOutputBytesMax - 100)], 'sink')).toBe(100)
@@ -115,7 +115,7 @@ describe('what rides in HEAD as a file (P3)', () => {
 })
 
 describe('decideRetain (P3)', () => {
-  it.each([
+  test.each([
     [99, [], false, false],
     [100, [], false, true],
     [199, [100], false, false],
@@ -138,7 +138,7 @@ describe('decideCollection (P12)', () => {
     { store: 'elsewhere', name: 'c', droppedAt: 2 },
   ]
 
-  it('takes what nothing reaches, in stores that are at hand (I7)', () => {
+  test('takes what nothing reaches, in stores that are at hand (I7)', () => {
     const reachable = new Set([garbageKey({ store: 'checkpoint', name: 'b' })])
     const due = decideCollection({ ...emptyManifest(), garbage }, reachable, new Set(['checkpoint', 'revenue']))
     expect(due).toEqual([garbage[0], garbage[2]])
@@ -148,11 +148,11 @@ describe('decideCollection (P12)', () => {
 describe('decideCompaction (P3)', () => {
   const KIB = 1024
 
-  it('waits until a tier has ten parts', () => {
+  test('waits until a tier has ten parts', () => {
     expect(decideCompaction(Array.from({ length: 9 }, (_, i) => part(`${i}`, 20 * KIB)))).toEqual([])
   })
 
-  it('merges one tier at a time, the smallest first, and no inline files', () => {
+  test('merges one tier at a time, the smallest first, and no inline files', () => {
     const small = Array.from({ length: 10 }, (_, i) => part(`s${i}`, (20 + i) * KIB))
     const large = Array.from({ length: 12 }, (_, i) => part(`l${i}`, (200 + i) * KIB))
     const inline = { ...part('inline', 10 * KIB), inline: 'AA==' }
@@ -160,7 +160,7 @@ describe('decideCompaction (P3)', () => {
     expect(decideCompaction([...large, inline, ...small.slice(1)])).toEqual(large)
   })
 
-  it('keeps the number of parts logarithmic over 10,000 epochs', () => {
+  test('keeps the number of parts logarithmic over 10,000 epochs', () => {
     let parts: readonly Part[] = []
     let rewritten = 0
     for (let epoch = 0; epoch < 10_000; epoch++) {
@@ -178,7 +178,7 @@ describe('decideCompaction (P3)', () => {
 })
 
 describe('mergedSpan', () => {
-  it('spans all epochs, and lives as long as its last row', () => {
+  test('spans all epochs, and lives as long as its last row', () => {
     const parts = [
       { ...part('a', 1, [3, 4]), aliveToUs: '9007199254740993' },
       { ...part('b', 1, [1, 2]), aliveToUs: '9007199254740992' },
@@ -186,7 +186,7 @@ describe('mergedSpan', () => {
     expect(mergedSpan(parts)).toEqual({ epochs: [1, 4], aliveToUs: '9007199254740993' })
   })
 
-  it('never dies when one part never dies (P11)', () => {
+  test('never dies when one part never dies (P11)', () => {
     expect(mergedSpan([{ ...part('a', 1), aliveToUs: '5' }, part('b', 1)])).toEqual({ epochs: [1, 1] })
   })
 })

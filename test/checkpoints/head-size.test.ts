@@ -2,7 +2,7 @@ import { wholeFromEnvironment } from '../golden/drawn.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { applyCompaction } from '../../checkpoints/compact.ts'
 import { encodeManifest } from '../../checkpoints/codec.ts'
 import { headBytesMax, manifestBytesMax, retainedMax, tierPartsMax } from '../../checkpoints/decide.ts'
@@ -62,7 +62,7 @@ async function simulate(store: ObjectStore, channels: number) {
 }
 
 describe('the size of HEAD (P3)', () => {
-  it.each([1, 10, 100])(
+  test.each([1, 10, 100])(
     'with %i channels never passes its bound, and no row is lost or doubled',
     async channels => {
       const store = createMemoryStore()
@@ -96,7 +96,7 @@ describe('a manifest that HEAD has no room for (P3)', () => {
   const large = (epoch: number, from: Manifest): Manifest => ({ ...from, epoch, engine: engineOf(300) })
   const copiesOf = (store: ObjectStore) => keysOf(store, `${manifestsKind}/`)
 
-  it('is a file that HEAD names; a claim, a beat and a small one after it go on from there, and it is collected', async () => {
+  test('is a file that HEAD names; a claim, a beat and a small one after it go on from there, and it is collected', async () => {
     const store = createMemoryStore()
     const first = openCheckpoint(store, folder, 'a')
     const { manifest: born } = await first.claim(initial)
@@ -117,7 +117,7 @@ describe('a manifest that HEAD has no room for (P3)', () => {
     expect((await second.readHead())?.manifest.epoch).toBe(4)
   })
 
-  it('is refused by name when its file is damaged or gone (P10)', async () => {
+  test('is refused by name when its file is damaged or gone (P10)', async () => {
     const store = createMemoryStore()
     const checkpoint = openCheckpoint(store, folder, 'a')
     const { manifest } = await checkpoint.claim(initial)
@@ -136,7 +136,7 @@ describe('a manifest that HEAD has no room for (P3)', () => {
     }
   })
 
-  it('that was collected while a reader was on its way is looked for by the new HEAD (P12)', async () => {
+  test('that was collected while a reader was on its way is looked for by the new HEAD (P12)', async () => {
     const store = createMemoryStore()
     const checkpoint = openCheckpoint(store, folder, 'a')
     const { manifest } = await checkpoint.claim(initial)

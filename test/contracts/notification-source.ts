@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Json } from '../../src/core/json.ts'
 import type { Notification, NotificationSource } from '../../src/core/ports.ts'
 import { seededRandom } from '../../src/testing/random.ts'
@@ -44,7 +44,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
     const pullNothing = async (source: NotificationSource): Promise<void> =>
       expect(keys(await source.pull(100, AbortSignal.timeout(1_500)))).toEqual([])
 
-    it('announces every object of every message, and at most as many messages as were asked for', async () => {
+    test('announces every object of every message, and at most as many messages as were asked for', async () => {
       const source = await start()
       await lab.send([messageOf('a', 'b c/ü+%.parquet'), messageOf('d')])
       const messages: Notification[] = []
@@ -58,14 +58,14 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       expect(messages[0]?.objects[0]).toMatchObject({ bucket: 'landed', eTag: 'e1', sizeBytes: 5 })
     })
 
-    it('ends a pull that waits, empty, and goes on with the next', async () => {
+    test('ends a pull that waits, empty, and goes on with the next', async () => {
       const source = await start()
       await pullNothing(source)
       await lab.send([messageOf('a')])
       expect(keys(await pullObjects(source, 1))).toEqual(['a'])
     })
 
-    it('never announces again what was acknowledged, after a start with its positions', async () => {
+    test('never announces again what was acknowledged, after a start with its positions', async () => {
       const first = await start()
       await lab.send(Array.from({ length: 25 }, (_, n) => messageOf(`a${n}`)))
       const messages = await pullObjects(first, 25)
@@ -78,7 +78,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       await pullNothing(second)
     })
 
-    it('announces again what was not acknowledged when a process dies', async () => {
+    test('announces again what was not acknowledged when a process dies', async () => {
       const dead = await start()
       await lab.send(['a', 'b', 'c', 'd'].map(key => messageOf(key)))
       const [a, ...rest] = (await pullObjects(dead, 4)).toSorted((x, y) =>
@@ -96,7 +96,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       expect([...again].toSorted()).toEqual(['b', 'c', 'd'])
     })
 
-    it('announces again what was released', async () => {
+    test('announces again what was released', async () => {
       const source = await start()
       await lab.send([messageOf('a'), messageOf('b')])
       const messages = await pullObjects(source, 2)
@@ -104,7 +104,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       expect(keys(await pullObjects(source, 2)).toSorted()).toEqual(['a', 'b'])
     })
 
-    it('settles by itself what names nothing of its own, and counts every record', async () => {
+    test('settles by itself what names nothing of its own, and counts every record', async () => {
       const source = await start()
       const foreign = { Records: [recordOf('other', 'in/x'), recordOf('landed', 'out/x')] }
       const removed = { Records: [{ ...recordOf('landed', 'in/x'), eventName: 's3:ObjectRemoved:Delete' }] }
@@ -132,7 +132,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       await pullNothing(await start(positions))
     })
 
-    it('ends when it is idle, for a run that asks for that: all that is there is pulled, then nothing waits', async () => {
+    test('ends when it is idle, for a run that asks for that: all that is there is pulled, then nothing waits', async () => {
       await lab.send(Array.from({ length: 25 }, (_, n) => messageOf(`a${n}`)))
       const source = await lab.open(null, { untilIdle: true })
       open.push(source)
@@ -152,7 +152,7 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       expect(await again.pull(10, never)).toEqual([])
     })
 
-    it('may be closed twice, also while a pull waits', async () => {
+    test('may be closed twice, also while a pull waits', async () => {
       const source = await start()
       await lab.send([messageOf('a')])
       const [message] = await pullObjects(source, 1)
@@ -164,13 +164,13 @@ export function describeNotificationSource(name: string, create: () => Promise<N
       expect(source.counts['group-commits-failed']).toBeUndefined()
     })
 
-    it('tells how many messages wait', async () => {
+    test('tells how many messages wait', async () => {
       const source = await start()
       await lab.send(Array.from({ length: 7 }, (_, n) => messageOf(`a${n}`)))
       await expect.poll(async () => (await source.backlog()).messages).toBe(7)
     })
 
-    it('loses nothing over any order of pulls, acknowledgements, releases and deaths', async () => {
+    test('loses nothing over any order of pulls, acknowledgements, releases and deaths', async () => {
       const random = seededRandom(9)
       const all = Array.from({ length: 60 }, (_, n) => `k${n}`)
       const committed = new Set<string>()

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { ObjectStore, Put } from '../../src/core/ports.ts'
 
@@ -47,7 +47,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       return put.eTag
     }
 
-    it('stores an object under an absent key and gives it back with the same eTag', async () => {
+    test('stores an object under an absent key and gives it back with the same eTag', async () => {
       const eTag = stored(await store.put('a/b.txt', bytes('hello'), 'absent'))
       expect(await whole('a/b.txt')).toEqual({ body: bytes('hello'), eTag })
     })
@@ -57,7 +57,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       throw new Error(`no ${key}`)
     }
 
-    it('removes a version, and nothing else that its key holds by now', async () => {
+    test('removes a version, and nothing else that its key holds by now', async () => {
       await store.put('a/b', bytes('first'), 'absent')
       const first = await versionOf('a/b')
       expect(await store.remove?.({ ...first, eTag: isWriteOnce ? '1-1' : '0'.repeat(32) })).toBe('changed')
@@ -68,7 +68,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await keys('')).toEqual([])
     })
 
-    it('takes a version of another store over, under a key that is not there', async () => {
+    test('takes a version of another store over, under a key that is not there', async () => {
       const from = await create()
       for (const [key, body] of [
         ['a +é/b.txt', 'hello'],
@@ -93,27 +93,27 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await keys('')).toEqual(['a +é/b.txt', 'empty', 'held'])
     })
 
-    it('stores the bytes of a local file', async () => {
+    test('stores the bytes of a local file', async () => {
       const file = join(folder, 'local')
       await writeFile(file, 'from a file', { mode: 0o444 })
       stored(await store.put('x', { file }, 'absent'))
       expect(await text('x')).toBe('from a file')
     })
 
-    it('does not share memory with its callers', async () => {
+    test('does not share memory with its callers', async () => {
       const body = bytes('before')
       stored(await store.put('x', body, 'absent'))
       body.fill(0)
       expect(await text('x')).toBe('before')
     })
 
-    it('answers a conflict for an existing key and leaves the object alone', async () => {
+    test('answers a conflict for an existing key and leaves the object alone', async () => {
       stored(await store.put('x', bytes('one'), 'absent'))
       expect(await store.put('x', bytes('two'), 'absent')).toEqual({ is: 'conflict' })
       expect(await text('x')).toBe('one')
     })
 
-    it('lets exactly one of many racers create a key', async () => {
+    test('lets exactly one of many racers create a key', async () => {
       for (const key of ['race/x', 'race/HEAD', 'race/latest']) {
         const puts = await Promise.all(Array.from({ length: 16 }, (_, i) => store.put(key, bytes(`${i}`), 'absent')))
         const won = puts.flatMap((put, i) => (put.is === 'stored' ? [i] : []))
@@ -122,7 +122,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       }
     })
 
-    it('replaces a mutable key under its current eTag only (P6, P7)', async () => {
+    test('replaces a mutable key under its current eTag only (P6, P7)', async () => {
       const first = stored(await store.put('HEAD', bytes('1'), 'absent'))
       const second = stored(await store.put('HEAD', bytes('2'), first))
       expect(second).not.toBe(first)
@@ -131,7 +131,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await whole('HEAD')).toEqual({ body: bytes('2'), eTag: second })
     })
 
-    it('lets exactly one of many racers replace a mutable key', async () => {
+    test('lets exactly one of many racers replace a mutable key', async () => {
       let eTag = stored(await store.put('a/latest', bytes('start'), 'absent'))
       for (let round = 0; round < 5; round++) {
         const racers = Array.from({ length: 16 }, (_, i) => store.put('a/latest', bytes(`${round} ${i}`), eTag))
@@ -143,7 +143,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       }
     })
 
-    it('always finds a mutable key while it is replaced', async () => {
+    test('always finds a mutable key while it is replaced', async () => {
       let eTag = stored(await store.put('HEAD', bytes('0'), 'absent'))
       let isDone = false
       let last = 0
@@ -161,12 +161,12 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await text('HEAD')).toBe('50')
     })
 
-    it('answers a conflict to an If-Match on a mutable key that does not exist', async () => {
+    test('answers a conflict to an If-Match on a mutable key that does not exist', async () => {
       expect(await store.put('no/HEAD', bytes('x'), 'some-etag')).toEqual({ is: 'conflict' })
       expect(await store.get('no/HEAD')).toBe('missing')
     })
 
-    it('creates a mutable key anew after it was deleted', async () => {
+    test('creates a mutable key anew after it was deleted', async () => {
       const old = stored(await store.put('p/HEAD', bytes('old'), 'absent'))
       await store.delete(['p/HEAD'])
       expect(await store.get('p/HEAD')).toBe('missing')
@@ -176,14 +176,14 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
     })
 
     if (isWriteOnce) {
-      it('refuses If-Match on a key that is not mutable (P7)', async () => {
+      test('refuses If-Match on a key that is not mutable (P7)', async () => {
         const eTag = stored(await store.put('x', bytes('one'), 'absent'))
         await expect(store.put('x', bytes('two'), eTag)).rejects.toMatchObject({ code: 'immutable-key' })
         expect(await text('x')).toBe('one')
       })
     }
 
-    it('reads ranges, cut at the end of the object and empty beyond it', async () => {
+    test('reads ranges, cut at the end of the object and empty beyond it', async () => {
       for (const key of ['x', 'HEAD']) {
         stored(await store.put(key, bytes('0123456789'), 'absent'))
         const range = async (start: number, end: number): Promise<string> => {
@@ -196,7 +196,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       }
     })
 
-    it('tells with every answer how large the whole object is and when it was modified', async () => {
+    test('tells with every answer how large the whole object is and when it was modified', async () => {
       stored(await store.put('a/x', bytes('0123456789'), 'absent'))
       stored(await store.put('a/HEAD', bytes('0123456789'), 'absent'))
       for await (const { key, sizeBytes, lastModifiedMs } of store.list('a/')) {
@@ -210,7 +210,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       }
     })
 
-    it('answers missing and changed', async () => {
+    test('answers missing and changed', async () => {
       const eTag = stored(await store.put('x', bytes('x'), 'absent'))
       expect(await store.get('y')).toBe('missing')
       expect(await store.get('x/y')).toBe('missing')
@@ -221,14 +221,14 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await store.get('HEAD', { ifMatch: head })).toBe('changed')
     })
 
-    it('does not begin a call that was aborted', async () => {
+    test('does not begin a call that was aborted', async () => {
       const signal = AbortSignal.abort()
       await expect(async () => store.put('x', bytes('x'), 'absent', signal)).rejects.toThrow(/abort/i)
       await expect(async () => store.get('x', { signal })).rejects.toThrow(/abort/i)
       expect(await store.get('x')).toBe('missing')
     })
 
-    it('copies to a name never used before, and answers a conflict otherwise (P8)', async () => {
+    test('copies to a name never used before, and answers a conflict otherwise (P8)', async () => {
       stored(await store.put('from', bytes('bytes'), 'absent'))
       stored(await store.put('taken', bytes('other'), 'absent'))
       const eTag = stored(await store.copy('from', 'deep/down/to'))
@@ -237,18 +237,18 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await text('taken')).toBe('other')
     })
 
-    it('keeps a copy when its source is deleted', async () => {
+    test('keeps a copy when its source is deleted', async () => {
       stored(await store.put('from', bytes('bytes'), 'absent'))
       stored(await store.copy('from', 'to'))
       await store.delete(['from'])
       expect(await text('to')).toBe('bytes')
     })
 
-    it('names the source of a copy when it is missing', async () => {
+    test('names the source of a copy when it is missing', async () => {
       await expect(store.copy('gone', 'to')).rejects.toMatchObject({ code: 'missing-object' })
     })
 
-    it('lets exactly one of many racers copy to a name', async () => {
+    test('lets exactly one of many racers copy to a name', async () => {
       for (let i = 0; i < 8; i++) stored(await store.put(`from/${i}`, bytes(`${i}`), 'absent'))
       const puts = await Promise.all(Array.from({ length: 8 }, (_, i) => store.copy(`from/${i}`, 'to')))
       const won = puts.flatMap((put, i) => (put.is === 'stored' ? [i] : []))
@@ -256,7 +256,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await text('to')).toBe(`${won[0]}`)
     })
 
-    it('lists keys in UTF-8 byte order, whatever the folders', async () => {
+    test('lists keys in UTF-8 byte order, whatever the folders', async () => {
       // '-' and '.' sort before '/', 'B' before 'a'; U+FF5E before an emoji in UTF-8, but after it in UTF-16.
       const all = ['a', 'a-b', 'a.b', 'ab', 'b/a/c', 'b-x/y', 'b/a-c', 'b/a', 'B', 'x\u{ff5e}', 'x\u{1f600}', 'd e/f+g']
       // 'b/a' and 'b/a/c' can only live together where folders are not real.
@@ -274,7 +274,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await keys('b/', 'b/a-c')).toEqual(['b/a/c'])
     })
 
-    it('lists mutable keys under their names and in their place, and nothing of its own', async () => {
+    test('lists mutable keys under their names and in their place, and nothing of its own', async () => {
       for (const key of ['p/A', 'p/HEAD', 'p/Z', 'p/latest', 'p/zoo/x']) {
         stored(await store.put(key, bytes(key), 'absent'))
       }
@@ -285,7 +285,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await keys('p/', 'p/HEAD')).toEqual(['p/Z', 'p/latest', 'p/zoo/x'])
     })
 
-    it('lists versions whose size and eTag are those of the objects', async () => {
+    test('lists versions whose size and eTag are those of the objects', async () => {
       stored(await store.put('a/x', bytes('12345'), 'absent'))
       stored(await store.put('a/HEAD', bytes('123'), 'absent'))
       const versions: ObjectVersion[] = []
@@ -297,7 +297,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       for (const { key, eTag } of versions) expect(await store.get(key, { ifMatch: eTag })).toMatchObject({ eTag })
     })
 
-    it('deletes keys, and missing ones without an error', async () => {
+    test('deletes keys, and missing ones without an error', async () => {
       stored(await store.put('a/x', bytes('x'), 'absent'))
       stored(await store.put('a/y', bytes('y'), 'absent'))
       await store.delete(['a/x', 'a/nothing', 'nothing/at/all'])
@@ -306,7 +306,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
       expect(await text('a/x')).toBe('again')
     })
 
-    it('links a version to a local file, where it can, and no other version', async () => {
+    test('links a version to a local file, where it can, and no other version', async () => {
       stored(await store.put('a/x', bytes('linked'), 'absent'))
       for await (const version of store.list('a/')) {
         const to = join(folder, 'link-to')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore, WrittenFile } from '../../src/core/ports.ts'
 import type { CommittedOutput, EpochOutput, SinkPort, StagedOutput } from '../../src/core/sink-port.ts'
@@ -204,9 +204,9 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
     }
 
     // Where the target is nobody's, there is nothing to refuse.
-    const itOwned: (name: string, test: () => Promise<void>) => void = facts.isOwned ? it : () => {}
+    const itOwned: (name: string, test: () => Promise<void>) => void = facts.isOwned ? test : () => {}
 
-    it('publishes what is staged, once it is told to, and says how far it is', () =>
+    test('publishes what is staged, once it is told to, and says how far it is', () =>
       withLab(async lab => {
         const sink = await lab.open(checkpointId, call => call())
         await sink.own(true, 1)
@@ -229,7 +229,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
         expect(await next.through(1)).toBe(3)
       }))
 
-    it('is killed at any call to its target, and the next process finishes: each row is there once (I8, I10)', async () => {
+    test('is killed at any call to its target, and the next process finishes: each row is there once (I8, I10)', async () => {
       const straight = mortal()
       await withLab(async lab => {
         await live(lab, newHead(), straight.calls)
@@ -252,7 +252,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
           })
     }, 300_000)
 
-    it('is killed between any two steps, and then once more: each row is there once (I8, I10)', async () => {
+    test('is killed between any two steps, and then once more: each row is there once (I8, I10)', async () => {
       const moments = steps.flatMap(step => Array.from({ length: epochs }, (_, i) => ({ step, epoch: i + 1 })))
       for (const { step, epoch } of moments)
         await withLab(async lab => {
@@ -270,7 +270,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
         })
     }, 300_000)
 
-    it('says `retry` while its target is away, and publishes when that is back', () =>
+    test('says `retry` while its target is away, and publishes when that is back', () =>
       withLab(async lab => {
         let isAway = false
         const calls: Calls = call =>
@@ -304,7 +304,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
       }),
     )
 
-    it('of an older term changes nothing: what it has staged goes, what was committed is published once (I3)', () =>
+    test('of an older term changes nothing: what it has staged goes, what was committed is published once (I3)', () =>
       withLab(async lab => {
         const older = await lab.open(checkpointId, call => call())
         await older.own(true, 1)

@@ -1,15 +1,15 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { backoffMs } from '../../src/core/backoff.ts'
 
 const after = [0, 1, 2, 3, 4, 40, 4_000]
 
-it('doubles a pause with each failure, up to the longest', () => {
+test('doubles a pause with each failure, up to the longest', () => {
   expect(after.map(failures => backoffMs({ firstMs: 50, mostMs: 700 }, failures))).toEqual([
     50, 100, 200, 400, 700, 700, 700,
   ])
 })
 
-it('lets chance decide the share of a pause that it is given', () => {
+test('lets chance decide the share of a pause that it is given', () => {
   const half = { firstMs: 200, mostMs: 5_000, byChance: 0.5 }
   expect([0, 0.5, 1].map(chance => backoffMs(half, 1, () => chance))).toEqual([200, 300, 400])
   const all = { firstMs: 100, mostMs: 5_000, byChance: 1 }

@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import { verify } from '../../src/index.ts'
@@ -55,7 +55,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('objects of a bucket that i
       after,
     })
 
-  it('move to another prefix, where a replay reads them', async () => {
+  test('move to another prefix, where a replay reads them', async () => {
     const move = { moveTo: at('in-done/') }
     await run(of(move), { objectsPerEpoch: 1 })
     expect(await keys('in/')).toEqual([])
@@ -74,7 +74,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('objects of a bucket that i
     } else expect((await failure(again)).message).toContain("object 'dt=01/a b.jsonl'")
   })
 
-  it('get a tag, which a run that follows gives as well', async () => {
+  test('get a tag, which a run that follows gives as well', async () => {
     await followWith(components, of('tag'), { untilIdle: true, threads: 2, memory: '500MB' })
     for (const Key of await keys('in/')) {
       const { TagSet } = await client.send(new GetObjectTaggingCommand({ Bucket, Key: `${root}/${Key}` }))
@@ -84,7 +84,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('objects of a bucket that i
     expect(await lab.channel('after')).toHaveLength(2)
   })
 
-  it('go, and a version that was written since stays', async () => {
+  test('go, and a version that was written since stays', async () => {
     await run(of())
     await put('in/dt=02/a b.jsonl', '03')
     await run(of('delete'))
@@ -95,7 +95,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('objects of a bucket that i
     ])
   })
 
-  it.each(['in/', 'in/deeper/', '', 'in'])('refuses to move to %s', async place => {
+  test.each(['in/', 'in/deeper/', '', 'in'])('refuses to move to %s', async place => {
     const error = await failure(run(of({ moveTo: at(place) })))
     expect(error.message).toContain('a place that lies neither in nor above')
     expect((await failure(run(of({ moveTo: lab.root })))).message).toContain('an s3:// address of the same server')

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { decideCompaction, inlineFileBytesMax, mergedSpan, tierPartsMax } from '../../checkpoints/decide.ts'
 import { addPart } from '../../checkpoints/manifest.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
@@ -40,7 +40,7 @@ async function simulate(channels: number, epochs: number) {
 }
 
 describe('merging beside the epochs (P3)', () => {
-  it.each([1, 10, 100])(
+  test.each([1, 10, 100])(
     'keeps the files of each of %i channels few over 1,000 epochs, and loses no row',
     async channels => {
       const { manifest, most, merges } = await simulate(channels, 1_000)
@@ -52,7 +52,7 @@ describe('merging beside the epochs (P3)', () => {
     },
   )
 
-  it('a merge that fails is the error of the next commit', async () => {
+  test('a merge that fails is the error of the next commit', async () => {
     const compactor = createCompactor({ compact: () => Promise.reject(new Error('the store is away')) })
     const parts = Array.from({ length: tierPartsMax }, (_, index) => ({
       name: `${index}`,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { CommitOutcome } from '../../checkpoints/checkpoint-store.ts'
 import type { Manifest } from '../../checkpoints/types.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -28,7 +28,7 @@ const committed = { is: 'committed', head: {} } as CommitOutcome
 const fenced = { is: 'fenced', by: { owner: 'other', term: 2 } } as CommitOutcome
 
 describe('the heartbeat (P5)', () => {
-  it('beats when nothing was committed for an interval, and not when something was', async () => {
+  test('beats when nothing was committed for an interval, and not when something was', async () => {
     const clock = handClock()
     let beats = 0
     const heartbeat = startHeartbeat({ beat: async () => (beats++, committed) }, clock, () => {})
@@ -42,7 +42,7 @@ describe('the heartbeat (P5)', () => {
     await heartbeat.stop()
   })
 
-  it('never writes HEAD beside a commit', async () => {
+  test('never writes HEAD beside a commit', async () => {
     const clock = handClock()
     const order: string[] = []
     let endBeat = () => {}
@@ -72,7 +72,7 @@ describe('the heartbeat (P5)', () => {
     await heartbeat.stop()
   })
 
-  it('carries what is to be recorded when nothing else is written', async () => {
+  test('carries what is to be recorded when nothing else is written', async () => {
     const clock = handClock()
     const given: unknown[] = []
     const beat: Parameters<typeof startHeartbeat>[0]['beat'] = async amend => {
@@ -87,7 +87,7 @@ describe('the heartbeat (P5)', () => {
     await heartbeat.stop()
   })
 
-  it('tells the run when the checkpoint has another owner, or HEAD cannot be written', async () => {
+  test('tells the run when the checkpoint has another owner, or HEAD cannot be written', async () => {
     for (const [beat, expected] of [
       [async () => fenced, fenced],
       [() => Promise.reject(new Error('no space left')), new Error('no space left')],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runMillrace } from '../cli/child.ts'
 import { openLab } from './harness.ts'
 import { BUCKET, makeBucket, rawClient, S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
@@ -84,7 +84,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('gives the rows of the same run on a disk, and every command reads it', async () => {
+  test('gives the rows of the same run on a disk, and every command reads it', async () => {
     const local = ['--input', 'input', '--checkpoint', 'checkpoint', '--output', 'output']
     await millrace('backfill', 'pipeline.ts', ...local)
     const summary = JSON.parse(await millrace('backfill', 'pipeline.ts', '--objects-per-epoch', '2', '--json'))
@@ -127,7 +127,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect((await listed('zones/checkpoint/')).filter(key => /probe/.test(key))).toEqual([])
   })
 
-  it.each([
+  test.each([
     ['a glob', 'input/2022/*.jsonl', 4],
     ['a deep glob', 'input/**/a*.jsonl', 2],
     ['one object', 'input/2022/a+b.jsonl', 1],
@@ -140,7 +140,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(JSON.parse(await millrace('backfill', 'pipeline.ts', ...run, '--json'))).toMatchObject({ objects })
   })
 
-  it.each([
+  test.each([
     ['output below the input', { OUTPUT: 'input/results' }, /a folder outside the input/],
     ['the checkpoint in the input', { CHECKPOINT: 'input/' }, /a folder outside the input/],
     ['output below the checkpoint', { OUTPUT: 'checkpoint/output' }, /a folder outside the checkpoint/],
@@ -151,7 +151,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(ended.stderr).toMatch(message)
   })
 
-  it('a checkpoint that lost HEAD is refused, repaired, and goes on to the rows of a run that met no trouble', async () => {
+  test('a checkpoint that lost HEAD is refused, repaired, and goes on to the rows of a run that met no trouble', async () => {
     const places = ['--input', at('lost/in'), '--checkpoint', at('lost/ck'), '--output', at('lost/out')]
     const backfill = (...more: readonly string[]) => millrace('backfill', 'pipeline.ts', ...places, ...more)
     const land = (object: number) =>
@@ -187,7 +187,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     expect(names).toEqual(published.slice(0, 1))
   })
 
-  it('infers the columns of a Parquet object, and refuses what is no object', async () => {
+  test('infers the columns of a Parquet object, and refuses what is no object', async () => {
     await using lab = await openLab()
     const file = await lab.parquet('big.parquet', 'SELECT i AS n, md5(i::VARCHAR) AS text FROM range(200000) AS r(i)')
     await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'zones/big.parquet', Body: await readFile(file) }))
@@ -206,7 +206,7 @@ describe.skipIf(!minio)('a pipeline in S3', () => {
     }
   })
 
-  it('names the bucket that is not there', async () => {
+  test('names the bucket that is not there', async () => {
     const INPUT = `s3://no-such-bucket/input/?endpoint=${endpoint}`
     const ended = await runMillrace(['backfill', 'pipeline.ts'], folder, {
       ...environment,
@@ -235,7 +235,7 @@ describe.skipIf(!ministack)('an object of storage class GLACIER', () => {
   })
   afterAll(() => rm(folder, { recursive: true }))
 
-  it('is set aside with its reason, and what lies beside it counts', async () => {
+  test('is set aside with its reason, and what lies beside it counts', async () => {
     const environment = {
       ...S3_ENVIRONMENT,
       INPUT: `s3://${BUCKET}/archive?endpoint=${endpoint}`,

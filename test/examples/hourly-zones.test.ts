@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { oracle, type OracleObject } from '../oracle/oracle.ts'
 import { sharedData } from '../shared-data.ts'
 
@@ -68,7 +68,7 @@ describe.skipIf(!isThere)('examples/hourly-zones over the real months of New Yor
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  it('equals a row-by-row computation of S2, S3, S6 and S8, however it is cut (I11)', async () => {
+  test('equals a row-by-row computation of S2, S3, S6 and S8, however it is cut (I11)', async () => {
     const objects = await readMonths()
     const expected = oracle({
       ledger: objects,
@@ -106,7 +106,7 @@ describe.skipIf(!isThere)('examples/hourly-zones over the real months of New Yor
     }
   })
 
-  it('says that there is nothing to do when it is run again', async () => {
+  test('says that there is nothing to do when it is run again', async () => {
     await run('again')
     expect(await run('again')).toMatchObject({ nothingToDo: true, epochs: 2, objects: 5 })
   })

@@ -1,6 +1,6 @@
 import { link, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { expectDone, type GoldenLab, goldens, openGoldenLab } from './golden.ts'
 import { expectSame, expectSameRows, type Seen } from './seen.ts'
 
@@ -15,7 +15,7 @@ describe.each(goldens)('the golden pipeline $name, each run a process of its own
   })
   afterAll(() => lab[Symbol.asyncDispose]())
 
-  it('gives something to compare: output of several epochs, late rows, and totals that agree', () => {
+  test('gives something to compare: output of several epochs, late rows, and totals that agree', () => {
     for (const files of straight.files) expect(Object.keys(files).length).toBeGreaterThan(4)
     for (const rows of straight.rows) expect(rows.length).toBeGreaterThan(40)
     expect(straight.late).toHaveLength(straight.totals.late ?? -1)
@@ -23,7 +23,7 @@ describe.each(goldens)('the golden pipeline $name, each run a process of its own
     expect(straight.totals.quarantined).toBe(golden.input === 'months' ? 1 : 0)
   })
 
-  it('writes the same bytes for the same cut, and has nothing to do when run again (I5, I8)', async () => {
+  test('writes the same bytes for the same cut, and has nothing to do when run again (I5, I8)', async () => {
     const site = lab.site(golden)
     const first = await expectDone(lab.start(site, { threads: 1 }), 'one thread')
     expectSame(await lab.seen(site), straight, 'one thread')
@@ -35,7 +35,7 @@ describe.each(goldens)('the golden pipeline $name, each run a process of its own
     expectSame(await lab.seen(site), straight, 'again')
   })
 
-  it('gives the same rows, late ones and ledger however it is cut (I11)', async () => {
+  test('gives the same rows, late ones and ledger however it is cut (I11)', async () => {
     for (const objectsPerEpoch of [3, 0]) {
       const site = lab.site(golden)
       await expectDone(lab.start(site, { objectsPerEpoch }), `${objectsPerEpoch} objects an epoch`)
@@ -43,7 +43,7 @@ describe.each(goldens)('the golden pipeline $name, each run a process of its own
     }
   })
 
-  it('gives the same rows when the cut changes between runs over a growing input (I11)', async () => {
+  test('gives the same rows when the cut changes between runs over a growing input (I11)', async () => {
     const site = lab.site(golden)
     const input = join(lab.lab.root, `growing-${golden.name}`)
     await mkdir(input)

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawn, wholeFromEnvironment } from './drawn.ts'
 import {
   expectDone,
@@ -34,7 +34,7 @@ describe(`rows that are handed over by a process that is killed ${kills} times`,
     return (await readFile(join(String(folder), 'lines'), 'utf8')).split('\n').slice(0, -1)
   }
 
-  it(
+  test(
     'all arrive at least once, in order, and what comes again is the same (P15, I10)',
     async () => {
       const { random, label } = drawn()
@@ -78,7 +78,7 @@ describe(`rows that are handed over by a process that is killed ${kills} times`,
     120_000 + kills * 20_000,
   )
 
-  it('is no death of an object that is read meanwhile: none more is quarantined, however often rows kill the process (P13)', async () => {
+  test('is no death of an object that is read meanwhile: none more is quarantined, however often rows kill the process (P13)', async () => {
     const straightSite = lab.site(handedOver)
     const straight = JSON.parse((await expectDone(lab.start(straightSite), 'straight')).stdout)
 

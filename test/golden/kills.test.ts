@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawn, wholeFromEnvironment } from './drawn.ts'
 import { expectDone, type GoldenLab, goldens, headWrites, openGoldenLab, pause, until } from './golden.ts'
 import { expectSame } from './seen.ts'
@@ -19,7 +19,7 @@ describe.each(goldens.map((golden, i) => ({ golden, kills: Math.ceil((kills - i)
     })
     afterAll(() => lab[Symbol.asyncDispose]())
 
-    it(
+    test(
       'ends with the bytes of a run that nobody killed, each file once and nothing left over (P6, P8, P10, I5, I6, I10)',
       async () => {
         const { random, label } = drawn()

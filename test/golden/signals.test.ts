@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Manifest } from '../../checkpoints/types.ts'
 import {
   expectDone,
@@ -24,7 +24,7 @@ describe('signals to a backfill', () => {
   })
   afterAll(() => lab[Symbol.asyncDispose]())
 
-  it('SIGTERM finishes the epoch in flight, publishes it, releases the checkpoint and exits with 143', async () => {
+  test('SIGTERM finishes the epoch in flight, publishes it, releases the checkpoint and exits with 143', async () => {
     const site = lab.site(sensors)
     await expectDone(lab.start(site), 'straight')
     const straight = await lab.seen(site)
@@ -49,7 +49,7 @@ describe('signals to a backfill', () => {
     expectSame(await lab.seen(stopped), straight, 'resumed')
   })
 
-  it('a second SIGTERM stops in the middle of an epoch, and the next start does all of it', async () => {
+  test('a second SIGTERM stops in the middle of an epoch, and the next start does all of it', async () => {
     const input = join(lab.inputs.months, 'green_tripdata_2022-01.*')
     const straight = lab.site(slow)
     await expectDone(lab.start(straight, { input }), 'straight')

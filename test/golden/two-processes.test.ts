@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawn, wholeFromEnvironment } from './drawn.ts'
 import { type Ended, expectDone, type Golden, type GoldenLab, goldens, openGoldenLab, pause } from './golden.ts'
 import { expectSame, type Seen } from './seen.ts'
@@ -35,7 +35,7 @@ describe('several processes on one checkpoint and output', () => {
     expect(ended.stdout, where).toBe('')
   }
 
-  it.each(['two-flows', 'sensors'])(
+  test.each(['two-flows', 'sensors'])(
     '%s: the older one stops with exit 3 and names the other, the newer one ends the work (P5, P6, I3, I5, I6)',
     async name => {
       const { random, label } = drawn()
@@ -67,7 +67,7 @@ describe('several processes on one checkpoint and output', () => {
     60_000 + meetings * 20_000,
   )
 
-  it('of four that start at once one ends the work, and the others end with 0 or 3 (P5, I3, I10)', async () => {
+  test('of four that start at once one ends the work, and the others end with 0 or 3 (P5, I3, I10)', async () => {
     const straight = await straightOf('tumbling-zones')
     for (let round = 0; round < Math.ceil(meetings / 6); round++) {
       const site = lab.site(golden('tumbling-zones'))
@@ -88,7 +88,7 @@ describe('several processes on one checkpoint and output', () => {
     }
   }, 180_000)
 
-  it('without --takeover the second one waits until the first has ended, and finds nothing to do (P5)', async () => {
+  test('without --takeover the second one waits until the first has ended, and finds nothing to do (P5)', async () => {
     const straight = await straightOf('two-flows')
     const site = lab.site(golden('two-flows'))
     const first = lab.start(site)

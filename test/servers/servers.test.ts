@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { startElasticmq } from './elasticmq.ts'
 import { serverFor } from './for-tests.ts'
 import { startKafka } from './kafka.ts'
@@ -26,7 +26,7 @@ const servers = [
 for (const [name, start] of servers) {
   const server = await serverFor(start)
   describe.skipIf(!server)(`${name}`, () => {
-    it('is there again after a kill, and gone after its end', async () => {
+    test('is there again after a kill, and gone after its end', async () => {
       if (!server) return
       const port = portOf(server.endpoint)
       expect(await accepts(port)).toBe(true)
@@ -49,7 +49,7 @@ describe('a process that starts a server', () => {
     for (const child of started) child.kill('SIGKILL')
   })
 
-  it('takes it along when it is killed', async () => {
+  test('takes it along when it is killed', async () => {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'start-and-wait.ts')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { FileSystem } from '../../connectors/directory/file-system.ts'
 import { parseDirectoryAddress } from '../../connectors/directory/spec.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
@@ -87,7 +87,7 @@ describe('what becomes of committed objects, in a process that dies', () => {
     }
   }
 
-  it.each([
+  test.each([
     ['moves', true],
     ['deletes', false],
   ])(
@@ -150,7 +150,7 @@ describe('what becomes of committed objects, in a process that dies', () => {
     600_000,
   )
 
-  it.each([
+  test.each([
     ['moves', true],
     ['deletes', false],
   ])(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeHead } from '../../checkpoints/codec.ts'
 import { tierPartsMax } from '../../checkpoints/decide.ts'
 import { headKey } from '../../checkpoints/paths.ts'
@@ -45,7 +45,7 @@ describe.each<{ name: string; shape: Shape }>([
   const segments = ({ channels }: Manifest) =>
     Object.entries(channels).flatMap(([name, parts]) => (name.startsWith('segment-') ? parts : []))
 
-  it('holds fewer segments than epochs while their window is open (P3, P11)', async () => {
+  test('holds fewer segments than epochs while their window is open (P3, P11)', async () => {
     const place = small.place()
     const manifests: Manifest[] = []
     // Epochs are faster than a merge: those after a full tier wait for it, so that one takes its result.
@@ -82,7 +82,7 @@ describe.each<{ name: string; shape: Shape }>([
     expectSame(await lookAt(small.lab, place), straight, 'a run with a merge')
   })
 
-  it('ends the same when it is killed while or after it merges (I2, I6, I7, I8, I10)', async () => {
+  test('ends the same when it is killed while or after it merges (I2, I6, I7, I8, I10)', async () => {
     const { random, label } = drawn()
     for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 10), random)) {
       const killAt = full + offset
@@ -102,7 +102,7 @@ describe.each<{ name: string; shape: Shape }>([
     }
   }, 600_000)
 
-  it('and what a merge of an older process leaves changes nothing (P12, I3)', async () => {
+  test('and what a merge of an older process leaves changes nothing (P12, I3)', async () => {
     const { random, label } = drawn()
     for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 6), random)) {
       const at = full + offset

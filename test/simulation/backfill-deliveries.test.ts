@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concatMap, tap } from 'rxjs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { systemClock } from '../../src/core/clock.ts'
@@ -127,7 +127,7 @@ describe('rows handed over by a backfill whose process dies', () => {
     }
   }
 
-  it('has rows inside HEAD and rows in files, which go when they are taken', async () => {
+  test('has rows inside HEAD and rows in files, which go when they are taken', async () => {
     const life = at()
     const kinds = new Set<boolean>()
     const keys: string[] = []
@@ -157,7 +157,7 @@ describe('rows handed over by a backfill whose process dies', () => {
     expect(straight.odd?.map(epochOf)).toEqual([1, 2, 3, 4, 5])
   })
 
-  it('all come, in order, and what comes again is the same (P15, I2, I7, I10)', async () => {
+  test('all come, in order, and what comes again is the same (P15, I2, I7, I10)', async () => {
     const { random, label } = drawn()
     let again = 0
     let waited = 0
@@ -183,7 +183,7 @@ describe('rows handed over by a backfill whose process dies', () => {
     expect(again, label).toBeGreaterThan(0)
   }, 900_000)
 
-  it('all come when the power goes and names that were not flushed vanish (P6, P7)', async () => {
+  test('all come when the power goes and names that were not flushed vanish (P6, P7)', async () => {
     const { random, label } = drawn()
     for (const k of everyCall(calls, 36, random)) {
       const life = at()

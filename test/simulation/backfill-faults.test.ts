@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import { createMemoryStore, type FaultyStore, withFaults } from '../../src/testing/index.ts'
@@ -30,7 +30,7 @@ describe('a backfill over stores that lose answers, answer twice and fail for a 
   })
   afterAll(() => small[Symbol.asyncDispose]())
 
-  it('gives the bytes of a run without faults, over directories (P6, P8, I5, I6, I10)', async () => {
+  test('gives the bytes of a run without faults, over directories (P6, P8, I5, I6, I10)', async () => {
     const { seed, label } = drawn()
     for (let i = 0; i < seeds; i++) {
       const place = small.place()
@@ -42,7 +42,7 @@ describe('a backfill over stores that lose answers, answer twice and fail for a 
     }
   }, 600_000)
 
-  it('gives the same over stores in memory, whose eTags tell equal bytes apart from nothing (P6, P8, I5, I6, I10)', async () => {
+  test('gives the same over stores in memory, whose eTags tell equal bytes apart from nothing (P6, P8, I5, I6, I10)', async () => {
     const { seed, label } = drawn()
     for (let i = 0; i < seeds; i++) {
       const place = small.place()
@@ -59,7 +59,7 @@ describe('a backfill over stores that lose answers, answer twice and fail for a 
     }
   }, 600_000)
 
-  it('settles every write of HEAD, whatever became of it: lost, applied, late, or refused by its own success (P6)', async () => {
+  test('settles every write of HEAD, whatever became of it: lost, applied, late, or refused by its own success (P6)', async () => {
     const faults = ['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after'] as const
     for (const fault of faults) {
       for (let nth = 1; ; nth++) {

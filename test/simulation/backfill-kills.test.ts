@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stagedPrefix } from '../../checkpoints/paths.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { keysOf } from '../checkpoints/fixtures.ts'
@@ -62,7 +62,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     return keys.flat().length
   }
 
-  it('has files and inline files, in state and output, so that all ways of a commit are tried', async () => {
+  test('has files and inline files, in state and output, so that all ways of a commit are tried', async () => {
     expect(calls).toBeGreaterThan(100)
     expect(straight.epoch).toBe(objects + 1)
     expect(straight.late.length).toBeGreaterThan(5)
@@ -86,7 +86,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     }
   })
 
-  it('ends with the bytes of a run that nobody killed, whatever was half done (I1, I2, I5, I6, I8, I10)', async () => {
+  test('ends with the bytes of a run that nobody killed, whatever was half done (I1, I2, I5, I6, I8, I10)', async () => {
     const { random, label } = drawn()
     const found = { unpublished: 0, staged: 0, epochs: new Set<number>() }
     for (const [i, k] of everyCall(calls, 9, random).entries()) {
@@ -123,7 +123,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     expect(found.staged, label).toBeGreaterThan(0)
   }, 900_000)
 
-  it('starts again after a death in the middle of the probe (P4, I10)', async () => {
+  test('starts again after a death in the middle of the probe (P4, I10)', async () => {
     const { random, label } = drawn()
     const counted = mortal({ counts: isProbe })
     await small.run(small.place(), over(counted))
@@ -135,7 +135,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     }
   }, 300_000)
 
-  it('keeps all that it told to be committed when the power goes and names that were not flushed vanish (P6, P7, I1, I2, I10)', async () => {
+  test('keeps all that it told to be committed when the power goes and names that were not flushed vanish (P6, P7, I1, I2, I10)', async () => {
     const { random, label } = drawn()
     for (const k of everyCall(calls, 18, random)) {
       const place = small.place()
@@ -151,7 +151,7 @@ describe('a backfill whose process dies between any two calls to the disk', () =
     }
   }, 600_000)
 
-  it('dies of the kill and of nothing else, as this test can see', async () => {
+  test('dies of the kill and of nothing else, as this test can see', async () => {
     await expect(small.run(small.place(), over(mortal({ killAt: 1 })))).rejects.toThrow(Killed)
   })
 })

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
 import type { Summary } from '../../src/engine/report/summary.ts'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
@@ -38,7 +38,7 @@ describe('a process that sleeps at any call while another one does its work', ()
   })
   afterAll(() => small[Symbol.asyncDispose]())
 
-  it('finds itself fenced or has nothing to do, and changes nothing (P6, P8, I2, I3, I5, I6)', async () => {
+  test('finds itself fenced or has nothing to do, and changes nothing (P6, P8, I2, I3, I5, I6)', async () => {
     const { random, label } = drawn()
     const ends = { fenced: 0, done: 0 }
     const before = everyCall(claim, 30, random)
@@ -63,7 +63,7 @@ describe('a process that sleeps at any call while another one does its work', ()
     expect(ends.fenced, label).toBeGreaterThan(ends.done)
   }, 900_000)
 
-  it("and when it wakes in the middle of the other one's work, one of both ends it (P6, P12, I3, I7, I10)", async () => {
+  test("and when it wakes in the middle of the other one's work, one of both ends it (P6, P12, I3, I7, I10)", async () => {
     const { random, label } = drawn()
     const pairs = wholeFromEnvironment('MILLRACE_PAIRS', 16)
     for (let pair = 0; pair < pairs; pair++) {

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeManifest } from '../../checkpoints/codec.ts'
 import { decideInlineWaiting, inlineFileBytesMax } from '../../checkpoints/decide.ts'
 import { dropParts, dropPublished, garbageKey } from '../../checkpoints/manifest.ts'
@@ -250,7 +250,7 @@ describe('a process killed at every call that touches the disk', () => {
     for (const file of [...files, ...staged]) expect(known, `term ${term}`).toContain(garbageKey(file))
   }
 
-  it('loses nothing, doubles nothing and converges (I1, I2, I6, I8, I10)', async () => {
+  test('loses nothing, doubles nothing and converges (I1, I2, I6, I8, I10)', async () => {
     const { calls, told } = await run('straight', [])
     expect(told).toEqual([1, 2, 3, 4])
     expect(calls).toBeGreaterThan(100)

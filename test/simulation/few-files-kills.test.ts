@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stagedPrefix } from '../../checkpoints/paths.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { errorMessage, isMillraceError } from '../../src/core/errors.ts'
@@ -150,7 +150,7 @@ describe('a backfill that holds rows until they are worth a file', () => {
       expect(await keysOf(createDirectoryStore(join(folder, output)), stagedPrefix), where).toEqual([])
   }
 
-  it('and dies at any call to the disk shows every row once, at any moment (P8, I2, I5, I6, I8, I10)', async () => {
+  test('and dies at any call to the disk shows every row once, at any moment (P8, I2, I5, I6, I8, I10)', async () => {
     // They are of several epochs each, and more than one.
     expect(small).toBeGreaterThan(2)
     expect(small).toBeLessThan(objects / 2)
@@ -169,7 +169,7 @@ describe('a backfill that holds rows until they are worth a file', () => {
     }
   }, 900_000)
 
-  it('and sleeps at any call while another one does its work changes nothing afterwards (P6, P8, I3, I5)', async () => {
+  test('and sleeps at any call while another one does its work changes nothing afterwards (P6, P8, I3, I5)', async () => {
     const { random, label } = drawn()
     for (const nth of everyCall(calls, 61, random)) {
       const where = `${label}, asleep at call ${nth} of ${calls}`

@@ -1,6 +1,6 @@
 import { mkdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
@@ -109,7 +109,7 @@ describe('a retry, and the run after it, whose processes die at any call', () =>
     return { straight: await lookAt(lab, at), calls: fs.calls, commits }
   }
 
-  it('reads each of them once, in the same places, whoever died when (I2, I5, I8, I10)', async () => {
+  test('reads each of them once, in the same places, whoever died when (I2, I5, I8, I10)', async () => {
     const { random, label } = drawn()
     const { straight, calls, commits } = await straightRun()
     const objects = straight.ledger.map(({ key, outcome }) => `${key} ${outcome}`)
@@ -140,7 +140,7 @@ describe('a retry, and the run after it, whose processes die at any call', () =>
     ).toEqual([0, 1, 2, 3])
   }, 600_000)
 
-  it('a retry that sleeps while a run does its work is fenced when it wakes, and leaves no request behind (I3)', async () => {
+  test('a retry that sleeps while a run does its work is fenced when it wakes, and leaves no request behind (I3)', async () => {
     const { random, label } = drawn()
     const counted = mortal({ counts })
     await retry(await prepared(), over(counted))
@@ -179,7 +179,7 @@ describe('a retry, and the run after it, whose processes die at any call', () =>
     expect(ends.done, label).toBeGreaterThan(0)
   }, 600_000)
 
-  it('dies of the kill and of nothing else, as this test can see', async () => {
+  test('dies of the kill and of nothing else, as this test can see', async () => {
     await expect(retry(await prepared(), over(mortal({ killAt: 1, counts })))).rejects.toThrow(Killed)
   })
 })

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { seed } from '../seed.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { type Child, root as checkout, runMillrace, startNode } from '../cli/child.ts'
@@ -88,7 +88,7 @@ describe.skipIf(!minio)(`backfills in S3 that are killed (seed ${seed})`, () => 
     await rm(folder, { recursive: true })
   })
 
-  it('comes to the same rows, files and nothing else after kills at writes (I2, I5, I6, I8, I10)', async () => {
+  test('comes to the same rows, files and nothing else after kills at writes (I2, I5, I6, I8, I10)', async () => {
     const random = seededRandom(seed)
     let kills = 0
     let code: number | null = null

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeHead } from '../../checkpoints/codec.ts'
 import { inlineFileBytesMax, tierPartsMax } from '../../checkpoints/decide.ts'
 import { headKey } from '../../checkpoints/paths.ts'
@@ -87,7 +87,7 @@ describe.each([
     manifests.push({ main, side })
   }
 
-  it('stays flat: files go with what they hold, or are merged without what is dead (S10, P11)', () => {
+  test('stays flat: files go with what they hold, or are merged without what is dead (S10, P11)', () => {
     expect(manifests.length).toBeGreaterThanOrEqual(hours)
     // Three hours live. A tier of ten is merged, while some epochs go on.
     const partsMax = beats ? 3 * tierPartsMax : 4
@@ -100,7 +100,7 @@ describe.each([
     }
   })
 
-  it('and every session is whole', async () => {
+  test('and every session is whole', async () => {
     const rows = await lab.rows()
     expect(rows).toHaveLength(hours * visitors + (beats ? 1 : 0))
     expect(rows.filter(({ k }) => k !== 'beat').every(({ n, values }) => n === '1' && values === '1')).toBe(true)

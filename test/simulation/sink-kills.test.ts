@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backfillWith } from '../../src/engine/backfill.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import {
@@ -98,7 +98,7 @@ describe('a backfill with an ordered sink whose process dies', () => {
     await backfillWith(parts, both, { objectsPerEpoch: 1, threads: 1, memory: '300MB' })
   }
 
-  it('has every row in the table once, in order, and every file (P15, I5, I6, I8, I10)', async () => {
+  test('has every row in the table once, in order, and every file (P15, I5, I6, I8, I10)', async () => {
     const { random, label } = drawn()
     const straight = at()
     await live(straight, mortal({ counts }))

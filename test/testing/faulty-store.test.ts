@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createMemoryStore, type Fault, withFaults } from '../../src/testing/index.ts'
 import { describeObjectStore } from '../contracts/object-store.ts'
 
@@ -10,7 +10,7 @@ describeObjectStore('memory behind faults that never come', {
 describe('withFaults', () => {
   const body = Buffer.from('x')
 
-  it.each<[Fault, string, boolean]>([
+  test.each<[Fault, string, boolean]>([
     ['unknown-before', 'unknown', false],
     ['unknown-after', 'unknown', true],
     ['unknown-late', 'unknown', false],
@@ -24,7 +24,7 @@ describe('withFaults', () => {
     expect((await memory.get('second')) !== 'missing').toBe(isApplied)
   })
 
-  it('lets a late write arrive after later calls', async () => {
+  test('lets a late write arrive after later calls', async () => {
     const memory = createMemoryStore()
     const store = withFaults(memory, { seed: 1, rates: {} })
     store.faultAt(1, 'unknown-late')
@@ -33,7 +33,7 @@ describe('withFaults', () => {
     expect(await memory.get('late')).not.toBe('missing')
   })
 
-  it('makes the same trace from the same seed, and another from another', async () => {
+  test('makes the same trace from the same seed, and another from another', async () => {
     const trace = async (seed: number): Promise<string> => {
       const rates = { 'unknown-before': 0.2, 'unknown-after': 0.2, 'conflict-after': 0.2, error: 0.3 }
       const store = withFaults(createMemoryStore(), { seed, rates })
@@ -48,7 +48,7 @@ describe('withFaults', () => {
     expect(await trace(7)).not.toBe(await trace(8))
   })
 
-  it('fails reads and listings with an error that says retry', async () => {
+  test('fails reads and listings with an error that says retry', async () => {
     const store = withFaults(createMemoryStore(), { seed: 1, rates: { error: 1 } })
     await expect(store.get('x')).rejects.toMatchObject({ kind: 'retry' })
     await expect(store.list('')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ kind: 'retry' })

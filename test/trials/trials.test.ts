@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
 import { drawLedger, ended, stretched, type TrialLedger } from './ledger.ts'
@@ -51,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => session[Symbol.asyncDispose]())
 
 describe('random plans over random ledgers agree with the oracle in every cut, merge and recovery (law 1, S6, S8 to S13)', () => {
-  it.each(chains.map(chain => ({ chain, name: chain.join(' > ') })))(
+  test.each(chains.map(chain => ({ chain, name: chain.join(' > ') })))(
     '$name',
     async ({ chain }) => {
       const { random, label } = drawn()
@@ -65,7 +65,7 @@ describe('random plans over random ledgers agree with the oracle in every cut, m
 })
 
 describe('a rule that is broken on purpose is found', () => {
-  it('one flush value for all stages of a chain (S6)', { timeout: 600_000 }, async () => {
+  test('one flush value for all stages of a chain (S6)', { timeout: 600_000 }, async () => {
     const { random } = drawn()
     let found = 0
     for (let tries = 0; found === 0 && tries < 50; tries++)
@@ -73,7 +73,7 @@ describe('a rule that is broken on purpose is found', () => {
     expect(found).toBeGreaterThan(0)
   })
 
-  it('the death of a session row by its own columns (S10, P11)', { timeout: 600_000 }, async () => {
+  test('the death of a session row by its own columns (S10, P11)', { timeout: 600_000 }, async () => {
     const { random } = drawn()
     let found = 0
     for (let tries = 0; found === 0 && tries < 50; tries++)

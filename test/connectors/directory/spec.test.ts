@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parseDirectoryAddress } from '../../../connectors/directory/spec.ts'
 
 describe('parseDirectoryAddress', () => {
-  it.each([
+  test.each([
     ['file:///data/in', '/data/in'],
     ['file:///data/with%20space/', '/data/with space'],
     ['FILE:///data', '/data'],
@@ -14,7 +14,7 @@ describe('parseDirectoryAddress', () => {
     expect(parseDirectoryAddress(address, '--input')).toBe(path)
   })
 
-  it.each([
+  test.each([
     's3://bucket/key',
     'https://host/x',
     'file:data',
@@ -30,7 +30,7 @@ describe('parseDirectoryAddress', () => {
     )
   })
 
-  it('says of other schemes what this version reads', () => {
+  test('says of other schemes what this version reads', () => {
     expect(() => parseDirectoryAddress('https://host/bucket', '--input')).toThrow(
       /s3:\/\/bucket\/prefix\/.*\?endpoint=/,
     )

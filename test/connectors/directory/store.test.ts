@@ -3,7 +3,7 @@ import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSystem, nodeFileSystem } from '../../../connectors/directory/file-system.ts'
 import { checkFileSystem } from '../../../connectors/directory/check-file-system.ts'
 import { createDirectoryStore } from '../../../connectors/directory/store.ts'
@@ -57,14 +57,14 @@ describe('a directory as an object store', () => {
     store = createDirectoryStore(root)
   })
 
-  it('is created by the first write, and is empty before', async () => {
+  test('is created by the first write, and is empty before', async () => {
     const late = createDirectoryStore(join(root, 'not', 'yet'))
     expect(await listed(late)).toEqual([])
     expect(await late.get('x')).toBe('missing')
     expect(await late.put('HEAD', bytes('x'), 'absent')).toMatchObject({ is: 'stored' })
   })
 
-  it('keeps HEAD as one file name and one body (P7)', async () => {
+  test('keeps HEAD as one file name and one body (P7)', async () => {
     let put = await store.put('HEAD', bytes('0'), 'absent')
     for (let i = 1; i < 20 && put.is === 'stored'; i++) put = await store.put('HEAD', bytes(`${i}`), put.eTag)
     const [pointer, ...others] = await readdir(join(root, 'head'))
@@ -73,7 +73,7 @@ describe('a directory as an object store', () => {
     expect(await readdir(join(root, 'head-bodies'))).toEqual([pointer?.slice('HEAD@'.length)])
   })
 
-  it('removes what a crashed writer of HEAD left at the next commit', async () => {
+  test('removes what a crashed writer of HEAD left at the next commit', async () => {
     const put = await store.put('HEAD', bytes('0'), 'absent')
     await writeFile(join(root, 'head-bodies', '2@crashed'), 'never named')
     const eTag = put.is === 'stored' ? put.eTag : ''
@@ -83,7 +83,7 @@ describe('a directory as an object store', () => {
     expect(await readdir(join(root, 'head-bodies'))).toHaveLength(1)
   })
 
-  it('finds HEAD when a listing beside a rename shows no name at first, or the old and the new one', async () => {
+  test('finds HEAD when a listing beside a rename shows no name at first, or the old and the new one', async () => {
     const first = await store.put('HEAD', bytes('1'), 'absent')
     const [old] = await readdir(join(root, 'head'))
     await store.put('HEAD', bytes('2'), first.is === 'stored' ? first.eTag : '')
@@ -100,13 +100,13 @@ describe('a directory as an object store', () => {
     expect(lists).toBe(2)
   })
 
-  it('names the body that is missing, and does not call HEAD missing (P10)', async () => {
+  test('names the body that is missing, and does not call HEAD missing (P10)', async () => {
     await store.put('HEAD', bytes('0'), 'absent')
     await rm(join(root, 'head-bodies'), { recursive: true })
     await expect(store.get('HEAD')).rejects.toMatchObject({ kind: 'fatal', code: 'missing-object' })
   })
 
-  it('leaves no temporary file behind', async () => {
+  test('leaves no temporary file behind', async () => {
     await store.put('a/x', bytes('x'), 'absent')
     await store.put('a/x', bytes('x'), 'absent')
     await store.put('HEAD', bytes('x'), 'absent')
@@ -116,7 +116,7 @@ describe('a directory as an object store', () => {
     expect(await readdir(root)).toEqual(['.millrace-temporary', 'a'])
   })
 
-  it('removes temporary files of processes that died a day ago, and no younger ones', async () => {
+  test('removes temporary files of processes that died a day ago, and no younger ones', async () => {
     const temporary = join(root, '.millrace-temporary')
     await mkdir(join(temporary, 'old-folder'), { recursive: true })
     await writeFile(join(temporary, 'old-folder', 'HEAD@1@x'), '')
@@ -129,7 +129,7 @@ describe('a directory as an object store', () => {
     expect(await readdir(temporary)).toEqual(['young'])
   })
 
-  it('has eTags of size and nanoseconds, which change with the file (P1)', async () => {
+  test('has eTags of size and nanoseconds, which change with the file (P1)', async () => {
     await writeFile(join(root, 'x'), 'one')
     const [before] = await listed(store)
     expect(before?.eTag).toMatch(/^3-\d{19}$/)
@@ -138,7 +138,7 @@ describe('a directory as an object store', () => {
     if (before) expect(await store.link?.(before, join(base, 'never'))).toBe('changed')
   })
 
-  it.each(['../x', 'a/../../x', '/etc/passwd', 'a//b', 'a/', '', '.', 'a\\b', 'a\0b', '.millrace-temporary/x'])(
+  test.each(['../x', 'a/../../x', '/etc/passwd', 'a//b', 'a/', '', '.', 'a\\b', 'a\0b', '.millrace-temporary/x'])(
     'refuses the key %j',
     async key => {
       await expect(store.get(key)).rejects.toMatchObject({ code: 'invalid-key' })
@@ -148,14 +148,14 @@ describe('a directory as an object store', () => {
     },
   )
 
-  it.each(['head/x', 'head', 'a/latest/x', 'head-bodies/x', 'Head/x'])(
+  test.each(['head/x', 'head', 'a/latest/x', 'head-bodies/x', 'Head/x'])(
     'refuses to write %j, where a mutable key lives',
     async key => {
       await expect(store.put(key, bytes('x'), 'absent')).rejects.toMatchObject({ code: 'invalid-key' })
     },
   )
 
-  it('lists and reads input folders and files that are only named like its own', async () => {
+  test('lists and reads input folders and files that are only named like its own', async () => {
     for (const key of ['latest/x', 'head/y', 'head-bodies/z']) {
       await mkdir(join(root, key, '..'), { recursive: true })
       await writeFile(join(root, key), key)
@@ -167,7 +167,7 @@ describe('a directory as an object store', () => {
     for (const { key, eTag } of versions) expect(await store.get(key, { ifMatch: eTag })).toMatchObject({ eTag })
   })
 
-  it('does not follow folders linked from elsewhere, but reads linked files', async () => {
+  test('does not follow folders linked from elsewhere, but reads linked files', async () => {
     const outside = await newRoot()
     await writeFile(join(outside, 'secret'), 'secret')
     await symlink(outside, join(root, 'linked'))
@@ -181,7 +181,7 @@ describe('a directory as an object store', () => {
     expect(await readFile(join(base, 'copy-of-link'), 'utf8')).toBe('secret')
   })
 
-  it('follows links that lead out of the root, and those to folders, only where it is told to', async () => {
+  test('follows links that lead out of the root, and those to folders, only where it is told to', async () => {
     const outside = join(base, 'outside')
     await mkdir(join(outside, 'folder'), { recursive: true })
     await writeFile(join(outside, 'secret'), 'secret')
@@ -215,7 +215,7 @@ describe('a directory as an object store', () => {
     })
   })
 
-  it('reads nothing through a link that has come to lead out of the root since it was listed', async () => {
+  test('reads nothing through a link that has come to lead out of the root since it was listed', async () => {
     await mkdir(join(base, 'outside'), { recursive: true })
     await writeFile(join(base, 'outside/secret'), 'secret')
     await mkdir(join(root, 'sub'))
@@ -245,7 +245,7 @@ describe('a directory as an object store', () => {
     }
   })
 
-  it('never takes a copy back that another owner has found under its key, and deleted the original of', async () => {
+  test('never takes a copy back that another owner has found under its key, and deleted the original of', async () => {
     await writeFile(join(root, 'x'), 'the only bytes')
     const [version] = await listed(store)
     if (!version) throw new Error('nothing is listed')
@@ -266,7 +266,7 @@ describe('a directory as an object store', () => {
     await expect(readFile(join(root, 'x'))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it('gives no name to a copy of a file that was written to or deleted while it was copied', async () => {
+  test('gives no name to a copy of a file that was written to or deleted while it was copied', async () => {
     for (const [is, meddle] of [
       ['changed', () => writeFile(join(root, 'x'), 'other bytes')],
       ['missing', () => rm(join(root, 'x'))],
@@ -290,7 +290,7 @@ describe('a directory as an object store', () => {
     }
   })
 
-  it('takes and removes files of folders that are called as those of mutable keys', async () => {
+  test('takes and removes files of folders that are called as those of mutable keys', async () => {
     await mkdir(join(root, 'Latest', 'head'), { recursive: true })
     await writeFile(join(root, 'Latest', 'head', 'x'), 'x')
     const away = createDirectoryStore(join(base, 'away-latest'))
@@ -301,7 +301,7 @@ describe('a directory as an object store', () => {
     expect((await listed(away)).map(({ key }) => key)).toEqual(['Latest/head/x'])
   })
 
-  it('answers unsupported when a version cannot be hard-linked', async () => {
+  test('answers unsupported when a version cannot be hard-linked', async () => {
     await writeFile(join(root, 'x'), 'x')
     const fs: FileSystem = {
       ...nodeFileSystem,
@@ -311,7 +311,7 @@ describe('a directory as an object store', () => {
     expect(version && (await createDirectoryStore(root, { fs }).link?.(version, join(base, 'y')))).toBe('unsupported')
   })
 
-  it('takes back a link when the file was replaced in between', async () => {
+  test('takes back a link when the file was replaced in between', async () => {
     await writeFile(join(root, 'x'), 'before')
     const [version] = await listed(store)
     const fs: FileSystem = {
@@ -326,7 +326,7 @@ describe('a directory as an object store', () => {
     await expect(readFile(to)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  it('answers changed when the file is written to while it is read', async () => {
+  test('answers changed when the file is written to while it is read', async () => {
     await writeFile(join(root, 'x'), 'before')
     const [version] = await listed(store)
     const fs: FileSystem = {
@@ -343,7 +343,7 @@ describe('a directory as an object store', () => {
     await expect(changing.get('x')).rejects.toMatchObject({ kind: 'retry' })
   })
 
-  it('answers unknown when a write was applied but could not be made durable', async () => {
+  test('answers unknown when a write was applied but could not be made durable', async () => {
     let isBroken = false
     const fs: FileSystem = {
       ...nodeFileSystem,
@@ -365,7 +365,7 @@ describe('a directory as an object store', () => {
     expect((await listed(store)).map(v => v.key)).toEqual(['HEAD', 'a', 'b', 'c'])
   })
 
-  it('throws, rather than doubts, when the disk refuses a write', async () => {
+  test('throws, rather than doubts, when the disk refuses a write', async () => {
     const full: FileSystem = {
       ...nodeFileSystem,
       write: () => Promise.reject(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })),
@@ -383,7 +383,7 @@ describe('a directory as an object store', () => {
     expect(await listed(store)).toEqual([])
   })
 
-  it('gives every win in a race of processes its own generation, and loses none (P7)', async () => {
+  test('gives every win in a race of processes its own generation, and loses none (P7)', async () => {
     const attempts = 150
     const run = promisify(execFile)
     const script = join(import.meta.dirname, 'race-writer.ts')
@@ -404,7 +404,7 @@ describe('a directory as an object store', () => {
 describe('checkFileSystem', () => {
   const withType = (type: number): FileSystem => ({ ...nodeFileSystem, type: async () => type })
 
-  it.each([
+  test.each([
     [0x6969, 'NFS'],
     [0x517b, 'SMB'],
     [0xff534d42, 'CIFS'],
@@ -415,7 +415,7 @@ describe('checkFileSystem', () => {
     await expect(refused).rejects.toMatchObject({ kind: 'user', message: expect.stringContaining(name) })
   })
 
-  it('accepts a local disk, also for a folder that does not exist yet', async () => {
+  test('accepts a local disk, also for a folder that does not exist yet', async () => {
     await expect(checkFileSystem(join(base, 'not', 'yet'), withType(0xef53))).resolves.toBeUndefined()
     await expect(checkFileSystem(join(base, 'not', 'yet'))).resolves.toBeUndefined()
   })

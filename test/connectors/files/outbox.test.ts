@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { inlineFileBytesMax } from '../../../checkpoints/decide.ts'
 import { dropPublished } from '../../../checkpoints/manifest.ts'
 import { createOutbox, type Outbox } from '../../../connectors/files/outbox.ts'
@@ -45,7 +45,7 @@ async function text(store: ObjectStore, key: string): Promise<string> {
 const textOf = (rows: readonly string[]): string => `${rows.join('\n')}\n`
 
 describe('the owner of an output folder (P8)', () => {
-  it('takes a folder without a marker once, and knows it again', async () => {
+  test('takes a folder without a marker once, and knows it again', async () => {
     const store = createMemoryStore()
     await outboxOf(store).own(true)
     await outboxOf(store).own(true)
@@ -53,7 +53,7 @@ describe('the owner of an output folder (P8)', () => {
     expect(JSON.parse(await text(store, markerKey))).toEqual({ checkpointId: 'c1', pipeline: 'revenue' })
   })
 
-  it('is refused a folder of another checkpoint, naming both', async () => {
+  test('is refused a folder of another checkpoint, naming both', async () => {
     const store = createMemoryStore()
     await outboxOf(store, 'theirs').own(true)
     for (const isNew of [true, false]) {
@@ -65,21 +65,21 @@ describe('the owner of an output folder (P8)', () => {
     }
   })
 
-  it('is told when its folder was moved away after something was committed', async () => {
+  test('is told when its folder was moved away after something was committed', async () => {
     await expect(outboxOf(createMemoryStore()).own(false)).rejects.toMatchObject({
       kind: 'user',
       code: 'output-missing',
     })
   })
 
-  it('is one of two that race', async () => {
+  test('is one of two that race', async () => {
     for (const store of [createMemoryStore(), createDirectoryStore(join(folder, 'race'))]) {
       const outcomes = await Promise.allSettled([outboxOf(store, 'a').own(true), outboxOf(store, 'b').own(true)])
       expect(outcomes.map(o => o.status).toSorted()).toEqual(['fulfilled', 'rejected'])
     }
   })
 
-  it('is refused a marker that cannot be read', async () => {
+  test('is refused a marker that cannot be read', async () => {
     const store = createMemoryStore()
     await store.put(markerKey, Buffer.from('{}'), 'absent')
     await expect(outboxOf(store).own(true)).rejects.toMatchObject({ code: 'corrupt-object' })
@@ -92,7 +92,7 @@ describe.each([
 ])('publishing %s output (P8, I8)', (kind, bytes) => {
   const rows = rowsOf('r', bytes)
 
-  it.each(['memory', 'file'])('makes the rows visible under the name, once and again (%s)', async where => {
+  test.each(['memory', 'file'])('makes the rows visible under the name, once and again (%s)', async where => {
     const store = where === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'out'))
     const outbox = outboxOf(store)
     const to = 'day=1/part-1.parquet'
@@ -104,14 +104,14 @@ describe.each([
     expect(await text(store, to)).toBe(textOf(rows))
   })
 
-  it('survives a manifest that went through JSON', async () => {
+  test('survives a manifest that went through JSON', async () => {
     const store = createMemoryStore()
     const u = await stage(outboxOf(store), rows, 'x')
     await outboxOf(store).publish(JSON.parse(JSON.stringify(u)) as WaitingFile, 'x')
     expect(await text(store, 'x')).toBe(textOf(rows))
   })
 
-  it('never overwrites: other bytes under the name are an error that names it', async () => {
+  test('never overwrites: other bytes under the name are an error that names it', async () => {
     for (const other of ['other', textOf(rows).replace('r', 'R'), `${textOf(rows)}more`]) {
       const store = createMemoryStore()
       const outbox = outboxOf(store)
@@ -125,7 +125,7 @@ describe.each([
     }
   })
 
-  it.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
+  test.each(['unknown-before', 'unknown-after', 'unknown-late', 'conflict-after', 'error'] as const)(
     'ends well when it meets %s',
     async fault => {
       const memory = createMemoryStore()
@@ -138,7 +138,7 @@ describe.each([
     },
   )
 
-  it('gives up with an error that says retry when the store never answers', async () => {
+  test('gives up with an error that says retry when the store never answers', async () => {
     const memory = createMemoryStore()
     const u = await stage(outboxOf(memory), rows, 'x')
     const dead = withFaults(memory, { seed: 1, rates: { 'unknown-before': 1 } })
@@ -147,7 +147,7 @@ describe.each([
 })
 
 describe('the outbox', () => {
-  it('is done when the staged file is gone but the output is there, and says so when it is not (I8)', async () => {
+  test('is done when the staged file is gone but the output is there, and says so when it is not (I8)', async () => {
     const store = createMemoryStore()
     const outbox = outboxOf(store)
     const u = await stage(outbox, rowsOf('r', BIG), 'x')
@@ -166,7 +166,7 @@ describe('the outbox', () => {
     })
   })
 
-  it('makes garbage of what was staged, once it is published', async () => {
+  test('makes garbage of what was staged, once it is published', async () => {
     const outbox = outboxOf(createMemoryStore())
     const small = await stage(outbox, ['small'], 'a')
     const large = await stage(outbox, rowsOf('r', BIG), 'b')
@@ -182,7 +182,7 @@ describe('the outbox', () => {
     expect(next.garbage).toEqual([{ store: 'out', name: large.name, droppedAt: 4 }])
   })
 
-  it('deletes what lower terms staged and nobody reaches, and no output (P12)', async () => {
+  test('deletes what lower terms staged and nobody reaches, and no output (P12)', async () => {
     const store = createMemoryStore()
     const outbox = outboxOf(store)
     await outbox.own(true)
@@ -194,7 +194,7 @@ describe('the outbox', () => {
     expect(await keysOf(store)).toEqual([markerKey, kept.name, current.name, 'kept'])
   })
 
-  it('refuses names that are reserved', async () => {
+  test('refuses names that are reserved', async () => {
     await expect(stage(outboxOf(createMemoryStore()), ['x'], '_millrace/x')).rejects.toMatchObject({
       code: 'invalid-key',
     })

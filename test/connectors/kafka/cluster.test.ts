@@ -1,6 +1,6 @@
 /** A topic on three brokers, of which one dies. */
 import { type ITopicConfig, Kafka, logLevel } from 'kafkajs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kafka } from '../../../connectors/kafka/spec.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { Notification, NotificationSource } from '../../../src/core/ports.ts'
@@ -71,7 +71,7 @@ describe.skipIf(!cluster)('a topic on three brokers', () => {
   const open = (topic: string, brokers: readonly string[], context: TestContext) =>
     openKafka(kafka({ brokers, topic }), context)
 
-  it('is read on when a leader is killed, when a partition moves, and when the broker is back: each message once', async () => {
+  test('is read on when a leader is killed, when a partition moves, and when the broker is back: each message once', async () => {
     const topic = 'copied'
     await create([{ topic, numPartitions: 6, replicationFactor: 3 }])
     const [dead] = await leaders(topic)
@@ -123,7 +123,7 @@ describe.skipIf(!cluster)('a topic on three brokers', () => {
     expect(context.events.filter(({ level }) => level === 'error')).toEqual([])
   })
 
-  it('without copies is read from the brokers that are there, also at a start', async () => {
+  test('without copies is read from the brokers that are there, also at a start', async () => {
     const topic = 'single'
     await create([
       {

@@ -1,5 +1,5 @@
 import { Admin, Producer } from '@platformatic/kafka'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { kafka } from '../../../connectors/kafka/spec.ts'
 import { openKafka } from '../../../connectors/kafka/open.ts'
 import { serverFor } from '../../servers/for-tests.ts'
@@ -25,14 +25,14 @@ describe.skipIf(!broker)('a Kafka broker that asks for TLS and a login', () => {
     await producer.close()
   })
 
-  it.each(['plain', 'scram-sha-256', 'scram-sha-512'])('is read by %s', async mechanism => {
+  test.each(['plain', 'scram-sha-256', 'scram-sha-512'])('is read by %s', async mechanism => {
     const source = await open({ mechanism, ...KAFKA_LOGIN }, { ca: certificate })
     const messages = await source.pull(1, AbortSignal.timeout(30_000))
     expect(messages.map(({ objects }) => objects[0]?.key)).toEqual(['a'])
     await source.close()
   })
 
-  it.each(['plain', 'scram-sha-512'])('refuses a wrong password by %s, and it is not shown', async mechanism => {
+  test.each(['plain', 'scram-sha-512'])('refuses a wrong password by %s, and it is not shown', async mechanism => {
     const refusal = await open(
       { mechanism, username: KAFKA_LOGIN.username, password: 'hunter2' },
       { ca: certificate },
@@ -41,7 +41,7 @@ describe.skipIf(!broker)('a Kafka broker that asks for TLS and a login', () => {
     expect(String(refusal)).not.toContain('hunter2')
   })
 
-  it('is refused when its certificate is not trusted', async () => {
+  test('is refused when its certificate is not trusted', async () => {
     await expect(open({ mechanism: 'plain', ...KAFKA_LOGIN }, true)).rejects.toMatchObject({
       kind: 'user',
       code: 'kafka-tls-failed',

@@ -5,7 +5,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { Admin, Producer } from '@platformatic/kafka'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kafka, type KafkaOptions } from '../../../connectors/kafka/spec.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { Json } from '../../../src/core/json.ts'
@@ -84,7 +84,7 @@ for (const [version, server] of [
 describe.skipIf(!newest)('a Kafka topic', () => {
   const lab = newest ? labOf(newest.endpoint) : (undefined as never)
 
-  it('of the beginning or the end, at the first start; later starts go on from positions', async () => {
+  test('of the beginning or the end, at the first start; later starts go on from positions', async () => {
     const topic = await lab.topic(1)
     await lab.send(topic, [messageOf('old')])
     const late = await lab.open(topic, { from: 'latest' })
@@ -102,7 +102,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await early.close()
   })
 
-  it('has positions that never pass what is not settled, whatever was settled after it', async () => {
+  test('has positions that never pass what is not settled, whatever was settled after it', async () => {
     const topic = await lab.topic(1)
     const source = await lab.open(topic)
     await lab.send(topic, ['no event', messageOf('a'), messageOf('b'), 'no event', messageOf('c')])
@@ -120,7 +120,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await source.close()
   })
 
-  it('shows its lag under a group of the term, which nothing reads', async () => {
+  test('shows its lag under a group of the term, which nothing reads', async () => {
     const topic = await lab.topic(1)
     await lab.send(topic, [messageOf('a'), messageOf('b')])
     const source = await lab.open(topic, { groupId: 'lag' }, contextOf({ term: 7 }))
@@ -137,7 +137,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await next.close()
   })
 
-  it('is read in every compression', async () => {
+  test('is read in every compression', async () => {
     const topic = await lab.topic(1)
     const all = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
     for (const compression of all)
@@ -147,7 +147,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await source.close()
   })
 
-  it('that grows is read from the beginning of each new partition, now and after a start', async () => {
+  test('that grows is read from the beginning of each new partition, now and after a start', async () => {
     const topic = await lab.topic(1)
     // An hour in a minute, so that partitions are asked for at once.
     const clock = { ...systemClock, nowMs: () => systemClock.nowMs() * 60 }
@@ -168,7 +168,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await again.close()
   })
 
-  it('that no longer has a position is loud about it, and read on from what there is', async () => {
+  test('that no longer has a position is loud about it, and read on from what there is', async () => {
     const topic = await lab.topic(2)
     for (let n = 0; n < 5; n++) await lab.send(topic, [messageOf(`a${n}`)], { partition: 1 })
     await lab.admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 1, offset: 4n }] }] } as never)
@@ -184,7 +184,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await source.close()
   })
 
-  it('whose positions were never such is refused', async () => {
+  test('whose positions were never such is refused', async () => {
     const topic = await lab.topic(1)
     for (const positions of [
       5,
@@ -204,7 +204,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     await source.close()
   })
 
-  it('that is not there is refused by name', async () => {
+  test('that is not there is refused by name', async () => {
     await expect(lab.open('nobody')).rejects.toMatchObject({
       kind: 'user',
       code: 'topic-not-found',
@@ -212,7 +212,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     })
   })
 
-  it('whose brokers do not answer is waited for', async () => {
+  test('whose brokers do not answer is waited for', async () => {
     const context = contextOf()
     const source = await openKafka(kafka({ brokers: ['127.0.0.1:1'], topic: 't' }), context)
     expect(await source.pull(1, AbortSignal.timeout(1_000))).toEqual([])
@@ -222,7 +222,7 @@ describe.skipIf(!newest)('a Kafka topic', () => {
     expect(context.events.map(({ event }) => event)).toEqual(['kafka-unreachable'])
   })
 
-  it('goes on after its broker was killed and started again', async () => {
+  test('goes on after its broker was killed and started again', async () => {
     const server = await startKafka({ version: '4.4.0' })
     try {
       const own = labOf(server.endpoint)
@@ -277,7 +277,7 @@ describe.skipIf(!minio)('MinIO announces to Kafka', () => {
     )
   })
 
-  it('what lands under the prefix, by the name that it has', async () => {
+  test('what lands under the prefix, by the name that it has', async () => {
     const source = await lab.open('from-minio')
     const names = ['trip data/gréen+2022%.parquet', 'a&b=c;d.csv', 'plain']
     for (const name of names) await s3.send(new PutObjectCommand({ Bucket: 'landed', Key: `in/${name}`, Body: 'four' }))

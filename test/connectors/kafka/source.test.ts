@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Extent, Fetched, Log } from '../../../connectors/kafka/log.ts'
 import { createKafkaSource } from '../../../connectors/kafka/source.ts'
 import { MillraceError } from '../../../src/core/errors.ts'
@@ -72,7 +72,7 @@ function lab(positions: Json = null, untilIdle = false) {
 }
 
 describe('a Kafka source', () => {
-  it('fetches only what it is asked for, and keeps the rest for the next pull', async () => {
+  test('fetches only what it is asked for, and keeps the rest for the next pull', async () => {
     const { partitions, source, pull, clock, fetches } = lab()
     partitions[0]?.bodies.push(...['a', 'b', 'c'].map(key => messageOf(key)))
     await clock.advance(60_000)
@@ -81,7 +81,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('commits offsets for people now and then, and at its end', async () => {
+  test('commits offsets for people now and then, and at its end', async () => {
     const { partitions, source, pull, clock, commits } = lab()
     partitions[0]?.bodies.push(...['a', 'b', 'c', 'd'].map(key => messageOf(key)))
     const [a, b, c] = await pull()
@@ -95,7 +95,7 @@ describe('a Kafka source', () => {
     expect(commits).toEqual(['g-3 {"0":1}', 'g-3 {"0":3}', 'g-3 {"0":3}', 'close'])
   })
 
-  it('passes tombstones and what is malformed, and says what they held', async () => {
+  test('passes tombstones and what is malformed, and says what they held', async () => {
     const { partitions, source, pull, context } = lab()
     partitions[0]?.bodies.push('no event', null, messageOf('a'))
     expect(keys(await pull())).toEqual(['a'])
@@ -108,7 +108,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('waits out brokers that do not answer, and a topic that is missing while they start', async () => {
+  test('waits out brokers that do not answer, and a topic that is missing while they start', async () => {
     const { partitions, source, pull, errors, context, fetches } = lab()
     partitions[0]?.bodies.push(messageOf('a'))
     errors.push(retry, missing, retry, retry)
@@ -119,14 +119,14 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('ends a pull with what only a person can mend', async () => {
+  test('ends a pull with what only a person can mend', async () => {
     const { source, pull, errors } = lab()
     errors.push(denied)
     await expect(pull()).rejects.toBe(denied)
     await source.close()
   })
 
-  it('says once that a partition cannot be read, and reads the others', async () => {
+  test('says once that a partition cannot be read, and reads the others', async () => {
     const { partitions, source, pull, answers, context } = lab()
     partitions[0]?.bodies.push(messageOf('a'))
     partitions.push({ earliest: 0, bodies: [messageOf('b')] })
@@ -140,7 +140,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('begins a topic when every partition has a leader, and at a later start reads what its positions name', async () => {
+  test('begins a topic when every partition has a leader, and at a later start reads what its positions name', async () => {
     const first = lab()
     first.partitions[0]?.bodies.push(messageOf('a'))
     first.looks.push('no leader', 'no leader')
@@ -159,7 +159,7 @@ describe('a Kafka source', () => {
     await later.source.close()
   })
 
-  it('reads on when the brokers cannot be asked for new partitions', async () => {
+  test('reads on when the brokers cannot be asked for new partitions', async () => {
     const { partitions, source, pull, looks, clock } = lab()
     partitions[0]?.bodies.push(messageOf('a'))
     expect(keys(await pull())).toEqual(['a'])
@@ -170,7 +170,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('reads a topic that was made anew from its beginning', async () => {
+  test('reads a topic that was made anew from its beginning', async () => {
     const { partitions, source, pull, context } = lab({ t: { 0: 9 } })
     partitions[0]?.bodies.push(messageOf('a'))
     const messages = await pull()
@@ -181,7 +181,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('does not wait for what retention took while it was held', async () => {
+  test('does not wait for what retention took while it was held', async () => {
     const { partitions, source, pull, answers } = lab()
     partitions[0]?.bodies.push(messageOf('a'), messageOf('b'))
     const [a] = await pull()
@@ -195,7 +195,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('a lost position that cannot be looked up holds up no other partition', async () => {
+  test('a lost position that cannot be looked up holds up no other partition', async () => {
     const { partitions, source, pull, looks, fetches } = lab()
     partitions.push({ earliest: 0, bodies: [] })
     partitions[0]?.bodies.push(messageOf('a'))
@@ -207,7 +207,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('stops reading when too much is held past the oldest message that is not settled', async () => {
+  test('stops reading when too much is held past the oldest message that is not settled', async () => {
     const { partitions, source, pull, fetches } = lab()
     partitions[0]?.bodies.push(...Array.from({ length: 100_001 }, (_, n) => messageOf(`k${n}`)))
     const held = [...(await pull(100_001))]
@@ -226,7 +226,7 @@ describe('a Kafka source', () => {
     await source.close()
   })
 
-  it('settles a message once, and gives a released one again in its place', async () => {
+  test('settles a message once, and gives a released one again in its place', async () => {
     const { partitions, source, pull } = lab()
     partitions[0]?.bodies.push(...['a', 'b', 'c'].map(key => messageOf(key)))
     const [a, b] = await pull(2)
@@ -242,7 +242,7 @@ describe('a Kafka source', () => {
 describe('a Kafka source of a run that ends when it is idle', () => {
   const body = (key: string) => messageOf(key)
 
-  it('reads to the ends that it saw first, and positions go no further, whatever comes meanwhile', async () => {
+  test('reads to the ends that it saw first, and positions go no further, whatever comes meanwhile', async () => {
     const { partitions, source, pull } = lab(null, true)
     partitions[0]?.bodies.push(body('a'), body('b'), body('c'))
     partitions.push({ earliest: 0, bodies: [body('d')] })
@@ -256,7 +256,7 @@ describe('a Kafka source of a run that ends when it is idle', () => {
     await source.close()
   })
 
-  it('leaves what came after the look and was fetched with the rest', async () => {
+  test('leaves what came after the look and was fetched with the rest', async () => {
     const { partitions, source, pull, answers } = lab(null, true)
     partitions[0]?.bodies.push(body('a'))
     const records = ['a', 'late'].map((key, offset) => ({
@@ -272,14 +272,14 @@ describe('a Kafka source of a run that ends when it is idle', () => {
     await source.close()
   })
 
-  it('is exhausted at once where positions are at the end, and fetches nothing', async () => {
+  test('is exhausted at once where positions are at the end, and fetches nothing', async () => {
     const { partitions, source, pull, fetches } = lab({ t: { 0: 2 } }, true)
     partitions[0]?.bodies.push(body('a'), body('b'))
     expect([await pull(), fetches()]).toEqual([[], 0])
     await source.close()
   })
 
-  it('waits for a leader: without one the end is not known', async () => {
+  test('waits for a leader: without one the end is not known', async () => {
     const { partitions, source, pull, looks, context } = lab({ t: { 0: 0 } }, true)
     partitions[0]?.bodies.push(body('a'))
     looks.push('no leader', 'no leader')
@@ -288,7 +288,7 @@ describe('a Kafka source of a run that ends when it is idle', () => {
     await source.close()
   })
 
-  it('goes on with what there is where its positions are no more', async () => {
+  test('goes on with what there is where its positions are no more', async () => {
     const { partitions, source, pull } = lab({ t: { 0: 5 } }, true)
     Object.assign(partitions[0] ?? {}, { earliest: 6, bodies: Array.from({ length: 8 }, (_, n) => body(`a${n}`)) })
     expect(keys(await pull())).toEqual(['a6', 'a7'])

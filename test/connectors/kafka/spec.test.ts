@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { kafka } from '../../../connectors/kafka/spec.ts'
 
 const brokers = ['broker-1:9092', '[::1]:19092']
 const sasl = { mechanism: 'scram-sha-512', username: 'millrace', password: 'hunter2' }
 
 describe('kafka()', () => {
-  it('is plain data with defaults', () => {
+  test('is plain data with defaults', () => {
     expect(kafka({ brokers, topic: 'landed' })).toEqual({
       notifications: 'kafka',
       brokers,
@@ -17,7 +17,7 @@ describe('kafka()', () => {
     })
   })
 
-  it('keeps what was asked for', () => {
+  test('keeps what was asked for', () => {
     const options = {
       groupId: 'g',
       clientId: 'c',
@@ -34,7 +34,7 @@ describe('kafka()', () => {
     })
   })
 
-  it.each([
+  test.each([
     [undefined, 'kafka: brokers is missing'],
     ['hunter2', 'kafka: a string is not valid; expected an object of options.'],
     [{ topic: 't' }, "kafka: brokers is missing; expected a list such as ['broker-1:9092']."],

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Parsed, parseMessage, type Place } from '../../../connectors/notifications/parse.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 import { corpus, isCorpusThere } from './corpus.ts'
@@ -29,11 +29,11 @@ const reasons = ({ objects, refusals }: Parsed) => [
 ]
 
 describe('an S3 event message', () => {
-  it('names an object relative to the place that it is allowed to name', () => {
+  test('names an object relative to the place that it is allowed to name', () => {
     expect(one()).toEqual({ objects: [accepted], refusals: [] })
   })
 
-  it('is read through SNS, and through SNS twice', () => {
+  test('is read through SNS, and through SNS twice', () => {
     const raw = JSON.stringify({ Records: [record()] })
     expect(parse(sns(raw)).objects).toEqual([accepted])
     expect(parse(sns(JSON.stringify(sns(raw)))).objects).toEqual([accepted])
@@ -42,7 +42,7 @@ describe('an S3 event message', () => {
     expect(parse(deep).refusals).toEqual([{ reason: 'malformed', detail: 'more than 3 envelopes', records: 1 }])
   })
 
-  it('is read from EventBridge, whose keys are as they are', () => {
+  test('is read from EventBridge, whose keys are as they are', () => {
     const event = (fields: object = {}, object: object = {}) => ({
       'detail-type': 'Object Created',
       source: 'aws.s3',
@@ -63,14 +63,14 @@ describe('an S3 event message', () => {
     expect(reasons(parse(event({ detail: {} })))).toEqual(['malformed'])
   })
 
-  it('is read from bytes that are UTF-8, and refused in other encodings', () => {
+  test('is read from bytes that are UTF-8, and refused in other encodings', () => {
     const text = JSON.stringify({ Records: [record({ key: 'trip+data/gréen.parquet' })] })
     expect(parseMessage(Buffer.from(text), { place, keys: 'encoded' }).objects[0]?.key).toBe('gréen.parquet')
     for (const wrong of [Buffer.from(text, 'latin1'), Buffer.from(text, 'utf16le'), Buffer.of(0xff), Buffer.of(), null])
       expect(reasons(parseMessage(wrong, { place, keys: 'encoded' }))).toEqual(['malformed'])
   })
 
-  it.each([
+  test.each([
     ['trip+data%2Fgr%C3%A9en%2B2022.parquet', 'gréen+2022.parquet', undefined],
     ['trip+data/gr%C3%A9en%2B2022.parquet', 'gréen+2022.parquet', undefined],
     ['trip%20data/a.parquet', 'a.parquet', undefined],
@@ -83,7 +83,7 @@ describe('an S3 event message', () => {
     expect(parse({ Records: [record({ key })] }, 'raw').objects[0]?.key).toBe(raw)
   })
 
-  it.each([
+  test.each([
     [{ eTag: '"e2"' }, { eTag: 'e2' }],
     [{ eTag: 'W/"e2"' }, { eTag: 'e2' }],
     [{ eTag: '' }, { eTag: undefined }],
@@ -126,7 +126,7 @@ describe('an S3 event message', () => {
     expect(Object.values(found ?? {})).not.toContain(undefined)
   })
 
-  it.each([
+  test.each([
     ['s3:ObjectCreated:Put', 'accepted'],
     ['ObjectCreated:CompleteMultipartUpload', 'accepted'],
     ['s3:ObjectRestore:Completed', 'accepted'],
@@ -139,17 +139,17 @@ describe('an S3 event message', () => {
     expect(reasons(one({}, { eventName }))).toEqual([outcome])
   })
 
-  it('of a completed restore says so', () => {
+  test('of a completed restore says so', () => {
     const eventName = 's3:ObjectRestore:Completed'
     expect(one({}, { eventName }).objects).toEqual([{ ...accepted, isRestored: true }])
   })
 
-  it('has a time that nobody reads, as the store knows it better', () => {
+  test('has a time that nobody reads, as the store knows it better', () => {
     for (const eventTime of ['2016–09–08T22:34:38.226Z', '+275760-09-13T00:00:00.001Z', 'yesterday', 5, null])
       expect(one({}, { eventTime }).objects).toEqual([accepted])
   })
 
-  it('outside the place is refused, whatever it says', () => {
+  test('outside the place is refused, whatever it says', () => {
     const named = (name: unknown, key: string) =>
       reasons(parse({ Records: [record({}, { s3: { bucket: { name }, object: { key } } })] }))
     expect(named('other', 'trip+data/a')).toEqual(['foreign-bucket'])
@@ -162,7 +162,7 @@ describe('an S3 event message', () => {
     expect(named(undefined, 'trip+data/a')).toEqual(['malformed'])
   })
 
-  it('of several records is counted record by record, in order', () => {
+  test('of several records is counted record by record, in order', () => {
     const records = [
       record({ key: 'trip+data/1' }),
       5,
@@ -179,7 +179,7 @@ describe('an S3 event message', () => {
     ])
   })
 
-  it.each<[string, unknown]>([
+  test.each<[string, unknown]>([
     ['empty', ''],
     ['cut off', '{"Records":[{'],
     ['null', 'null'],
@@ -205,7 +205,7 @@ describe('an S3 event message', () => {
     expect(Object.prototype).not.toHaveProperty('Records')
   })
 
-  it('of Ceph, as its documentation shows it, names its object', () => {
+  test('of Ceph, as its documentation shows it, names its object', () => {
     const body = {
       Records: [
         {
@@ -242,13 +242,13 @@ describe('an S3 event message', () => {
     })
   })
 
-  it('of a hundred thousand records that are none is refused at the cost of one refusal', () => {
+  test('of a hundred thousand records that are none is refused at the cost of one refusal', () => {
     const { objects, refusals } = parse(`{"Records":[${'5,'.repeat(99_999)}5]}`)
     expect(objects).toEqual([])
     expect(refusals).toEqual([{ reason: 'malformed', detail: 'Records[0]: eventVersion: not text', records: 100_000 }])
   })
 
-  it("gives each record back in the message's order, whatever the wrapping", () => {
+  test("gives each record back in the message's order, whatever the wrapping", () => {
     const key = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
       .filter(k => !k.endsWith('/') && !k.includes('\0'))
@@ -356,7 +356,7 @@ const bucketOf = (text: string): string =>
   /\\?"bucket\\?":\s*{\s*(?:\\?"arn[^,]*,\s*)?\\?"name\\?":\s*\\?"([^"\\]+)/.exec(text)?.[1] ?? 'landed'
 
 describe.skipIf(!isCorpusThere)('captured messages', () => {
-  it('have the outcomes that are written down, all of them', () => {
+  test('have the outcomes that are written down, all of them', () => {
     const seen = corpus().map(({ name, text }) => {
       const keys = name.includes('versitygw') ? 'raw' : 'encoded'
       const parsed = parseMessage(text, { place: { bucket: bucketOf(text), prefix: '' }, keys })
@@ -366,7 +366,7 @@ describe.skipIf(!isCorpusThere)('captured messages', () => {
     expect(Object.fromEntries(seen)).toEqual(outcomes)
   })
 
-  it('mutated 100,000 times never throw, and every record is counted once', () => {
+  test('mutated 100,000 times never throw, and every record is counted once', () => {
     const bodies = corpus().map(({ text }) => text)
     const random = seededRandom(2022)
     const seen: Record<string, number> = {}

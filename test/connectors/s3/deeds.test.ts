@@ -10,7 +10,7 @@ import {
   PutObjectCommand,
   PutObjectTaggingCommand,
 } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createS3Client } from '../../../connectors/s3/client.ts'
 import { createS3Store } from '../../../connectors/s3/store.ts'
 import type { ObjectVersion } from '../../../src/core/object-version.ts'
@@ -63,7 +63,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
     return Object.fromEntries(TagSet.map(tag => [tag.Key, tag.Value]))
   }
 
-  it('tags a version beside its other tags, once, and no other version', async () => {
+  test('tags a version beside its other tags, once, and no other version', async () => {
     const prefix = `${randomUUID()}/`
     await put(prefix, 'a', 'one')
     await client.send(
@@ -82,7 +82,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
     expect(await store.tag?.({ ...version, key: 'b' }, 'millrace:p', 'committed')).toBe('missing')
   })
 
-  it('an object of ten tags is told by name, and keeps them', async () => {
+  test('an object of ten tags is told by name, and keeps them', async () => {
     const prefix = `${randomUUID()}/`
     await put(prefix, 'a', 'one')
     const TagSet = Array.from({ length: 10 }, (_, i) => ({ Key: `k${i}`, Value: 'v' }))
@@ -95,7 +95,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
     expect(Object.keys(await tags(`${prefix}a`))).toHaveLength(10)
   })
 
-  it.each([
+  test.each([
     ['in one part', undefined, 6],
     ['in several parts', 5 * 1024 ** 2, 12 * 1024 ** 2],
   ])('takes an object over %s, with what is known of it, and leaves no parts behind', async (_how, copyBytes, size) => {
@@ -126,7 +126,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
     expect(Uploads).toEqual([])
   })
 
-  it('a source that is overwritten while it is copied is not taken', async () => {
+  test('a source that is overwritten while it is copied is not taken', async () => {
     const [from, to] = [`${randomUUID()}/`, `${randomUUID()}/`]
     await put(from, 'a', 'one')
     const source = await open(from)
@@ -145,7 +145,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
     )
   })
 
-  it('removes the version that was committed; a bucket that keeps versions keeps it behind a marker', async () => {
+  test('removes the version that was committed; a bucket that keeps versions keeps it behind a marker', async () => {
     const prefix = `${randomUUID()}/`
     await put(prefix, 'a', 'zero')
     await put(prefix, 'a', 'one')
@@ -161,7 +161,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
   })
 
   if (kind === 'versioned')
-    it('a version that comes just before the marker is not hidden by it', async () => {
+    test('a version that comes just before the marker is not hidden by it', async () => {
       const prefix = `${randomUUID()}/`
       await put(prefix, 'a', 'one')
       let isWritten = false
@@ -175,7 +175,7 @@ describe.skipIf(!minio).each(['plain', 'versioned'])('on MinIO, in a bucket that
       expect(typeof got !== 'string' && Buffer.from(got.body).toString()).toBe('two')
     })
 
-  it.each([
+  test.each([
     ['DeleteObjectCommand', 's3:DeleteObject', 'remove'],
     ['PutObjectTaggingCommand', `s3:PutObject${kind === 'versioned' ? 'Version' : ''}Tagging`, 'tag'],
   ] as const)('what is denied names the object and the action: %s', async (command, action, deed) => {

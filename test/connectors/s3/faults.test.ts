@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../../src/core/clock.ts'
 import type { ObjectStore } from '../../../src/core/ports.ts'
 import { type FaultyProxy, type HttpFault, startFaultyProxy } from '../../servers/faulty-proxy.ts'
@@ -51,7 +51,7 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
   const since = (start: number): readonly string[] => proxy.requests.slice(start)
 
   // Outcome, and whether the bytes are there: a fault after the write was applied hides that it was.
-  it.each<[HttpFault, 'unknown' | 'conflict', boolean]>([
+  test.each<[HttpFault, 'unknown' | 'conflict', boolean]>([
     [{ is: 'status', status: 409, code: 'ConditionalRequestConflict' }, 'conflict', false],
     [{ is: 'status', status: 412, code: 'PreconditionFailed' }, 'conflict', false],
     [{ is: 'status-after', status: 412, code: 'PreconditionFailed' }, 'conflict', true],
@@ -80,7 +80,7 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(await text('HEAD')).toBe(isApplied ? 'new' : 'old')
   })
 
-  it.each<[HttpFault, 'unknown' | 'conflict', boolean]>([
+  test.each<[HttpFault, 'unknown' | 'conflict', boolean]>([
     [{ is: 'status', status: 409, code: 'ConditionalRequestConflict' }, 'conflict', false],
     [{ is: 'status-after', status: 412, code: 'PreconditionFailed' }, 'conflict', true],
     [{ is: 'reset-after' }, 'unknown', true],
@@ -96,7 +96,7 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(await text('to')).toBe(isApplied ? 'staged' : 'missing')
   })
 
-  it.each<HttpFault>([
+  test.each<HttpFault>([
     slowDown,
     { is: 'status', status: 500, code: 'InternalError' },
     { is: 'status', status: 429, code: 'TooManyRequests' },
@@ -122,7 +122,7 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(await store.head?.('x')).toMatchObject({ sizeBytes: body.length })
   })
 
-  it('a read that never succeeds ends with an error that says so, and names the object', async () => {
+  test('a read that never succeeds ends with an error that says so, and names the object', async () => {
     await behind.put('x', bytes('x'), 'absent')
     const start = proxy.requests.length
     proxy.next('GET', ...Array.from({ length: 6 }, () => slowDown))
@@ -134,14 +134,14 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(since(start)).toHaveLength(6)
   })
 
-  it('a delete that failed in part is repeated for what is left', async () => {
+  test('a delete that failed in part is repeated for what is left', async () => {
     for (const key of ['a', 'b']) await behind.put(key, bytes(key), 'absent')
     proxy.next('POST', slowDown, { is: 'reset-after' })
     await store.delete(['a', 'b'])
     expect([await text('a'), await text('b')]).toEqual(['missing', 'missing'])
   })
 
-  it.each<[HttpFault, object]>([
+  test.each<[HttpFault, object]>([
     [
       { is: 'status', status: 403, code: 'AccessDenied' },
       { kind: 'user', code: 'object-denied' },
@@ -173,11 +173,11 @@ describe.skipIf(!minio)('S3 behind a network that fails', () => {
     expect(since(start)).toHaveLength(1)
   })
 
-  it('a read of an eTag that no header can hold is refused as the object, not as the store', async () => {
+  test('a read of an eTag that no header can hold is refused as the object, not as the store', async () => {
     await expect(store.get('x', { ifMatch: 'a\r\nb' })).rejects.toMatchObject({ code: 'object-refused' })
   })
 
-  it('ends a read at its signal, also while the body stalls', async () => {
+  test('ends a read at its signal, also while the body stalls', async () => {
     await behind.put('x', Buffer.alloc(100_000), 'absent')
     const calm = await newStore(proxy.endpoint, { spec: { prefix: behind.address.split('/').slice(3, 4)[0] + '/' } })
     proxy.next('GET', { is: 'stalled' })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startS3mock } from '../../servers/s3mock.ts'
@@ -14,7 +14,7 @@ const unsafe = [
 for (const [name, start] of unsafe) {
   const server = await serverFor(start)
   describe.skipIf(!server)(`${name}`, () => {
-    it('is refused by the probe (P4)', async () => {
+    test('is refused by the probe (P4)', async () => {
       const endpoint = server?.endpoint ?? ''
       await makeBucket(endpoint)
       // Every time: a store that is let through once has lost an epoch.

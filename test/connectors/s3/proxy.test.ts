@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { createS3Client } from '../../../connectors/s3/client.ts'
 import { createS3Store } from '../../../connectors/s3/store.ts'
 import { createQueue } from '../../../connectors/sqs/client.ts'
@@ -33,14 +33,14 @@ describe('the proxy of the environment', () => {
       .finally(() => client.destroy())
   }
 
-  it('is asked for objects of S3, and not where NO_PROXY names the host', async () => {
+  test('is asked for objects of S3, and not where NO_PROXY names the host', async () => {
     expect(await get({ HTTP_PROXY: here })).toBe('missing')
     expect(requests).toEqual(['GET http://s3.example.test/bucket/a?x-id=GetObject'])
     expect(await get({ HTTP_PROXY: 'http://127.0.0.1:1', NO_PROXY: '127.0.0.1' }, here)).toBe('missing')
     expect(requests[1]).toBe('GET /bucket/a?x-id=GetObject')
   })
 
-  it('is asked for messages of SQS', async () => {
+  test('is asked for messages of SQS', async () => {
     Object.assign(process.env, S3_ENVIRONMENT, { HTTP_PROXY: here })
     const queue = createQueue({ queueUrl: 'http://sqs.example.test/1/q', region: 'us-east-1', visibilityTimeoutS: 60 })
     await queue.attributes().catch(() => {})
@@ -52,7 +52,7 @@ describe('the proxy of the environment', () => {
 describe('an https address of a server without TLS', () => {
   const secure = here.replace('http:', 'https:')
 
-  it('is named as such, and not tried for ever', async () => {
+  test('is named as such, and not tried for ever', async () => {
     Object.assign(process.env, S3_ENVIRONMENT)
     const spec = { bucket: 'bucket', prefix: '', endpoint: secure, pathStyle: true }
     const client = await createS3Client(spec, 'test')

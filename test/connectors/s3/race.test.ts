@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startMinio } from '../../servers/minio.ts'
 import { startVersitygw } from '../../servers/versitygw.ts'
@@ -15,7 +15,7 @@ for (const [name, start] of [
   const server = await serverFor(start)
   if (!server) continue
   describe(`a race of processes for HEAD on ${name}`, () => {
-    it('gives every win its own number, and loses none (P6, I1)', async () => {
+    test('gives every win its own number, and loses none (P6, I1)', async () => {
       await makeBucket(server.endpoint)
       const [attempts, prefix] = [100, `${randomUUID()}/`]
       const run = promisify(execFile)

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HeadObjectCommand, ListMultipartUploadsCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { probeStore } from '../../../checkpoints/probe.ts'
 import type { ObjectVersion } from '../../../src/core/object-version.ts'
 import type { ObjectStore } from '../../../src/core/ports.ts'
@@ -44,13 +44,13 @@ for (const [name, start] of servers) {
       await rm(folder, { recursive: true })
     })
 
-    it('passes the probe (P4), which leaves nothing behind', async () => {
+    test('passes the probe (P4), which leaves nothing behind', async () => {
       const store = await newStore(endpoint)
       await probeStore({ store, newId: randomUUID })
       expect(await versionsOf(store)).toEqual([])
     })
 
-    it('lists, reads and deletes more keys than one page or one delete takes', { timeout: 120_000 }, async () => {
+    test('lists, reads and deletes more keys than one page or one delete takes', { timeout: 120_000 }, async () => {
       const store = await newStore(endpoint)
       const keys = Array.from(
         { length: name === 'MinIO' ? 12_001 : 1_101 },
@@ -66,7 +66,7 @@ for (const [name, start] of servers) {
       expect(await versionsOf(store)).toEqual([])
     })
 
-    it('lists keys with every character by their name, and refuses a listing that hides one', async () => {
+    test('lists keys with every character by their name, and refuses a listing that hides one', async () => {
       const plain = [
         '%',
         '%zz%20+',
@@ -97,7 +97,7 @@ for (const [name, start] of servers) {
       }
     })
 
-    it('tells of one object what the listing tells (P1)', async () => {
+    test('tells of one object what the listing tells (P1)', async () => {
       const store = await newStore(endpoint)
       await store.put('a b+c/é.bin', Buffer.from('12345'), 'absent')
       const [listed] = await versionsOf(store)
@@ -106,7 +106,7 @@ for (const [name, start] of servers) {
       expect(await store.head?.('nothing')).toBe('missing')
     })
 
-    it('stores a file above the limit of one request in parts, under the same condition', async () => {
+    test('stores a file above the limit of one request in parts, under the same condition', async () => {
       const partBytes = 5 * 1024 ** 2
       const store = await newStore(endpoint, { singlePutBytesMax: partBytes, partBytes })
       const [file, other] = [join(folder, 'large'), join(folder, 'other')]
@@ -126,7 +126,7 @@ for (const [name, start] of servers) {
 
     // versitygw keeps versions only in a folder that it is given.
     if (name !== 'versitygw')
-      it('reads a version by its id, also after another one has the key', async () => {
+      test('reads a version by its id, also after another one has the key', async () => {
         const store = await newStore(endpoint)
         await client.send(
           new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status: 'Enabled' } }),
@@ -150,7 +150,7 @@ for (const [name, start] of servers) {
         )
       })
 
-    it('names bucket and key of what it is not let do', async () => {
+    test('names bucket and key of what it is not let do', async () => {
       const nowhere = await newStore(endpoint, { spec: { bucket: 'no-such-bucket', prefix: 'p/' } })
       for (const call of [
         () => nowhere.get('x'),
@@ -169,7 +169,7 @@ for (const [name, start] of servers) {
     })
 
     if (name === 'MinIO')
-      it('sends a checksum that the server keeps', async () => {
+      test('sends a checksum that the server keeps', async () => {
         const store = await newStore(endpoint, { spec: { prefix: 'sums/' } })
         const file = join(folder, 'sum')
         await writeFile(file, 'checked')

@@ -1,5 +1,5 @@
 /** What a server says is believed as far as it can be checked: listings that cannot be, bodies and ranges that do not fit. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { ObjectStore } from '../../../src/core/ports.ts'
 import {
   listingXml,
@@ -29,7 +29,7 @@ async function listed(store: ObjectStore, prefix = ''): Promise<readonly unknown
 }
 
 describe('a listing', () => {
-  it('is taken as it is where it can be', async () => {
+  test('is taken as it is where it can be', async () => {
     const store = await storeOf(() => ({
       body: listingXml([
         { Key: 'in/', Size: 0 },
@@ -43,7 +43,7 @@ describe('a listing', () => {
     ])
   })
 
-  it.each<[string, Parameters<typeof listingXml>, RegExp]>([
+  test.each<[string, Parameters<typeof listingXml>, RegExp]>([
     ['a key outside of the root', [[{ Key: 'out/a' }]], /lists 'out\/a', which does not begin with 'in\/'/],
     ['a key before the root', [[{ Key: 'i' }]], /lists 'i', which does not begin/],
     ['no key', [[{ Size: 5 }]], /lists '', which does not begin/],
@@ -70,7 +70,7 @@ describe('a listing', () => {
     })
   })
 
-  it('of a prefix shows nothing outside of it', async () => {
+  test('of a prefix shows nothing outside of it', async () => {
     const store = await storeOf(() => ({ body: listingXml([{ Key: 'in/b/a' }]) }))
     await expect(listed(store, 'a/')).rejects.toThrow(/lists 'in\/b\/a', which does not begin with 'in\/a\/'/)
   })
@@ -84,19 +84,19 @@ describe('a body', () => {
     body,
   })
 
-  it('tells the size of the whole object, whatever range was asked for', async () => {
+  test('tells the size of the whole object, whatever range was asked for', async () => {
     const store = await storeOf(() => part('bytes 2-4/1000', 'abc'))
     expect(await store.get('a', { range: [2, 5] })).toMatchObject({ sizeBytes: 1000, lastModifiedMs: 1704067200000 })
   })
 
-  it('is cut to the range where the server ignores ranges, and no more is held', async () => {
+  test('is cut to the range where the server ignores ranges, and no more is held', async () => {
     const store = await storeOf(() => ({ headers: eTag, body: '0123456789' }))
     const found = await store.get('a', { range: [2, 5] })
     if (typeof found === 'string') throw new Error(found)
     expect([Buffer.from(found.body).toString(), found.sizeBytes]).toEqual(['234', 10])
   })
 
-  it.each<[string, ScriptedAnswer, RegExp]>([
+  test.each<[string, ScriptedAnswer, RegExp]>([
     ['another range', part('bytes 0-2/1000', 'abc'), /'bytes 0-2\/1000' came for bytes 2-4/],
     ['a longer range', part('bytes 2-999/1000', 'a'.repeat(998)), /'bytes 2-999\/1000' came for bytes 2-4/],
     ['a range of an unknown whole', part('bytes 2-4/*', 'abc'), /'bytes 2-4\/\*' came/],
@@ -115,7 +115,7 @@ describe('a body', () => {
     expect(server?.requests).toHaveLength(6)
   })
 
-  it.each([
+  test.each([
     ['for a range', { status: 206, headers: { ...eTag, 'content-range': 'bytes 0-9/1000' }, isEndless: true }],
     ['where ranges are ignored', { headers: eTag, isEndless: true }],
   ])('without an end, %s, is not held', async (_, answer) => {
@@ -124,20 +124,20 @@ describe('a body', () => {
     expect(server?.endlessBytes).toBeLessThan(64 * 1024 * 1024)
   })
 
-  it('under another eTag than was asked for is a change, and is not read', async () => {
+  test('under another eTag than was asked for is a change, and is not read', async () => {
     const store = await storeOf(() => ({ headers: eTag, isEndless: true }))
     expect(await store.get('a', { ifMatch: 'other', range: [0, 10] })).toBe('changed')
   })
 })
 
-it('reasons of a server are cut to what a person reads', async () => {
+test('reasons of a server are cut to what a person reads', async () => {
   const body = `<Error><Code>Odd</Code><Message>${'x'.repeat(1_000_000)}</Message></Error>`
   const store = await storeOf(() => ({ status: 400, body }))
   const error = await store.get('a').catch((thrown: unknown) => thrown as Error)
   expect((error as Error).message.length).toBeLessThan(3_000)
 })
 
-it('a key that no store of S3 can have is refused as the object, also where it is read', async () => {
+test('a key that no store of S3 can have is refused as the object, also where it is read', async () => {
   const store = await storeOf(() => ({ status: 500 }))
   const key = 'é'.repeat(600)
   await expect(store.get(key)).rejects.toMatchObject({ code: 'object-refused' })

@@ -14,7 +14,7 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createQueue as createSdkQueue } from '../../../connectors/sqs/client.ts'
 import { sqs, type SqsOptions } from '../../../connectors/sqs/spec.ts'
 import { openSqs } from '../../../connectors/sqs/open.ts'
@@ -89,7 +89,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     return Number(Attributes?.ApproximateNumberOfMessages)
   }
 
-  it('gives nobody else a message that is held for several times its visibility', async () => {
+  test('gives nobody else a message that is held for several times its visibility', async () => {
     const queueUrl = await createQueue(client)
     const source = await open(queueUrl)
     await send(queueUrl, messageOf('a'))
@@ -102,7 +102,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     expect(source.counts).toMatchObject({ messages: 1, deleted: 1 })
   })
 
-  it('gives a message again when its holder is gone without a word', async () => {
+  test('gives a message again when its holder is gone without a word', async () => {
     const queueUrl = await createQueue(client)
     await send(queueUrl, messageOf('a'))
     // What a process that was killed leaves behind: a message that it received and nobody extends.
@@ -112,7 +112,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     await source.close()
   })
 
-  it('waits, in a run that ends when it is idle, for what a process that was killed still hides', async () => {
+  test('waits, in a run that ends when it is idle, for what a process that was killed still hides', async () => {
     const queueUrl = await createQueue(client)
     await send(queueUrl, messageOf('a'))
     await client.send(new ReceiveMessageCommand({ QueueUrl: queueUrl, VisibilityTimeout: 3 }))
@@ -126,7 +126,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     await source.close()
   })
 
-  it('tells a receipt that has become stale from one that holds', async () => {
+  test('tells a receipt that has become stale from one that holds', async () => {
     const queueUrl = await createQueue(client)
     const queue = createSdkQueue({ queueUrl, visibilityTimeoutS: 2 })
     await send(queueUrl, messageOf('a'))
@@ -139,7 +139,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     queue.close()
   })
 
-  it('moves a malformed message to its dead-letter queue', async () => {
+  test('moves a malformed message to its dead-letter queue', async () => {
     const dead = await createQueue(client)
     const { Attributes } = await client.send(
       new GetQueueAttributesCommand({ QueueUrl: dead, AttributeNames: ['QueueArn'] }),
@@ -159,7 +159,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     expect(context.events.map(({ event }) => event)).toEqual(['malformed', 'malformed'])
   })
 
-  it('keeps the order of each group of a FIFO queue, while it is held and when it was given back', async () => {
+  test('keeps the order of each group of a FIFO queue, while it is held and when it was given back', async () => {
     const queueUrl = await createQueue(client, { FifoQueue: 'true' })
     const source = await open(queueUrl)
     const sent = Array.from({ length: 24 }, (_, n) => ({
@@ -188,7 +188,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     expect(source.counts).toMatchObject({ deleted: 24 })
   })
 
-  it('that is not there is refused by name, and so is one without a server only later', async () => {
+  test('that is not there is refused by name, and so is one without a server only later', async () => {
     const queueUrl = `${elasticmq?.endpoint}/000000000000/nobody`
     await expect(open(queueUrl)).rejects.toMatchObject({
       kind: 'user',
@@ -205,7 +205,7 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
 })
 
 describe.skipIf(!ministack)('S3 announces to SQS, as AWS does', () => {
-  it('what lands under the prefix, by the name that it has; all else is settled and counted', async () => {
+  test('what lands under the prefix, by the name that it has; all else is settled and counted', async () => {
     const endpoint = ministack?.endpoint as string
     const client = clientOf(endpoint)
     const queueUrl = await createQueue(client)

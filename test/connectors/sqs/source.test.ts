@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { EntryOutcome, Queue, QueueMessage } from '../../../connectors/sqs/queue.ts'
 import { checkQueue } from '../../../connectors/sqs/check-queue.ts'
 import { createSqsSource } from '../../../connectors/sqs/source.ts'
@@ -95,7 +95,7 @@ function lab(
 const keys = (messages: readonly Notification[]) => messages.flatMap(({ objects }) => objects.map(({ key }) => key))
 
 describe('an SQS source', () => {
-  it('holds a message from its receipt until it is acknowledged, at half of its visibility', async () => {
+  test('holds a message from its receipt until it is acknowledged, at half of its visibility', async () => {
     const { clock, source, send, calls } = lab()
     send(messageOf('a', 'b'))
     const [message] = await source.pull(100, never)
@@ -108,7 +108,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('holds what was received and not pulled yet as well, and gives it back when it ends', async () => {
+  test('holds what was received and not pulled yet as well, and gives it back when it ends', async () => {
     const { clock, source, send, calls } = lab()
     send(messageOf('a'), messageOf('b'))
     expect(keys(await source.pull(1, never))).toEqual(['a'])
@@ -121,7 +121,7 @@ describe('an SQS source', () => {
     expect(await source.pull(1, never)).toEqual([])
   })
 
-  it('lets go of a message after twelve hours: no longer extended, no error', async () => {
+  test('lets go of a message after twelve hours: no longer extended, no error', async () => {
     const { clock, source, send, calls, context } = lab({ visibilityTimeoutS: 7_200 })
     send(messageOf('a'))
     const [message] = await source.pull(1, never)
@@ -136,7 +136,7 @@ describe('an SQS source', () => {
     expect(source.counts).toMatchObject({ 'holds-expired': 1, deleted: 1 })
   })
 
-  it('deletes in batches of ten and tries again only what failed', async () => {
+  test('deletes in batches of ten and tries again only what failed', async () => {
     const { clock, source, send, calls, removes } = lab()
     send(...Array.from({ length: 10 }, (_, n) => messageOf(`a${n}`)))
     const messages = [...(await source.pull(100, never))]
@@ -163,7 +163,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('gives up deleting after a while: the message comes again and is in the ledger', async () => {
+  test('gives up deleting after a while: the message comes again and is in the ledger', async () => {
     const { clock, source, send, removes, context } = lab()
     send(messageOf('a'))
     const [message] = await source.pull(1, never)
@@ -177,7 +177,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('drops a hold that the queue no longer knows, and tries again soon what failed', async () => {
+  test('drops a hold that the queue no longer knows, and tries again soon what failed', async () => {
     const { clock, source, send, calls, hides, context } = lab()
     send(messageOf('a'), messageOf('b'))
     await source.pull(10, never)
@@ -188,7 +188,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('settles a message once, whatever it is told afterwards', async () => {
+  test('settles a message once, whatever it is told afterwards', async () => {
     const { source, send, calls } = lab()
     send(messageOf('a'), messageOf('b'))
     const [a, b] = await source.pull(10, never)
@@ -198,7 +198,7 @@ describe('an SQS source', () => {
     expect(calls).toEqual(['0 s remove r1', '0 s hide r2=0', 'close'])
   })
 
-  it('waits out a queue that does not answer, and says so once', async () => {
+  test('waits out a queue that does not answer, and says so once', async () => {
     const { clock, source, send, receives, context, polls } = lab()
     receives.push(...Array.from({ length: 30 }, () => retry))
     send(messageOf('a'))
@@ -211,7 +211,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it.each(['receive', 'remove', 'hide'] as const)('ends a pull with what only a person can mend: %s', async call => {
+  test.each(['receive', 'remove', 'hide'] as const)('ends a pull with what only a person can mend: %s', async call => {
     const { clock, source, send, receives, removes, hides } = lab()
     if (call === 'receive') receives.push(denied)
     send(messageOf('a'))
@@ -225,7 +225,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('asks with one long poll while there is nothing, with more while there is much', async () => {
+  test('asks with one long poll while there is nothing, with more while there is much', async () => {
     const { source, send, polls } = lab()
     const quiet = source.pull(1_000, never)
     await Promise.resolve()
@@ -243,7 +243,7 @@ describe('an SQS source', () => {
     await source.close()
   })
 
-  it('ends a pull, empty, when the signal is aborted; what comes then is for the next one', async () => {
+  test('ends a pull, empty, when the signal is aborted; what comes then is for the next one', async () => {
     const { source, send } = lab()
     const stop = new AbortController()
     const pulled = source.pull(10, stop.signal)
@@ -257,11 +257,11 @@ describe('an SQS source', () => {
   const foreign = JSON.stringify({ Records: [recordOf('other', 'in/x')] })
   const mixed = JSON.stringify({ Records: [recordOf('landed', 'in/good'), { eventVersion: '2.1' }] })
   const removed = JSON.stringify({ Records: [{ ...recordOf('landed', 'in/x'), eventName: 'ObjectRemoved:Delete' }] })
-  const test = JSON.stringify({ Service: 'Amazon S3', Event: 's3:TestEvent' })
+  const testEvent = JSON.stringify({ Service: 'Amazon S3', Event: 's3:TestEvent' })
 
-  it('settles inside what names nothing of its own, and counts it', async () => {
+  test('settles inside what names nothing of its own, and counts it', async () => {
     const { source, send, calls, context } = lab()
-    send(removed, test, foreign, foreign, 'no JSON', messageOf('a'))
+    send(removed, testEvent, foreign, foreign, 'no JSON', messageOf('a'))
     expect(keys(await source.pull(10, never))).toEqual(['a'])
     await source.close()
     // Malformed, it is left for the redrive policy; r6 is given back.
@@ -280,7 +280,7 @@ describe('an SQS source', () => {
     expect(context.events.map(({ event }) => event)).toEqual(['foreign-bucket', 'malformed'])
   })
 
-  it('quarantines what is malformed where that is asked for: logged with its body, deleted', async () => {
+  test('quarantines what is malformed where that is asked for: logged with its body, deleted', async () => {
     const { source, send, calls, context } = lab({ onMalformed: 'quarantine' })
     send('no JSON', messageOf('a'))
     await source.pull(10, never)
@@ -296,7 +296,7 @@ describe('an SQS source', () => {
     ])
   })
 
-  it('never deletes a message with a malformed record, good ones beside it or not', async () => {
+  test('never deletes a message with a malformed record, good ones beside it or not', async () => {
     const { source, send, calls } = lab()
     send(mixed)
     const [message] = await source.pull(10, never)
@@ -307,7 +307,7 @@ describe('an SQS source', () => {
     expect(source.counts).toMatchObject({ accepted: 1, malformed: 1, left: 1 })
   })
 
-  it('leaves what is foreign to those who read the queue as well, where that is asked for', async () => {
+  test('leaves what is foreign to those who read the queue as well, where that is asked for', async () => {
     const { source, send, calls } = lab({ onForeign: 'leave' })
     send(foreign, removed, messageOf('a'))
     await source.pull(10, never)
@@ -315,7 +315,7 @@ describe('an SQS source', () => {
     expect(calls).toEqual(['0 s remove r2', '0 s hide r3=0', 'close'])
   })
 
-  it('warns of a queue where a poison message comes again for ever', async () => {
+  test('warns of a queue where a poison message comes again for ever', async () => {
     const { queue, spec, context, source } = lab()
     await checkQueue(queue, spec, context)
     await checkQueue(queue, { ...spec, onMalformed: 'quarantine' }, context)
@@ -337,14 +337,14 @@ describe('an SQS source of a run that ends when it is idle', () => {
     return { keys: keys(await pulling), messages: await pulling, seconds: (clock.nowMs() - fromMs) / 1_000 }
   }
 
-  it('is exhausted by one receive that finds nothing, which waits a second', async () => {
+  test('is exhausted by one receive that finds nothing, which waits a second', async () => {
     const one = lab({ untilIdle: [0] })
     expect(await pulled(one)).toMatchObject({ keys: [], seconds: 1 })
     expect([one.polls(), [...one.waits]]).toEqual([1, [1]])
     await one.source.close()
   })
 
-  it('is not while a message is held, however many receives find nothing: that may block others', async () => {
+  test('is not while a message is held, however many receives find nothing: that may block others', async () => {
     const one = lab({ untilIdle: [0] })
     one.send(messageOf('a'))
     const { messages } = await pulled(one)
@@ -363,14 +363,14 @@ describe('an SQS source of a run that ends when it is idle', () => {
     await one.source.close()
   })
 
-  it('waits for messages in flight elsewhere until they are gone, and says so', async () => {
+  test('waits for messages in flight elsewhere until they are gone, and says so', async () => {
     const one = lab({ untilIdle: [2, 2, 2, 2, 0] })
     expect(await pulled(one)).toMatchObject({ keys: [], seconds: 4 })
     expect(one.context.events).toMatchObject([{ event: 'in-flight-elsewhere', details: { messages: 2 } }])
     await one.source.close()
   })
 
-  it('takes those that come back', async () => {
+  test('takes those that come back', async () => {
     const one = lab({ untilIdle: [1, 1, 1, 0] })
     const first = one.source.pull(100, never)
     await one.clock.advance(2_500)
@@ -383,13 +383,13 @@ describe('an SQS source of a run that ends when it is idle', () => {
     await one.source.close()
   })
 
-  it('waits no longer than a visibility for what somebody goes on holding', async () => {
+  test('waits no longer than a visibility for what somebody goes on holding', async () => {
     const one = lab({ untilIdle: [1], visibilityTimeoutS: 30 })
     expect(await pulled(one)).toMatchObject({ keys: [], seconds: 30 })
     await one.source.close()
   })
 
-  it('waits for none that it has left itself, nor where it may not ask', async () => {
+  test('waits for none that it has left itself, nor where it may not ask', async () => {
     const left = lab({ untilIdle: [1, 2, 1] })
     left.send('no event')
     expect(await pulled(left)).toMatchObject({ keys: [], seconds: 2 })

@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { sqs } from '../../../connectors/sqs/spec.ts'
 
 const queueUrl = 'https://sqs.eu-west-1.amazonaws.com/123456789012/landed'
 
 describe('sqs()', () => {
-  it('is plain data with defaults, and takes the region from the address of the queue', () => {
+  test('is plain data with defaults, and takes the region from the address of the queue', () => {
     expect(sqs({ queueUrl })).toEqual({
       notifications: 'sqs',
       queueUrl,
@@ -16,7 +16,7 @@ describe('sqs()', () => {
     expect(sqs({ queueUrl: 'https://cn-north-1.queue.amazonaws.com.cn/1/q' }).region).toBe('cn-north-1')
   })
 
-  it('keeps what was asked for', () => {
+  test('keeps what was asked for', () => {
     const options = {
       region: 'us-east-1',
       endpoint: 'http://127.0.0.1:9324',
@@ -33,7 +33,7 @@ describe('sqs()', () => {
     })
   })
 
-  it.each([
+  test.each([
     [undefined, 'sqs: queueUrl is missing'],
     [null, 'sqs: null is not valid; expected an object of options.'],
     [{}, 'sqs: queueUrl is missing; expected an http or https address'],

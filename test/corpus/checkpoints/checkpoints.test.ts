@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Lab, openLab } from '../../engine/harness.ts'
 import { lookAt, type Place } from '../../golden/seen.ts'
 import {
@@ -39,7 +39,7 @@ describe.each(commits)('checkpoints that commit %s wrote (P14)', commit => {
 
   const kept = corpusPipelines.filter(({ name }) => existsSync(join(corpusRoot, commit, name)))
   const cases = kept.flatMap(pipeline => corpusStates.map(state => ({ pipeline, name: pipeline.name, state })))
-  it.each(cases)('$name, $state: goes on to the right end, and its replay agrees', async ({ pipeline, state }) => {
+  test.each(cases)('$name, $state: goes on to the right end, and its replay agrees', async ({ pipeline, state }) => {
     const folder = join(scratch, `${pipeline.name}-${state}`)
     await cp(join(corpusRoot, commit, pipeline.name, state), folder, { recursive: true })
     const place = placeIn(folder, pipeline)
