@@ -31,6 +31,7 @@ export const sqlCommand: Command<typeof options> = {
   quarantine  rows set aside, with column, expected and found
   state       partial rows of windows that are open
   outputs     published files
+  afterwards  what became of objects, where the source says after
   output      their rows
 
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>. SHOW TABLES lists

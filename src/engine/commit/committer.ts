@@ -14,7 +14,7 @@ import type { ChannelReader } from '../state/channels.ts'
 import { withSettings, engineRecords, type LedgerPosition, positionOf } from '../state/engine-state.ts'
 import type { Claim } from './claim.ts'
 import { type Compactor, createCompactor } from './compaction.ts'
-import { createHeadWriter, type HeadWriter } from './head-writer.ts'
+import { createManifestWriter, type ManifestWriter } from './manifest-writer.ts'
 import { createHeldPublisher, createHolding, type HeldPublisher, type Holding } from './holding.ts'
 import { createLiveState, type LiveState } from './live-state.ts'
 
@@ -37,7 +37,7 @@ export interface CommitterContext {
 
 /** What works beside the epochs of a run, and what one epoch hands to the next. */
 export interface Committer {
-  readonly head: HeadWriter
+  readonly head: ManifestWriter
   readonly state: LiveState
   readonly publisher: Publisher
   readonly compactor: Compactor
@@ -74,7 +74,7 @@ export interface CommitterOptions {
 
 export function createCommitter(run: CommitterContext, options: CommitterOptions): Committer {
   const { heartbeat, checkpoint } = run.claim
-  const head = createHeadWriter(run.claim)
+  const head = createManifestWriter(run.claim)
   const compactor = createCompactor(checkpoint)
   const publisher = openPublisher(run, options)
   // What an earlier run committed and did not publish is published first (P10).
@@ -146,7 +146,7 @@ function openPublisher(run: CommitterContext, { tries, onTaken }: CommitterOptio
   })
 }
 
-function openAfterwards(run: CommitterContext, head: HeadWriter, publisher: Publisher): Afterwards {
+function openAfterwards(run: CommitterContext, head: ManifestWriter, publisher: Publisher): Afterwards {
   return createAfterwards({
     ...run,
     pipeline: run.pipeline.name,

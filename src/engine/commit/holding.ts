@@ -24,7 +24,7 @@ import {
   rowsIn,
   withHeldRecord,
 } from '../state/held.ts'
-import type { HeadWriter } from './head-writer.ts'
+import type { ManifestWriter } from './manifest-writer.ts'
 import { type PublishedFile, recordOutputs, type Staged, type StageContext, stageOutput } from './stage-output.ts'
 
 /** Files may be so much smaller than they were to be: how much rows take shows only when they are written. */
@@ -173,7 +173,7 @@ export interface HeldPublisher {
 }
 
 export interface HeldPublisherContext extends HoldingContext {
-  readonly head: Pick<HeadWriter, 'manifest' | 'amend'>
+  readonly head: Pick<ManifestWriter, 'manifest' | 'amend'>
   readonly publisher: Pick<Publisher, 'begin' | 'fits' | 'record'>
   readonly holding: Holding
   onEvent(event: RunEvent): void

@@ -5,7 +5,7 @@ import { fencedBy } from '../state/fenced.ts'
 import type { Claim } from './claim.ts'
 
 /** What HEAD holds, and every write of it after the claim. */
-export interface HeadWriter {
+export interface ManifestWriter {
   /** The committed one. */
   readonly manifest: Manifest
   /** Work that makes one manifest from another runs one after the other: none is to lose what another wrote. */
@@ -20,14 +20,14 @@ export interface HeadWriter {
   release(last: Manifest): Promise<void>
 }
 
-export function createHeadWriter({
+export function createManifestWriter({
   checkpoint,
   heartbeat,
   head,
-}: Pick<Claim, 'checkpoint' | 'heartbeat' | 'head'>): HeadWriter {
+}: Pick<Claim, 'checkpoint' | 'heartbeat' | 'head'>): ManifestWriter {
   let { manifest } = head
   const one = limited(1)
-  const inTurn: HeadWriter['inTurn'] = work => one(1, work)
+  const inTurn: ManifestWriter['inTurn'] = work => one(1, work)
 
   async function write(next: Manifest): Promise<void> {
     manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
