@@ -205,6 +205,28 @@ describe('rows of many epochs', () => {
     expect((await verify(flow(few, small))).differences).toEqual([])
   })
 
+  test('keep their order where a column is called as the row number of DuckDB', async () => {
+    const ids = [9, null, 3, 7, 1, 8]
+    await lab.lines(
+      'object.jsonl',
+      ids.map((rowid, n) => JSON.stringify({ t: '2024-05-01 00:00:00', n, rowid })),
+    )
+    const called = source('in', {
+      objects: lab.input,
+      format: json(),
+      columns: { t: 'TIMESTAMP NOT NULL', n: 'BIGINT', rowid: 'VARCHAR' },
+      time: 't',
+    })
+    await run(
+      pipeline(
+        'called',
+        { checkpoint: lab.checkpoint },
+        called.pipe(to(files(lab.output, { format: 'json', ...small }))),
+      ),
+    )
+    expect(await numbers()).toEqual(upTo(6))
+  })
+
   test('of windows too, and each window once', async () => {
     await objects(...Array.from({ length: 12 }, () => 30))
     const windows = (options: FilesOptions, at: Place) =>

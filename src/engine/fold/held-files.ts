@@ -27,7 +27,7 @@ export interface HeldFlow {
   readonly columns: ColumnTypes
 }
 
-/** Rows of an epoch that is not committed yet: a table that has them in their order. */
+/** Rows of an epoch that is not committed yet: a table that has them, numbered in their order. */
 export interface FreshRows {
   readonly table: string
   readonly epoch: number
@@ -80,5 +80,5 @@ export async function writeHeld(
 /** An epoch's rows as the channel has them. */
 export function freshSql({ table, epoch }: FreshRows, items: readonly string[]): string {
   const [epochColumn, rowColumn] = heldOrder
-  return `SELECT CAST(${epoch} AS BIGINT) AS ${epochColumn}, rowid AS ${rowColumn}, ${items.join(', ')} FROM ${table}`
+  return `SELECT CAST(${epoch} AS BIGINT) AS ${epochColumn}, ${rowColumn}, ${items.join(', ')} FROM ${table}`
 }

@@ -12,6 +12,7 @@ import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.t
 import { id, text } from '../../plan/sql.ts'
 import type { Flow, Stage } from '../../plan/stages.ts'
 import { withRows } from '../state/channels.ts'
+import { heldRow } from '../state/held.ts'
 import type { SessionExecutor } from '../duckdb/executor.ts'
 
 /** What the execution of an epoch needs. */
@@ -44,7 +45,7 @@ export interface OutputFile {
   readonly written: WrittenFile
 }
 
-/** Rows of a flow that may wait for those of later epochs, in their order in a table of the epoch. */
+/** Rows of a flow that may wait for those of later epochs, numbered in their order, in a table of the epoch. */
 export interface HeldTable {
   readonly flow: Flow
   readonly table: string
@@ -156,7 +157,9 @@ export async function writeOutput(work: Work, flow: Flow, result: Relation, orde
   const by = order.map(column => `${id(column)} ASC NULLS LAST`).join(', ')
   if (terminal.is === 'sink' && terminal.sink.hold) {
     const columns = Object.keys(result.columns).map(id).join(', ')
-    work.held.push({ flow, table: await work.table(`SELECT ${columns} FROM (${result.sql}) ORDER BY ${by}`) })
+    // DuckDB's own rowid is hidden by a column of that name.
+    const numbered = `SELECT row_number() OVER (ORDER BY ${by}) AS ${heldRow}, ${columns} FROM (${result.sql})`
+    work.held.push({ flow, table: await work.table(numbered) })
     return
   }
   const asked =

@@ -15,6 +15,7 @@ export const heldChannel = (flow: string): string => `${prefix}${flow}`
 
 /** Beside the flow's columns, what orders its rows: the epoch, and their order in what that epoch gave. */
 export const heldOrder = ['_epoch', '_row'] as const
+export const [, heldRow] = heldOrder
 
 /** Until when rows may wait. */
 export interface HoldLimits {
