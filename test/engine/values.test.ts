@@ -649,6 +649,25 @@ describe('output', () => {
   })
 })
 
+describe('output of a DECIMAL of fractions alone', () => {
+  test.each(['DECIMAL(3,3)', 'DECIMAL(15,15)', 'DECIMAL(16,16)', 'DECIMAL(18,18)', 'DECIMAL(38,38)'])(
+    '%s is JSON, alone and in a list',
+    async type => {
+      await write(rowsOf(type, '0.9', '-0.25', '0', 'NULL'))
+      await run(
+        windowed(lab, lab, {
+          columns: { t: 'TIMESTAMP', v: type },
+          output: 'json',
+          aggregates: { list: collect('v', { max: 9, by: 'v' }), most: max('v'), least: min('v') },
+        }),
+      )
+      const [file = ''] = await outputFiles(lab.output)
+      const line = await readFile(join(lab.output, file), 'utf8')
+      expect(JSON.parse(line)).toMatchObject({ list: [-0.25, 0, 0.9], most: 0.9, least: -0.25 })
+    },
+  )
+})
+
 describe('output', () => {
   const times = (zone?: 'Z'): WindowedFlow => ({
     columns: { t: 'TIMESTAMPTZ', v: 'TIMESTAMP' },
