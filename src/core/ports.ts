@@ -135,12 +135,12 @@ export interface NotificationSource {
 }
 
 /** A DuckDB row as plain JavaScript values: BIGINT and wider as bigint, DECIMAL and times as text. */
-export type Row = Readonly<Record<string, unknown>>
+export type SqlRow = Readonly<Record<string, unknown>>
 
 /** What runs SQL. Operators never see it. */
 export interface Executor {
   run(sql: string, signal?: AbortSignal): Promise<void>
-  rows(sql: string, signal?: AbortSignal): Promise<readonly Row[]>
+  rows(sql: string, signal?: AbortSignal): Promise<readonly SqlRow[]>
   /** Binds the query, reads no data: column name to DuckDB type, in order. */
   describe(sql: string): Promise<Readonly<Record<string, string>>>
   /**

@@ -1,5 +1,5 @@
 import type { Json } from './json.ts'
-import type { Row, WrittenFile } from './ports.ts'
+import type { SqlRow, WrittenFile } from './ports.ts'
 
 /** What an epoch's rows are to their target: rows to add, or changes, whose `_op` says upsert or delete. */
 export type Operation = 'append' | 'change'
@@ -49,7 +49,7 @@ export interface CommittedOutput {
   /** The same files here, verified, to be read only and gone afterwards: of a sink that stages nothing. */
   readonly local: readonly string[]
   /** Their rows, in order, a few thousand at a time; each call reads them anew. */
-  rows(): AsyncIterable<readonly Row[]>
+  rows(): AsyncIterable<readonly SqlRow[]>
 }
 
 /** What a place tells of those who wrote to it, where a checkpoint has lost its HEAD. */

@@ -5,7 +5,7 @@ import { configError, MillraceError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import { readOptions } from '../core/options.ts'
 import { ownerName } from '../core/owner.ts'
-import type { Executor, Row } from '../core/ports.ts'
+import type { Executor, SqlRow } from '../core/ports.ts'
 import { stoppable } from '../core/stoppable.ts'
 import { text } from '../plan/sql.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
@@ -115,7 +115,7 @@ async function choose(
   return { request, count: Number(counted?.n), objects: rows.map(retriedObject) }
 }
 
-function retriedObject(row: Row): RetriedObject {
+function retriedObject(row: SqlRow): RetriedObject {
   const outcome = row.outcome as RetriedObject['outcome']
   return { key: String(row.key), outcome, reason: String(row.reason), seq: Number(row.seq) }
 }

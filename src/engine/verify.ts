@@ -6,7 +6,7 @@ import type { Manifest } from '../../checkpoints/types.ts'
 import { configError } from '../core/errors.ts'
 import { askedAs, type ObjectVersion } from '../core/object-version.ts'
 import { readOptions } from '../core/options.ts'
-import type { Executor, Row } from '../core/ports.ts'
+import type { Executor, SqlRow } from '../core/ports.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
@@ -30,7 +30,7 @@ export interface Difference {
   readonly of: string
   /** Which side has it. */
   readonly only: 'checkpoint' | 'replay'
-  readonly row: Row
+  readonly row: SqlRow
 }
 
 export interface Verification {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
-import type { Executor, Row } from '../../src/core/ports.ts'
+import type { Executor, SqlRow } from '../../src/core/ports.ts'
 
 export interface TestDuckdb extends Pick<Executor, 'run' | 'rows' | 'describe'>, AsyncDisposable {}
 
@@ -26,9 +26,9 @@ export async function openTestDuckdb(): Promise<TestDuckdb> {
   ]
   for (const setting of settings) await connection.run(`SET GLOBAL ${setting}`)
 
-  const rows = async (sql: string): Promise<readonly Row[]> => {
+  const rows = async (sql: string): Promise<readonly SqlRow[]> => {
     const reader = await connection.runAndReadAll(sql)
-    return reader.getRowObjectsJS() as readonly Row[]
+    return reader.getRowObjectsJS() as readonly SqlRow[]
   }
   return {
     run: async sql => {

@@ -1,7 +1,7 @@
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api'
 import { sha256OfFile } from '../../../checkpoints/codec.ts'
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
-import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
+import type { Executor, FileForm, SqlRow, WrittenFile } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type Chunk, createSink, type Sink } from './chunks.ts'
@@ -23,7 +23,7 @@ export interface SessionExecutor extends Executor {
    * The query's rows in its order, a chunk at a time: the next is computed when it is asked for. On a connection of its
    * own, so other statements do not wait for it.
    */
-  stream(query: string): AsyncGenerator<readonly Row[]>
+  stream(query: string): AsyncGenerator<readonly SqlRow[]>
   /** After the statements under way. */
   close(): Promise<void>
 }
@@ -43,7 +43,7 @@ export function createExecutor(
   let writing: DuckDBConnection | undefined
   const streams = new Set<Promise<void>>()
 
-  const rows = (sql: string): Promise<readonly Row[]> =>
+  const rows = (sql: string): Promise<readonly SqlRow[]> =>
     inTurn(async () => plainRows(await connection.runAndReadAll(sql)))
 
   return {
@@ -133,7 +133,7 @@ async function* streamRows(
   connection: DuckDBConnection,
   signal: AbortSignal,
   query: string,
-): AsyncGenerator<readonly Row[]> {
+): AsyncGenerator<readonly SqlRow[]> {
   const stopListening = interruptOnAbort(connection, signal)
   try {
     if (signal.aborted) throw aborted(signal)
@@ -199,7 +199,7 @@ function ordered(by: readonly string[]): string {
 }
 
 /** A result as rows of plain values. Of several columns of one name all but the first have a number behind it. */
-export function plainRows(reader: DuckDBResultReader): readonly Row[] {
+export function plainRows(reader: DuckDBResultReader): readonly SqlRow[] {
   return rowsOf(reader.deduplicatedColumnNames(), reader.getRows(), 'text')
 }
 
@@ -207,7 +207,7 @@ function rowsOf(
   names: readonly string[],
   rows: readonly (readonly DuckDBValue[])[],
   beyondDate: 'text' | 'invalid-date',
-): readonly Row[] {
+): readonly SqlRow[] {
   return rows.map(row =>
     Object.fromEntries(names.map((name, index) => [name, plainValue(row[index] as DuckDBValue, beyondDate)])),
   )

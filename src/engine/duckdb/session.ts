@@ -3,7 +3,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance, StatementType, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
-import type { Row } from '../../core/ports.ts'
+import type { SqlRow } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { openScratch } from './scratch.ts'
 import { createExecutor, plainRows, type SessionExecutor } from './executor.ts'
@@ -79,7 +79,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 /** A database file that is only read, in a DuckDB that can open no other file. */
 export interface ReadOnlyDatabase {
   /** Runs one SELECT. What makes it another statement, or several, is refused here as well. */
-  select(sql: string): Promise<{ readonly columns: readonly string[]; readonly rows: readonly Row[] }>
+  select(sql: string): Promise<{ readonly columns: readonly string[]; readonly rows: readonly SqlRow[] }>
   close(): void
 }
 

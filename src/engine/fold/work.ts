@@ -5,7 +5,7 @@ import { inlineFileBytesMax } from '../../../checkpoints/decide.ts'
 import type { FileRef, Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { Executor, FileForm, Row, WrittenFile } from '../../core/ports.ts'
+import type { Executor, FileForm, SqlRow, WrittenFile } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
 import type { ColumnTypes, Relation } from '../../plan/relation.ts'
 import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
@@ -69,7 +69,7 @@ export interface Work {
   /** Makes a table of the query, of a name used once. */
   table(sql: string): Promise<string>
   write(sql: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
-  rows(sql: string): Promise<readonly Row[]>
+  rows(sql: string): Promise<readonly SqlRow[]>
   /** For a channel. @param rows how many the query has */
   keep(sql: string, orderBy: readonly string[], rows: number): Promise<KeptRows>
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { objectAddress } from '../../core/object-address.ts'
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import { components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'
@@ -28,7 +28,7 @@ export async function inspect(address: string): Promise<Inspection> {
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
     const rowsOf = async (channel: string, query: (rows: string) => string) => {
-      const found: Row[] = []
+      const found: SqlRow[] = []
       await eachPart(reader, executor, channel, async rows => {
         found.push(...(await executor.rows(query(rows))))
       })

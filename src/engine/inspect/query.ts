@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { errorMessage, MillraceError } from '../../core/errors.ts'
 import { given } from '../../core/option-kinds.ts'
 import { type OptionTable, readOptions } from '../../core/options.ts'
-import type { Row } from '../../core/ports.ts'
+import type { SqlRow } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { components } from '../components.ts'
 import { openReadOnly, openSession } from '../duckdb/session.ts'
@@ -17,7 +17,7 @@ import { createRecordViews } from './record-views.ts'
 export interface QueryResult {
   /** Also of a result without rows. Of several columns of one name all but the first have a number behind it. */
   readonly columns: readonly string[]
-  readonly rows: readonly Row[]
+  readonly rows: readonly SqlRow[]
   /** The views that the checkpoint has, and the tables that were named. */
   readonly tables: readonly string[]
 }

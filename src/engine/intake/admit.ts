@@ -2,7 +2,7 @@ import { Subject } from 'rxjs'
 import { miniBatch } from '../../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../../core/errors.ts'
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
-import type { Executor, ObjectStore, Row } from '../../core/ports.ts'
+import type { Executor, ObjectStore, SqlRow } from '../../core/ports.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { keyTime } from '../../plan/object-facts.ts'
@@ -118,7 +118,7 @@ export async function admit(context: ListContext, miniBatch: MiniBatchOptions): 
 }
 
 /** A row of table `admitted`. */
-export function admittedObject(row: Row): AdmittedObject {
+export function admittedObject(row: SqlRow): AdmittedObject {
   return {
     ...versionOf(row),
     is: 'object',
@@ -240,7 +240,7 @@ function newSql(): string {
 export function pulled(
   executor: Executor,
   options: MiniBatchOptions,
-  toAdmitted: (row: Row) => Admitted,
+  toAdmitted: (row: SqlRow) => Admitted,
   table = 'admitted',
 ): () => Promise<readonly Admitted[] | undefined> {
   const ready: (readonly Admitted[])[] = []
@@ -261,7 +261,10 @@ export function pulled(
 }
 
 /** The rows of table `admitted`, or another, in order of their `n`, a bounded number at a time. */
-export async function* tablePages(executor: Executor, table = 'admitted'): AsyncGenerator<readonly Row[], undefined> {
+export async function* tablePages(
+  executor: Executor,
+  table = 'admitted',
+): AsyncGenerator<readonly SqlRow[], undefined> {
   for (let read = 0; ; read += pageMax) {
     const page = await executor.rows(`SELECT * FROM ${table} WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
     if (page.length > 0) yield page

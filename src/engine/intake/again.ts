@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Wanted } from '../../core/object-version.ts'
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import type { Outcome, ReadAgain } from '../read/outcome.ts'
 import type { RunEvent } from '../report/events.ts'
@@ -136,12 +136,12 @@ async function findRequested({ lookUps }: AgainContext, request: RetryRequest): 
 }
 
 /** Of what only a message has told the ledger has no size. */
-function wantedOf(row: Row): Wanted {
+function wantedOf(row: SqlRow): Wanted {
   const version = versionOf(row)
   return version.sizeBytes === 0 ? { ...version, isAnnounced: true } : version
 }
 
-function readAgain(row: Row, as: ReadAgain): AdmittedObject {
+function readAgain(row: SqlRow, as: ReadAgain): AdmittedObject {
   return {
     ...wantedOf(row),
     is: 'object',
@@ -157,7 +157,7 @@ const notAnObject: KnownOutcome = {
   highMarkUs: null,
 }
 
-function retriedObject({ kindOf }: AgainContext, row: Row): AdmittedObject {
+function retriedObject({ kindOf }: AgainContext, row: SqlRow): AdmittedObject {
   const object = readAgain(row, 'retry')
   return kindOf(object.key) === 'object' ? object : { ...object, known: notAnObject }
 }

@@ -4,7 +4,7 @@ import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Clock } from '../../core/clock.ts'
 import { toError, errorMessage, isMillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import type { ActiveAfter } from '../../plan/after.ts'
 import { keepText, removeFiles, stageRows } from '../fold/work.ts'
 import type { OpenSource } from '../intake/source.ts'
@@ -150,11 +150,11 @@ interface PageContext extends RoundContext {
 }
 
 /** @returns whether anything could be done: where all of a page fails, the rest waits for a pause. */
-async function doPage(context: PageContext, page: readonly Row[]): Promise<boolean> {
+async function doPage(context: PageContext, page: readonly SqlRow[]): Promise<boolean> {
   const { deeds, objects, inTurn, signal } = context
   const done: DoneAfter[] = []
   const failed: number[] = []
-  const work = async (row: Row) => {
+  const work = async (row: SqlRow) => {
     const seq = Number(row.seq)
     try {
       signal.throwIfAborted()
@@ -176,7 +176,7 @@ async function doPage(context: PageContext, page: readonly Row[]): Promise<boole
 
 function pageEvent(
   deed: RoundContext['after']['is'],
-  page: readonly Row[],
+  page: readonly SqlRow[],
   done: readonly DoneAfter[],
   failed: number,
 ): RunEvent {

@@ -1,4 +1,4 @@
-import type { NotAsCommitted, ObjectStore, Row } from '../../core/ports.ts'
+import type { NotAsCommitted, ObjectStore, SqlRow } from '../../core/ports.ts'
 import { tagOf } from '../../plan/after.ts'
 import type { OpenSource } from '../intake/source.ts'
 import { type DoneAfter, movedBefore, sameElsewhere } from '../state/done-after.ts'
@@ -8,9 +8,9 @@ type Found = Omit<DoneAfter, 'seq'>
 
 export interface Deeds {
   /** @param row an entry of the ledger for an object that was read */
-  carryOut(row: Row): Promise<Found>
+  carryOut(row: SqlRow): Promise<Found>
   /** Deletes an object from its old place, when it is known to lie at its new one. */
-  clear(row: Row): Promise<Found>
+  clear(row: SqlRow): Promise<Found>
 }
 
 const notes: Readonly<Record<NotAsCommitted, string>> = {
@@ -29,7 +29,7 @@ export function createDeeds(
   const { store } = fetch
   const tag = tagOf(pipeline)
 
-  async function remove(row: Row, is: 'deleted' | 'cleared'): Promise<Found> {
+  async function remove(row: SqlRow, is: 'deleted' | 'cleared'): Promise<Found> {
     const found = await (store.remove as NonNullable<ObjectStore['remove']>)(versionOf(row), signal)
     if (found === 'removed') return { is }
     // Where a process ended before it could say what it did, it is missing too.
@@ -37,7 +37,7 @@ export function createDeeds(
     return { is: is === 'cleared' ? is : 'left', note: notes[found] }
   }
 
-  async function move(row: Row): Promise<Found> {
+  async function move(row: SqlRow): Promise<Found> {
     const to = afterPlace as ObjectStore
     const version = versionOf(row)
     const keys = [version.key, otherKey(version.key, Number(row.seq))]

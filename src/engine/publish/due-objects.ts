@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
 import type { AfterSettings } from '../../plan/after.ts'
 import type { ChannelReader } from '../state/channels.ts'
@@ -15,12 +15,12 @@ export interface DueObjects {
   /** Whether the ledger has any up to this entry that was committed after the epoch. */
   isAny(afterEpoch: number, dueSeq: number): Promise<boolean>
   /** Old places of objects that have moved, what failed and is due again, then what is new, in the ledger's order. */
-  page(throughEpoch: number, dueSeq: number): Promise<readonly Row[]>
+  page(throughEpoch: number, dueSeq: number): Promise<readonly SqlRow[]>
   /** @param text the same, as the table of what was done has it */
   done(done: readonly DoneAfter[], text: TextRows): Promise<void>
   failed(seqs: readonly number[]): Promise<void>
   /** Every object of the page is done with, or has failed. */
-  pass(page: readonly Row[]): void
+  pass(page: readonly SqlRow[]): void
 }
 
 export async function loadDueObjects(

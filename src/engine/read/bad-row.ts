@@ -1,4 +1,4 @@
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import { visible } from '../../core/visible.ts'
 
 /** A row that is set aside. */
@@ -24,7 +24,7 @@ export async function firstBadRow(
   signal?: AbortSignal,
 ): Promise<BadRow> {
   const [first] = await executor.rows(`SELECT * FROM (${asideSql}) ORDER BY _seq, _row, "column" LIMIT 1`, signal)
-  const { object, _row, column, expected, found } = first as Row
+  const { object, _row, column, expected, found } = first as SqlRow
   return {
     object: String(object),
     row: Number(_row),

@@ -1,5 +1,5 @@
 import type { ObjectVersion } from '../../core/object-version.ts'
-import type { Row } from '../../core/ports.ts'
+import type { SqlRow } from '../../core/ports.ts'
 import type { KeyPeriod } from '../../plan/key-period.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import type { FetchContext } from './marked-object.ts'
@@ -104,7 +104,7 @@ function withInside(
 }
 
 /** By object. One without rows has none in the answer. */
-function countsOf(found: readonly Row[], objects: number, sought: readonly SoughtColumn[]): readonly PartCounts[] {
+function countsOf(found: readonly SqlRow[], objects: number, sought: readonly SoughtColumn[]): readonly PartCounts[] {
   const counts: PartCounts[] = Array.from({ length: objects }, () => noRows)
   let next = 0n
   for (const row of found.toSorted((a, b) => Number(a.part) - Number(b.part))) {

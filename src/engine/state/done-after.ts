@@ -1,5 +1,5 @@
 import { askedAs, type ObjectVersion } from '../../core/object-version.ts'
-import type { Executor, ObjectStore, Row, StoredBody } from '../../core/ports.ts'
+import type { Executor, ObjectStore, SqlRow, StoredBody } from '../../core/ports.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 
@@ -63,7 +63,7 @@ export async function loadDoneAfter(reader: ChannelReader, executor: Executor, t
 }
 
 /** Where a row of 'moved' says that the object lies. */
-export function movedTo(row: Row): { readonly place: string; readonly version: ObjectVersion } {
+export function movedTo(row: SqlRow): { readonly place: string; readonly version: ObjectVersion } {
   return {
     place: String(row.place),
     version: {

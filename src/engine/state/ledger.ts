@@ -1,5 +1,5 @@
 import type { ObjectVersion } from '../../core/object-version.ts'
-import type { Executor, Row } from '../../core/ports.ts'
+import type { Executor, SqlRow } from '../../core/ports.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { text } from '../../plan/sql.ts'
 import type { WatermarkState } from '../../plan/watermark.ts'
@@ -87,7 +87,7 @@ function flushText({ stages }: FlushValue): string | null {
 }
 
 /** A tick or flush as a row of the ledger has it. */
-export function markOf(row: Row): AdmittedMark {
+export function markOf(row: SqlRow): AdmittedMark {
   const watermarkUs = row.watermark_us as bigint | null
   if (row.is === 'tick') return { is: 'tick', watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
   const { flushed } = row
@@ -206,7 +206,7 @@ export interface FlushValue {
 }
 
 /** The object version of a row of the listing or of a ledger. */
-export function versionOf(row: Row): ObjectVersion {
+export function versionOf(row: SqlRow): ObjectVersion {
   return {
     bucket: String(row.bucket),
     key: String(row.key),

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MillraceError } from '../../../src/core/errors.ts'
 import { place } from '../../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../../src/core/options.ts'
-import type { Row } from '../../../src/core/ports.ts'
+import type { SqlRow } from '../../../src/core/ports.ts'
 import type { SinkPort } from '../../../src/core/sink-port.ts'
 import type { Sink, SinkKind } from '../../../src/plan/sink.ts'
 
@@ -30,7 +30,7 @@ export interface TableState {
   readonly term: number
   readonly through: number
   /** In the order of their epochs. */
-  readonly rows: readonly (Row & { readonly epoch: number })[]
+  readonly rows: readonly (SqlRow & { readonly epoch: number })[]
 }
 
 /** One call to the target. */
@@ -86,7 +86,7 @@ export function openTable(uri: string, checkpointId: string, around: Around = ca
         checkOwner(state, false)
         const { through, ...rest } = state as TableState
         if (through >= epoch) return { result: 'already' }
-        const added: (Row & { readonly epoch: number })[] = []
+        const added: (SqlRow & { readonly epoch: number })[] = []
         for await (const some of rows()) added.push(...some.map(row => ({ epoch, ...row })))
         return { next: { ...rest, through: epoch, rows: [...rest.rows, ...added] }, result: 'published' }
       }),

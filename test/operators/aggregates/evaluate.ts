@@ -7,7 +7,7 @@ import { hopping } from '../../../operators/hopping.ts'
 import { session } from '../../../operators/session.ts'
 import { groupsContext } from '../../../src/plan/node.ts'
 import { rowHidden } from '../../../src/plan/relation.ts'
-import type { Row } from '../../../src/core/ports.ts'
+import type { SqlRow } from '../../../src/core/ports.ts'
 import type { ColumnTypes } from '../../../src/plan/relation.ts'
 import type { PartialRows, Channel, Stateful } from '../../../src/plan/step.ts'
 import { openTestDuckdb, type TestDuckdb } from '../../plan/duckdb.ts'
@@ -75,9 +75,9 @@ export interface Evaluator extends AsyncDisposable {
     relations: readonly string[],
     calls: Readonly<Record<string, object>>,
     byType?: string,
-  ): Promise<readonly Row[]>
+  ): Promise<readonly SqlRow[]>
   /** The first call's side rows of this relation. */
-  side(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly Row[]>
+  side(type: string, relation: string, calls: Readonly<Record<string, object>>): Promise<readonly SqlRow[]>
 }
 
 const minuteUs = 60_000_000
