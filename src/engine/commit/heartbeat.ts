@@ -7,8 +7,8 @@ import { toError } from '../../core/errors.ts'
 export const heartbeatMs = 10_000
 
 export interface Heartbeat {
-  /** Runs a write of HEAD with no beat beside it, and counts it as one. */
-  around<T>(write: () => Promise<T>): Promise<T>
+  /** HEAD was written, which shows the same as a beat. That none is written beside a commit, the checkpoint sees to. */
+  wrote(): void
   /** From now on beats record this as well. */
   carry(amend: (manifest: Manifest) => Manifest): void
   stop(): Promise<void>
@@ -21,8 +21,6 @@ export function startHeartbeat(
   onLost: (outcome: CommitOutcome | Error) => void,
 ): Heartbeat {
   const stopped = new AbortController()
-  let beating: Promise<void> = Promise.resolve()
-  let writing = 0
   let hasWritten = false
   let amend: ((manifest: Manifest) => Manifest) | undefined
 
@@ -38,24 +36,14 @@ export function startHeartbeat(
     for (;;) {
       await clock.sleep(heartbeatMs, stopped.signal)
       if (stopped.signal.aborted) return
-      if (!hasWritten && writing === 0) {
-        beating = beat()
-        await beating
-      }
+      if (!hasWritten) await beat()
       hasWritten = false
     }
   }
   const looping = loop()
   return {
-    async around(write) {
-      writing++
-      try {
-        await beating
-        return await write()
-      } finally {
-        writing--
-        hasWritten = true
-      }
+    wrote() {
+      hasWritten = true
     },
     carry(given) {
       amend = given

@@ -30,7 +30,8 @@ export function createManifestWriter({
   const inTurn: ManifestWriter['inTurn'] = work => one(1, work)
 
   async function write(next: Manifest): Promise<void> {
-    manifest = committed(await heartbeat.around(() => checkpoint.commit(next)))
+    manifest = committed(await checkpoint.commit(next))
+    heartbeat.wrote()
   }
 
   return {

@@ -74,7 +74,7 @@ test('a process names itself the same again, and knows another one as living unt
   expect(ownerName(systemClock)).toBe(mine)
   expect(isOwnerGone(mine, mine)).toBe(true)
   const child = startScript(
-    "import { systemClock } from 'src:core/clock.ts'; import { ownerName } from 'src:engine/owner.ts'; console.log(ownerName(systemClock) + ' END'); setInterval(() => {}, 1000)",
+    "import { systemClock } from 'src:core/clock.ts'; import { ownerName } from 'src:core/owner.ts'; console.log(ownerName(systemClock) + ' END'); setInterval(() => {}, 1000)",
   )
   await child.says(' END')
   const other = child.output().stdout.replace(/ END\n/, '')
@@ -87,7 +87,7 @@ test('a process names itself the same again, and knows another one as living unt
 test('two processes of one number and one host name, as in two containers, leave each other alone', async context => {
   // Namespaces of one's own need privileges on most machines.
   const script =
-    "import { systemClock } from './src/core/clock.ts'; import { ownerName } from './src/engine/owner.ts'; console.log(ownerName(systemClock)); process.stdin.resume()"
+    "import { systemClock } from './src/core/clock.ts'; import { ownerName } from './src/core/owner.ts'; console.log(ownerName(systemClock)); process.stdin.resume()"
   const inside = async () => {
     const args = [
       '-p',
