@@ -61,13 +61,18 @@ const hourly = (flow?: Flow) =>
 
 async function untilIdle(
   flow: ReturnType<typeof hourly>,
-  { parts = components, onEvent = () => {} }: { parts?: Components; onEvent?: (event: RunEvent) => void } = {},
+  {
+    parts = components,
+    onEvent = () => {},
+    catchUp = true,
+  }: { parts?: Components; onEvent?: (event: RunEvent) => void; catchUp?: boolean } = {},
 ) {
   const events: RunEvent[] = []
   const summary = await followWith(parts, flow, {
     threads: 2,
     memory: '500MB',
     untilIdle: true,
+    catchUp,
     onEvent(event) {
       events.push(event)
       onEvent(event)
@@ -104,6 +109,16 @@ describe('a run until it is idle, over a directory', () => {
     const again = lab.place('again')
     await run(hourly(), { ledger: lab.checkpoint, checkpoint: again.checkpoint, output: again.output, flush: false })
     expect(await lab.rows(again)).toEqual(await lab.rows())
+  })
+
+  test('told to take no history, it takes what has come since the first start', async () => {
+    await lab.lines('a.jsonl', [line(1)])
+    const first = await untilIdle(hourly(), { catchUp: false })
+    expect(first.summary.totals).toMatchObject({ objects: 1, skipped: 1, rows: 0 })
+    await lab.lines('b.jsonl', [line(2)])
+    const second = await untilIdle(hourly(), { catchUp: false })
+    expect(second.summary.totals).toMatchObject({ objects: 2, skipped: 1, rows: 1 })
+    expect(await ledger()).toEqual(['a.jsonl', 'b.jsonl'])
   })
 
   test('ends where nothing is there', async () => {

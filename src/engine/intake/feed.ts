@@ -123,9 +123,10 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   async function history(): Promise<void> {
     // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
     const { historyToMs: toMs } = ledger
-    if (toMs !== null || (options.catchUp === false && context.isFirstStart))
-      await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(ms) })
-    if (options.catchUp === false && toMs === null) return
+    const isSkipped = options.catchUp === false && context.isFirstStart
+    if (toMs !== null || isSkipped) await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(ms) })
+    // Only a first start skips: what has come since is read by the others.
+    if (isSkipped && toMs === null) return
     await list()
     // The first listing of a directory only says what to look at again.
     if (store.showsUnfinished) {
