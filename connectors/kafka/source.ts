@@ -1,3 +1,4 @@
+import { wallMs } from '../../src/core/clock.ts'
 import { createChange } from '../../src/core/change.ts'
 import type { Backlog, NotificationSource } from '../../src/core/ports.ts'
 import type { NotificationContext } from '../notifications/context.ts'
@@ -112,7 +113,7 @@ async function backlogOf(context: TopicContext, topic: Topic): Promise<Backlog> 
       messages += Math.max(0, extent.next - (now.get(partition) ?? 0))
     }
     const sinceMs = waitingSinceMs(topic.partitions)
-    const nowMs = clock.startedAtMs + clock.nowMs()
+    const nowMs = wallMs(clock)
     return { messages, ...(sinceMs.length > 0 ? { oldestAgeMs: Math.max(0, nowMs - Math.min(...sinceMs)) } : {}) }
   } catch {
     // A figure for a screen: what is wrong shows where messages are fetched.

@@ -20,3 +20,8 @@ export const systemClock: Clock = {
     })
   },
 }
+
+/** The time by this clock, in ms since 1970: of the start and what has passed since, so it never goes back. */
+export function wallMs(clock: Pick<Clock, 'startedAtMs' | 'nowMs'>): number {
+  return clock.startedAtMs + clock.nowMs()
+}

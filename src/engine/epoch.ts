@@ -1,4 +1,5 @@
 import type { Manifest } from '../../checkpoints/types.ts'
+import { wallMs } from '../core/clock.ts'
 import { plainTypes } from '../plan/relation.ts'
 import { clockShape, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
@@ -52,9 +53,8 @@ export async function runEpochs(run: Run, committer: Committer, epochs: Epochs):
   await publisher.settle('rows')
   committer.afterwards.begin()
   if (run.isSealed) return true
-  const from = { ...run, epoch: run.ahead, isReplay: run.replayed !== undefined }
   // Take, read, stamp, partial.
-  const ahead = createRunAhead(from, batches, committer.position, committer.care)
+  const ahead = createRunAhead({ ...run, epoch: run.ahead }, batches, committer.position, committer.care)
   while (!drain?.aborted) {
     const ready = await publisher.beside(ahead.next())
     if (!(await publisher.room(drain))) return false
@@ -172,9 +172,8 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
     await publisher.fits()
     const stagedFromMs = run.clock.nowMs()
     const ledger = ledgerText(entries)
-    const context = { ...run, holding, isReplay: run.replayed !== undefined }
     const rows = { partials, applied, ledger, after }
-    const { next, published, channels } = await stageEpoch(context, publisher.record(bare), rows, isLast)
+    const { next, published, channels } = await stageEpoch({ ...run, holding }, publisher.record(bare), rows, isLast)
 
     // Commit point. Before it a crash replays the epoch from its objects; after it recovery finds the epoch in HEAD,
     // publishes what is listed there and hands its rows over. State adopts the epoch only below.
@@ -228,9 +227,8 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
 /** How far objects are due, once this is committed. */
 function dueAfter({ source, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {
   const { delayMs } = source.after
-  const nowMs = clock.startedAtMs + clock.nowMs()
   const { due } = engineRecords(manifest)
-  return { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, nowMs, delayMs) }
+  return { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, wallMs(clock), delayMs) }
 }
 
 /** By main state table: a query of its open windows, for readers that bind no plan. */

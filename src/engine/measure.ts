@@ -1,4 +1,5 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
+import { wallMs } from '../core/clock.ts'
 import type { Executor, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import type { Committer } from './commit/committer.ts'
@@ -99,7 +100,7 @@ function measuredHeld(
   { outputs, clock }: Pick<Run, 'outputs' | 'clock'>,
   manifest: Committer['manifest'],
 ): readonly MeasuredHeld[] {
-  const nowMs = clock.startedAtMs + clock.nowMs()
+  const nowMs = wallMs(clock)
   const found = heldIn(manifest)
   return sinksOf(outputs).flatMap(({ name, hold }) => {
     const { rows = 0, bytes = 0, sinceMs = null } = found.find(({ flow }) => flow === name) ?? {}

@@ -54,6 +54,7 @@ export interface Run {
   readonly isSealed: boolean
   /** The ledger that is replayed instead of a listing. */
   readonly replayed: Replayed | undefined
+  readonly isReplay: boolean
   /** By flow name. */
   readonly outputs: ReadonlyMap<string, Output>
   /** For listings and look-ups of a live run, which wait for no epoch. */
@@ -128,6 +129,7 @@ export async function openRun(
     reader,
     isSealed: engineRecords(head.manifest).sealed,
     replayed,
+    isReplay: replayed !== undefined,
     outputs,
     lookUps: executors.lookUps,
     ...epochContexts({ ...reader, ...components, flows: fitted.flows, stages }, executors),

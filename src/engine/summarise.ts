@@ -142,7 +142,7 @@ export async function summarise(
       nullColumns: nullColumns(run.source.fetch.neverSeen).map(column => ({ source, column })),
       newColumns: committer.newColumns.map(found => ({ source, ...found })),
       goneFields: done.rows > 0 ? goneFields(committer.columnsSeen).map(field => ({ source, ...field })) : [],
-      isReplay: run.replayed !== undefined,
+      isReplay: run.isReplay,
       drained: isDrained,
     },
     openWindows,

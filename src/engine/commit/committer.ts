@@ -14,9 +14,9 @@ import type { ChannelReader } from '../state/channels.ts'
 import { withSettings, engineRecords, type LedgerPosition, positionOf } from '../state/engine-state.ts'
 import type { Claim } from './claim.ts'
 import { type Compactor, createCompactor } from './compaction.ts'
-import { createManifestWriter, type ManifestWriter } from './manifest-writer.ts'
 import { createHeldPublisher, createHolding, type HeldPublisher, type Holding } from './holding.ts'
 import { createLiveState, type LiveState } from './live-state.ts'
+import { createManifestWriter, type ManifestWriter } from './manifest-writer.ts'
 
 /** The run that commits. */
 export interface CommitterContext {
@@ -24,8 +24,8 @@ export interface CommitterContext {
   readonly claim: Claim
   readonly source: OpenSource
   readonly reader: ChannelReader
-  /** The ledger that is replayed instead of a listing. */
-  readonly replayed: object | undefined
+  /** Of another ledger, instead of a listing. */
+  readonly isReplay: boolean
   readonly outputs: ReadonlyMap<string, Output>
   readonly lookUps: EpochContext['executor']
   readonly commit: EpochContext
@@ -151,7 +151,6 @@ function openAfterwards(run: CommitterContext, head: ManifestWriter, publisher: 
     ...run,
     pipeline: run.pipeline.name,
     checkpoint: run.claim.checkpoint,
-    isReplay: run.replayed !== undefined,
     manifest: () => head.manifest,
     commit: change =>
       head.amend(async before => {

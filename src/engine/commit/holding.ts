@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { addPart, dropParts } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
-import type { Clock } from '../../core/clock.ts'
+import { wallMs, type Clock } from '../../core/clock.ts'
 import { toError } from '../../core/errors.ts'
 import type { WrittenFile } from '../../core/ports.ts'
 import { plainTypes } from '../../plan/relation.ts'
@@ -54,7 +54,7 @@ export interface HoldingContext extends StageContext {
 export function createHolding(run: HoldingContext): Holding {
   const untilMs = (manifest: Manifest): number | undefined => {
     const due = heldFlows(manifest).map(name =>
-      heldUntilMs(heldRecord(manifest, name), outputOf(run, name).hold, wallMs(run)),
+      heldUntilMs(heldRecord(manifest, name), outputOf(run, name).hold, wholeMs(run)),
     )
     return due.length === 0 ? undefined : Math.min(...due)
   }
@@ -73,16 +73,15 @@ export function createHolding(run: HoldingContext): Holding {
     },
     isDue(manifest, isLast) {
       const atMs = untilMs(manifest)
-      return atMs !== undefined && (isLast || atMs <= wallMs(run))
+      return atMs !== undefined && (isLast || atMs <= wholeMs(run))
     },
     isLeft: manifest => heldFlows(manifest).some(name => outputOf(run, name).hold === undefined),
     untilMs,
   }
 }
 
-function wallMs({ clock }: HoldingContext): number {
-  return Math.floor(clock.startedAtMs + clock.nowMs())
-}
+/** In whole ms, as HEAD keeps it. */
+const wholeMs = ({ clock }: HoldingContext): number => Math.floor(wallMs(clock))
 
 function outputOf(run: HoldingContext, name: string): Output {
   const output = run.outputs.get(name)
@@ -107,8 +106,8 @@ async function takeFlow(
   const parts = heldParts(next, name)
   const rows = rowsIn(parts) + (fresh?.rows ?? 0)
   const record = heldRecord(next, name)
-  const isDue =
-    isLast || (parts.length > 0 && heldUntilMs(record, hold, wallMs(run)) <= wallMs(run)) || hold === undefined
+  const nowMs = wholeMs(run)
+  const isDue = isLast || hold === undefined || (parts.length > 0 && heldUntilMs(record, hold, nowMs) <= nowMs)
   const { bytesPerRow } = record
   if (!isDue && bytesPerRow !== null && rows * bytesPerRow < hold.bytes) return keep(run, next, name, fresh)
   const files = await writeHeld({ ...run.commit, checkpoint: run.claim.checkpoint }, flowOf(run, name), parts, fresh)
@@ -143,7 +142,7 @@ async function keep(
   const ref = await stageRows(run.claim.checkpoint, channel, kept, next)
   await removeFiles([{ channel, kept }], [])
   const record = heldRecord(next, name)
-  const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? wallMs(run) })
+  const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? wholeMs(run) })
   return { next: addPart(since, channel, { ...ref, epochs: [fresh.epoch, fresh.epoch] }), published: [] }
 }
 
@@ -202,7 +201,7 @@ export function createHeldPublisher(context: HeldPublisherContext): HeldPublishe
   }
 
   async function ring(atMs: number, signal: AbortSignal): Promise<void> {
-    const inMs = atMs - (clock.startedAtMs + clock.nowMs())
+    const inMs = atMs - wallMs(clock)
     await clock.sleep(Math.min(Math.max(inMs, 0), sleepMaxMs), signal)
     if (signal.aborted) return
     try {

@@ -1,7 +1,7 @@
 import type { CheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import { addPart } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
-import type { Clock } from '../../core/clock.ts'
+import { wallMs, type Clock } from '../../core/clock.ts'
 import { toError, errorMessage, isMillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
 import type { Executor, SqlRow } from '../../core/ports.ts'
@@ -114,13 +114,10 @@ function createRounds(context: RoundContext): (isLast: boolean, stop: AbortSigna
   return async (isLast, stop) => {
     objects ??= await loadDueObjects(after, { ...reader, manifest: manifest() }, lookUps, clock)
     let now = manifest()
-    const wallMs = clock.startedAtMs + clock.nowMs()
     if (after.delayMs > 0 && dueOf(now) === null && now.engine.nextSeq > 1)
-      now = await context.commit(m => markDue(m, wallMs))
+      now = await context.commit(m => markDue(m, wallMs(clock)))
     const { seq: dueSeq } =
-      after.delayMs > 0
-        ? dueBy(dueOf(now), clock.startedAtMs + clock.nowMs(), after.delayMs)
-        : { seq: now.engine.nextSeq }
+      after.delayMs > 0 ? dueBy(dueOf(now), wallMs(clock), after.delayMs) : { seq: now.engine.nextSeq }
     // The last epoch is published, and no commit has come since that would say so.
     if (
       (isLast || now.epoch === lastEpoch) &&

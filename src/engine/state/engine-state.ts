@@ -9,7 +9,6 @@ import { duckdb, sessionSettings } from '../duckdb/session.ts'
 import { type ColumnsSeen, columnsSeenJson } from '../read/columns-seen.ts'
 import type { Totals } from '../report/summary.ts'
 import type { Due } from './due.ts'
-import { type HeldRecords, heldRecords } from './held.ts'
 import { watermarkFrom, watermarkJson } from './ledger.ts'
 import type { RetryRequest } from './retry-request.ts'
 import { noTotals } from './totals.ts'
@@ -44,6 +43,16 @@ export function initialState(plan: StoredPlan): EngineState {
     noTotals,
   )
 }
+
+/** What the manifest remembers of a flow whose rows are held. */
+export interface HeldRecord {
+  /** When the first of those that wait now was committed, in ms since 1970; null where none waits. */
+  readonly sinceMs: number | null
+  /** What a row took in the files that were written last; null before the first. */
+  readonly bytesPerRow: number | null
+}
+
+export type HeldRecords = Readonly<Record<string, HeldRecord>>
 
 /** What readers of the checkpoint need beside the plan. */
 export interface EngineRecords {
@@ -108,7 +117,7 @@ export function watermarksOf({ engine }: Pick<Manifest, 'engine'>): Readonly<Rec
 }
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry, columnsSeen, due } = settingsOf({ engine })
+  const { sealed, historyToMs, retry, columnsSeen, due, held } = settingsOf({ engine })
   return {
     positions: engine.positions,
     sealed: sealed === true,
@@ -116,7 +125,7 @@ export function engineRecords({ engine }: Manifest): KeptRecords {
     retry: retry ?? null,
     columnsSeen: columnsSeen ?? null,
     due: due ?? null,
-    held: heldRecords({ engine }),
+    held: held ?? {},
   }
 }
 

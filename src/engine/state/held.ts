@@ -1,9 +1,10 @@
 import type { Manifest, Part } from '../../../checkpoints/types.ts'
 import { durationUs } from '../../core/duration.ts'
 import { configError } from '../../core/errors.ts'
-import { type Json, plainJson } from '../../core/json.ts'
+import { plainJson } from '../../core/json.ts'
 import { parseSizeBytes, sizeForms } from '../../core/size.ts'
 import type { Hold } from '../../plan/sink.ts'
+import { type HeldRecord, settingsOf, withSettings } from './engine-state.ts'
 
 // Rows of a flow that are committed and wait for those of later epochs, until they are worth a file. They lie in a
 // channel of the checkpoint like others, so HEAD stays small however many epochs they are of, and a merge of its files
@@ -30,28 +31,12 @@ export function holdLimits({ targetSize, maxDelay }: Hold, flow: string): HoldLi
   return { bytes, delayMs: Number(durationUs(maxDelay, `${flow}: maxDelay`) / 1_000n) }
 }
 
-/** What the manifest remembers of a flow whose rows are held. */
-export interface HeldRecord {
-  /** When the first of those that wait now was committed, in ms since 1970; null where none waits. */
-  readonly sinceMs: number | null
-  /** What a row took in the files that were written last; null before the first. */
-  readonly bytesPerRow: number | null
-}
-
-export type HeldRecords = Readonly<Record<string, HeldRecord>>
-
-export function heldRecords({ engine }: Pick<Manifest, 'engine'>): HeldRecords {
-  return (engine.settings as { readonly held?: HeldRecords }).held ?? {}
-}
-
 export function heldRecord(manifest: Pick<Manifest, 'engine'>, flow: string): HeldRecord {
-  return heldRecords(manifest)[flow] ?? { sinceMs: null, bytesPerRow: null }
+  return settingsOf(manifest).held?.[flow] ?? { sinceMs: null, bytesPerRow: null }
 }
 
 export function withHeldRecord(manifest: Manifest, flow: string, record: HeldRecord): Manifest {
-  const settings = manifest.engine.settings as Readonly<Record<string, Json>>
-  const held = plainJson({ ...heldRecords(manifest), [flow]: record })
-  return { ...manifest, engine: { ...manifest.engine, settings: { ...settings, held } } }
+  return withSettings(manifest, { held: plainJson({ ...settingsOf(manifest).held, [flow]: record }) })
 }
 
 /** When rows of a flow have waited long enough, in ms since 1970; at once where its sink holds none any more. */
