@@ -4,7 +4,8 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, type WindowAssigner } from '../src/plan/window.ts'
+import { endsApart, firstOpenEnd } from './ends-apart.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type CumulativeOptions = {
@@ -39,37 +40,20 @@ export const cumulativeStep: WindowStep<CumulativeOptions> = {
  */
 export function cumulativeWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): WindowAssigner {
   const start = (time: string) => borderBelow(time, sizeUs, offsetUs)
-  const lastEnd = `(_start + ${sizeUs})`
-  const shift = offsetUs % everyUs
+  const lastEndOfPane = `(_start + ${sizeUs})`
+  const lastEnd = (time: string) => `(${start(time)} + ${sizeUs})`
   // Ends are the multiples of `every` and the offset, as the size is one of `every`.
-  const endAfter = (x: string) => `(${borderBelow(x, everyUs, shift)} + ${everyUs})`
-  const firstOpen = (time: string, watermark: string) =>
-    endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
+  const ends = { everyUs, shiftUs: offsetUs % everyUs, lastEnd, lastEndOfPane }
   return {
     ...fixedBorders,
+    ...endsApart(ends),
     // An end lies in one length only, on whose border it is the last of the one before.
     startOf: end => start(`(${end} - 1)`),
     stepUs: gcd(everyUs, offsetUs),
     paneColumns: ['_start', '_from_end'],
-    isOneWindow: false,
-    panes: (time, watermark) => [start(time), firstOpen(time, watermark)],
-    accepts: (time, watermark) => `(${watermark} IS NULL OR ${start(time)} + ${sizeUs} > ${watermark})`,
-    lateEnds: (time, watermark) =>
-      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, ` +
-      `least(${watermark}, ${start(time)} + ${sizeUs}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
-    firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
-    windowsOf: (partials, fromUs, toUs) => {
-      const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
-      const last = toUs === null ? lastEnd : `least(${lastEnd}, ${toUs})`
-      return (
-        `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end ` +
-        `FROM (${partials})`
-      )
-    },
-    closesAt: lastEnd,
-    emitsFrom: '_from_end',
+    panes: (time, watermark) => [start(time), firstOpenEnd(ends, time, watermark)],
     // All windows of a row have one start.
-    flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN ${lastEnd} END`,
+    flushAt: highMarkUs => `CASE WHEN _start <= ${highMarkUs} THEN ${lastEndOfPane} END`,
   }
 }
 

@@ -4,7 +4,8 @@ import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { borderBelow, fixedBorders, floorTo, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { endsApart, firstOpenEnd } from './ends-apart.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type HoppingOptions = {
@@ -43,34 +44,16 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): 
   // Window starts are the multiples of `every` and the offset, so ends are those of `every`, shifted by the size as
   // well.
   const shift = (sizeUs + offsetUs) % everyUs
-  // The smallest end above x.
-  const endAfter = (x: string) => `(${floorTo(`(${x} - ${shift})`, everyUs)} + ${shift + everyUs})`
-  // The last end of a window that holds a time: its start is the last one at or below the time.
+  // Its start is the last one at or below the time.
   const lastEnd = (time: string) => `(${borderBelow(time, everyUs, offsetUs)} + ${sizeUs})`
-  const firstOpen = (time: string, watermark: string) =>
-    endAfter(`CASE WHEN ${watermark} > ${time} THEN ${watermark} ELSE ${time} END`)
+  const ends = { everyUs, shiftUs: shift, lastEnd, lastEndOfPane: lastEnd('_pane') }
   return {
     ...fixedBorders,
+    ...endsApart(ends),
     startOf: end => `(${end} - ${sizeUs})`,
     stepUs: gcd(paneUs, offsetUs),
     paneColumns: ['_pane', '_from_end'],
-    isOneWindow: false,
-    panes: (time, watermark) => [borderBelow(time, paneUs, offsetUs % paneUs), firstOpen(time, watermark)],
-    accepts: (time, watermark) => `(${watermark} IS NULL OR ${lastEnd(time)} > ${watermark})`,
-    lateEnds: (time, watermark) =>
-      `CASE WHEN ${endAfter(time)} <= ${watermark} THEN range(${endAfter(time)}, ` +
-      `least(${watermark}, ${lastEnd(time)}) + 1, ${everyUs}) ELSE []::BIGINT[] END`,
-    firstEnd: timeUs => floorToUs(timeUs - shift, everyUs) + shift + everyUs,
-    windowsOf: (partials, fromUs, toUs) => {
-      const first = fromUs === null ? '_from_end' : `greatest(_from_end, ${endAfter(String(fromUs))})`
-      const last = toUs === null ? lastEnd('_pane') : `least(${lastEnd('_pane')}, ${toUs})`
-      return (
-        `SELECT *, unnest(range(CAST(${first} AS BIGINT), CAST(${last} AS BIGINT) + 1, ${everyUs})) AS _window_end ` +
-        `FROM (${partials})`
-      )
-    },
-    closesAt: lastEnd('_pane'),
-    emitsFrom: '_from_end',
+    panes: (time, watermark) => [borderBelow(time, paneUs, offsetUs % paneUs), firstOpenEnd(ends, time, watermark)],
     flushAt: highMarkUs => {
       // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
       const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs - offsetUs, everyUs) + offsetUs + sizeUs})`
