@@ -18,7 +18,14 @@ import type { Outcome } from './read/outcome.ts'
 import { timed } from './report/events.ts'
 import type { EpochResult } from './report/summary.ts'
 import { committedAt } from './state/due.ts'
-import { engineRecords, engineState, type KeptRecords, type LedgerPosition } from './state/engine-state.ts'
+import {
+  engineRecords,
+  engineState,
+  highMarkOf,
+  type KeptRecords,
+  type LedgerPosition,
+  sourceClocks,
+} from './state/engine-state.ts'
 import { type FlushValue, isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './state/ledger.ts'
 import { closesAtBy, livingBy, stateTables } from './state/state.ts'
 import { addTotals, sumOf, totalsOf } from './state/totals.ts'
@@ -80,8 +87,8 @@ async function commitBatch(
   const epoch = committer.manifest.epoch + 1
   const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
   const entries = [
-    ...stamped.objects.map(object => objectRow(object, epoch, source, late(object.seq))),
-    ...stamped.marks.map(mark => markRow(mark, epoch, source, late(mark.seq))),
+    ...stamped.objects.map(object => objectRow(object, epoch, late(object.seq))),
+    ...stamped.marks.map(mark => markRow(mark, epoch, sourceNames(run), late(mark.seq))),
   ]
   const { seen, found } = seeColumns(
     committer.columnsSeen,
@@ -107,37 +114,58 @@ async function commitBatch(
  * @param isFinal it closes every window, also those far ahead, and seals the checkpoint
  */
 export async function commitFlush(run: Run, committer: Committer, isFinal: boolean): Promise<EpochResult | undefined> {
-  const { name: source } = run.source.fetch.settings
   const { executor, stages } = run.commit
-  const { highMarkUs, watermarkUs: sourceUs, nextSeq: seq, clocks: before } = committer.position
-  const limitUs = isFinal ? endOfTimeUs : highMarkUs
-  if (limitUs === null) return undefined
+  const { position } = committer
+  if (!isFinal && highMarkOf(position) === null) return undefined
   if (!isFinal && !(await isFlushDue(executor))) return undefined
-  const applied = await apply(run, committer, noPartials, { is: 'flush', seq, before, sourceUs, limitUs })
+  const applied = await apply(run, committer, noPartials, flushOfAll(position, isFinal))
   // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says
   // none.
-  const least = sourceUs ?? highMarkUs
-  const value = flushOf(applied.flushed, stages) ?? (isFinal && least !== null ? { watermarkUs: least } : undefined)
+  const value = flushOf(applied.flushed, stages, position) ?? (isFinal ? emptyFlush(position) : undefined)
   if (!value) {
     await dropTables(executor, applied.tables)
     return undefined
   }
   const flush = [{ is: 'flush', ...value, sizeBytes: 0 }] as const
-  const { marks, after } = stamp(committer.position, flush, undefined, stages.map(clockShape))
+  const { marks, after } = stamp(position, flush, new Map(), stages.map(clockShape))
   const epoch = committer.manifest.epoch + 1
-  const entries = marks.map(mark => markRow(mark, epoch, source, applied.late.get(mark.seq) ?? 0))
+  const entries = marks.map(mark => markRow(mark, epoch, sourceNames(run), applied.late.get(mark.seq) ?? 0))
   const records = isFinal ? { sealed: true } : {}
   const isLast = true
   return commitEpoch(run, committer, { partials: noPartials, applied, entries, earlier: [], after, records, isLast })
 }
 
-/** What a flush of these stages says in the ledger: one watermark where all of them move to the same. */
-function flushOf(flushed: ReadonlyMap<string, bigint>, stages: readonly Stage[]): FlushValue | undefined {
+/** A flush whose values are still to be found. @param isFinal what begins after every high mark is closed too */
+function flushOfAll(position: LedgerPosition, isFinal: boolean): EpochTime {
+  const { nextSeq: seq, clocks: before, sources } = position
+  const limits = Object.entries(sources).map(([name, { highMarkUs }]) => [name, isFinal ? endOfTimeUs : highMarkUs])
+  return { is: 'flush', seq, before, sourcesUs: sourceClocks(position), limitsUs: Object.fromEntries(limits) }
+}
+
+/**
+ * What a flush of these stages says in the ledger: one watermark where all of them move to the same, as the one source
+ * does then.
+ */
+function flushOf(
+  flushed: ReadonlyMap<string, bigint>,
+  stages: readonly Stage[],
+  { sources }: LedgerPosition,
+): FlushValue | undefined {
   const values = new Set(flushed.values())
   const [only] = values
   if (only === undefined) return undefined
-  if (values.size === 1 && flushed.size === stages.length) return { watermarkUs: only }
+  const isOne = values.size === 1 && flushed.size === stages.length && Object.keys(sources).length === 1
+  if (isOne) return { watermarkUs: only }
   return { watermarkUs: null, stages: Object.fromEntries(flushed) }
+}
+
+/** What a final flush says that closes nothing; undefined where nothing was read. */
+function emptyFlush(position: LedgerPosition): FlushValue | undefined {
+  const [least, ...others] = Object.values(position.sources).map(
+    ({ watermarkUs, highMarkUs }) => watermarkUs ?? highMarkUs,
+  )
+  if (others.length > 0) return highMarkOf(position) === null ? undefined : { watermarkUs: null, stages: {} }
+  return least === undefined || least === null ? undefined : { watermarkUs: least }
 }
 
 async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {
@@ -217,12 +245,14 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
       living: livingBy(states, after.clocks),
       openWindows: openWindowsBy(stages, after),
     },
-    run.source.fetch.settings.name,
     after,
     stages.map(clockShape),
     addTotals(totalsOf(manifest), entries, earlier),
   )
 }
+
+/** By the order of the pipeline. */
+const sourceNames = ({ source }: Run) => [source.fetch.settings.name]
 
 /** How far objects are due, once this is committed. */
 function dueAfter({ source, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {

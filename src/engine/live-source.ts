@@ -47,6 +47,7 @@ export function createLiveSource(
   const signal = AbortSignal.any([closing.signal, run.signal, ...(options.drain ? [options.drain] : [])])
   const looks = createLooks(source.fetch.store, clock, signal)
   const intake = createIntake({
+    source: source.fetch.settings.name,
     identities,
     looks,
     miniBatch: source.miniBatch,

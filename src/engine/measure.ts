@@ -2,6 +2,7 @@ import { isInHead } from '../../checkpoints/manifest.ts'
 import { wallMs } from '../core/clock.ts'
 import type { Executor, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
+import { beginning } from '../plan/watermark.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
@@ -54,8 +55,7 @@ export function createRunning(context: RunningContext): Running {
         totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
-        watermarkUs: position.watermarkUs,
-        highMarkUs: position.highMarkUs,
+        ...(position.sources[run.source.fetch.settings.name] ?? beginning),
         states,
         undelivered: committer.publisher.waiting,
         sinks: committer.publisher.lags,

@@ -12,6 +12,7 @@ import type { RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
+import { highMarkOf } from './state/engine-state.ts'
 import { eachPart } from './state/channels.ts'
 import { openWindowsOf, partialsSql, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
@@ -97,7 +98,8 @@ export async function summarise(
 ): Promise<Summary> {
   const { executor } = run.commit
   const source = run.source.fetch.settings.name
-  const { highMarkUs, clocks } = committer.position
+  const { clocks } = committer.position
+  const highMarkUs = highMarkOf(committer.position)
   let openWindows = 0
   const farAhead: FarAhead[] = []
   const untilTheEnd: HeldGroups[] = []

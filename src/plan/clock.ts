@@ -7,7 +7,7 @@
 
 /** What a clock is made of: the inputs of a stage. */
 export type ClockInput =
-  | { readonly is: 'source' }
+  | { readonly is: 'source'; readonly source: string }
   | { readonly is: 'stage'; readonly stage: string; readonly holdUs: bigint }
 
 export interface ClockShape {
@@ -15,7 +15,7 @@ export interface ClockShape {
   readonly inputs: readonly ClockInput[]
 }
 
-/** Watermark by stage; null before the first mark. */
+/** Watermark by stage, or by source; null before the first mark. */
 export type Clocks = Readonly<Record<string, bigint | null>>
 
 /** One entry of the ledger as a stage sees it. */
@@ -35,19 +35,19 @@ export interface Clock {
 /**
  * A stage's clock after an entry.
  *
- * @param sourceUs the source's watermark after the entry
+ * @param sourcesUs the watermark of each source after the entry
  * @param clocks of the stages before it, after the entry
  * @param flushUs what a flush says of this stage
  */
 export function advanceClock(
   shape: ClockShape,
   beforeUs: bigint | null,
-  sourceUs: bigint | null,
+  sourcesUs: Clocks,
   clocks: Clocks,
   flushUs: bigint | null = null,
 ): bigint | null {
   const inputs = shape.inputs.map(input => {
-    if (input.is === 'source') return sourceUs
+    if (input.is === 'source') return sourcesUs[input.source] ?? null
     const upstream = clocks[input.stage] ?? null
     return upstream === null ? null : upstream - input.holdUs
   })

@@ -1,6 +1,6 @@
 import type { ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, foldStep, inputOf, type PlanNode } from './node.ts'
+import { chain, foldStep, inputOf, type PlanNode, sourceSettingsOf } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
@@ -11,8 +11,10 @@ export interface BoundNode {
   readonly bound: readonly string[]
 }
 
-/** Where rows come from: the pipeline's source, or a stage. */
-export type StageInput = { readonly is: 'source' } | { readonly is: 'stage'; readonly stage: Stage }
+/** Where rows come from: a source of the pipeline, by its name, or a stage. */
+export type StageInput =
+  | { readonly is: 'source'; readonly source: string }
+  | { readonly is: 'stage'; readonly stage: Stage }
 
 /** A stateful step of one or more flows. Flows with equal plans up to here share it, its state and its partials. */
 export interface Stage {
@@ -49,7 +51,7 @@ export function splitFlows(
 ): readonly Flow[] {
   const stages = new Map<string, Stage>()
   return terminals.map((terminal, index) => {
-    let from: StageInput = { is: 'source' }
+    let from: StageInput = { is: 'source', source: sourceSettingsOf(terminal.node).name }
     let before: BoundNode[] = []
     for (const node of chain(terminal.node)) {
       const { step, op } = node
@@ -84,9 +86,7 @@ export function stagesInOrder(flows: readonly Flow[]): readonly Stage[] {
 /** What the stage's clock is made of. */
 export function clockShape({ id, from }: Stage): ClockShape {
   const input =
-    from.is === 'source'
-      ? { is: 'source' as const }
-      : { is: 'stage' as const, stage: from.stage.id, holdUs: from.stage.step.holdUs }
+    from.is === 'source' ? from : { is: 'stage' as const, stage: from.stage.id, holdUs: from.stage.step.holdUs }
   return { id, inputs: [input] }
 }
 

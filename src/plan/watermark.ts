@@ -1,4 +1,4 @@
-/** The fold over ledger entries that gives each object the watermark before it (S2). Pure. */
+/** The fold over a source's ledger entries that gives each object the watermark before it (S2). Pure. */
 export interface WatermarkState {
   /** No row with an earlier time is to come; null before the first mark. */
   readonly watermarkUs: bigint | null

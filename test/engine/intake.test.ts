@@ -38,6 +38,7 @@ afterEach(async () => {
 
 const open = (objectsMax = 3): Intake =>
   createIntake({
+    source: 's',
     identities,
     looks: { confirm: async wanted => confirm(wanted) },
     miniBatch: { objectsMax, every: '1ms' },
@@ -79,8 +80,8 @@ const none: ReadonlySet<Admitted> = new Set()
 async function commit(batch: readonly Admitted[], outcome: Outcome = 'read'): Promise<void> {
   for (const entry of batch) {
     if (entry.is !== 'object') continue
-    const marked = { ...unread(entry, 'quarantined', null), outcome }
-    await executor.append('ledger', ledgerText([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 's', 0)]))
+    const marked = { ...unread('s', entry, 'quarantined', null), outcome }
+    await executor.append('ledger', ledgerText([objectRow({ marked, seq: seq++, watermarkUs: null }, 1, 0)]))
   }
   intake.committed(batch, outcome === 'gone' ? new Set(batch) : none)
   await settled()

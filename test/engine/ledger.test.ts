@@ -38,10 +38,15 @@ test('the outcome that a version had before is that of its last entry before, by
       }))
       await createLedgerTable(executor, 'ledger')
       const rows = entries.map(({ version, outcome }, index) => {
-        const marked = { ...unread(version, 'gone', null), outcome }
-        return objectRow({ marked, seq: index + 1, watermarkUs: null }, 1, 's', 0)
+        const marked = { ...unread('s', version, 'gone', null), outcome }
+        return objectRow({ marked, seq: index + 1, watermarkUs: null }, 1, 0)
       })
-      const tick = markRow({ is: 'tick', seq: rows.length + 1, watermarkUs: 0n, sizeBytes: 0 }, 1, 's', 0)
+      const tick = markRow(
+        { is: 'tick', source: 's', seq: rows.length + 1, watermarkUs: 0n, sizeBytes: 0 },
+        1,
+        ['s'],
+        0,
+      )
       await executor.append('ledger', ledgerText([...rows, tick]))
       const found = await executor.rows(`SELECT earlier FROM (${withEarlierSql('ledger')}) ORDER BY seq`)
       await executor.run('DROP TABLE ledger')

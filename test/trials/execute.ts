@@ -18,7 +18,7 @@ import type { MarkedObject, RowSource } from '../../src/engine/read/marked-objec
 import { computePartials, noPartials } from '../../src/engine/fold/partials.ts'
 import { recoverIslands } from '../../src/engine/state/recover.ts'
 import { type MarkedEntry, stamp } from '../../src/engine/fold/stamp.ts'
-import type { LedgerPosition } from '../../src/engine/state/engine-state.ts'
+import { highMarkOf, type LedgerPosition, sourceClocks } from '../../src/engine/state/engine-state.ts'
 import {
   adopt,
   aliveSql,
@@ -142,7 +142,9 @@ export async function execute(
   const epochs: string[][] = []
   const late: string[] = []
   const flushes: ReadonlyMap<number, number>[] = []
-  let position: LedgerPosition = { ...beginning, nextSeq: 1, clocks: {} }
+  let position: LedgerPosition = { sources: { [settings.name]: beginning }, nextSeq: 1, clocks: {} }
+  const sources = new Map([[settings.name, settings]])
+  const delays = new Map([[settings.name, BigInt(ledger.delay) * secondUs]])
   for (const state of states) {
     await createStateTable(executor, state)
     held.set(state.key, await heldRows(executor, state))
@@ -163,9 +165,11 @@ export async function execute(
   return { epochs, late, flushes }
 
   async function plainEpoch(entries: readonly TrialEntry[]) {
-    const marked = entries.map((entry, index) => (entry.is === 'flush' ? knownFlush() : markedEntry(entry, index)))
-    const stamped = stamp(position, marked, BigInt(ledger.delay) * secondUs, shapes)
-    const partials = await computePartials(context, stamped, settings)
+    const marked = entries.map((entry, index) =>
+      entry.is === 'flush' ? knownFlush() : markedEntry(settings.name, entry, index),
+    )
+    const stamped = stamp(position, marked, delays, shapes)
+    const partials = await computePartials(context, stamped, sources)
     const applied = await applyEpoch(context, partials, { is: 'stamped', clocks: stamped.clocks }, held, epochNumber)
     position = stamped.after
     return { applied, outputs: partials.outputs, channels: partials.channels, tables: partials.tables }
@@ -179,13 +183,14 @@ export async function execute(
   }
 
   async function flushEpoch(isFinal = false) {
-    const { nextSeq: seq, clocks: before, watermarkUs: sourceUs, highMarkUs } = position
+    const { nextSeq: seq, clocks: before } = position
+    const limitUs = isFinal ? 2n ** 62n : highMarkOf(position)
     const time: EpochTime = {
       is: 'flush',
       seq,
       before,
-      sourceUs,
-      limitUs: isFinal ? 2n ** 62n : (highMarkUs ?? -(2n ** 62n)),
+      sourcesUs: sourceClocks(position),
+      limitsUs: { [settings.name]: limitUs },
     }
     const applied = await applyEpoch(context, noPartials, time, held, epochNumber)
     const numbered = new Map(stages.map(({ id }, index) => [id, index]))
@@ -195,7 +200,7 @@ export async function execute(
       ? Object.fromEntries(stages.map(({ id }) => [id, largest]))
       : Object.fromEntries(applied.flushed)
     const marks: MarkedEntry[] = [{ is: 'flush', watermarkUs: null, stages: flushed, sizeBytes: 0 }]
-    position = stamp(position, marks, undefined, shapes).after
+    position = stamp(position, marks, delays, shapes).after
     return { applied, outputs: [], channels: [], tables: [] }
   }
 
@@ -293,8 +298,9 @@ export async function execute(
 
 const definitionOf = (kept: KeptRows): RowsSource => ('text' in kept ? kept : { file: kept.written.file })
 
-function markedEntry(entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
-  if (entry.is === 'tick') return { is: 'tick', watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
+function markedEntry(name: string, entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
+  if (entry.is === 'tick')
+    return { is: 'tick', source: name, watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
   const { rows, mark } = entry
   const times = rows.map(({ t }) => BigInt(t) * secondUs)
   const source: RowSource = {
@@ -311,6 +317,7 @@ function markedEntry(entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index
   }
   const object: MarkedObject = {
     is: 'object',
+    source: name,
     version: { bucket: '', key: `object-${index}`, eTag: '1', sizeBytes: 1, lastModifiedMs: 0 },
     outcome: 'read',
     reason: null,

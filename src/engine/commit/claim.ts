@@ -81,7 +81,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
     scratch: context.scratch,
     // Nothing is merged before the claim, which tells the stages' ids.
     merge: (channel, sources, to, manifest) => {
-      const { clocks } = positionOf(manifest, source, shapes)
+      const { clocks } = positionOf(manifest, [source], shapes)
       return mergeRows(context.merging, stages, channel, sources, to, { epoch: manifest.epoch, clocks })
     },
   })
@@ -122,7 +122,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
         other !== undefined || from === undefined
           ? { is: 'none' }
           : decideAttempt(head.manifest, from.released, from.owner === owner),
-      position: positionOf(head.manifest, source, shapes),
+      position: positionOf(head.manifest, [source], shapes),
     },
     fitted,
     stages,

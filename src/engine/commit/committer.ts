@@ -99,7 +99,7 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     get manifest() {
       return head.manifest
     },
-    position: positionOf(head.manifest, run.source.fetch.settings.name, run.commit.stages.map(clockShape)),
+    position: positionOf(head.manifest, [run.source.fetch.settings.name], run.commit.stages.map(clockShape)),
     newColumns: [],
     get columnsSeen() {
       return engineRecords(head.manifest).columnsSeen

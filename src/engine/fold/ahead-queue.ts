@@ -1,10 +1,9 @@
 import { clockShape } from '../../plan/stages.ts'
-import type { SourceSettings } from '../../plan/source-settings.ts'
 import type { Admitted } from '../intake/admit.ts'
 import { type Timing, timed } from '../report/events.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
-import { computePartials, type Partials } from './partials.ts'
-import { type MarkedEntry, type Stamped, stamp } from './stamp.ts'
+import { computePartials, type Partials, type SourcesSettings } from './partials.ts'
+import { delaysOf, type MarkedEntry, type Stamped, stamp } from './stamp.ts'
 import { dropTables, type EpochContext, removeFiles } from './work.ts'
 
 /** A further mini-batch is begun only while all of them hold no more bytes of objects than this. */
@@ -41,10 +40,10 @@ export interface QueueContext extends Timing {
   readonly epoch: EpochContext
 }
 
-export function createAheadQueue(context: QueueContext, settings: SourceSettings, from: LedgerPosition): AheadQueue {
+export function createAheadQueue(context: QueueContext, sources: SourcesSettings, from: LedgerPosition): AheadQueue {
   const { epoch } = context
   const shapes = epoch.stages.map(clockShape)
-  const delayUs = settings.delayUs === undefined ? undefined : BigInt(settings.delayUs)
+  const delays = delaysOf(sources.values())
   const ahead: Ahead[] = []
   let committed = from
   /** What is stamped again and what comes new do not mix. */
@@ -52,8 +51,8 @@ export function createAheadQueue(context: QueueContext, settings: SourceSettings
 
   function prepare(run: MarkedRun): void {
     const before = ahead.at(-1)?.stamped.then(({ after }) => after) ?? Promise.resolve(committed)
-    const stamped = before.then(position => stamp(position, run.marked, delayUs, shapes))
-    const partials = stamped.then(found => timed(context, 'partial', () => computePartials(epoch, found, settings)))
+    const stamped = before.then(position => stamp(position, run.marked, delays, shapes))
+    const partials = stamped.then(found => timed(context, 'partial', () => computePartials(epoch, found, sources)))
     // Awaited in turn, or dropped when an earlier one fails.
     for (const promise of [stamped, partials]) promise.catch(() => {})
     ahead.push({ ...run, stamped, partials })

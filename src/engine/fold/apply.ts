@@ -42,10 +42,10 @@ export type EpochTime =
 export interface Flush {
   readonly seq: number
   readonly before: Clocks
-  /** The source's watermark. */
-  readonly sourceUs: bigint | null
-  /** The highest high mark; what begins above it stays open. */
-  readonly limitUs: bigint
+  /** The watermark of each source. */
+  readonly sourcesUs: Clocks
+  /** By source: its high mark. What begins above the highest of those that feed a stage stays open. */
+  readonly limitsUs: Clocks
 }
 
 /** What an epoch gave. */
@@ -160,14 +160,15 @@ async function clockOf({ context, time, clocks, flushed, limits, partials }: App
     if (!clock) throw new Error(`unreachable: stage ${stage.id} was not stamped`)
     return clock
   }
-  const { seq, sourceUs } = time
+  const { seq, sourcesUs } = time
   const beforeUs = time.before[stage.id] ?? null
-  const limitUs = stage.from.is === 'stage' ? (limits.get(stage.from.stage.id) ?? time.limitUs) : time.limitUs
-  limits.set(stage.id, limitUs)
-  const value = await flushValue(context.executor, stage, key => partials.get(key), limitUs)
+  const limitUs =
+    (stage.from.is === 'stage' ? limits.get(stage.from.stage.id) : time.limitsUs[stage.from.source]) ?? null
+  if (limitUs !== null) limits.set(stage.id, limitUs)
+  const value = limitUs === null ? null : await flushValue(context.executor, stage, key => partials.get(key), limitUs)
   if (value !== null && (beforeUs === null || value > beforeUs)) flushed.set(stage.id, value)
   const upstream = Object.fromEntries([...clocks].map(([id, { toUs }]) => [id, toUs]))
-  const afterUs = advanceClock(clockShape(stage), beforeUs, sourceUs, upstream, value)
+  const afterUs = advanceClock(clockShape(stage), beforeUs, sourcesUs, upstream, value)
   return { fromUs: beforeUs, toUs: afterUs, entries: [{ seq, beforeUs, afterUs }] }
 }
 

@@ -1,16 +1,15 @@
 import { isMillraceError } from '../../core/errors.ts'
-import type { SourceSettings } from '../../plan/source-settings.ts'
 import type { OpenSource } from '../intake/source.ts'
 import { badObject, goneBecause, goneObject, type MarkedObject, reasonOf } from '../read/marked-object.ts'
 import { goneInReplay } from './mark-batch.ts'
-import { diagnose, type Partials } from './partials.ts'
+import { diagnose, type Partials, type SourcesSettings } from './partials.ts'
 import type { MarkedEntry, Stamped } from './stamp.ts'
 import type { EpochContext } from './work.ts'
 
 /** The objects of a batch that turned out bad after they were marked, with the reason. */
 export async function foundBad(
   epoch: EpochContext,
-  settings: SourceSettings,
+  sources: SourcesSettings,
   stamped: Stamped,
   partials: Promise<Partials>,
 ): Promise<ReadonlyMap<MarkedObject, string>> {
@@ -19,7 +18,7 @@ export async function foundBad(
     await partials
   } catch (error) {
     if (isMillraceError(error)) throw error
-    for (const [{ marked }, cause] of await diagnose(epoch, stamped, settings, error))
+    for (const [{ marked }, cause] of await diagnose(epoch, stamped, sources, error))
       bad.set(marked, reasonOf(cause, marked.version.key))
     return bad
   }

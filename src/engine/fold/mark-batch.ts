@@ -74,10 +74,11 @@ function knownEntry({ source, care }: MarkingContext, entry: Admitted): MarkedEn
   if (entry.is !== 'object') return entry
   const { known, overwrites } = entry
   const version = recorded(wantedIn(entry))
+  const { name } = source.fetch.settings
   if (known?.outcome === 'gone') return goneObject(source.fetch, version, known.reason ?? goneBecause.missing)
-  if (known && known.outcome !== 'read') return unread(version, known.outcome, known.reason)
+  if (known && known.outcome !== 'read') return unread(name, version, known.outcome, known.reason)
   const deadly = care.setAside(entry)
-  if (deadly !== undefined) return unread(version, deadly.outcome, deadly.reason)
+  if (deadly !== undefined) return unread(name, version, deadly.outcome, deadly.reason)
   if (overwrites && source.fetch.policies.overwrite === 'quarantine')
     return badObject(source.fetch, version, overwritten)
   return undefined

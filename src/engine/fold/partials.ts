@@ -60,6 +60,9 @@ export const noPartials: Partials = {
   firstBad: undefined,
 }
 
+/** The settings of each source, by its name. */
+export type SourcesSettings = ReadonlyMap<string, SourceSettings>
+
 /** At most this many branches of UNION ALL stand in one statement. */
 const branchesMax = 200
 
@@ -67,7 +70,7 @@ const branchesMax = 200
 export async function computePartials(
   context: EpochContext,
   stamped: Pick<Stamped, 'objects' | 'clocks'>,
-  source: SourceSettings,
+  sources: SourcesSettings,
 ): Promise<Partials> {
   const work = createWork(context)
   const read = stamped.objects.filter(({ marked }) => marked.good)
@@ -81,34 +84,44 @@ export async function computePartials(
   }
   try {
     const firstBad = await writeSetAside(context, work, read)
-    if (read.length > 0) {
-      const first = context.stages.filter(({ from }) => from.is === 'source')
-      const stateless = context.flows.filter(({ from }) => from.is === 'source')
-      const reads = first.reduce((sum, stage) => sum + readsOf(stage), stateless.length)
-      const scan = await epochScan(read, source, reads > 1, work)
-      for (const stage of first) {
-        const clocked = withClock(scan, stamped, stage)
-        const rows = await runSteps({ ...functions, isBeforeWindow: true }, clocked, stage.before)
-        const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
-        if (stage.step.gives === 'passing') rowsOf.set(stage.id, kept)
-        await foldRows(context, work, stage, kept, partials)
-        await seekLate(stage, kept)
-      }
-      for (const flow of stateless) {
-        const result = await runSteps(functions, scan, flow.after)
-        await writeOutput(work, flow, result, orderOf(result))
-      }
-    }
+    for (const source of sources.values()) await computeSource(source)
     return { ...work, partials, rows: rowsOf, firstBad }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw error
   }
 
+  async function computeSource(source: SourceSettings): Promise<void> {
+    const own = read.filter(({ marked }) => marked.source === source.name)
+    if (own.length === 0) return
+    const isOwn = ({ from }: Pick<Stage, 'from'>) => from.is === 'source' && from.source === source.name
+    const first = context.stages.filter(isOwn)
+    const stateless = context.flows.filter(isOwn)
+    const reads = first.reduce((sum, stage) => sum + readsOf(stage), stateless.length)
+    const scan = await epochScan(own, source, reads > 1, work)
+    for (const stage of first) {
+      const clocked = withClock(scan, stamped, stage)
+      const rows = await runSteps({ ...functions, isBeforeWindow: true }, clocked, stage.before)
+      const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
+      if (stage.step.gives === 'passing') rowsOf.set(stage.id, kept)
+      await foldRows(context, work, stage, kept, partials)
+      await seekLate(stage, kept, own, source)
+    }
+    for (const flow of stateless) {
+      const result = await runSteps(functions, scan, flow.after)
+      await writeOutput(work, flow, result, orderOf(result))
+    }
+  }
+
   /** Late rows are looked for only in objects whose earliest row can be late. Functions have run already. */
-  async function seekLate(stage: Stage, kept: Relation): Promise<void> {
+  async function seekLate(
+    stage: Stage,
+    kept: Relation,
+    own: readonly StampedObject[],
+    source: SourceSettings,
+  ): Promise<void> {
     const before = beforeOf(stamped, stage)
-    const suspects = read.filter(({ marked, seq }) => {
+    const suspects = own.filter(({ marked, seq }) => {
       const watermarkUs = before(seq)
       return watermarkUs !== null && marked.minTimeUs !== null && stage.step.late.mayBe(marked.minTimeUs, watermarkUs)
     })
@@ -242,7 +255,7 @@ async function epochScan(
 export async function diagnose(
   context: EpochContext,
   stamped: Pick<Stamped, 'objects' | 'clocks'>,
-  source: SourceSettings,
+  sources: SourcesSettings,
   error: unknown,
 ): Promise<ReadonlyMap<StampedObject, unknown>> {
   const { objects, clocks } = stamped
@@ -264,7 +277,7 @@ export async function diagnose(
   if (!isBadObject(error)) throw error
   for (const object of objects.filter(({ marked }) => marked.good)) {
     try {
-      const made = await computePartials(context, { objects: [object], clocks }, source)
+      const made = await computePartials(context, { objects: [object], clocks }, sources)
       await dropTables(context.executor, made.tables)
     } catch (cause) {
       throw new MillraceError(

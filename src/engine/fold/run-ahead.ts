@@ -52,7 +52,7 @@ export function createRunAhead(
   care: Care,
 ): RunAhead {
   const { source, epoch } = context
-  const { settings } = source.fetch
+  const settings = new Map([[source.fetch.settings.name, source.fetch.settings]])
   const { bytesMax, rowsMax } = miniBatchLimits(source.miniBatch, 'miniBatch')
   const inTurn = limited(fetchesMax)
   const fetch = createFetch(

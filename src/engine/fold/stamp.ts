@@ -1,7 +1,8 @@
 import { advanceClock, type Clock, type ClockEntry, type ClockShape } from '../../plan/clock.ts'
-import { advance } from '../../plan/watermark.ts'
+import type { SourceSettings } from '../../plan/source-settings.ts'
+import { advance, beginning, type WatermarkState } from '../../plan/watermark.ts'
 import type { MarkedObject } from '../read/marked-object.ts'
-import type { LedgerPosition } from '../state/engine-state.ts'
+import { type LedgerPosition, sourceClocks } from '../state/engine-state.ts'
 import type { StampedMark, StampedObject, AdmittedMark } from '../state/ledger.ts'
 
 /** A ledger entry before it has its number. */
@@ -16,13 +17,20 @@ export interface Stamped {
   readonly after: LedgerPosition
 }
 
+/** The delay of a source's watermark, by its name; undefined where only ticks and flushes move it. */
+export type Delays = ReadonlyMap<string, bigint | undefined>
+
+export function delaysOf(sources: Iterable<SourceSettings>): Delays {
+  return new Map([...sources].map(({ name, delayUs }) => [name, delayUs === undefined ? undefined : BigInt(delayUs)]))
+}
+
 /**
  * Numbers a mini-batch's entries and gives each the watermarks before it (S2, S13). Serial, and the only thing that is.
  */
 export function stamp(
   from: LedgerPosition,
   entries: readonly MarkedEntry[],
-  delayUs: bigint | undefined,
+  delays: Delays,
   stages: readonly ClockShape[],
 ): Stamped {
   let position = from
@@ -30,11 +38,12 @@ export function stamp(
   const marks: StampedMark[] = []
   const seen = stages.map((): ClockEntry[] => [])
   for (const entry of entries) {
-    const { nextSeq: seq, watermarkUs } = position
-    if (entry.is === 'object') objects.push({ marked: entry, seq, watermarkUs })
+    const { nextSeq: seq, sources } = position
+    if (entry.is === 'object')
+      objects.push({ marked: entry, seq, watermarkUs: sources[entry.source]?.watermarkUs ?? null })
     else marks.push({ ...entry, seq })
     const before = position.clocks
-    position = { ...after(position, entry, delayUs, stages), nextSeq: seq + 1 }
+    position = { ...after(position, entry, delays, stages), nextSeq: seq + 1 }
     for (const [index, { id }] of stages.entries())
       seen[index]?.push({ seq, beforeUs: before[id] ?? null, afterUs: position.clocks[id] ?? null })
   }
@@ -48,24 +57,38 @@ export function stamp(
 }
 
 /**
- * The watermarks after an entry. A flush of single stages moves their clocks and leaves the source's watermark alone.
+ * The watermarks after an entry. A flush of single stages moves their clocks and leaves the watermarks of the sources
+ * alone.
  */
 function after(
-  { watermarkUs, highMarkUs, clocks }: LedgerPosition,
+  { sources: before, clocks }: LedgerPosition,
   entry: MarkedEntry,
-  delayUs: bigint | undefined,
+  delays: Delays,
   stages: readonly ClockShape[],
 ): Omit<LedgerPosition, 'nextSeq'> {
-  const before = { watermarkUs, highMarkUs }
   const flushed = entry.is === 'flush' ? entry.stages : undefined
-  const state =
-    entry.is === 'object'
-      ? advance(before, entry, delayUs)
-      : entry.watermarkUs === null
-        ? before
-        : advance(before, { is: entry.is, watermarkUs: entry.watermarkUs }, delayUs)
+  const sources = sourcesAfter(before, entry, delays)
+  const sourcesUs = sourceClocks({ sources })
   const next: Record<string, bigint | null> = {}
   for (const shape of stages)
-    next[shape.id] = advanceClock(shape, clocks[shape.id] ?? null, state.watermarkUs, next, flushed?.[shape.id] ?? null)
-  return { ...state, clocks: next }
+    next[shape.id] = advanceClock(shape, clocks[shape.id] ?? null, sourcesUs, next, flushed?.[shape.id] ?? null)
+  return { sources, clocks: next }
+}
+
+/** An object and a tick move their own source; a flush that says one watermark moves all of them. */
+function sourcesAfter(
+  before: LedgerPosition['sources'],
+  entry: MarkedEntry,
+  delays: Delays,
+): LedgerPosition['sources'] {
+  const of = (name: string): WatermarkState => before[name] ?? beginning
+  if (entry.is === 'object') {
+    const { source } = entry
+    return { ...before, [source]: advance(of(source), entry, delays.get(source)) }
+  }
+  const { watermarkUs } = entry
+  if (watermarkUs === null) return before
+  const moved = entry.is === 'tick' ? [entry.source] : Object.keys(before)
+  const states = moved.map(name => [name, advance(of(name), { is: entry.is, watermarkUs }, undefined)])
+  return { ...before, ...Object.fromEntries(states) }
 }

@@ -1,5 +1,6 @@
 import type { Announced } from '../../core/object-version.ts'
 import type { Executor, NotificationSource } from '../../core/ports.ts'
+import { beginning } from '../../plan/watermark.ts'
 import type { RunEvent } from '../report/events.ts'
 import { countKey, type Counts } from '../report/ignored-keys.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
@@ -37,7 +38,7 @@ export interface FeedContext {
 
 /** What is committed, as far as feeding goes by it. */
 export interface FeedLedger {
-  readonly position: Pick<LedgerPosition, 'highMarkUs' | 'watermarkUs'>
+  readonly position: Pick<LedgerPosition, 'sources'>
   /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
   readonly historyToMs: number | null
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
@@ -222,7 +223,7 @@ async function watchIdle({ source, intake, ledger, signal }: FeedContext): Promi
       await clock.sleep(Math.max(leftMs, idleMs / 10), signal)
       continue
     }
-    const { highMarkUs, watermarkUs } = ledger.position
+    const { highMarkUs, watermarkUs } = ledger.position.sources[source.fetch.settings.name] ?? beginning
     if (highMarkUs !== null && (watermarkUs === null || watermarkUs < highMarkUs)) intake.tick(highMarkUs)
     else await clock.sleep(idleMs, signal)
   }

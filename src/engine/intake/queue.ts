@@ -23,6 +23,8 @@ export interface Queue {
 }
 
 export interface QueueContext {
+  /** The name of the source. */
+  readonly source: string
   readonly clock: Clock
   /** A mini-batch waits no longer than this, whatever its `every` says. */
   readonly everyMsMax?: number
@@ -32,7 +34,7 @@ export interface QueueContext {
 
 /** @param onEnd told when nothing more comes */
 export function createQueue(
-  { clock, signal, everyMsMax = Infinity }: QueueContext,
+  { source, clock, signal, everyMsMax = Infinity }: QueueContext,
   { objectsMax, bytesMax, everyMs }: ReturnType<typeof miniBatchLimits>,
   onEnd: () => void,
 ): Queue {
@@ -64,7 +66,7 @@ export function createQueue(
     },
     tick(watermarkUs) {
       lastMovedMs = clock.nowMs()
-      push([{ is: 'tick', watermarkUs, sizeBytes: 0 }])
+      push([{ is: 'tick', source, watermarkUs, sizeBytes: 0 }])
     },
     flush: () => flushes.next(),
     async next() {

@@ -207,6 +207,7 @@ function readObject(group: Group, part: number, aside: Aside, source: RowSource)
   const { isChanged } = object
   return {
     is: 'object',
+    source: context.settings.name,
     version: object.version,
     outcome: 'read',
     reason: null,

@@ -12,6 +12,8 @@ import type { SourcePolicies, SourceSettings } from '../../plan/source-settings.
 /** An object after stage 1 (S17): what became of it, its high mark, and how its good rows are read. */
 export interface MarkedObject {
   readonly is: 'object'
+  /** The name of its source. */
+  readonly source: string
   readonly version: ObjectVersion
   readonly outcome: Outcome
   /** Why it was not read. */
@@ -77,7 +79,7 @@ export function deniedObject(
   version: ObjectVersion,
   reason: string,
 ): MarkedObject {
-  return byPolicy(onDenied, version, reason, {
+  return byPolicy(name, onDenied, version, reason, {
     code: 'denied-object',
     message:
       `source ${name}: object '${version.key}' may not be read: ${reason.replace(/\.$/, '')}. ` +
@@ -105,7 +107,7 @@ export function badObject(
   version: ObjectVersion,
   reason: string,
 ): MarkedObject {
-  return byPolicy(onBadObject, version, reason, {
+  return byPolicy(name, onBadObject, version, reason, {
     code: 'bad-object',
     message:
       `source ${name}: object '${version.key}' cannot be read: ${reason}. Nothing of it was counted. ` +
@@ -126,13 +128,14 @@ export function goneObject(
 }
 
 function byPolicy(
+  source: string,
   policy: 'fail' | 'quarantine' | 'skip',
   version: ObjectVersion,
   reason: string,
   { code, message }: { readonly code: string; readonly message: string },
 ): MarkedObject {
   if (policy === 'fail') throw new MillraceError('fatal', code, message)
-  return unread(version, policy === 'skip' ? 'skipped' : 'quarantined', reason)
+  return unread(source, version, policy === 'skip' ? 'skipped' : 'quarantined', reason)
 }
 
 /** What may be recorded of an object that the store did not give: a message names it, and knows no size. */
@@ -141,9 +144,15 @@ export function recorded({ isAnnounced, ...version }: Wanted): ObjectVersion {
 }
 
 /** An object of which nothing is read. */
-export function unread(version: ObjectVersion, outcome: Exclude<Outcome, 'read'>, reason: string | null): MarkedObject {
+export function unread(
+  source: string,
+  version: ObjectVersion,
+  outcome: Exclude<Outcome, 'read'>,
+  reason: string | null,
+): MarkedObject {
   return {
     is: 'object',
+    source,
     version,
     outcome,
     reason,

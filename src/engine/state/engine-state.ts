@@ -2,7 +2,7 @@ import type { EngineState, Manifest } from '../../../checkpoints/types.ts'
 import { MillraceError } from '../../core/errors.ts'
 import { type Json, plainJson } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
-import { type ClockShape, type Clocks, advanceClock } from '../../plan/clock.ts'
+import { type ClockShape, type Clocks, advanceClock, latest } from '../../plan/clock.ts'
 import type { StoredPlan } from '../../plan/stored-plan.ts'
 import { type WatermarkState, beginning } from '../../plan/watermark.ts'
 import { duckdb, sessionSettings } from '../duckdb/session.ts'
@@ -13,9 +13,11 @@ import { watermarkFrom, watermarkJson } from './ledger.ts'
 import type { RetryRequest } from './retry-request.ts'
 import { noTotals } from './totals.ts'
 
-/** Where the ledger stands: the next sequence number, the watermark so far, and the clock of each stage. */
-export interface LedgerPosition extends WatermarkState {
+/** Where the ledger stands: the next sequence number, the watermark of each source, and the clock of each stage. */
+export interface LedgerPosition {
   readonly nextSeq: number
+  /** By name. A source without any entry stands at the beginning. */
+  readonly sources: Readonly<Record<string, WatermarkState>>
   readonly clocks: Clocks
 }
 
@@ -37,8 +39,7 @@ export function initialState(plan: StoredPlan): EngineState {
       due: null,
       held: {},
     },
-    '',
-    { ...beginning, nextSeq: 1, clocks: {} },
+    { sources: {}, nextSeq: 1, clocks: {} },
     [],
     noTotals,
   )
@@ -144,7 +145,6 @@ export function dueJson({ seq, marks }: Due): Json {
 export function engineState(
   plan: StoredPlan,
   { positions, retry, columnsSeen, due, held, living, ...records }: EngineRecords,
-  source: string,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
   totals: Totals,
@@ -163,31 +163,50 @@ export function engineState(
       ...(Object.keys(held).length > 0 && { held: plainJson(held) }),
     },
     nextSeq: position.nextSeq,
-    watermarks: source === '' ? {} : { [source]: watermarkJson(position) },
+    watermarks: Object.fromEntries(
+      Object.entries(position.sources).map(([source, state]) => [source, watermarkJson(state)]),
+    ),
     ...(clocks === undefined ? {} : { clocks }),
     positions,
     totals: { ...totals },
   }
 }
 
-/** Where the checkpoint's ledger stands for this source and these stages. */
-export function positionOf(manifest: Manifest, source: string, shapes: readonly ClockShape[]): LedgerPosition {
+/** Where the checkpoint's ledger stands for these sources and these stages. */
+export function positionOf(
+  manifest: Manifest,
+  sources: readonly string[],
+  shapes: readonly ClockShape[],
+): LedgerPosition {
   const { nextSeq, clocks } = manifest.engine
-  const found = watermarksOf(manifest)[source]
-  const state = found ? watermarkFrom(found) : beginning
-  return { ...state, nextSeq, clocks: clocks === undefined ? following(state, shapes) : clocksFrom(clocks) }
+  const found = watermarksOf(manifest)
+  const states = sources.map(name => [name, found[name] ? watermarkFrom(found[name]) : beginning] as const)
+  const position = { nextSeq, sources: Object.fromEntries(states) }
+  return { ...position, clocks: clocks === undefined ? following(position, shapes) : clocksFrom(clocks) }
 }
 
-/** The clocks of stages that no flush has moved by themselves: they follow from the source's watermark. */
-export function following({ watermarkUs }: Pick<LedgerPosition, 'watermarkUs'>, shapes: readonly ClockShape[]): Clocks {
+/** The watermark of each source. */
+export function sourceClocks({ sources }: Pick<LedgerPosition, 'sources'>): Clocks {
+  return Object.fromEntries(Object.entries(sources).map(([name, { watermarkUs }]) => [name, watermarkUs]))
+}
+
+/** The highest event time that any source has had: what a flush goes by (S6). */
+export function highMarkOf({ sources }: Pick<LedgerPosition, 'sources'>): bigint | null {
+  return Object.values(sources).reduce<bigint | null>((high, { highMarkUs }) => latest(high, highMarkUs), null)
+}
+
+/** The clocks of stages that no flush has moved by themselves: they follow from the watermarks of the sources. */
+export function following(position: Pick<LedgerPosition, 'sources'>, shapes: readonly ClockShape[]): Clocks {
+  const sources = sourceClocks(position)
   const clocks: Record<string, bigint | null> = {}
-  for (const shape of shapes) clocks[shape.id] = advanceClock(shape, null, watermarkUs, clocks)
+  for (const shape of shapes) clocks[shape.id] = advanceClock(shape, null, sources, clocks)
   return clocks
 }
 
 export function clocksJson(position: LedgerPosition, shapes: readonly ClockShape[]): Json | undefined {
   const derived = following(position, shapes)
-  if (shapes.every(({ id }) => (position.clocks[id] ?? null) === derived[id])) return undefined
+  const isFollowing = Object.keys(position.sources).length <= 1
+  if (isFollowing && shapes.every(({ id }) => (position.clocks[id] ?? null) === derived[id])) return undefined
   return Object.fromEntries(shapes.map(({ id }) => [id, position.clocks[id]?.toString() ?? null]))
 }
 
@@ -197,7 +216,7 @@ export function clocksFrom(json: Json): Clocks {
 }
 
 /**
- * A stage's watermark at a commit, for readers that bind no plan: its own, or the source's, which it follows.
+ * A stage's watermark at a commit, for readers that bind no plan: its own, or that of the one source, which it follows.
  *
  * @param state the key of one of its state tables
  */

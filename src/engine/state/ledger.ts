@@ -41,8 +41,8 @@ export interface StampedObject {
 /** A tick or flush with its place in the ledger, and what it sets. */
 export type StampedMark = AdmittedMark & { readonly seq: number }
 
-export function objectRow({ marked, seq }: StampedObject, epoch: number, source: string, late: number): LedgerRow {
-  const { version } = marked
+export function objectRow({ marked, seq }: StampedObject, epoch: number, late: number): LedgerRow {
+  const { source, version } = marked
   return {
     seq,
     epoch,
@@ -66,14 +66,16 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, source:
   }
 }
 
-export function markRow(mark: StampedMark, epoch: number, source: string, late: number): LedgerRow {
+/** @param sources of the pipeline: a flush names the one that there is, or none of several */
+export function markRow(mark: StampedMark, epoch: number, sources: readonly string[], late: number): LedgerRow {
+  const [source = null, ...others] = mark.is === 'tick' ? [mark.source] : sources
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
   const { is, seq, watermarkUs } = mark
   return {
     ...nothing,
     seq,
     epoch,
-    source,
+    source: others.length > 0 ? null : source,
     is,
     late: late === 0 ? null : late,
     watermark_us: watermarkUs,
@@ -89,7 +91,8 @@ function flushText({ stages }: FlushValue): string | null {
 /** A tick or flush as a row of the ledger has it. */
 export function markOf(row: SqlRow): AdmittedMark {
   const watermarkUs = row.watermark_us as bigint | null
-  if (row.is === 'tick') return { is: 'tick', watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
+  if (row.is === 'tick')
+    return { is: 'tick', source: String(row.source), watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
   const { flushed } = row
   if (typeof flushed !== 'string') return { is: 'flush', watermarkUs, sizeBytes: 0 }
   const stages = JSON.parse(flushed) as Record<string, string>
@@ -193,7 +196,7 @@ export function watermarkFrom(json: { watermarkUs: string | null; highMarkUs: st
 
 /** A tick or flush of the ledger that is replayed. */
 export type AdmittedMark = (
-  | { readonly is: 'tick'; readonly watermarkUs: bigint }
+  | { readonly is: 'tick'; readonly source: string; readonly watermarkUs: bigint }
   | ({ readonly is: 'flush' } & FlushValue)
 ) & { readonly sizeBytes: 0 }
 
