@@ -1,0 +1,387 @@
+import { utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  aggregate,
+  argMax,
+  collect,
+  collectSet,
+  count,
+  derive,
+  files,
+  groupBy,
+  hopping,
+  mapRows,
+  max,
+  parquet,
+  type Pipeline,
+  pipeline,
+  rename,
+  select,
+  session,
+  source,
+  to,
+  tumbling,
+  where,
+} from '../../src/index.ts'
+import { type Lab, openLab, type Place, quoted, run } from '../engine/harness.ts'
+import { nexmarkColumns, type NexmarkOptions, nexmarkRows, type NexmarkStream } from '../nexmark/events.ts'
+
+// Nexmark's queries over generated auctions (docs/conformance.md), each beside one batch query that DuckDB runs over the same
+// files. The long form: MILLRACE_NEXMARK_EVENTS=1000000.
+
+const asked = process.env.MILLRACE_NEXMARK_EVENTS
+const events = Number(asked ?? 20_000)
+const hookTimeoutMs = asked === undefined ? 300_000 : 0
+const objects = 8
+/** Windows of ten seconds have a thousand events each; a tenth of them come up to twenty seconds late, and two are allowed. */
+const auction: NexmarkOptions = { events, perSecond: 100, outOfOrder: 50, delayedSeconds: 20 }
+const delaySeconds = 2
+
+/** One object for each part of the events, in order: `bid/000.parquet` and so on. */
+async function writeEvents(lab: Lab, stream: NexmarkStream, options: NexmarkOptions): Promise<void> {
+  const each = Math.ceil(options.events / objects)
+  for (let part = 0; part < objects; part++) {
+    const [first, end] = [part * each, Math.min((part + 1) * each, options.events)]
+    await lab.parquet(`${stream}/${String(part).padStart(3, '0')}.parquet`, nexmarkRows(stream, options, first, end))
+  }
+}
+
+const bidsOf = (lab: Lab) =>
+  source('bid', {
+    objects: join(lab.input, 'bid'),
+    format: parquet(),
+    columns: nexmarkColumns.bid,
+    time: 'date_time',
+    watermark: { delay: `${delaySeconds} seconds` },
+  })
+
+type Bids = ReturnType<typeof bidsOf>
+type Flow = ReturnType<typeof q0>
+/** Where a flow's rows go. */
+const into = (lab: Lab, cut: string, name: string) =>
+  to(files(lab.place(`${cut}-${name}`).output, { format: 'parquet' }))
+
+// ---- The queries, as users write them. ----------------------------------------------------------------------------
+
+const q0 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(select('auction', 'bidder', 'price', 'date_time', 'extra'), end)
+
+const q1 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    derive({ price: ['DECIMAL(23,3)', '0.908 * price'] }),
+    select('auction', 'bidder', 'price', 'date_time', 'extra'),
+    end,
+  )
+
+const q2 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(where('auction % 123 = 0'), select('auction', 'price'), end)
+
+/** The bids of each auction in ten seconds, every two. */
+const counted = (bids: Bids) =>
+  bids.pipe(hopping('10 seconds', '2 seconds'), groupBy('auction'), aggregate({ num: count() }))
+
+/** All auctions that have the most: rows of one window have one time, so a window of two seconds holds them, and them alone. */
+const q5 = (bids: Bids, end: ReturnType<typeof into>) =>
+  counted(bids).pipe(
+    tumbling('2 seconds'),
+    groupBy('num'),
+    aggregate({ auctions: collectSet('auction', 1000) }),
+    tumbling('2 seconds'),
+    groupBy(),
+    aggregate({ num: max('num'), auctions: argMax('auctions', 'num') }),
+    mapRows(
+      ({ window_end, num, auctions }) => (auctions ?? []).map(auction => ({ window_end, auction, num: num as bigint })),
+      { window_end: 'TIMESTAMP NOT NULL', auction: 'BIGINT', num: 'BIGINT' },
+    ),
+    end,
+  )
+
+/** One auction that has the most, which needs no list. */
+const q5One = (bids: Bids, end: ReturnType<typeof into>) =>
+  counted(bids).pipe(
+    tumbling('2 seconds'),
+    groupBy(),
+    aggregate({ num: max('num'), auction: argMax('auction', 'num') }),
+    end,
+  )
+
+/** All bids of the highest price, as lists of their columns would lose which belong together: as one text each. */
+const q7 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    derive({
+      bid: ['VARCHAR NOT NULL', "concat_ws(' ', auction, bidder, strftime(date_time, '%Y-%m-%d %H:%M:%S.%g'), extra)"],
+    }),
+    tumbling('10 seconds'),
+    groupBy('price'),
+    aggregate({ bids: collect('bid', { max: 1000 }) }),
+    tumbling('10 seconds'),
+    groupBy(),
+    aggregate({ price: max('price'), bids: argMax('bids', 'price') }),
+    mapRows(
+      ({ window_end, price, bids: highest }) =>
+        (highest ?? []).map(bid => ({ window_end, price: price as bigint, bid })),
+      { window_end: 'TIMESTAMP NOT NULL', price: 'BIGINT', bid: 'VARCHAR' },
+    ),
+    end,
+  )
+
+/** One bid of the highest price: of equal ones the earliest in the ledger. */
+const q7One = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    tumbling('10 seconds'),
+    groupBy(),
+    aggregate({
+      auction: argMax('auction', 'price'),
+      bidder: argMax('bidder', 'price'),
+      price: max('price'),
+      date_time: argMax('date_time', 'price'),
+      extra: argMax('extra', 'price'),
+    }),
+    end,
+  )
+
+const q11 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    session('10 seconds'),
+    groupBy('bidder'),
+    aggregate({ bid_count: count() }),
+    rename({ window_start: 'starttime', window_end: 'endtime' }),
+    end,
+  )
+
+const flows = {
+  q0,
+  q1,
+  q2,
+  q5,
+  q5One,
+  q7,
+  q7One,
+  q11,
+} satisfies Readonly<Record<string, (bids: Bids, end: ReturnType<typeof into>) => Flow>>
+
+/** Every query a flow of one pipeline. */
+function nexmark(lab: Lab, cut: string): Pipeline {
+  const bids = bidsOf(lab)
+  const [first, ...rest] = Object.entries(flows).map(([name, flow]) => flow(bids, into(lab, cut, name)))
+  return pipeline('nexmark', { checkpoint: lab.place(cut).checkpoint }, first as Flow, ...rest)
+}
+
+// ---- The same in DuckDB alone. ------------------------------------------------------------------------------------
+
+/** A query's answer as SQL over `bid`, whose rows have the number of their object and their own in it. */
+interface Answer {
+  readonly columns: string
+  /** Common table expressions that `from` needs. */
+  readonly with?: string
+  readonly from: string
+}
+
+/** With the watermark before their object: the highest time in those before it, less the delay. */
+const judged = `
+  object AS (SELECT object, max(max(date_time)) OVER (ORDER BY object ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    - INTERVAL ${delaySeconds} SECOND AS mark FROM bid GROUP BY object),
+  judged AS (SELECT bid.*, coalesce(mark, TIMESTAMP '1970-01-01') AS mark FROM bid JOIN object USING (object))`
+/** With each of their windows that holds them; of those still open for them. */
+const inWindows = (sizeS: number, everyS: number) => `${judged},
+  begun AS (SELECT *, to_timestamp(floor(epoch(date_time) / ${everyS}) * ${everyS})::TIMESTAMP AS begin FROM judged),
+  every_window AS (SELECT *, unnest(range(begin + INTERVAL ${everyS} SECOND,
+    begin + INTERVAL ${sizeS} SECOND + INTERVAL 1 MICROSECOND, INTERVAL ${everyS} SECOND)) AS window_end FROM begun),
+  windowed AS (SELECT * FROM every_window WHERE window_end > mark)`
+
+/** Auctions with their bids in ten seconds, those with the most first. */
+const hot = `${inWindows(10, 2)},
+  num_of AS (SELECT window_end, auction, count(*) AS num FROM windowed GROUP BY ALL),
+  hot AS (SELECT *, rank() OVER (PARTITION BY window_end ORDER BY num DESC) AS place FROM num_of)`
+const highest = `${inWindows(10, 10)},
+  highest AS (SELECT *, rank() OVER (PARTITION BY window_end ORDER BY price DESC) AS place,
+    row_number() OVER (PARTITION BY window_end ORDER BY price DESC, object, file_row_number) AS number FROM windowed)`
+const sessions = `${judged},
+  accepted AS (SELECT bidder, date_time FROM judged WHERE date_time + INTERVAL 10 SECOND > mark),
+  begun AS (SELECT *, CASE WHEN date_time - lag(date_time) OVER (PARTITION BY bidder ORDER BY date_time) < INTERVAL 10 SECOND
+    THEN 0 ELSE 1 END AS begins FROM accepted),
+  numbered AS (SELECT *, sum(begins) OVER (PARTITION BY bidder ORDER BY date_time ROWS UNBOUNDED PRECEDING) AS session FROM begun),
+  session AS (SELECT bidder, count(*) AS bid_count, min(date_time) AS starttime,
+    max(date_time) + INTERVAL 10 SECOND AS endtime FROM numbered GROUP BY bidder, session)`
+
+const answers: Readonly<Record<keyof typeof flows, Answer>> = {
+  q0: { columns: 'auction, bidder, price, date_time, extra', from: 'bid' },
+  q1: {
+    columns: 'auction, bidder, price, date_time, extra',
+    from: "(SELECT * REPLACE (format('{}.{:03d}', price * 908 // 1000, price * 908 % 1000) AS price) FROM bid)",
+  },
+  q2: { columns: 'auction, price', from: 'bid WHERE mod(auction, 123) = 0' },
+  q5: { columns: 'window_end, auction, num', with: hot, from: 'hot WHERE place = 1' },
+  // Of several with the most any may be given.
+  q5One: { columns: 'window_end, num', with: hot, from: '(SELECT DISTINCT window_end, num FROM hot WHERE place = 1)' },
+  q7: {
+    columns: 'window_end, price, bid',
+    with: highest,
+    from: `(SELECT *, concat_ws(' ', auction, bidder, strftime(date_time, '%Y-%m-%d %H:%M:%S.%g'), extra) AS bid
+      FROM highest WHERE place = 1)`,
+  },
+  q7One: {
+    columns: 'window_end, auction, bidder, price, date_time, extra',
+    with: highest,
+    from: 'highest WHERE number = 1',
+  },
+  q11: { columns: 'bidder, bid_count, starttime, endtime', with: sessions, from: 'session' },
+}
+
+/** `answer` as a table expression. */
+function expectedOf(lab: Lab, { columns, with: parts, from }: Answer): string {
+  const bid = `bid AS (SELECT *, parse_filename(filename) AS object
+    FROM read_parquet(${quoted(join(lab.input, 'bid/*.parquet'))}, filename = true, file_row_number = true))`
+  return `(WITH ${[bid, ...(parts === undefined ? [] : [parts])].join(', ')} SELECT ${columns} FROM ${from})`
+}
+
+/** Both sides have the same rows as often. Those of one side alone are shown, up to five. */
+async function expectSame(lab: Lab, found: string, expected: Answer): Promise<void> {
+  const text = (rows: string) => `(SELECT COLUMNS(*)::VARCHAR FROM (SELECT ${expected.columns} FROM ${rows}))`
+  const [all, wanted] = [text(found), text(expectedOf(lab, expected))]
+  const only = (side: string, rows: string, others: string) =>
+    `(SELECT '${side}' AS side, * FROM (FROM ${rows} EXCEPT ALL FROM ${others}) LIMIT 5)`
+  const [number] = await lab.sql(`SELECT count(*) AS n FROM ${wanted}`)
+  expect(Number(number?.n)).toBeGreaterThan(0)
+  expect(await lab.sql(`${only('found', all, wanted)} UNION ALL ${only('expected', wanted, all)}`)).toEqual([])
+}
+
+const outputOf = ({ output }: Place) => `read_parquet(${quoted(join(output, 'part-*.parquet'))})`
+
+const cuts = [
+  { cut: 'an object an epoch', name: 'each', objectsPerEpoch: 1 },
+  { cut: 'three objects an epoch', name: 'three', objectsPerEpoch: 3 },
+  { cut: 'all in one epoch', name: 'all', objectsPerEpoch: objects },
+  { cut: 'two runs one after the other', name: 'resumed', objectsPerEpoch: 2 },
+]
+
+describe('Nexmark, beside a batch query over the same bids', () => {
+  let lab: Lab
+  beforeAll(async () => {
+    lab = await openLab()
+    await writeEvents(lab, 'bid', auction)
+    for (const { name, objectsPerEpoch } of cuts) {
+      const input = join(lab.input, 'bid/00[0-2].parquet')
+      if (name === 'resumed') await run(nexmark(lab, name), { objectsPerEpoch, input, flush: false })
+      await run(nexmark(lab, name), { objectsPerEpoch })
+    }
+  }, hookTimeoutMs)
+  afterAll(() => lab[Symbol.asyncDispose]())
+
+  test('the bids have what queries must tell apart: late rows, several hottest auctions, many sessions', async () => {
+    const many = async (parts: string, from: string) =>
+      Number((await lab.sql(`SELECT n FROM ${expectedOf(lab, { columns: 'count(*) AS n', with: parts, from })}`))[0]?.n)
+    expect(await many(judged, 'judged WHERE date_time + INTERVAL 10 SECOND <= mark')).toBeGreaterThan(50)
+    expect(await many(hot, 'hot WHERE place = 1')).toBeGreaterThan(
+      await many(hot, '(SELECT DISTINCT window_end FROM hot)'),
+    )
+    expect(await many(sessions, 'session')).toBeGreaterThan(1000)
+  })
+
+  describe.each(cuts)('$cut', ({ name }) => {
+    test.each(Object.entries(answers))('%s', async (query, expected) => {
+      await expectSame(lab, outputOf(lab.place(`${name}-${query}`)), expected)
+    })
+
+    test('q5 with one auction a window gives one of the hottest', async () => {
+      const hottest = { ...answers.q5, columns: 'window_end, auction, num' } as Answer
+      const found = `(SELECT window_end, auction, num FROM ${outputOf(lab.place(`${name}-q5One`))})`
+      expect(await lab.sql(`FROM ${found} EXCEPT FROM ${expectedOf(lab, hottest)}`)).toEqual([])
+    })
+
+    test('the late ledger has the rows that the batch queries leave out, with their windows', async () => {
+      // Several steps tell of the same row and window.
+      const told = new Set(
+        (await lab.channels('late-', lab.place(name))).map(({ _object, _row, _window_end }) =>
+          [_object, _row, _window_end].join(' '),
+        ),
+      )
+      const columns = 'DISTINCT object, file_row_number AS row, epoch_us(window_end) AS window_end'
+      const late = await lab.sql(
+        `FROM ${expectedOf(lab, { columns, with: inWindows(10, 2), from: 'every_window WHERE window_end <= mark' })} UNION
+         FROM ${expectedOf(lab, {
+           columns,
+           with: judged,
+           from: '(SELECT *, date_time + INTERVAL 10 SECOND AS window_end FROM judged) WHERE window_end <= mark',
+         })}`,
+      )
+      expect(late.map(({ object, row, window_end }) => [object, row, window_end].join(' ')).toSorted()).toEqual(
+        [...told].toSorted(),
+      )
+    })
+  })
+})
+
+describe('Nexmark 12 and 14', () => {
+  let lab: Lab
+  beforeAll(async () => {
+    lab = await openLab()
+  })
+  afterAll(() => lab[Symbol.asyncDispose]())
+
+  test('q12: the time at which an object came takes the place of the processing time', async () => {
+    await writeEvents(lab, 'bid', { events: 4000, perSecond: 100 })
+    // Four seconds between one object and the next: two or three of them in each window of ten.
+    const cameAt = (object: number) => new Date(Date.UTC(2024, 0, 2, 3, 0, object * 4))
+    for (let object = 0; object < objects; object++)
+      await utimes(join(lab.input, `bid/00${object}.parquet`), cameAt(object), cameAt(object))
+    const expected: Answer = {
+      columns: 'bidder, bid_count, starttime, endtime',
+      with: `came AS (SELECT bidder, (${cameAt(0).getTime() / 1000} + 4 * left(object, 3)::BIGINT) // 10 * 10 AS start FROM bid)`,
+      from: `(SELECT bidder, count(*) AS bid_count, to_timestamp(start)::TIMESTAMP AS starttime,
+        to_timestamp(start + 10)::TIMESTAMP AS endtime FROM came GROUP BY bidder, start)`,
+    }
+    for (const { name, objectsPerEpoch } of cuts) {
+      const at = lab.place(`arrived-${name}`)
+      const flow = source('bid', {
+        objects: join(lab.input, 'bid'),
+        format: parquet(),
+        columns: { bidder: 'BIGINT NOT NULL', object_last_modified: 'TIMESTAMP NOT NULL FROM META' },
+        time: 'object_last_modified',
+        watermark: { delay: '0s' },
+      }).pipe(
+        tumbling('10 seconds'),
+        groupBy('bidder'),
+        aggregate({ bid_count: count() }),
+        rename({ window_start: 'starttime', window_end: 'endtime' }),
+        to(files(at.output, { format: 'parquet' })),
+      )
+      const { totals } = await run(pipeline('q12', { checkpoint: at.checkpoint }, flow), { objectsPerEpoch })
+      expect(totals.late).toBe(0)
+      await expectSame(lab, outputOf(at), expected)
+    }
+  })
+
+  test('q14: expressions, over the bids of a day', async () => {
+    await writeEvents(lab, 'bid', { events: 4000, perSecond: 0.04 })
+    const expected: Answer = {
+      columns: 'auction, bidder, price, bid_time_type, date_time, extra, c_counts',
+      from: `(SELECT * REPLACE (format('{}.{:03d}', price * 908 // 1000, price * 908 % 1000) AS price),
+          CASE WHEN date_part('hour', date_time) BETWEEN 8 AND 18 THEN 'dayTime'
+            WHEN date_part('hour', date_time) IN (7, 19) THEN 'otherTime' ELSE 'nightTime' END AS bid_time_type,
+          len(list_filter(string_split(extra, ''), lambda letter: letter = 'c')) AS c_counts
+        FROM bid WHERE price * 908 > 1000000000 AND price * 908 < 50000000000)`,
+    }
+    expect(await lab.sql(`SELECT DISTINCT bid_time_type FROM ${expectedOf(lab, expected)}`)).toHaveLength(3)
+    for (const { name, objectsPerEpoch } of cuts) {
+      const at = lab.place(`calculated-${name}`)
+      const flow = bidsOf(lab).pipe(
+        derive({ price: ['DECIMAL(23,3)', '0.908 * price'] }),
+        where('price > 1000000 and price < 50000000'),
+        derive({
+          bid_time_type: [
+            'VARCHAR',
+            `case when hour(date_time) >= 8 and hour(date_time) <= 18 then 'dayTime'
+             when hour(date_time) <= 6 or hour(date_time) >= 20 then 'nightTime' else 'otherTime' end`,
+          ],
+          c_counts: ['BIGINT', "length(extra) - length(replace(extra, 'c', ''))"],
+        }),
+        select('auction', 'bidder', 'price', 'bid_time_type', 'date_time', 'extra', 'c_counts'),
+        to(files(at.output, { format: 'parquet' })),
+      )
+      await run(pipeline('q14', { checkpoint: at.checkpoint }, flow), { objectsPerEpoch })
+      await expectSame(lab, outputOf(at), expected)
+    }
+  })
+})
