@@ -2,7 +2,14 @@ import { plainJson } from '../src/core/json.ts'
 import { oneOf, text } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { configError } from '../src/core/errors.ts'
-import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type TimeOf,
+  type Windowed,
+} from '../src/plan/batches.ts'
 import { inputColumn } from '../src/plan/relation.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { fixedBorders, whereCloses, type WindowAssigner } from '../src/plan/window.ts'
@@ -113,7 +120,7 @@ const calendarOptions = {
  * @param options `timeZone`, and `weekStartsOn` of a week.
  */
 export function calendar<I>(
-  unit: OfRows<I, CalendarUnit>,
+  unit: OfTimedRows<I, CalendarUnit>,
   options?: CalendarOptions,
 ): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function calendar<I>(unit: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {

@@ -3,7 +3,7 @@ import { configError } from '../src/core/errors.ts'
 import { duration } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { parseColumnType } from '../src/core/types.ts'
-import { type ColumnsOf, type OfRows, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfTimedRows, type Operator, step } from '../src/plan/batches.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import {
   type ColumnTypes,
@@ -147,7 +147,7 @@ type Name<I> = keyof ColumnsOf<I> & string
  * @throws MillraceError `user` for an unknown column.
  */
 export function dedupe<I>(
-  key: NoInfer<OfRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
+  key: NoInfer<OfTimedRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
   within: Duration,
 ): Operator<I, I> {
   const names: unknown = typeof key === 'string' ? [key] : key

@@ -6,7 +6,7 @@ import { type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } fro
 import {
   type ColumnsOf,
   type MiniBatch,
-  type OfRows,
+  type OfTimedRows,
   operator,
   type Operator,
   type TimeOf,
@@ -212,7 +212,7 @@ type Deltas<C, K extends string> = Show<C & { [N in K as `${N}_delta`]: N extend
  * @throws MillraceError `user` for an unknown column, or one that is no number.
  */
 export function deltas<I, const K extends KeysOf<ColumnsOf<I>, Numeric>, const P extends keyof ColumnsOf<I> & string>(
-  options: OfRows<I, DeltasOptions<K, P>>,
+  options: OfTimedRows<I, DeltasOptions<K, P>>,
 ): Operator<I, MiniBatch<Deltas<ColumnsOf<I>, K>, TimeOf<I>>> {
   const { of, per, expireAfter } = readCall('deltas', deltasOptions, [], options)
   for (const [field, found] of [

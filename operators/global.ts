@@ -1,6 +1,13 @@
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { only } from '../src/core/option-kinds.ts'
-import { type ColumnsOf, type NoWindow, type OfRows, type Operator, step, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type NoWindow,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type Windowed,
+} from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { fixedBorders, whereCloses, type WindowAssigner } from '../src/plan/window.ts'
 
@@ -70,7 +77,7 @@ const globalOptions = {
  *
  * @param options `{ unbounded: true }`, which says that you know what the state costs.
  */
-export function global<I>(options: OfRows<I, GlobalOptions>): Operator<I, Windowed<ColumnsOf<I>, NoWindow>>
+export function global<I>(options: OfTimedRows<I, GlobalOptions>): Operator<I, Windowed<ColumnsOf<I>, NoWindow>>
 export function global<I>(options: unknown): Operator<I, Windowed<ColumnsOf<I>, NoWindow>> {
   return step(globalStep, readCall('global', globalOptions, [], options) as PlainOptions)
 }

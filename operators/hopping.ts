@@ -2,7 +2,14 @@ import { configError } from '../src/core/errors.ts'
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type TimeOf,
+  type Windowed,
+} from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 import { endsApart, firstOpenEnd } from './ends-apart.ts'
@@ -84,7 +91,7 @@ const hoppingOptions = {
  * @param options `offset`, by which the starts are moved.
  */
 export function hopping<I>(
-  size: OfRows<I, Duration>,
+  size: OfTimedRows<I, Duration>,
   every: Duration,
   options?: WindowOptions,
 ): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>

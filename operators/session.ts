@@ -1,7 +1,14 @@
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { duration } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type TimeOf,
+  type Windowed,
+} from '../src/plan/batches.ts'
 import { inputColumn } from '../src/plan/relation.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { whereCloses, type WindowAssigner } from '../src/plan/window.ts'
@@ -91,7 +98,7 @@ const sessionOptions = {
  *
  * @param gap A duration such as '30 minutes'; whole days when the event time is a DATE.
  */
-export function session<I>(gap: OfRows<I, Duration>): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
+export function session<I>(gap: OfTimedRows<I, Duration>): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function session<I>(gap: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
   return step(sessionStep, readCall('session', sessionOptions, [gap], options))
 }

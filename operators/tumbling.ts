@@ -2,7 +2,14 @@ import { canonicalDuration, type Duration, durationUs } from '../src/core/durati
 import { plainJson } from '../src/core/json.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type ColumnsOf, type OfRows, type Operator, step, type TimeOf, type Windowed } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type TimeOf,
+  type Windowed,
+} from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorToUs, whereCloses, type WindowAssigner } from '../src/plan/window.ts'
 import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
@@ -67,7 +74,7 @@ const tumblingOptions = {
  * @param options `offset`, where windows begin: `tumbling('1 day', { offset: '5 hours' })`.
  */
 export function tumbling<I>(
-  size: OfRows<I, Duration>,
+  size: OfTimedRows<I, Duration>,
   options?: WindowOptions,
 ): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function tumbling<I>(size: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {

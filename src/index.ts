@@ -92,7 +92,7 @@ export type {
 } from './engine/report/summary.ts'
 export type { BackfillOptions, FollowOptions, RunOptions, RetryOptions, VerifyOptions } from './engine/options.ts'
 export { type Difference, type Verification, verify } from './engine/verify.ts'
-export type { Done, Grouped, MiniBatch, Operator, Sql, Windowed } from './plan/batches.ts'
+export type { Done, Grouped, MiniBatch, NoTime, NoWindow, Operator, Sql, Windowed } from './plan/batches.ts'
 export type { CsvSettings } from '../connectors/csv/settings.ts'
 export type { JsonSettings } from '../connectors/json/settings.ts'
 export type { After, AfterOptions } from './plan/after.ts'

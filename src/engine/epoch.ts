@@ -119,9 +119,7 @@ export async function commitFlush(run: Run, committer: Committer, isFinal: boole
   if (!isFinal && highMarkOf(position) === null) return undefined
   if (!isFinal && !(await isFlushDue(executor))) return undefined
   const applied = await apply(run, committer, noPartials, flushOfAll(position, isFinal))
-  // A final one is written even where nothing is open. Nothing was read, or no row of it is in a window, where it says
-  // none.
-  const value = flushOf(applied.flushed, stages, position) ?? (isFinal ? emptyFlush(position) : undefined)
+  const value = flushOf(applied.flushed, stages, position) ?? (isFinal ? emptyFlush(run, committer) : undefined)
   if (!value) {
     await dropTables(executor, applied.tables)
     return undefined
@@ -159,13 +157,16 @@ function flushOf(
   return { watermarkUs: null, stages: Object.fromEntries(flushed) }
 }
 
-/** What a final flush says that closes nothing; undefined where nothing was read. */
-function emptyFlush(position: LedgerPosition): FlushValue | undefined {
+/** What a final flush says that closes nothing; undefined where no row was read. */
+function emptyFlush({ source }: Run, { position, manifest }: Committer): FlushValue | undefined {
   const [least, ...others] = Object.values(position.sources).map(
     ({ watermarkUs, highMarkUs }) => watermarkUs ?? highMarkUs,
   )
-  if (others.length > 0) return highMarkOf(position) === null ? undefined : { watermarkUs: null, stages: {} }
-  return least === undefined || least === null ? undefined : { watermarkUs: least }
+  if (others.length === 0 && least !== undefined && least !== null) return { watermarkUs: least }
+  // Rows without an event time give no mark.
+  const isTimeless = source.fetch.settings.time === undefined
+  const isRead = highMarkOf(position) !== null || (isTimeless && totalsOf(manifest).rows > 0)
+  return isRead ? { watermarkUs: null, stages: {} } : undefined
 }
 
 async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {

@@ -10,6 +10,7 @@ declare const columnsOf: unique symbol
 declare const windowed: unique symbol
 declare const grouped: unique symbol
 declare const endless: unique symbol
+declare const timeless: unique symbol
 
 /**
  * One epoch's rows with columns `C`, as a description: nothing is read while operators run.
@@ -29,6 +30,10 @@ export interface Windowed<out C, out T> {
 /** In the place of the event time's type: one window for all, whose results have no time. */
 export interface NoWindow {
   readonly [endless]: true
+}
+/** In the place of the event time's type: the rows of a source without one. */
+export interface NoTime {
+  readonly [timeless]: true
 }
 /** A windowed mini-batch with its group keys: `aggregate` must follow. */
 export interface Grouped<out C, out K, out T> {
@@ -65,6 +70,13 @@ type NoRows<I> = I extends OpenWindow
 
 /** `P` where rows are given, else what to do. */
 export type OfRows<I, P> = unknown extends I ? P : [I] extends [Rows] ? P : NoRows<I>
+
+/** `P` where rows with an event time are given, else what to do. */
+export type OfTimedRows<I, P> = unknown extends I
+  ? P
+  : [NoTime, TimeOf<I>] extends [TimeOf<I>, NoTime]
+    ? "windows and state go by an event time: name its column in source(...), such as time: 'at'"
+    : OfRows<I, P>
 
 /** `P` where a window is open, else what to do. */
 export type OfWindow<I, P> = unknown extends I

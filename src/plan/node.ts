@@ -80,6 +80,7 @@ export function foldStep<O extends Json>(
  */
 function rowsContext(node: PlanNode): RowsContext {
   const { time, columns } = sourceSettingsOf(node)
+  if (time === undefined) throw new Error('unreachable: checkTime lets no step follow that needs an event time')
   return { input: node.columns, timeType: withoutNull(columns[time]) }
 }
 
@@ -133,10 +134,18 @@ function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
     )
 }
 
-/** The event time rides along hidden; a visible column of its name must still be it, or windows would surprise. */
-function checkTime(input: PlanNode, fail: (what: string) => void): void {
+/**
+ * There must be an event time. It rides along hidden; a visible column of its name must still be it, or windows would
+ * surprise.
+ */
+function checkTime(input: PlanNode, fail: (what: string) => never): void {
   const before = sinceState(input)
-  const { time } = sourceSettingsOf(input)
+  const { name, time } = sourceSettingsOf(input)
+  if (time === undefined)
+    fail(
+      `it goes by an event time, and source ${name} has none; ` +
+        "name the column in the options of the source, such as time: 'at'.",
+    )
   if (before[0]?.step.is !== 'source') return
   if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
     fail(

@@ -34,6 +34,9 @@ export function microsecondsOf(expr: string, type: string): string {
   return `epoch_us(${type === 'DATE' ? `TRY_CAST(${expr} AS TIMESTAMP)` : expr})`
 }
 
+/** The same of a row that has no event time. */
+export const noTimeUs = 'CAST(NULL AS BIGINT)'
+
 /** Hidden column: the watermark, before the row's own ledger entry, of the stage that the row goes to (S8). */
 export const watermarkColumn = '_watermark'
 

@@ -60,10 +60,15 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string, R ex
    * as '{region}/trips_{dt}.parquet'. `{name}` is one or more characters other than '/', '*' any number of them.
    */
   readonly keyPattern?: string
-  /** The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. */
-  readonly time: K
-  /** Default: none; windows then close only when a backfill flushes. */
-  readonly watermark?: WatermarkOptions
+  /**
+   * The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column. NULL and infinite times are quarantined rows. Default:
+   * none; then rows can be filtered, changed and written, and no window and nothing else that keeps state can follow.
+   */
+  readonly time?: K
+  /** Default: none; windows then close only when a backfill flushes. It goes by `time`, which must be there then. */
+  readonly watermark?: [K] extends [never]
+    ? 'a watermark goes by an event time: name its column in `time`'
+    : WatermarkOptions
   /** A row whose value does not fit its declared type. Default 'fail': the run stops, naming object, row and column. */
   readonly onBadRow?: 'fail' | 'quarantine'
   /**
@@ -187,7 +192,7 @@ export const sourceOptions = {
   },
   time: {
     kind: text('the name of a column'),
-    isRequired: true,
+    otherwise: 'none: nothing that keeps state can follow',
     about: 'The event time: a TIMESTAMP, TIMESTAMPTZ or DATE column.',
   },
   watermark: {

@@ -17,7 +17,8 @@ export interface SourceSettings {
   readonly keyPattern?: string
   /** Name of the column that has what did not fit its declared type. */
   readonly rescue?: string
-  readonly time: string
+  /** Column of the event time; absent: rows have none, so nothing that keeps state can follow. */
+  readonly time?: string
   /** Microseconds as text; absent: no watermark but by flush. */
   readonly delayUs?: string
   readonly bounds?: Bounds

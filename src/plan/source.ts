@@ -14,7 +14,7 @@ import {
   type PlainColumns,
   type Time,
 } from '../core/types.ts'
-import type { MiniBatch } from './batches.ts'
+import type { MiniBatch, NoTime } from './batches.ts'
 import { afterSettings } from './after.ts'
 import { keyPeriod } from './key-period.ts'
 import { checkFact, parseKeyPattern } from './object-facts.ts'
@@ -28,6 +28,9 @@ export type SourceColumns<C, R extends string> = [R] extends [never]
   ? PlainColumns<C>
   : { readonly [K in keyof C | R]: K extends keyof C ? Plain<C[K]> : 'JSON' }
 
+/** The type of the event time column, which may be none. */
+type TimeType<C, K> = [K] extends [never] ? NoTime : K extends keyof C ? NotNull<C[K]> : never
+
 /**
  * The head of a flow: objects of one place, one format and one set of columns, ordered by one event time.
  *
@@ -39,13 +42,15 @@ export type SourceColumns<C, R extends string> = [R] extends [never]
  *       watermark: { delay: '1 day', bounds: 'green_tripdata_{yyyy}-{MM}' },
  *     })
  *
+ * Without `time` rows only pass through: they can be filtered, changed and written, as in a plain conversion.
+ *
  * @throws MillraceError `user` that names the field, the value and what was expected.
  */
 export function source<
   const C extends DeclaredColumns,
-  const K extends KeysOf<C, Time>,
+  const K extends KeysOf<C, Time> = never,
   const R extends string = never,
->(name: string, options: SourceOptions<C, K, R>): Stream<MiniBatch<SourceColumns<C, R>, NotNull<C[K]>>> {
+>(name: string, options: SourceOptions<C, K, R>): Stream<MiniBatch<SourceColumns<C, R>, TimeType<C, K>>> {
   const definition = defineSource(name, options as never)
   const head = new Observable<unknown>(subscriber => {
     const run = currentRun()
@@ -70,10 +75,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
     options,
   )
   const parsed = declarationsOf(columns, `${at}: columns`)
-  const timeType = parsed[time]?.type
-  if (!timeType) throw configError(`${at}: time`, time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
-  if (timeType.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(timeType.name))
-    throw configError(`${at}: time`, `${time} ${timeType.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
+  checkEventTime(parsed, time, watermark, at)
   if (notifications !== undefined && !/^s3:\/\//i.test(objects))
     throw configError(
       `${at}: objects`,
@@ -113,7 +115,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       ...(Object.keys(format.settings).length > 0 ? { [format.format]: format.settings } : {}),
       ...columnSettings(parsed, rescue),
       ...(keyPattern === undefined ? {} : { keyPattern }),
-      time,
+      ...(time === undefined ? {} : { time }),
       ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
       ...(watermark?.mark ? { mark: { quantile: watermark.mark.quantile } } : {}),
@@ -126,6 +128,24 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       ...(format.rowBytesMax === undefined ? {} : { rowBytesMax: format.rowBytesMax }),
     },
   }
+}
+
+/** Refuses an event time that is none, and a watermark that would go by none. */
+function checkEventTime(
+  parsed: Readonly<Record<string, ColumnDeclaration>>,
+  time: string | undefined,
+  watermark: unknown,
+  at: string,
+): void {
+  if (time === undefined) {
+    if (watermark !== undefined)
+      throw configError(`${at}: watermark`, watermark, '`time` beside it, the column of the event time it goes by')
+    return
+  }
+  const type = parsed[time]?.type
+  if (!type) throw configError(`${at}: time`, time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
+  if (type.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(type.name))
+    throw configError(`${at}: time`, `${time} ${type.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
 }
 
 /** Declarations as the plan has them. */

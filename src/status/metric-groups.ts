@@ -204,6 +204,8 @@ function timeGroup(define: Define): MetricGroup {
     'Highest event time less watermark. Of event times alone: no clock is in it.',
   )
   const commitAge = define.gauge('millrace_last_commit_age_seconds', 'Since the last commit, or the start.')
+  // Without a value until there is one: 0 would be 1970.
+  for (const gauge of [watermark, highMark, watermarkLag]) gauge.remove()
 
   return {
     show({ watermarkUs, highMarkUs }) {

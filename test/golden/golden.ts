@@ -12,6 +12,8 @@ import { lookAt, type Place, type Seen } from './seen.ts'
 export interface Golden {
   readonly name: string
   readonly input: 'months' | 'readings'
+  /** No row of it is late. */
+  readonly isStateless?: true
   /** Environment variables that name its output folders; none: --output names the only one. */
   readonly folders?: readonly string[]
 }
@@ -19,7 +21,7 @@ export interface Golden {
 export const goldens: readonly Golden[] = [
   { name: 'tumbling-zones', input: 'months' },
   { name: 'hopping-zones', input: 'months' },
-  { name: 'refunds', input: 'months' },
+  { name: 'refunds', input: 'months', isStateless: true },
   { name: 'two-flows', input: 'months', folders: ['GOLDEN_ZONES', 'GOLDEN_REFUNDS'] },
   { name: 'busiest-hours', input: 'months' },
   { name: 'so-far', input: 'months' },
@@ -28,6 +30,7 @@ export const goldens: readonly Golden[] = [
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },
   { name: 'sensors', input: 'readings' },
+  { name: 'converted', input: 'readings', isStateless: true },
 ]
 
 /** Where one golden pipeline runs. */

@@ -60,6 +60,15 @@ describe('a source', () => {
     ])
   })
 
+  test('has an event time or not: without one there is nothing of it in its settings (P14)', () => {
+    const { settings } = define({ time: undefined })()
+    expect(Object.keys(settings)).toEqual(['name', 'format', 'columns'])
+    expect(define({ time: undefined, watermark: { delay: '1 day' } })).toThrow(
+      'source trips: watermark: {"delay":"1 day"} is not valid; expected `time` beside it, the column of the event ' +
+        'time it goes by.',
+    )
+  })
+
   const aDirectory = 'a directory, or a file:// or s3:// address'
   const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
 

@@ -125,6 +125,12 @@ describe('metrics', () => {
     expect(found).toHaveProperty('nodejs_eventloop_lag_p99_seconds')
   })
 
+  test('event time has no value before the first, nor where a source has none: 0 would be 1970', async () => {
+    const found = samples(await metricsOf(() => ({ ...measurement, watermarkUs: null, highMarkUs: null })).render())
+    expect(Object.keys(found).filter(name => name.endsWith('_event_time_seconds'))).toEqual([])
+    expect(found).toMatchObject({ millrace_in_hand_objects: 5 })
+  })
+
   test('counters go on when the run starts again and its own totals begin at 0', async () => {
     let now = measurement
     const metrics = metricsOf(() => now)

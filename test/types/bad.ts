@@ -9,6 +9,7 @@ import {
   count,
   csv,
   cumulative,
+  dedupe,
   deltas,
   derive,
   exactQuantile,
@@ -79,6 +80,27 @@ source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts'
 pipeline('hits', {}, requests)
 // @ts-expect-error run takes a pipeline, not a flow: not assignable to parameter of type 'Pipeline'
 run(requests)
+
+// ---- A source without event time ------------------------------------------------------------------------------------
+const timeless = source('hits', { objects: 'data/hits', format: json(), columns: hits })
+// @ts-expect-error a window needs an event time: name its column in source(...), such as time: 'at'
+timeless.pipe(tumbling('1h'))
+// @ts-expect-error whatever is between: name its column in source(...), such as time: 'at'
+timeless.pipe(where('bytes > 1'), hopping('1h', '5m'))
+// @ts-expect-error a window that grows needs one: name its column in source(...), such as time: 'at'
+timeless.pipe(cumulative('1d', '1h'))
+// @ts-expect-error a calendar needs one: name its column in source(...), such as time: 'at'
+timeless.pipe(calendar('day'))
+// @ts-expect-error a session needs one: name its column in source(...), such as time: 'at'
+timeless.pipe(session('5m'))
+// @ts-expect-error what keeps state has a clock: name its column in source(...), such as time: 'at'
+timeless.pipe(global({ unbounded: true }))
+// @ts-expect-error dedupe has a horizon in event time: name its column in source(...), such as time: 'at'
+timeless.pipe(dedupe('host', '1d'))
+// @ts-expect-error deltas go by event time: name its column in source(...), such as time: 'at'
+timeless.pipe(deltas({ of: ['bytes'], expireAfter: '1d' }))
+// @ts-expect-error a watermark goes by an event time: name its column in `time`
+source('hits', { objects: 'data/hits', format: json(), columns: hits, watermark: { delay: '1d' } })
 
 // ---- Names in SQL -------------------------------------------------------------------------------------------------
 // @ts-expect-error misspelt column: no column "totl_amount"

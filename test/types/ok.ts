@@ -78,6 +78,22 @@ const hits = columns({
 const requests = source('hits', { objects: 'data/hits', format: parquet(), columns: hits, time: 'ts' })
 is<typeof requests, Stream<MiniBatch<typeof hits, 'TIMESTAMPTZ NOT NULL'>>>(true)
 
+/** Without event time rows pass through, and nothing of `time` is asked for. */
+const timeless = source('hits', { objects: 'data/hits', format: json(), columns: hits, rescue: 'rescued' })
+is<ColumnsOf<typeof timeless>['rescued'], 'JSON'>(true)
+const converted = timeless.pipe(
+  where('status >= 500'),
+  derive({ kb: ['DOUBLE', 'bytes / 1024'] }),
+  mapRows(({ host, kb }) => ({ host, kb }), { host: 'VARCHAR', kb: 'DOUBLE' }),
+  select('kb'),
+)
+is<ColumnsOf<typeof converted>['kb'], 'DOUBLE'>(true)
+pipeline('converted', { checkpoint: 'data' }, converted.pipe(to(files('out', { format: 'json' }))))
+converted.pipe(
+  rows(),
+  map(({ kb }) => is<typeof kb, number | null>(true)),
+)
+
 const logged = source('logged', { objects: 'logs', format: text(albLogs), columns: albLogs.columns, time: 'time' })
 is<TimeOf<typeof logged>, 'TIMESTAMPTZ NOT NULL'>(true)
 is<ColumnsOf<typeof logged>['elb_status_code'], 'INTEGER'>(true)

@@ -64,7 +64,7 @@ async function runFunction(run: FunctionRun, input: Relation, node: PlanNode, ca
     hidden: input.hidden,
     inputs,
     outputs,
-    time: run.isBeforeWindow && Object.hasOwn(node.columns, time) ? time : undefined,
+    time: run.isBeforeWindow && time !== undefined && Object.hasOwn(node.columns, time) ? time : undefined,
     fail: (chunk, row, what, cause) =>
       new MillraceError(
         'fatal',

@@ -5,6 +5,7 @@ import {
   inputAlias,
   inputColumn,
   microsecondsOf,
+  noTimeUs,
   orderOf,
   type Relation,
   rowHidden,
@@ -221,7 +222,7 @@ export function clocked(rows: Relation, entries: readonly ClockEntry[]): Relatio
   }
 }
 
-/** The epoch's rows, with their event time. Shared by several consumers, they are read once into a table. */
+/** The epoch's rows, with their event time if any. Shared by several consumers, they are read once into a table. */
 async function epochScan(
   objects: readonly StampedObject[],
   { columns, time }: SourceSettings,
@@ -236,7 +237,8 @@ async function epochScan(
     if (own) own.push({ part, seq, watermarkUs })
     else stamped.set(source, [{ part, seq, watermarkUs }])
   }
-  const timeUs = microsecondsOf(id(time), parseColumnType(columns[time] ?? '', time).name)
+  const timeUs =
+    time === undefined ? noTimeUs : microsecondsOf(id(time), parseColumnType(columns[time] ?? '', time).name)
   const timed = (rows: string) => `SELECT *, ${timeUs} AS ${timeColumn} FROM (${rows})`
   const scans = [...stamped].map(([source, own]) => source.scan(own))
   const groups: string[] = []

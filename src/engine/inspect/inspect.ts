@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { objectAddress } from '../../core/object-address.ts'
 import type { Executor, SqlRow } from '../../core/ports.ts'
-import { storedPlan } from '../../plan/stored-plan.ts'
+import type { SourceSettings } from '../../plan/source-settings.ts'
+import { storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
 import { components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'
 import { waitingIn } from '../publish/lane.ts'
@@ -72,8 +73,13 @@ export async function inspect(address: string): Promise<Inspection> {
   }
 }
 
+/** A source without event time has none, and never will. */
 function shownWatermarks(manifest: Manifest): Inspection['watermarks'] {
-  const marks = Object.entries(watermarksOf(manifest))
+  const sources = storedPlan(manifest.engine.plan).nodes.flatMap(node =>
+    node.op === 'source' ? [writtenOptions(node) as unknown as SourceSettings] : [],
+  )
+  const timeless = new Set(sources.flatMap(({ name, time }) => (time === undefined ? [name] : [])))
+  const marks = Object.entries(watermarksOf(manifest)).filter(([source]) => !timeless.has(source))
   return Object.fromEntries(
     marks.map(([source, { watermarkUs }]) => [source, watermarkUs === null ? null : iso(BigInt(watermarkUs))]),
   )

@@ -99,16 +99,21 @@ export function periodBounds(
 ): { readonly fromUs: bigint | undefined; readonly toUs: bigint | undefined } {
   const fromUs = from === undefined ? undefined : instantUs(from, '--from')
   const toUs = to === undefined ? undefined : instantUs(to, '--to')
-  if ((fromUs !== undefined || toUs !== undefined) && keyTime(settings) === undefined)
-    throw configError(
-      `source ${settings.name}: watermark.bounds`,
-      settings.bounds,
-      "a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or one column FROM KEY that is a " +
-        'DATE or a TIMESTAMP',
-    )
+  if ((fromUs !== undefined || toUs !== undefined) && keyTime(settings) === undefined) throw noKeyTime(settings)
   if (fromUs !== undefined && toUs !== undefined && fromUs >= toUs)
     throw configError('--to', to, `a date after --from, ${from}`)
   return { fromUs, toUs }
+}
+
+function noKeyTime({ name, time, bounds, columns }: SourceSettings): MillraceError {
+  const column = 'one column FROM KEY that is a DATE or a TIMESTAMP'
+  return time === undefined
+    ? configError(`source ${name}: columns`, Object.keys(columns), `${column}, which --from and --to need`)
+    : configError(
+        `source ${name}: watermark.bounds`,
+        bounds,
+        `a key pattern such as 'trips_{yyyy}-{MM}', which --from and --to need; or ${column}`,
+      )
 }
 
 /** Lists a source once and hands out what the ledger does not hold, in the order of S7. */

@@ -1,4 +1,4 @@
-import { microsecondsOf } from '../../plan/relation.ts'
+import { microsecondsOf, noTimeUs } from '../../plan/relation.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import type { ReadColumn } from './read-column.ts'
 
@@ -9,7 +9,7 @@ const timeLimitUs = 2n ** 62n
 export interface RowTests {
   /** It is no row at all, or a value of it does not fit. */
   readonly bad: string
-  /** Its event time is none. */
+  /** It has no event time where the source has one. */
   readonly timeless: string
   readonly isGood: string
   /** Both, whether something of it was rescued, and its time: `_bad`, `_timeless`, `_rescued` and `_t`. */
@@ -21,10 +21,10 @@ export const isGoodFlagged = 'NOT _bad AND NOT _timeless'
 
 export function rowTests(columns: readonly ReadColumn[], settings: SourceSettings): RowTests {
   const time = timeOf(columns, settings)
-  const timeUs = microsecondsOf(time.value, time.type.name)
+  const timeUs = time ? microsecondsOf(time.value, time.type.name) : noTimeUs
   const misfits = columns.flatMap(({ bad }) => (bad === null ? [] : [bad]))
   const bad = `(${['_broken', ...misfits].join(' OR ')})`
-  const timeless = `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})`
+  const timeless = time ? `(${timeUs} IS NULL OR ${timeUs} NOT BETWEEN -${timeLimitUs} AND ${timeLimitUs})` : 'FALSE'
   const isRescued = settings.rescue === undefined ? 'FALSE' : `${columns.at(-1)?.value} IS NOT NULL`
   return {
     bad,
@@ -34,7 +34,7 @@ export function rowTests(columns: readonly ReadColumn[], settings: SourceSetting
   }
 }
 
-/** The column of the event time. */
-export function timeOf(columns: readonly ReadColumn[], settings: SourceSettings): ReadColumn {
-  return columns.find(({ name }) => name === settings.time) as ReadColumn
+/** The column of the event time, where the source has one. */
+export function timeOf(columns: readonly ReadColumn[], settings: SourceSettings): ReadColumn | undefined {
+  return columns.find(({ name }) => name === settings.time)
 }

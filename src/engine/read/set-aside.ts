@@ -50,12 +50,16 @@ function faultsOf({ context: { settings, format }, columns, tests, brokenSql }: 
         ? []
         : [fault(`NOT _broken AND ${misfit}`, name, text(`${type.sql}${type.nullable ? '' : ' NOT NULL'}`), shown)],
     ),
-    fault(
-      `NOT ${tests.bad} AND ${tests.timeless}`,
-      time.name,
-      text('an event time, neither NULL nor infinite nor more than 146,000 years from 1970'),
-      time.shown,
-    ),
+    ...(time
+      ? [
+          fault(
+            `NOT ${tests.bad} AND ${tests.timeless}`,
+            time.name,
+            text('an event time, neither NULL nor infinite nor more than 146,000 years from 1970'),
+            time.shown,
+          ),
+        ]
+      : []),
   ]
 }
 

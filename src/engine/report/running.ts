@@ -25,7 +25,7 @@ export interface Measurement {
   readonly inHand: number
   /** Taken in since the start. */
   readonly admitted: { readonly objects: number; readonly bytes: number }
-  /** Event times, microseconds since 1970; null before the first. */
+  /** Event times, microseconds since 1970; null before the first, and where the source has none. */
   readonly watermarkUs: bigint | null
   readonly highMarkUs: bigint | null
   readonly states: readonly MeasuredState[]

@@ -149,7 +149,7 @@ export interface Inspection {
   readonly released: boolean
   readonly duckdb: string
   readonly totals: Totals
-  /** ISO 8601 per source; null before the first mark. */
+  /** ISO 8601 per source; null before the first mark. Sources without event time are not among them. */
   readonly watermarks: Readonly<Record<string, string | null>>
   /** State tables, by their rows that are alive. */
   readonly states: readonly InspectedState[]
