@@ -146,7 +146,7 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  *       aggregate({ trips: count(), revenue: sum('total_amount'), farthest: max('trip_distance') }))
  *
  * Output columns: `window_start`, `window_end` (the event time's type; not after `global`), the keys, the aggregates.
- * Emission is final: each window once, when the watermark closes it.
+ * Each window is given once, when the watermark closes it, unless the flow ends with `emit: 'update'`.
  *
  * @throws MillraceError `user` for an unknown column, a type the aggregate cannot take, or a name used twice.
  */

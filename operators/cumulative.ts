@@ -54,6 +54,7 @@ export function cumulativeWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n
   return {
     ...fixedBorders,
     ...endsApart(ends),
+    startsAlike: true,
     // An end lies in one length only, on whose border it is the last of the one before.
     startOf: end => start(`(${end} - 1)`),
     stepUs: gcd(everyUs, offsetUs),

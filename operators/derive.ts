@@ -29,6 +29,7 @@ export const deriveStep: StatelessStep<DeriveOptions> = {
   },
   expressions: derived =>
     Object.entries(derived).map(([name, [type, sql]]) => ({ field: `derive ${name}`, sql, type })),
+  carries: (column, derived) => (Object.hasOwn(derived, column) ? undefined : column),
   canonical: (derived, expressions) =>
     Object.fromEntries(
       Object.entries(derived).map(([name, [type]], index) => [

@@ -27,6 +27,7 @@ export const renameStep: StatelessStep<RenameOptions> = {
     return Object.fromEntries(Object.entries(input).map(([name, type]) => [nameAfter(name, names), type]))
   },
   expressions: () => [],
+  carries: nameAfter,
   // Columns keep their places, whatever the order of the names.
   canonical: names => sortedByName(names),
   sql: (input, names) =>

@@ -14,6 +14,7 @@ export const selectStep: StatelessStep<SelectOptions> = {
   op: 'select',
   columns: (input, { columns }) => Object.fromEntries(columns.map(name => [name, columnType('select', name, input)])),
   expressions: () => [],
+  carries: (column, { columns }) => (columns.includes(column) ? column : undefined),
   sql: (input, { columns }) => wrap(input, columns.map(inputColumn)),
 }
 

@@ -4,8 +4,15 @@ import { type OptionTable, readOptions } from '../src/core/options.ts'
 import { plainJson } from '../src/core/json.ts'
 import { type ColumnsOf, type Done, type OfRows, operator, type Operator } from '../src/plan/batches.ts'
 import type { Sink } from '../src/plan/sink.ts'
+import { asksForChanges, type Emit } from '../src/plan/updates.ts'
+import { emitOption } from './rows.ts'
 
 export interface ToOptions {
+  /**
+   * 'update': each epoch gives what it changes of the results, as rows with `_op` ('upsert' or 'delete') and `_epoch`.
+   * Default 'final': each result once, when nothing can change it any more.
+   */
+  readonly emit?: Emit
   /**
    * Committed epochs that the sink may not have yet before no further one is committed. Default: 1 of `files`, whose
    * next epoch is computed meanwhile, else 10.
@@ -16,6 +23,7 @@ export interface ToOptions {
 }
 
 const toOptions = {
+  emit: emitOption,
   epochsBehindMax: {
     kind: whole(1, 10_000),
     otherwise: '1 of files, else 10',
@@ -37,16 +45,18 @@ const toOptions = {
  * A sink that is away for a while gets what it missed, in order, when it is back. Meanwhile other flows go on, until
  * this one is as far behind as the options say: then nothing further is committed or read.
  *
- * @throws MillraceError `user` when it is given no sink, or follows `tumbling` or `groupBy` directly.
+ * @throws MillraceError `user` when it is given no sink, or follows `tumbling` or `groupBy` directly; for
+ * `emit: 'update'` where results never change (sessions, `dedupe`, steps in a row), or lack a column that tells them
+ * apart.
  */
 export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>, options: ToOptions = {}): Operator<I, Done> {
   const given = sink as Sink | undefined
   if (typeof given?.sink !== 'string' || typeof given.uri !== 'string')
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
-  const { epochsBehindMax: epochsMax, bytesBehindMax: bytesMax } = readOptions('to', toOptions, options)
+  const { emit, epochsBehindMax: epochsMax, bytesBehindMax: bytesMax } = readOptions('to', toOptions, options)
   const behind = { ...(epochsMax !== undefined && { epochsMax }), ...(bytesMax !== undefined && { bytesMax }) }
   return operator({ op: 'to' }, plainJson(given), batch => {
-    batch.end({ is: 'sink', node: batch.node, sink: given, behind })
+    batch.end({ is: 'sink', node: batch.node, sink: given, behind, ...asksForChanges(emit) })
     return { epoch: batch.epoch }
   })
 }

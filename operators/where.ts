@@ -13,6 +13,7 @@ export const whereStep: StatelessStep<WhereOptions> = {
   op: 'where',
   columns: input => input,
   expressions: ({ predicate }) => [{ field: 'where', sql: predicate, mustBe: 'BOOLEAN' }],
+  carries: column => column,
   canonical: (_options, [predicate = null]) => ({ predicate }),
   sql: (input, _options, [predicate]) => wrap(input, Object.keys(input.columns).map(inputColumn), `WHERE ${predicate}`),
 }

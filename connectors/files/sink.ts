@@ -80,7 +80,8 @@ async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPor
   const isParted = sink.partitionBy !== undefined
   return {
     address: store.address,
-    isOrdered: false,
+    // A later change than those that are to be seen first would be taken back by them.
+    isOrdered: context.operation === 'change',
     check: outbox.check,
     own: outbox.own,
     async through(known) {

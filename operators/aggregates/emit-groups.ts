@@ -27,8 +27,19 @@ export interface GroupsPlan {
   readonly times: WindowTimes
 }
 
-/** Results of the windows that the watermark has closed. */
-export function emitGroups(groups: GroupsPlan, view: EpochView): Emitted {
+/** Which partial rows results are made of. */
+export interface GroupsView extends Pick<EpochView, 'partials' | 'fromUs' | 'toUs'> {
+  /** A table with `groupColumns` of the only groups that are asked for; absent: of all. */
+  readonly touched?: string
+}
+
+/** The columns that tell a group in a window from others. */
+export function groupColumns({ windows, keys }: Grain): readonly string[] {
+  return [...windows.windowColumns, ...keys.map(({ name }) => name)]
+}
+
+/** Results of the windows that the watermark has closed, or of those that are asked for. */
+export function emitGroups(groups: GroupsPlan, view: GroupsView): Emitted {
   const { grain, columns, times } = groups
   const { windows, keys } = grain
   const { joined, folded } = closedRows(groups, view)
@@ -52,10 +63,10 @@ interface ClosedRows {
   readonly folded: ReadonlyMap<string, string>
 }
 
-function closedRows({ grain, plans, main, sides }: GroupsPlan, view: EpochView): ClosedRows {
+function closedRows({ grain, plans, main, sides }: GroupsPlan, view: GroupsView): ClosedRows {
   const { windows } = grain
   const keys = grain.keys.map(({ name }) => name)
-  const groups = [...windows.windowColumns, ...keys]
+  const groups = groupColumns(grain)
   const mainRows = view.partials(main)
   const found = mainRows.length > 0 ? mainRows : [{ sql: emptyPartials(main), isMerged: true }]
   const torn = found.find(({ isMerged }) => !isMerged)
@@ -91,13 +102,17 @@ interface RowsToMerge {
 
 /** One row a window, group and `more`, of the windows that the view closes. */
 function mergedRows(
-  { windows, keys }: Grain,
-  { fromUs, toUs }: EpochView,
+  grain: Grain,
+  { fromUs, toUs, touched }: GroupsView,
   { parts, items, more, whole }: RowsToMerge,
 ): string {
-  const columns = [...windows.windowColumns, ...keys.map(({ name }) => name), ...more].map(id).join(', ')
+  const { windows } = grain
+  const groups = groupColumns(grain).map(id)
+  const columns = [...groups, ...more.map(id)].join(', ')
+  const isTouched = groups.map(name => `w.${name} IS NOT DISTINCT FROM t.${name}`).join(' AND ')
   const one = (sql: string, isMerged: boolean) => {
-    const rows = windows.windowsOf(sql, fromUs, toUs)
+    const all = windows.windowsOf(sql, fromUs, toUs)
+    const rows = touched === undefined ? all : `SELECT * FROM (${all}) AS w SEMI JOIN ${touched} AS t ON ${isTouched}`
     // What is one row a window already needs no second aggregation, which would cost as much as the first.
     return isMerged
       ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`

@@ -1,9 +1,9 @@
 import { type ColumnTypes, orderOf, watermarkColumn } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
-import type { LateRows, Stateful } from '../../src/plan/step.ts'
-import { emitGroups } from './emit-groups.ts'
+import type { LateRows, Stateful, Updates } from '../../src/plan/step.ts'
+import { emitGroups, type GroupsPlan, groupColumns } from './emit-groups.ts'
 import { type Grain, mainChannel, type PlannedCall, sideChannel } from './tables.ts'
-import type { WindowTimes } from './window-times.ts'
+import { endColumn, startColumn, type WindowTimes } from './window-times.ts'
 
 /** Groups in windows as partial rows that merge, and as what they give. @param columns of the results */
 export function foldedGroups(
@@ -19,6 +19,7 @@ export function foldedGroups(
       ? [{ name, plan, side: sideChannel(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
       : [],
   )
+  const groups = { grain, plans, main, sides, columns, times }
   return {
     channels: [main, ...sides.map(({ side }) => side)],
     columns,
@@ -26,10 +27,24 @@ export function foldedGroups(
     holdUs: windows.holdUs,
     ...(windows.beside ? { beside: windows.beside } : {}),
     late: lateRows(grain),
-    emit: view => emitGroups({ grain, plans, main, sides, columns, times }, view),
+    emit: view => emitGroups(groups, view),
     ...(windows.isEndless
       ? { isEndless: true }
       : { openWindows: (partials, watermarkUs) => openWindowsSql(grain, times, partials, watermarkUs) }),
+    // Rows may make one session of two, and what then becomes of their results no key tells.
+    ...(windows.together ? {} : { updates: updatesOf(groups) }),
+  }
+}
+
+function updatesOf(groups: GroupsPlan): Updates {
+  const { windows, keys } = groups.grain
+  const borders = windows.startsAlike ? [endColumn] : [startColumn, endColumn]
+  return {
+    key: [...(windows.isEndless ? [] : [borders]), ...keys.map(({ name }) => [name])],
+    touched: (fresh, fromUs) =>
+      `SELECT DISTINCT ${groupColumns(groups.grain).map(id).join(', ')} ` +
+      `FROM (${windows.windowsOf(fresh, fromUs, null)})`,
+    results: (partials, touched, fromUs) => emitGroups(groups, { partials, fromUs, toUs: null, touched }),
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Manifest } from '../../checkpoints/types.ts'
 import { wallMs } from '../core/clock.ts'
 import { plainTypes } from '../plan/relation.ts'
-import { clockShape, type Stage } from '../plan/stages.ts'
+import { endColumns, updateKey } from '../plan/updates.ts'
+import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
 import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
@@ -241,7 +242,8 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
       ...dueAfter(run, manifest, after),
       ...records,
       outputs: Object.fromEntries(sinksOf(run.outputs).map(({ name, sink }) => [name, sink.address])),
-      outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(terminal.node.columns)])),
+      outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(endColumns(terminal))])),
+      changeKeys: changeKeysOf(flows),
       closesAt: closesAtBy(states),
       living: livingBy(states, after.clocks),
       openWindows: openWindowsBy(stages, after),
@@ -254,6 +256,12 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
 
 /** By the order of the pipeline. */
 const sourceNames = ({ source }: Run) => [source.fetch.settings.name]
+
+/** By flow that gives changes: the columns that tell its results apart. */
+function changeKeysOf(flows: readonly Flow[]): Readonly<Record<string, readonly string[]>> {
+  const changing = flows.filter(({ terminal }) => terminal.emit === 'update')
+  return Object.fromEntries(changing.map(({ name, terminal }) => [name, updateKey(terminal.node, 'to')]))
+}
 
 /** How far objects are due, once this is committed. */
 function dueAfter({ source, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {

@@ -5,7 +5,8 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import { type ColumnTypes, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
 import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
-import { applySteps, besideRows, type Flow, hiddenAfter, stagesOf } from '../plan/stages.ts'
+import { applySteps, besideRows, type Flow, hiddenAfter, type Stage, stagesOf } from '../plan/stages.ts'
+import { asksForChanges, changedRows, endColumns } from '../plan/updates.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
 import type { Channel } from '../plan/step.ts'
 import { afterText } from './report/after-text.ts'
@@ -31,7 +32,9 @@ export interface ExplainedFlow {
   readonly state: string | null
   /**
    * The SQL of each stage. `rows` stands for the epoch's rows as read, `partials` for state and the epoch's partial
-   * rows, `beside` for the table of the stage of that name; 0 for the watermark up to which windows close.
+   * rows, `beside` for the table of the stage of that name; 0 for the watermark up to which windows close. Of a flow
+   * that gives changes `fresh` stands for the epoch's partial rows alone, `before` and `after` for the results out of
+   * state, and out of state and those; 0 for the number of the epoch.
    */
   readonly stages: readonly { readonly stage: string; readonly sql: string }[]
   /** What the sink gets. */
@@ -51,7 +54,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
       if (terminal.is === 'sink')
         components.sinks
           .find(({ kind }) => kind === terminal.sink.sink)
-          ?.rows?.(terminal.sink, terminal.node.columns, name)
+          ?.rows?.(terminal.sink, endColumns(terminal), name)
     const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,
@@ -108,7 +111,9 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
     if (index < steps.length - 1) stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
     input = { sql: `SELECT * FROM rows_${index + 1}`, columns: step.columns, hidden: rowHidden }
   }
-  const output = applySteps(result, after, given)
+  const last = steps.at(-1)
+  const output =
+    terminal.emit === 'update' && last ? explainChanges(last, after, stages) : applySteps(result, after, given)
   const order = orderOf(output)
     .map(column => `${id(column)} ASC NULLS LAST`)
     .join(', ')
@@ -116,11 +121,29 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
   const end =
     terminal.is === 'rows' ? { op: terminal.op, options: {} } : { op: 'to', options: explainSink(terminal.sink) }
+  const emit = asksForChanges(terminal.emit)
   return {
     name,
-    steps: [...chain(terminal.node).map(({ op, options }) => ({ op, options })), end],
+    steps: [
+      ...chain(terminal.node).map(({ op, options }) => ({ op, options })),
+      { ...end, options: { ...end.options, ...emit } },
+    ],
     state: steps.at(-1)?.id ?? null,
     stages,
     columns: output.columns,
   }
+}
+
+/** What the epoch's rows change of results. */
+function explainChanges({ step }: Stage, after: Flow['after'], stages: { stage: string; sql: string }[]): Relation {
+  if (!step.updates) throw new Error('unreachable: results that do not change give no changes')
+  stages.push({ stage: 'touched', sql: step.updates.touched('SELECT * FROM fresh', null) })
+  const results = step.updates.results(
+    ({ name }) => [{ sql: `SELECT * FROM partials${name && `_${name}`}`, isMerged: false }],
+    'touched',
+    null,
+  )
+  stages.push({ stage: 'before, after', sql: results.sql })
+  const [was, is] = ['before', 'after'].map(table => applySteps({ ...results, sql: `SELECT * FROM ${table}` }, after))
+  return changedRows(was as Relation, is as Relation, '0')
 }

@@ -13,7 +13,7 @@ import { type Components, components as everyday } from './components.ts'
 import { withAttempt } from './intake/attempt.ts'
 import { openSink } from './publish/outputs.ts'
 import { heldFlows, publishedThrough } from './state/held.ts'
-import { outputColumns, outputsOf } from './state/read-checkpoint.ts'
+import { changeKeys, outputColumns, outputsOf } from './state/read-checkpoint.ts'
 
 /** What a repair did. */
 export interface Repaired {
@@ -105,10 +105,16 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const epoch = publishedThrough(manifest, flow)
   const end = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
   const columns = outputColumns(manifest)[flow] ?? {}
+  const operation = changeKeys(manifest)[flow] === undefined ? 'append' : 'change'
   // Nothing is made where the place is gone.
   const reading = { ...parts, openWritable: parts.openInput }
   const kind = sinkOf(end, flow, parts.sinks)
-  const sink = await openSink({ name: flow, sink: end, kind, columns, field: 'output' }, manifest, '', reading)
+  const sink = await openSink(
+    { name: flow, sink: end, kind, columns, operation, field: 'output' },
+    manifest,
+    '',
+    reading,
+  )
   // What belongs to another checkpoint is not touched.
   await sink.check(manifest.epoch === 0)
   const waiting = unpublished.filter(({ output, at }) => output === flow && at === 'sink')

@@ -9,7 +9,8 @@ import { readOptions } from '../core/options.ts'
 import type { Executor, SqlRow } from '../core/ports.ts'
 import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
+import { type LocalFile, type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
+import { latestSql, resultColumns } from '../plan/updates.ts'
 import { backfillWith } from './backfill.ts'
 import { checkPipeline } from './bind/fit-plan.ts'
 import { components, type Components } from './components.ts'
@@ -22,7 +23,7 @@ import { heldAsFiles, openPublished, waitingAs } from './publish/published.ts'
 import { openMoved } from './replay/moved.ts'
 import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
 import { versionOf } from './state/ledger.ts'
-import { outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
+import { changeKeys, outputColumns, outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
 
 /** A row that one side has and the other has not. */
 export interface Difference {
@@ -324,18 +325,33 @@ async function outputRows(
   published: SinkReader,
   flow: string,
 ): Promise<string | undefined> {
+  const columns = outputColumns(reader.manifest)[flow]
+  const key = changeKeys(reader.manifest)[flow]
+  const rows = (file: LocalFile) => (key ? published.rows([file], columns) : published.compared(file))
   let table: string | undefined
   for (const ref of await outputRefs(reader, executor, flow)) {
     const file = join(reader.stage, reader.newId())
     await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
-    table = await append(executor, table, published.compared({ file, name: ref.name }))
+    table = await append(executor, table, rows({ file, name: ref.name }))
     await rm(file, { force: true })
   }
   // What is committed and waits for rows of later epochs counts as published.
   for (const held of await heldAsFiles(reader, executor, sinks, flow)) {
-    table = await append(executor, table, published.compared(held))
+    table = await append(executor, table, rows(held))
     await rm(held.file, { force: true })
   }
+  // Another cut has other changes; what they come to is the same (law 1).
+  return table && key && columns ? latestRows(executor, table, key, Object.keys(columns)) : table
+}
+
+async function latestRows(
+  executor: Executor,
+  changes: string,
+  key: readonly string[],
+  columns: readonly string[],
+): Promise<string> {
+  const table = await append(executor, undefined, `(${latestSql(changes, key, resultColumns(columns))})`)
+  await executor.run(`DROP TABLE ${changes}`)
   return table
 }
 

@@ -5,6 +5,7 @@ import type { Json } from '../core/json.ts'
 import type { SqlName } from '../core/types.ts'
 import { type CommittedRows, type PlannedBatch, plannedBatch } from './mini-batch.ts'
 import type { Step } from './step.ts'
+import { asksForChanges, type Emit } from './updates.ts'
 
 declare const columnsOf: unique symbol
 declare const windowed: unique symbol
@@ -120,12 +121,16 @@ export function operator<A, R, O extends Json>(
  * An operator that ends the described part of a flow and hands committed rows to what follows. Where the flow only
  * describes its plan it emits nothing.
  */
-export function handOver<A, R>(op: string, give: (epoch: number, rows: CommittedRows) => ObservableInput<R>) {
+export function handOver<A, R>(
+  op: string,
+  emit: Emit | undefined,
+  give: (epoch: number, rows: CommittedRows) => ObservableInput<R>,
+) {
   const at = callSite()
   const run: OperatorFunction<A, R> = concatMap(value => {
     try {
       const batch = plannedBatch(value, op)
-      batch.end({ is: 'rows', node: batch.node, op })
+      batch.end({ is: 'rows', node: batch.node, op, ...asksForChanges(emit) })
       return batch.committed === undefined ? EMPTY : give(batch.epoch, batch.committed)
     } catch (error) {
       throw withCallSite(error, at)

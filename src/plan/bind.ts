@@ -15,7 +15,8 @@ import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, r
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
 import { applySteps, besideRows, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
-import type { UserExpression } from './step.ts'
+import type { Updates, UserExpression } from './step.ts'
+import { changedRows } from './updates.ts'
 
 /** A pipeline's flows with every expression gated and bound. */
 export interface BoundFlows {
@@ -167,13 +168,22 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
     })
     input = { sql: emptyRows(plainTypes(step.columns)), columns: step.columns, hidden: rowHidden }
   }
-  const output = applySteps(result, flow.after, typed)
+  const updates = flow.terminal.emit === 'update' ? stagesOf(flow).at(-1)?.step.updates : undefined
+  if (updates) result = noResults(updates, stagesOf(flow).at(-1)?.step.channels[0].columns ?? {})
+  const results = applySteps(result, flow.after, typed)
+  const output = updates ? changedRows(results, results, '0') : results
   await expectTypes(
     flow.name,
     executor,
     `SELECT ${Object.keys(output.columns).map(id).join(', ')} FROM (${output.sql})`,
     plainTypes(output.columns),
   )
+}
+
+/** The results that no rows touch. @param columns of the main channel */
+function noResults(updates: Updates, columns: ColumnTypes): Relation {
+  const touched = `(${updates.touched(emptyRows(columns), null)})`
+  return updates.results(channel => [{ sql: emptyRows(channel.columns), isMerged: false }], touched, null)
 }
 
 async function expectTypes(

@@ -6,11 +6,18 @@ import { checkOrder, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { Behind, Sink } from './sink.ts'
 import type { Step } from './step.ts'
+import { updateKey } from './updates.ts'
 
 /** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
 export type Terminal =
-  | { readonly is: 'sink'; readonly node: PlanNode; readonly sink: Sink; readonly behind: Partial<Behind> }
-  | { readonly is: 'rows'; readonly node: PlanNode; readonly op: string }
+  | (End & { readonly is: 'sink'; readonly sink: Sink; readonly behind: Partial<Behind> })
+  | (End & { readonly is: 'rows'; readonly op: string })
+
+interface End {
+  readonly node: PlanNode
+  /** Its rows are changes of results (S15). Absent: results, each once. */
+  readonly emit?: 'update'
+}
 
 /** Where a flow's last operator reports; the engine's side of a mini-batch. */
 export interface Collector {
@@ -60,7 +67,9 @@ export class PlannedBatch {
 
   /** The flow ends here. */
   end(terminal: Terminal): void {
-    checkOrder(this.node, { is: 'sink', op: terminal.is === 'rows' ? terminal.op : 'to', columns: input => input })
+    const op = terminal.is === 'rows' ? terminal.op : 'to'
+    checkOrder(this.node, { is: 'sink', op, columns: input => input })
+    if (terminal.emit === 'update') updateKey(this.node, op)
     this.#collector.end(terminal)
   }
 }

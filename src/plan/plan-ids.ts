@@ -4,6 +4,7 @@ import type { Gate } from './gate.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, type PlanNode } from './node.ts'
 import { sinkOptions } from './sink.ts'
+import { asksForChanges } from './updates.ts'
 import { type StoredFlow, type StoredNode, type StoredPlan, stepsOf, writtenOptions } from './stored-plan.ts'
 
 /** The ids of a flow's steps. */
@@ -112,6 +113,7 @@ export function planOf(
 /** The end of a flow as far as it is part of the plan. */
 export function endOf(terminal: Terminal): Omit<StoredFlow, 'from'> {
   // How rows are handed over is no part of the plan: rows() may become batches().
-  if (terminal.is === 'rows') return { op: 'rows' }
-  return { op: 'to', options: sinkOptions(terminal.sink) }
+  const emit = asksForChanges(terminal.emit)
+  if (terminal.is === 'rows') return { op: 'rows', ...(terminal.emit && { options: emit }) }
+  return { op: 'to', options: { ...sinkOptions(terminal.sink), ...emit } }
 }

@@ -1,7 +1,7 @@
 import type { Duration } from '../core/duration.ts'
 import type { FileForm, ObjectStore } from '../core/ports.ts'
 import type { Size } from '../core/size.ts'
-import type { SinkPort, WaitingFile } from '../core/sink-port.ts'
+import type { Operation, SinkPort, WaitingFile } from '../core/sink-port.ts'
 import { plainJson, type Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
 
@@ -38,6 +38,7 @@ export interface SinkContext {
   /** The name of the flow. */
   readonly output: string
   readonly columns: ColumnTypes
+  readonly operation: Operation
   readonly checkpointId: string
   /** Name of the pipeline: for people who look at the target. */
   readonly pipeline: string
@@ -111,5 +112,6 @@ export function sinkOptions(given: Sink): { readonly [key: string]: Json } {
 
 /** A sink of a stored plan, at this place. */
 export function sinkAt(uri: string, options: Json | undefined): Sink {
-  return { sink: 'files', ...(options as object | undefined), uri }
+  const { emit: _, ...own } = (options ?? {}) as { readonly emit?: unknown }
+  return { sink: 'files', ...own, uri }
 }

@@ -37,6 +37,11 @@ export interface StatelessStep<O = Json> {
   columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
   readonly canonical?: CanonicalOptions<O>
+  /**
+   * The name that a column of the input has afterwards; undefined where it is not handed on as it was. Absent: the step
+   * may make of one row several.
+   */
+  carries?(column: string, options: O): string | undefined
   /** `bound` holds the gated SQL of `expressions`, in order, over the alias `_in`. */
   sql(input: Relation, options: O, bound: readonly string[]): string
 }
@@ -144,6 +149,28 @@ export interface Stateful {
   openWindows?(partials: string, watermarkUs: bigint | null): string
   /** How far behind its watermark the rows may lie that it still gives (S13). */
   readonly holdUs: bigint
+  /** What its results are before they are final. Absent: that is not known, or they are never anything else. */
+  readonly updates?: Updates
+}
+
+/** Results that change, out of the same state as those that are final (S15). */
+export interface Updates {
+  /** The columns that tell results apart. Of several in one place each does it. */
+  readonly key: readonly (readonly string[])[]
+  /**
+   * Which results may be others than before: what tells them apart, each once.
+   *
+   * @param fresh the epoch's own partial rows of the main channel
+   * @param fromUs the step's watermark before the epoch
+   */
+  touched(fresh: string, fromUs: bigint | null): string
+  /**
+   * Those results, as partial rows have them.
+   *
+   * @param partials of a channel
+   * @param touched a table, as `touched` gives it
+   */
+  results(partials: EpochView['partials'], touched: string, fromUs: bigint | null): Emitted
 }
 
 /** How a step tells its late rows (S8). */

@@ -16,6 +16,8 @@ export interface WindowAssigner {
   readonly isEndless?: true
   /** The columns that `windowsOf` adds: `_window_end`, and `_window_start` where it does not follow from the end. */
   readonly windowColumns: readonly string[]
+  /** Several windows begin together: only their ends tell them apart. */
+  readonly startsAlike?: true
   /** Every border of a window is a multiple of this, sessions' to their rows. */
   readonly stepUs: bigint
   /** What was asked for, where that step would say too little of it in a message. */

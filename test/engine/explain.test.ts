@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { avg, count, files, pipeline, rename, to } from '../../src/index.ts'
+import { aggregate, avg, count, files, groupBy, pipeline, rename, to, tumbling, where } from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
 import { infer } from '../../src/engine/infer/infer.ts'
 import { failure, type Lab, openLab, run, sourceOf, windowed } from './harness.ts'
@@ -42,6 +42,32 @@ describe('explain', () => {
     await lab.parquet('a.parquet', `SELECT TIMESTAMP '2022-01-01' AS t, 'a' AS k, 1.5::DOUBLE AS v`)
     await run(windowed(lab, lab, flow), { flush: false })
     expect(await lab.channel(`segment-${only?.state}`)).toHaveLength(1)
+  })
+
+  test('tells what a flow that gives changes makes of partial rows: results as they were and as they are', async () => {
+    const rows = sourceOf(lab, flow).pipe(where('v > 0' as never))
+    const changing = rows.pipe(
+      tumbling('1 hour'),
+      groupBy('k' as never),
+      aggregate({ n: count() }),
+      where('n > 1'),
+      to(files(lab.output, { format: 'json' }), { emit: 'update' }),
+    )
+    const [only] = (await explain(pipeline('changing', { checkpoint: lab.checkpoint }, changing))).flows
+    expect(only?.stages.map(({ stage }) => stage)).toEqual([
+      'partial',
+      'merge',
+      'late',
+      'touched',
+      'before, after',
+      'output',
+    ])
+    expect(only?.steps.at(-1)).toMatchObject({ op: 'to', options: { emit: 'update' } })
+    expect(Object.entries(only?.columns ?? {}).slice(0, 3)).toEqual([
+      ['_op', 'VARCHAR NOT NULL'],
+      ['_epoch', 'BIGINT NOT NULL'],
+      ['window_start', 'TIMESTAMP NOT NULL'],
+    ])
   })
 
   test('claims nothing, and a pipeline that cannot be bound is an error', async () => {

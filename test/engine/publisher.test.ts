@@ -56,9 +56,11 @@ function desk(ends: readonly End[], options: Partial<Pick<PublisherContext, 'tri
   const outputs = ends.flatMap((is, index): Output[] => {
     const name = `flow-${index + 1}`
     const delivery = createDelivery(name, index, { deliver })
-    if (is === 'rows') return [{ name, is, sink: delivery, behind: behindDefault }]
+    if (is === 'rows') return [{ name, is, sink: delivery, operation: 'append', behind: behindDefault }]
     const sink = { ...delivery, isOrdered: is === 'ordered' }
-    return is === 'unknown' ? [] : [{ name, is: 'sink', sink, behind: { epochsMax: 3, bytesMax: 1_000 } }]
+    return is === 'unknown'
+      ? []
+      : [{ name, is: 'sink', sink, operation: 'append', behind: { epochsMax: 3, bytesMax: 1_000 } }]
   })
   const deliveries = createPublisher({
     outputs,

@@ -232,6 +232,11 @@ outRows.pipe(map(row => Math.abs(row.n)))
 // @ts-expect-error a VARCHAR may be NULL: 'row.host' is possibly 'null'
 outRows.pipe(map(row => row.host.length))
 
+// @ts-expect-error final rows have no _op: Property '_op' does not exist
+outRows.pipe(map(row => row._op))
+// @ts-expect-error an unknown word for emit: Type '"updates"' is not assignable
+out.pipe(to(files('out', { format: 'json' }), { emit: 'updates' }))
+
 const outBatches = out.pipe(batches())
 // @ts-expect-error no such field in the rows of an epoch: Property 'hots' does not exist
 outBatches.pipe(map(({ rows: all }) => all.map(row => row.hots)))

@@ -352,6 +352,17 @@ const epochs = out.pipe(
   concatMap(async ({ epoch, rows: all }) => `${epoch.toFixed()} ${all.map(row => row.errors + 1n).join()}`),
 )
 is<typeof epochs, Stream<string>>(true)
+const changing = out.pipe(
+  rows({ emit: 'update' }),
+  map(row => (row._op === 'delete' ? row.errors : -1n) + row._epoch),
+)
+is<typeof changing, Stream<bigint>>(true)
+const changedEpochs = out.pipe(
+  batches({ emit: 'update' }),
+  map(({ rows: all }) => all.map(row => row._op)),
+)
+is<typeof changedEpochs, Stream<('upsert' | 'delete')[]>>(true)
+out.pipe(to(files('out', { format: 'json' }), { emit: 'update' }))
 
 // ---- Steps and their columns. -------------------------------------------------------------------------------------
 const chosen = requests.pipe(select('host', 'bytes'))

@@ -33,8 +33,9 @@ export const sqlCommand: Command<typeof options> = {
   outputs     published files
   afterwards  what became of objects, where the source says after
   output      their rows
+  latest      results as they are now, where a flow gives changes (emit: 'update')
 
-Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>. SHOW TABLES lists
+Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>, latest_<flow>. SHOW TABLES lists
 all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
   options,
   async run({ checkpoint, query: sql, with: named = [], json }, terminal) {

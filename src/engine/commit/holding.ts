@@ -5,9 +5,10 @@ import { wallMs, type Clock } from '../../core/clock.ts'
 import { toError } from '../../core/errors.ts'
 import type { WrittenFile } from '../../core/ports.ts'
 import { plainTypes } from '../../plan/relation.ts'
+import { endColumns } from '../../plan/updates.ts'
 import { id } from '../../plan/sql.ts'
 import type { Flow } from '../../plan/stages.ts'
-import { type FreshRows, freshSql, writeHeld } from '../fold/held-files.ts'
+import { type FreshRows, freshSql, ownColumns, writeHeld } from '../fold/held-files.ts'
 import { type HeldTable, keepRows, removeFiles, stageRows } from '../fold/work.ts'
 import type { Output } from '../publish/output.ts'
 import { outputAddress } from '../publish/outputs.ts'
@@ -92,7 +93,7 @@ function outputOf(run: HoldingContext, name: string): Output {
 function flowOf(run: HoldingContext, name: string) {
   const { terminal } = run.commit.flows.find(flow => flow.name === name) as Flow
   if (terminal.is !== 'sink') throw new Error(`unreachable: ${name} holds rows and has no sink`)
-  return { name, sink: terminal.sink, columns: plainTypes(terminal.node.columns) }
+  return { name, sink: terminal.sink, columns: plainTypes(endColumns(terminal)) }
 }
 
 async function takeFlow(
@@ -137,7 +138,7 @@ async function keep(
 ): Promise<Staged> {
   if (!fresh) return { next, published: [] }
   const channel = heldChannel(name)
-  const sql = freshSql(fresh, Object.keys(flowOf(run, name).columns).map(id))
+  const sql = freshSql(fresh, ownColumns(flowOf(run, name).columns).map(id))
   const kept = await keepRows(run.commit, sql, heldOrder, fresh.rows)
   const ref = await stageRows(run.claim.checkpoint, channel, kept, next)
   await removeFiles([{ channel, kept }], [])

@@ -38,15 +38,15 @@ export interface Staged {
  */
 export async function stageOutput(
   { claim: { head, checkpoint } }: StageContext,
-  { name, sink }: Output,
+  { name, sink, operation }: Output,
   files: readonly WrittenFile[],
   next: Manifest,
   { from, to: epoch }: { readonly from: number; readonly to: number },
 ): Promise<Staged> {
-  const entry = { output: name, epoch, ...(from < epoch && { from }), operation: 'append' } as const
+  const entry = { output: name, epoch, ...(from < epoch && { from }), operation } as const
   if (sink.stage) {
     const inlineBytesMax = decideInlineWaiting(next.unpublished, 'sink')
-    const staged = await sink.stage({ term: head.term, epoch, operation: 'append', files, inlineBytesMax })
+    const staged = await sink.stage({ term: head.term, epoch, operation, files, inlineBytesMax })
     return {
       next: withUnpublished(next, { ...entry, receipt: staged.receipt, at: 'sink', files: staged.files }),
       published: staged.names.map((key, index) => ({

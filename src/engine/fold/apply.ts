@@ -4,6 +4,7 @@ import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../
 import { id } from '../../plan/sql.ts'
 import { clockShape, type Stage } from '../../plan/stages.ts'
 import type { Channel, EpochView, Islands, PartialRows } from '../../plan/step.ts'
+import { writeChanges } from './changes.ts'
 import { runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from '../state/islands.ts'
 import { clocked, foldRows, keptRows, type Partials } from './partials.ts'
@@ -198,10 +199,13 @@ async function writeSegments({ context, work, partials, own }: Applying, stage: 
 /** What the stage gives goes to the flows that end behind it, and to the stages behind it. */
 async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relation | undefined): Promise<void> {
   const { context, work, limits } = applying
+  const isBehind = ({ from }: Pick<Stage, 'from'>) => from.is === 'stage' && from.stage.id === stage.id
+  const behind = context.flows.filter(isBehind)
+  const changing = behind.filter(({ terminal }) => terminal.emit === 'update')
+  await writeChanges(work, stage, clock, applying, changing, applying.epoch)
   const view = viewOf(applying, stage, clock, rows)
   if (!view) return
-  const isBehind = ({ from }: Pick<Stage, 'from'>) => from.is === 'stage' && from.stage.id === stage.id
-  const flows = context.flows.filter(isBehind)
+  const flows = behind.filter(flow => !changing.includes(flow))
   const hasStages = context.stages.some(isBehind)
   let result = stage.step.emit(view)
   if (hasStages || flows.length > 1) result = { ...result, sql: `SELECT * FROM ${await work.table(result.sql)}` }

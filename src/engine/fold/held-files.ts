@@ -50,7 +50,7 @@ export async function writeHeld(
   const work = createWork(context)
   const local: string[] = []
   // A Parquet file of a channel does not keep every type as it was.
-  const items = Object.entries(columns).map(([column, type]) => `CAST(${id(column)} AS ${type}) AS ${id(column)}`)
+  const items = ownColumns(columns).map(column => `CAST(${id(column)} AS ${columns[column]}) AS ${id(column)}`)
   const write = (rows?: string) => {
     const queries = [
       ...(rows === undefined ? [] : [`SELECT ${[...heldOrder, ...items].join(', ')} FROM ${rows}`]),
@@ -75,6 +75,11 @@ export async function writeHeld(
     for (const file of local) await rm(file, { force: true })
     await dropTables(executor, work.tables)
   }
+}
+
+/** The flow's columns that are not in the channel anyway: changes tell their epoch. */
+export function ownColumns(columns: ColumnTypes): readonly string[] {
+  return Object.keys(columns).filter(name => !heldOrder.some(own => own === name))
 }
 
 /** An epoch's rows as the channel has them. */

@@ -1,13 +1,15 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Executor } from '../../core/ports.ts'
+import type { ColumnTypes } from '../../plan/relation.ts'
 import type { LocalFile } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
+import { latestSql, resultColumns } from '../../plan/updates.ts'
 import { components } from '../components.ts'
 import { heldAsFiles, isReadable, openPublished, waitingAs } from '../publish/published.ts'
 import { type ChannelReader, outputRefs } from '../state/channels.ts'
-import { outputColumns, outputsOf } from '../state/read-checkpoint.ts'
-import { outputView } from './output-view.ts'
+import { changeKeys, outputColumns, outputsOf } from '../state/read-checkpoint.ts'
+import { latestView, outputView } from './output-view.ts'
 import { labelled, unionSql, type View } from './view.ts'
 
 export interface OutputViews {
@@ -16,25 +18,71 @@ export interface OutputViews {
   readonly missing?: string
 }
 
+/** A flow whose output can be read back. */
+interface ReadableFlow {
+  readonly flow: string
+  readonly address: string
+  readonly name: string
+  /** Of a flow that gives changes: its view of the latest results, and what tells these apart. */
+  readonly latest: { readonly name: string; readonly key: readonly string[] } | undefined
+}
+
 /**
  * `output_<flow>` of each flow that has published and can be read back, and `output`: the union where their columns
- * agree. Output can be large: only what the query names is brought into the current database.
+ * agree. `latest_<flow>` of each that gives changes, and `latest` of an only one. Output can be large: only what the
+ * query names is brought into the current database.
  */
 export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
   const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)
-  const flows = Object.entries(outputsOf(reader.manifest))
-    .filter(([flow]) => isReadable(components, reader.manifest, flow))
-    .map(([flow, address]) => ({ flow, address, name: outputView(flow) }))
+  const flows = readableFlows(reader)
+  const changing = flows.flatMap(({ latest }) => latest ?? [])
+  const asksForLatest = /\blatest\b/i.test(sql) && changing.length === 1
+  const isNamed = ({ name, latest }: ReadableFlow) =>
+    [name, ...(latest ? [latest.name] : [])].some(view => sql.toLowerCase().includes(view)) ||
+    (asksForLatest && latest !== undefined)
   const names: string[] = []
   const views: View[] = []
-  for (const { flow, address, name } of flows) {
-    if (!isForAll && !sql.toLowerCase().includes(name)) names.push(name)
-    else if (await loadOutput(reader, executor, address, flow, name)) {
-      names.push(name)
-      views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
-    }
+  for (const found of flows) {
+    const { flow, name, latest } = found
+    const isWanted = isForAll || isNamed(found)
+    const isThere = !isWanted || (await loadOutput(reader, executor, found))
+    if (isThere) names.push(name, ...(latest ? [latest.name] : []))
+    if (!isWanted || !isThere) continue
+    views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
+    if (latest) await createLatest(reader, executor, found)
   }
-  if (!isForAll) return { names: flows.length === 1 ? [...names, 'output'] : names }
+  const [only, ...more] = changing
+  if (only && more.length === 0 && names.includes(only.name)) {
+    if (isForAll || asksForLatest) await executor.run(`CREATE VIEW latest AS FROM ${id(only.name)}`)
+    names.push('latest')
+  }
+  return isForAll ? unionOf(executor, names, views) : { names: flows.length === 1 ? [...names, 'output'] : names }
+}
+
+function readableFlows({ manifest }: ChannelReader): readonly ReadableFlow[] {
+  const keys = changeKeys(manifest)
+  return Object.entries(outputsOf(manifest))
+    .filter(([flow]) => isReadable(components, manifest, flow))
+    .map(([flow, address]) => ({
+      flow,
+      address,
+      name: outputView(flow),
+      latest: keys[flow] && { name: latestView(flow), key: keys[flow] },
+    }))
+}
+
+async function createLatest(
+  { manifest }: ChannelReader,
+  executor: Executor,
+  { flow, name, latest }: ReadableFlow,
+): Promise<void> {
+  if (!latest) return
+  const columns = resultColumns(Object.keys(outputColumns(manifest)[flow] ?? {}))
+  await executor.run(`CREATE VIEW ${id(latest.name)} AS ${latestSql(id(name), latest.key, columns)}`)
+}
+
+/** `output`, where the columns of all flows agree. */
+async function unionOf(executor: Executor, names: readonly string[], views: readonly View[]): Promise<OutputViews> {
   const [first, ...others] = views
   const columns = (view: View) => JSON.stringify(Object.entries(view.columns).toSorted(([a], [b]) => (a < b ? -1 : 1)))
   if (first !== undefined && others.some(view => columns(view) !== columns(first))) {
@@ -54,15 +102,18 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
 async function loadOutput(
   reader: ChannelReader,
   executor: Executor,
-  address: string,
-  flow: string,
-  name: string,
+  { address, flow, name, latest }: ReadableFlow,
 ): Promise<boolean> {
+  const columns = outputColumns(reader.manifest)[flow]
   const refs = await outputRefs(reader, executor, flow)
   const held = await heldAsFiles(reader, executor, components.sinks, flow)
   const isEmpty = refs.length + held.length === 0
   const published = isEmpty ? undefined : await openPublished(components, reader.manifest, flow, address)
-  if (!published) return false
+  if (!published) {
+    // Nothing has changed yet: a view of that can be asked for all the same.
+    if (latest && columns) await executor.run(`CREATE TABLE ${id(name)} (${columnsSql(columns)})`)
+    return latest !== undefined && columns !== undefined
+  }
   const files: LocalFile[] = []
   for (const ref of refs) {
     const file = join(reader.stage, reader.newId())
@@ -70,8 +121,13 @@ async function loadOutput(
     files.push({ file, name: ref.name })
   }
   files.push(...held)
-  const rows = published.rows(files, outputColumns(reader.manifest)[flow])
+  const rows = published.rows(files, columns)
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
   for (const { file } of files) await rm(file)
   return true
 }
+
+const columnsSql = (columns: ColumnTypes) =>
+  Object.entries(columns)
+    .map(([name, type]) => `${id(name)} ${type}`)
+    .join(', ')

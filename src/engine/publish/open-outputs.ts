@@ -9,7 +9,7 @@ import { fencedBy } from '../state/fenced.ts'
 import { publishedThrough } from '../state/held.ts'
 import { createDelivery } from './deliveries.ts'
 import { behindDefault, type Output } from './output.ts'
-import type { SinkEnd } from './outputs.ts'
+import { operationOf, type SinkEnd } from './outputs.ts'
 
 export interface OutputsContext {
   readonly ends: readonly SinkEnd[]
@@ -41,10 +41,12 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
   // Flows may share a place, so what waits for any of them stays.
   const isNamed = (name: string) => ends.some(end => reachable.has(garbageKey({ store: end.name, name })))
   for (const { sink } of outputs.values()) await sink.orphans(head.term, isNamed)
-  for (const [index, { is }] of subscribed.terminals.entries()) {
+  for (const [index, terminal] of subscribed.terminals.entries()) {
+    const { is } = terminal
     const name = flowName(index)
-    if (is === 'rows')
-      outputs.set(name, { name, is, sink: createDelivery(name, index, subscribed), behind: behindDefault })
+    if (is !== 'rows') continue
+    const sink = createDelivery(name, index, subscribed)
+    outputs.set(name, { name, is, sink, operation: operationOf(terminal), behind: behindDefault })
   }
   return outputs
 }

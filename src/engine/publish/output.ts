@@ -1,4 +1,4 @@
-import type { SinkPort } from '../../core/sink-port.ts'
+import type { Operation, SinkPort } from '../../core/sink-port.ts'
 import type { Behind } from '../../plan/sink.ts'
 import type { HoldLimits } from '../state/held.ts'
 
@@ -12,6 +12,7 @@ export interface Output {
   /** `rows`: to the user's own code. */
   readonly is: 'sink' | 'rows'
   readonly sink: SinkPort
+  readonly operation: Operation
   readonly behind: Behind
   /** Until when committed rows wait for those of later epochs. */
   readonly hold?: HoldLimits | undefined

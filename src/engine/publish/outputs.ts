@@ -4,11 +4,12 @@ import { sinkOf } from '../../../connectors/registry.ts'
 import { configError } from '../../core/errors.ts'
 import { objectAddress } from '../../core/object-address.ts'
 import type { ObjectStore } from '../../core/ports.ts'
-import type { SinkPort } from '../../core/sink-port.ts'
+import type { Operation, SinkPort } from '../../core/sink-port.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
+import { endColumns } from '../../plan/updates.ts'
 import type { Components } from '../components.ts'
 import { type HoldLimits, holdLimits } from '../state/held.ts'
 import { type Output, behindDefault } from './output.ts'
@@ -24,6 +25,7 @@ export interface SinkEnd {
   /** Until when committed rows wait for those of later epochs. */
   readonly hold: HoldLimits | undefined
   readonly columns: ColumnTypes
+  readonly operation: Operation
   /** Names its place in errors. */
   readonly field: string
 }
@@ -45,9 +47,10 @@ export function sinkEnds(
     ends.map(({ name }) => name),
     places,
   )
-  return ends.map(({ name, sink, node, behind }) => {
+  return ends.map(({ name, sink, behind, ...end }) => {
     const kind = sinkOf(sink, name, kinds)
-    kind.rows?.(sink, node.columns, name)
+    const columns = endColumns(end)
+    kind.rows?.(sink, columns, name)
     const uri = moved.get(name)
     return {
       name,
@@ -55,10 +58,16 @@ export function sinkEnds(
       sink: uri === undefined ? sink : { ...sink, uri },
       behind: { ...behindDefault, ...kind.behind, ...behind },
       hold: sink.hold && holdLimits(sink.hold, name),
-      columns: node.columns,
+      columns,
+      operation: operationOf(end),
       field: uri === undefined ? `${name}: ${sink.sink}` : 'output',
     }
   })
+}
+
+/** What the rows of a flow are to its end. */
+export function operationOf({ emit }: Pick<Terminal, 'emit'>): Operation {
+  return emit === 'update' ? 'change' : 'append'
 }
 
 /** Where results go instead: of the only sink, or by the names of flows. */
@@ -90,7 +99,7 @@ function movedTo(names: readonly string[], places: Places | undefined): Readonly
 
 /** Opens a sink for a checkpoint. @param withStore what a store that it opens is made into */
 export function openSink(
-  { name, sink, kind, columns, field }: Pick<SinkEnd, 'name' | 'sink' | 'kind' | 'columns' | 'field'>,
+  { name, sink, kind, columns, operation, field }: Omit<SinkEnd, 'behind' | 'hold'>,
   { checkpointId }: Pick<Manifest, 'checkpointId'>,
   pipeline: string,
   { openWritable, clock }: Pick<Components, 'openWritable' | 'clock'>,
@@ -99,6 +108,7 @@ export function openSink(
   return kind.open(sink, {
     output: name,
     columns,
+    operation,
     checkpointId,
     pipeline,
     newId: randomUUID,

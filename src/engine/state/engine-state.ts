@@ -28,6 +28,7 @@ export function initialState(plan: StoredPlan): EngineState {
     {
       outputs: {},
       outputColumns: {},
+      changeKeys: {},
       closesAt: {},
       openWindows: {},
       living: {},
@@ -61,6 +62,8 @@ export interface EngineRecords {
   readonly outputs: Readonly<Record<string, string>>
   /** Per flow with an output: its columns, name to SQL type. JSON does not say them. */
   readonly outputColumns: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Per flow whose rows are changes: the columns that tell its results apart. */
+  readonly changeKeys: Readonly<Record<string, readonly string[]>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
   /**
@@ -144,7 +147,7 @@ export function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { positions, retry, columnsSeen, due, held, living, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, due, held, living, changeKeys, ...records }: EngineRecords,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
   totals: Totals,
@@ -157,6 +160,7 @@ export function engineState(
       session: sessionSettings,
       ...records,
       ...(Object.keys(living).length > 0 && { living }),
+      ...(Object.keys(changeKeys).length > 0 && { changeKeys }),
       retry: retry && { ...retry },
       ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
       ...(due && { due: dueJson(due) }),

@@ -51,6 +51,11 @@ export async function findCheckpoint(
 }
 
 /** Name to type of what each flow's output holds, as the last commit recorded it. */
+/** By flow whose rows are changes of results: the columns that tell these apart. */
+export function changeKeys(manifest: Manifest): Readonly<Record<string, readonly string[]>> {
+  return settingsOf(manifest).changeKeys ?? {}
+}
+
 export function outputColumns(manifest: Manifest): Readonly<Record<string, Readonly<Record<string, string>>>> {
   return settingsOf(manifest).outputColumns ?? {}
 }

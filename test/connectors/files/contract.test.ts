@@ -48,6 +48,7 @@ function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<voi
       const port = await filesKind.open(files('out', { format: 'parquet', ...how }), {
         output: 'flow-1',
         columns: { k: 'VARCHAR' },
+        operation: 'append',
         checkpointId,
         pipeline: 'tested',
         newId: counter(`p${++processes}`),

@@ -20,6 +20,7 @@ const open = (store: ObjectStore) =>
   filesKind.open(files('out', { format: 'parquet' }), {
     output: 'flow-1',
     columns: {},
+    operation: 'append',
     checkpointId: 'c',
     pipeline: 'p',
     newId: counter('x'),
