@@ -1,6 +1,6 @@
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
-import { duration } from '../src/core/option-kinds.ts'
+import { duration, oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { parseColumnType } from '../src/core/types.ts'
 import { type ColumnsOf, type OfTimedRows, type Operator, step } from '../src/plan/batches.ts'
@@ -16,9 +16,11 @@ import {
 } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { Channel, EpochView, RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
+import { whereCloses } from '../src/plan/window.ts'
 import { columnType } from './columns.ts'
+import { allRows, lateByTime, rowsByTime, timeOrder } from './rows-by-time.ts'
 
-interface DedupeOptions {
+interface PlainOptions {
   readonly [key: string]: string | readonly string[]
   readonly key: readonly string[]
   readonly within: string
@@ -27,7 +29,7 @@ interface DedupeOptions {
 /** Times and twice the horizon must fit into 64 bits: event times reach 2^62 microseconds. */
 const withinUsMax = 2n ** 60n
 
-export const dedupeStep: StatefulStep<DedupeOptions> = {
+export const dedupeStep: StatefulStep<PlainOptions> = {
   is: 'stateful',
   takes: 'rows',
   op: 'dedupe',
@@ -36,11 +38,20 @@ export const dedupeStep: StatefulStep<DedupeOptions> = {
     return input
   },
   expressions: () => [],
-  // A key is a set of columns.
-  canonical: ({ key, within }) => ({ key: key.toSorted(), within: canonicalDuration(within, 'dedupe') }),
-  fold: ({ input }: RowsContext, { key, within }) =>
-    dedupeByKey(input, key, durationUs(within, 'dedupe'), canonicalDuration(within, 'dedupe')),
+  // A key is a set of columns. The first is kept where nothing else is said: then nothing is, in plans of old either.
+  canonical: ({ key, within, ...keep }) => ({
+    key: key.toSorted(),
+    within: canonicalDuration(within, 'dedupe'),
+    ...keep,
+  }),
+  fold({ input }: RowsContext, { key, within, keep }) {
+    const withinUs = durationUs(within, 'dedupe')
+    if (keep === 'last') return lastOfKey(input, key, withinUs)
+    return firstOfKey(input, key, withinUs, canonicalDuration(within, 'dedupe'))
+  },
 }
+
+const typeOf = (name: string, columns: ColumnTypes) => parseColumnType(columnType('dedupe', name, columns), name)
 
 /**
  * A row is kept iff no accepted row of its key that came earlier, kept or not, lies within the horizon of it (S11):
@@ -53,12 +64,12 @@ export const dedupeStep: StatefulStep<DedupeOptions> = {
  * A row is late once its time plus the horizon is at or below the watermark. So an accepted row has no accepted
  * neighbour more than two horizons behind the watermark, and state keeps a key's times so long.
  */
-function dedupeByKey(columns: ColumnTypes, key: readonly string[], withinUs: bigint, within: string): Stateful {
+function firstOfKey(columns: ColumnTypes, key: readonly string[], withinUs: bigint, within: string): Stateful {
   const time = inputColumn(timeColumn)
   const watermark = inputColumn(watermarkColumn)
   const isLate = `${time} + ${withinUs} <= ${watermark}`
   const keys = key.map(name => {
-    const type = parseColumnType(columnType('dedupe', name, columns), name)
+    const type = typeOf(name, columns)
     return { name: id(name), type: type.sql, sql: normalKey(inputColumn(name), type) }
   })
   const names = keys.map(({ name }) => name).join(', ')
@@ -121,6 +132,58 @@ function dedupeByKey(columns: ColumnTypes, key: readonly string[], withinUs: big
   }
 }
 
+/**
+ * A row is kept iff no accepted row of its key that is later, by event time and of one time by the ledger's order, lies
+ * within the horizon after it (S11):
+ *
+ *     time      0 ....... h ....... 2h ......
+ *               x    x                           dropped: the second lies within h after the first
+ *                    |----h----|                 kept:    nothing lies within h after it
+ *                                   x            kept
+ *
+ * It is given once the watermark is above its time and the horizon, as no row can come into these any more: so a row is
+ * late when its time is below the watermark, and what follows waits for the horizon too.
+ */
+function lastOfKey(columns: ColumnTypes, key: readonly string[], withinUs: bigint): Stateful {
+  const visible = Object.keys(columns).map(id).join(', ')
+  const keys = key.map(name => normalKey(id(name), typeOf(name, columns)))
+  const givenAt = `(_at + ${withinUs + 1n})`
+  const lastOf = (all: string) => {
+    const next = `lead(_at) OVER (PARTITION BY ${keys.join(', ')} ORDER BY ${timeOrder.join(', ')})`
+    return `SELECT * FROM (SELECT *, ${next} AS _next FROM (${all})) WHERE _next IS NULL OR _next > _at + ${withinUs}`
+  }
+  const rows = rowsByTime(columns, {
+    closesAt: givenAt,
+    // Later rows decide over a row before they are given themselves.
+    emitsFrom: '(_at + 1)',
+    flushAt: limitUs => `CASE WHEN _at <= ${limitUs} THEN ${givenAt} END`,
+    pending: lastOf,
+  })
+  return {
+    channels: [rows],
+    columns,
+    gives: 'closing',
+    holdUs: withinUs,
+    late: lateByTime('dedupe', columns),
+    emit: ({ partials, fromUs, toUs }) => ({
+      sql:
+        `SELECT ${timeOrder.join(', ')}, ${visible} FROM (${lastOf(allRows(rows, columns, partials(rows)))})` +
+        whereCloses(givenAt, fromUs, toUs),
+      columns,
+      hidden: timeOrder,
+      timeUs: '_at',
+      startUs: '_at',
+      closesAt: givenAt,
+    }),
+  }
+}
+
+/** Which row of a key stays. */
+export interface DedupeOptions {
+  /** 'first' is the one that came first, 'last' the last one by event time. Default: 'first'. */
+  readonly keep?: 'first' | 'last'
+}
+
 const dedupeOptions = {
   within: {
     kind: duration('a duration above zero and below 36,000 years', us => us > 0n && us <= withinUsMax),
@@ -128,7 +191,12 @@ const dedupeOptions = {
     isPositional: true,
     about: 'Two rows of a key count as the same when their event times are at most so far apart.',
   },
-} satisfies OptionTable<{ readonly within: Duration }>
+  keep: {
+    kind: oneOf('first', 'last'),
+    default: 'first',
+    about: "Which row of a key stays: 'first' the one that came first, 'last' the last one by event time.",
+  },
+} satisfies OptionTable<DedupeOptions & { readonly within: Duration }>
 
 type Name<I> = keyof ColumnsOf<I> & string
 
@@ -142,17 +210,27 @@ type Name<I> = keyof ColumnsOf<I> & string
  * below the watermark: it goes to the late ledger. State holds the times of each key for two horizons behind the
  * watermark.
  *
+ * With `{ keep: 'last' }` a row stays when no row of its key comes within the horizon after it, by event time: of
+ * several states of an order that follow one another, the last. It is given once the watermark is above its time and
+ * the horizon, and steps behind it wait for the horizon as well. A row whose time is below the watermark goes to the
+ * late ledger. State holds the rows that still wait.
+ *
+ *     orders.pipe(dedupe('order_id', '1 hour', { keep: 'last' }))
+ *
  * @param key The column, or columns, by which rows are the same.
  * @param within The horizon, a duration such as '1 day'.
+ * @param options Which row of a key stays.
  * @throws MillraceError `user` for an unknown column.
  */
 export function dedupe<I>(
   key: NoInfer<OfTimedRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
   within: Duration,
+  options?: DedupeOptions,
 ): Operator<I, I> {
   const names: unknown = typeof key === 'string' ? [key] : key
   if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length)
     throw configError('dedupe', key, 'a column, or a list of different columns, such as dedupe("trip_id", "1 day")')
-  const options = readCall('dedupe', dedupeOptions, [within])
-  return step(dedupeStep, { key: names as string[], within: options.within })
+  const read = readCall('dedupe', dedupeOptions, [within], options)
+  const keep = read.keep === 'first' ? {} : { keep: read.keep }
+  return step(dedupeStep, { key: names as string[], within: read.within, ...keep })
 }

@@ -13,20 +13,12 @@ import {
 } from '../src/plan/batches.ts'
 import { chain, type PlanNode } from '../src/plan/node.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
-import {
-  type ColumnTypes,
-  inputColumn,
-  orderOf,
-  plainTypes,
-  rowNumber,
-  timeColumn,
-  watermarkColumn,
-} from '../src/plan/relation.ts'
+import type { ColumnTypes } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { Channel, RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
+import type { RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
 import { whereCloses } from '../src/plan/window.ts'
-import { emptyPartials } from './aggregates/tables.ts'
 import { checkNewName, columnType } from './columns.ts'
+import { allRows, lateByTime, rowsByTime, timeOrder } from './rows-by-time.ts'
 
 interface PlainOptions {
   readonly [key: string]: string | readonly string[]
@@ -105,26 +97,12 @@ function deltaType(name: string, input: ColumnTypes): string {
  * next one is compared with.
  */
 function deltasPerKey(columns: ColumnTypes, of: readonly string[], per: readonly string[], expireUs: bigint): Stateful {
-  const time = inputColumn(timeColumn)
-  const watermark = inputColumn(watermarkColumn)
-  const names = Object.keys(columns)
-  const visible = names.map(id).join(', ')
-  const place = ['_at', '_from_seq', '_from_row']
-  const rows: Channel = {
-    name: '',
-    columns: { _at: 'BIGINT', _from_seq: 'BIGINT', _from_row: 'BIGINT', ...plainTypes(columns) },
-    order: place,
-    life: { is: 'row' },
+  const visible = Object.keys(columns).map(id).join(', ')
+  const rows = rowsByTime(columns, {
     closesAt: `(_at + ${expireUs + 1n})`,
     emitsFrom: '(_at + 1)',
     flushAt: limitUs => `CASE WHEN _at <= ${limitUs} THEN _at + 1 END`,
-    partial: relation =>
-      `SELECT ${time} AS _at, ${inputColumn('_seq')} AS _from_seq, ${rowNumber(relation)} AS _from_row, ` +
-      `${names.map(inputColumn).join(', ')} FROM (${relation.sql}) AS _in ` +
-      `WHERE (${watermark} IS NULL OR ${time} >= ${watermark})`,
-    // No two rows are one.
-    merge: partials => `SELECT ${place.join(', ')}, ${visible} FROM (${partials})`,
-  }
+  })
   const keys = per.map(name => normalKey(id(name), parseColumnType(columnType('deltas: per', name, columns), name)))
   const within = keys.length === 0 ? '' : `PARTITION BY ${keys.join(', ')} `
   const differences = of.map((name, index) => {
@@ -138,27 +116,19 @@ function deltasPerKey(columns: ColumnTypes, of: readonly string[], per: readonly
     columns: { ...columns, ...deltaColumns(columns, of) },
     gives: 'closing',
     holdUs: 0n,
-    late: {
-      columns: [],
-      reason: 'too late for deltas: the time of the row is below the watermark before the object',
-      mayBe: (timeUs, watermarkUs) => timeUs < watermarkUs,
-      rows: relation =>
-        `SELECT ${[...orderOf(relation), watermarkColumn, ...names.map(id)].join(', ')} ` +
-        `FROM (${relation.sql}) AS _in WHERE ${time} < ${watermark}`,
-    },
+    late: lateByTime('deltas', columns),
     emit({ partials, fromUs, toUs }) {
-      const parts = partials(rows).map(({ sql }) => `SELECT ${place.join(', ')}, ${visible} FROM (${sql})`)
-      const all = parts.length > 0 ? parts.join(' UNION ALL ') : emptyPartials(rows)
       const before = of.map((name, index) => `lag(${id(name)}) OVER w AS _before${index}`)
+      const all = allRows(rows, columns, partials(rows))
       const compared =
         `SELECT *, lag(_at) OVER w AS _before_at, ${before.join(', ')} FROM (${all}) ` +
-        `WINDOW w AS (${within}ORDER BY ${place.join(', ')})`
+        `WINDOW w AS (${within}ORDER BY ${timeOrder.join(', ')})`
       return {
         sql:
-          `SELECT ${[...place, visible, ...differences].join(', ')} FROM (${compared})` +
+          `SELECT ${[...timeOrder, visible, ...differences].join(', ')} FROM (${compared})` +
           whereCloses('(_at + 1)', fromUs, toUs),
         columns: { ...columns, ...deltaColumns(columns, of) },
-        hidden: place,
+        hidden: timeOrder,
         timeUs: '_at',
         startUs: '_at',
         closesAt: '(_at + 1)',

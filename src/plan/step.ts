@@ -256,6 +256,8 @@ export interface Channel {
    * NULL (S6). Absent where nothing waits for a watermark.
    */
   flushAt?(limitUs: bigint): string
+  /** The partial rows of which something is still to be given, where that is not all of them: a flush goes by these. */
+  pending?(partials: string): string
   /**
    * A BOOLEAN column of the main channel: whether a row needs this one. Where it is FALSE everywhere `partial` is not
    * run.

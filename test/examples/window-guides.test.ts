@@ -11,24 +11,23 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-describe.each(['calendar', 'cumulative', 'deltas', 'global', 'sessions', 'without-event-time'])(
-  'the guide %s',
-  name => {
-    test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {
-      const guide = await readFile(join(root, `docs/guides/${name}.md`), 'utf8')
-      const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
-      const [first, second, output] = [...guide.matchAll(/```json\n([\s\S]*?)```/g)].map(([, lines = '']) => lines)
-      await mkdir(join(folder, 'input'))
-      await writeFile(join(folder, 'pipeline.ts'), example)
-      await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
-      await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
-      const [, given = ''] = /After `npx millrace ([^`]+)`/.exec(guide) ?? []
-      const args = [...given.split(' '), '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
-      const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
-      expect(code, stderr).toBe(0)
-      const names = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl')).toSorted()
-      const found = await Promise.all(names.map(file => readFile(join(folder, 'output', file), 'utf8')))
-      expect(found.join('')).toBe(output)
-    })
-  },
-)
+const guides = ['calendar', 'cumulative', 'deltas', 'global', 'last-of-a-key', 'sessions', 'without-event-time']
+
+describe.each(guides)('the guide %s', name => {
+  test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {
+    const guide = await readFile(join(root, `docs/guides/${name}.md`), 'utf8')
+    const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
+    const [first, second, output] = [...guide.matchAll(/```json\n([\s\S]*?)```/g)].map(([, lines = '']) => lines)
+    await mkdir(join(folder, 'input'))
+    await writeFile(join(folder, 'pipeline.ts'), example)
+    await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
+    await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
+    const [, given = ''] = /After `npx millrace ([^`]+)`/.exec(guide) ?? []
+    const args = [...given.split(' '), '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
+    const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
+    expect(code, stderr).toBe(0)
+    const names = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl')).toSorted()
+    const found = await Promise.all(names.map(file => readFile(join(folder, 'output', file), 'utf8')))
+    expect(found.join('')).toBe(output)
+  })
+})

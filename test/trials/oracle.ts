@@ -99,6 +99,8 @@ function stateOf(
   switch (step.op) {
     case 'dedupe':
       return dedupeStep(step.within, tell)
+    case 'keep last':
+      return keepLastStep(step.within, tell)
     case 'deltas':
       return deltasStep(step.expireAfter, tell)
     case 'session':
@@ -235,11 +237,12 @@ function windowStep(
   }
 }
 
+const inOrder = (a: OracleRow, b: OracleRow) => a.t - b.t || a.seq - b.seq || a.row - b.row
+
 /** S25: rows of a key in (t, seq, row) order, each once the clock is above its time. It forgets nothing. */
 function deltasStep(expireSeconds: number, tell: (row: OracleRow, end: null) => void): OracleStep {
   const accepted: OracleRow[] = []
   const given = new Set<OracleRow>()
-  const inOrder = (a: OracleRow, b: OracleRow) => a.t - b.t || a.seq - b.seq || a.row - b.row
   return {
     clock: Number.NEGATIVE_INFINITY,
     hold: 0,
@@ -291,6 +294,37 @@ function dedupeStep(withinSeconds: number, tell: (row: OracleRow, end: null) => 
       const given = kept.map(row => ({ row, start: row.t }))
       kept = []
       return given
+    },
+  }
+}
+
+/** S11: kept iff no accepted row of the key that is later in (t, seq, row) lies within the horizon after it. It forgets nothing. */
+function keepLastStep(withinSeconds: number, tell: (row: OracleRow, end: null) => void): OracleStep {
+  const within = withinSeconds * second
+  const accepted: OracleRow[] = []
+  const given = new Set<OracleRow>()
+  const waiting = () =>
+    accepted.filter(
+      row =>
+        !given.has(row) &&
+        !accepted.some(other => other.k === row.k && inOrder(other, row) > 0 && other.t <= row.t + within),
+    )
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    hold: within,
+    take(rows) {
+      for (const row of rows)
+        if (row.t < this.clock) tell(row, null)
+        else accepted.push(row)
+    },
+    flushAt(limit) {
+      const due = waiting().filter(({ t }) => t <= limit)
+      return due.length === 0 ? null : Math.max(...due.map(({ t }) => t + within + 1))
+    },
+    give(seq) {
+      const due = waiting().filter(({ t }) => t + within < this.clock)
+      for (const row of due) given.add(row)
+      return due.toSorted(inOrder).map((own, row) => ({ row: { ...own, seq, row }, start: own.t }))
     },
   }
 }

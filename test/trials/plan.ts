@@ -36,6 +36,8 @@ export type TrialStep =
   | { readonly op: 'calendar'; readonly unit: 'hour' | 'day' }
   | { readonly op: 'session'; readonly gap: number }
   | { readonly op: 'dedupe'; readonly within: number }
+  /** dedupe with keep: 'last'. */
+  | { readonly op: 'keep last'; readonly within: number }
   | { readonly op: 'deltas'; readonly expireAfter: number }
   /** Rows whose v is no multiple. */
   | { readonly op: 'where'; readonly not: number }
@@ -43,7 +45,7 @@ export type TrialStep =
 export type StatefulOp = Exclude<TrialStep['op'], 'where'>
 
 export function drawStep(random: () => number, op: StatefulOp): TrialStep {
-  if (op === 'dedupe') return { op, within: whole(random, 1, 12) }
+  if (op === 'dedupe' || op === 'keep last') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
   if (op === 'deltas') return { op, expireAfter: whole(random, 1, 20) }
   if (op === 'global') return { op }
@@ -80,6 +82,7 @@ export function stretchedStep(step: TrialStep): TrialStep {
     case 'deltas':
       return { ...step, expireAfter: step.expireAfter * times }
     case 'dedupe':
+    case 'keep last':
       return { ...step, within: step.within * times }
     case 'tumbling':
       return { ...step, size: step.size * times, offset: step.offset * times }
@@ -108,6 +111,8 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
       return untyped(where(`v % ${step.not} <> 0`))
     case 'dedupe':
       return untyped(dedupe('k' as never, `${step.within} seconds`))
+    case 'keep last':
+      return untyped(dedupe('k' as never, `${step.within} seconds`, { keep: 'last' }))
     case 'deltas':
       return untyped(
         deltas({ of: ['v'], per: ['k'], expireAfter: `${step.expireAfter} seconds` } as never),

@@ -171,6 +171,8 @@ requests.pipe(calendar('fortnight'))
 requests.pipe(calendar('week', { weekStartsOn: 'freitag' }))
 // @ts-expect-error the state is unbounded, which must be said: Expected 1 arguments
 requests.pipe(global())
+// @ts-expect-error neither the first nor the last: '"newest"'
+requests.pipe(dedupe('host', '1 day', { keep: 'newest' }))
 // @ts-expect-error a difference of text: '"host"'
 requests.pipe(deltas({ of: ['host'], expireAfter: '1 day' }))
 // @ts-expect-error deltas of a window that is not aggregated: add aggregate({...}) before this

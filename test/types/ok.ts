@@ -17,6 +17,7 @@ import {
   countDistinct,
   csv,
   cumulative,
+  dedupe,
   deltas,
   derive,
   exactQuantile,
@@ -390,6 +391,8 @@ requests.pipe(calendar('week', { timeZone: 'Europe/Berlin', weekStartsOn: 'sunda
 const totals = requests.pipe(global({ unbounded: true }), groupBy('host'), aggregate({ n: count() }))
 is<ColumnsOf<typeof totals>, { host: 'VARCHAR'; n: 'BIGINT NOT NULL' }>(true)
 totals.pipe(where('n > 1'), to(files('data/out', { format: 'parquet' })))
+const newest = requests.pipe(dedupe(['host'], '1 hour', { keep: 'last' }), select('host'))
+is<ColumnsOf<typeof newest>, { readonly host: 'VARCHAR' }>(true)
 const changed = sessions.pipe(deltas({ of: ['n', 'most'], expireAfter: '1 day' }), select('n_delta', 'most_delta'))
 is<ColumnsOf<typeof changed>, { n_delta: 'DECIMAL(38,0)'; most_delta: 'DECIMAL(38,0)' }>(true)
 requests.pipe(

@@ -309,10 +309,10 @@ export async function flushValue(
 ): Promise<bigint | null> {
   let largest: bigint | null = null
   for (const state of stateTables([stage])) {
-    const { flushAt, life } = state.channel
+    const { flushAt, life, pending } = state.channel
     if (flushAt === undefined) continue
     const all = partialsSql(state, own(state.key)?.name)
-    const rows = life.is === 'merged' ? life.islands(all) : all
+    const rows = life.is === 'merged' ? life.islands(all) : (pending?.(all) ?? all)
     const [row] = await executor.rows(`SELECT max(${flushAt(limitUs)}) AS f FROM (${rows})`)
     largest = latest(largest, (row?.f ?? null) as bigint | null)
   }
