@@ -7,12 +7,14 @@ import {
   files,
   groupBy,
   hopping,
+  isMillraceError,
   json,
   pipeline,
   session,
   source,
   to,
   tumbling,
+  where,
 } from '../../src/index.ts'
 import { type Lab, openLab, outputFiles, quoted, run } from '../engine/harness.ts'
 
@@ -22,12 +24,16 @@ import { type Lab, openLab, outputFiles, quoted, run } from '../engine/harness.t
 interface Case {
   readonly name: string
   readonly window: 'tumbling 10' | 'hopping 10 every 5' | 'session 10'
+  /** Changes of results instead of final ones. */
+  readonly emit?: 'update'
+  /** Results of which only these are wanted, as SQL. */
+  readonly having?: string
   readonly delay: number
   /** Rows of one object each. */
   readonly objects: readonly string[]
   /** Default 1. */
   readonly objectsPerEpoch?: number
-  /** What comes out after each object: windows with their counts, and rows that are late for one. */
+  /** What comes out after each object: windows with their counts, and rows that are late for one. Nothing: refused. */
   readonly own: readonly string[]
   /** The same of others, 'the same' as ours, or nothing where they do not say. */
   readonly flink?: readonly string[] | 'the same'
@@ -209,6 +215,63 @@ const cases: readonly Case[] = [
     kafka: ['', '', '', '', '', 'a [0, 37) 5'],
     why: 'millrace and Spark judge the row alone, Flink and Kafka Streams the session that it becomes a part of',
   },
+  {
+    name: 'an update for each result that has changed',
+    window: 'tumbling 10',
+    emit: 'update',
+    delay: 5,
+    objects: ['a1', 'b2', 'a3'],
+    own: ['a [0, 10) 1', 'b [0, 10) 1', 'a [0, 10) 2'],
+    spark: 'the same',
+    kafka: 'the same',
+    why: '',
+  },
+  {
+    name: 'two rows of one result in one object',
+    window: 'tumbling 10',
+    emit: 'update',
+    delay: 5,
+    objects: ['a1 a3'],
+    own: ['a [0, 10) 2'],
+    spark: 'the same',
+    kafka: ['a [0, 10) 1, a [0, 10) 2'],
+    why: 'Kafka Streams gives one for each record, where no cache holds it back',
+  },
+  {
+    name: 'a window that closes gives no further update, and a row after that is late',
+    window: 'tumbling 10',
+    emit: 'update',
+    delay: 5,
+    objects: ['a1', 'a15', 'a8'],
+    own: ['a [0, 10) 1', 'a [10, 20) 1', 'late a8 of [0, 10)'],
+    spark: 'the same',
+    kafka: 'the same',
+    why: '',
+  },
+  {
+    name: 'a result that a filter lets go no more',
+    window: 'tumbling 10',
+    emit: 'update',
+    having: 'n < 2',
+    delay: 5,
+    objects: ['a1', 'a3'],
+    own: ['a [0, 10) 1', 'delete a [0, 10)'],
+    flink: 'the same',
+    spark: ['a [0, 10) 1', ''],
+    kafka: 'the same',
+    why: 'Spark leaves the row out of its update, so that the sink keeps the old one. Flink is a query with HAVING, Kafka Streams a filter of its table',
+  },
+  {
+    name: 'updates of sessions',
+    window: 'session 10',
+    emit: 'update',
+    delay: 5,
+    objects: ['a0', 'a5'],
+    own: [],
+    spark: 'the same',
+    kafka: ['a [0, 10) 1', 'delete a [0, 10), a [0, 15) 2'],
+    why: 'millrace and Spark refuse them. Kafka Streams takes a session back when it grows',
+  },
 ]
 
 let lab: Lab
@@ -225,7 +288,14 @@ function lineOf(row: string): string {
 }
 
 /** What came out after each object; of several in one epoch after the last. */
-async function play({ window, delay, objects, objectsPerEpoch = 1 }: Case): Promise<readonly string[]> {
+async function play({
+  window,
+  delay,
+  objects,
+  objectsPerEpoch = 1,
+  emit,
+  having = 'true',
+}: Case): Promise<readonly string[]> {
   for (const [index, rows] of objects.entries())
     await lab.lines(`${String(index).padStart(3, '0')}.jsonl`, rows.split(' ').map(lineOf))
   const events = source('events', {
@@ -241,17 +311,32 @@ async function play({ window, delay, objects, objectsPerEpoch = 1 }: Case): Prom
       : window === 'tumbling 10'
         ? events.pipe(tumbling('10s'))
         : events.pipe(hopping('10s', '5s'))
-  const flow = windowed.pipe(groupBy('key'), aggregate({ n: count() }), to(files(lab.output, { format: 'parquet' })))
-  await run(pipeline('case', { checkpoint: lab.checkpoint }, flow), { objectsPerEpoch, flush: false })
+  const flow = windowed.pipe(
+    groupBy('key'),
+    aggregate({ n: count() }),
+    where(having),
+    to(files(lab.output, { format: 'parquet' }), emit === undefined ? {} : { emit }),
+  )
+  const isRefused = await run(pipeline('case', { checkpoint: lab.checkpoint }, flow), { objectsPerEpoch, flush: false })
+    .then(() => false)
+    .catch((error: unknown) => {
+      if (isMillraceError(error) && error.kind === 'user') return true
+      throw error
+    })
+  if (isRefused) return []
 
   const came = objects.map((): string[] => [])
   for (const file of await outputFiles(lab.output)) {
     const epoch = Number(/part-0*(\d+)/.exec(file)?.[1])
     const rows = await lab.sql(
-      `SELECT coalesce(key, '-') AS key, epoch(window_start) AS start, epoch(window_end) AS end, n FROM ${quoted(join(lab.output, file))} ORDER BY ALL`,
+      `SELECT coalesce(key, '-') AS key, epoch(window_start) AS start, epoch(window_end) AS end, n,
+         ${emit === 'update' ? "_op = 'delete'" : 'false'} AS gone FROM ${quoted(join(lab.output, file))} ORDER BY ALL`,
     )
     const last = Math.min(epoch * objectsPerEpoch, objects.length) - 1
-    came[last]?.push(...rows.map(({ key, start, end, n }) => `${key} [${Number(start)}, ${Number(end)}) ${n}`))
+    for (const { key, start, end, n, gone } of rows) {
+      const window = `${key} [${Number(start)}, ${Number(end)})`
+      came[last]?.push(gone === 'true' ? `delete ${window}` : `${window} ${n}`)
+    }
   }
   for (const { _seq, key, at: time, _window_start, _window_end } of await lab.channels('late-')) {
     const last = Math.min(Math.ceil(Number(_seq) / objectsPerEpoch) * objectsPerEpoch, objects.length) - 1
@@ -262,12 +347,32 @@ async function play({ window, delay, objects, objectsPerEpoch = 1 }: Case): Prom
 }
 
 /** The row of the page that tells of a case. */
-function told({ name, window, delay, objects, objectsPerEpoch, own, flink, spark, kafka, why }: Case): string {
-  const steps = (each: readonly string[]) => each.map(step => step || '–').join(' / ')
+function told({
+  name,
+  window,
+  emit,
+  having,
+  delay,
+  objects,
+  objectsPerEpoch,
+  own,
+  flink,
+  spark,
+  kafka,
+  why,
+}: Case): string {
+  const steps = (each: readonly string[]) => each.map(step => step || '–').join(' / ') || 'refused'
   const others = [flink, spark, kafka].map(given =>
     given === undefined ? '' : given === 'the same' ? given : steps(given),
   )
-  const input = `${window}, delay ${delay}: ${steps(objects)}${objectsPerEpoch === undefined ? '' : ', in one epoch'}`
+  const how = [
+    window,
+    `delay ${delay}`,
+    ...(emit === undefined ? [] : ['updates']),
+    ...(having === undefined ? [] : [`where ${having}`]),
+    ...(objectsPerEpoch === undefined ? [] : ['in one epoch']),
+  ]
+  const input = `${how.join(', ')}: ${steps(objects)}`
   return `| ${[name, input, steps(own), ...others, why].join(' | ')} |`.replaceAll('  ', ' ')
 }
 
