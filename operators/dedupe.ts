@@ -32,6 +32,7 @@ const withinUsMax = 2n ** 60n
 export const dedupeStep: StatefulStep<PlainOptions> = {
   is: 'stateful',
   takes: 'rows',
+  keepsTimes: true,
   op: 'dedupe',
   columns(input, { key }) {
     for (const name of key) columnType('dedupe', name, input)

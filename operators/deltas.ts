@@ -33,6 +33,7 @@ const expireUsMax = 2n ** 60n
 export const deltasStep: StatefulStep<PlainOptions> = {
   is: 'stateful',
   takes: 'rows',
+  keepsTimes: true,
   op: 'deltas',
   columns: (input, { of, per }) => {
     for (const name of per) columnType('deltas: per', name, input)

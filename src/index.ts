@@ -53,6 +53,7 @@ export { calendar, type CalendarOptions, type CalendarUnit, type WeekDay } from 
 export { cumulative } from '../operators/cumulative.ts'
 export { deltas, type DeltasOptions } from '../operators/deltas.ts'
 export { derive } from '../operators/derive.ts'
+export { topN, type TopNOptions, type TopNOrder } from '../operators/top-n.ts'
 export { dedupe, type DedupeOptions } from '../operators/dedupe.ts'
 export { filterRows } from '../operators/filter-rows.ts'
 export { global, type GlobalOptions } from '../operators/global.ts'

@@ -80,7 +80,7 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
   const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
     const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
     stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
-    return { sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
+    return { ...input, sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
   }
   const steps = stagesOf(flow)
   let input = rows

@@ -143,6 +143,7 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
   const hidden = hiddenAfter(input, step)
   const carried = hidden.map(name => (input.hidden.includes(name) ? inputColumn(name) : `CAST(0 AS BIGINT) AS ${name}`))
   return {
+    ...input,
     sql: `SELECT ${[...carried, ...items].join(', ')} FROM (${input.sql}) AS ${id(inputAlias)}`,
     columns,
     hidden,

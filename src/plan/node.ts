@@ -119,7 +119,28 @@ export function checkOrder(input: PlanNode, step: Step): void {
   if (step.is === 'group' && input.step.is === 'group')
     fail('cannot follow groupBy; name all keys in one groupBy(...).')
   if (step.is === 'group' && !isOpen) fail(`${windowMissing}.`)
+  if (step.is === 'stateless' && step.unit === 'window' && !isOpen) checkSharedWindow(input, step.op, fail)
   if (isOpen && !closes) fail(`cannot follow ${input.op}; add aggregate({...}) before it, which makes rows of windows.`)
+}
+
+/** What compares the rows of a window needs them together: all groups share the windows of the aggregate before it. */
+function checkSharedWindow(input: PlanNode, op: string, fail: (what: string) => void): void {
+  const before = chain(input).findLast(({ step }) => step.is === 'stateful' && !('keepsTimes' in step))
+  if (before?.step.is !== 'stateful' || before.step.takes !== 'groups') {
+    fail(
+      'compares the rows of a window, which an aggregate makes: ' +
+        `write tumbling('1 day'), groupBy(...), aggregate({...}), ${op}(...). ` +
+        "For the largest values among the rows as they are write aggregate({ top: largest('column', 10) }).",
+    )
+    return
+  }
+  const { windows } = groupsContext(inputOf(before), op)
+  if (windows.together)
+    fail(
+      'cannot follow an aggregate of sessions: each has a window of its own, and nothing in it to be compared with. ' +
+        "Fold them into windows first: tumbling('1 day'), groupBy(...), aggregate({...}). " +
+        "For the largest sessions of a day write aggregate({ top: largest('column', 10) }) there.",
+    )
 }
 
 /** What comes of all rows together has no time of its own, by which anything could go on. */

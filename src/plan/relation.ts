@@ -17,6 +17,8 @@ export interface Relation {
   readonly sql: string
   readonly columns: ColumnTypes
   readonly hidden: readonly string[]
+  /** SQL over a row: its event time in microseconds. Absent: the hidden column `_time`. */
+  readonly timeUs?: string
 }
 
 /**
@@ -37,6 +39,11 @@ export function microsecondsOf(expr: string, type: string): string {
 /** The same of a row that has no event time. */
 export const noTimeUs = 'CAST(NULL AS BIGINT)'
 
+/** SQL over a row of the relation: its event time in microseconds. */
+export function timeOf({ timeUs }: Relation): string {
+  return timeUs ?? timeColumn
+}
+
 /** Hidden column: the watermark, before the row's own ledger entry, of the stage that the row goes to (S8). */
 export const watermarkColumn = '_watermark'
 
@@ -50,7 +57,6 @@ export function orderOf({ hidden }: Pick<Relation, 'hidden'>): readonly string[]
 
 /** The rows that a stateful step gives, before the engine has placed them in the ledger's order (S13). */
 export interface Emitted extends Relation {
-  /** SQL over a row: its event time in microseconds. */
   readonly timeUs: string
   /** SQL over a row: where what it sums up begins. A flush closes what begins at or below its limit (S6). */
   readonly startUs: string

@@ -104,7 +104,9 @@ export function applySteps(
   return steps.reduce((relation, { node, bound }) => {
     if (node.step.is === 'function' && functions) return functions(relation, node)
     if (node.step.is !== 'stateless') throw new Error(`unreachable: ${node.op} is not stateless`)
-    return { ...relation, sql: node.step.sql(relation, node.options as never, bound), columns: node.columns }
+    const { step, options, columns } = node
+    const hidden = step.hidden?.(relation) ?? relation.hidden
+    return { ...relation, sql: step.sql(relation, options as never, bound), columns, hidden }
   }, input)
 }
 

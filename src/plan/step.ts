@@ -30,10 +30,15 @@ export interface SourceStep<O = Json> {
   columns(input: ColumnTypes, options: O): ColumnTypes
 }
 
-/** A query around its input, row by row. Runs nothing. */
+/** A query around its input. Runs nothing. */
 export interface StatelessStep<O = Json> {
   readonly is: 'stateless'
   readonly op: string
+  /**
+   * What a row of its result depends on, if that is more than one row of its input: all rows of a window, which must
+   * then come together. Where results change, their difference is one of whole windows (S15).
+   */
+  readonly unit?: 'window'
   columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
   readonly canonical?: CanonicalOptions<O>
@@ -44,6 +49,8 @@ export interface StatelessStep<O = Json> {
   carries?(column: string, options: O): string | undefined
   /** `bound` holds the gated SQL of `expressions`, in order, over the alias `_in`. */
   sql(input: Relation, options: O, bound: readonly string[]): string
+  /** The hidden columns of its result, where those are not the input's. */
+  hidden?(input: Relation): readonly string[]
 }
 
 /**
@@ -117,6 +124,11 @@ export type StatefulStep<O = Json> = StatefulBase<O> &
     | {
         /** It follows any step that gives rows. */
         readonly takes: 'rows'
+        /**
+         * It gives rows that it took, each with its own time, and those of one time together: what were the rows of a
+         * window stay so.
+         */
+        readonly keepsTimes?: true
         fold(context: RowsContext, options: O, bound?: readonly string[]): Stateful
       }
   )

@@ -11,7 +11,16 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-const guides = ['calendar', 'cumulative', 'deltas', 'global', 'last-of-a-key', 'sessions', 'without-event-time']
+const guides = [
+  'calendar',
+  'cumulative',
+  'deltas',
+  'global',
+  'last-of-a-key',
+  'sessions',
+  'top-n',
+  'without-event-time',
+]
 
 describe.each(guides)('the guide %s', name => {
   test.each(['1', '2'])('gives what it says, with %s objects an epoch', async objectsPerEpoch => {

@@ -26,6 +26,7 @@ export const goldens: readonly Golden[] = [
   { name: 'busiest-hours', input: 'months' },
   { name: 'so-far', input: 'months' },
   { name: 'changes', input: 'months' },
+  { name: 'busiest-zones', input: 'months' },
   { name: 'weeks', input: 'months' },
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },

@@ -25,6 +25,7 @@ import {
   source,
   sqs,
   text,
+  topN,
   tumbling,
   verify,
 } from '../../src/index.ts'
@@ -54,6 +55,7 @@ test.each<[string, () => unknown]>([
   ['global', () => call(global)],
   ['dedupe', () => call(dedupe, 'id', '1 day')],
   ['deltas', () => (deltas as (options: unknown) => unknown)({ of: ['n'], expireAfter: '1 day', filtr: 'x' })],
+  ['topN', () => (topN as (...args: readonly unknown[]) => unknown)(3, { by: ['n'], filtr: 'x' })],
   ['miniBatch', () => call(miniBatch)],
   ['mapRows', () => call(mapRows, (row: unknown) => row, at)],
   ['filterRows', () => call(filterRows, () => true)],

@@ -22,8 +22,12 @@ export function whole(random: () => number, least: number, most: number): number
   return least + Math.floor(random() * (most - least + 1))
 }
 
-/** Objects whose rows come out of order, some of them far ahead and outside the bounds of the mark; ticks, and two flushes. */
-export function drawLedger(random: () => number): TrialLedger {
+/**
+ * Objects whose rows come out of order, some of them far ahead and outside the bounds of the mark; ticks, and two flushes.
+ *
+ * @param lastKey keys are from 0 to this
+ */
+export function drawLedger(random: () => number, lastKey = 1): TrialLedger {
   const entries: TrialEntry[] = []
   let base = whole(random, -30, 30)
   for (let part = 0; part < 2; part++) {
@@ -31,7 +35,7 @@ export function drawLedger(random: () => number): TrialLedger {
     for (let index = 0; index < count; index++) {
       base += whole(random, 0, 14)
       if (random() < 0.12) entries.push({ is: 'tick', watermark: base - whole(random, 0, 10) })
-      else entries.push(drawObject(random, base))
+      else entries.push(drawObject(random, base, lastKey))
     }
     entries.push({ is: 'flush' })
     base += whole(random, -10, 20)
@@ -58,13 +62,13 @@ export function stretched({ delay, entries }: TrialLedger, times: number, from: 
   }
 }
 
-function drawObject(random: () => number, base: number): TrialEntry {
+function drawObject(random: () => number, base: number, lastKey: number): TrialEntry {
   const rows: TrialRow[] = []
   let mark: number | null = null
   for (let count = whole(random, 0, 6); count > 0; count--) {
     const isFar = random() < 0.1
     const t = isFar ? base + whole(random, 5, random() < 0.5 ? 40 : 300) : base - whole(random, 0, 25)
-    rows.push({ t, k: whole(random, 0, 1), v: whole(random, -5, 5) })
+    rows.push({ t, k: whole(random, 0, lastKey), v: whole(random, -5, 5) })
     if (!isFar) mark = Math.max(mark ?? t, t)
   }
   return { is: 'object', rows, mark }

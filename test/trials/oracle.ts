@@ -3,7 +3,7 @@
  * product. Times are microseconds.
  */
 import type { TrialLedger } from './ledger.ts'
-import { deltaWeight, distinctWeight, type TrialStep } from './plan.ts'
+import { deltaWeight, distinctWeight, rankWeight, type StatefulStep, type TrialStep } from './plan.ts'
 
 export interface OracleRow {
   readonly seq: number
@@ -52,7 +52,7 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
   const flushes: ReadonlyMap<number, number>[] = []
   let stateful = 0
   const chain = steps.map(step => {
-    if (step.op === 'where') return step
+    if (step.op === 'where' || step.op === 'topN') return step
     const index = stateful++
     const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
     return { index, state: stateOf(step, tell) }
@@ -73,7 +73,7 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
     const moved = new Map<number, number>()
     for (const link of chain) {
       if ('op' in link) {
-        current = current.filter(({ v }) => v % link.not !== 0)
+        current = link.op === 'where' ? current.filter(({ v }) => v % link.not !== 0) : topOf(current, link)
         continue
       }
       const { state, index } = link
@@ -92,10 +92,19 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
   return { rows, late, flushes }
 }
 
-function stateOf(
-  step: Exclude<TrialStep, { readonly op: 'where' }>,
-  tell: (row: OracleRow, end: number | null) => void,
-) {
+/** S14: the first rows of each window, which is told by its time, in a total order. */
+function topOf(rows: readonly OracleRow[], step: Extract<TrialStep, { readonly op: 'topN' }>): readonly OracleRow[] {
+  const sign = step.direction === 'asc' ? 1 : -1
+  const isTogether = (a: OracleRow, b: OracleRow) => a.t === b.t && (!step.isPerParity || a.k % 2 === b.k % 2)
+  return rows.flatMap(own => {
+    const before = rows.filter(
+      other => isTogether(own, other) && (sign * (other.v - own.v) || other.seq - own.seq || other.row - own.row) < 0,
+    )
+    return before.length < step.n ? [{ ...own, v: own.v + rankWeight * (before.length + 1) }] : []
+  })
+}
+
+function stateOf(step: StatefulStep, tell: (row: OracleRow, end: number | null) => void) {
   switch (step.op) {
     case 'dedupe':
       return dedupeStep(step.within, tell)

@@ -21,6 +21,7 @@ import {
   source,
   sum,
   to,
+  topN,
   tumbling,
   where,
 } from '../../src/index.ts'
@@ -39,12 +40,19 @@ export type TrialStep =
   /** dedupe with keep: 'last'. */
   | { readonly op: 'keep last'; readonly within: number }
   | { readonly op: 'deltas'; readonly expireAfter: number }
+  /** Behind windows. @see rankWeight */
+  | { readonly op: 'topN'; readonly n: number; readonly direction: 'asc' | 'desc'; readonly isPerParity: boolean }
   /** Rows whose v is no multiple. */
   | { readonly op: 'where'; readonly not: number }
 
-export type StatefulOp = Exclude<TrialStep['op'], 'where'>
+export type TrialOp = Exclude<TrialStep['op'], 'where'>
 
-export function drawStep(random: () => number, op: StatefulOp): TrialStep {
+/** The steps that keep state. */
+export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' }>
+
+export function drawStep(random: () => number, op: TrialOp): TrialStep {
+  if (op === 'topN')
+    return { op, n: whole(random, 1, 3), direction: random() < 0.5 ? 'asc' : 'desc', isPerParity: random() < 0.3 }
   if (op === 'dedupe' || op === 'keep last') return { op, within: whole(random, 1, 12) }
   if (op === 'session') return { op, gap: whole(random, 1, 10) }
   if (op === 'deltas') return { op, expireAfter: whole(random, 1, 20) }
@@ -59,7 +67,7 @@ export function drawStep(random: () => number, op: StatefulOp): TrialStep {
 }
 
 /** The operators of the chain, with a where between some of them. */
-export function drawPlan(random: () => number, ops: readonly StatefulOp[]): readonly TrialStep[] {
+export function drawPlan(random: () => number, ops: readonly TrialOp[]): readonly TrialStep[] {
   return ops.flatMap(op => {
     const step = drawStep(random, op)
     return random() < 0.25 ? [{ op: 'where', not: whole(random, 2, 4) } as const, step] : [step]
@@ -74,6 +82,7 @@ export function stretchedStep(step: TrialStep): TrialStep {
   const { times } = halfHours
   switch (step.op) {
     case 'where':
+    case 'topN':
     case 'global':
     case 'calendar':
       return step
@@ -95,6 +104,9 @@ export function stretchedStep(step: TrialStep): TrialStep {
 /** What deltas give as v: the row's own, and so often the difference, or this where there is none. */
 export const deltaWeight = { times: 7, without: 1_000 }
 
+/** What topN gives as v: the row's own, and so often its rank. */
+export const rankWeight = 100
+
 /** What a session gives as v: its sum, and so much for each value above 0 that differs. */
 export const distinctWeight = 1000
 
@@ -109,6 +121,13 @@ function operatorsOf(step: TrialStep): readonly Operate[] {
   switch (step.op) {
     case 'where':
       return untyped(where(`v % ${step.not} <> 0`))
+    case 'topN':
+      return untyped(
+        derive({ odd: ['BOOLEAN', 'k % 2 = 1' as string] }),
+        topN(step.n, { by: [['v', step.direction]], ...(step.isPerParity ? { per: ['odd'] } : {}) } as never),
+        derive({ v: ['BIGINT', `v + ${rankWeight} * rank` as string] }),
+        select('k' as never, 'v' as never),
+      )
     case 'dedupe':
       return untyped(dedupe('k' as never, `${step.within} seconds`))
     case 'keep last':

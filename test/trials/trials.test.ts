@@ -3,14 +3,14 @@ import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
 import { drawLedger, ended, stretched, type TrialLedger } from './ledger.ts'
 import { answerOf, type OracleAnswer } from './oracle.ts'
-import { drawPlan, halfHours, type StatefulOp, stretchedStep } from './plan.ts'
+import { drawPlan, halfHours, stretchedStep, type TrialOp } from './plan.ts'
 
 /** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
 const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 4)
 /** Ledgers that share one plan: binding it costs more than running it. */
 const ledgersOfPlan = 3
 
-const chains: readonly (readonly StatefulOp[])[] = [
+const chains: readonly (readonly TrialOp[])[] = [
   ['tumbling'],
   ['hopping'],
   ['cumulative'],
@@ -39,6 +39,14 @@ const chains: readonly (readonly StatefulOp[])[] = [
   ['session', 'keep last'],
   ['keep last', 'keep last'],
   ['dedupe', 'keep last', 'deltas'],
+  ['tumbling', 'topN'],
+  ['hopping', 'topN', 'tumbling'],
+  ['cumulative', 'topN', 'keep last'],
+  ['tumbling', 'keep last', 'topN'],
+  ['tumbling', 'deltas', 'topN', 'tumbling', 'topN'],
+  ['hopping', 'dedupe', 'topN'],
+  ['calendar', 'topN'],
+  ['global', 'topN'],
   ['global'],
   ['hopping', 'global'],
   ['calendar'],
@@ -90,15 +98,16 @@ describe('a rule that is broken on purpose is found', () => {
 })
 
 /** @returns runs that differ from the oracle, and how much there was to compare. */
-async function trial(ops: readonly StatefulOp[], count: number, random: () => number, wrong: Wrong, label?: string) {
+async function trial(ops: readonly TrialOp[], count: number, random: () => number, wrong: Wrong, label?: string) {
   const seen = { wrong: 0, late: 0, rows: 0 }
   for (let first = 0; first < count; first += ledgersOfPlan) {
     const isLong = ops.includes('calendar')
+    const lastKey = ops.includes('topN') ? 3 : 1
     const plan = drawPlan(random, ops)
     const steps = isLong ? plan.map(stretchedStep) : plan
     const bound = await bindTrial(session, steps)
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
-      const short = ops.includes('global') ? ended(drawLedger(random)) : drawLedger(random)
+      const short = ops.includes('global') ? ended(drawLedger(random, lastKey)) : drawLedger(random, lastKey)
       const ledger = isLong ? stretched(short, halfHours.times, halfHours.from) : short
       const answer = answerOf(ledger, steps)
       seen.late += answer.late.length

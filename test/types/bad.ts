@@ -35,6 +35,7 @@ import {
   sum,
   to,
   topK,
+  topN,
   tumbling,
   variance,
   where,
@@ -177,6 +178,12 @@ requests.pipe(dedupe('host', '1 day', { keep: 'newest' }))
 requests.pipe(deltas({ of: ['host'], expireAfter: '1 day' }))
 // @ts-expect-error deltas of a window that is not aggregated: add aggregate({...}) before this
 requests.pipe(tumbling('5m'), deltas({ of: ['bytes'], expireAfter: '1 day' }))
+// @ts-expect-error no such column: '"m"'
+requests.pipe(tumbling('5m'), aggregate({ n: count() }), topN(3, { by: [['m', 'desc']] }))
+// @ts-expect-error no direction: '"down"'
+requests.pipe(tumbling('5m'), aggregate({ n: count() }), topN(3, { by: [['n', 'down']] }))
+// @ts-expect-error the first rows of a window that is not aggregated: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), topN(3, { by: ['bytes'] }))
 // @ts-expect-error not a gap: '"a while"'
 requests.pipe(session('a while'))
 // @ts-expect-error a session after a window that is not aggregated: add aggregate({...}) before this

@@ -48,6 +48,7 @@ import {
   text,
   to,
   topK,
+  topN,
   tumbling,
   varPop,
   corr,
@@ -393,6 +394,15 @@ is<ColumnsOf<typeof totals>, { host: 'VARCHAR'; n: 'BIGINT NOT NULL' }>(true)
 totals.pipe(where('n > 1'), to(files('data/out', { format: 'parquet' })))
 const newest = requests.pipe(dedupe(['host'], '1 hour', { keep: 'last' }), select('host'))
 is<ColumnsOf<typeof newest>, { readonly host: 'VARCHAR' }>(true)
+const busiest = requests.pipe(
+  tumbling('1 day'),
+  groupBy('host'),
+  aggregate({ n: count() }),
+  topN(10, { by: [['n', 'desc'], 'host'], per: ['window_start'] }),
+  where('rank < 4'),
+  select('host', 'rank'),
+)
+is<ColumnsOf<typeof busiest>, { host: 'VARCHAR'; rank: 'BIGINT NOT NULL' }>(true)
 const changed = sessions.pipe(deltas({ of: ['n', 'most'], expireAfter: '1 day' }), select('n_delta', 'most_delta'))
 is<ColumnsOf<typeof changed>, { n_delta: 'DECIMAL(38,0)'; most_delta: 'DECIMAL(38,0)' }>(true)
 requests.pipe(

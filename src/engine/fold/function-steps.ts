@@ -103,7 +103,7 @@ async function runFunction(run: FunctionRun, input: Relation, node: PlanNode, ca
       wire === type.sql ? id(name) : `CAST(${id(name)} AS ${type.sql}) AS ${id(name)}`,
     ),
   ]
-  return { sql: `SELECT ${given.join(', ')} FROM ${table}`, columns: node.columns, hidden }
+  return { ...input, sql: `SELECT ${given.join(', ')} FROM ${table}`, columns: node.columns, hidden }
 }
 
 /** `object 'trips/1.parquet', row 7`; after a window, where no object is, the row's own columns. */
