@@ -7,6 +7,7 @@ import {
   collect,
   collectSet,
   count,
+  dedupe,
   derive,
   files,
   groupBy,
@@ -150,6 +151,14 @@ const q11 = (bids: Bids, end: ReturnType<typeof into>) =>
     end,
   )
 
+/** The last bid of each bidder for each auction: within a month of event time, which is all there is. */
+const q18 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(dedupe(['bidder', 'auction'], '30 days', { keep: 'last' }), end)
+
+/** The same, where a bid is the last one after half a minute. */
+const q18Soon = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(dedupe(['bidder', 'auction'], '30 seconds', { keep: 'last' }), end)
+
 const flows = {
   q0,
   q1,
@@ -159,6 +168,8 @@ const flows = {
   q7,
   q7One,
   q11,
+  q18,
+  q18Soon,
 } satisfies Readonly<Record<string, (bids: Bids, end: ReturnType<typeof into>) => Flow>>
 
 /** Every query a flow of one pipeline. */
@@ -205,6 +216,12 @@ const sessions = `${judged},
   session AS (SELECT bidder, count(*) AS bid_count, min(date_time) AS starttime,
     max(date_time) + INTERVAL 10 SECOND AS endtime FROM numbered GROUP BY bidder, session)`
 
+/** With the time of the next bid of the same bidder for the same auction. */
+const followed = `${judged},
+  followed AS (SELECT *, lead(date_time) OVER (PARTITION BY bidder, auction ORDER BY date_time, object, file_row_number) AS next
+    FROM judged WHERE date_time >= mark)`
+const wholeBid = Object.keys(nexmarkColumns.bid).join(', ')
+
 const answers: Readonly<Record<keyof typeof flows, Answer>> = {
   q0: { columns: 'auction, bidder, price, date_time, extra', from: 'bid' },
   q1: {
@@ -227,6 +244,12 @@ const answers: Readonly<Record<keyof typeof flows, Answer>> = {
     from: 'highest WHERE number = 1',
   },
   q11: { columns: 'bidder, bid_count, starttime, endtime', with: sessions, from: 'session' },
+  q18: { columns: wholeBid, with: followed, from: 'followed WHERE next IS NULL' },
+  q18Soon: {
+    columns: wholeBid,
+    with: followed,
+    from: 'followed WHERE next IS NULL OR next > date_time + INTERVAL 30 SECOND',
+  },
 }
 
 /** `answer` as a table expression. */
@@ -304,7 +327,8 @@ describe('Nexmark, beside a batch query over the same bids', () => {
            columns,
            with: judged,
            from: '(SELECT *, date_time + INTERVAL 10 SECOND AS window_end FROM judged) WHERE window_end <= mark',
-         })}`,
+         })} UNION
+         FROM ${expectedOf(lab, { columns, with: judged, from: '(SELECT *, NULL::TIMESTAMP AS window_end FROM judged) WHERE date_time < mark' })}`,
       )
       expect(late.map(({ object, row, window_end }) => [object, row, window_end].join(' ')).toSorted()).toEqual(
         [...told].toSorted(),
