@@ -11,7 +11,7 @@ import {
   type Operator,
   type TimeOf,
 } from '../src/plan/batches.ts'
-import { chain, type PlanNode } from '../src/plan/node.ts'
+import { line, type PlanNode } from '../src/plan/node.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
@@ -201,7 +201,7 @@ export function deltas<I, const K extends KeysOf<ColumnsOf<I>, Numeric>, const P
 
 /** The keys of the aggregate that gives the rows. */
 function keysBefore(node: PlanNode): readonly string[] {
-  const nodes = chain(node)
+  const nodes = line(node)
   const group = nodes.slice(0, nodes.findLastIndex(({ step }) => step.is === 'stateful') + 1).at(-2)
   if (group?.step.is === 'group') return group.step.keys(group.options as never)
   throw configError('deltas: per', undefined, 'the columns of which rows with equal values follow one another')

@@ -95,6 +95,41 @@ export type SumOf<T> =
         ? `DECIMAL(38,${S})`
         : 'DECIMAL(38,0)'
 
+/** Numbers and times that another type holds. */
+interface Held {
+  SMALLINT: 'TINYINT'
+  INTEGER: 'TINYINT' | 'SMALLINT'
+  BIGINT: 'TINYINT' | 'SMALLINT' | 'INTEGER'
+  TIMESTAMP: 'DATE'
+  TIMESTAMPTZ: 'DATE' | 'TIMESTAMP'
+}
+type Float = 'FLOAT' | 'DOUBLE'
+type WiderBase<A, B> = [A, B] extends [B, A]
+  ? A
+  : [A, B] extends [`${infer X}[]`, `${infer Y}[]`]
+    ? `${WiderBase<X, Y> & string}[]`
+    : A extends keyof Held
+      ? B extends Held[A]
+        ? A
+        : WiderOther<A, B>
+      : WiderOther<A, B>
+type WiderOther<A, B> = B extends keyof Held ? (A extends Held[B] ? B : WiderNumber<A, B>) : WiderNumber<A, B>
+type WiderNumber<A, B> = [A, B] extends [Numeric, Numeric]
+  ? Extract<A | B, Float> extends never
+    ? DecimalType
+    : 'DOUBLE'
+  : never
+
+/** The type of two columns under one name, as `widerType` has it; `never` where there is none. */
+export type Wider<A, B> =
+  WiderBase<Base<A>, Base<B>> extends infer W
+    ? [W] extends [never]
+      ? never
+      : [A, B] extends [`${string} NOT NULL`, `${string} NOT NULL`]
+        ? NotNull<W>
+        : W
+    : never
+
 /** Flattens an intersection, so that editors show columns and not how they came about. */
 export type Show<T> = { -readonly [K in keyof T]: T[K] } & {}
 

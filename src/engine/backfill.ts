@@ -3,6 +3,7 @@ import { readOptions } from '../core/options.ts'
 import { showCounted } from '../core/quantity.ts'
 import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import { leavesOf } from '../plan/stages.ts'
 import { type Committer, createCommitter } from './commit/committer.ts'
 import { components, type Components } from './components.ts'
 import { commitFlush, runEpochs } from './epoch.ts'
@@ -135,7 +136,7 @@ async function refuseWithoutPeriod(
 ): Promise<void> {
   if (!found || !isEveryWithoutPeriod(found) || committer.manifest.epoch > 0) return
   const isChosen = from !== undefined || to !== undefined
-  const isFruitless = !final && flows.every(({ from }) => from.is === 'stage')
+  const isFruitless = !final && flows.every(({ rows }) => leavesOf(rows).every(({ is }) => is === 'stage'))
   if (!isChosen && !isFruitless) return
   await committer.close()
   throw configError(

@@ -2,13 +2,24 @@ import { formatOf } from '../../connectors/registry.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { type ColumnTypes, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
+import { type ColumnTypes, type Emitted, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
 import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
-import { applySteps, besideRows, type Flow, hiddenAfter, type Stage, stagesOf } from '../plan/stages.ts'
+import {
+  applySteps,
+  besideRows,
+  type BoundNode,
+  type Branch,
+  type Flow,
+  hiddenAfter,
+  type Leaf,
+  type Stage,
+  stagesOf,
+} from '../plan/stages.ts'
 import { asksForChanges, changedRows, endColumns } from '../plan/updates.ts'
 import { chain, type PlanNode } from '../plan/node.ts'
-import type { Channel } from '../plan/step.ts'
+import type { StateChannel } from '../plan/step.ts'
+import { unionRows } from '../plan/union-rows.ts'
 import { afterText } from './report/after-text.ts'
 import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
@@ -32,9 +43,9 @@ export interface ExplainedFlow {
   readonly state: string | null
   /**
    * The SQL of each stage. `rows` stands for the epoch's rows as read, `partials` for state and the epoch's partial
-   * rows, `beside` for the table of the stage of that name; 0 for the watermark up to which windows close. Of a flow
-   * that gives changes `fresh` stands for the epoch's partial rows alone, `before` and `after` for the results out of
-   * state, and out of state and those; 0 for the number of the epoch.
+   * rows, `own` for the latter alone, `beside` for the table of the stage of that name; 0 for the watermark up to which
+   * windows close. Of a flow that gives changes `before` and `after` stand for the results out of state, and out of
+   * state and the epoch's partial rows; 0 for the number of the epoch.
    */
   readonly stages: readonly { readonly stage: string; readonly sql: string }[]
   /** What the sink gets. */
@@ -75,45 +86,32 @@ function explainSink(given: Sink): object {
 }
 
 function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
-  const { name, terminal, after } = flow
+  const { name, terminal } = flow
   const stages: { stage: string; sql: string }[] = []
+  const steps = stagesOf(flow)
   const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
     const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
     stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
     return { ...input, sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
   }
-  const steps = stagesOf(flow)
-  let input = rows
-  let result = rows
-  for (const [index, { step, op, before }] of steps.entries()) {
-    // One stateful step needs no name; of several each is told by its place.
-    const own = steps.length > 1 ? `${op} ${index + 1}: ` : ''
-    const read = applySteps(input, before, given)
-    if (step.beside) stages.push({ stage: `${own}beside`, sql: step.beside.table(read) })
-    const from = besideRows(step, read, 'beside')
-    for (const channel of step.channels) {
-      const of = channel.name === '' ? '' : ` ${channel.name}`
-      stages.push({ stage: `${own}partial${of}`, sql: channel.partial(from) })
-      stages.push({
-        stage: `${own}merge${of}`,
-        sql: channel.merge(`SELECT * FROM partials${of && `_${channel.name}`}`),
-      })
-    }
-    stages.push({ stage: `${own}late`, sql: step.late.rows(from) })
-    const partials = ({ name }: Channel) => `SELECT * FROM partials${name && `_${name}`}`
-    result = step.emit({
-      rows: from,
-      partials: channel => [{ sql: partials(channel), isMerged: false }],
-      committed: partials,
-      fromUs: null,
-      toUs: 0n,
-    })
-    if (index < steps.length - 1) stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
-    input = { sql: `SELECT * FROM rows_${index + 1}`, columns: step.columns, hidden: rowHidden }
+  const leaf = (from: Leaf): Relation => {
+    if (from.is === 'source') return rows
+    const { columns } = from.stage.step
+    return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden: rowHidden }
   }
-  const last = steps.at(-1)
-  const output =
-    terminal.emit === 'update' && last ? explainChanges(last, after, stages) : applySteps(result, after, given)
+  const read = ({ from, steps }: Branch): Relation =>
+    applySteps(from.is === 'union' ? (unionRows(from, from.branches.map(read)) as Relation) : leaf(from), steps, given)
+  let last: Relation | undefined
+  for (const [index, stage] of steps.entries()) {
+    // One stateful step needs no name; of several each is told by its place.
+    const own = steps.length > 1 ? `${stage.op} ${index + 1}: ` : ''
+    const result = explainStage(stage, stage.inputs.map(read), (what, sql) => stages.push({ stage: own + what, sql }))
+    if (flow.rows.from.is === 'stage' && flow.rows.from.stage === stage) last = result
+    else stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
+  }
+  const changing = terminal.emit === 'update' ? steps.at(-1) : undefined
+  const ended = last ? applySteps(last, flow.rows.steps, given) : read(flow.rows)
+  const output = changing ? explainChanges(changing, flow.rows.steps, stages) : ended
   const order = orderOf(output)
     .map(column => `${id(column)} ASC NULLS LAST`)
     .join(', ')
@@ -135,9 +133,13 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
 }
 
 /** What the epoch's rows change of results. */
-function explainChanges({ step }: Stage, after: Flow['after'], stages: { stage: string; sql: string }[]): Relation {
+function explainChanges(
+  { step }: Stage,
+  after: readonly BoundNode[],
+  stages: { stage: string; sql: string }[],
+): Relation {
   if (!step.updates) throw new Error('unreachable: results that do not change give no changes')
-  stages.push({ stage: 'touched', sql: step.updates.touched('SELECT * FROM fresh', null) })
+  stages.push({ stage: 'touched', sql: step.updates.touched('SELECT * FROM own', null) })
   const results = step.updates.results(
     ({ name }) => [{ sql: `SELECT * FROM partials${name && `_${name}`}`, isMerged: false }],
     'touched',
@@ -146,4 +148,40 @@ function explainChanges({ step }: Stage, after: Flow['after'], stages: { stage: 
   stages.push({ stage: 'before, after', sql: results.sql })
   const [was, is] = ['before', 'after'].map(table => applySteps({ ...results, sql: `SELECT * FROM ${table}` }, after))
   return changedRows(was as Relation, is as Relation, '0')
+}
+
+/** Tells the SQL of a stage. @param inputs its rows @returns what it gives */
+function explainStage(
+  { step }: Stage,
+  inputs: readonly Relation[],
+  tell: (what: string, sql: string) => void,
+): Emitted {
+  const from = inputs.map((rows, index) => {
+    if (step.beside) tell(withName('beside', step.ports?.[index]), step.beside.table(rows))
+    return besideRows(step, rows, 'beside')
+  })
+  const partials = ({ name }: StateChannel) => `SELECT * FROM partials${name && `_${name}`}`
+  const own = ({ name }: StateChannel) => `SELECT * FROM own${name && `_${name}`}`
+  const view = {
+    rows: from[0] as Relation,
+    partials: (channel: StateChannel) => [{ sql: partials(channel), isMerged: false }],
+    committed: partials,
+    own,
+    fromUs: null,
+    toUs: 0n,
+  }
+  for (const channel of step.channels) {
+    tell(withName('partial', channel.name), channel.partial(from[channel.input ?? 0] as Relation))
+    tell(withName('merge', channel.name), channel.merge(partials(channel)))
+  }
+  for (const channel of step.learnt ?? []) {
+    tell(withName('learn', channel.name), channel.learn(view))
+    tell(withName('merge', channel.name), channel.merge(partials(channel)))
+  }
+  for (const [index, rows] of from.entries()) tell(withName('late', step.ports?.[index]), step.late.rows(rows))
+  return step.emit(view)
+}
+
+function withName(what: string, name: string | undefined): string {
+  return name ? `${what} ${name}` : what
 }

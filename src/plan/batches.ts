@@ -4,7 +4,7 @@ import { withCallSite } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { SqlName } from '../core/types.ts'
 import { type CommittedRows, type PlannedBatch, plannedBatch } from './mini-batch.ts'
-import type { Step } from './step.ts'
+import type { OneInputStep } from './step.ts'
 import { asksForChanges, type Emit } from './updates.ts'
 
 declare const columnsOf: unique symbol
@@ -95,7 +95,7 @@ export interface Operator<A, R> extends OperatorFunction<A, R> {
 }
 
 /** An operator's body: maps each mini-batch, one for one, to the same with this step added. */
-export function step<A, R, O extends Json>(planStep: Step<O>, options: O): Operator<A, R> {
+export function step<A, R, O extends Json>(planStep: OneInputStep<O>, options: O): Operator<A, R> {
   return operator(planStep, options, (batch, at) => batch.apply(planStep, options, at) as unknown as R)
 }
 

@@ -10,12 +10,13 @@ import { failureOfEvery, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, inputOf, type PlanNode, planKey, sourceSettingsOf } from './node.ts'
+import { chain, inputOf, type PlanNode, planKey, sourcesOf } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
-import { applySteps, besideRows, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
-import type { Updates, UserExpression } from './step.ts'
+import { applySteps, besideRows, type Branch, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
+import type { StateChannel, Updates, UserExpression } from './step.ts'
+import { unionRows } from './union-rows.ts'
 import { changedRows } from './updates.ts'
 
 /** A pipeline's flows with every expression gated and bound. */
@@ -36,7 +37,7 @@ export async function bindFlows(
   gate: Gate,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
 ): Promise<BoundFlows> {
-  for (const settings of new Set(terminals.map(({ node }) => sourceSettingsOf(node))))
+  for (const settings of new Set(terminals.flatMap(({ node }) => sourcesOf(node))))
     await checkDefaults(settings, executor)
   const nodes = terminals.flatMap(terminal => chain(terminal.node))
   const byPlan = new Map<string, readonly string[]>()
@@ -81,6 +82,7 @@ async function bindNode(
   gate: Gate,
   executor: Pick<Executor, 'run'>,
 ): Promise<readonly string[]> {
+  if (expressions.length === 0) return []
   const input = inputOf(node).columns
   const plain = plainTypes(input)
   const after = chain(node).some(before => before.step.is === 'stateful')
@@ -150,35 +152,47 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
   }
 }
 
+/** No rows of what a branch goes through, for DuckDB to bind. */
+function emptyBranch({ from, steps }: Branch): Relation {
+  if (from.is === 'union') return applySteps(unionRows(from, from.branches.map(emptyBranch)) as Relation, steps, typed)
+  const { columns } = from.is === 'stage' ? from.stage.step : from.node
+  return applySteps({ sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }, steps, typed)
+}
+
 /** The types that operators computed are those that DuckDB finds. */
 async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Promise<void> {
-  const source = chain(flow.terminal.node)[0] as PlanNode
-  let result: Relation = { sql: emptyRows(plainTypes(source.columns)), columns: source.columns, hidden: rowHidden }
-  let input = result
-  for (const { step, before } of stagesOf(flow)) {
-    const rows = applySteps(input, before, typed)
-    const placed = besideRows(step, rows, step.beside && `(${step.beside.table(rows)})`)
-    for (const channel of step.channels)
-      await expectTypes(flow.name, executor, channel.partial(placed), channel.columns)
-    result = step.emit({
-      rows,
-      partials: channel => [{ sql: emptyRows(channel.columns), isMerged: false }],
-      committed: channel => emptyRows(channel.columns),
+  for (const { step, inputs } of stagesOf(flow)) {
+    const read = inputs.map(emptyBranch)
+    const placed = read.map(rows => besideRows(step, rows, step.beside && `(${step.beside.table(rows)})`))
+    const empty = (channel: StateChannel) => emptyRows(channel.columns)
+    const view = {
+      rows: read[0] as Relation,
+      partials: (channel: StateChannel) => [{ sql: empty(channel), isMerged: false }],
+      committed: empty,
+      own: empty,
       fromUs: null,
       toUs: 0n,
-    })
-    input = { sql: emptyRows(plainTypes(step.columns)), columns: step.columns, hidden: rowHidden }
+    }
+    for (const { partial, input = 0, columns } of step.channels)
+      await expectTypes(flow.name, executor, partial(placed[input] as Relation), columns)
+    for (const { learn, columns } of step.learnt ?? []) await expectTypes(flow.name, executor, learn(view), columns)
+    const { sql, columns } = step.emit(view)
+    await expectTypes(flow.name, executor, visible({ sql, columns }), plainTypes(columns))
   }
   const updates = flow.terminal.emit === 'update' ? stagesOf(flow).at(-1)?.step.updates : undefined
-  if (updates) result = noResults(updates, stagesOf(flow).at(-1)?.step.channels[0].columns ?? {})
-  const results = applySteps(result, flow.after, typed)
-  const output = updates ? changedRows(results, results, '0') : results
-  await expectTypes(
-    flow.name,
-    executor,
-    `SELECT ${Object.keys(output.columns).map(id).join(', ')} FROM (${output.sql})`,
-    plainTypes(output.columns),
-  )
+  const output = updates ? emptyChanges(updates, flow) : emptyBranch(flow.rows)
+  await expectTypes(flow.name, executor, visible(output), plainTypes(output.columns))
+}
+
+function visible({ sql, columns }: Pick<Relation, 'sql' | 'columns'>): string {
+  return `SELECT ${Object.keys(columns).map(id).join(', ')} FROM (${sql})`
+}
+
+/** What results change that no rows touch. */
+function emptyChanges(updates: Updates, flow: Flow): Relation {
+  const columns = stagesOf(flow).at(-1)?.step.channels[0].columns ?? {}
+  const results = applySteps(noResults(updates, columns), flow.rows.steps, typed)
+  return changedRows(results, results, '0')
 }
 
 /** The results that no rows touch. @param columns of the main channel */

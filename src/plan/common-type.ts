@@ -33,8 +33,28 @@ export function commonType(a: string, b: string): string | null {
   return (isJson ? ['JSON', 'VARCHAR'] : ['VARCHAR', 'JSON']).find(type => holds(a, type) && holds(b, type)) ?? null
 }
 
+/**
+ * The type of a column that inputs of these types have under one name: what numbers and times are widened to; all else
+ * must agree. Null where they do not, and where the digits of two DECIMALs do not fit into one.
+ *
+ * @param a @param b types as they are declared, without NOT NULL
+ */
+export function widerType(a: string, b: string): string | null {
+  if (a === b) return a
+  const [left, right] = [parseColumnType(a, 'type'), parseColumnType(b, 'type')]
+  if (left.list !== right.list || left.name === 'STRUCT' || right.name === 'STRUCT') return null
+  if (left.list) {
+    const element = widerType(a.slice(0, -2), b.slice(0, -2))
+    return element === null ? null : `${element}[]`
+  }
+  const number = commonNumber(left, right)
+  const isRounded = number === 'DOUBLE' && ![left, right].some(isFloat)
+  return (isRounded ? undefined : number) ?? commonTime(left.name, right.name) ?? null
+}
+
+const isFloat = ({ name }: ParsedType) => name === 'FLOAT' || name === 'DOUBLE'
+
 function commonNumber(a: ParsedType, b: ParsedType): string | undefined {
-  const isFloat = ({ name }: ParsedType) => name === 'FLOAT' || name === 'DOUBLE'
   const digits = ({ name, precision = 0, scale = 0 }: ParsedType) =>
     name === 'DECIMAL' ? { whole: precision - scale, scale } : { whole: integerDigits[name] ?? Number.NaN, scale: 0 }
   const isExact = (type: ParsedType) => !Number.isNaN(digits(type).whole)

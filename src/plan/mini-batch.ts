@@ -2,10 +2,10 @@ import type { Observable } from 'rxjs'
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
-import { checkOrder, foldStep, type PlanNode } from './node.ts'
+import { checkOrder, checkSameTime, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { Behind, Sink } from './sink.ts'
-import type { Step } from './step.ts'
+import type { OneInputStep, SeveralInputsStep, Step } from './step.ts'
 import { updateKey } from './updates.ts'
 
 /** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
@@ -50,18 +50,35 @@ export class PlannedBatch {
   }
 
   /** Notes the step, runs nothing. @param at where the user's file calls the operator */
-  apply<O extends Json>(step: Step<O>, options: O, at?: CallSite): PlannedBatch {
+  apply<O extends Json>(step: OneInputStep<O>, options: O, at?: CallSite): PlannedBatch {
     checkOrder(this.node, step as Step)
     const columns = step.columns(this.node.columns, options)
-    const node: PlanNode = {
-      op: step.op,
-      options,
-      inputs: [this.node],
-      columns: step.is === 'stateful' ? foldStep(this.node, step, options).columns : columns,
-      // A step is only ever called with the options of its own node.
-      step: step as Step,
-      ...(at ? { at } : {}),
-    }
+    const folded = step.is === 'stateful' ? foldStep([this.node], step, options).columns : columns
+    return this.#with(step as Step, options, [this.node], folded, at)
+  }
+
+  /** The same for a step of several inputs, of which this one is the first. */
+  meet<O extends Json>(
+    step: SeveralInputsStep<O>,
+    options: O,
+    others: readonly PlannedBatch[],
+    at?: CallSite,
+  ): PlannedBatch {
+    const inputs = [this.node, ...others.map(({ node }) => node)]
+    for (const input of inputs) checkOrder(input, step as Step)
+    checkSameTime(inputs, step.op)
+    const columns =
+      step.is === 'union'
+        ? step.columns(
+            inputs.map(({ columns }) => columns),
+            options,
+          )
+        : foldStep(inputs, step, options).columns
+    return this.#with(step as Step, options, inputs, columns, at)
+  }
+
+  #with(step: Step, options: Json, inputs: readonly PlanNode[], columns: ColumnTypes, at?: CallSite): PlannedBatch {
+    const node = { op: step.op, options, inputs, columns, step, ...(at ? { at } : {}) }
     return new PlannedBatch(this.epoch, node, this.#collector, this.committed)
   }
 

@@ -3,7 +3,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { SourceSettings } from './source-settings.ts'
-import type { GroupsContext, RowsContext, Stateful, StatefulStep, Step } from './step.ts'
+import type { FoldedStep, GroupsContext, RowsContext, Stateful, Step } from './step.ts'
 
 /** One step of a plan with its options: what an operator adds. Plain data but for `step`, which `op` names. */
 export interface PlanNode {
@@ -54,34 +54,63 @@ export function planKey(node: PlanNode): string {
   return JSON.stringify(planJson(node))
 }
 
-/** The settings of the source that a plan begins with. */
-export function sourceSettingsOf(node: PlanNode): SourceSettings {
-  const head = chain(node)[0] as PlanNode
-  return head.options as unknown as SourceSettings
+/** A step after those that lead to it, back to the source, or to where several inputs meet. */
+export function line(node: PlanNode): readonly PlanNode[] {
+  const [input] = node.inputs
+  return node.inputs.length === 1 && input ? [...line(input), node] : [node]
+}
+
+/** The settings of the sources that a plan begins with, each once. */
+export function sourcesOf(node: PlanNode): readonly SourceSettings[] {
+  const heads = chain(node).filter(({ step }) => step.is === 'source')
+  return [...new Set(heads.map(sourceSettings))]
+}
+
+/** Of a plan's first node. */
+export function sourceSettings({ options }: PlanNode): SourceSettings {
+  return options as unknown as SourceSettings
+}
+
+/**
+ * The column that rows of this step still have their event time in, as it was read; undefined behind a stateful step,
+ * and where inputs that meet name it differently.
+ */
+export function timeNameOf(node: PlanNode): string | undefined {
+  const before = sinceState(node)
+  if (before.some(({ step }) => step.is === 'stateful')) return undefined
+  const names = new Set(before.filter(({ step }) => step.is === 'source').map(head => sourceSettings(head).time))
+  const [name] = names
+  return names.size === 1 ? name : undefined
+}
+
+/** The type of the event time, which windows keep, and inputs that meet agree on; empty where there is none. */
+export function timeTypeOf(node: PlanNode): string {
+  const { time, columns } = sourcesOf(node)[0] as SourceSettings
+  return time === undefined ? '' : withoutNull(columns[time])
 }
 
 const windowMissing = 'rows are aggregated in windows: add a window such as tumbling(...) before it'
 
-/** Describes a stateful step after this node. */
+/** Describes a stateful step after these nodes. */
 export function foldStep<O extends Json>(
-  node: PlanNode,
-  step: StatefulStep<O>,
+  nodes: readonly PlanNode[],
+  step: FoldedStep<O>,
   options: O,
   bound?: readonly string[],
 ): Stateful {
+  if (step.takes === 'two') {
+    const [left, right] = nodes.map(rowsContext)
+    return step.fold(left as RowsContext, right as RowsContext, options, bound)
+  }
+  const [node] = nodes as readonly [PlanNode]
   return step.takes === 'groups'
     ? step.fold(groupsContext(node, step.op), options, bound)
     : step.fold(rowsContext(node), options, bound)
 }
 
-/**
- * What a step after this node is folded from where it takes rows. Windows keep the event time's type, so it is the
- * source's.
- */
+/** What a step after this node is folded from where it takes rows. */
 function rowsContext(node: PlanNode): RowsContext {
-  const { time, columns } = sourceSettingsOf(node)
-  if (time === undefined) throw new Error('unreachable: checkTime lets no step follow that needs an event time')
-  return { input: node.columns, timeType: withoutNull(columns[time]) }
+  return { input: node.columns, timeType: timeTypeOf(node) }
 }
 
 /** What a step after this node is folded from where it takes groups: the annotations before it as well. */
@@ -125,7 +154,7 @@ export function checkOrder(input: PlanNode, step: Step): void {
 
 /** What compares the rows of a window needs them together: all groups share the windows of the aggregate before it. */
 function checkSharedWindow(input: PlanNode, op: string, fail: (what: string) => void): void {
-  const before = chain(input).findLast(({ step }) => step.is === 'stateful' && !('keepsTimes' in step))
+  const before = line(input).findLast(({ step }) => step.is === 'stateful' && !('keepsTimes' in step))
   if (before?.step.is !== 'stateful' || before.step.takes !== 'groups') {
     fail(
       'compares the rows of a window, which an aggregate makes: ' +
@@ -143,16 +172,35 @@ function checkSharedWindow(input: PlanNode, op: string, fail: (what: string) => 
     )
 }
 
+/** Refuses inputs of a step whose event times are of different types: windows keep that type. */
+export function checkSameTime(inputs: readonly PlanNode[], op: string): void {
+  const types = inputs.map(timeTypeOf)
+  const [first] = types
+  const other = types.findIndex(type => type !== first)
+  if (other < 0) return
+  const named = (index: number) => {
+    const names = sourcesOf(inputs[index] as PlanNode).map(({ name }) => name)
+    return `${types[index] || 'none'} (source ${names.join(', ')})`
+  }
+  throw new MillraceError(
+    'user',
+    'plan',
+    `${op}: the event time of its inputs is ${named(0)} and ${named(other)}; expected one type. ` +
+      'Declare the columns alike in the sources.',
+  )
+}
+
 /** What comes of all rows together has no time of its own, by which anything could go on. */
 function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
-  const nodes = chain(input)
-  const endless = nodes.findIndex(({ step }) => step.is === 'window' && step.isEndless)
-  const state = nodes.slice(endless + 1).find(({ step }) => step.is === 'stateful')
-  if (endless >= 0 && state)
-    fail(
-      `cannot follow ${state.op} over ${nodes[endless]?.op}(), ` +
-        'whose rows come when all is over and have no time; end the flow with to(...).',
-    )
+  for (const node of chain(input)) {
+    if (node.step.is !== 'stateful') continue
+    const window = line(node).find(({ step }) => step.is === 'window' && step.isEndless)
+    if (window)
+      fail(
+        `cannot follow ${node.op} over ${window.op}(), ` +
+          'whose rows come when all is over and have no time; end the flow with to(...).',
+      )
+  }
 }
 
 /**
@@ -161,40 +209,38 @@ function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
  */
 function checkTime(input: PlanNode, fail: (what: string) => never): void {
   const before = sinceState(input)
-  const { name, time } = sourceSettingsOf(input)
-  if (time === undefined)
+  const timeless = sourcesOf(input).find(source => source.time === undefined)
+  if (timeless)
     fail(
-      `it goes by an event time, and source ${name} has none; ` +
+      `it goes by an event time, and source ${timeless.name} has none; ` +
         "name the column in the options of the source, such as time: 'at'.",
     )
-  if (before[0]?.step.is !== 'source') return
-  if (before.some(node => node.op === 'derive' && Object.hasOwn(node.options as object, time)))
-    fail(
-      `the event time column '${time}' was replaced by derive(); ` +
-        'watermarks are taken from the column as read, so derive another name.',
-    )
-  if (before.some(node => node.op === 'rename' && Object.values(node.options as object).includes(time)))
-    fail(
-      `the event time column '${time}' was replaced by rename(); ` +
-        'watermarks are taken from the column as read, so give the other column another name.',
-    )
-  const type = (columns: ColumnTypes) => withoutNull(columns[time])
-  const remade = before.find(
-    ({ step: { is }, inputs: [from], columns }) =>
-      is === 'function' && Object.hasOwn(columns, time) && type(from?.columns ?? {}) !== type(columns),
-  )
-  if (remade)
-    fail(
-      `the event time column '${time}' was made anew by ${remade.op}(); ` +
-        `watermarks are taken from the column as read, so hand it on with its type, ${type(before[0].columns)}.`,
-    )
+  for (const node of before) {
+    const [from] = node.inputs
+    if (!from) continue
+    const time = timeNameOf(node)
+    if (time === undefined) continue
+    const replaced = (by: string, otherwise: string) =>
+      fail(
+        `the event time column '${time}' was replaced by ${by}(); ` +
+          `watermarks are taken from the column as read, so ${otherwise}.`,
+      )
+    if (node.op === 'derive' && Object.hasOwn(node.options as object, time)) replaced('derive', 'derive another name')
+    if (node.op === 'rename' && Object.values(node.options as object).includes(time))
+      replaced('rename', 'give the other column another name')
+    const type = ({ columns }: PlanNode) => withoutNull(columns[time])
+    if (node.step.is === 'function' && Object.hasOwn(node.columns, time) && type(from) !== type(node))
+      fail(
+        `the event time column '${time}' was made anew by ${node.op}(); ` +
+          `watermarks are taken from the column as read, so hand it on with its type, ${timeTypeOf(node)}.`,
+      )
+  }
 }
 
-/** The plan from the last stateful step on, or from the source. */
+/** The steps that lead to a node, back to stateful ones and to sources, which are among them. */
 function sinceState(node: PlanNode): readonly PlanNode[] {
-  const nodes = chain(node)
-  const last = nodes.findLastIndex(({ step }) => step.is === 'stateful')
-  return nodes.slice(Math.max(last, 0))
+  if (node.step.is === 'stateful') return [node]
+  return [...new Set([...node.inputs.flatMap(sinceState), node])]
 }
 
 function withoutNull(type: string | undefined): string {

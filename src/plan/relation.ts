@@ -61,10 +61,12 @@ export interface Emitted extends Relation {
   /** SQL over a row: where what it sums up begins. A flush closes what begins at or below its limit (S6). */
   readonly startUs: string
   /**
-   * SQL over a row: the watermark that makes it final, so that it belongs to the first ledger entry which brings that.
-   * Undefined where a row is one of this epoch's own and keeps its `_seq` and `_row`.
+   * SQL over a row: the watermark that makes it final, so that it belongs to the first ledger entry which brings that;
+   * NULL where it needs none. Undefined where a row is one of this epoch's own and keeps its `_seq` and `_row`.
    */
   readonly closesAt?: string
+  /** SQL over a row: the number of the first ledger entry that it may belong to. Absent: any. */
+  readonly notBefore?: string
 }
 
 /**

@@ -1,6 +1,6 @@
-import type { ClockShape } from './clock.ts'
+import type { ClockInput, ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, foldStep, inputOf, type PlanNode, sourceSettingsOf } from './node.ts'
+import { foldStep, inputOf, type PlanNode, sourceSettings } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
 import { ordinalColumn, type Relation } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
@@ -11,10 +11,17 @@ export interface BoundNode {
   readonly bound: readonly string[]
 }
 
-/** Where rows come from: a source of the pipeline, by its name, or a stage. */
+/** Where rows come from: a source of the pipeline, a stage, or several of these at once. */
 export type StageInput =
-  | { readonly is: 'source'; readonly source: string }
+  | { readonly is: 'source'; readonly source: string; readonly node: PlanNode }
   | { readonly is: 'stage'; readonly stage: Stage }
+  | { readonly is: 'union'; readonly node: PlanNode; readonly branches: readonly Branch[] }
+
+/** Rows on their way from where they come from, through stateless steps. */
+export interface Branch {
+  readonly from: StageInput
+  readonly steps: readonly BoundNode[]
+}
 
 /** A stateful step of one or more flows. Flows with equal plans up to here share it, its state and its partials. */
 export interface Stage {
@@ -23,9 +30,8 @@ export interface Stage {
   /** The operator's name. */
   readonly op: string
   readonly step: Stateful
-  readonly from: StageInput
-  /** The stateless steps between `from` and this one. */
-  readonly before: readonly BoundNode[]
+  /** What feeds it: two of a join, else one. */
+  readonly inputs: readonly Branch[]
 }
 
 /** One flow, cut where its state lies. */
@@ -33,9 +39,8 @@ export interface Flow {
   /** 'flow-1', in the order given to `pipeline()`. */
   readonly name: string
   readonly terminal: Terminal
-  readonly from: StageInput
-  /** The stateless steps after the last stateful one, or all of them. */
-  readonly after: readonly BoundNode[]
+  /** What comes after its last stages, or all of it. */
+  readonly rows: Branch
 }
 
 /**
@@ -51,31 +56,77 @@ export function splitFlows(
 ): readonly Flow[] {
   const stages = new Map<string, Stage>()
   return terminals.map((terminal, index) => {
-    let from: StageInput = { is: 'source', source: sourceSettingsOf(terminal.node).name }
-    let before: BoundNode[] = []
-    for (const node of chain(terminal.node)) {
-      const { step, op } = node
-      if (step.is === 'stateless' || step.is === 'function') before.push({ node, bound: bound.get(node) ?? [] })
-      if (step.is !== 'stateful') continue
+    const found = new Map<PlanNode, Branch>()
+    const branchTo = (node: PlanNode): Branch => {
+      const branch = found.get(node) ?? cut(node)
+      found.set(node, branch)
+      return branch
+    }
+    const cut = (node: PlanNode): Branch => {
+      const { step } = node
+      if (step.is === 'source') return { from: { is: 'source', source: sourceSettings(node).name, node }, steps: [] }
+      if (step.is === 'union') return { from: { is: 'union', node, branches: node.inputs.map(branchTo) }, steps: [] }
+      if (step.is === 'stateful') return { from: { is: 'stage', stage: stageOf(node) }, steps: [] }
+      const before = branchTo(inputOf(node))
+      if (step.is !== 'stateless' && step.is !== 'function') return before
+      return { ...before, steps: [...before.steps, { node, bound: bound.get(node) ?? [] }] }
+    }
+    const stageOf = (node: PlanNode): Stage => {
+      const { op, step, inputs, options } = node
+      if (step.is !== 'stateful') throw new Error(`unreachable: ${op} has no state`)
       const id = ids[index]?.get(node) as string
       const stage: Stage = stages.get(id) ?? {
         id,
         op,
-        step: foldStep(inputOf(node), step, node.options as never, bound.get(node) ?? []),
-        from,
-        before,
+        step: foldStep(inputs, step, options as never, bound.get(node) ?? []),
+        inputs: inputs.map(branchTo),
       }
       stages.set(id, stage)
-      from = { is: 'stage', stage }
-      before = []
+      return stage
     }
-    return { name: flowName(index), terminal, from, after: before }
+    return { name: flowName(index), terminal, rows: branchTo(terminal.node) }
   })
 }
 
+/** A place where the rows of a branch come from. */
+export type Leaf = Exclude<StageInput, { readonly is: 'union' }>
+
+/** Where the rows of a branch come from, as often as they do. */
+export function leavesOf({ from }: Pick<Branch, 'from'>): readonly Leaf[] {
+  return from.is === 'union' ? from.branches.flatMap(leavesOf) : [from]
+}
+
+/** Tells the sources and stages of one pipeline apart. */
+export function leafName(leaf: Leaf): string {
+  return leaf.is === 'source' ? `source ${leaf.source}` : leaf.stage.id
+}
+
+/** Whether all of a branch's rows are read from sources, so that they may run ahead of commits. */
+export function isOfSources(branch: Pick<Branch, 'from'>): boolean {
+  return leavesOf(branch).every(({ is }) => is === 'source')
+}
+
+/** Whether all that a stage takes is read from sources. */
+export function isFirst({ inputs }: Pick<Stage, 'inputs'>): boolean {
+  return inputs.every(isOfSources)
+}
+
+/** Whether some of a branch's rows are those that this stage gives. */
+export function isBehind(branch: Branch, { id }: Pick<Stage, 'id'>): boolean {
+  return leavesOf(branch).some(leaf => leaf.is === 'stage' && leaf.stage.id === id)
+}
+
+/** The stages that these rows have gone through, each once, those before others first. */
+export function stagesBefore(branch: Branch): readonly Stage[] {
+  const stages = leavesOf(branch).flatMap(leaf =>
+    leaf.is === 'source' ? [] : [...leaf.stage.inputs.flatMap(stagesBefore), leaf.stage],
+  )
+  return [...new Set(stages)]
+}
+
 /** The stages that a flow goes through, in order. */
-export function stagesOf({ from }: Pick<Flow, 'from'>): readonly Stage[] {
-  return from.is === 'source' ? [] : [...stagesOf(from.stage), from.stage]
+export function stagesOf({ rows }: Pick<Flow, 'rows'>): readonly Stage[] {
+  return stagesBefore(rows)
 }
 
 /** Each stage of the flows once, those before others first. */
@@ -84,10 +135,13 @@ export function stagesInOrder(flows: readonly Flow[]): readonly Stage[] {
 }
 
 /** What the stage's clock is made of. */
-export function clockShape({ id, from }: Stage): ClockShape {
-  const input =
-    from.is === 'source' ? from : { is: 'stage' as const, stage: from.stage.id, holdUs: from.stage.step.holdUs }
-  return { id, inputs: [input] }
+export function clockShape({ id, inputs }: Stage): ClockShape {
+  const shapeOf = (leaf: Leaf): ClockInput =>
+    leaf.is === 'source'
+      ? { is: 'source', source: leaf.source }
+      : { is: 'stage', stage: leaf.stage.id, holdUs: leaf.stage.step.holdUs }
+  const found = new Map(inputs.flatMap(leavesOf).map(leaf => [leafName(leaf), shapeOf(leaf)]))
+  return { id, inputs: [...found.values()] }
 }
 
 /**

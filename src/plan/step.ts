@@ -53,6 +53,15 @@ export interface StatelessStep<O = Json> {
   hidden?(input: Relation): readonly string[]
 }
 
+/** The rows of several inputs as those of one. An epoch has all of them at once. */
+export interface UnionStep<O = Json> {
+  readonly is: 'union'
+  readonly op: string
+  columns(inputs: readonly ColumnTypes[], options: O): ColumnTypes
+  /** SQL items over one input's rows, `_in`: the columns of the union, in order. @param index of the input */
+  items(input: ColumnTypes, columns: ColumnTypes, index: number, options: O): readonly string[]
+}
+
 /**
  * Rows through a function of TypeScript. No SQL stands for it: the engine runs what is before it, hands the rows over a
  * chunk at a time, and goes on from a table of what came back. Hidden columns ride along.
@@ -104,17 +113,17 @@ export interface GroupsContext extends RowsContext {
   readonly keys: readonly string[]
 }
 
-interface StatefulBase<O> {
+interface FoldedBase<O> {
   readonly is: 'stateful'
   readonly op: string
-  columns(input: ColumnTypes, options: O): ColumnTypes
   expressions(options: O): readonly UserExpression[]
   readonly canonical?: CanonicalOptions<O>
 }
 
-/** A step that keeps state. It describes itself as `Stateful` once the columns before it are known. */
-export type StatefulStep<O = Json> = StatefulBase<O> &
-  (
+/** A step that keeps state of one input. It describes itself as `Stateful` once the columns before it are known. */
+export type StatefulStep<O = Json> = FoldedBase<O> & {
+  columns(input: ColumnTypes, options: O): ColumnTypes
+} & (
     | {
         /** It follows a window and groupBy. */
         readonly takes: 'groups'
@@ -133,20 +142,36 @@ export type StatefulStep<O = Json> = StatefulBase<O> &
       }
   )
 
+/** A step that keeps state of two inputs. */
+export interface TwoInputStep<O = Json> extends FoldedBase<O> {
+  readonly takes: 'two'
+  fold(left: RowsContext, right: RowsContext, options: O, bound?: readonly string[]): Stateful
+}
+
+export type FoldedStep<O = Json> = StatefulStep<O> | TwoInputStep<O>
+
 /**
  * A stateful step as three kinds of query: `partial` of its channels (new rows to partial rows), `merge` (partial rows
  * to partial rows, associative and commutative) and `emit` (output rows, out of state and of what is new).
  */
 export interface Stateful {
-  /** Where partial rows lie. The first is the main one: a row for each window and group that has any row. */
+  /**
+   * Where partial rows lie. The main one, which has no name, is the first: a row for each window and group that has any
+   * row.
+   */
   readonly channels: readonly [Channel, ...Channel[]]
+  /** What an epoch learns when its partial rows and those of state are there. */
+  readonly learnt?: readonly LearntChannel[]
   /** Output columns. */
   readonly columns: ColumnTypes
   /**
-   * `closing`: results that wait in state until the watermark makes them final. `passing`: rows of the epoch itself,
-   * each at the place of its own entry; `emit` reads them.
+   * `closing`: results that wait in state until the watermark makes them final. `passing`: what new rows give at once,
+   * each at the place of an entry of the epoch. `both`: some of its results wait.
    */
-  readonly gives: 'closing' | 'passing'
+  readonly gives: 'closing' | 'passing' | 'both'
+  /** The names of its inputs where it has several, in order: late rows of each are kept apart. */
+  readonly ports?: readonly string[]
+  /** What it says of the rows of each of its inputs. */
   readonly late: LateRows
   /** It gives nothing before the end of all. */
   readonly isEndless?: true
@@ -197,19 +222,25 @@ export interface LateRows {
 }
 
 /** What a step sees of one epoch. */
-export interface EpochView {
-  /** The epoch's own rows with their hidden columns, for a step that gives rows `passing`. */
+export interface EpochView extends ChannelView {
+  /** The epoch's own rows with their hidden columns, for a step of one input that gives rows `passing`. */
   readonly rows: Relation
   /**
    * The partial rows of a channel, committed and new, in parts of which no two have rows that close at the same
    * watermark; none where there are no rows.
    */
-  partials(channel: Channel): readonly PartialRows[]
-  /** The committed partial rows of a channel: those of earlier epochs. */
-  committed(channel: Channel): string
+  partials(channel: StateChannel): readonly PartialRows[]
   /** The step's watermark before the epoch's first entry and after its last one. */
   readonly fromUs: bigint | null
   readonly toUs: bigint | null
+}
+
+/** The partial rows of a step's channels, as SQL. */
+export interface ChannelView {
+  /** Those of earlier epochs. */
+  committed(channel: StateChannel): string
+  /** Those of this epoch. */
+  own(channel: StateChannel): string
 }
 
 /** Partial rows as SQL. `isMerged`: each window and group has one row at most, as one `partial` query gives them. */
@@ -247,15 +278,13 @@ export interface Islands {
   alive(partials: string, islands: string, watermarkUs: bigint): string
 }
 
-/** Partial rows of one grain: what a segment and a state table hold. */
-export interface Channel {
-  /** '' for the main one; tells the channels of one step apart. */
+/** Rows of one grain: what a segment and a state table hold. */
+export interface StateChannel {
+  /** '' for the main one, where there is one; tells the channels of one step apart. */
   readonly name: string
   readonly columns: ColumnTypes
   /** A total order: same rows, same bytes. */
   readonly order: readonly string[]
-  /** Rows with the hidden columns of `rowHidden` to partial rows; what is late is left out. */
-  partial(rows: Relation): string
   /** Partial rows to fewer partial rows that mean the same; associative and commutative. */
   merge(partials: string): string
   readonly life: Life
@@ -268,13 +297,32 @@ export interface Channel {
    * NULL (S6). Absent where nothing waits for a watermark.
    */
   flushAt?(limitUs: bigint): string
-  /** The partial rows of which something is still to be given, where that is not all of them: a flush goes by these. */
-  pending?(partials: string): string
+  /**
+   * Those of the channel's rows of which something is still to be given, where that is not all of them: a flush goes by
+   * these.
+   *
+   * @param partials SQL: all of them
+   */
+  pending?(partials: string, view: ChannelView): string
+}
+
+/** What is made of new rows alone, so that it may run ahead of commits: partial rows. */
+export interface Channel extends StateChannel {
+  /** Which of the step's inputs it is made of; absent: the first. */
+  readonly input?: number
+  /** Rows with the hidden columns of `rowHidden` to partial rows; what is late is left out. */
+  partial(rows: Relation): string
   /**
    * A BOOLEAN column of the main channel: whether a row needs this one. Where it is FALSE everywhere `partial` is not
    * run.
    */
   readonly neededBy?: string
+}
+
+/** What only state and new rows together tell, such as which rows of a join have matched. */
+export interface LearntChannel extends StateChannel {
+  /** What this epoch adds. */
+  learn(view: ChannelView): string
 }
 
 /** The end of a flow: what the engine does with its rows. */
@@ -284,7 +332,7 @@ export interface SinkStep<O = Json> {
   columns(input: ColumnTypes, options: O): ColumnTypes
 }
 
-export type Step<O = never> =
+export type OneInputStep<O = never> =
   | SourceStep<O>
   | StatelessStep<O>
   | FunctionStep<O>
@@ -292,3 +340,7 @@ export type Step<O = never> =
   | GroupStep<O>
   | StatefulStep<O>
   | SinkStep<O>
+
+export type SeveralInputsStep<O = never> = UnionStep<O> | TwoInputStep<O>
+
+export type Step<O = never> = OneInputStep<O> | SeveralInputsStep<O>

@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import { chain, foldStep, inputOf, type PlanNode } from './node.ts'
+import { chain, foldStep, line, type PlanNode } from './node.ts'
 import { type ColumnTypes, orderOf, type Relation } from './relation.ts'
 import { id } from './sql.ts'
 import type { Updates } from './step.ts'
@@ -44,7 +44,9 @@ export function updateKey(end: PlanNode, op: string): readonly string[] {
         `End the flow after ${state.op}, or leave the option out.`,
     )
   const { key } = updatesOf(state, fail)
-  const steps = nodes.slice(nodes.indexOf(state) + 1)
+  const all = line(end)
+  if (!all.includes(state)) throw fail(`cannot look behind ${all[0]?.op}, which takes other rows as well.`)
+  const steps = all.slice(all.indexOf(state) + 1)
   return key.map(names => {
     const after = names.map(name => nameAfter(name, steps))
     const found = after.flatMap(one => one.name ?? [])[0]
@@ -59,7 +61,7 @@ export function updateKey(end: PlanNode, op: string): readonly string[] {
 
 function updatesOf(state: PlanNode, fail: (what: string) => MillraceError): Updates {
   if (state.step.is !== 'stateful') throw new Error(`unreachable: ${state.op} keeps no state`)
-  const { updates } = foldStep(inputOf(state), state.step, state.options as never)
+  const { updates } = foldStep(state.inputs, state.step, state.options as never)
   if (updates) return updates
   const window = chain(state).find(({ step }) => step.is === 'window' && step.op !== undefined)
   const over = state.step.takes === 'groups' && window ? ` over ${window.op}(...)` : ''

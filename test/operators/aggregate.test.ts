@@ -374,6 +374,7 @@ async function emitted(step: Stateful, partials: string): Promise<readonly Recor
     rows: { sql: 'SELECT 1', columns: {}, hidden: [] },
     partials: channel => (channel === step.channels[0] ? [{ sql: partials, isMerged: false }] : []),
     committed: () => partials,
+    own: () => partials,
     fromUs: null,
     toUs: 10n ** 12n,
   })

@@ -12,7 +12,16 @@ import { to } from '../../operators/to.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import { PlannedBatch } from '../../src/plan/mini-batch.ts'
-import { chain, groupsContext, planJson, planKey, type PlanNode, sourceSettingsOf } from '../../src/plan/node.ts'
+import {
+  chain,
+  groupsContext,
+  planJson,
+  planKey,
+  type PlanNode,
+  sourcesOf,
+  timeNameOf,
+  timeTypeOf,
+} from '../../src/plan/node.ts'
 import { batchOf, createHead, describeOnce, errorOf, sourceNode, tripsOf } from '../operators/flow.ts'
 
 const hourly = () =>
@@ -31,7 +40,10 @@ describe('a plan', () => {
     const node = hourly()
     expect(chain(node).map(({ op }) => op)).toEqual(['source', 'where', 'tumbling', 'groupBy', 'aggregate', 'select'])
     expect(chain(node)[0]).toBe(sourceNode)
-    expect(sourceSettingsOf(node)).toMatchObject({ name: 'trips', format: 'parquet', time: 'picked_up' })
+    expect(sourcesOf(node)).toEqual([sourceNode.options])
+    expect(timeNameOf(node)).toBeUndefined()
+    expect(timeNameOf(sourceNode)).toBe('picked_up')
+    expect(timeTypeOf(node)).toBe('TIMESTAMP')
   })
 
   test('is plain data: what a checkpoint keeps, equal after JSON, and all that shapes the answer (P14)', () => {

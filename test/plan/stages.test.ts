@@ -58,9 +58,9 @@ describe('a flow is split where its state lies', () => {
   test('stateless steps before, the folded step, stateless steps after', async () => {
     const flow = await flowOf(hourly)
     const [stage] = stagesOf(flow)
-    expect(ops(stage?.before ?? [])).toEqual(['where', 'derive'])
-    expect(ops(flow.after)).toEqual(['where', 'select'])
-    expect(stage?.before.map(({ bound }) => bound)).toEqual([['bound(amount > 0)'], ['bound(1)']])
+    expect(ops(stage?.inputs[0]?.steps ?? [])).toEqual(['where', 'derive'])
+    expect(ops(flow.rows.steps)).toEqual(['where', 'select'])
+    expect(stage?.inputs[0]?.steps.map(({ bound }) => bound)).toEqual([['bound(amount > 0)'], ['bound(1)']])
     expect(stage?.step.columns).toEqual({
       window_start: 'TIMESTAMP NOT NULL',
       window_end: 'TIMESTAMP NOT NULL',
@@ -72,8 +72,8 @@ describe('a flow is split where its state lies', () => {
   test('without state all of its steps come after', async () => {
     const flow = await flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
     expect(stagesOf(flow)).toEqual([])
-    expect(ops(flow.after)).toEqual(['where', 'select'])
-    expect((await flowOf(trips => trips.pipe())).after).toEqual([])
+    expect(ops(flow.rows.steps)).toEqual(['where', 'select'])
+    expect((await flowOf(trips => trips.pipe())).rows.steps).toEqual([])
   })
 })
 
@@ -92,9 +92,9 @@ test('a stateful step may follow another: each is a stage, with the steps betwee
   )
   const [hourly, daily] = stagesOf(flow)
   expect([hourly?.op, daily?.op]).toEqual(['aggregate', 'aggregate'])
-  expect(daily?.from).toEqual({ is: 'stage', stage: hourly })
-  expect(ops(daily?.before ?? [])).toEqual(['where'])
-  expect(ops(flow.after)).toEqual(['select'])
+  expect(daily?.inputs[0]?.from).toEqual({ is: 'stage', stage: hourly })
+  expect(ops(daily?.inputs[0]?.steps ?? [])).toEqual(['where'])
+  expect(ops(flow.rows.steps)).toEqual(['select'])
   expect(stagesInOrder([flow, flow])).toEqual([hourly, daily])
 })
 
@@ -134,8 +134,8 @@ describe('state is named after the plan up to it', () => {
 })
 
 test('applySteps wraps a relation in its steps, in order, and gives the columns of the last', async () => {
-  const { after } = await flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
-  const relation = applySteps({ sql: 'SCAN', columns: sourceNode.columns, hidden: ['_seq'] }, after)
+  const { rows } = await flowOf(trips => trips.pipe(where('amount > 0'), select('zone')))
+  const relation = applySteps({ sql: 'SCAN', columns: sourceNode.columns, hidden: ['_seq'] }, rows.steps)
   expect(relation.columns).toEqual({ zone: 'BIGINT' })
   expect(relation.hidden).toEqual(['_seq'])
   const columns = Object.keys(sourceNode.columns).map(name => `"_in"."${name}"`)

@@ -8,6 +8,8 @@ import { deltaWeight, distinctWeight, rankWeight, type StatefulStep, type TrialS
 export interface OracleRow {
   readonly seq: number
   readonly row: number
+  /** Tells rows apart that meet with one place in the ledger. */
+  readonly ordinal?: number
   readonly t: number
   readonly k: number
   readonly v: number
@@ -46,17 +48,25 @@ interface OracleStep {
   give(seq: number): readonly { readonly row: OracleRow; readonly start: number }[]
 }
 
+/** A step of a chain, with the chain that meets it. */
+type Link =
+  | Extract<TrialStep, { readonly op: 'where' | 'topN' }>
+  | { readonly op: 'union'; readonly other: readonly Link[] }
+  | { readonly op: 'state'; readonly index: number; readonly state: OracleStep }
+
+/** What goes from one step to the next at an entry of the ledger. */
+interface Passing {
+  readonly rows: readonly OracleRow[]
+  readonly watermark: number
+  /** Of a flush. */
+  readonly limit: number
+}
+
 export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): OracleAnswer {
   const late: OracleLate[] = []
   const rows: OracleRow[] = []
   const flushes: ReadonlyMap<number, number>[] = []
-  let stateful = 0
-  const chain = steps.map(step => {
-    if (step.op === 'where' || step.op === 'topN') return step
-    const index = stateful++
-    const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
-    return { index, state: stateOf(step, tell) }
-  })
+  const chain = linksOf(steps, late)
   let watermark = Number.NEGATIVE_INFINITY
   let highest = Number.NEGATIVE_INFINITY
   for (const [at, entry] of ledger.entries.entries()) {
@@ -67,26 +77,10 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
       highest = Math.max(highest, entry.mark * second)
     }
     const read = entry.is === 'object' ? entry.rows : []
-    let current: readonly OracleRow[] = read.map(({ t, k, v }, row) => ({ seq, row, t: t * second, k, v }))
-    let upstream = watermark
-    let limit = entry.is === 'flush' && entry.isFinal ? endOfTime : highest
+    const limit = entry.is === 'flush' && entry.isFinal ? endOfTime : highest
+    const source = { rows: read.map(({ t, k, v }, row) => ({ seq, row, t: t * second, k, v })), watermark, limit }
     const moved = new Map<number, number>()
-    for (const link of chain) {
-      if ('op' in link) {
-        current = link.op === 'where' ? current.filter(({ v }) => v % link.not !== 0) : topOf(current, link)
-        continue
-      }
-      const { state, index } = link
-      state.take(current)
-      const value = entry.is === 'flush' ? state.flushAt(limit) : null
-      if (value !== null && value > state.clock) moved.set(index, value)
-      state.clock = Math.max(state.clock, upstream, value ?? Number.NEGATIVE_INFINITY)
-      const given = state.give(seq)
-      current = given.map(({ row }) => row)
-      limit = Math.max(limit, ...given.filter(({ start }) => start <= limit).map(({ row }) => row.t))
-      upstream = state.clock - state.hold
-    }
-    rows.push(...current)
+    rows.push(...pass(chain, source, seq, entry.is === 'flush' ? moved : undefined).rows)
     if (entry.is === 'flush') flushes.push(moved)
   }
   return { rows, late, flushes }
@@ -97,11 +91,58 @@ function topOf(rows: readonly OracleRow[], step: Extract<TrialStep, { readonly o
   const sign = step.direction === 'asc' ? 1 : -1
   const isTogether = (a: OracleRow, b: OracleRow) => a.t === b.t && (!step.isPerParity || a.k % 2 === b.k % 2)
   return rows.flatMap(own => {
-    const before = rows.filter(
-      other => isTogether(own, other) && (sign * (other.v - own.v) || other.seq - own.seq || other.row - own.row) < 0,
-    )
+    const before = rows.filter(other => isTogether(own, other) && (sign * (other.v - own.v) || inOrder(other, own)) < 0)
     return before.length < step.n ? [{ ...own, v: own.v + rankWeight * (before.length + 1) }] : []
   })
+}
+
+function linksOf(steps: readonly TrialStep[], late: OracleLate[]): readonly Link[] {
+  let stateful = 0
+  const link = (step: TrialStep): Link => {
+    if (step.op === 'where' || step.op === 'topN') return step
+    if (step.op === 'union') return { op: 'union', other: step.other.map(link) }
+    const index = stateful++
+    const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
+    return { op: 'state', index, state: stateOf(step, tell) }
+  }
+  return steps.map(link)
+}
+
+/** An entry of the ledger on its way through a chain. @param moved by a flush: clocks, by step */
+function pass(chain: readonly Link[], source: Passing, seq: number, moved: Map<number, number> | undefined): Passing {
+  return chain.reduce((before: Passing, link): Passing => {
+    if (link.op === 'where') return { ...before, rows: before.rows.filter(({ v }) => v % link.not !== 0) }
+    if (link.op === 'topN') return { ...before, rows: topOf(before.rows, link) }
+    if (link.op === 'union') return together(before, pass(link.other, source, seq, moved))
+    const { state, index } = link
+    const { rows, watermark, limit } = before
+    state.take(rows)
+    const value = moved ? state.flushAt(limit) : null
+    if (value !== null && value > state.clock) moved?.set(index, value)
+    state.clock = Math.max(state.clock, watermark, value ?? Number.NEGATIVE_INFINITY)
+    const given = state.give(seq)
+    return {
+      rows: given.map(({ row }) => row),
+      watermark: state.clock - state.hold,
+      limit: Math.max(limit, ...given.filter(({ start }) => start <= limit).map(({ row }) => row.t)),
+    }
+  }, source)
+}
+
+/** S4: rows of both, the lower watermark. Rows of one place are in order by what they came through. */
+function together(a: Passing, b: Passing): Passing {
+  const rows = [a, b].flatMap(({ rows: own }, index) =>
+    own.map(row => ({ ...row, ordinal: (row.ordinal ?? 0) * 2 + index })),
+  )
+  return {
+    rows: rows.toSorted(inOrder),
+    watermark: Math.min(a.watermark, b.watermark),
+    limit: Math.max(a.limit, b.limit),
+  }
+}
+
+function inOrder(a: OracleRow, b: OracleRow): number {
+  return a.seq - b.seq || a.row - b.row || (a.ordinal ?? 0) - (b.ordinal ?? 0)
 }
 
 function stateOf(step: StatefulStep, tell: (row: OracleRow, end: number | null) => void) {
@@ -246,7 +287,7 @@ function windowStep(
   }
 }
 
-const inOrder = (a: OracleRow, b: OracleRow) => a.t - b.t || a.seq - b.seq || a.row - b.row
+const byTime = (a: OracleRow, b: OracleRow) => a.t - b.t || inOrder(a, b)
 
 /** S25: rows of a key in (t, seq, row) order, each once the clock is above its time. It forgets nothing. */
 function deltasStep(expireSeconds: number, tell: (row: OracleRow, end: null) => void): OracleStep {
@@ -265,12 +306,12 @@ function deltasStep(expireSeconds: number, tell: (row: OracleRow, end: null) => 
       return due.length === 0 ? null : Math.max(...due)
     },
     give(seq) {
-      const due = accepted.filter(row => row.t < this.clock && !given.has(row)).toSorted(inOrder)
+      const due = accepted.filter(row => row.t < this.clock && !given.has(row)).toSorted(byTime)
       for (const row of due) given.add(row)
       return due.map((own, row) => {
         const before = accepted
-          .filter(other => other.k === own.k && inOrder(other, own) < 0)
-          .toSorted(inOrder)
+          .filter(other => other.k === own.k && byTime(other, own) < 0)
+          .toSorted(byTime)
           .at(-1)
         const isNear = before !== undefined && own.t - before.t <= expireSeconds * second
         const v = own.v + (isNear ? deltaWeight.times * (own.v - before.v) : deltaWeight.without)
@@ -316,7 +357,7 @@ function keepLastStep(withinSeconds: number, tell: (row: OracleRow, end: null) =
     accepted.filter(
       row =>
         !given.has(row) &&
-        !accepted.some(other => other.k === row.k && inOrder(other, row) > 0 && other.t <= row.t + within),
+        !accepted.some(other => other.k === row.k && byTime(other, row) > 0 && other.t <= row.t + within),
     )
   return {
     clock: Number.NEGATIVE_INFINITY,
@@ -333,7 +374,7 @@ function keepLastStep(withinSeconds: number, tell: (row: OracleRow, end: null) =
     give(seq) {
       const due = waiting().filter(({ t }) => t + within < this.clock)
       for (const row of due) given.add(row)
-      return due.toSorted(inOrder).map((own, row) => ({ row: { ...own, seq, row }, start: own.t }))
+      return due.toSorted(byTime).map((own, row) => ({ row: { ...own, seq, row }, start: own.t }))
     },
   }
 }

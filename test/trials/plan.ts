@@ -23,6 +23,7 @@ import {
   to,
   topN,
   tumbling,
+  union,
   where,
 } from '../../src/index.ts'
 import { whole } from './ledger.ts'
@@ -44,13 +45,32 @@ export type TrialStep =
   | { readonly op: 'topN'; readonly n: number; readonly direction: 'asc' | 'desc'; readonly isPerParity: boolean }
   /** Rows whose v is no multiple. */
   | { readonly op: 'where'; readonly not: number }
+  /** With the rows of another branch from the source. */
+  | { readonly op: 'union'; readonly other: readonly TrialStep[] }
 
-export type TrialOp = Exclude<TrialStep['op'], 'where'>
+/** An operator of a chain; of those that another branch comes to, with the operators of that branch. */
+export type TrialOp = Exclude<TrialStep['op'], 'where' | TwoOp> | readonly [TwoOp, ...TrialOp[]]
+type TwoOp = 'union'
 
 /** The steps that keep state. */
-export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' }>
+export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' | 'union' }>
+
+export function nameOf(op: TrialOp): string {
+  return typeof op === 'string'
+    ? op
+    : `${op[0]}(${op
+        .slice(1)
+        .map(each => nameOf(each as TrialOp))
+        .join(' > ')})`
+}
 
 export function drawStep(random: () => number, op: TrialOp): TrialStep {
+  if (typeof op !== 'string') {
+    const [name, ...ops] = op
+    // No multiple of 5: no branch is equal to another, as those would be one.
+    const other = [{ op: 'where', not: 5 } as const, ...drawPlan(random, ops)]
+    return { op: name, other }
+  }
   if (op === 'topN')
     return { op, n: whole(random, 1, 3), direction: random() < 0.5 ? 'asc' : 'desc', isPerParity: random() < 0.3 }
   if (op === 'dedupe' || op === 'keep last') return { op, within: whole(random, 1, 12) }
@@ -86,6 +106,8 @@ export function stretchedStep(step: TrialStep): TrialStep {
     case 'global':
     case 'calendar':
       return step
+    case 'union':
+      return { ...step, other: step.other.map(stretchedStep) }
     case 'session':
       return { ...step, gap: step.gap * times }
     case 'deltas':
@@ -115,7 +137,7 @@ type Operate = (rows: Observable<unknown>) => Observable<unknown>
 const untyped = (...operators: readonly unknown[]) => operators as readonly Operate[]
 
 /** The real operators. After a window the rows are (k, v) again, so that any step may follow. */
-function operatorsOf(step: TrialStep): readonly Operate[] {
+function operatorsOf(step: Exclude<TrialStep, { readonly op: TwoOp }>): readonly Operate[] {
   const byKey = [groupBy('k' as never), aggregate({ n: count(), s: sum('v' as never) })]
   const fold = [...byKey, derive({ v: ['BIGINT', 's' as string] }), select('k' as never, 'v' as never)]
   switch (step.op) {
@@ -173,10 +195,15 @@ export function pipelineOf(steps: readonly TrialStep[]): Pipeline {
     columns: { at: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'BIGINT' },
     time: 'at',
   })
+  const branch = (branchSteps: readonly TrialStep[]) =>
+    branchSteps.reduce(applied, rows.pipe(select('k', 'v')) as unknown as Observable<unknown>)
+  const applied = (stream: Observable<unknown>, step: TrialStep): Observable<unknown> => {
+    if (step.op === 'union') return (union as Union)(stream, branch(step.other))
+    return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
+  }
   const end = untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
-  const flow = [...steps.flatMap(operatorsOf), ...end].reduce(
-    (stream: Observable<unknown>, operate) => stream.pipe(operate as never),
-    rows as unknown as Observable<unknown>,
-  )
+  const flow = end.reduce((before, operate) => before.pipe(operate as never), branch(steps))
   return pipeline('trial', { checkpoint: 'ck' }, flow as never)
 }
+
+type Union = (...flows: readonly Observable<unknown>[]) => Observable<unknown>

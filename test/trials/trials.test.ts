@@ -3,7 +3,7 @@ import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { bindTrial, drawCut, execute, type Executed, openTrials, type TrialSession, type Wrong } from './execute.ts'
 import { drawLedger, ended, stretched, type TrialLedger } from './ledger.ts'
 import { answerOf, type OracleAnswer } from './oracle.ts'
-import { drawPlan, halfHours, stretchedStep, type TrialOp } from './plan.ts'
+import { drawPlan, halfHours, nameOf, stretchedStep, type TrialOp } from './plan.ts'
 
 /** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
 const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 4)
@@ -57,6 +57,11 @@ const chains: readonly (readonly TrialOp[])[] = [
   ['tumbling', 'tumbling', 'tumbling'],
   ['dedupe', 'hopping', 'tumbling'],
   ['hopping', 'dedupe', 'tumbling'],
+  [['union'], 'tumbling'],
+  [['union'], 'dedupe', 'hopping'],
+  [['union', 'tumbling'], 'tumbling'],
+  ['tumbling', ['union', 'session'], 'deltas'],
+  ['tumbling', ['union', 'dedupe']],
 ]
 
 let session: TrialSession
@@ -66,7 +71,7 @@ beforeAll(async () => {
 afterAll(() => session[Symbol.asyncDispose]())
 
 describe('random plans over random ledgers agree with the oracle in every cut, merge and recovery (law 1, S6, S8 to S13)', () => {
-  test.each(chains.map(chain => ({ chain, name: chain.join(' > ') })))(
+  test.each(chains.map(chain => ({ chain, name: chain.map(nameOf).join(' > ') })))(
     '$name',
     async ({ chain }) => {
       const { random, label } = drawn()

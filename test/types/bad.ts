@@ -37,6 +37,7 @@ import {
   topK,
   topN,
   tumbling,
+  union,
   variance,
   where,
 } from 'millrace'
@@ -314,3 +315,17 @@ requests.pipe(mapBatches(batch => batch.select(['host', 'hots']), { host: 'VARCH
 requests.pipe(mapBatches(() => new Table({ n: makeVector(new Float64Array(1)) }), { n: 'BIGINT' }))
 // @ts-expect-error a column of the batch is missing: the returned batch has no column "bytes"
 requests.pipe(mapBatches(batch => batch.select(['host']), { host: 'VARCHAR', bytes: 'BIGINT' }))
+
+// ---- union ----------------------------------------------------------------------------------------------------------
+const dated = source('dated', { objects: 'd', format: json(), columns: { ts: 'DATE', host: 'VARCHAR' }, time: 'ts' })
+const coded = requests.pipe(select('ts', 'status'), derive({ host: ['BIGINT', 'status'] }))
+// @ts-expect-error two types of one column: column "host" is VARCHAR in the first input and BIGINT here
+union(requests, coded)
+// @ts-expect-error two types of the event time: the event times of the inputs must be of one type
+union(requests, dated)
+// @ts-expect-error a window is open: not assignable
+union(requests, requests.pipe(tumbling('5m')))
+// @ts-expect-error a column that none has: no column "hots"
+union(requests, requests.pipe(select('ts'))).pipe(where('hots = 1'))
+// @ts-expect-error no such option: 'sourceColum' does not exist
+union(requests, requests, { sourceColum: 'x' })

@@ -50,6 +50,7 @@ import {
   topK,
   topN,
   tumbling,
+  union,
   varPop,
   corr,
   covarPop,
@@ -528,3 +529,12 @@ const places = source('places', {
 })
 const named = places.pipe(where(`"place.name" = 'a'`), select('at', 'place.name'))
 is<keyof ColumnsOf<typeof named>, 'at' | 'place.name'>(true)
+
+// ---- union --------------------------------------------------------------------------------------------------------
+const few = requests.pipe(select('ts', 'host'), derive({ bytes: ['DOUBLE', '1'], extra: ['DATE', 'NULL'] }))
+const both = union(requests, few, { sourceColumn: 'from' })
+is<ColumnsOf<typeof both>['bytes'], 'DOUBLE'>(true)
+is<ColumnsOf<typeof both>['ts'], 'TIMESTAMPTZ NOT NULL'>(true)
+is<ColumnsOf<typeof both>['extra'], 'DATE'>(true)
+is<ColumnsOf<typeof both>['from'], 'VARCHAR NOT NULL'>(true)
+union(requests, few, requests).pipe(tumbling('1 hour'), groupBy('extra'), aggregate({ n: count() }))

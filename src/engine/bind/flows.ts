@@ -92,6 +92,7 @@ function subscribe(pipeline: Pipeline) {
   const epochs = new Subject<number>()
   const described: Terminal[][] = pipeline.flows.map(() => [])
   let definition: SourceDefinition | undefined
+  let node: PlanNode | undefined
   let failure: Error | undefined
   const fail = (error: unknown) => {
     failure ??= toError(error)
@@ -108,13 +109,14 @@ function subscribe(pipeline: Pipeline) {
       )
     definition = asked
     const { settings } = asked
-    return {
+    node ??= {
       op: 'source',
       options: settings as unknown as Json,
       inputs: [],
       columns: settings.columns,
       step: sourceStep,
     }
+    return node
   }
   const subscriptions = pipeline.flows.map((flow, index) => {
     const collector: Collector = { end: terminal => described[index]?.push(terminal) }

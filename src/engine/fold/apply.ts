@@ -2,14 +2,16 @@ import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.
 import { advanceClock, type Clock, type Clocks, latest } from '../../plan/clock.ts'
 import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../../plan/relation.ts'
 import { id } from '../../plan/sql.ts'
-import { clockShape, type Stage } from '../../plan/stages.ts'
-import type { Channel, EpochView, Islands, PartialRows } from '../../plan/step.ts'
+import { type Branch, clockShape, isBehind, isFirst, isOfSources, leavesOf, type Stage } from '../../plan/stages.ts'
+import type { EpochView, Islands, PartialRows } from '../../plan/step.ts'
+import { branchRows } from './branches.ts'
 import { writeChanges } from './changes.ts'
 import { runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from '../state/islands.ts'
-import { clocked, foldRows, keptRows, type Partials } from './partials.ts'
+import { clocked, foldRows, keptRows, noObjects, type Partials } from './partials.ts'
 import {
   aliveSql,
+  channelView,
   flushValue,
   type Held,
   isReached,
@@ -17,9 +19,11 @@ import {
   type OwnPartials,
   partialsSql,
   type PartialsTable,
+  partialsTable,
   segmentChannel,
   stateName,
   type StateTable,
+  stateTable,
   stateTables,
 } from '../state/state.ts'
 import {
@@ -120,12 +124,14 @@ export async function applyEpoch(
   try {
     for (const stage of context.stages) {
       const rows = await inputRows(applying, stage)
+      await learn(applying, stage)
       const clock = await clockOf(applying, stage)
       applying.clocks.set(stage.id, clock)
       await moveIslands(applying, stage, clock)
       await writeSegments(applying, stage, clock)
       await emit(applying, stage, clock, rows)
     }
+    await writeMixed(applying)
     const { partials, own, flushed, openFromUs } = applying
     return { ...work, partials, own, flushed, openFromUs }
   } catch (error) {
@@ -134,24 +140,45 @@ export async function applyEpoch(
   }
 }
 
-/** No object to name: rows of a stage behind another one come from a window, not from an object. */
-const noObjects = 'SELECT CAST(NULL AS BIGINT) AS seq, CAST(NULL AS VARCHAR) AS object WHERE FALSE'
-
 /** The epoch's rows of a stage where it needs them: those of a stage behind another one are folded and judged here. */
 async function inputRows(applying: Applying, stage: Stage): Promise<Relation | undefined> {
-  const { context, work, ahead, time, given, partials } = applying
-  if (stage.from.is === 'source') return ahead.rows.get(stage.id)
-  const before = given.get(stage.from.stage.id)
-  if (!before) return undefined
+  const { context, work, ahead, time, partials } = applying
+  if (isFirst(stage)) return ahead.rows.get(stage.id)
   const entries =
     time.is === 'flush'
       ? [{ seq: time.seq, beforeUs: time.before[stage.id] ?? null, afterUs: null }]
       : (time.clocks.get(stage.id)?.entries ?? [])
-  const functions = { executor: context.executor, table: work.table }
-  const rows = await keptRows(await runSteps(functions, clocked(before, entries), stage.before), work, stage)
-  await foldRows(context, work, stage, rows, partials)
-  await writeLate(context, work, stage, rows, orderOf(rows), noObjects)
-  return rows
+  let first: Relation | undefined
+  for (const [index, branch] of stage.inputs.entries()) {
+    const given = await givenRows(applying, branch)
+    if (!given) continue
+    const rows = await keptRows(clocked(given, entries), work, stage)
+    await foldRows(context, work, stage, index, rows, partials)
+    await writeLate(context, work, stage, index, rows, isOfSources(branch) ? ahead.objects : noObjects)
+    if (index === 0) first = rows
+  }
+  return first
+}
+
+/** What stages gave a branch, and sources where it has those as well. */
+function givenRows({ context, work, ahead, given }: Applying, branch: Branch): Promise<Relation | undefined> {
+  return branchRows({ executor: context.executor, table: work.table }, branch, {
+    leaf: leaf => (leaf.is === 'stage' ? given.get(leaf.stage.id) : undefined),
+    made: ahead.parts,
+  })
+}
+
+/** What only state and the epoch's rows together tell. */
+async function learn({ context, work, partials }: Applying, stage: Stage): Promise<void> {
+  if (!hasNewRows(stage, partials)) return
+  for (const channel of stage.step.learnt ?? []) {
+    const table = await work.table(channel.learn(channelView(stage, partials)))
+    partials.set(stateTable(stage, channel).key, await partialsTable(context.executor, channel, table, []))
+  }
+}
+
+function hasNewRows(stage: Stage, partials: ReadonlyMap<string, PartialsTable>): boolean {
+  return stateTables([stage]).some(({ key }) => (partials.get(key)?.rows ?? 0) > 0)
 }
 
 /** The stage's clock over the epoch. A flush moves it to the end of what the stage holds back below the limit. */
@@ -163,10 +190,12 @@ async function clockOf({ context, time, clocks, flushed, limits, partials }: App
   }
   const { seq, sourcesUs } = time
   const beforeUs = time.before[stage.id] ?? null
-  const limitUs =
-    (stage.from.is === 'stage' ? limits.get(stage.from.stage.id) : time.limitsUs[stage.from.source]) ?? null
+  const limitUs = stage.inputs
+    .flatMap(leavesOf)
+    .map(leaf => (leaf.is === 'stage' ? limits.get(leaf.stage.id) : time.limitsUs[leaf.source]) ?? null)
+    .reduce(latest)
   if (limitUs !== null) limits.set(stage.id, limitUs)
-  const value = limitUs === null ? null : await flushValue(context.executor, stage, key => partials.get(key), limitUs)
+  const value = limitUs === null ? null : await flushValue(context.executor, stage, partials, limitUs)
   if (value !== null && (beforeUs === null || value > beforeUs)) flushed.set(stage.id, value)
   const upstream = Object.fromEntries([...clocks].map(([id, { toUs }]) => [id, toUs]))
   const afterUs = advanceClock(clockShape(stage), beforeUs, sourcesUs, upstream, value)
@@ -199,21 +228,22 @@ async function writeSegments({ context, work, partials, own }: Applying, stage: 
 /** What the stage gives goes to the flows that end behind it, and to the stages behind it. */
 async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relation | undefined): Promise<void> {
   const { context, work, limits } = applying
-  const isBehind = ({ from }: Pick<Stage, 'from'>) => from.is === 'stage' && from.stage.id === stage.id
-  const behind = context.flows.filter(isBehind)
-  const changing = behind.filter(({ terminal }) => terminal.emit === 'update')
+  const behind = context.flows.filter(({ rows: branch }) => isBehind(branch, stage))
+  const direct = behind.filter(({ rows: { from } }) => from.is === 'stage')
+  const changing = direct.filter(({ terminal }) => terminal.emit === 'update')
   await writeChanges(work, stage, clock, applying, changing, applying.epoch)
   const view = viewOf(applying, stage, clock, rows)
   if (!view) return
-  const flows = behind.filter(flow => !changing.includes(flow))
-  const hasStages = context.stages.some(isBehind)
+  const flows = direct.filter(flow => !changing.includes(flow))
+  const isReadOn =
+    behind.length > direct.length || context.stages.some(({ inputs }) => inputs.some(input => isBehind(input, stage)))
   let result = stage.step.emit(view)
-  if (hasStages || flows.length > 1) result = { ...result, sql: `SELECT * FROM ${await work.table(result.sql)}` }
+  if (isReadOn || flows.length > 1) result = { ...result, sql: `SELECT * FROM ${await work.table(result.sql)}` }
   for (const flow of flows) {
-    const output = await runSteps({ executor: context.executor, table: work.table }, result, flow.after)
+    const output = await runSteps({ executor: context.executor, table: work.table }, result, flow.rows.steps)
     await writeOutput(work, flow, output, orderOf(output))
   }
-  if (!hasStages) return
+  if (!isReadOn) return
   applying.given.set(stage.id, placed(result, clock))
   const limitUs = limits.get(stage.id)
   if (limitUs === undefined) return
@@ -221,6 +251,16 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
     `SELECT max(${result.timeUs}) AS t FROM (${result.sql}) WHERE ${result.startUs} <= ${limitUs}`,
   )
   limits.set(stage.id, latest(limitUs, (row?.t ?? null) as bigint | null) as bigint)
+}
+
+/** The output of flows in which rows meet what stages give. */
+async function writeMixed(applying: Applying): Promise<void> {
+  const { context, work } = applying
+  for (const flow of context.flows) {
+    if (flow.rows.from.is !== 'union' || isOfSources(flow.rows)) continue
+    const output = await givenRows(applying, flow.rows)
+    if (output) await writeOutput(work, flow, output, orderOf(output))
+  }
 }
 
 /** What the stage sees of the epoch; undefined where nothing can come of it. */
@@ -235,12 +275,14 @@ function viewOf(
     toUs !== null &&
     toUs !== fromUs &&
     states.some(({ key }) => isReached(held.get(key)?.emitsFromUs, toUs) || isReached(own.get(key)?.emitsFromUs, toUs))
-  if (stage.step.gives === 'closing' ? !isClosing : rows === undefined) return undefined
-  const stateOf = ({ name }: Channel) => states.find(({ channel }) => channel.name === name) as StateTable
+  const { gives } = stage.step
+  const isGiving = (gives !== 'passing' && isClosing) || (gives !== 'closing' && hasNewRows(stage, partials))
+  if (!isGiving) return undefined
   return {
+    ...channelView(stage, partials),
     rows: rows ?? { sql: 'SELECT 1 WHERE FALSE', columns: {}, hidden: [] },
     partials(channel) {
-      const state = stateOf(channel)
+      const state = stateTable(stage, channel)
       const earlier = held.get(state.key)
       const { life } = state.channel
       const [main = state] = states
@@ -249,7 +291,6 @@ function viewOf(
       const closesToUs = isReached(earlier?.emitsFromUs, toUs) ? (earlier?.closesToUs ?? null) : null
       return emittedParts(state, closesToUs, partials.get(state.key))
     },
-    committed: channel => partialsSql(stateOf(channel)),
     fromUs,
     toUs,
   }
@@ -268,12 +309,16 @@ function placed(given: Emitted, { entries }: Clock): Relation {
     `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
   const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
   const [seq, row] = rowHidden
+  const { notBefore } = given
+  const kind = notBefore === undefined ? '' : 'LEFT '
+  const found = `FROM (${given.sql}) AS e ${kind}JOIN (${closing}) AS c ON c._closes = ${given.closesAt}`
+  const entry = notBefore === undefined ? 'c._entry' : `greatest(c._entry, ${notBefore}) AS _entry`
   return {
     sql:
-      `SELECT c._entry AS ${seq}, ` +
-      `row_number() OVER (PARTITION BY c._entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
+      `SELECT _entry AS ${seq}, ` +
+      `row_number() OVER (PARTITION BY _entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
       `${[`${given.timeUs} AS ${timeColumn}`, ...Object.keys(given.columns).map(id)].join(', ')} ` +
-      `FROM (${given.sql}) AS e JOIN (${closing}) AS c ON c._closes = ${given.closesAt}`,
+      `FROM (SELECT e.*, ${entry} ${found})`,
     columns: given.columns,
     hidden: [seq, row, timeColumn],
   }

@@ -51,7 +51,7 @@ export async function writeChanges(
   }
   const [was, is] = [await results(before), await results(after)]
   for (const flow of flows) {
-    const changes = changedRows(applySteps(was, flow.after), applySteps(is, flow.after), String(epoch))
+    const changes = changedRows(applySteps(was, flow.rows.steps), applySteps(is, flow.rows.steps), String(epoch))
     await writeOutput(work, flow, changes, orderOf(changes))
   }
 }

@@ -1,7 +1,7 @@
 import type { RecordBatch } from 'apache-arrow'
 import { MillraceError } from '../../core/errors.ts'
 import { type ParsedType, parseColumnType } from '../../core/types.ts'
-import { type PlanNode, planKey, sourceSettingsOf } from '../../plan/node.ts'
+import { type PlanNode, planKey, timeNameOf } from '../../plan/node.ts'
 import { inputAlias, inputColumn, ordinalColumn, type Relation } from '../../plan/relation.ts'
 import { id } from '../../plan/sql.ts'
 import { applySteps, type BoundNode, hiddenAfter } from '../../plan/stages.ts'
@@ -58,7 +58,7 @@ async function runFunction(run: FunctionRun, input: Relation, node: PlanNode, ca
   const inputs = columnsOf(input.columns, wireOf)
   const outputs = columnsOf(node.columns, wireOf)
   const hidden = hiddenAfter(input, node.step)
-  const { time } = sourceSettingsOf(node)
+  const time = timeNameOf(node)
   const pass: Pass = {
     op: node.op,
     hidden: input.hidden,

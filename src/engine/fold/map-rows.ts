@@ -1,4 +1,4 @@
-import { ordinalColumn, ordinalsMax } from '../../plan/relation.ts'
+import { orderOf, ordinalColumn, ordinalsMax } from '../../plan/relation.ts'
 import {
   type Chunk,
   chunkRowsMax,
@@ -122,7 +122,7 @@ function sameTime({ time, fail }: Pass, given: unknown, chunk: Chunk, row: numbe
 
 /** Tells whether a row is of another source row than the one before it. */
 function createSourceWatch(pass: Pass, hidden: readonly string[]): (chunk: Chunk, row: number) => boolean {
-  const kept = hidden.filter(name => name !== ordinalColumn)
+  const kept = orderOf({ hidden }).filter(name => name !== ordinalColumn)
   let before = ''
   return (chunk, row) => {
     const now = kept.map(name => String(hiddenVector(pass, chunk, name).getItem(row))).join()

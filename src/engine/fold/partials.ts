@@ -15,12 +15,14 @@ import {
 import { type BadRow, firstBadRow } from '../read/bad-row.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
-import { besideRows, type Stage } from '../../plan/stages.ts'
-import { type FunctionRun, runSteps } from './function-steps.ts'
+import type { Channel } from '../../plan/step.ts'
+import { besideRows, type Branch, isFirst, isOfSources, type Leaf, leavesOf, type Stage } from '../../plan/stages.ts'
+import { branchRows, partsOfSources } from './branches.ts'
+import type { FunctionRun } from './function-steps.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import { isBadObject, type RowSource, type StampedPart } from '../read/marked-object.ts'
 import type { Stamped } from './stamp.ts'
-import { type PartialsTable, partialsTable, stateTables } from '../state/state.ts'
+import { type PartialsTable, partialsTable, stateTable } from '../state/state.ts'
 import {
   type ChannelRows,
   createWork,
@@ -39,6 +41,10 @@ export interface Partials {
   readonly partials: ReadonlyMap<string, PartialsTable>
   /** The epoch's rows, by the id of a stage that passes them on. */
   readonly rows: ReadonlyMap<string, Relation>
+  /** The rows of branches that meet, behind them, what a stage gives. */
+  readonly parts: ReadonlyMap<Branch, Relation>
+  /** SQL: the objects of the epoch, seq and object. */
+  readonly objects: string
   /** Late rows by sequence number, over all stages. */
   readonly late: ReadonlyMap<number, number>
   readonly channels: readonly ChannelRows[]
@@ -50,9 +56,14 @@ export interface Partials {
   readonly firstBad: BadRow | undefined
 }
 
+/** No object to name: rows that a stage gives come from a window, not from an object. */
+export const noObjects = 'SELECT CAST(NULL AS BIGINT) AS seq, CAST(NULL AS VARCHAR) AS object WHERE FALSE'
+
 export const noPartials: Partials = {
   partials: new Map(),
   rows: new Map(),
+  parts: new Map(),
+  objects: noObjects,
   late: new Map(),
   channels: [],
   outputs: [],
@@ -75,90 +86,165 @@ export async function computePartials(
 ): Promise<Partials> {
   const work = createWork(context)
   const read = stamped.objects.filter(({ marked }) => marked.good)
-  const partials = new Map<string, PartialsTable>()
-  const rowsOf = new Map<string, Relation>()
   const functions: FunctionRun = {
     executor: context.executor,
     table: work.table,
     keyOf: seq => read.find(object => object.seq === seq)?.marked.version.key,
     given: new Map(),
   }
+  const made = { partials: new Map(), rows: new Map(), parts: new Map() }
+  const folding: Folding = { context, work, stamped, sources, read, functions, ...made }
   try {
     const firstBad = await writeSetAside(context, work, read)
-    for (const source of sources.values()) await computeSource(source)
-    return { ...work, partials, rows: rowsOf, firstBad }
+    if (read.length > 0) await foldEpoch(folding)
+    return { ...work, ...made, objects: objectsSql(read), firstBad }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw error
   }
+}
 
-  async function computeSource(source: SourceSettings): Promise<void> {
-    const own = read.filter(({ marked }) => marked.source === source.name)
-    if (own.length === 0) return
-    const isOwn = ({ from }: Pick<Stage, 'from'>) => from.is === 'source' && from.source === source.name
-    const first = context.stages.filter(isOwn)
-    const stateless = context.flows.filter(isOwn)
-    const reads = first.reduce((sum, stage) => sum + readsOf(stage), stateless.length)
-    const scan = await epochScan(own, source, reads > 1, work)
-    for (const stage of first) {
-      const clocked = withClock(scan, stamped, stage)
-      const rows = await runSteps({ ...functions, isBeforeWindow: true }, clocked, stage.before)
-      const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
-      if (stage.step.gives === 'passing') rowsOf.set(stage.id, kept)
-      await foldRows(context, work, stage, kept, partials)
-      await seekLate(stage, kept, own, source)
-    }
-    for (const flow of stateless) {
-      const result = await runSteps(functions, scan, flow.after)
-      await writeOutput(work, flow, result, orderOf(result))
-    }
+/** An epoch's rows while stage 2 works on them. */
+interface Folding {
+  readonly context: EpochContext
+  readonly work: Work
+  readonly stamped: Pick<Stamped, 'objects' | 'clocks'>
+  readonly sources: SourcesSettings
+  /** The objects that have rows. */
+  readonly read: readonly StampedObject[]
+  readonly functions: FunctionRun
+  readonly partials: Map<string, PartialsTable>
+  readonly rows: Map<string, Relation>
+  readonly parts: Map<Branch, Relation>
+}
+
+async function foldEpoch(folding: Folding): Promise<void> {
+  const { context, work, parts } = folding
+  const first = context.stages.filter(isFirst)
+  const stateless = context.flows.filter(({ rows }) => isOfSources(rows))
+  const isLater = (stage: Stage) => !isFirst(stage)
+  const later = context.stages.filter(isLater).flatMap(({ inputs }) => inputs.flatMap(partsOfSources))
+  const mixed = context.flows.filter(({ rows }) => !isOfSources(rows)).flatMap(({ rows }) => partsOfSources(rows))
+  const once = [...stateless.map(({ rows }) => rows), ...later, ...mixed].flatMap(leavesOf)
+  const scans = await scansOf(folding, folding.read, [...first.flatMap(readsOf), ...once])
+  for (const stage of first) await foldStage(folding, stage, scans)
+  for (const flow of stateless) {
+    const result = await rowsOf(folding, flow.rows, scans, false)
+    if (result) await writeOutput(work, flow, result, orderOf(result))
   }
+  const keep = async (branch: Branch, isBeforeWindow: boolean) => {
+    const rows = await rowsOf(folding, branch, scans, isBeforeWindow)
+    if (rows) parts.set(branch, { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` })
+  }
+  for (const branch of later) await keep(branch, true)
+  for (const branch of mixed) await keep(branch, false)
+}
 
-  /** Late rows are looked for only in objects whose earliest row can be late. Functions have run already. */
-  async function seekLate(
-    stage: Stage,
-    kept: Relation,
-    own: readonly StampedObject[],
-    source: SourceSettings,
-  ): Promise<void> {
-    const before = beforeOf(stamped, stage)
-    const suspects = own.filter(({ marked, seq }) => {
-      const watermarkUs = before(seq)
-      return watermarkUs !== null && marked.minTimeUs !== null && stage.step.late.mayBe(marked.minTimeUs, watermarkUs)
-    })
-    if (suspects.length === 0) return
-    const rows = areKept(stage)
-      ? kept
-      : await runSteps(
-          functions,
-          withClock(await epochScan(suspects, source, false, work), stamped, stage),
-          stage.before,
-        )
-    const names = suspects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
-    await writeLate(context, work, stage, rows, orderOf(rows), `SELECT * FROM (VALUES ${names}) AS o(seq, object)`)
+/** The rows of each source that has any here. */
+type Scans = ReadonlyMap<string, Relation>
+
+/** @param reads the leaves that are read, as often as they are; absent: each once */
+async function scansOf(
+  { sources, work }: Folding,
+  objects: readonly StampedObject[],
+  reads: readonly Leaf[] = [],
+): Promise<Scans> {
+  const scans = new Map<string, Relation>()
+  for (const source of sources.values()) {
+    const own = objects.filter(({ marked }) => marked.source === source.name)
+    const count = reads.filter(leaf => leaf.is === 'source' && leaf.source === source.name).length
+    if (own.length > 0) scans.set(source.name, await epochScan(own, source, count > 1, work))
+  }
+  return scans
+}
+
+/** A branch's rows of these that were read; undefined where its sources have none. */
+function rowsOf(
+  { functions }: Folding,
+  branch: Branch,
+  scans: Scans,
+  isBeforeWindow: boolean,
+): Promise<Relation | undefined> {
+  const leaf = (from: Leaf) => (from.is === 'source' ? scans.get(from.source) : undefined)
+  return branchRows({ ...functions, isBeforeWindow }, branch, { leaf })
+}
+
+/** The same under the clock of the stage that they go to. */
+async function stageRows(folding: Folding, stage: Stage, branch: Branch, scans: Scans): Promise<Relation | undefined> {
+  const rows = await rowsOf(folding, branch, scans, true)
+  return rows && withClock(rows, folding.stamped, stage, branch)
+}
+
+async function foldStage(folding: Folding, stage: Stage, scans: Scans): Promise<void> {
+  const { context, work, partials } = folding
+  for (const [index, branch] of stage.inputs.entries()) {
+    const rows = await stageRows(folding, stage, branch, scans)
+    if (!rows) continue
+    const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
+    if (stage.step.gives === 'passing') folding.rows.set(stage.id, kept)
+    await foldRows(context, work, stage, index, kept, partials)
+    await seekLate(folding, stage, index, kept)
   }
 }
 
-/** How often a stage reads the epoch's rows: once for each channel that always has rows, or once into a table. */
-function readsOf(stage: Stage): number {
-  const { step } = stage
-  return areKept(stage) ? 1 : step.channels.filter(({ neededBy }) => neededBy === undefined).length
+/**
+ * Late rows are looked for only in objects whose earliest row can be late. Functions have run already.
+ *
+ * @param index of the stage's input
+ */
+async function seekLate(folding: Folding, stage: Stage, index: number, kept: Relation): Promise<void> {
+  const { context, work, stamped, read } = folding
+  const branch = stage.inputs[index] as Branch
+  const before = beforeOf(stamped, stage)
+  const suspects = read.filter(isOf(branch)).filter(({ marked, seq }) => {
+    const watermarkUs = before(seq)
+    return watermarkUs !== null && marked.minTimeUs !== null && stage.step.late.mayBe(marked.minTimeUs, watermarkUs)
+  })
+  if (suspects.length === 0) return
+  const rows = areKept(stage) ? kept : await stageRows(folding, stage, branch, await scansOf(folding, suspects))
+  await writeLate(context, work, stage, index, rows as Relation, objectsSql(suspects))
 }
 
-/** Folds rows to the partial rows of a stage's channels, each in a table. */
+/** Whether an object's rows are among those of a branch. */
+function isOf(branch: Branch): (object: StampedObject) => boolean {
+  const leaves = leavesOf(branch)
+  return ({ marked }) => leaves.some(leaf => leaf.is === 'source' && leaf.source === marked.source)
+}
+
+function objectsSql(objects: readonly StampedObject[]): string {
+  if (objects.length === 0) return noObjects
+  const names = objects.map(({ marked, seq }) => `(${seq}, ${text(marked.version.key)})`).join(', ')
+  return `SELECT * FROM (VALUES ${names}) AS o(seq, object)`
+}
+
+/** What a stage reads, as often as it does: once for each channel that always has rows, or once into a table. */
+function readsOf(stage: Stage): readonly Leaf[] {
+  return stage.inputs.flatMap((branch, index) => {
+    const channels = channelsOf(stage, index).filter(({ neededBy }) => neededBy === undefined)
+    return Array.from({ length: areKept(stage) ? 1 : channels.length }, () => leavesOf(branch)).flat()
+  })
+}
+
+/** The channels that are made of one of a stage's inputs. */
+function channelsOf({ step }: Stage, index: number): readonly Channel[] {
+  return step.channels.filter(({ input = 0 }) => input === index)
+}
+
+/** Folds rows to the partial rows of a stage's channels, each in a table. @param index of the input */
 export async function foldRows(
   { executor }: EpochContext,
   work: Work,
   stage: Stage,
+  index: number,
   rows: Relation,
   partials: Map<string, PartialsTable>,
 ): Promise<void> {
   const flags = stage.step.channels.flatMap(({ neededBy }) => neededBy ?? [])
-  for (const { key, channel } of stateTables([stage])) {
+  for (const channel of channelsOf(stage, index)) {
     const { name, neededBy, partial } = channel
     if (neededBy !== undefined && !partials.get(stage.id)?.flags.has(neededBy)) continue
     const made = await work.table(partial(rows))
-    partials.set(key, await partialsTable(executor, channel, made, name === '' ? flags : []))
+    partials.set(stateTable(stage, channel).key, await partialsTable(executor, channel, made, name === '' ? flags : []))
   }
 }
 
@@ -195,12 +281,18 @@ function beforeOf({ clocks }: Pick<Stamped, 'clocks'>, stage: Stage): (seq: numb
 }
 
 /**
- * The source's rows under the stage's clock, which is another one than the source's after a flush of some stages only.
+ * A branch's rows under the stage's clock, which is another one than the source's after a flush of some stages only,
+ * and where sources meet.
  */
-function withClock(scan: Relation, stamped: Pick<Stamped, 'objects' | 'clocks'>, stage: Stage): Relation {
+function withClock(
+  rows: Relation,
+  stamped: Pick<Stamped, 'objects' | 'clocks'>,
+  stage: Stage,
+  branch: Branch,
+): Relation {
   const before = beforeOf(stamped, stage)
-  if (stamped.objects.every(({ seq, watermarkUs }) => before(seq) === watermarkUs)) return scan
-  return clocked(scan, stamped.clocks.get(stage.id)?.entries ?? [])
+  const isSame = stamped.objects.filter(isOf(branch)).every(({ seq, watermarkUs }) => before(seq) === watermarkUs)
+  return isSame ? rows : clocked(rows, stamped.clocks.get(stage.id)?.entries ?? [])
 }
 
 /** Rows with the watermark of their entry on this clock as `_watermark`. */

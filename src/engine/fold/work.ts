@@ -7,7 +7,7 @@ import { sinkOf } from '../../../connectors/registry.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Executor, FileForm, SqlRow, WrittenFile } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
-import type { ColumnTypes, Relation } from '../../plan/relation.ts'
+import { type ColumnTypes, orderOf, type Relation } from '../../plan/relation.ts'
 import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
 import type { Flow, Stage } from '../../plan/stages.ts'
@@ -231,17 +231,18 @@ function allColumns(columns: ColumnTypes): SinkRows {
 /**
  * Writes the late rows of a stage (S8) and counts them by ledger entry.
  *
+ * @param index of the stage's input that the rows are of
  * @param objectOf SQL rows (seq, object) that name the objects the rows come from
  */
 export async function writeLate(
   { executor }: EpochContext,
   work: Work,
   stage: Stage,
+  index: number,
   rows: Relation,
-  order: readonly string[],
   objectOf: string,
 ): Promise<void> {
-  const { late } = stage.step
+  const { late, ports = [] } = stage.step
   const found = await work.table(late.rows(rows))
   const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
   if (counts.length === 0) return
@@ -250,10 +251,10 @@ export async function writeLate(
     `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l ` +
     `LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
-    channel: `late-${stage.id}`,
+    channel: ['late', stage.id, ...ports.slice(index, index + 1)].join('-'),
     kept: await work.keep(
       relation,
-      [...order, ...late.columns],
+      [...orderOf(rows), ...late.columns],
       counts.reduce((sum, { n }) => sum + Number(n), 0),
     ),
   })

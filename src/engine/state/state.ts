@@ -2,25 +2,26 @@ import type { Executor } from '../../core/ports.ts'
 import { type Clocks, latest } from '../../plan/clock.ts'
 import { id } from '../../plan/sql.ts'
 import type { Stage } from '../../plan/stages.ts'
-import type { Channel } from '../../plan/step.ts'
+import type { ChannelView, StateChannel } from '../../plan/step.ts'
 import { createIslands, islandsOf, openIslands } from './islands.ts'
 
 /** A channel of a stage: names its state table and its segments. */
 export interface StateTable {
   readonly stage: Stage
-  readonly channel: Channel
+  readonly channel: StateChannel
   /** `<stage>` or `<stage>-<channel>`. */
   readonly key: string
 }
 
 export function stateTables(stages: readonly Stage[]): readonly StateTable[] {
-  return stages.flatMap(stage =>
-    stage.step.channels.map(channel => ({
-      stage,
-      channel,
-      key: channel.name === '' ? stage.id : `${stage.id}-${channel.name}`,
-    })),
-  )
+  return stages.flatMap(stage => {
+    const { channels, learnt = [] } = stage.step
+    return [...channels, ...learnt].map(channel => stateTable(stage, channel))
+  })
+}
+
+export function stateTable(stage: Stage, channel: StateChannel): StateTable {
+  return { stage, channel, key: channel.name === '' ? stage.id : `${stage.id}-${channel.name}` }
 }
 
 /** Committed partial rows lie in a DuckDB table that spills. Segments in the checkpoint are the truth. */
@@ -40,6 +41,18 @@ export function partialsSql(state: StateTable, own?: string): string {
   const columns = columnList(state)
   const committed = `SELECT ${columns} FROM ${stateName(state)}`
   return own === undefined ? committed : `${committed} UNION ALL SELECT ${columns} FROM ${own}`
+}
+
+/** What a stage sees of its channels. @param own this epoch's partial rows, by the state's key */
+export function channelView(stage: Stage, own: ReadonlyMap<string, PartialsTable>): ChannelView {
+  return {
+    committed: channel => partialsSql(stateTable(stage, channel)),
+    own(channel) {
+      const state = stateTable(stage, channel)
+      const table = own.get(state.key)
+      return table ? `SELECT ${columnList(state)} FROM ${table.name}` : `${partialsSql(state)} WHERE FALSE`
+    },
+  }
 }
 
 /** The open windows of a state's rows; undefined for side tables and for a stage without windows. */
@@ -117,7 +130,7 @@ export interface PartialsTable {
 /** @param flags BOOLEAN columns of the table. */
 export async function partialsTable(
   executor: Executor,
-  channel: Channel,
+  channel: StateChannel,
   name: string,
   flags: readonly string[],
 ): Promise<PartialsTable> {
@@ -304,15 +317,15 @@ async function mergeState(executor: Executor, state: StateTable): Promise<Held> 
 export async function flushValue(
   executor: Executor,
   stage: Stage,
-  own: (key: string) => PartialsTable | undefined,
+  own: ReadonlyMap<string, PartialsTable>,
   limitUs: bigint,
 ): Promise<bigint | null> {
   let largest: bigint | null = null
   for (const state of stateTables([stage])) {
     const { flushAt, life, pending } = state.channel
     if (flushAt === undefined) continue
-    const all = partialsSql(state, own(state.key)?.name)
-    const rows = life.is === 'merged' ? life.islands(all) : (pending?.(all) ?? all)
+    const all = partialsSql(state, own.get(state.key)?.name)
+    const rows = life.is === 'merged' ? life.islands(all) : (pending?.(all, channelView(stage, own)) ?? all)
     const [row] = await executor.rows(`SELECT max(${flushAt(limitUs)}) AS f FROM (${rows})`)
     largest = latest(largest, (row?.f ?? null) as bigint | null)
   }

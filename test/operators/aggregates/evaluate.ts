@@ -158,6 +158,7 @@ async function openEvaluator(): Promise<Evaluator> {
       rows: { sql: 'SELECT 1', columns: {}, hidden: [] },
       partials: table => tables.get(table.name) ?? [],
       committed: emptyOf,
+      own: emptyOf,
       fromUs: null,
       toUs: 10n ** 12n,
     })
