@@ -55,6 +55,8 @@ export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>, options: ToO
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
   const { emit, epochsBehindMax: epochsMax, bytesBehindMax: bytesMax } = readOptions('to', toOptions, options)
   const behind = { ...(epochsMax !== undefined && { epochsMax }), ...(bytesMax !== undefined && { bytesMax }) }
+  if (given.snapshot && emit !== 'update')
+    throw configError(`to: ${given.sink}: snapshot`, given.snapshot, "none without emit: 'update'")
   return operator({ op: 'to' }, plainJson(given), batch => {
     batch.end({ is: 'sink', node: batch.node, sink: given, behind, ...asksForChanges(emit) })
     return { epoch: batch.epoch }

@@ -77,7 +77,7 @@ async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPor
   const store = await context.openStore(sink.uri)
   const outbox = createOutbox({ ...context, store })
   const extension = extensionOf(sink)
-  const isParted = sink.partitionBy !== undefined
+  const isParted = sink.partitionBy !== undefined || sink.snapshot !== undefined
   return {
     address: store.address,
     // A later change than those that are to be seen first would be taken back by them.

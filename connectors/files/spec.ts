@@ -3,7 +3,7 @@ import { configError } from '../../src/core/errors.ts'
 import { aboveZero, either, list, nested, oneOf, place, size, text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Size } from '../../src/core/size.ts'
-import type { Hold, Sink } from '../../src/plan/sink.ts'
+import type { Hold, Sink, SnapshotOptions } from '../../src/plan/sink.ts'
 import type { CalendarParts, PartitionBy } from './partitions.ts'
 
 export interface FilesOptions {
@@ -40,6 +40,12 @@ export interface FilesOptions {
   readonly targetSize?: Size
   /** So long they wait at most, since the first of them was committed. Default: 10 minutes with `targetSize`. */
   readonly maxDelay?: Duration
+  /**
+   * With `emit: 'update'`: beside the changes all results as they are then, in one file below `snapshot/`. The first
+   * commit with changes after so many epochs (`{ every: 10 }`) or so long (`{ every: '1 hour' }`) writes it. The last
+   * two are kept.
+   */
+  readonly snapshot?: SnapshotOptions
 }
 
 /** What `files()` gives. */
@@ -96,6 +102,17 @@ const filesOptions = {
     otherwise: `${holdDefault.targetSize} with maxDelay, else files for each epoch`,
     about: 'How large files should be: rows of several epochs are written together.',
   },
+  snapshot: {
+    kind: nested<SnapshotOptions>({
+      every: {
+        kind: either(whole(1), aboveZero),
+        isRequired: true,
+        about: 'After how many epochs, or how long, the next commit with changes writes one.',
+      },
+    }),
+    otherwise: 'none',
+    about: "With emit: 'update': how often all results are written as they are then, in one file below snapshot/.",
+  },
   maxDelay: {
     kind: aboveZero,
     otherwise: `${holdDefault.maxDelay} with targetSize`,
@@ -127,6 +144,9 @@ export function files(uri: string, options: FilesOptions): FilesSink {
   if (partitionColumns !== undefined && partitionBy === undefined)
     throw configError('files: partitionColumns', partitionColumns, 'none without partitionBy')
   const { targetSize, maxDelay, ...kept } = read
+  for (const name of ['partitionBy', 'targetSize', 'maxDelay'] as const)
+    if (read.snapshot !== undefined && read[name] !== undefined)
+      throw configError('files: snapshot', read.snapshot, `none with ${name}, as a snapshot is one file of all results`)
   const isHeld = targetSize !== undefined || maxDelay !== undefined
   const hold = { targetSize: targetSize ?? holdDefault.targetSize, maxDelay: maxDelay ?? holdDefault.maxDelay }
   return { sink: 'files', ...kept, ...(isHeld && { hold }) }

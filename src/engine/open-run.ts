@@ -204,6 +204,7 @@ async function claimAll(
     address,
     head,
     open: end => open(end, head.manifest),
+    openWritable: components.openWritable,
   })
   return { ...claimed, outputs }
 }

@@ -13,6 +13,12 @@ export interface Hold {
   readonly maxDelay: Duration
 }
 
+/** How often the latest results of a flow that gives changes are written as a whole. As a user writes it. */
+export interface SnapshotOptions {
+  /** Epochs, or a time since the last one: the first commit with changes after it writes the next. */
+  readonly every: number | Duration
+}
+
 /** Where rows go, as plain data; `files(...)` makes one. `C` is what it asks of the columns. */
 export interface Sink<in C = never> {
   /** Its kind, as `connectors/registry.ts` lists it. */
@@ -21,6 +27,8 @@ export interface Sink<in C = never> {
   readonly uri: string
   /** Absent: each epoch is published by itself. It may change between runs, so it is no part of the plan. */
   readonly hold?: Hold
+  /** Absent: there are none. It may change between runs as well. */
+  readonly snapshot?: SnapshotOptions
   /** Never called: carries what the sink asks of the columns. */
   readonly takes?: (columns: C) => void
 }
@@ -106,7 +114,7 @@ export interface SinkKind<S extends Sink = Sink> {
 
 /** What a sink is told beside its place, as the plan keeps it. `files` came first and goes without its name. */
 export function sinkOptions(given: Sink): { readonly [key: string]: Json } {
-  const { sink, uri: _, hold: __, takes: ___, ...options } = given
+  const { sink, uri: _, hold: __, takes: ___, snapshot: ____, ...options } = given
   return plainJson(sink === 'files' ? options : { sink, ...options })
 }
 

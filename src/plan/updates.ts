@@ -40,8 +40,8 @@ export function updateKey(end: PlanNode, op: string): readonly string[] {
   if (!state) throw fail('needs results that change; add a window and aggregate({...}), or leave the option out.')
   if (next)
     throw fail(
-      `cannot follow ${next.op} after ${state.op}: what a step has taken from another cannot be taken back. ` +
-        `End the flow after ${state.op}, or leave the option out.`,
+      `is for one step that keeps state, and here are ${states.map(({ op }) => op).join(' and ')}: ` +
+        'what one has taken from another cannot be taken back. Leave the option out.',
     )
   const { key } = updatesOf(state, fail)
   const all = line(end)
@@ -108,6 +108,11 @@ export function changedRows(before: Relation, after: Relation, epoch: string): R
     columns: { ...changeColumns, ...after.columns },
     hidden: order,
   }
+}
+
+/** Results as the changes that made them. @param rows a relation */
+export function changesAsRows(rows: string, epoch: number): string {
+  return `SELECT 'upsert' AS ${opColumn}, CAST(${epoch} AS BIGINT) AS ${epochColumn}, * FROM ${rows}`
 }
 
 /**

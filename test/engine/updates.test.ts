@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concatMap, tap } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -297,6 +297,88 @@ test('changes that are held for large files come to the same', async () => {
   expect((await verify(sums(held, { isHeld: true }))).differences).toEqual([])
 })
 
+describe('snapshots', () => {
+  const withSnapshots = (at: Place, format: 'json' | 'parquet' | 'csv', every: number | '1 hour') =>
+    pipeline(
+      'snapshots',
+      { checkpoint: at.checkpoint },
+      trips().pipe(
+        tumbling('1 hour'),
+        groupBy('zone'),
+        aggregate({ trips: count(), s: sum('n') }),
+        where('s < 12'),
+        to(files(at.output, { format, snapshot: { every } }), { emit: 'update' }),
+      ),
+    )
+  const snapshotsOf = async (at: Place) =>
+    (await readdir(join(at.output, 'snapshot')).catch(() => [])).filter(name => name.startsWith('part-')).toSorted()
+  const read = {
+    json: (files: string) =>
+      `read_json(${files}, columns = {window_start: 'TIMESTAMP', window_end: 'TIMESTAMP', zone: 'VARCHAR', trips: 'BIGINT', s: 'DECIMAL(38,0)'})`,
+    csv: (files: string) => `read_csv(${files}, nullstr = '', allow_quoted_nulls = false)`,
+    parquet: (files: string) => `read_parquet(${files})`,
+  }
+
+  test.each(['json', 'parquet', 'csv'] as const)(
+    'have all results of their epoch, whole, in the form of the changes: %s',
+    async format => {
+      await makeInput()
+      const at = lab.place(format)
+      await run(withSnapshots(at, format, 2), { objectsPerEpoch: 1, flush: false })
+      const names = await snapshotsOf(at)
+      const extension = format === 'json' ? 'jsonl' : format
+      // The last one and the one before it.
+      expect(names).toEqual([`part-00000008-flow-1.${extension}`, `part-00000010-flow-1.${extension}`])
+      for (const name of names) {
+        const epoch = Number(name.slice(5, 13))
+        const all = await lab.sql(
+          `SELECT window_start, window_end, zone, trips, s FROM ${read[format](quoted(join(at.output, 'snapshot', name)))} ORDER BY ALL`,
+        )
+        const { rows: wanted } = await query(
+          at.checkpoint,
+          `SELECT COLUMNS(c -> c NOT IN ('_op', '_epoch'))::VARCHAR FROM (SELECT * FROM output WHERE _epoch <= ${epoch}
+             QUALIFY row_number() OVER (PARTITION BY window_start, zone ORDER BY _epoch DESC) = 1) WHERE _op = 'upsert' ORDER BY window_start, window_end, zone`,
+        )
+        expect(all).toEqual(wanted)
+        expect(all.length).toBeGreaterThan(5)
+      }
+      // They are no changes: neither sql nor verify reads them as such.
+      expect((await verify(withSnapshots(at, format, 2))).differences).toEqual([])
+    },
+  )
+
+  test('go on over restarts, and a backfill that ends with a flush writes the last one', async () => {
+    await makeInput()
+    const at = lab.place('restarts')
+    const flows = withSnapshots(at, 'json', 3)
+    await run(flows, { objectsPerEpoch: 1, flush: false, input: join(lab.input, 'f0[0-4].jsonl') })
+    expect(await snapshotsOf(at)).toEqual(['part-00000003-flow-1.jsonl'])
+    await run(flows, { objectsPerEpoch: 1 })
+    const names = await snapshotsOf(at)
+    const last = names.at(-1) as string
+    const { epoch } = (await lab.head(at)).manifest
+    expect(Number(last.slice(5, 13))).toBe(epoch)
+    const { rows: wanted } = await query(at.checkpoint, 'SELECT count(*) AS n FROM latest')
+    expect((await readFile(join(at.output, 'snapshot', last), 'utf8')).trim().split('\n')).toHaveLength(
+      Number(wanted[0]?.n),
+    )
+  })
+
+  test('are refused where they cannot be one file of all results, or nothing changes', async () => {
+    const expected = 'as a snapshot is one file of all results'
+    const snapshot = { every: 3 }
+    expect((await failure(() => files('out', { format: 'json', snapshot, partitionBy: ['a'] }))).message).toContain(
+      expected,
+    )
+    expect((await failure(() => files('out', { format: 'json', snapshot, targetSize: '1MB' }))).message).toContain(
+      expected,
+    )
+    expect((await failure(() => to(files('out', { format: 'json', snapshot })))).message).toContain(
+      "none without emit: 'update'",
+    )
+  })
+})
+
 test('rows() and batches() hand over changes, in the order of their epochs', async () => {
   await makeInput(4)
   const at = lab.place('handed')
@@ -388,8 +470,8 @@ describe('changes are refused where', () => {
         groupBy('zone' as never),
         aggregate({ d: sum('s' as never) }),
       ),
-    ).toContain("to: emit: 'update' cannot follow aggregate after aggregate")
-    expect(await refused(...hours, dedupe('zone' as never, '1 day'))).toContain('cannot follow dedupe after aggregate')
+    ).toContain("to: emit: 'update' is for one step that keeps state, and here are aggregate and aggregate")
+    expect(await refused(...hours, dedupe('zone' as never, '1 day'))).toContain('and here are aggregate and dedupe')
   })
   test('they do not tell any more of which group they are', async () => {
     const lost = "to: emit: 'update' tells results apart by their column"

@@ -16,6 +16,8 @@ export interface Golden {
   readonly isStateless?: true
   /** Environment variables that name its output folders; none: --output names the only one. */
   readonly folders?: readonly string[]
+  /** Its output are changes of results, which these columns tell apart. */
+  readonly changesOf?: readonly string[]
 }
 
 export const goldens: readonly Golden[] = [
@@ -28,6 +30,7 @@ export const goldens: readonly Golden[] = [
   { name: 'changes', input: 'months' },
   { name: 'busiest-zones', input: 'months' },
   { name: 'weeks', input: 'months' },
+  { name: 'running-totals', input: 'months', changesOf: ['window_start', 'PULocationID'] },
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },
   { name: 'sensors', input: 'readings' },
@@ -95,7 +98,9 @@ export async function openGoldenLab(): Promise<GoldenLab> {
     site(golden) {
       const folder = join(lab.root, `site-${++sites}`)
       const names = golden.folders ?? ['output']
-      return { golden, checkpoint: join(folder, 'checkpoint'), outputs: names.map(name => join(folder, name)) }
+      const { changesOf } = golden
+      const outputs = names.map(name => join(folder, name))
+      return { golden, checkpoint: join(folder, 'checkpoint'), outputs, ...(changesOf && { changesOf }) }
     },
     spillOf: site => join(dirname(site.checkpoint), 'spill'),
     start(site, options = {}) {

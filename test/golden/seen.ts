@@ -15,12 +15,14 @@ import type { Lab, TextRow } from '../engine/harness.ts'
 export interface Place {
   readonly checkpoint: string
   readonly outputs: readonly string[]
+  /** The columns that tell results apart, where outputs are changes of them. */
+  readonly changesOf?: readonly string[]
 }
 
 export interface Seen {
   /** Visible files of every output: name to hash of the bytes. */
   readonly files: readonly Readonly<Record<string, string>>[]
-  /** Rows of every output, sorted. */
+  /** Rows of every output, sorted; of changes, what they come to. */
   readonly rows: readonly (readonly TextRow[])[]
   readonly ledger: readonly TextRow[]
   readonly late: readonly TextRow[]
@@ -53,7 +55,9 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
   expect(ledger.map(({ seq }) => Number(seq))).toEqual(ledger.map((_, i) => i + 1))
   return {
     files,
-    rows: await Promise.all(place.outputs.map(async output => sorted(await lab.rows({ ...at, output })))),
+    rows: await Promise.all(
+      place.outputs.map(async output => sorted(latest(await lab.rows({ ...at, output }), place.changesOf))),
+    ),
     ledger,
     late: sorted(await lab.channels('late-', at)),
     totals: manifest.engine.totals,
@@ -78,6 +82,19 @@ export async function visibleFiles(output: string): Promise<Record<string, strin
     .filter(name => !/^(_millrace|\.millrace-[^/]*)\//.test(name))
   const hash = async (name: string) => [name, sha256(await readFile(join(output, name)))] as const
   return Object.fromEntries(await Promise.all(names.map(hash)))
+}
+
+/** What changes come to; rows that are no changes are as they are. */
+function latest(rows: readonly TextRow[], key: Place['changesOf']): readonly TextRow[] {
+  if (key === undefined) return rows
+  const view = new Map<string, TextRow>()
+  for (const row of rows.toSorted((a, b) => Number(a._epoch) - Number(b._epoch))) {
+    const { _op, _epoch, ...result } = row
+    const told = JSON.stringify(key.map(name => result[name]))
+    if (_op === 'delete') view.delete(told)
+    else view.set(told, result)
+  }
+  return [...view.values()]
 }
 
 function sorted(rows: readonly TextRow[]): TextRow[] {

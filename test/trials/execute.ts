@@ -68,8 +68,12 @@ export interface BoundTrial {
   readonly settings: SourceSettings
 }
 
-export async function bindTrial({ executor, folder }: TrialSession, steps: readonly TrialStep[]): Promise<BoundTrial> {
-  const subscribed = subscribeFlows(pipelineOf(steps))
+export async function bindTrial(
+  { executor, folder }: TrialSession,
+  steps: readonly TrialStep[],
+  having?: string,
+): Promise<BoundTrial> {
+  const subscribed = subscribeFlows(pipelineOf(steps, having))
   try {
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const flows = bound.flows()
@@ -89,7 +93,7 @@ export async function bindTrial({ executor, folder }: TrialSession, steps: reado
 
 /** What the execution gave, in the oracle's terms. */
 export interface Executed {
-  /** Rows of the output by epoch, as 'k v'. */
+  /** Rows of the output by epoch, as 'k v'; changes as 'upsert end k v', without an end where they have none. */
   readonly epochs: readonly (readonly string[])[]
   /** As 'step seq row end'. */
   readonly late: readonly string[]
@@ -332,11 +336,17 @@ function markedEntry(name: string, entry: Exclude<TrialEntry, { readonly is: 'fl
   return object
 }
 
+const microseconds = (time: Date) => time.getTime() * 1000
+
 async function outputRows(executor: SessionExecutor, applied: Applied, ahead: Applied['outputs']): Promise<string[]> {
   const found: string[] = []
   for (const { written } of [...ahead, ...applied.outputs])
-    for (const { k, v } of await executor.rows(`SELECT k, v FROM read_parquet(${text(written.file)})`))
-      found.push(`${String(k)} ${String(v)}`)
+    for (const { _op, _epoch, window_end: end, k, v } of await executor.rows(
+      `FROM read_parquet(${text(written.file)})`,
+    ))
+      found.push(
+        [...(_op === undefined ? [] : [_op, end ? microseconds(end as Date) : '-']), k, v].map(String).join(' '),
+      )
   return found
 }
 

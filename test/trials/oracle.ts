@@ -29,6 +29,15 @@ export interface OracleAnswer {
   readonly late: readonly OracleLate[]
   /** Of each flush, by step: where its clock was moved. Steps are numbered over the stateful ones. */
   readonly flushes: readonly ReadonlyMap<number, number>[]
+  /** After each entry: every result of the last step so far, final or not; empty where it has no windows. */
+  readonly results: readonly (readonly OracleResult[])[]
+}
+
+/** What the rows of a window and group come to. */
+export interface OracleResult {
+  readonly end: number
+  readonly k: number
+  readonly vs: readonly number[]
 }
 
 const second = 1_000_000
@@ -44,6 +53,8 @@ interface OracleStep {
   take(rows: readonly OracleRow[]): void
   /** The largest end among what is open and begins at or below the limit (S6). */
   flushAt(limit: number): number | null
+  /** What its results are so far. */
+  results?(): readonly OracleResult[]
   /** What belongs to this entry, after the clock has moved; in order, and where each begins. */
   give(seq: number): readonly { readonly row: OracleRow; readonly start: number }[]
 }
@@ -66,6 +77,7 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
   const late: OracleLate[] = []
   const rows: OracleRow[] = []
   const flushes: ReadonlyMap<number, number>[] = []
+  const results: (readonly OracleResult[])[] = []
   const chain = linksOf(steps, late)
   let watermark = Number.NEGATIVE_INFINITY
   let highest = Number.NEGATIVE_INFINITY
@@ -82,8 +94,10 @@ export function answerOf(ledger: TrialLedger, steps: readonly TrialStep[]): Orac
     const moved = new Map<number, number>()
     rows.push(...pass(chain, source, seq, entry.is === 'flush' ? moved : undefined).rows)
     if (entry.is === 'flush') flushes.push(moved)
+    const last = chain.at(-1)
+    results.push(last && 'state' in last ? (last.state.results?.() ?? []) : [])
   }
-  return { rows, late, flushes }
+  return { rows, late, flushes, results }
 }
 
 /** S14: the first rows of each window, which is told by its time, in a total order. */
@@ -255,6 +269,7 @@ function windowStep(
   closedFrom = Number.NEGATIVE_INFINITY,
 ): OracleStep {
   const open = new Map<string, { readonly start: number; readonly end: number; readonly k: number; sum: number }>()
+  const all = new Map<string, OracleResult & { readonly vs: number[] }>()
   return {
     clock: Number.NEGATIVE_INFINITY,
     hold: 0,
@@ -269,8 +284,12 @@ function windowStep(
           const window = open.get(id) ?? { start, end, k: row.k, sum: 0 }
           window.sum += row.v
           open.set(id, window)
+          const result = all.get(id) ?? { end, k: row.k, vs: [] }
+          result.vs.push(row.v)
+          all.set(id, result)
         }
     },
+    results: () => [...all.values()].map(({ end, k, vs }) => ({ end, k, vs: [...vs] })),
     flushAt(limit) {
       if (limit < closedFrom) return null
       const ends = [...open.values()].filter(({ start }) => start <= limit).map(({ end }) => end)

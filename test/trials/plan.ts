@@ -188,7 +188,23 @@ function operatorsOf(step: Exclude<TrialStep, { readonly op: TwoOp }>): readonly
   }
 }
 
-export function pipelineOf(steps: readonly TrialStep[]): Pipeline {
+/** The results of the last window, as they are after each epoch. @param having over the count n, the sum s, the distinct values d */
+function changesOf(step: TrialStep, having: string): readonly unknown[] {
+  if (step.op === 'union') throw new Error('a union has no window')
+  const [window] = operatorsOf(step)
+  const calls = { n: count(), s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }
+  return [
+    window,
+    groupBy('k' as never),
+    aggregate(calls),
+    where(having as never),
+    derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
+    to(files('out', { format: 'parquet' }), { emit: 'update' }),
+  ]
+}
+
+/** @param having the last step gives changes of those results for which it is true; absent: what is final */
+export function pipelineOf(steps: readonly TrialStep[], having?: string): Pipeline {
   const rows = source('rows', {
     objects: 'in',
     format: json(),
@@ -201,8 +217,13 @@ export function pipelineOf(steps: readonly TrialStep[]): Pipeline {
     if (step.op === 'union') return (union as Union)(stream, branch(step.other))
     return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
   }
-  const end = untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
-  const flow = end.reduce((before, operate) => before.pipe(operate as never), branch(steps))
+  const last = steps.at(-1)
+  const isChanging = having !== undefined && last !== undefined
+  const end = isChanging
+    ? untyped(...changesOf(last, having))
+    : untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
+  const before = branch(isChanging ? steps.slice(0, -1) : steps)
+  const flow = end.reduce((stream, operate) => stream.pipe(operate as never), before)
   return pipeline('trial', { checkpoint: 'ck' }, flow as never)
 }
 

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { addPart, dropParts } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import type { WrittenFile } from '../../core/ports.ts'
@@ -6,13 +7,15 @@ import type { Stage } from '../../plan/stages.ts'
 import type { Applied } from '../fold/apply.ts'
 import type { Partials } from '../fold/partials.ts'
 import { type ChannelRows, keepText, type OutputFile, stageRows } from '../fold/work.ts'
+import type { Output } from '../publish/output.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import { deadToUs, segmentChannel, stateTables } from '../state/state.ts'
 import type { Holding } from './holding.ts'
+import { noteSnapshot, type SnapshotContext, writeSnapshot } from './snapshots.ts'
 import { type PublishedFile, recordOutputs, type Staged, type StageContext, stageOutput } from './stage-output.ts'
 
 /** What the rows of an epoch are staged with. */
-export interface EpochStageContext extends StageContext {
+export interface EpochStageContext extends SnapshotContext {
   readonly holding: Pick<Holding, 'take'>
   /** A replay repeats a run that has handed its rows over. */
   readonly isReplay: boolean
@@ -46,7 +49,7 @@ export async function stageEpoch(
   isLast: boolean,
 ): Promise<StagedEpoch> {
   const { partials, applied, after } = rows
-  const staged = await stageOutputs(context, manifest, [...partials.outputs, ...applied.outputs])
+  const staged = await stageOutputs(context, manifest, [...partials.outputs, ...applied.outputs], isLast)
   const taken = await context.holding.take(staged.next, [...partials.held, ...applied.held], isLast)
   const published = [...staged.published, ...taken.published]
   const channels = await channelsOf(context, rows)
@@ -59,18 +62,46 @@ async function stageOutputs(
   context: EpochStageContext,
   manifest: Manifest,
   outputs: readonly OutputFile[],
+  isLast: boolean,
 ): Promise<Staged> {
-  const { epoch } = manifest
   let next = manifest
   const published: PublishedFile[] = []
-  for (const [name, files] of byFlow(outputs.filter(({ written }) => written.rows > 0))) {
+  const files = byFlow(outputs.filter(({ written }) => written.rows > 0))
+  const withSnapshots = [...context.outputs.values()].filter(({ snapshot }) => snapshot).map(({ name }) => name)
+  for (const name of new Set([...files.keys(), ...withSnapshots])) {
     const output = context.outputs.get(name)
     if (!output || (output.is === 'rows' && context.isReplay)) continue
-    const staged = await stageOutput(context, output, files, next, { from: epoch, to: epoch })
+    const staged = await stageWithSnapshot(context, output, files.get(name) ?? [], next, isLast)
     next = staged.next
     published.push(...staged.published)
   }
   return { next, published }
+}
+
+/** Of a flow that has snapshots: with that of the epoch, which is no file of changes and not on record as one. */
+async function stageWithSnapshot(
+  context: EpochStageContext,
+  output: Output,
+  files: readonly WrittenFile[],
+  next: Manifest,
+  isLast: boolean,
+): Promise<Staged> {
+  const { epoch } = next
+  const snapshot = await writeSnapshot(context, next, output, files, isLast)
+  const all = [...files, ...(snapshot ? [snapshot] : [])]
+  try {
+    if (all.length === 0) return { next, published: [] }
+    const staged = await stageOutput(context, output, all, next, { from: epoch, to: epoch })
+    if (!output.snapshot) return staged
+    const taken = snapshot ? staged.published.at(-1) : undefined
+    const file = taken && { ...taken.file, name: taken.key }
+    return {
+      next: noteSnapshot(context, staged.next, output, file),
+      published: staged.published.filter(one => one !== taken),
+    }
+  } finally {
+    if (snapshot) await rm(snapshot.file, { force: true })
+  }
 }
 
 /** The files of an epoch by the names of their flows. */

@@ -6,9 +6,11 @@ import type { SinkPort } from '../../core/sink-port.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { Flows } from '../bind/flows.ts'
 import { fencedBy } from '../state/fenced.ts'
+import type { Components } from '../components.ts'
 import { publishedThrough } from '../state/held.ts'
+import { snapshotLimits } from '../state/snapshots.ts'
 import { createDelivery } from './deliveries.ts'
-import { behindDefault, type Output } from './output.ts'
+import { behindDefault, type Output, type Snapshots } from './output.ts'
 import { operationOf, type SinkEnd } from './outputs.ts'
 
 export interface OutputsContext {
@@ -19,6 +21,7 @@ export interface OutputsContext {
   readonly address: string
   readonly head: Head
   open(end: SinkEnd): Promise<SinkPort>
+  openWritable: Components['openWritable']
 }
 
 /**
@@ -33,7 +36,7 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
     const sink = await context.open(end)
     await sink.own(head.manifest.epoch === 0, head.term)
     await checkNothingBeyond(sink, end.name, head, checkpoint, context.address)
-    outputs.set(end.name, { ...end, is: 'sink', sink })
+    outputs.set(end.name, { ...end, is: 'sink', sink, snapshot: snapshotsOf(end, context) })
   }
   // What an older term left behind and nothing names goes now: its writer cannot commit any more (P12).
   await checkpoint.orphans()
@@ -49,6 +52,17 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
     outputs.set(name, { name, is, sink, operation: operationOf(terminal), behind: behindDefault })
   }
   return outputs
+}
+
+function snapshotsOf(
+  { name, kind, sink, field }: SinkEnd,
+  { openWritable }: Pick<OutputsContext, 'openWritable'>,
+): Snapshots | undefined {
+  if (!sink.snapshot) return undefined
+  return {
+    limits: snapshotLimits(sink.snapshot, name),
+    reader: async () => kind.reader?.(sink, place => openWritable(place, field)),
+  }
 }
 
 /**

@@ -127,11 +127,22 @@ export async function loadTable(
   return isMade
 }
 
-/** A flow's published files, oldest first, from the checkpoint's own record of them. */
-export async function outputRefs(reader: ChannelReader, executor: Executor, flow: string): Promise<readonly FileRef[]> {
+/**
+ * A flow's published files, oldest first, from the checkpoint's own record of them.
+ *
+ * @param after only those of later epochs
+ */
+export async function outputRefs(
+  reader: ChannelReader,
+  executor: Executor,
+  flow: string,
+  after = 0,
+): Promise<readonly FileRef[]> {
   const refs: FileRef[] = []
   await eachPart(reader, executor, 'outputs', async rows => {
-    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE output = ${text(flow)} ORDER BY epoch`))
+    for (const row of await executor.rows(
+      `SELECT * FROM ${rows} WHERE output = ${text(flow)} AND epoch > ${after} ORDER BY epoch`,
+    ))
       refs.push({
         name: String(row.key),
         bytes: Number(row.bytes),

@@ -3,6 +3,7 @@ import { MillraceError } from '../../core/errors.ts'
 import { type Json, plainJson } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import { type ClockShape, type Clocks, advanceClock, latest } from '../../plan/clock.ts'
+import type { WaitingFile } from '../../core/sink-port.ts'
 import type { StoredPlan } from '../../plan/stored-plan.ts'
 import { type WatermarkState, beginning } from '../../plan/watermark.ts'
 import { duckdb, sessionSettings } from '../duckdb/session.ts'
@@ -39,6 +40,7 @@ export function initialState(plan: StoredPlan): EngineState {
       columnsSeen: null,
       due: null,
       held: {},
+      snapshots: {},
     },
     { sources: {}, nextSeq: 1, clocks: {} },
     [],
@@ -55,6 +57,21 @@ export interface HeldRecord {
 }
 
 export type HeldRecords = Readonly<Record<string, HeldRecord>>
+
+/** What the manifest remembers of a flow's snapshots. */
+export interface SnapshotRecord {
+  /** The epoch of the last one; 0 before the first. */
+  readonly epoch: number
+  /** When it was committed, in ms since 1970. */
+  readonly atMs: number | null
+  readonly file: WaitingFile | null
+  /** The one before it, which somebody may still read. */
+  readonly earlier: string | null
+  /** Whether results have changed since. */
+  readonly isBehind: boolean
+}
+
+export type SnapshotRecords = Readonly<Record<string, SnapshotRecord>>
 
 /** What readers of the checkpoint need beside the plan. */
 export interface EngineRecords {
@@ -87,12 +104,14 @@ export interface EngineRecords {
   readonly due: Due | null
   /** By flow whose rows have been held. */
   readonly held: HeldRecords
+  /** By flow that has snapshots of its latest results. */
+  readonly snapshots: SnapshotRecords
 }
 
 /** The records that one commit hands to the next. */
 export type KeptRecords = Pick<
   EngineRecords,
-  'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due' | 'held'
+  'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due' | 'held' | 'snapshots'
 >
 
 /** What the engine keeps in a manifest, as this release or an earlier one wrote it. */
@@ -121,7 +140,7 @@ export function watermarksOf({ engine }: Pick<Manifest, 'engine'>): Readonly<Rec
 }
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry, columnsSeen, due, held } = settingsOf({ engine })
+  const { sealed, historyToMs, retry, columnsSeen, due, held, snapshots } = settingsOf({ engine })
   return {
     positions: engine.positions,
     sealed: sealed === true,
@@ -130,6 +149,7 @@ export function engineRecords({ engine }: Manifest): KeptRecords {
     columnsSeen: columnsSeen ?? null,
     due: due ?? null,
     held: held ?? {},
+    snapshots: snapshots ?? {},
   }
 }
 
@@ -147,7 +167,7 @@ export function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { positions, retry, columnsSeen, due, held, living, changeKeys, ...records }: EngineRecords,
+  { positions, retry, columnsSeen, due, held, living, changeKeys, snapshots, ...records }: EngineRecords,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
   totals: Totals,
@@ -165,6 +185,7 @@ export function engineState(
       ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
       ...(due && { due: dueJson(due) }),
       ...(Object.keys(held).length > 0 && { held: plainJson(held) }),
+      ...(Object.keys(snapshots).length > 0 && { snapshots: plainJson(snapshots) }),
     },
     nextSeq: position.nextSeq,
     watermarks: Object.fromEntries(

@@ -1,0 +1,40 @@
+import type { Manifest } from '../../../checkpoints/types.ts'
+import { durationUs } from '../../core/duration.ts'
+import { plainJson } from '../../core/json.ts'
+import type { SnapshotOptions } from '../../plan/sink.ts'
+import { settingsOf, type SnapshotRecord, withSettings } from './engine-state.ts'
+
+/** Where snapshots lie in their output's place, apart from the files of changes. */
+export const snapshotFolder = 'snapshot/'
+
+/** How often a snapshot is written: the first commit with changes after so many epochs, or so long. */
+export interface SnapshotLimits {
+  readonly epochs: number
+  readonly delayMs: number
+}
+
+export function snapshotLimits({ every }: SnapshotOptions, flow: string): SnapshotLimits {
+  if (typeof every === 'number') return { epochs: every, delayMs: 0 }
+  return { epochs: 1, delayMs: Number(durationUs(every, `${flow}: snapshot.every`) / 1_000n) }
+}
+
+const none: SnapshotRecord = { epoch: 0, atMs: null, file: null, earlier: null, isBehind: false }
+
+export function snapshotRecord(manifest: Pick<Manifest, 'engine'>, flow: string): SnapshotRecord {
+  return settingsOf(manifest).snapshots?.[flow] ?? none
+}
+
+export function withSnapshotRecord(manifest: Manifest, flow: string, record: SnapshotRecord): Manifest {
+  return withSettings(manifest, { snapshots: plainJson({ ...settingsOf(manifest).snapshots, [flow]: record }) })
+}
+
+/** Whether an epoch is to write one. A clock that went back does not make anybody wait for it. */
+export function isSnapshotDue(
+  { epoch: last, atMs }: SnapshotRecord,
+  { epochs, delayMs }: SnapshotLimits,
+  epoch: number,
+  nowMs: number,
+): boolean {
+  if (epoch - last < epochs) return false
+  return atMs === null || atMs > nowMs || atMs + delayMs <= nowMs
+}
