@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   aggregate,
-  argMax,
   avg,
   count,
   derive,
@@ -21,6 +20,7 @@ import {
   sum,
   to,
   topK,
+  topN,
   tumbling,
 } from '../../src/index.ts'
 import { type Lab, openLab, type Place, run } from '../engine/harness.ts'
@@ -82,19 +82,18 @@ const mostActive = {
       ),
       end,
     ),
-  // Rows of one window have one time, so a window of a minute holds the counts of one hour, and them alone.
-  'by a chain of aggregates': (events: ReturnType<typeof cars>, end: ReturnType<typeof sink>) =>
+  'by rank': (events: ReturnType<typeof cars>, end: ReturnType<typeof sink>) =>
     events.pipe(
       hopping('1 hour', '1 minute'),
       groupBy('driver_id'),
       aggregate({ count: count() }),
+      topN(1, {
+        by: [
+          ['count', 'desc'],
+          ['driver_id', 'desc'],
+        ],
+      }),
       rename({ window_start: 'start', window_end: 'end' }),
-      tumbling('1 minute'),
-      groupBy('start', 'end', 'count'),
-      aggregate({ driver_id: max('driver_id') }),
-      tumbling('1 minute'),
-      groupBy('start', 'end'),
-      aggregate({ count: max('count'), driver_id: argMax('driver_id', 'count') }),
       end,
     ),
 }

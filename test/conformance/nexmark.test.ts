@@ -4,9 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   aggregate,
   argMax,
+  avg,
   collect,
   collectSet,
   count,
+  countDistinct,
   dedupe,
   derive,
   files,
@@ -14,6 +16,7 @@ import {
   hopping,
   mapRows,
   max,
+  min,
   parquet,
   type Pipeline,
   pipeline,
@@ -21,7 +24,9 @@ import {
   select,
   session,
   source,
+  sum,
   to,
+  topN,
   tumbling,
   where,
 } from '../../src/index.ts'
@@ -36,7 +41,14 @@ const events = Number(asked ?? 20_000)
 const hookTimeoutMs = asked === undefined ? 300_000 : 0
 const objects = 8
 /** Windows of ten seconds have a thousand events each; a tenth of them come up to twenty seconds late, and two are allowed. */
-const auction: NexmarkOptions = { events, perSecond: 100, outOfOrder: 50, delayedSeconds: 20 }
+const auction: NexmarkOptions = {
+  events,
+  perSecond: 100,
+  // Over midnight.
+  from: '2024-02-28 23:58:30',
+  outOfOrder: 50,
+  delayedSeconds: 20,
+}
 const delaySeconds = 2
 
 /** One object for each part of the events, in order: `bid/000.parquet` and so on. */
@@ -61,7 +73,10 @@ type Bids = ReturnType<typeof bidsOf>
 type Flow = ReturnType<typeof q0>
 /** Where a flow's rows go. */
 const into = (lab: Lab, cut: string, name: string) =>
-  to(files(lab.place(`${cut}-${name}`).output, { format: 'parquet' }))
+  to(
+    files(lab.place(`${cut}-${name}`).output, { format: 'parquet' }),
+    name.endsWith('Updates') ? { emit: 'update' } : {},
+  )
 
 // ---- The queries, as users write them. ----------------------------------------------------------------------------
 
@@ -106,6 +121,10 @@ const q5One = (bids: Bids, end: ReturnType<typeof into>) =>
     aggregate({ num: max('num'), auction: argMax('auction', 'num') }),
     end,
   )
+
+/** The same by rank: of equal counts the auction that came first. */
+const q5Top = (bids: Bids, end: ReturnType<typeof into>) =>
+  counted(bids).pipe(topN(1, { by: [['num', 'desc'], 'auction'] }), end)
 
 /** All bids of the highest price, as lists of their columns would lose which belong together: as one text each. */
 const q7 = (bids: Bids, end: ReturnType<typeof into>) =>
@@ -159,17 +178,107 @@ const q18 = (bids: Bids, end: ReturnType<typeof into>) =>
 const q18Soon = (bids: Bids, end: ReturnType<typeof into>) =>
   bids.pipe(dedupe(['bidder', 'auction'], '30 seconds', { keep: 'last' }), end)
 
+const ranks = ['price < 10000', 'price >= 10000 and price < 1000000', 'price >= 1000000'] as const
+/** Bids, and those who made them and what for, of low, middle and high prices. */
+const statistics = {
+  total_bids: count(),
+  rank1_bids: count({ filter: ranks[0] }),
+  rank2_bids: count({ filter: ranks[1] }),
+  rank3_bids: count({ filter: ranks[2] }),
+  total_bidders: countDistinct('bidder'),
+  rank1_bidders: countDistinct('bidder', { filter: ranks[0] }),
+  rank2_bidders: countDistinct('bidder', { filter: ranks[1] }),
+  rank3_bidders: countDistinct('bidder', { filter: ranks[2] }),
+  total_auctions: countDistinct('auction'),
+  rank1_auctions: countDistinct('auction', { filter: ranks[0] }),
+  rank2_auctions: countDistinct('auction', { filter: ranks[1] }),
+  rank3_auctions: countDistinct('auction', { filter: ranks[2] }),
+} as const
+
+const q15 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(tumbling('1 day'), groupBy(), aggregate(statistics), end)
+
+const q16 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    derive({ minute_of_day: ['VARCHAR', "strftime(date_time, '%H:%M')"] }),
+    tumbling('1 day'),
+    groupBy('channel'),
+    aggregate({ ...statistics, minute: max('minute_of_day') }),
+    end,
+  )
+
+const q17 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    tumbling('1 day'),
+    groupBy('auction'),
+    aggregate({
+      total_bids: count(),
+      rank1_bids: count({ filter: ranks[0] }),
+      rank2_bids: count({ filter: ranks[1] }),
+      rank3_bids: count({ filter: ranks[2] }),
+      min_price: min('price'),
+      max_price: max('price'),
+      avg_price: avg('price'),
+      sum_price: sum('price'),
+    }),
+    end,
+  )
+
+/** The ten highest bids for each auction of each day. */
+const q19 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    tumbling('1 day'),
+    groupBy('auction', 'bidder', 'price', 'channel', 'url', 'date_time', 'extra'),
+    aggregate({ same: count() }),
+    topN(10, { by: [['price', 'desc'], 'date_time', 'bidder'], per: ['auction'] }),
+    end,
+  )
+
+const q21 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    derive({
+      channel_id: [
+        'VARCHAR',
+        `case lower(channel) when 'apple' then '0' when 'google' then '1' when 'facebook' then '2' when 'baidu' then '3'
+         else nullif(regexp_extract(url, '(&|^)channel_id=([^&]*)', 2), '') end`,
+      ],
+    }),
+    where('channel_id is not null'),
+    select('auction', 'bidder', 'price', 'channel', 'channel_id'),
+    end,
+  )
+
+const q22 = (bids: Bids, end: ReturnType<typeof into>) =>
+  bids.pipe(
+    derive({
+      dir1: ['VARCHAR', "split_part(url, '/', 4)"],
+      dir2: ['VARCHAR', "split_part(url, '/', 5)"],
+      dir3: ['VARCHAR', "split_part(url, '/', 6)"],
+    }),
+    select('auction', 'bidder', 'price', 'channel', 'dir1', 'dir2', 'dir3'),
+    end,
+  )
+
 const flows = {
   q0,
   q1,
   q2,
   q5,
   q5One,
+  q5Top,
   q7,
   q7One,
   q11,
+  q15,
+  q15Updates: q15,
+  q16,
+  q17,
+  q17Updates: q17,
   q18,
   q18Soon,
+  q19,
+  q21,
+  q22,
 } satisfies Readonly<Record<string, (bids: Bids, end: ReturnType<typeof into>) => Flow>>
 
 /** Every query a flow of one pipeline. */
@@ -220,7 +329,35 @@ const sessions = `${judged},
 const followed = `${judged},
   followed AS (SELECT *, lead(date_time) OVER (PARTITION BY bidder, auction ORDER BY date_time, object, file_row_number) AS next
     FROM judged WHERE date_time >= mark)`
+const days = (columns: string, keys: string) => `${inWindows(86_400, 86_400)},
+  day AS (SELECT window_end${keys}, ${columns} FROM windowed GROUP BY window_end${keys})`
+const times = (what: string) =>
+  ['price < 10000', 'price BETWEEN 10000 AND 999999', 'price > 999999'].map(
+    (rank, index) => `${what.replace('#', `CASE WHEN ${rank} THEN`)} AS rank${index + 1}`,
+  )
+const counts = `count(*) AS total_bids, ${times('count(# 1 END)').map(rank => `${rank}_bids`)}`
+const all = `${counts},
+  count(DISTINCT bidder) AS total_bidders, ${times('count(DISTINCT # bidder END)').map(rank => `${rank}_bidders`)},
+  count(DISTINCT auction) AS total_auctions, ${times('count(DISTINCT # auction END)').map(rank => `${rank}_auctions`)}`
+const ranked = (what: string) => ['total', 'rank1', 'rank2', 'rank3'].map(rank => `${rank}_${what}`)
+const statisticNames = [...ranked('bids'), ...ranked('bidders'), ...ranked('auctions')].join(', ')
+const bidding: Answer = { columns: `window_end, ${statisticNames}`, with: days(all, ''), from: 'day' }
+const ofAuction: Answer = {
+  columns: `window_end, auction, ${ranked('bids').join(', ')}, min_price, max_price, avg_price, sum_price`,
+  // An average of integers is the quotient of two of them.
+  with: days(
+    `${counts}, min(price) AS min_price, max(price) AS max_price, sum(price) / count(*) AS avg_price, sum(price) AS sum_price`,
+    ', auction',
+  ),
+  from: 'day',
+}
 const wholeBid = Object.keys(nexmarkColumns.bid).join(', ')
+const topTen: Answer = {
+  columns: `window_end, ${wholeBid}, rank`,
+  with: `${inWindows(86_400, 86_400)},
+    ranked AS (SELECT *, row_number() OVER (PARTITION BY window_end, auction ORDER BY price DESC, date_time, bidder) AS rank FROM windowed)`,
+  from: 'ranked WHERE rank <= 10',
+}
 
 const answers: Readonly<Record<keyof typeof flows, Answer>> = {
   q0: { columns: 'auction, bidder, price, date_time, extra', from: 'bid' },
@@ -232,6 +369,11 @@ const answers: Readonly<Record<keyof typeof flows, Answer>> = {
   q5: { columns: 'window_end, auction, num', with: hot, from: 'hot WHERE place = 1' },
   // Of several with the most any may be given.
   q5One: { columns: 'window_end, num', with: hot, from: '(SELECT DISTINCT window_end, num FROM hot WHERE place = 1)' },
+  q5Top: {
+    columns: 'window_end, auction, num',
+    with: hot,
+    from: 'hot WHERE place = 1 QUALIFY auction = min(auction) OVER (PARTITION BY window_end)',
+  },
   q7: {
     columns: 'window_end, price, bid',
     with: highest,
@@ -244,11 +386,30 @@ const answers: Readonly<Record<keyof typeof flows, Answer>> = {
     from: 'highest WHERE number = 1',
   },
   q11: { columns: 'bidder, bid_count, starttime, endtime', with: sessions, from: 'session' },
+  q15: bidding,
+  q15Updates: bidding,
+  q16: {
+    columns: `window_end, channel, ${statisticNames}, minute`,
+    with: days(`${all}, max(left(date_time::TIME::VARCHAR, 5)) AS minute`, ', channel'),
+    from: 'day',
+  },
+  q17: ofAuction,
+  q17Updates: ofAuction,
   q18: { columns: wholeBid, with: followed, from: 'followed WHERE next IS NULL' },
   q18Soon: {
     columns: wholeBid,
     with: followed,
     from: 'followed WHERE next IS NULL OR next > date_time + INTERVAL 30 SECOND',
+  },
+  q19: topTen,
+  q21: {
+    columns: 'auction, bidder, price, channel, channel_id',
+    from: `(SELECT *, coalesce(list_position(['Apple', 'Google', 'Facebook', 'Baidu'], channel) - 1,
+        string_split(url, 'channel_id=')[2]::BIGINT) AS channel_id FROM bid) WHERE channel_id IS NOT NULL`,
+  },
+  q22: {
+    columns: 'auction, bidder, price, channel, dir1, dir2, dir3',
+    from: "(SELECT *, string_split(url, '/') AS part, part[4] AS dir1, part[5] AS dir2, part[6] AS dir3 FROM bid)",
   },
 }
 
@@ -270,7 +431,12 @@ async function expectSame(lab: Lab, found: string, expected: Answer): Promise<vo
   expect(await lab.sql(`${only('found', all, wanted)} UNION ALL ${only('expected', wanted, all)}`)).toEqual([])
 }
 
-const outputOf = ({ output }: Place) => `read_parquet(${quoted(join(output, 'part-*.parquet'))})`
+/** What the files hold; of changes what they come to. */
+const outputOf = ({ output }: Place, changesOf?: string) => {
+  const rows = `read_parquet(${quoted(join(output, 'part-*.parquet'))})`
+  if (changesOf === undefined) return rows
+  return `(SELECT * FROM ${rows} QUALIFY row_number() OVER (PARTITION BY ${changesOf} ORDER BY _epoch DESC) = 1 AND _op = 'upsert')`
+}
 
 const cuts = [
   { cut: 'an object an epoch', name: 'each', objectsPerEpoch: 1 },
@@ -304,7 +470,11 @@ describe('Nexmark, beside a batch query over the same bids', () => {
 
   describe.each(cuts)('$cut', ({ name }) => {
     test.each(Object.entries(answers))('%s', async (query, expected) => {
-      await expectSame(lab, outputOf(lab.place(`${name}-${query}`)), expected)
+      const keys: Readonly<Record<string, string>> = {
+        q15Updates: 'window_end',
+        q17Updates: 'window_end, auction',
+      }
+      await expectSame(lab, outputOf(lab.place(`${name}-${query}`), keys[query]), expected)
     })
 
     test('q5 with one auction a window gives one of the hottest', async () => {
@@ -323,6 +493,7 @@ describe('Nexmark, beside a batch query over the same bids', () => {
       const columns = 'DISTINCT object, file_row_number AS row, epoch_us(window_end) AS window_end'
       const late = await lab.sql(
         `FROM ${expectedOf(lab, { columns, with: inWindows(10, 2), from: 'every_window WHERE window_end <= mark' })} UNION
+         FROM ${expectedOf(lab, { columns, with: inWindows(86_400, 86_400), from: 'every_window WHERE window_end <= mark' })} UNION
          FROM ${expectedOf(lab, {
            columns,
            with: judged,
