@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import type { Format, Ready, ScannedColumn, SpooledObject } from '../../src/plan/format.ts'
+import { decimalOfField, jsonOfField, jsonPath, jsonPaths } from '../../src/plan/json-field.ts'
 import type { JsonSettings } from './settings.ts'
 import { id, text } from '../../src/plan/sql.ts'
 import { createLines } from '../text/lines.ts'
@@ -13,16 +14,6 @@ import { rowBytesMaxDefault } from './spec.ts'
 
 export const jsonExtensions = compressible(['.jsonl', '.ndjson', '.json'])
 
-const notExact =
-  ' is a JSON number with a fraction and more than 15 digits, which DuckDB reads as DOUBLE; write it as a string'
-
-/** Where a field stands in a line. */
-function pathOf({ from: name }: Pick<ScannedColumn, 'from'>): string {
-  // DuckDB takes $."*" for all fields; as a JSON pointer it is one.
-  if (name === '*') return text('/*')
-  return text(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`)
-}
-
 /** Text of a line, cut at every place where it has the name in quotes. */
 const cutAt = (name: string) => `string_split(CAST(json AS VARCHAR), ${text(`"${name}"`)})`
 
@@ -32,21 +23,15 @@ const cutAt = (name: string) => `string_split(CAST(json AS VARCHAR), ${text(`"${
  * @param value SQL of DuckDB's text of the field
  * @param cut SQL of the line as `cutAt` gives it; of DECIMAL columns only
  */
-function field(column: ScannedColumn, value: string, cut: string): string {
-  const path = pathOf(column)
-  // As text it would lose the quotes of a JSON string.
-  if (column.type.name === 'JSON') return `nullif(CAST(json_extract(json, ${path}) AS VARCHAR), 'null')`
-  if (column.type.name !== 'DECIMAL') return value
+function field({ from, type }: ScannedColumn, value: string, cut: string): string {
+  const path = jsonPath(from)
+  if (type.name === 'JSON') return jsonOfField('json', path)
+  if (type.name !== 'DECIMAL') return value
   // Every way that DuckDB reads a number with a fraction passes through DOUBLE. The line has the number as it was
   // written: where the name occurs once, so that no nested field is meant, its digits are the value.
   const written = `regexp_extract(${cut}[2], '^[ \\t]*:[ \\t]*(-?[0-9][0-9.eE+-]*)', 1)`
-  const isWritten = `len(${cut}) = 2 AND TRY_CAST(${written} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
-  const digits = `length(regexp_replace(split_part(lower(${value}), 'e', 1), '[^0-9]|^[-0.]+', '', 'g'))`
-  return (
-    `CASE WHEN NOT regexp_matches(${value}, '[.eE]') THEN ${value} WHEN ${isWritten} THEN ${written} ` +
-    `WHEN json_type(json, ${path}) <> 'DOUBLE' THEN ${value} ` +
-    `WHEN ${digits} > 15 THEN ${value} || ${text(notExact)} ELSE ${value} END`
-  )
+  const isSame = `len(${cut}) = 2 AND TRY_CAST(${written} AS DOUBLE) = TRY_CAST(${value} AS DOUBLE)`
+  return decimalOfField('json', path, value, { text: written, isSame })
 }
 
 /** @param rowBytesMax a longer row is a broken one */
@@ -96,12 +81,13 @@ function scanOf(from: string, columns: readonly ScannedColumn[]): string {
   const cuts = columns.map(({ from: name, type }, index) =>
     type.name === 'DECIMAL' ? `, ${cutAt(name)} AS _cut${index}` : '',
   )
-  const has = optional.length === 0 ? '' : `, json_exists(json, [${optional.map(pathOf).join(', ')}]) AS _has`
+  const paths = (of: readonly ScannedColumn[]) => jsonPaths(of.map(({ from: name }) => name))
+  const has = optional.length === 0 ? '' : `, json_exists(json, ${paths(optional)}) AS _has`
   return (
     `SELECT _row, _part, coalesce(CASE WHEN starts_with(json, '{') ` +
     `THEN FALSE ELSE json_type(json) <> 'OBJECT' END, TRUE) AS _broken` +
     `${fields.join('')} FROM (SELECT _row, _part, json, ` +
-    `json_extract_string(json, [${columns.map(pathOf).join(', ')}]) AS _fields${cuts.join('')}${has} FROM ${from})`
+    `json_extract_string(json, ${paths(columns)}) AS _fields${cuts.join('')}${has} FROM ${from})`
   )
 }
 

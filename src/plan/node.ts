@@ -228,6 +228,8 @@ function checkTime(input: PlanNode, fail: (what: string) => never): void {
     if (node.op === 'derive' && Object.hasOwn(node.options as object, time)) replaced('derive', 'derive another name')
     if (node.op === 'rename' && Object.values(node.options as object).includes(time))
       replaced('rename', 'give the other column another name')
+    if (node.op === 'unnest' && Object.hasOwn(node.columns, time) && !Object.hasOwn(from.columns, time))
+      replaced('unnest', 'give the column of the elements another name')
     const type = ({ columns }: PlanNode) => withoutNull(columns[time])
     if (node.step.is === 'function' && Object.hasOwn(node.columns, time) && type(from) !== type(node))
       fail(

@@ -70,10 +70,14 @@ export interface Emitted extends Relation {
 }
 
 /**
- * Hidden column of rows that a function gave: which of them it is, from 0, of those that one source row became. Beside
- * `_seq` and `_row` it makes their order total (S14).
+ * Hidden column of rows that `mapRows` or `unnest` gave: which of them it is, from 0, of those that one source row
+ * became. Beside `_seq` and `_row` it makes their order total (S14).
  */
 export const ordinalColumn = '_ordinal'
+/** Hidden columns with that one. */
+export function withOrdinal(hidden: readonly string[]): readonly string[] {
+  return hidden.includes(ordinalColumn) ? hidden : [...hidden, ordinalColumn]
+}
 /** A source row becomes at most this many rows, so that (`_row`, `_ordinal`) fits into one BIGINT. */
 export const ordinalsMax = 2 ** 20
 

@@ -2,7 +2,7 @@ import type { ClockInput, ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
 import { foldStep, inputOf, type PlanNode, sourceSettings } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
-import { ordinalColumn, type Relation } from './relation.ts'
+import { type Relation, withOrdinal } from './relation.ts'
 import type { Stateful, Step } from './step.ts'
 
 /** A stateless step, or a function, with its expressions gated and bound. */
@@ -176,5 +176,5 @@ export function besideRows({ beside }: Pick<Stateful, 'beside'>, rows: Relation,
 /** The hidden columns of what a function gives: `mapRows` may make several rows of one. */
 export function hiddenAfter({ hidden }: Relation, step: Step): readonly string[] {
   const isMany = step.is === 'function' && step.call.is === 'map-rows'
-  return isMany && !hidden.includes(ordinalColumn) ? [...hidden, ordinalColumn] : hidden
+  return isMany ? withOrdinal(hidden) : hidden
 }

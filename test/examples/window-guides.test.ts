@@ -19,6 +19,7 @@ const guides = [
   'last-of-a-key',
   'sessions',
   'top-n',
+  'unnest',
   'without-event-time',
 ]
 

@@ -33,6 +33,7 @@ export const goldens: readonly Golden[] = [
   { name: 'running-totals', input: 'months', changesOf: ['window_start', 'PULocationID'] },
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },
+  { name: 'unnested', input: 'months' },
   { name: 'sensors', input: 'readings' },
   { name: 'converted', input: 'readings', isStateless: true },
 ]

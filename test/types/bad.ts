@@ -38,6 +38,7 @@ import {
   topN,
   tumbling,
   union,
+  unnest,
   variance,
   where,
 } from 'millrace'
@@ -270,6 +271,17 @@ const short = source('a', { ...place, columns: { at: 'TIMESTAMP', fee: 'DOUBLE D
 short.pipe(where('tip > 0'))
 // @ts-expect-error what a function gives has no default: not assignable
 requests.pipe(mapRows(() => ({ n: 5 }), { n: 'INTEGER DEFAULT 5' }))
+
+// @ts-expect-error no list to unnest: Argument of type '"host"' is not assignable to parameter of type '"tags"'
+requests.pipe(unnest('host'))
+// @ts-expect-error the list is gone: no column "tags"
+requests.pipe(unnest('tags', { as: 'tag' }), where("tags = 'a'"))
+// @ts-expect-error no such option: 'outter' does not exist
+requests.pipe(unnest('tags', { outter: true }))
+// @ts-expect-error a field has a type: '"TEXT"'
+requests.pipe(derive({ items: ['JSON', 'host'] }), unnest('items', { columns: { sku: 'TEXT' } }))
+// @ts-expect-error between window and groupBy: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), unnest('tags'))
 
 // @ts-expect-error no such column to rename: no column "hots"
 requests.pipe(rename({ hots: 'a' }))

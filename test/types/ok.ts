@@ -51,6 +51,7 @@ import {
   topN,
   tumbling,
   union,
+  unnest,
   varPop,
   corr,
   covarPop,
@@ -96,6 +97,29 @@ converted.pipe(
   rows(),
   map(({ kb }) => is<typeof kb, number | null>(true)),
 )
+
+// ---- A row for each element ------------------------------------------------------------------------------------------
+const tagged = requests.pipe(unnest('tags', { as: 'tag', position: 'place' }))
+is<ColumnsOf<typeof tagged>['tag'], 'VARCHAR'>(true)
+is<ColumnsOf<typeof tagged>['place'], 'BIGINT NOT NULL'>(true)
+is<'tags' extends keyof ColumnsOf<typeof tagged> ? true : false, false>(true)
+is<TimeOf<typeof tagged>, 'TIMESTAMPTZ NOT NULL'>(true)
+const itself = requests.pipe(unnest('tags'), tumbling('5m'), groupBy('tags'), aggregate({ n: count() }))
+is<ColumnsOf<typeof itself>['tags'], 'VARCHAR'>(true)
+const bought = requests.pipe(
+  unnest('body', { columns: { sku: 'VARCHAR NOT NULL', fee: 'DECIMAL(18,2) FROM price' }, rescue: 'odd' }),
+)
+is<ColumnsOf<typeof bought>['sku'], 'VARCHAR NOT NULL'>(true)
+is<ColumnsOf<typeof bought>['fee'], 'DECIMAL(18,2)'>(true)
+is<ColumnsOf<typeof bought>['odd'], 'JSON'>(true)
+const keptAll = requests.pipe(unnest('body', { columns: { sku: 'VARCHAR NOT NULL' }, position: 'place', outer: true }))
+is<ColumnsOf<typeof keptAll>['sku'], 'VARCHAR'>(true)
+is<ColumnsOf<typeof keptAll>['place'], 'BIGINT'>(true)
+const elements = requests.pipe(unnest('body'), select('body', 'host'))
+is<ColumnsOf<typeof elements>['body'], 'JSON'>(true)
+const topOnes = requests.pipe(tumbling('5m'), aggregate({ top: topK('status', 3) }), unnest('top'))
+is<ColumnsOf<typeof topOnes>['value'], 'INTEGER NOT NULL'>(true)
+is<ColumnsOf<typeof topOnes>['count'], 'BIGINT NOT NULL'>(true)
 
 const logged = source('logged', { objects: 'logs', format: text(albLogs), columns: albLogs.columns, time: 'time' })
 is<TimeOf<typeof logged>, 'TIMESTAMPTZ NOT NULL'>(true)

@@ -1,5 +1,6 @@
 import { parseColumnType } from '../../core/types.ts'
 import type { DeclaredColumn } from '../../plan/declared-column.ts'
+import { rescuedTexts } from '../../plan/rescued-texts.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { text } from '../../plan/sql.ts'
 import type { ReadColumn } from './read-column.ts'
@@ -22,21 +23,18 @@ export function rescued(columns: readonly ReadColumn[], settings: SourceSettings
   if (rescue === undefined) return { good: columns, flags: [] }
   const flags: string[] = []
   const bad: string[] = []
-  const entries: string[] = []
+  const entries: [string, string][] = []
   const good = columns.map((column, index): ReadColumn => {
     if (column.bad === null || !isRescued(column, settings)) return column
     const isBad = `_m${index}`
     bad.push(isBad)
     flags.push(`${column.bad} AS ${isBad}`)
-    entries.push(`{k: ${text(column.name)}, v: CASE WHEN ${isBad} THEN ${column.shown} END}`)
+    entries.push([column.name, `CASE WHEN ${isBad} THEN ${column.shown} END`])
     return { ...column, value: `CASE WHEN NOT ${isBad} THEN ${column.value} END`, bad: null }
   })
   const type = parseColumnType('JSON', rescue)
-  const texts = `list_filter([${entries.join(', ')}], lambda _e: _e.v IS NOT NULL)`
   const kept =
-    entries.length === 0
-      ? 'CAST(NULL AS JSON)'
-      : `CASE WHEN ${bad.join(' OR ')} THEN to_json(map_from_entries(${texts})) END`
+    entries.length === 0 ? 'CAST(NULL AS JSON)' : `CASE WHEN ${bad.join(' OR ')} THEN ${rescuedTexts(entries)} END`
   return {
     good: [
       ...good,
