@@ -76,7 +76,7 @@ try {
       `${((Number(used?.m) + Number(used?.t)) / entries).toFixed(0)} bytes each in DuckDB`,
   )
   let identities: Awaited<ReturnType<typeof createIdentities>> | undefined
-  const ordered = await timed(async () => (identities = await createIdentities(executor)))
+  const ordered = await timed(async () => (identities = await createIdentities(executor, 'events', 'identities')))
   console.log(`fingerprints ordered in ${(ordered / 1000).toFixed(1)} s`)
   const ask = async (what: string, numbers: string) => {
     const offers = await executor.rows(

@@ -4,6 +4,7 @@
  *
  *     node bench/reconcile.ts [KEYS [MEMORY]]
  */
+import type { SourceSettings } from '../src/plan/source-settings.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,6 +48,7 @@ try {
       const values: Readonly<Record<string, string>> = {
         seq: 'i',
         is: "'object'",
+        source: "'in'",
         bucket: "'bucket'",
         key: "printf('%09d.jsonl', i)",
         e_tag: "'e' || i",
@@ -60,10 +62,14 @@ try {
       const before = process.memoryUsage.rss()
       const began = performance.now()
       const listed = await listNew({
-        store: listing(keys),
-        kindOf: createKindOf({ matches: () => true }, jsonFormat, { hidden: 'ignore' }),
-        settings: { bounds: undefined } as unknown as Parameters<typeof listNew>[0]['settings'],
+        sources: [
+          {
+            kindOf: createKindOf({ matches: () => true }, jsonFormat, { hidden: 'ignore' }),
+            fetch: { store: listing(keys), settings: { name: 'in' } as SourceSettings },
+          },
+        ],
         executor,
+        table: 'admitted',
         from: undefined,
         to: undefined,
         signal,

@@ -11,9 +11,11 @@ import type { Head, Manifest, ManifestFile } from './types.ts'
  * to be taken (`undelivered`), which they would drop. 3: rows ride in HEAD as text, which readers of 2 would look for
  * in files. 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
  * 5: committed rows may be held until they are worth a file (`held-<flow>`), which readers of 4 would never publish.
+ * 6: there may be several sources, of each of which something is on record; readers of 5 would take their keys for
+ * those of one.
  */
-export const currentFormat = 5
-export const currentMinReader = 5
+export const currentFormat = 6
+export const currentMinReader = 6
 
 type DocumentKind = 'head' | 'manifest'
 

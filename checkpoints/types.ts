@@ -72,7 +72,7 @@ export interface EngineState {
   readonly watermarks: Json
   /** Watermark by stage, decimal texts; absent where they follow from those of the sources. */
   readonly clocks?: Json
-  /** What notification sources keep (Kafka offsets). */
+  /** Up to format 5: what the notification source keeps (Kafka offsets). Null since: it is part of the settings. */
   readonly positions: Json
   /** Running totals over the checkpoint's life. */
   readonly totals: Readonly<Record<string, number>>

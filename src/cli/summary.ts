@@ -39,7 +39,7 @@ export interface SummaryJson {
   /** The same by reason, with the first file of each. */
   readonly ignoredBy: IgnoredKeys
   readonly leftOut: number
-  readonly withoutPeriod: WithoutPeriod | null
+  readonly withoutPeriod: readonly WithoutPeriod[]
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
@@ -177,10 +177,11 @@ function warnings({ run, checkpoint }: Summary): readonly string[] {
 }
 
 function boundsWarnings({ withoutPeriod, outsideBounds, rows, quarantinedRows }: Summary['run']): readonly string[] {
-  if (withoutPeriod && isEveryWithoutPeriod(withoutPeriod)) return [withoutPeriodText(withoutPeriod)]
+  const isBlind = withoutPeriod.length > 0 && withoutPeriod.every(isEveryWithoutPeriod)
+  if (isBlind) return withoutPeriod.map(withoutPeriodText)
   const goodRows = rows - quarantinedRows
   return [
-    ...(withoutPeriod ? [withoutPeriodText(withoutPeriod)] : []),
+    ...withoutPeriod.map(withoutPeriodText),
     ...(goodRows > 0 && outsideBounds === goodRows
       ? [
           `the time of every row lies outside watermark.bounds (${showCounted(goodRows, 'row')}), ` +

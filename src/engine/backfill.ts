@@ -1,7 +1,7 @@
 import { configError } from '../core/errors.ts'
 import { readOptions } from '../core/options.ts'
 import { showCounted } from '../core/quantity.ts'
-import type { MiniBatchOptions } from '../plan/mini-batch-options.ts'
+import { type MiniBatchOptions, miniBatchOfAll } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { leavesOf } from '../plan/stages.ts'
 import { type Committer, createCommitter } from './commit/committer.ts'
@@ -95,24 +95,25 @@ export async function backfillWith(
 }
 
 function miniBatchOf(run: Run, { objectsPerEpoch }: BackfillOptions): MiniBatchOptions {
-  if (objectsPerEpoch === undefined) return run.source.miniBatch
+  if (objectsPerEpoch === undefined) return miniBatchOfAll(run.sources.values())
   return { objectsMax: objectsPerEpoch, bytesMax: Number.MAX_SAFE_INTEGER }
 }
 
 function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
   const miniBatch = miniBatchOf(run, options)
-  const { store, settings, executor, signal } = run.source.fetch
+  const { signal } = run
+  const { executor } = run.ahead
   if (run.replayed)
     return replay({
       ...run.reader,
       other: run.replayed,
-      source: settings.name,
+      sources: [...run.sources.keys()],
       executor,
       miniBatch,
       nextSeq: run.claim.position.nextSeq,
     })
   const { from, to } = options
-  return admit({ store, kindOf: run.source.kindOf, settings, executor, from, to, signal }, miniBatch)
+  return admit({ sources: run.sources.values(), executor, table: 'admitted', from, to, signal }, miniBatch)
 }
 
 function checkOptions(options: BackfillOptions): void {
@@ -130,11 +131,12 @@ function checkOptions(options: BackfillOptions): void {
  */
 async function refuseWithoutPeriod(
   { flows }: Run,
-  { withoutPeriod: found }: Listing,
+  { withoutPeriod }: Listing,
   committer: Committer,
   { final, from, to }: BackfillOptions,
 ): Promise<void> {
-  if (!found || !isEveryWithoutPeriod(found) || committer.manifest.epoch > 0) return
+  const found = withoutPeriod.find(isEveryWithoutPeriod)
+  if (!found || committer.manifest.epoch > 0) return
   const isChosen = from !== undefined || to !== undefined
   const isFruitless = !final && flows.every(({ rows }) => leavesOf(rows).every(({ is }) => is === 'stage'))
   if (!isChosen && !isFruitless) return

@@ -14,18 +14,21 @@ import type { Admitted, MiniBatches } from './intake/admit.ts'
 import { withAttempt } from './intake/attempt.ts'
 import type { Run } from './open-run.ts'
 import { outputAddress, placesOf, sinksOf } from './publish/outputs.ts'
-import { seeColumns } from './read/columns-seen.ts'
+import { type NewColumn, seeColumns } from './read/columns-seen.ts'
 import type { Outcome } from './read/outcome.ts'
 import { timed } from './report/events.ts'
 import type { EpochResult } from './report/summary.ts'
 import { committedAt } from './state/due.ts'
 import {
+  type ChangedRecords,
+  changedSources,
   engineRecords,
   engineState,
   highMarkOf,
-  type KeptRecords,
   type LedgerPosition,
   sourceClocks,
+  type SourceRecords,
+  sourceRecords,
 } from './state/engine-state.ts'
 import { type FlushValue, isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './state/ledger.ts'
 import { closesAtBy, livingBy, stateTables } from './state/state.ts'
@@ -43,7 +46,7 @@ export interface Epochs {
   /** Aborted: the epoch in flight is the last one. */
   readonly drain?: AbortSignal
   /** What the commit of a mini-batch records beside it. Asked once, just before. */
-  records(ready: Ready): Partial<KeptRecords>
+  records(ready: Ready): ChangedRecords
   onCommitted(ready: Ready, result: EpochResult): void
 }
 
@@ -81,9 +84,8 @@ async function commitBatch(
   run: Run,
   committer: Committer,
   { batch, stamped, partials }: Ready,
-  records: Partial<KeptRecords>,
+  records: ChangedRecords,
 ): Promise<EpochResult> {
-  const { name: source } = run.source.fetch.settings
   const applied = await apply(run, committer, partials, { is: 'stamped', clocks: stamped.clocks })
   const epoch = committer.manifest.epoch + 1
   const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
@@ -91,22 +93,43 @@ async function commitBatch(
     ...stamped.objects.map(object => objectRow(object, epoch, late(object.seq))),
     ...stamped.marks.map(mark => markRow(mark, epoch, sourceNames(run), late(mark.seq))),
   ]
-  const { seen, found } = seeColumns(
-    committer.columnsSeen,
-    stamped.objects.map(({ marked }) => marked),
-  )
+  const columns = seeAll(run, committer, stamped)
   const result = await commitEpoch(run, committer, {
     partials,
     applied,
     entries,
     earlier: batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : [])),
     after: stamped.after,
-    records: { ...records, columnsSeen: seen },
+    records: { ...records, sources: changedBy(columns.seen, records.sources) },
     isLast: false,
   })
-  committer.newColumns.push(...found)
-  if (found.length > 0) run.onEvent({ is: 'new-columns', source, columns: found })
+  for (const { source, found } of columns.found) {
+    committer.newColumns.push(...found.map(column => ({ source, ...column })))
+    run.onEvent({ is: 'new-columns', source, columns: found })
+  }
   return result
+}
+
+/** What the objects of an epoch tell of the columns of their sources. */
+function seeAll({ sources }: Run, committer: Committer, { objects }: Ready['stamped']) {
+  const seen: Record<string, Pick<SourceRecords, 'columnsSeen'>> = {}
+  const found: { readonly source: string; readonly found: readonly NewColumn[] }[] = []
+  for (const source of sources.keys()) {
+    const own = objects.flatMap(({ marked }) => (marked.source === source ? [marked] : []))
+    if (own.length === 0) continue
+    const columns = seeColumns(committer.recordsOf(source).columnsSeen, own)
+    seen[source] = { columnsSeen: columns.seen }
+    if (columns.found.length > 0) found.push({ source, found: columns.found })
+  }
+  return { seen, found }
+}
+
+type ChangedSources = NonNullable<ChangedRecords['sources']>
+
+/** Both changes of the records of sources. */
+function changedBy(first: ChangedSources, second: ChangedSources = {}): ChangedSources {
+  const all = Object.entries(second).map(([name, records]) => [name, { ...first[name], ...records }])
+  return { ...first, ...Object.fromEntries(all) }
 }
 
 /**
@@ -159,13 +182,13 @@ function flushOf(
 }
 
 /** What a final flush says that closes nothing; undefined where no row was read. */
-function emptyFlush({ source }: Run, { position, manifest }: Committer): FlushValue | undefined {
+function emptyFlush({ sources }: Run, { position, manifest }: Committer): FlushValue | undefined {
   const [least, ...others] = Object.values(position.sources).map(
     ({ watermarkUs, highMarkUs }) => watermarkUs ?? highMarkUs,
   )
   if (others.length === 0 && least !== undefined && least !== null) return { watermarkUs: least }
   // Rows without an event time give no mark.
-  const isTimeless = source.fetch.settings.time === undefined
+  const isTimeless = [...sources.values()].some(({ fetch }) => fetch.settings.time === undefined)
   const isRead = highMarkOf(position) !== null || (isTimeless && totalsOf(manifest).rows > 0)
   return isRead ? { watermarkUs: null, stages: {} } : undefined
 }
@@ -185,7 +208,7 @@ interface AppliedEpoch extends Omit<EpochRows, 'ledger'> {
   readonly entries: readonly LedgerRow[]
   /** Of each object among them, in order, the outcome that its version had before. */
   readonly earlier: readonly (Outcome | undefined)[]
-  readonly records: Partial<KeptRecords>
+  readonly records: ChangedRecords
   /** No row waits for those of later epochs. */
   readonly isLast: boolean
 }
@@ -233,14 +256,15 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
 /** What the engine has on record once the epoch is committed. */
 function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, records }: AppliedEpoch) {
   const { flows, stages } = run.commit
+  const kept = engineRecords(manifest)
   const states = stateTables(stages)
   const sinks = flows.filter(({ terminal }) => terminal.is === 'sink')
   return engineState(
     run.plan,
     {
-      ...engineRecords(manifest),
-      ...dueAfter(run, manifest, after),
+      ...kept,
       ...records,
+      sources: changedSources(kept.sources, changedBy(dueAfter(run, manifest, after), records.sources)),
       outputs: Object.fromEntries(sinksOf(run.outputs).map(({ name, sink }) => [name, sink.address])),
       outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(endColumns(terminal))])),
       changeKeys: changeKeysOf(flows),
@@ -255,7 +279,7 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
 }
 
 /** By the order of the pipeline. */
-const sourceNames = ({ source }: Run) => [source.fetch.settings.name]
+const sourceNames = ({ sources }: Run) => [...sources.keys()]
 
 /** By flow that gives changes: the columns that tell its results apart. */
 function changeKeysOf(flows: readonly Flow[]): Readonly<Record<string, readonly string[]>> {
@@ -264,10 +288,19 @@ function changeKeysOf(flows: readonly Flow[]): Readonly<Record<string, readonly 
 }
 
 /** How far objects are due, once this is committed. */
-function dueAfter({ source, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): Pick<KeptRecords, 'due'> {
-  const { delayMs } = source.after
-  const { due } = engineRecords(manifest)
-  return { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, wallMs(clock), delayMs) }
+function dueAfter({ sources, clock }: Run, manifest: Manifest, { nextSeq }: LedgerPosition): ChangedSources {
+  const all = [...sources].map(
+    ([
+      name,
+      {
+        after: { delayMs },
+      },
+    ]) => {
+      const { due } = sourceRecords(manifest, name)
+      return [name, { due: delayMs === 0 ? null : committedAt(due, nextSeq - 1, wallMs(clock), delayMs) }]
+    },
+  )
+  return Object.fromEntries(all)
 }
 
 /** By main state table: a query of its open windows, for readers that bind no plan. */

@@ -17,7 +17,7 @@ import {
   stagesOf,
 } from '../plan/stages.ts'
 import { asksForChanges, changedRows, endColumns } from '../plan/updates.ts'
-import { chain, type PlanNode } from '../plan/node.ts'
+import { chain, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
 import { afterText } from './report/after-text.ts'
@@ -29,10 +29,16 @@ import { subscribeFlows } from './bind/flows.ts'
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {
   readonly pipeline: string
-  readonly source: { readonly name: string; readonly format: string; readonly columns: ColumnTypes }
+  readonly sources: readonly ExplainedSource[]
+  readonly flows: readonly ExplainedFlow[]
+}
+
+export interface ExplainedSource {
+  readonly name: string
+  readonly format: string
+  readonly columns: ColumnTypes
   /** What becomes of objects when they are committed; null where they stay as they are. */
   readonly after: string | null
-  readonly flows: readonly ExplainedFlow[]
 }
 
 export interface ExplainedFlow {
@@ -42,7 +48,8 @@ export interface ExplainedFlow {
   /** Names the state's tables and channels; null for a flow without state. Flows with the same one share it. */
   readonly state: string | null
   /**
-   * The SQL of each stage. `rows` stands for the epoch's rows as read, `partials` for state and the epoch's partial
+   * The SQL of each stage. `rows` stands for the epoch's rows as read (`"rows of trips"` where there are several
+   * sources), `partials` for state and the epoch's partial
    * rows, `own` for the latter alone, `beside` for the table of the stage of that name; 0 for the watermark up to which
    * windows close. Of a flow that gives changes `before` and `after` stand for the results out of state, and out of
    * state and the epoch's partial rows; 0 for the number of the epoch.
@@ -59,19 +66,22 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
   try {
     const executor = await session.executor(new AbortController().signal)
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
-    const { settings, policies, after } = subscribed.definition
-    await checkFormat(formatOf(settings, policies, components.formats), settings.name, executor)
+    for (const { settings, policies } of subscribed.definitions)
+      await checkFormat(formatOf(settings, policies, components.formats), settings.name, executor)
     for (const { terminal, name } of bound.flows())
       if (terminal.is === 'sink')
         components.sinks
           .find(({ kind }) => kind === terminal.sink.sink)
           ?.rows?.(terminal.sink, endColumns(terminal), name)
-    const rows: Relation = { sql: 'SELECT * FROM rows', columns: settings.columns, hidden: rowHidden }
     return {
       pipeline: pipeline.name,
-      source: { name: settings.name, format: settings.format, columns: settings.columns },
-      after: afterText(after, pipeline.name) ?? null,
-      flows: bound.flows().map(flow => explainFlow(flow, rows)),
+      sources: subscribed.definitions.map(({ settings: { name, format, columns }, after }) => ({
+        name,
+        format,
+        columns,
+        after: afterText(after, pipeline.name) ?? null,
+      })),
+      flows: bound.flows().map(flow => explainFlow(flow)),
     }
   } finally {
     subscribed.unsubscribe()
@@ -85,8 +95,9 @@ function explainSink(given: Sink): object {
   return { [given.sink]: given.uri, ...options, ...given.hold }
 }
 
-function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
+function explainFlow(flow: Flow): ExplainedFlow {
   const { name, terminal } = flow
+  const isOfOne = sourcesOf(terminal.node).length === 1
   const stages: { stage: string; sql: string }[] = []
   const steps = stagesOf(flow)
   const given = (input: Relation, { op, step, columns }: PlanNode): Relation => {
@@ -95,7 +106,10 @@ function explainFlow(flow: Flow, rows: Relation): ExplainedFlow {
     return { ...input, sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
   }
   const leaf = (from: Leaf): Relation => {
-    if (from.is === 'source') return rows
+    if (from.is === 'source') {
+      const rows = isOfOne ? 'rows' : id(`rows of ${from.source}`)
+      return { sql: `SELECT * FROM ${rows}`, columns: from.node.columns, hidden: rowHidden }
+    }
     const { columns } = from.stage.step
     return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden: rowHidden }
   }

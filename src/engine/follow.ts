@@ -1,6 +1,7 @@
 import { type Backoff, backoffMs } from '../core/backoff.ts'
 import { errorMessage, isMillraceError } from '../core/errors.ts'
 import { readOptions } from '../core/options.ts'
+import { miniBatchOfAll } from '../plan/mini-batch-options.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type Committer, createCommitter } from './commit/committer.ts'
 import type { Components } from './components.ts'
@@ -8,16 +9,15 @@ import { watchDrain } from './drain.ts'
 import { runEpochs } from './epoch.ts'
 import { type Ready, goneIn } from './fold/run-ahead.ts'
 import type { Admitted } from './intake/admit.ts'
-import { type AgainThenHead, createAgainThenHead, isAgain } from './intake/again.ts'
-import { createIdentities } from './intake/identities.ts'
-import { type LiveSource, createLiveSource } from './live-source.ts'
+import { type AgainThenHead, createAgainThenHead } from './intake/again.ts'
+import { createLiveSources, type LiveSources } from './live-sources.ts'
 import { createRunning } from './measure.ts'
 import type { Run } from './open-run.ts'
 import { type FollowOptions, followOptions } from './options.ts'
 import { liveTries } from './publish/publish-epoch.ts'
 import type { Running } from './report/running.ts'
 import type { EpochResult, Summary } from './report/summary.ts'
-import type { KeptRecords } from './state/engine-state.ts'
+import type { ChangedRecords } from './state/engine-state.ts'
 import { addDone, type Done, epochEvent, nothingDone, summarise } from './summarise.ts'
 import { createColumnsTeller } from './tell-columns.ts'
 import { againOf, withRun } from './with-run.ts'
@@ -65,28 +65,27 @@ interface Following {
 
 async function follow({ parts, run, options, done, startedMs, onEpoch }: Following): Promise<Summary> {
   const { clock, onEvent } = run
-  const identities = await createIdentities(run.lookUps)
   const committer = createCommitter(run, { tries: liveTries, onTaken: () => void done.delivered++ })
-  const live = createLiveSource(parts, run, options, committer, identities)
+  const live = await createLiveSources(parts, run, options, committer)
   const drain = watchDrain({
     run,
     publisher: committer.publisher,
     drain: options.drain,
     drainMs: options.drainMs ?? followOptions.drainMs.default,
-    onDrain: live.intake.end,
+    onDrain: live.drain,
   })
   tellStart(run, committer.manifest.epoch)
-  const columns = createColumnsTeller(run)
+  const columns = createColumnsTeller(run, source => committer.recordsOf(source).columnsSeen)
   const times: Times = { lastCommitMs: clock.nowMs(), committingSinceMs: undefined }
   try {
     await live.open()
-    const batches = createAgainThenHead(againOf(run), run.source.miniBatch, async () => {
+    const batches = createAgainThenHead(againOf(run), miniBatchOfAll(run.sources.values()), async () => {
       live.begin()
-      return live.intake
+      return live.batches
     })
     options.onRunning?.(watched(run, committer, live, batches, times))
     if (options.drain?.aborted || run.isSealed) drain.begin()
-    const epochs = liveEpochs(run, committer, live, batches, times)
+    const epochs = liveEpochs(run, live, batches, times)
     await runEpochs(run, committer, {
       ...epochs,
       ...(options.drain ? { drain: options.drain } : {}),
@@ -95,7 +94,7 @@ async function follow({ parts, run, options, done, startedMs, onEpoch }: Followi
         addDone(done, ready, result)
         onEpoch(result)
         onEvent(epochEvent(ready, result, clock.nowMs()))
-        columns.look(committer.columnsSeen)
+        columns.look()
       },
     })
     run.signal.throwIfAborted()
@@ -113,10 +112,10 @@ async function follow({ parts, run, options, done, startedMs, onEpoch }: Followi
   }
 }
 
-function tellStart({ claim, source, stages, onEvent }: Run, epoch: number): void {
+function tellStart({ claim, sources, stages, onEvent }: Run, epoch: number): void {
   onEvent({ is: 'started', term: claim.head.term, epoch, checkpoint: claim.address })
-  const { name, delayUs } = source.fetch.settings
-  if (delayUs === undefined && stages.length > 0) onEvent({ is: 'no-watermark', source: name })
+  for (const [source, { fetch }] of sources)
+    if (fetch.settings.delayUs === undefined && stages.length > 0) onEvent({ is: 'no-watermark', source })
 }
 
 /** Of the monotonic clock. */
@@ -127,30 +126,18 @@ interface Times {
 }
 
 /** What the epochs of a live source record, and what they acknowledge. */
-function liveEpochs(run: Run, committer: Committer, live: LiveSource, batches: AgainThenHead, times: Times) {
-  const { clock } = run
-  const { intake } = live
-  /** Objects that were committed, or are about to be. */
-  let taken = 0
+function liveEpochs({ clock }: Run, live: LiveSources, batches: AgainThenHead, times: Times) {
   /** Of the mini-batch that is being committed. */
   let gone: ReadonlySet<Admitted> = new Set()
   return {
     batches,
-    records(ready: Ready): Partial<KeptRecords> {
+    records(ready: Ready): ChangedRecords {
       times.committingSinceMs = clock.nowMs()
       gone = goneIn(ready)
-      const positions = live.notifications?.positionsAfter(intake.settledBy(ready.batch, gone))
-      taken += ready.batch.filter(entry => entry.is === 'object' && !isAgain(entry)).length
-      const { historyObjects } = live
-      const isHistoryDone = committer.historyToMs !== null && historyObjects !== undefined && taken >= historyObjects
-      return {
-        ...batches.recordsOf(ready.batch),
-        ...(positions === undefined ? {} : { positions }),
-        ...(isHistoryDone ? { historyToMs: null } : {}),
-      }
+      return { ...batches.recordsOf(ready.batch), sources: live.recordsOf(ready.batch, gone) }
     },
     onCommitted(ready: Ready): void {
-      intake.committed(ready.batch, gone)
+      live.committed(ready.batch, gone)
       times.lastCommitMs = clock.nowMs()
       times.committingSinceMs = undefined
     },
@@ -158,18 +145,20 @@ function liveEpochs(run: Run, committer: Committer, live: LiveSource, batches: A
 }
 
 /** What measures the run. */
-function watched(run: Run, committer: Committer, live: LiveSource, batches: AgainThenHead, times: Times): Running {
-  const { intake, notifications } = live
+function watched(run: Run, committer: Committer, live: LiveSources, batches: AgainThenHead, times: Times): Running {
+  const { intake } = live
   return createRunning({
     run,
     committer,
     intake: {
-      admitted: intake.admitted,
+      get admitted() {
+        return intake.admitted
+      },
       get inHand() {
         return batches.inHand ?? intake.inHand
       },
     },
-    ...(notifications ? { notifications } : {}),
+    notifications: live.notifications,
     lastCommitMs: () => times.lastCommitMs,
     committingSinceMs: () => times.committingSinceMs,
   })

@@ -5,19 +5,22 @@ import type { NotificationSource } from '../core/ports.ts'
 import { systemRandom } from '../core/random.ts'
 import type { Components } from './components.ts'
 import type { Listed } from './intake/admit.ts'
-import { type FeedLedger, nothingListed, startFeeds } from './intake/feed.ts'
-import type { Identities } from './intake/identities.ts'
+import { type FeedContext, type FeedLedger, nothingListed, startFeeds } from './intake/feed.ts'
+import { createIdentities } from './intake/identities.ts'
 import { createIntake, type Intake } from './intake/intake.ts'
-import { createLooks } from './intake/looks.ts'
+import { createLooks, type Looks } from './intake/looks.ts'
+import type { OpenSource } from './intake/source.ts'
 import type { Run } from './open-run.ts'
 import type { FollowOptions } from './options.ts'
-import { engineRecords } from './state/engine-state.ts'
+import { sourceRecords } from './state/engine-state.ts'
 
 /** A run that ends when it is idle gathers no longer for a mini-batch: what is there comes without a pause. */
 const idleGatherMs = 1_000
 
 /** A source that is followed: its listing, what announces its objects, and the intake that both feed. */
 export interface LiveSource {
+  /** Its name. */
+  readonly name: string
   readonly intake: Intake
   /** What announces objects, once it is opened. */
   readonly notifications: NotificationSource | undefined
@@ -27,6 +30,8 @@ export interface LiveSource {
   readonly historyObjects: number | undefined
   /** Nothing is left of what was there: a run that ends then has been told so. */
   readonly isIdle: boolean
+  /** Something may come any time: it has not been silent for as long as it says. */
+  readonly isBusy: boolean
   /** Opens what announces objects. */
   open(): Promise<void>
   /** Feeds the intake until the end, a drain or a stop. */
@@ -35,28 +40,20 @@ export interface LiveSource {
   end(): Promise<void>
 }
 
-export function createLiveSource(
+/** @param others tells of the other sources of the run */
+export async function createLiveSource(
   parts: Components,
   run: Run,
+  source: OpenSource,
   options: FollowOptions,
   ledger: FeedLedger,
-  identities: Identities,
-): LiveSource {
-  const { source, clock, onEvent } = run
+  others: Pick<FeedContext, 'busySources'> & { onIdle(): void },
+): Promise<LiveSource> {
+  const { onEvent } = run
   const closing = new AbortController()
   const signal = AbortSignal.any([closing.signal, run.signal, ...(options.drain ? [options.drain] : [])])
-  const looks = createLooks(source.fetch.store, clock, signal)
-  const intake = createIntake({
-    source: source.fetch.settings.name,
-    identities,
-    looks,
-    miniBatch: source.miniBatch,
-    clock,
-    ...(options.untilIdle ? { everyMsMax: idleGatherMs } : {}),
-    signal,
-    onTrouble: (what, error) => onEvent({ is: 'trouble', what, error: errorMessage(error) }),
-  })
-  run.signal.addEventListener('abort', intake.end, { once: true })
+  const looks = createLooks(source.fetch.store, run.clock, signal)
+  const intake = await openIntake(run, source, options, looks, signal)
   const listed = nothingListed()
   const isFirstStart = run.claim.position.nextSeq === 1
   const work: Promise<void>[] = []
@@ -68,11 +65,13 @@ export function createLiveSource(
   }
   const onIdle = () => {
     isIdle = true
-    onEvent({ is: 'idle' })
     intake.end()
+    others.onIdle()
   }
-  const shared = { source, lookUps: run.lookUps, options, isFirstStart, looks, intake, ledger, listed, onEvent }
+  const { busySources } = others
+  const feeding = { source, lookUps: run.lookUps, options, isFirstStart, looks, intake, ledger, listed, onEvent }
   return {
+    name: source.fetch.settings.name,
     intake,
     get notifications() {
       return notifications
@@ -84,11 +83,14 @@ export function createLiveSource(
     get isIdle() {
       return isIdle
     },
+    get isBusy() {
+      return isBusy(source, intake)
+    },
     async open() {
-      notifications = await openNotifications(parts, run, options)
+      notifications = await openNotifications(parts, run, source, options)
     },
     begin() {
-      const context = { ...shared, onHistory, onIdle, signal }
+      const context = { ...feeding, busySources, onHistory, onIdle, signal }
       if (!signal.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
     },
     async end() {
@@ -102,19 +104,50 @@ export function createLiveSource(
   }
 }
 
+async function openIntake(
+  run: Run,
+  { fetch, miniBatch, place }: OpenSource,
+  { untilIdle }: Pick<FollowOptions, 'untilIdle'>,
+  looks: Looks,
+  signal: AbortSignal,
+): Promise<Intake> {
+  const { name } = fetch.settings
+  const intake = createIntake({
+    source: name,
+    identities: await createIdentities(run.lookUps, name, `identities_${place}`),
+    looks,
+    miniBatch,
+    clock: run.clock,
+    ...(untilIdle ? { everyMsMax: idleGatherMs } : {}),
+    signal,
+    onTrouble: (what, error) => run.onEvent({ is: 'trouble', what, error: errorMessage(error) }),
+  })
+  run.signal.addEventListener('abort', intake.end, { once: true })
+  return intake
+}
+
+/** Whether something of it may come any time. Nothing waits for a source without event time. */
+function isBusy({ fetch: { settings, clock }, live: { idleMs } }: OpenSource, intake: Intake): boolean {
+  if (settings.time === undefined) return false
+  const isSilent = idleMs !== undefined && clock.nowMs() - intake.lastMovedMs >= idleMs
+  return !(isSilent && intake.isIdle)
+}
+
 async function openNotifications(
   parts: Components,
-  { source: { notifications, fetch }, clock, claim: { head }, onEvent }: Run,
+  { clock, claim: { head }, onEvent }: Run,
+  { notifications, fetch }: OpenSource,
   { untilIdle }: Pick<FollowOptions, 'untilIdle'>,
 ): Promise<NotificationSource | undefined> {
   if (!notifications) return undefined
-  const at = `source ${fetch.settings.name}`
+  const { name } = fetch.settings
+  const at = `source ${name}`
   const { bucket, prefix } = toSpec(parseS3Address(fetch.store.address, `${at}: objects`))
   return connectorOf(notifications, `${at}: notifications`, parts.connectors).open(notifications, {
     clock,
     random: systemRandom,
     place: { bucket, prefix },
-    positions: engineRecords(head.manifest).positions,
+    positions: sourceRecords(head.manifest, name).positions,
     term: head.term,
     ...(untilIdle ? { untilIdle } : {}),
     onEvent: notification => onEvent({ is: 'notification', notification }),

@@ -1,6 +1,6 @@
 import { isInHead } from '../../checkpoints/manifest.ts'
 import { wallMs } from '../core/clock.ts'
-import type { Executor, NotificationSource } from '../core/ports.ts'
+import type { Backlog, Executor, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { beginning } from '../plan/watermark.ts'
 import type { Committer } from './commit/committer.ts'
@@ -19,7 +19,7 @@ export interface RunningContext {
     readonly publisher: Pick<Publisher, 'waiting' | 'lags' | 'lastHeldMs'>
   }
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
-  readonly notifications?: Pick<NotificationSource, 'backlog' | 'counts'>
+  readonly notifications: readonly Pick<NotificationSource, 'backlog' | 'counts'>[]
   lastCommitMs(): number
   /** When the commit under way began. */
   committingSinceMs(): number | undefined
@@ -28,7 +28,9 @@ export interface RunningContext {
 export function createRunning(context: RunningContext): Running {
   const { run, committer, intake, notifications } = context
   const { clock, lookUps } = run
-  const { everyMs } = miniBatchLimits(run.source.miniBatch, 'miniBatch')
+  const everyMs = Math.max(
+    ...[...run.sources.values()].map(({ miniBatch }) => miniBatchLimits(miniBatch, 'miniBatch').everyMs),
+  )
 
   return {
     stalledMs() {
@@ -41,9 +43,9 @@ export function createRunning(context: RunningContext): Running {
     },
     async measure() {
       const { manifest, position } = committer
-      const [states, backlog, duckdb] = await Promise.all([
+      const [states, backlogs, duckdb] = await Promise.all([
         measuredStates(run, committer),
-        notifications?.backlog(),
+        Promise.all(notifications.map(one => one.backlog())),
         memory(lookUps),
       ])
       const parts = Object.values(manifest.channels).flat()
@@ -55,7 +57,7 @@ export function createRunning(context: RunningContext): Running {
         totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
-        ...(position.sources[run.source.fetch.settings.name] ?? beginning),
+        sources: [...run.sources.keys()].map(source => ({ source, ...(position.sources[source] ?? beginning) })),
         states,
         undelivered: committer.publisher.waiting,
         sinks: committer.publisher.lags,
@@ -65,12 +67,28 @@ export function createRunning(context: RunningContext): Running {
           bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
           files: parts.filter(part => !isInHead(part)).length,
         },
-        backlog: backlog ?? {},
-        notifications: { ...notifications?.counts },
+        backlog: allWaiting(backlogs),
+        notifications: sumOfCounts(notifications.map(({ counts }) => counts)),
         duckdb,
       }
     },
   }
+}
+
+/** What waits for all sources together. */
+function allWaiting(backlogs: readonly Backlog[]): Backlog {
+  const messages = backlogs.flatMap(({ messages: waiting }) => waiting ?? [])
+  const ages = backlogs.flatMap(({ oldestAgeMs }) => oldestAgeMs ?? [])
+  return {
+    ...(messages.length === 0 ? {} : { messages: messages.reduce((a, b) => a + b) }),
+    ...(ages.length === 0 ? {} : { oldestAgeMs: Math.max(...ages) }),
+  }
+}
+
+function sumOfCounts(all: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {}
+  for (const counts of all) for (const [name, value] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + value
+  return sums
 }
 
 async function numberOf(lookUps: Pick<Executor, 'rows'>, sql: string): Promise<number> {

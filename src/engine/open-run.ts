@@ -8,6 +8,7 @@ import { bindFlows } from '../plan/bind.ts'
 import type { Format } from '../plan/format.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import type { SourceDefinition } from '../plan/source-definition.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
 import type { StoredPlan } from '../plan/stored-plan.ts'
 import type { Flows } from './bind/flows.ts'
@@ -18,7 +19,7 @@ import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './fold/work.ts'
 import { periodBounds } from './intake/admit.ts'
 import { createKindOf, linksOf } from './intake/key-kind.ts'
-import type { OpenSource } from './intake/source.ts'
+import { type OpenSource, type OpenSources, sourceOf } from './intake/source.ts'
 import type { BackfillOptions, RunOptions } from './options.ts'
 import { openAfterPlace } from './publish/after-place.ts'
 import { openOutputs } from './publish/open-outputs.ts'
@@ -27,7 +28,7 @@ import { openSink } from './publish/outputs.ts'
 import { findPlaces, type RunPlaces } from './publish/run-places.ts'
 import { checkFormat } from './read/check-format.ts'
 import { nothingSeen } from './read/never-seen.ts'
-import { followMoves, openMoved } from './replay/moved.ts'
+import { followMoves, type Moved, openMoved } from './replay/moved.ts'
 import { checkReplayable, type Replayed, withStageNames } from './replay/replay.ts'
 import type { RunEvent } from './report/events.ts'
 import type { ChannelReader } from './state/channels.ts'
@@ -46,7 +47,7 @@ export interface Run {
   readonly flows: readonly Flow[]
   /** Each stage of the flows once, those before others first. */
   readonly stages: readonly Stage[]
-  readonly source: OpenSource
+  readonly sources: OpenSources
   readonly claim: Claim
   /** Reads what the claimed checkpoint held at the start. */
   readonly reader: ChannelReader
@@ -94,19 +95,18 @@ export async function openRun(
 ): Promise<Run> {
   const { signal } = abort
   const { clock } = components
-  const { definition, terminals } = subscribed
-  const { settings } = definition
+  const { definitions, terminals } = subscribed
   const executors = await openExecutors(session, signal)
 
   const opening = { pipeline, options, subscribed, session, components, abort, executors }
   const bound = await bindPipeline(subscribed, executors.computing, components)
-  const asked = { definition, terminals, format: bound.format, checkpoint: pipeline.checkpoint, options }
+  const asked = { definitions, terminals, formats: bound.formats, checkpoint: pipeline.checkpoint, options }
   const places = await findPlaces(asked, components)
   const { address, field } = places.checkpoint
   const store = stoppable(await components.openWritable(address, field), signal)
   // What can be refused is refused before the claim fences the owner out.
-  periodBounds(settings, options.from, options.to)
-  const other = await otherLedger(options, settings, components, session, store.address)
+  for (const { settings } of definitions) periodBounds(settings, options.from, options.to)
+  const other = await otherLedger(options, definitions, components, session, store.address)
 
   const { outputs, ...claimed } = await claimAll(opening, bound, places, store, other)
   const { fitted, stages } = claimed
@@ -116,7 +116,7 @@ export async function openRun(
   await loadState(reader, stages, claimed.claim.position, executors.committing)
   const manifest = await recounted(head.manifest, executors.committing)
   const replayed = other && withStageNames(other, fitted.ids, claimed.initialIds)
-  const source = await openSource({ ...opening, places, format: bound.format, replayed, reader })
+  const sources = await openSources({ ...opening, places, formats: bound.formats, replayed, reader })
   return {
     pipeline,
     options,
@@ -124,7 +124,7 @@ export async function openRun(
     plan: fitted.plan,
     flows: fitted.flows,
     stages,
-    source,
+    sources,
     claim: { ...claimed.claim, head: { ...head, manifest } },
     reader,
     isSealed: engineRecords(head.manifest).sealed,
@@ -149,14 +149,18 @@ function epochContexts(
 }
 
 /** Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read. */
-async function bindPipeline({ definition, terminals }: Flows, executor: Executor, components: Components) {
-  const { settings, policies, notifications } = definition
+async function bindPipeline({ definitions, terminals }: Flows, executor: Executor, components: Components) {
   const gate = createGate(executor)
   const bound = await bindFlows(terminals, gate, executor)
-  const format = formatOf(settings, policies, components.formats)
-  await checkFormat(format, settings.name, executor)
-  if (notifications) connectorOf(notifications, `source ${settings.name}: notifications`, components.connectors)
-  return { gate, bound, format }
+  const formats = new Map<string, Format>()
+  for (const { settings, policies, notifications } of definitions) {
+    const { name } = settings
+    const format = formatOf(settings, policies, components.formats)
+    await checkFormat(format, name, executor)
+    if (notifications) connectorOf(notifications, `source ${name}: notifications`, components.connectors)
+    formats.set(name, format)
+  }
+  return { gate, bound, formats }
 }
 
 /** What a run is opened with. */
@@ -182,7 +186,7 @@ async function claimAll(
     openSink(end, manifest, pipeline.name, components, output => stoppable(output, abort.signal))
   const claimed = await claimCheckpoint({
     pipeline: pipeline.name,
-    source: subscribed.definition.settings.name,
+    sources: subscribed.definitions.map(({ settings }) => settings.name),
     store,
     bound,
     gate,
@@ -212,14 +216,17 @@ async function claimAll(
 /** The checkpoint whose ledger is replayed. @throws MillraceError `user` for one that this run cannot repeat */
 async function otherLedger(
   { ledger }: OpenOptions,
-  settings: Flows['definition']['settings'],
+  definitions: Flows['definitions'],
   components: Components,
   session: Session,
   own: string,
 ): Promise<ReadCheckpoint | undefined> {
   if (ledger === undefined) return undefined
   const other = await readCheckpoint(components, ledger, 'ledger', session.stage)
-  checkReplayable(other, settings)
+  checkReplayable(
+    other,
+    definitions.map(({ settings }) => settings),
+  )
   // It holds all of its own ledger, and its output is there.
   if (other.address === own)
     throw configError('ledger', other.address, 'the checkpoint of another run; give a new --checkpoint and --output')
@@ -228,17 +235,13 @@ async function otherLedger(
 
 interface SourceContext extends Pick<Opening, 'subscribed' | 'session' | 'components' | 'executors' | 'abort'> {
   readonly places: RunPlaces
-  readonly format: Format
+  readonly formats: ReadonlyMap<string, Format>
   readonly replayed: Replayed | undefined
   readonly reader: ChannelReader
 }
 
-async function openSource(context: SourceContext): Promise<OpenSource> {
-  const { places, format, replayed, components, session, executors } = context
-  const { settings, policies, keys, miniBatch, live, notifications } = context.subscribed.definition
-  const { input, after } = places
-  const place = await components.openInput(input.root, places.inputField, linksOf(input, keys))
-  const afterPlace = await openAfterPlace(after, settings.name, place, components)
+async function openSources(context: SourceContext): Promise<OpenSources> {
+  const { replayed, components, executors } = context
   const moved =
     replayed &&
     (await openMoved(
@@ -246,8 +249,26 @@ async function openSource(context: SourceContext): Promise<OpenSource> {
       executors.lookUps,
       components,
     ))
-  const store: ObjectStore = moved ? followMoves(place, moved) : place
+  const sources = new Map<string, OpenSource>()
+  for (const definition of context.subscribed.definitions)
+    sources.set(definition.settings.name, await openSource(context, definition, sources.size, moved))
+  return sources
+}
+
+async function openSource(
+  context: SourceContext,
+  { settings, policies, keys, miniBatch, live, notifications }: SourceDefinition,
+  place: number,
+  moved: Moved | undefined,
+): Promise<OpenSource> {
+  const { places, replayed, components, session, executors } = context
+  const format = sourceOf(context.formats, settings.name)
+  const { input, field, after } = sourceOf(places.inputs, settings.name)
+  const there = await components.openInput(input.root, field, linksOf(input, keys))
+  const afterPlace = await openAfterPlace(after, settings.name, there, components)
+  const store: ObjectStore = moved ? followMoves(there, settings.name, moved) : there
   return {
+    place,
     fetch: {
       store,
       format,

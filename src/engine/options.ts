@@ -9,8 +9,11 @@ import type { Progress } from './report/summary.ts'
 
 /** What `backfill()` and `run()` have in common. */
 export interface RunOptions {
-  /** Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `source.objects`. */
-  readonly input?: string
+  /**
+   * Where the objects lie: a directory, `file://` or `s3://` address, or a glob; overrides `objects` of the only
+   * source, or of sources by their names: `{ trips: 'data/trips', payments: 's3://bucket/payments/' }`.
+   */
+  readonly input?: Places
   /**
    * Another place for results: of the only sink, or by the names of flows, `{ 'flow-1': 'data/out' }`. Flows count from
    * 1 in the order given to `pipeline()`.
@@ -94,34 +97,44 @@ const size = text(
   'SIZE',
 )
 
-const placesExpected =
-  "a directory, or a file:// or s3:// address; or such places by the names of flows: { 'flow-1': 'out' }"
-/** `out`, or `flow-1=out` of one of several. */
-const places: Kind<Places> = {
-  expected: placesExpected,
-  placeholder: '[FLOW=]ADDRESS',
+/**
+ * One place, or one for each of several that have names.
+ *
+ * @param named NAME=PLACE as a command line has it; absent: whether there is a name is told later
+ */
+const places = (expected: string, placeholder: string, named?: RegExp): Kind<Places> => ({
+  expected,
+  placeholder,
   fromText(value) {
-    const [, flow, at] = /^(flow-\d+)=(.+)$/.exec(value) ?? []
-    return flow === undefined || at === undefined ? value : { [flow]: at }
+    const [, name, at] = named?.exec(value) ?? []
+    return name === undefined || at === undefined ? value : { [name]: at }
   },
   problemOf(value) {
     const isPlain = typeof value === 'object' && value !== null && !Array.isArray(value)
     const all = isPlain ? Object.values(value) : [value]
-    return all.length > 0 && all.every(at => place.problemOf(at) === undefined)
-      ? undefined
-      : invalid(value, placesExpected)
+    return all.length > 0 && all.every(at => place.problemOf(at) === undefined) ? undefined : invalid(value, expected)
   },
-}
+})
+const anyPlace = 'a directory, or a file:// or s3:// address'
 
 export const runOptions = {
   input: {
-    kind: place,
-    otherwise: "the source's own `objects`",
-    about: 'Where the objects lie: a folder or prefix, one object or a glob.',
-    placeholder: 'ADDRESS|GLOB',
+    kind: places(
+      `${anyPlace}; or such places by the names of sources: { trips: 'data/trips' }`,
+      '[SOURCE=]ADDRESS|GLOB',
+    ),
+    isRepeated: true,
+    otherwise: "the sources' own `objects`",
+    about:
+      'Where the objects lie: a folder or prefix, one object or a glob; of several sources by the name of the ' +
+      'source, once for each.',
   },
   output: {
-    kind: places,
+    kind: places(
+      `${anyPlace}; or such places by the names of flows: { 'flow-1': 'out' }`,
+      '[FLOW=]ADDRESS',
+      /^(flow-\d+)=(.+)$/,
+    ),
     isRepeated: true,
     otherwise: "the sinks' own addresses",
     about: 'Where the results go; of several sinks by the name of the flow, once for each.',

@@ -2,6 +2,7 @@ import { stagesOf } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Ready } from './fold/run-ahead.ts'
 import type { Listed } from './intake/admit.ts'
+import type { OpenSource } from './intake/source.ts'
 import type { Run } from './open-run.ts'
 import { outputAddress, sinksOf } from './publish/outputs.ts'
 import { goneFields } from './read/columns-seen.ts'
@@ -97,7 +98,6 @@ export async function summarise(
   { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
 ): Promise<Summary> {
   const { executor } = run.commit
-  const source = run.source.fetch.settings.name
   const { clocks } = committer.position
   const highMarkUs = highMarkOf(committer.position)
   let openWindows = 0
@@ -141,9 +141,13 @@ export async function summarise(
       matched: listed.matched,
       leftOut: listed.leftOut,
       withoutPeriod: listed.withoutPeriod,
-      nullColumns: nullColumns(run.source.fetch.neverSeen).map(column => ({ source, column })),
-      newColumns: committer.newColumns.map(found => ({ source, ...found })),
-      goneFields: done.rows > 0 ? goneFields(committer.columnsSeen).map(field => ({ source, ...field })) : [],
+      nullColumns: ofSources(run, (source, { fetch }) =>
+        nullColumns(fetch.neverSeen).map(column => ({ source, column })),
+      ),
+      newColumns: committer.newColumns,
+      goneFields: ofSources(run, source =>
+        done.rows > 0 ? goneFields(committer.recordsOf(source).columnsSeen).map(field => ({ source, ...field })) : [],
+      ),
       isReplay: run.isReplay,
       drained: isDrained,
     },
@@ -153,6 +157,11 @@ export async function summarise(
     undelivered: committer.publisher.waiting,
     nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
   }
+}
+
+/** What each source tells, one source after the other. */
+function ofSources<T>({ sources }: Run, tell: (name: string, source: OpenSource) => readonly T[]): readonly T[] {
+  return [...sources].flatMap(([name, source]) => tell(name, source))
 }
 
 /** Every output file of the checkpoint, from its own record of them. */

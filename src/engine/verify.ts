@@ -4,10 +4,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Manifest } from '../../checkpoints/types.ts'
 import { configError } from '../core/errors.ts'
-import { askedAs, type ObjectVersion } from '../core/object-version.ts'
 import { readOptions } from '../core/options.ts'
 import type { Executor, SqlRow } from '../core/ports.ts'
-import type { KeySettings } from '../plan/key-settings.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type LocalFile, type SinkKind, type SinkReader, sinkAt } from '../plan/sink.ts'
 import { latestSql, resultColumns } from '../plan/updates.ts'
@@ -16,13 +14,11 @@ import { checkPipeline } from './bind/fit-plan.ts'
 import { components, type Components } from './components.ts'
 import { openScratch } from './duckdb/scratch.ts'
 import { openSession, type Session } from './duckdb/session.ts'
-import { linksOf } from './intake/key-kind.ts'
 import { type VerifyOptions, verifyOptions } from './options.ts'
 import { placeOf } from './publish/outputs.ts'
 import { heldAsFiles, openPublished, waitingAs } from './publish/published.ts'
-import { openMoved } from './replay/moved.ts'
+import { type ChangedObject, missingObjects } from './replay/missing-objects.ts'
 import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
-import { versionOf } from './state/ledger.ts'
 import { changeKeys, outputColumns, outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
 
 /** A row that one side has and the other has not. */
@@ -53,12 +49,6 @@ export interface Verification {
   readonly changed: readonly ChangedObject[]
 }
 
-export interface ChangedObject {
-  readonly key: string
-  readonly expected: { readonly modified: string; readonly sizeBytes: number }
-  readonly found: { readonly modified: string; readonly sizeBytes: number }
-}
-
 /**
  * Replays a checkpoint's ledger in a scratch folder, cut otherwise, and compares output and late rows as multisets
  * (law 1: the cut changes nothing). The checkpoint and its output are only read, and their bytes are hashed.
@@ -78,8 +68,8 @@ export async function verify(
     const { checkpoint, head } = await readCheckpoint(parts, address, 'checkpoint', session.stage)
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
-    const { objects, keys } = await checkPipeline(manifest, pipeline, address, executor)
-    const { gone, deleted, changed } = await missingObjects(reader, executor, parts, options.input ?? objects, keys)
+    const definitions = await checkPipeline(manifest, pipeline, address, executor)
+    const { gone, deleted, changed } = await missingObjects(reader, executor, parts, definitions, options.input)
     const nothing = {
       checkpoint: address,
       epochs: manifest.epoch,
@@ -204,70 +194,6 @@ async function compareLate({ executor, left, right }: Sides): Promise<Compared> 
 /** One object an epoch where the checkpoint has more, all in a few where it has one. */
 function anotherCut({ epoch, engine }: Manifest): number {
   return engine.nextSeq - 1 > epoch * 1.5 ? 1 : 3
-}
-
-/** Objects that the ledger says were read and that are not at the input as they were. */
-async function missingObjects(
-  reader: ChannelReader,
-  executor: Executor,
-  parts: Components,
-  address: string,
-  keys: KeySettings,
-): Promise<Pick<Verification, 'gone' | 'deleted' | 'changed'>> {
-  const input = await parts.findInput(address, 'input')
-  const store = await parts.openInput(input.root, 'input', linksOf(input, keys))
-  const wanted = new Map<string, ObjectVersion>()
-  const known = new Set<string>()
-  await eachPart(reader, executor, 'ledger', async rows => {
-    for (const row of await executor.rows(`SELECT * FROM ${rows} WHERE outcome = 'read'`)) {
-      wanted.set(`${String(row.key)}\n${String(row.e_tag)}`, versionOf(row))
-      known.add(String(row.key))
-    }
-  })
-  const there = new Map<string, ObjectVersion>()
-  for await (const version of store.list('')) {
-    const { key, eTag } = version
-    if (!wanted.delete(`${key}\n${eTag}`) && known.has(key)) there.set(key, version)
-  }
-  const { missing, deleted } = await notMoved([...wanted.values()], reader, executor, parts)
-  return {
-    deleted,
-    gone: missing.flatMap(({ key }) => (there.has(key) ? [] : [key])),
-    changed: missing.flatMap(expected => {
-      const found = there.get(expected.key)
-      return found ? [{ key: expected.key, expected: seen(expected), found: seen(found) }] : []
-    }),
-  }
-}
-
-/** Those of them that `after` has not moved to where they still are as they were; and those that it has deleted. */
-async function notMoved(
-  missing: readonly ObjectVersion[],
-  reader: ChannelReader,
-  executor: Executor,
-  parts: Components,
-): Promise<{ readonly missing: readonly ObjectVersion[]; readonly deleted: readonly string[] }> {
-  if (missing.length === 0) return { missing, deleted: [] }
-  const moved = await openMoved(reader, executor, parts)
-  const left: ObjectVersion[] = []
-  const deleted: string[] = []
-  for (const version of missing) {
-    const there = await moved.find(version.key, version.eTag)
-    if (there === 'deleted') deleted.push(version.key)
-    if (there === undefined || there === 'deleted') left.push(version)
-    else {
-      const found = await there.store.get(there.version.key, { ...askedAs(there.version), range: [0, 1] })
-      if (typeof found === 'string') left.push(version)
-    }
-  }
-  return { missing: left, deleted }
-}
-
-/** When it was modified, ISO 8601: of a file to the nanosecond, which `touch -d` restores and its eTag ends in. */
-function seen({ bucket, eTag, lastModifiedMs, sizeBytes }: ObjectVersion): ChangedObject['found'] {
-  const iso = new Date(Math.floor(lastModifiedMs)).toISOString()
-  const nanos = bucket === '' ? /(\d{9})$/.exec(eTag)?.[1] : undefined
-  return { modified: nanos === undefined ? iso : `${iso.slice(0, 19)}.${nanos}Z`, sizeBytes }
 }
 
 function outputNames(...manifests: readonly Manifest[]): readonly string[] {

@@ -33,7 +33,7 @@ export async function withRun<T>(
 }
 
 /** What is read again before anything new in a run. */
-export function againOf({ claim, replayed, source, lookUps, clock, onEvent }: Run): AgainContext {
+export function againOf({ claim, replayed, sources, lookUps, clock, onEvent }: Run): AgainContext {
   const request = replayed ? null : retryOf(claim.head.manifest)
-  return { request, attempt: claim.attempt, kindOf: source.kindOf, lookUps, clock, onEvent }
+  return { request, attempt: claim.attempt, sources, lookUps, clock, onEvent }
 }

@@ -41,6 +41,21 @@ export const miniBatchOptions = {
   },
 } satisfies OptionTable<MiniBatchOptions>
 
+/** Of several sources the smallest of each limit: their objects share mini-batches. */
+export function miniBatchOfAll(sources: Iterable<{ readonly miniBatch: MiniBatchOptions }>): MiniBatchOptions {
+  const all = [...sources].map(({ miniBatch }) => miniBatch)
+  const [only, ...others] = all
+  if (only && others.length === 0) return only
+  const limits = all.map(options => miniBatchLimits(options, 'miniBatch'))
+  const least = (of: (one: MiniBatchLimits) => number) => Math.min(...limits.map(of))
+  return {
+    objectsMax: least(({ objectsMax }) => objectsMax),
+    bytesMax: least(({ bytesMax }) => bytesMax),
+    rowsMax: least(({ rowsMax }) => rowsMax),
+    every: `${least(({ everyMs }) => everyMs)} milliseconds`,
+  }
+}
+
 /** The options with their defaults, or an error that names `at` and the option. */
 export function miniBatchLimits(options: MiniBatchOptions, at: string): MiniBatchLimits {
   const { every, ...limits } = readOptions(at, miniBatchOptions, options)

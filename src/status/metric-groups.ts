@@ -194,24 +194,28 @@ function timeGroup(define: Define): MetricGroup {
   const watermark = define.gauge(
     'millrace_watermark_event_time_seconds',
     'The watermark: an event time, seconds since 1970, as are all *_event_time_seconds.',
+    'source',
   )
   const highMark = define.gauge(
     'millrace_highest_event_time_seconds',
     'The highest event time that moved the watermark.',
+    'source',
   )
   const watermarkLag = define.gauge(
     'millrace_watermark_lag_event_time_seconds',
     'Highest event time less watermark. Of event times alone: no clock is in it.',
+    'source',
   )
   const commitAge = define.gauge('millrace_last_commit_age_seconds', 'Since the last commit, or the start.')
-  // Without a value until there is one: 0 would be 1970.
-  for (const gauge of [watermark, highMark, watermarkLag]) gauge.remove()
 
   return {
-    show({ watermarkUs, highMarkUs }) {
-      if (watermarkUs !== null) watermark.set(Number(watermarkUs) / 1e6)
-      if (highMarkUs !== null) highMark.set(Number(highMarkUs) / 1e6)
-      if (watermarkUs !== null && highMarkUs !== null) watermarkLag.set(Number(highMarkUs - watermarkUs) / 1e6)
+    show({ sources }) {
+      for (const { source, watermarkUs, highMarkUs } of sources) {
+        if (watermarkUs !== null) watermark.set({ source }, Number(watermarkUs) / 1e6)
+        if (highMarkUs !== null) highMark.set({ source }, Number(highMarkUs) / 1e6)
+        if (watermarkUs !== null && highMarkUs !== null)
+          watermarkLag.set({ source }, Number(highMarkUs - watermarkUs) / 1e6)
+      }
     },
     watch({ commitAgeMs }) {
       commitAge.set(commitAgeMs / 1000)

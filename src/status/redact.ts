@@ -53,12 +53,12 @@ export function createRedact(secrets: readonly string[]): Redact {
  * that no connector describes, and of fields that none of its options does, each text and number may be one.
  */
 export function secretsOf(
-  notifications: NotificationSpec | undefined,
+  notifications: readonly NotificationSpec[],
   environment: Readonly<Record<string, string | undefined>>,
   all: readonly NotificationConnector[] = connectors,
 ): readonly string[] {
   const given = [
-    ...(notifications ? secretsIn(notifications, describedBy(notifications, all)) : []),
+    ...notifications.flatMap(spec => secretsIn(spec, describedBy(spec, all))),
     environment.AWS_SECRET_ACCESS_KEY,
     environment.AWS_SESSION_TOKEN,
     environment.AWS_CONTAINER_AUTHORIZATION_TOKEN,

@@ -67,14 +67,17 @@ export async function openStatus({ clock, pipeline, version, log, redact, http }
     const found = await monitor.measured()
     const head = { pipeline, version, ...monitor.health }
     if (!found) return head
-    const { watermarkUs, highMarkUs, checkpointAddress, checkpoint, ...measured } = found
+    const { sources, checkpointAddress, checkpoint, ...measured } = found
     const time = (us: bigint | null) => (us === null ? null : iso(us))
     return {
       ...head,
       checkpoint: checkpointAddress,
       ...measured,
-      watermark: time(watermarkUs),
-      highestEventTime: time(highMarkUs),
+      sources: sources.map(({ source, watermarkUs, highMarkUs }) => ({
+        source,
+        watermark: time(watermarkUs),
+        highestEventTime: time(highMarkUs),
+      })),
       checkpointSize: checkpoint,
     }
   }

@@ -40,7 +40,7 @@ describe('refused arguments of backfill, each with what is wrong', () => {
     ['p.ts --objectsPerEpoch 3', 'unknown option --objectsPerEpoch; did you mean --objects-per-epoch?'],
     ['p.ts -x', 'unknown option -x.'],
     ['p.ts --toString', 'unknown option --toString'],
-    ['p.ts --input', '--input: the value is missing; expected --input ADDRESS|GLOB'],
+    ['p.ts --input', '--input: the value is missing; expected --input [SOURCE=]ADDRESS|GLOB'],
     ['p.ts --input --json', '--input: the value is missing'],
     ['p.ts --json=yes', "--json: takes no value, found 'yes'"],
     ['p.ts --threads 1 --threads 2', '--threads is given twice'],
@@ -63,7 +63,7 @@ describe('refused arguments of backfill, each with what is wrong', () => {
 
   test('an empty value', () => {
     expect(() => read(['p.ts', '--input', ''])).toThrow(
-      "backfill: --input: '' is not valid; expected a directory, or a file:// or s3:// address. See 'millrace backfill --help'.",
+      "backfill: --input: '' is not valid; expected a directory, or a file:// or s3:// address; or such places by the names of sources: { trips: 'data/trips' }. See 'millrace backfill --help'.",
     )
   })
 })

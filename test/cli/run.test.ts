@@ -52,7 +52,7 @@ describe('millrace run', () => {
       pipeline: 'watched',
       state: 'running',
       totals: { objects: 1, rows: 1 },
-      watermark: '2021-12-31T23:15:00.000Z',
+      sources: [{ watermark: '2021-12-31T23:15:00.000Z' }],
       states: [{ rows: 1, openWindows: 1 }],
     })
     child.kill('SIGTERM')

@@ -33,7 +33,7 @@ const summary: Summary = {
     ignored: 1,
     ignoredBy: { hidden: { count: 1, first: '_temporary/0/part-0.parquet' } },
     leftOut: 2,
-    withoutPeriod: null,
+    withoutPeriod: [],
     outsideBounds: 49,
     matched: 12,
     late: 3,

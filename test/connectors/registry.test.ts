@@ -113,7 +113,7 @@ describe('a connector that only its folder and its entry in the list know', () =
 
   test('has its secrets taken out of logs by its options', () => {
     const spec = folder({ path: '/messages', password: 'swordfish' })
-    expect(secretsOf(spec, {}, [...connectors, folderConnector])).toEqual(['swordfish'])
+    expect(secretsOf([spec], {}, [...connectors, folderConnector])).toEqual(['swordfish'])
   })
 })
 
@@ -142,11 +142,11 @@ describe('a kind that no connector is described by', () => {
       pins: [12345678, 9n ** 20n],
       key: Buffer.from('private'),
     }
-    const redact = createRedact(secretsOf(held, {}))
+    const redact = createRedact(secretsOf([held], {}))
     const said = redact(`amqp://broker/swordfish said 12345678, ${9n ** 20n} and private`)
     expect(said).toBe('[redacted] said [redacted], [redacted] and [redacted]')
     // What every object inherits is no connector.
-    expect(secretsOf({ notifications: 'constructor', password: 'swordfish' } as NotificationSpec, {})).toContain(
+    expect(secretsOf([{ notifications: 'constructor', password: 'swordfish' } as NotificationSpec], {})).toContain(
       'swordfish',
     )
   })
@@ -163,7 +163,7 @@ describe('the connectors of the product', () => {
     'what %s has beside its options is secret',
     (kind, { options }) => {
       expect(Object.keys(options)).not.toContain('notifications')
-      expect(secretsOf({ notifications: kind, elsewhere: { pass: 'swordfish' } } as NotificationSpec, {})).toEqual([
+      expect(secretsOf([{ notifications: kind, elsewhere: { pass: 'swordfish' } } as NotificationSpec], {})).toEqual([
         'swordfish',
       ])
     },

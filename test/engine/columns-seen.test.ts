@@ -135,7 +135,9 @@ describe('fields of JSON that later objects do not have', () => {
 })
 
 test('a checkpoint of an earlier release knows no columns, and the next object is where it begins (P14)', () => {
-  expect(engineRecords({ engine: { settings: {}, positions: null } } as never).columnsSeen).toBe(null)
+  const plan = { pipeline: 'p', nodes: [{ id: '1', op: 'source', options: { name: 'in' }, inputs: [] }], flows: {} }
+  const { sources } = engineRecords({ engine: { plan, settings: {}, positions: { t: 1 } } } as never)
+  expect(sources).toEqual({ in: { positions: { t: 1 }, historyToMs: null, columnsSeen: null, due: null } })
 })
 
 test('names that are remembered have a limit: objects whose keys are data are told of no more', () => {

@@ -23,7 +23,7 @@ beforeEach(async () => {
   stop = new AbortController()
   executor = await session.executor(new AbortController().signal)
   await createLedgerTable(executor, 'ledger')
-  identities = await createIdentities(executor)
+  identities = await createIdentities(executor, 's', 'identities')
   troubles = []
   confirm = ({ key }) => {
     throw new Error(`nobody asks for ${key}`)

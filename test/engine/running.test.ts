@@ -63,7 +63,7 @@ test('what a run holds can be measured while it follows, and each epoch tells ho
     inHand: 0,
     admitted: { objects: 2 },
     // Rows lie at 0:15, 1:15 and 2:15; the watermark at 1:15 has closed the first window.
-    watermarkUs: BigInt(Date.UTC(2022, 0, 1, 1, 15)) * 1000n,
+    sources: [{ watermarkUs: BigInt(Date.UTC(2022, 0, 1, 1, 15)) * 1000n }],
     highMarkUs: BigInt(Date.UTC(2022, 0, 1, 2, 15)) * 1000n,
     states: [{ rows: 2, openWindows: 2, bytes: segments?.[0]?.bytes }],
     backlog: {},
@@ -86,8 +86,12 @@ describe('stalled', () => {
     now: Partial<Record<'sinceMs' | 'lastCommitMs' | 'committingSinceMs' | 'lastHeldMs', number>>,
   ) =>
     createRunning({
-      run: { clock: { nowMs: () => nowMs }, source: { miniBatch: { every: '2s' } } } as unknown as Run,
+      run: {
+        clock: { nowMs: () => nowMs },
+        sources: new Map([['in', { miniBatch: { every: '2s' } }]]),
+      } as unknown as Run,
       committer: { publisher: { lastHeldMs: now.lastHeldMs ?? 0 } } as RunningContext['committer'],
+      notifications: [],
       intake: { inHand: { objects: 1, sinceMs: now.sinceMs }, admitted: { objects: 1, bytes: 1 } },
       lastCommitMs: () => now.lastCommitMs ?? 0,
       committingSinceMs: () => now.committingSinceMs,

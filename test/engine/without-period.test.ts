@@ -28,7 +28,7 @@ describe('a pattern of watermark.bounds is tried against the names that are ther
     })
     expect(await lab.head()).toMatchObject({ released: true, manifest: { epoch: 0 } })
     const summary = await run(windowed(lab, lab, { ...flow, bounds: 'n_{yyyy}-{MM}' }))
-    expect(summary.run).toMatchObject({ objects: 2, withoutPeriod: null, outsideBounds: 2 })
+    expect(summary.run).toMatchObject({ objects: 2, withoutPeriod: [], outsideBounds: 2 })
     expect(await lab.rows()).toMatchObject([{ n: '2' }, { n: '2' }])
   })
 
@@ -43,15 +43,20 @@ describe('a pattern of watermark.bounds is tried against the names that are ther
     await write('m_2022-01.jsonl', 'n_2022-01.jsonl', 'x_2022-01.jsonl')
     const summary = await run(windowed(lab, lab, flow))
     const withoutPeriod = { source: 'in', pattern: 'm_{yyyy}-{MM}', of: 3, count: 2, first: 'n_2022-01.jsonl' }
-    expect(summaryJson(summary)).toMatchObject({ objects: 3, rows: 6, outsideBounds: 4, withoutPeriod })
+    expect(summaryJson(summary)).toMatchObject({
+      objects: 3,
+      rows: 6,
+      outsideBounds: 4,
+      withoutPeriod: [withoutPeriod],
+    })
     expect(renderSummary(summary)).toContain(
       "Warning: watermark.bounds 'm_{yyyy}-{MM}' of source in does not fit 2 of 3 objects, such as 'n_2022-01.jsonl': their rows " +
         'are counted, but move no watermark.',
     )
     // The listing is looked at again, whatever is new in it.
-    expect((await run(windowed(lab, lab, flow))).run).toMatchObject({ objects: 0, withoutPeriod })
+    expect((await run(windowed(lab, lab, flow))).run).toMatchObject({ objects: 0, withoutPeriod: [withoutPeriod] })
     const { bounds: _, ...unbound } = flow
-    expect((await run(windowed(lab, lab.place('b'), unbound))).run.withoutPeriod).toBeNull()
+    expect((await run(windowed(lab, lab.place('b'), unbound))).run.withoutPeriod).toEqual([])
   })
 
   test('where it fits none and there is something to be had all the same, that is a warning', async () => {
@@ -79,7 +84,7 @@ describe('a pattern of watermark.bounds is tried against the names that are ther
     await lab.lines('n_2022-02.jsonl', ['{"t":"2022-02-15"}'])
     const other = { ...lab, input: `${lab.input}/n_*` }
     const summary = await run(windowed(other, lab, flow))
-    expect(summary.run).toMatchObject({ objects: 1, withoutPeriod: { of: 1, count: 1 } })
+    expect(summary.run).toMatchObject({ objects: 1, withoutPeriod: [{ of: 1, count: 1 }] })
   })
 
   test('rows of which none lies inside the bounds are warned of too', async () => {

@@ -34,7 +34,10 @@ async function expectEmptyQueue(_: LiveLab, { env }: Announcer): Promise<void> {
 /** Positions of the checkpoint count every message. */
 async function expectPositions(lab: LiveLab, { env }: Announcer, messages: number): Promise<void> {
   const { head } = await readCheckpoint(components, lab.addresses.checkpoint, 'checkpoint', '/tmp')
-  const positions = engineRecords(head.manifest).positions as Record<string, Record<string, number>>
+  const positions = Object.values(engineRecords(head.manifest).sources)[0]?.positions as Record<
+    string,
+    Record<string, number>
+  >
   const read = Object.values(positions[env.TRIPS_TOPIC ?? ''] ?? {})
   expect(read.reduce((sum, offset) => sum + offset, 0)).toBe(messages)
 }

@@ -20,8 +20,7 @@ export const measurement: Measurement = {
   },
   inHand: 5,
   admitted: { objects: 15, bytes: 1_500 },
-  watermarkUs: 1_640_995_200_000_000n,
-  highMarkUs: 1_640_998_800_000_000n,
+  sources: [{ source: 'trips', watermarkUs: 1_640_995_200_000_000n, highMarkUs: 1_640_998_800_000_000n }],
   states: [
     { name: 'aggregate-1', rows: 12, bytes: 600, openWindows: 2 },
     { name: 'aggregate-1-values', rows: 40, bytes: 900 },

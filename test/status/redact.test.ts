@@ -47,15 +47,15 @@ describe('redaction', () => {
       topic: 't',
       sasl: { mechanism: 'plain', username: 'me', password: 'swordfish' },
     })
-    const secrets = secretsOf(spec, { AWS_SECRET_ACCESS_KEY: 'abcd1234', AWS_SESSION_TOKEN: '', HOME: '/root' })
+    const secrets = secretsOf([spec], { AWS_SECRET_ACCESS_KEY: 'abcd1234', AWS_SESSION_TOKEN: '', HOME: '/root' })
     expect(createRedact(secrets)('swordfish, abcd1234 and /root')).toBe('[redacted], [redacted] and /root')
-    const tls = secretsOf(kafka({ brokers: ['b:9092'], topic: 't', tls: { ca: 'public', key: 'private' } }), {})
+    const tls = secretsOf([kafka({ brokers: ['b:9092'], topic: 't', tls: { ca: 'public', key: 'private' } })], {})
     expect(tls).toEqual(['private'])
   })
 
   test('of notifications that nobody has described each text may be a secret, at any depth', () => {
     const spec = { notifications: 'amqp', login: { words: ['sword', 'fish'] }, prefetch: 5 }
-    const redact = createRedact(secretsOf(spec as never, {}))
+    const redact = createRedact(secretsOf([spec as never], {}))
     expect(redact('sword: no fish for amqp')).toBe('[redacted]: no [redacted] for [redacted]')
   })
 })

@@ -34,6 +34,7 @@ import {
 import { dropTables, type EpochContext, type KeptRows } from '../../src/engine/fold/work.ts'
 import { bindFlows } from '../../src/plan/bind.ts'
 import { createGate } from '../../src/plan/gate.ts'
+import type { SourceDefinition } from '../../src/plan/source-definition.ts'
 import type { SourceSettings } from '../../src/plan/source-settings.ts'
 import { text } from '../../src/plan/sql.ts'
 import { clockShape, type Stage, stagesInOrder } from '../../src/plan/stages.ts'
@@ -85,7 +86,7 @@ export async function bindTrial(
       newId: randomUUID,
       sinks,
     }
-    return { context, settings: subscribed.definition.settings }
+    return { context, settings: (subscribed.definitions[0] as SourceDefinition).settings }
   } finally {
     subscribed.unsubscribe()
   }

@@ -8,7 +8,7 @@ import type { Summary } from '../../engine/report/summary.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { Command } from '../command.ts'
 import { type Arguments, pipelineArgument, usageError } from '../options.ts'
-import { outputPlaces } from '../output-places.ts'
+import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { runBackfill } from '../run-backfill.ts'
 import { addressToPath, invocation, shellWord, shownPath } from '../shown-path.ts'
 import { renderSummary, summaryJson } from '../summary.ts'
@@ -35,7 +35,7 @@ const options = {
 
 /** What a backfill is told; throws an error of kind 'user' for options that exclude each other. */
 export function backfillOptionsOf(asked: Arguments<typeof options>): BackfillOptions {
-  const { file: _file, json: _json, noFlush, output: places, ...given } = asked
+  const { file: _file, json: _json, noFlush, input: inputs, output: places, ...given } = asked
   if (given.final && noFlush)
     throw usageError('backfill', '--final and --no-flush exclude each other; expected one of them.')
   if (given.final && given.ledger !== undefined)
@@ -46,7 +46,12 @@ export function backfillOptionsOf(asked: Arguments<typeof options>): BackfillOpt
     instantUs(given.from, '--from') >= instantUs(given.to, '--to')
   )
     throw configError('--to', given.to, `a period after --from ${given.from} (--to is exclusive)`)
-  return { ...given, ...outputPlaces('backfill', places), ...(noFlush && { flush: false }) }
+  return {
+    ...given,
+    ...inputPlaces('backfill', inputs),
+    ...outputPlaces('backfill', places),
+    ...(noFlush && { flush: false }),
+  }
 }
 
 export const backfillCommand: Command<typeof options> = {

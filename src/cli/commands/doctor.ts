@@ -3,7 +3,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { runOptions } from '../../engine/options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
-import { outputPlaces } from '../output-places.ts'
+import { inputPlaces, outputPlaces } from '../named-places.ts'
 
 const { input, output, checkpoint } = runOptions
 const options = { file: pipelineArgument, input, output, checkpoint, json: jsonOption } as const
@@ -16,18 +16,23 @@ and what the bucket is told to announce and to expire. Counts nothing and claims
 the checkpoint and the output is removed.`,
   options,
   notes: 'Exit codes: 0 no problems, 1 problems found. Warnings, and what may not be looked at, are none.',
-  async run({ file, json, output: asked, ...places }, terminal) {
+  async run({ file, json, input, output, ...places }, terminal) {
     const pipeline = await loadPipeline(file)
-    const [{ examine }, { components }, { definitionOf }, { createRedact, secretsOf }] = await Promise.all([
-      import('../../status/doctor/doctor.ts'),
-      import('../../engine/components.ts'),
-      import('../../engine/bind/flows.ts'),
-      import('../../status/redact.ts'),
-    ])
-    const found = await examine(components, pipeline, { ...places, ...outputPlaces('doctor', asked) })
+    const [{ examine }, { components }, { announcersOf, definitionsOf }, { createRedact, secretsOf }] =
+      await Promise.all([
+        import('../../status/doctor/doctor.ts'),
+        import('../../engine/components.ts'),
+        import('../../engine/bind/flows.ts'),
+        import('../../status/redact.ts'),
+      ])
+    const found = await examine(components, pipeline, {
+      ...places,
+      ...inputPlaces('doctor', input),
+      ...outputPlaces('doctor', output),
+    })
     // A pipeline that cannot be subscribed has told its problem already.
     const isBound = found.some(({ check, is }) => check === 'pipeline' && is === 'ok')
-    const redact = createRedact(secretsOf(isBound ? definitionOf(pipeline).notifications : undefined, process.env))
+    const redact = createRedact(secretsOf(isBound ? announcersOf(definitionsOf(pipeline)) : [], process.env))
     const findings = redact(found)
     const problems = findings.filter(({ is }) => is === 'problem').length
     terminal.out(

@@ -21,8 +21,8 @@ Claims nothing and reads no data, so it is also the quickest check of a pipeline
   },
 }
 
-function renderExplanation({ pipeline, after, flows }: Explanation, formatSql: (sql: string) => string): string {
-  const lines = [pipeline, ...(after === null ? [] : [`  ${after}`])]
+function renderExplanation({ pipeline, sources, flows }: Explanation, formatSql: (sql: string) => string): string {
+  const lines = [pipeline, ...sources.flatMap(({ after }) => (after === null ? [] : [`  ${after}`]))]
   for (const { name, steps, state, stages, columns } of flows) {
     lines.push('', name)
     for (const { op, options: settings } of steps) lines.push(`  ${op} ${JSON.stringify(settings)}`)

@@ -6,7 +6,7 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, usageError } from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
-import { outputPlaces } from '../output-places.ts'
+import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
 import type { Terminal } from '../terminal.ts'
@@ -101,13 +101,14 @@ stops at once. Nothing is lost either way.`,
       noCatchUp,
       untilIdle,
       drainSeconds,
+      input,
       output,
       ...places
     } = given
     const pipeline = await loadPipeline(file)
     const [flows, { followWith }, { components }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
       await loadEngine()
-    const redact = createRedact(secretsOf(flows.definitionOf(pipeline).notifications, process.env))
+    const redact = createRedact(secretsOf(flows.announcersOf(flows.definitionsOf(pipeline)), process.env))
     const log = createLog({
       format: format ?? (terminal.interactive ? 'pretty' : 'json'),
       level: logLevel ?? options.logLevel.default,
@@ -124,6 +125,7 @@ stops at once. Nothing is lost either way.`,
     try {
       const summary = await followWith(components, pipeline, {
         ...places,
+        ...inputPlaces('run', input),
         ...outputPlaces('run', output),
         ...(noCatchUp && { catchUp: false }),
         ...(untilIdle && { untilIdle }),

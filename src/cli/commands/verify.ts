@@ -3,9 +3,10 @@ import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { verifyOptions } from '../../engine/options.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
-import { outputPlaces } from '../output-places.ts'
+import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { displayProgress } from '../progress.ts'
-import type { ChangedObject, Verification } from '../../engine/verify.ts'
+import type { ChangedObject } from '../../engine/replay/missing-objects.ts'
+import type { Verification } from '../../engine/verify.ts'
 import { showCounted } from '../../core/quantity.ts'
 
 const { onProgress: _, signal: __, ...places } = verifyOptions
@@ -18,12 +19,13 @@ export const verifyCommand: Command<typeof options> = {
 rows. Outcomes, flushes and object versions come from the ledger. Only reads the checkpoint and its output.
 Exit code 0 when nothing differs, 1 when something does, or an object is gone or there in another version.`,
   options,
-  async run({ file, json, output, ...rest }, terminal) {
+  async run({ file, json, input, output, ...rest }, terminal) {
     const pipeline = await loadPipeline(file)
     const { verify } = await import('../../engine/verify.ts')
     const progress = displayProgress(terminal)
     const found = await verify(pipeline, {
       ...rest,
+      ...inputPlaces('verify', input),
       ...outputPlaces('verify', output),
       onProgress: progress.update,
     }).finally(progress.done)

@@ -63,17 +63,17 @@ export async function checkPlan(
   )
 }
 
-/** The same for whoever only reads, and binds nothing. @returns the pipeline's source */
+/** The same for whoever only reads, and binds nothing. @returns the pipeline's sources */
 export async function checkPipeline(
   manifest: Manifest,
   pipeline: Pipeline,
   address: string,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
-): Promise<SourceDefinition> {
-  const { terminals, definition, unsubscribe } = subscribeFlows(pipeline)
+): Promise<readonly SourceDefinition[]> {
+  const { terminals, definitions, unsubscribe } = subscribeFlows(pipeline)
   unsubscribe()
   const gate = createGate(executor)
   const ends = terminals.map(({ node }) => node)
   await checkPlan(manifest, pipeline.name, { terminals, forms: await formsOf(ends, gate) }, gate, address)
-  return definition
+  return definitions
 }

@@ -3,6 +3,7 @@ import { toError, configError, MillraceError, withCallSite } from '../../core/er
 import type { Json } from '../../core/json.ts'
 import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../../plan/mini-batch.ts'
 import { planKey, type PlanNode } from '../../plan/node.ts'
+import type { NotificationSpec } from '../../plan/notification-spec.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import { endOf, flowName } from '../../plan/plan-ids.ts'
 import { within } from '../../plan/run-scope.ts'
@@ -15,7 +16,8 @@ import { describedPart } from '../../plan/stream.ts'
  * rows over describes its plan at the start, and is subscribed as a whole for each delivery.
  */
 export interface Flows {
-  readonly definition: SourceDefinition
+  /** Each source once, in the order in which the flows ask for them. */
+  readonly definitions: readonly SourceDefinition[]
   /** What each flow described in epoch 0, the binding pass. */
   readonly terminals: readonly Terminal[]
   /** Sends the mini-batch of a later epoch through. @throws what a flow threw, and where its plan is another one. */
@@ -33,16 +35,21 @@ export interface Flows {
 
 const sourceStep: SourceStep = { is: 'source', op: 'source', columns: input => input }
 
-/** The source of a pipeline, which is not run. */
-export function definitionOf(pipeline: Pipeline): SourceDefinition {
+/** The sources of a pipeline, which is not run. */
+export function definitionsOf(pipeline: Pipeline): readonly SourceDefinition[] {
   const subscribed = subscribe(pipeline)
   subscribed.unsubscribe()
-  return subscribed.definition
+  return subscribed.definitions
+}
+
+/** What announces objects of these sources. */
+export function announcersOf(definitions: readonly SourceDefinition[]): readonly NotificationSpec[] {
+  return definitions.flatMap(({ notifications }) => notifications ?? [])
 }
 
 /** Subscribes each flow and has it describe epoch 0. @throws MillraceError `user` for what cannot be a plan. */
 export function subscribeFlows(pipeline: Pipeline): Flows {
-  const { definition, unsubscribe, subscriptions, send, sourceNode } = subscribe(pipeline)
+  const { definitions, unsubscribe, subscriptions, send, sourceNode } = subscribe(pipeline)
   const terminals = send(0).map((ends, index) => onlyEnd(ends, pipeline, index, 0))
   for (const [index, { is }] of terminals.entries()) if (is === 'rows') subscriptions[index]?.unsubscribe()
   const plans = terminals.map(flowKey)
@@ -58,7 +65,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
   }
 
   return {
-    definition,
+    definitions,
     terminals,
     describe(epoch) {
       for (const [index, ends] of send(epoch).entries())
@@ -91,8 +98,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
 function subscribe(pipeline: Pipeline) {
   const epochs = new Subject<number>()
   const described: Terminal[][] = pipeline.flows.map(() => [])
-  let definition: SourceDefinition | undefined
-  let node: PlanNode | undefined
+  const nodes = new Map<SourceDefinition, PlanNode>()
   let failure: Error | undefined
   const fail = (error: unknown) => {
     failure ??= toError(error)
@@ -100,22 +106,24 @@ function subscribe(pipeline: Pipeline) {
 
   /** The node of this source, which a flow asks for. */
   function sourceNode(asked: SourceDefinition, index: number): PlanNode {
-    if (definition && definition !== asked)
+    const known = nodes.get(asked)
+    if (known) return known
+    const { settings } = asked
+    if ([...nodes.keys()].some(other => other.settings.name === settings.name))
       throw mistake(
         pipeline,
-        'several-sources',
-        `${flowOf(pipeline, index)}: reads source '${asked.settings.name}' beside '${definition.settings.name}'; ` +
-          'this release takes one source for all flows of a pipeline.',
+        'source-names',
+        `${flowOf(pipeline, index)}: another source is called '${settings.name}' too. Name each source otherwise, or ` +
+          'let the flows begin with the same constant: const trips = source(...).',
       )
-    definition = asked
-    const { settings } = asked
-    node ??= {
+    const node: PlanNode = {
       op: 'source',
       options: settings as unknown as Json,
       inputs: [],
       columns: settings.columns,
       step: sourceStep,
     }
+    nodes.set(asked, node)
     return node
   }
   const subscriptions = pipeline.flows.map((flow, index) => {
@@ -136,13 +144,13 @@ function subscribe(pipeline: Pipeline) {
     throw failure
   }
   check()
-  if (!definition)
+  if (nodes.size === 0)
     throw withCallSite(
       configError(`pipeline ${pipeline.name}`, 'flows', 'flows that begin with source(...)'),
       pipeline.at,
     )
   return {
-    definition: definition as SourceDefinition,
+    definitions: [...nodes.keys()],
     subscriptions,
     unsubscribe,
     sourceNode,

@@ -33,8 +33,8 @@ export interface Claim {
 
 export interface ClaimContext {
   readonly pipeline: string
-  /** The name of the source. */
-  readonly source: string
+  /** The names of the sources. */
+  readonly sources: readonly string[]
   readonly store: ObjectStore
   readonly bound: BoundFlows
   readonly gate: Gate
@@ -67,7 +67,7 @@ export interface Claimed {
  * up
  */
 export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
-  const { pipeline, source, store, bound, gate, other, options, clock, abort } = context
+  const { pipeline, sources, store, bound, gate, other, options, clock, abort } = context
   const { signal } = abort
   const owner = ownerName(clock)
   let stages: readonly Stage[] = []
@@ -80,9 +80,9 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
     sleep: ms => clock.sleep(ms, signal),
     scratch: context.scratch,
     // Nothing is merged before the claim, which tells the stages' ids.
-    merge: (channel, sources, to, manifest) => {
-      const { clocks } = positionOf(manifest, [source], shapes)
-      return mergeRows(context.merging, stages, channel, sources, to, { epoch: manifest.epoch, clocks })
+    merge: (channel, files, to, manifest) => {
+      const { clocks } = positionOf(manifest, sources, shapes)
+      return mergeRows(context.merging, stages, channel, files, to, { epoch: manifest.epoch, clocks })
     },
   })
   const check = async ({ manifest }: Head) => {
@@ -122,7 +122,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
         other !== undefined || from === undefined
           ? { is: 'none' }
           : decideAttempt(head.manifest, from.released, from.owner === owner),
-      position: positionOf(head.manifest, [source], shapes),
+      position: positionOf(head.manifest, sources, shapes),
     },
     fitted,
     stages,

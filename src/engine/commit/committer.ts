@@ -1,17 +1,24 @@
 import type { Manifest } from '../../../checkpoints/types.ts'
+import type { Clock } from '../../core/clock.ts'
 import { clockShape } from '../../plan/stages.ts'
 import type { EpochContext } from '../fold/work.ts'
 import { createCare, attemptOf, withAttempt } from '../intake/attempt.ts'
-import type { OpenSource } from '../intake/source.ts'
+import type { OpenSources } from '../intake/source.ts'
 import { type Afterwards, createAfterwards } from '../publish/afterwards.ts'
 import type { Output } from '../publish/output.ts'
 import { placesOf } from '../publish/outputs.ts'
 import type { Tries } from '../publish/publish-epoch.ts'
 import { createPublisher, type Publisher } from '../publish/publisher.ts'
-import type { ColumnsSeen, NewColumn } from '../read/columns-seen.ts'
+import type { NewColumn } from '../read/columns-seen.ts'
 import type { RunEvent } from '../report/events.ts'
 import type { ChannelReader } from '../state/channels.ts'
-import { withSettings, engineRecords, type LedgerPosition, positionOf } from '../state/engine-state.ts'
+import {
+  type LedgerPosition,
+  positionOf,
+  type SourceRecords,
+  sourceRecords,
+  withSource,
+} from '../state/engine-state.ts'
 import type { Claim } from './claim.ts'
 import { type Compactor, createCompactor } from './compaction.ts'
 import { createHeldPublisher, createHolding, type HeldPublisher, type Holding } from './holding.ts'
@@ -22,14 +29,14 @@ import { createManifestWriter, type ManifestWriter } from './manifest-writer.ts'
 export interface CommitterContext {
   readonly pipeline: { readonly name: string }
   readonly claim: Claim
-  readonly source: OpenSource
+  readonly sources: OpenSources
   readonly reader: ChannelReader
   /** Of another ledger, instead of a listing. */
   readonly isReplay: boolean
   readonly outputs: ReadonlyMap<string, Output>
   readonly lookUps: EpochContext['executor']
   readonly commit: EpochContext
-  readonly clock: OpenSource['fetch']['clock']
+  readonly clock: Clock
   readonly signal: AbortSignal
   onEvent(event: RunEvent): void
   stop(error: Error): void
@@ -51,12 +58,11 @@ export interface Committer {
   /** Where the ledger stands. */
   position: LedgerPosition
   /** Columns that nobody declared, of objects of this run: those that no object before had. */
-  readonly newColumns: NewColumn[]
-  /** Which columns the objects of the ledger have had. */
-  readonly columnsSeen: ColumnsSeen | null
-  readonly historyToMs: number | null
+  readonly newColumns: (NewColumn & { readonly source: string })[]
+  /** What is on record of a source. */
+  recordsOf(source: string): SourceRecords
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
-  beginHistory(toMs: number): Promise<void>
+  beginHistory(source: string, toMs: number): Promise<void>
   /**
    * Publishes what is committed, waits until its rows are taken, does what `after` asks for and is due, unless the
    * signal says not to wait for all of that, collects garbage and releases the checkpoint.
@@ -99,16 +105,11 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     get manifest() {
       return head.manifest
     },
-    position: positionOf(head.manifest, [run.source.fetch.settings.name], run.commit.stages.map(clockShape)),
+    position: positionOf(head.manifest, [...run.sources.keys()], run.commit.stages.map(clockShape)),
     newColumns: [],
-    get columnsSeen() {
-      return engineRecords(head.manifest).columnsSeen
-    },
-    get historyToMs() {
-      return engineRecords(head.manifest).historyToMs
-    },
-    async beginHistory(toMs) {
-      await head.amend(before => withSettings(before, { historyToMs: toMs }))
+    recordsOf: source => sourceRecords(head.manifest, source),
+    async beginHistory(source, toMs) {
+      await head.amend(before => withSource(before, source, { historyToMs: toMs }))
     },
     async close(hurry) {
       await close(run, parts, hurry)
@@ -147,17 +148,31 @@ function openPublisher(run: CommitterContext, { tries, onTaken }: CommitterOptio
 }
 
 function openAfterwards(run: CommitterContext, head: ManifestWriter, publisher: Publisher): Afterwards {
-  return createAfterwards({
-    ...run,
-    pipeline: run.pipeline.name,
-    checkpoint: run.claim.checkpoint,
-    manifest: () => head.manifest,
-    commit: change =>
-      head.amend(async before => {
-        await publisher.fits()
-        return change(publisher.record(before))
-      }),
-  })
+  const all = [...run.sources.values()].map(source =>
+    createAfterwards({
+      ...run,
+      source,
+      pipeline: run.pipeline.name,
+      checkpoint: run.claim.checkpoint,
+      manifest: () => head.manifest,
+      commit: change =>
+        head.amend(async before => {
+          await publisher.fits()
+          return change(publisher.record(before))
+        }),
+    }),
+  )
+  return {
+    begin() {
+      for (const one of all) one.begin()
+    },
+    async finish(signal) {
+      for (const one of all) await one.finish(signal)
+    },
+    async stop() {
+      await Promise.all(all.map(one => one.stop()))
+    },
+  }
 }
 
 async function close(

@@ -1,5 +1,5 @@
 import { isMillraceError } from '../../core/errors.ts'
-import type { OpenSource } from '../intake/source.ts'
+import { type OpenSource, sourceOf } from '../intake/source.ts'
 import { badObject, goneBecause, goneObject, type MarkedObject, reasonOf } from '../read/marked-object.ts'
 import { goneInReplay } from './mark-batch.ts'
 import { diagnose, type Partials, type SourcesSettings } from './partials.ts'
@@ -33,7 +33,10 @@ export async function foundBad(
  * @param isReplay what was read then must be there still
  */
 export async function settleBad(
-  { source, isReplay }: { readonly source: Pick<OpenSource, 'fetch'>; readonly isReplay: boolean },
+  {
+    sources,
+    isReplay,
+  }: { readonly sources: ReadonlyMap<string, Pick<OpenSource, 'fetch'>>; readonly isReplay: boolean },
   entries: readonly MarkedEntry[],
   bad: ReadonlyMap<MarkedObject, string>,
 ): Promise<readonly MarkedEntry[]> {
@@ -45,7 +48,7 @@ export async function settleBad(
       await entry.release()
       if (isReplay) throw goneInReplay(entry.version, reason)
       const settle = reason === goneBecause.writtenTo ? goneObject : badObject
-      settled.push(settle(source.fetch, entry.version, reason))
+      settled.push(settle(sourceOf(sources, entry.source).fetch, entry.version, reason))
     }
   }
   return settled

@@ -1,14 +1,14 @@
 import { MillraceError } from '../../core/errors.ts'
-import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
+import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Admitted, AdmittedObject } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
-import type { OpenSource } from '../intake/source.ts'
-import type { Fetch } from '../read/fetch.ts'
+import { type OpenSource, sourceOf } from '../intake/source.ts'
+import type { Fetch, SourceWanted } from '../read/fetch.ts'
 import { badObject, goneBecause, goneObject, overwritten, recorded, unread } from '../read/marked-object.ts'
 import type { MarkedEntry } from './stamp.ts'
 
 export interface MarkingContext {
-  readonly source: Pick<OpenSource, 'fetch'>
+  readonly sources: ReadonlyMap<string, Pick<OpenSource, 'fetch'>>
   readonly care: Pick<Care, 'setAside'>
   readonly fetch: Fetch
 }
@@ -70,21 +70,21 @@ function knownEntries(context: MarkingContext, batch: readonly Admitted[]): Know
 }
 
 /** What is known of an entry without a look at its object; undefined where it is to be fetched. */
-function knownEntry({ source, care }: MarkingContext, entry: Admitted): MarkedEntry | undefined {
+function knownEntry({ sources, care }: MarkingContext, entry: Admitted): MarkedEntry | undefined {
   if (entry.is !== 'object') return entry
-  const { known, overwrites } = entry
-  const version = recorded(wantedIn(entry))
-  const { name } = source.fetch.settings
-  if (known?.outcome === 'gone') return goneObject(source.fetch, version, known.reason ?? goneBecause.missing)
+  const { known, overwrites, source: name } = entry
+  const { source: _, ...wanted } = wantedIn(entry)
+  const version = recorded(wanted)
+  const { fetch } = sourceOf(sources, name)
+  if (known?.outcome === 'gone') return goneObject(fetch, version, known.reason ?? goneBecause.missing)
   if (known && known.outcome !== 'read') return unread(name, version, known.outcome, known.reason)
   const deadly = care.setAside(entry)
   if (deadly !== undefined) return unread(name, version, deadly.outcome, deadly.reason)
-  if (overwrites && source.fetch.policies.overwrite === 'quarantine')
-    return badObject(source.fetch, version, overwritten)
+  if (overwrites && fetch.policies.overwrite === 'quarantine') return badObject(fetch, version, overwritten)
   return undefined
 }
 
-/** The version alone, as the store is asked for it. */
+/** The version with its source, as the store is asked for it. */
 function wantedIn({
   is: _is,
   overwrites: _overwrites,
@@ -92,7 +92,7 @@ function wantedIn({
   again: _again,
   known: _known,
   ...wanted
-}: AdmittedObject): Wanted {
+}: AdmittedObject): SourceWanted {
   return wanted
 }
 

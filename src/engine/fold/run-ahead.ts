@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts'
 import { limited } from '../../core/limited.ts'
-import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
+import { miniBatchLimits, miniBatchOfAll } from '../../plan/mini-batch-options.ts'
 import type { Admitted, MiniBatches } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
 import type { OpenSource } from '../intake/source.ts'
-import { createFetch } from '../read/fetch.ts'
+import { createFetchOfAll } from '../read/fetch.ts'
 import type { RunEvent } from '../report/events.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import { createAheadQueue } from './ahead-queue.ts'
@@ -36,7 +36,7 @@ export interface RunAhead {
 }
 
 export interface AheadContext {
-  readonly source: Pick<OpenSource, 'fetch' | 'miniBatch'>
+  readonly sources: ReadonlyMap<string, Pick<OpenSource, 'fetch' | 'miniBatch'>>
   readonly epoch: EpochContext
   /** Of another ledger: what was read when it was written must be there still. */
   readonly isReplay: boolean
@@ -51,12 +51,13 @@ export function createRunAhead(
   from: LedgerPosition,
   care: Care,
 ): RunAhead {
-  const { source, epoch } = context
-  const settings = new Map([[source.fetch.settings.name, source.fetch.settings]])
-  const { bytesMax, rowsMax } = miniBatchLimits(source.miniBatch, 'miniBatch')
+  const { sources, epoch } = context
+  const fetches = [...sources.values()].map(({ fetch }) => fetch)
+  const settings = new Map(fetches.map(fetch => [fetch.settings.name, fetch.settings]))
+  const { bytesMax, rowsMax } = miniBatchLimits(miniBatchOfAll(sources.values()), 'miniBatch')
   const inTurn = limited(fetchesMax)
-  const fetch = createFetch(
-    source.fetch,
+  const fetch = createFetchOfAll(
+    fetches,
     (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work),
     bytesMax,
   )

@@ -121,8 +121,8 @@ async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<r
     )
   })
   const found = await executor.rows(
-    'SELECT key, reason FROM aside WHERE seq IN (SELECT max(seq) FROM aside GROUP BY bucket, key, version_id, ' +
-      'e_tag) ORDER BY seq',
+    'SELECT key, reason FROM aside WHERE seq IN ' +
+      '(SELECT max(seq) FROM aside GROUP BY source, bucket, key, version_id, e_tag) ORDER BY seq',
   )
   return found.map(row => ({ key: String(row.key), reason: String(row.reason) }))
 }

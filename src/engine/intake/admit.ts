@@ -18,12 +18,14 @@ import {
   type Unread,
 } from '../report/ignored-keys.ts'
 import type { WithoutPeriod } from '../report/without-period.ts'
-import { type AdmittedMark, versionOf, sameVersionSql } from '../state/ledger.ts'
+import { type AdmittedMark, versionOf, sameKeySql, sameVersionSql } from '../state/ledger.ts'
 import { type KindOf, kindOfLink } from './key-kind.ts'
 
 /** An object version that the ledger does not hold yet. */
 export interface AdmittedObject extends Wanted {
   readonly is: 'object'
+  /** The name of its source. */
+  readonly source: string
   /** Another version of this key was counted before. */
   readonly overwrites: boolean
   /** The last outcome that the ledger has of this version, where it has one: now it counts as what becomes of it. */
@@ -59,17 +61,23 @@ export interface Listed {
   readonly matched: number
   /** Left out by --from and --to. */
   readonly leftOut: number
-  /** Where `bounds` is a key pattern: the matched ones that it does not fit; null where it fits all. */
-  readonly withoutPeriod: WithoutPeriod | null
+  /** Of sources whose `bounds` is a key pattern that does not fit all that matched: those that it does not fit. */
+  readonly withoutPeriod: readonly WithoutPeriod[]
 }
 
 export interface Listing extends Listed, MiniBatches {}
 
-export interface ListContext {
-  readonly store: ObjectStore
+/** A source as it is listed. */
+export interface ListedSource {
   readonly kindOf: KindOf
-  readonly settings: SourceSettings
+  readonly fetch: { readonly store: ObjectStore; readonly settings: SourceSettings }
+}
+
+export interface ListContext {
+  readonly sources: Iterable<ListedSource>
   readonly executor: Executor
+  /** What it finds is left in this table. */
+  readonly table: string
   readonly from: string | undefined
   readonly to: string | undefined
   readonly signal: AbortSignal
@@ -78,6 +86,7 @@ export interface ListContext {
 const insertMax = 1_000
 
 const listingColumns = {
+  source: 'VARCHAR',
   period: 'BIGINT',
   bucket: 'VARCHAR',
   key: 'VARCHAR',
@@ -116,61 +125,73 @@ function noKeyTime({ name, time, bounds, columns }: SourceSettings): MillraceErr
       )
 }
 
-/** Lists a source once and hands out what the ledger does not hold, in the order of S7. */
+/** Lists the sources once and hands out what the ledger does not hold, in the order of S7. */
 export async function admit(context: ListContext, miniBatch: MiniBatchOptions): Promise<Listing> {
   const listed = await listNew(context)
-  return { ...listed, next: pulled(context.executor, miniBatch, admittedObject) }
+  return { ...listed, next: pulled(context.executor, miniBatch, admittedObject, context.table) }
 }
 
-/** A row of table `admitted`. */
+/** A row of what a listing found. */
 export function admittedObject(row: SqlRow): AdmittedObject {
   return {
     ...versionOf(row),
     is: 'object',
+    source: String(row.source),
     overwrites: row.overwrites === true,
     ...(row.was_gone === true ? { earlier: 'gone' } : {}),
   }
 }
 
 /**
- * Fills table `admitted` with what the source holds and the ledger does not, numbered in the order of S7: the period
- * that the key names, then the key's UTF-8 bytes. The listing lies in DuckDB, so its length costs no memory.
+ * Fills a table with what the sources hold and the ledger does not, numbered in the order of S7: the period that the
+ * key names, then the key's UTF-8 bytes, then the name of the source. The listing lies in DuckDB, so its length costs
+ * no memory.
  */
 export async function listNew(context: ListContext): Promise<Listed> {
-  const { settings, executor } = context
+  const { sources, executor, table } = context
+  const listing = `${table}_listing`
   const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
-  await executor.run(`CREATE TABLE listing (${columns.join(', ')})`)
-  const { unfit, ...found } = await fillListing(context)
-  await executor.run(`CREATE TABLE admitted AS ${newSql()}`)
-  await executor.run('DROP TABLE listing')
+  await executor.run(`CREATE TABLE ${listing} (${columns.join(', ')})`)
+  const ignored: Counts<Ignored> = {}
+  const found: Found[] = []
+  for (const source of sources) found.push(await fillListing(context, source, listing, ignored))
+  await executor.run(`CREATE TABLE ${table} AS ${newSql(listing)}`)
+  await executor.run(`DROP TABLE ${listing}`)
   const [totals] = await executor.rows(
-    'SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM admitted',
+    `SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM ${table}`,
   )
   return {
     objects: Number(totals?.objects),
     bytes: Number(totals?.bytes),
-    ...found,
-    withoutPeriod:
-      unfit && settings.bounds?.is === 'key'
-        ? { source: settings.name, pattern: settings.bounds.pattern, of: found.matched, ...unfit }
-        : null,
+    ignored,
+    matched: found.reduce((sum, { matched }) => sum + matched, 0),
+    leftOut: found.reduce((sum, { leftOut }) => sum + leftOut, 0),
+    withoutPeriod: found.flatMap(({ settings: { name, bounds }, unfit, matched }) =>
+      unfit && bounds?.is === 'key' ? [{ source: name, pattern: bounds.pattern, of: matched, ...unfit }] : [],
+    ),
   }
 }
 
-type Found = Pick<Listed, 'ignored' | 'matched' | 'leftOut'> & { readonly unfit: Counted | undefined }
+interface Found extends Pick<Listed, 'matched' | 'leftOut'> {
+  readonly settings: SourceSettings
+  readonly unfit: Counted | undefined
+}
 
-/** Lists the source into table `listing`, a bounded number of objects at a time. */
-async function fillListing(context: ListContext): Promise<Found> {
-  const { store, settings, executor, signal, kindOf } = context
+/** Lists a source into the table, a bounded number of objects at a time. */
+async function fillListing(
+  { executor, signal, from, to }: ListContext,
+  { kindOf, fetch: { store, settings } }: ListedSource,
+  listing: string,
+  ignored: Counts<Ignored>,
+): Promise<Found> {
   const time = keyTime(settings)
-  const bounds = periodBounds(settings, context.from, context.to)
-  const ignored: Counts<Ignored> = {}
+  const bounds = periodBounds(settings, from, to)
   let matched = 0
   let leftOut = 0
   let unfit: Counted | undefined
   let values: ListingRow[] = []
   const insert = async () => {
-    if (values.length > 0) await executor.run(`INSERT INTO listing ${rowsSql(values, listingColumns)}`)
+    if (values.length > 0) await executor.run(`INSERT INTO ${listing} ${rowsSql(values, listingColumns)}`)
     values = []
   }
   const ignore = (kind: Unread, key: string) => {
@@ -191,11 +212,11 @@ async function fillListing(context: ListContext): Promise<Found> {
       leftOut++
       continue
     }
-    values.push(listingRow(version, startUs))
+    values.push(listingRow(settings.name, version, startUs))
     if (values.length === insertMax) await insert()
   }
   await insert()
-  return { ignored, matched, leftOut, unfit }
+  return { settings, matched, leftOut, unfit }
 }
 
 /** Whether --from and --to leave out an object of this period. */
@@ -206,8 +227,9 @@ function isOut(startUs: bigint | undefined, { fromUs, toUs }: ReturnType<typeof 
 
 type ListingRow = Parameters<typeof rowsSql>[0][number]
 
-function listingRow(version: ObjectVersion, startUs: bigint | undefined): ListingRow {
+function listingRow(source: string, version: ObjectVersion, startUs: bigint | undefined): ListingRow {
   return {
+    source,
     period: startUs ?? null,
     bucket: version.bucket,
     key: version.key,
@@ -219,21 +241,21 @@ function listingRow(version: ObjectVersion, startUs: bigint | undefined): Listin
 }
 
 /** What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13). */
-function newSql(): string {
+function newSql(listing: string): string {
   const same = sameVersionSql('e', 'l')
   const gone =
-    `SELECT l.bucket, l.key, max(e.seq) AS gone_seq FROM listing AS l JOIN ledger AS e ON ${same} WHERE e.outcome ` +
-    `= 'gone' GROUP BY ALL`
-  const listed = 'SELECT listing.*, coalesce(gone_seq, 0) AS gone_seq FROM listing LEFT JOIN gone USING (bucket, key)'
-  const isOfKey = 'e.bucket = l.bucket AND e.key = l.key'
-  const overwrites = `EXISTS (SELECT 1 FROM ledger AS e WHERE ${isOfKey} AND e.outcome = 'read')`
+    `SELECT l.source, l.bucket, l.key, max(e.seq) AS gone_seq FROM ${listing} AS l JOIN ledger AS e ON ${same} ` +
+    `WHERE e.outcome = 'gone' GROUP BY ALL`
+  const listed =
+    `SELECT l.*, coalesce(gone_seq, 0) AS gone_seq FROM ${listing} AS l ` + 'LEFT JOIN gone USING (source, bucket, key)'
+  const overwrites = `EXISTS (SELECT 1 FROM ledger AS e WHERE ${sameKeySql('e', 'l')} AND e.outcome = 'read')`
   const isKnown =
     `EXISTS (SELECT 1 FROM ledger AS e WHERE ${same} AND (e.outcome = 'read' OR (e.outcome <> 'gone' AND e.seq > ` +
     'l.gone_seq)))'
   return (
     `WITH gone AS (${gone}), listed AS (${listed}) ` +
-    'SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key) AS n, l.* EXCLUDE (gone_seq), gone_seq > 0 ' +
-    'AS was_gone, ' +
+    'SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key, source) AS n, ' +
+    'l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ' +
     `${overwrites} AS overwrites FROM listed AS l WHERE NOT ${isKnown}`
   )
 }
@@ -246,7 +268,7 @@ export function pulled(
   executor: Executor,
   options: MiniBatchOptions,
   toAdmitted: (row: SqlRow) => Admitted,
-  table = 'admitted',
+  table: string,
 ): () => Promise<readonly Admitted[] | undefined> {
   const ready: (readonly Admitted[])[] = []
   const head = new Subject<Admitted>()
@@ -265,11 +287,8 @@ export function pulled(
   }
 }
 
-/** The rows of table `admitted`, or another, in order of their `n`, a bounded number at a time. */
-export async function* tablePages(
-  executor: Executor,
-  table = 'admitted',
-): AsyncGenerator<readonly SqlRow[], undefined> {
+/** The rows of a table in order of their `n`, a bounded number at a time. */
+export async function* tablePages(executor: Executor, table: string): AsyncGenerator<readonly SqlRow[], undefined> {
   for (let read = 0; ; read += pageMax) {
     const page = await executor.rows(`SELECT * FROM ${table} WHERE n > ${read} AND n <= ${read + pageMax} ORDER BY n`)
     if (page.length > 0) yield page

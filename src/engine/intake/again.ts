@@ -10,6 +10,7 @@ import { requestedSql, type RetryRequest } from '../state/retry-request.ts'
 import { type Admitted, type AdmittedObject, type KnownOutcome, type MiniBatches, pulled } from './admit.ts'
 import { type AttemptDecision, isKiller } from './attempt.ts'
 import type { KindOf } from './key-kind.ts'
+import { sourceOf } from './source.ts'
 
 /**
  * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
@@ -30,7 +31,7 @@ export interface AgainContext {
   readonly request: RetryRequest | null
   /** What the deaths of earlier processes ask of this one (P13). */
   readonly attempt: AttemptDecision
-  readonly kindOf: KindOf
+  readonly sources: ReadonlyMap<string, { readonly kindOf: KindOf }>
   readonly lookUps: Executor
   readonly clock: Pick<Clock, 'nowMs'>
   onEvent(event: RunEvent): void
@@ -145,6 +146,7 @@ function readAgain(row: SqlRow, as: ReadAgain): AdmittedObject {
   return {
     ...wantedOf(row),
     is: 'object',
+    source: String(row.source),
     overwrites: row.overwrites === true,
     earlier: row.outcome as Outcome,
     again: as,
@@ -157,7 +159,7 @@ const notAnObject: KnownOutcome = {
   highMarkUs: null,
 }
 
-function retriedObject({ kindOf }: AgainContext, row: SqlRow): AdmittedObject {
+function retriedObject({ sources }: AgainContext, row: SqlRow): AdmittedObject {
   const object = readAgain(row, 'retry')
-  return kindOf(object.key) === 'object' ? object : { ...object, known: notAnObject }
+  return sourceOf(sources, object.source).kindOf(object.key) === 'object' ? object : { ...object, known: notAnObject }
 }

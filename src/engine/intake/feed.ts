@@ -3,7 +3,7 @@ import type { Executor, NotificationSource } from '../../core/ports.ts'
 import { beginning } from '../../plan/watermark.ts'
 import type { RunEvent } from '../report/events.ts'
 import { countKey, type Counts } from '../report/ignored-keys.ts'
-import type { LedgerPosition } from '../state/engine-state.ts'
+import { highMarkOf, type LedgerPosition } from '../state/engine-state.ts'
 import type { KnownOutcome, Listed } from './admit.ts'
 import type { Intake } from './intake.ts'
 import type { Looks } from './looks.ts'
@@ -25,6 +25,8 @@ export interface FeedContext {
   readonly looks: Looks
   readonly intake: Intake
   readonly ledger: FeedLedger
+  /** The other sources of the run of which something may come any time. */
+  busySources(): readonly string[]
   /** Counts what listings have shown, for the summary. */
   readonly listed: Mutable<Listed>
   readonly notifications?: NotificationSource
@@ -39,10 +41,10 @@ export interface FeedContext {
 /** What is committed, as far as feeding goes by it. */
 export interface FeedLedger {
   readonly position: Pick<LedgerPosition, 'sources'>
-  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
-  readonly historyToMs: number | null
+  /** While history of the source is being recorded as skipped: what was last modified by then is history. */
+  recordsOf(source: string): { readonly historyToMs: number | null }
   /** Commits what counts as history before any of it is recorded as skipped: a later start goes on with that. */
-  beginHistory(toMs: number): Promise<void>
+  beginHistory(source: string, toMs: number): Promise<void>
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -53,7 +55,7 @@ export const nothingListed = (): Mutable<Listed> => ({
   ignored: {},
   matched: 0,
   leftOut: 0,
-  withoutPeriod: null,
+  withoutPeriod: [],
 })
 
 /** How often a place is listed, unless the source says: what announces, misses little. */
@@ -91,7 +93,8 @@ const skippedHistory: KnownOutcome = {
 /** `begun` resolves when what lay there at the start is admitted. */
 function followListing(context: FeedContext): { readonly begun: Promise<void>; readonly ended: Promise<void> } {
   const { source, options, intake, ledger, signal, notifications, onEvent, listed } = context
-  const { store, clock } = source.fetch
+  const { store, clock, settings } = source.fetch
+  const { name } = settings
   const { reconcileMs = defaultMs() } = source.live
   const reconciler = createReconciler(source, intake, context.lookUps, signal)
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
@@ -114,7 +117,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
       tookMs: clock.nowMs() - startedMs,
     })
     tellIgnored(found.ignored)
-    const { withoutPeriod } = found
+    const [withoutPeriod] = found.withoutPeriod
     if (withoutPeriod && withoutPeriod.count >= 2 * toldWithoutPeriod) {
       toldWithoutPeriod = withoutPeriod.count
       onEvent({ is: 'without-period', withoutPeriod })
@@ -123,9 +126,10 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
 
   async function history(): Promise<void> {
     // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
-    const { historyToMs: toMs } = ledger
+    const { historyToMs: toMs } = ledger.recordsOf(name)
     const isSkipped = options.catchUp === false && context.isFirstStart
-    if (toMs !== null || isSkipped) await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(ms) })
+    if (toMs !== null || isSkipped)
+      await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(name, ms) })
     // Only a first start skips: what has come since is read by the others.
     if (isSkipped && toMs === null) return
     await list()
@@ -212,9 +216,11 @@ async function receive(context: FeedContext, notifications: NotificationSource):
  * Ticks (S5): the clock decides only when one is written; its value comes from event times seen. A source whose history
  * is still being listed is not idle, however long that takes.
  */
-async function watchIdle({ source, intake, ledger, signal }: FeedContext): Promise<void> {
+async function watchIdle({ source, intake, ledger, busySources, signal }: FeedContext): Promise<void> {
   const { idleMs } = source.live
-  const { clock } = source.fetch
+  const { clock, settings } = source.fetch
+  const { name } = settings
+  let toldUs: bigint | null = null
   if (idleMs === undefined) return
   const begunMs = clock.nowMs()
   while (!signal.aborted) {
@@ -223,8 +229,22 @@ async function watchIdle({ source, intake, ledger, signal }: FeedContext): Promi
       await clock.sleep(Math.max(leftMs, idleMs / 10), signal)
       continue
     }
-    const { highMarkUs, watermarkUs } = ledger.position.sources[source.fetch.settings.name] ?? beginning
-    if (highMarkUs !== null && (watermarkUs === null || watermarkUs < highMarkUs)) intake.tick(highMarkUs)
-    else await clock.sleep(idleMs, signal)
+    const { watermarkUs } = ledger.position.sources[name] ?? beginning
+    const tickUs = idleWatermark(ledger.position, name, busySources())
+    const isNews = tickUs !== null && (watermarkUs === null || watermarkUs < tickUs) && tickUs !== toldUs
+    if (isNews) intake.tick(tickUs)
+    if (isNews) toldUs = tickUs
+    // Where others go on, this one follows them without another hour of silence.
+    await clock.sleep(isNews ? idleMs / 10 : idleMs, signal)
   }
+}
+
+/**
+ * The watermark that an idle source is given (S5). While others go on, it holds none of them back. Where all are idle,
+ * it is the highest event time that any has had.
+ */
+function idleWatermark(position: FeedLedger['position'], name: string, busy: readonly string[]): bigint | null {
+  const others = busy.filter(other => other !== name).map(other => position.sources[other]?.watermarkUs ?? null)
+  if (others.length === 0) return highMarkOf(position)
+  return others.reduce((a, b) => (a === null || b === null ? null : a < b ? a : b))
 }

@@ -2,7 +2,7 @@ import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import type { Outcome } from '../read/outcome.ts'
-import { sameVersionSql } from '../state/ledger.ts'
+import { sameKeySql, sameVersionSql } from '../state/ledger.ts'
 
 /** What the ledger says of an object version; nothing where it has no version of its key. */
 export interface Known {
@@ -28,11 +28,14 @@ export interface Identities {
 const refreshAfter = 100_000
 
 /**
- * The entries' fingerprints lie in a table that is ordered by them, so that DuckDB's bounds of a row group tell the few
- * groups that can hold one; keys share their first bytes, of which bounds are made, and tell nothing. What was
- * committed since is read as it is.
+ * Of one source. The entries' fingerprints lie in a table that is ordered by them, so that DuckDB's bounds of a row
+ * group tell the few groups that can hold one; keys share their first bytes, of which bounds are made, and tell
+ * nothing. What was committed since is read as it is.
+ *
+ * @param table where they lie
  */
-export async function createIdentities(executor: Executor): Promise<Identities> {
+export async function createIdentities(executor: Executor, source: string, table: string): Promise<Identities> {
+  const isOwn = `source = ${text(source)}`
   let orderedTo = await order()
   let lookedUp = 0
 
@@ -40,8 +43,8 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
     const [last] = await executor.rows('SELECT coalesce(max(seq), 0) AS seq FROM ledger')
     const seq = Number(last?.seq)
     await executor.run(
-      'CREATE OR REPLACE TABLE identities AS SELECT hash(key) AS fingerprint, seq FROM ledger WHERE seq <= ' +
-        `${seq} AND "is" = 'object' ORDER BY fingerprint`,
+      `CREATE OR REPLACE TABLE ${table} AS SELECT hash(key) AS fingerprint, seq FROM ledger WHERE seq <= ${seq} ` +
+        `AND "is" = 'object' AND ${isOwn} ORDER BY fingerprint`,
     )
     return seq
   }
@@ -60,7 +63,7 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
           `${versions.map(({ key }) => `(${text(key)})`).join(', ')}) AS v(key)`,
       )
       const found = await executor.rows(
-        'SELECT seq FROM identities WHERE fingerprint IN ' +
+        `SELECT seq FROM ${table} WHERE fingerprint IN ` +
           `(${hashes.map(({ h }) => `${String(h)}::UBIGINT`).join(', ')})`,
       )
       const older =
@@ -69,7 +72,7 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
           : `SELECT * FROM ledger WHERE seq IN (${found.map(({ seq }) => String(seq)).join(', ')}) UNION ALL `
       const values = versions.map(
         ({ bucket, key, eTag, versionId }, index) =>
-          `(${index}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ` +
+          `(${index}, ${text(source)}, ${text(bucket)}, ${text(key)}, ${text(eTag)}, ` +
           `${versionId === undefined ? 'CAST(NULL AS VARCHAR)' : text(versionId)})`,
       )
       const same = sameVersionSql('l', 'v')
@@ -77,9 +80,8 @@ export async function createIdentities(executor: Executor): Promise<Identities> 
         `SELECT v.i, arg_max(l.outcome, l.seq) FILTER (${same}) AS last, coalesce(bool_or(${same} AND l.outcome ` +
           `= 'read'), FALSE) AS was_read, ` +
           `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS v(i, ` +
-          'bucket, key, e_tag, version_id) ' +
-          `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON l.key = v.key AND l.bucket = ` +
-          'v.bucket GROUP BY v.i',
+          'source, bucket, key, e_tag, version_id) ' +
+          `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON ${sameKeySql('l', 'v')} GROUP BY v.i`,
       )
       for (const row of rows) {
         const last = row.last as Outcome | null

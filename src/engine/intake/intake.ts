@@ -38,7 +38,7 @@ export interface Intake extends MiniBatches {
   tick(watermarkUs: bigint): void
   /** Nothing is under way. */
   readonly isIdle: boolean
-  /** When something was last admitted or committed, by the monotonic clock. */
+  /** When an object was last admitted or committed, by the monotonic clock. */
   readonly lastMovedMs: number
   /** Object versions on their way into the ledger, and since when the first of them is. */
   readonly inHand: { readonly objects: number; readonly sinceMs: number | undefined }
@@ -123,7 +123,7 @@ export function createIntake(context: IntakeContext): Intake {
     },
     settledBy: (batch, gone) => settledBy(pending, batch, gone),
     committed(batch, gone) {
-      queue.moved()
+      if (objectsOf(batch).length > 0) queue.moved()
       const again = settleBatch(parts, batch, gone)
       room.notify()
       // What waited for an earlier version of its key is judged anew, by a ledger that holds that version; so is what
@@ -210,15 +210,16 @@ async function judgeOne(
       return true
     case 'admitted':
       pending.add(offer, held, context.clock.nowMs())
-      queue.admit(admittedOf(offer, known))
+      queue.admit(admittedOf(context.source, offer, known))
       return false
   }
 }
 
-function admittedOf({ version, known }: Offer, before: Known | undefined): AdmittedObject {
+function admittedOf(source: string, { version, known }: Offer, before: Known | undefined): AdmittedObject {
   return {
     ...version,
     is: 'object',
+    source,
     overwrites: before?.overwrites === true,
     ...(before?.last === undefined ? {} : { earlier: before.last }),
     ...(known ? { known } : {}),

@@ -14,7 +14,7 @@ export interface Queue {
   next(): Promise<readonly Admitted[] | undefined>
   end(): void
   fail(error: unknown): void
-  /** Something was committed. */
+  /** Objects were committed. */
   moved(): void
   readonly lastMovedMs: number
   readonly isEmpty: boolean
@@ -65,7 +65,6 @@ export function createQueue(
       head.next(object)
     },
     tick(watermarkUs) {
-      lastMovedMs = clock.nowMs()
       push([{ is: 'tick', source, watermarkUs, sizeBytes: 0 }])
     },
     flush: () => flushes.next(),

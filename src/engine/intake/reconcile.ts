@@ -33,20 +33,20 @@ const gonePauseMs = { first: 60_000, most: 3_600_000 } as const
  * @param signal ends a listing on its way, with an error
  */
 export function createReconciler(
-  { fetch, kindOf }: Pick<OpenSource, 'fetch' | 'kindOf'>,
+  source: Pick<OpenSource, 'fetch' | 'kindOf' | 'place'>,
   intake: Intake,
   executor: Executor,
   signal: AbortSignal,
 ): Reconciler {
-  const { store, settings, clock } = fetch
-  const tables: Tables = { executor, nowMs: clock.nowMs, hasSeen: false, hasMissed: false }
+  const { store, clock } = source.fetch
+  const table = `found_${source.place}`
+  const tables: Tables = { executor, table, nowMs: clock.nowMs, hasSeen: false, hasMissed: false }
   return {
     async run(history) {
       const listed = await listNew({
-        store,
-        kindOf,
-        settings,
+        sources: [source],
         executor,
+        table,
         from: undefined,
         to: undefined,
         signal,
@@ -55,13 +55,13 @@ export function createReconciler(
       await keepDue(tables)
       let toMs = history?.toMs ?? null
       if (history && toMs === null) {
-        const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM admitted')
+        const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM ' + table)
         // An empty place has no history.
         toMs = Number(last?.ms ?? Number.MIN_SAFE_INTEGER)
         await history.begin(toMs)
       }
       let found = 0
-      for await (const page of tablePages(executor)) {
+      for await (const page of tablePages(executor, table)) {
         signal.throwIfAborted()
         const versions = page.map(admittedObject)
         const offers = history
@@ -71,7 +71,7 @@ export function createReconciler(
           : versions.map(version => ({ version }))
         found += offers.length - (await intake.offer([{ offers }]))
       }
-      await executor.run('DROP TABLE admitted')
+      await executor.run(`DROP TABLE ${table}`)
       return { ...listed, found }
     },
   }
@@ -80,58 +80,60 @@ export function createReconciler(
 /** What is kept between listings. */
 interface Tables {
   readonly executor: Executor
+  /** What the listing found that the ledger does not hold. The names of the others begin with it. */
+  readonly table: string
   nowMs(): number
   /**
-   * Table `unsettled` has what the last listing showed first. A file that is still being written looks different in the
-   * next one.
+   * The table of what is unsettled has what the last listing showed first. A file that is still being written looks
+   * different in the next one.
    */
   hasSeen: boolean
-  /** Table `missed` has what listings have named although it was gone. */
+  /** The table of what was missed has what listings have named although it was gone. */
   hasMissed: boolean
 }
 
-/** Leaves in `admitted` what the listing before this one showed as it is now. */
+/** Leaves what the listing before this one showed as it is now. */
 async function keepSettled(tables: Tables): Promise<void> {
-  const { executor } = tables
-  if (!tables.hasSeen) await executor.run('CREATE TABLE unsettled (key VARCHAR, e_tag VARCHAR)')
+  const { executor, table } = tables
+  if (!tables.hasSeen) await executor.run(`CREATE TABLE ${table}_unsettled (key VARCHAR, e_tag VARCHAR)`)
   tables.hasSeen = true
   await executor.run(
-    'CREATE TABLE settled AS SELECT row_number() OVER (ORDER BY n) AS n, a.* EXCLUDE (n) FROM admitted AS a ' +
-      'WHERE EXISTS (SELECT 1 FROM unsettled AS u WHERE u.key = a.key AND u.e_tag = a.e_tag)',
+    `CREATE TABLE ${table}_kept AS SELECT row_number() OVER (ORDER BY n) AS n, a.* EXCLUDE (n) FROM ${table} AS a ` +
+      `WHERE EXISTS (SELECT 1 FROM ${table}_unsettled AS u WHERE u.key = a.key AND u.e_tag = a.e_tag)`,
   )
-  await executor.run('CREATE OR REPLACE TABLE unsettled AS SELECT key, e_tag FROM admitted')
-  await admitOnly(executor, 'settled')
+  await executor.run(`CREATE OR REPLACE TABLE ${table}_unsettled AS SELECT key, e_tag FROM ${table}`)
+  await admitKept(tables)
 }
 
-/** Leaves out of `admitted` what was gone, and is not to be looked for yet. What is listed no more is forgotten. */
+/** Leaves out what was gone, and is not to be looked for yet. What is listed no more is forgotten. */
 async function keepDue(tables: Tables): Promise<void> {
-  const { executor } = tables
-  const [gone] = await executor.rows('SELECT count(*) AS n FROM admitted WHERE was_gone')
+  const { executor, table } = tables
+  const [gone] = await executor.rows(`SELECT count(*) AS n FROM ${table} WHERE was_gone`)
   if (!tables.hasMissed && Number(gone?.n) === 0) return
   if (!tables.hasMissed)
-    await executor.run('CREATE TABLE missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)')
+    await executor.run(`CREATE TABLE ${table}_missed (key VARCHAR, e_tag VARCHAR, tries BIGINT, due_ms DOUBLE)`)
   tables.hasMissed = true
   const nowMs = tables.nowMs()
   await executor.run(
-    `CREATE TABLE tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, coalesce(m.due_ms <= ${nowMs}, ` +
-      'TRUE) AS is_due ' +
-      'FROM admitted AS a LEFT JOIN missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag',
+    `CREATE TABLE ${table}_tried AS SELECT a.*, coalesce(m.tries, 0) AS tries, m.due_ms, ` +
+      `coalesce(m.due_ms <= ${nowMs}, TRUE) AS is_due ` +
+      `FROM ${table} AS a LEFT JOIN ${table}_missed AS m ON a.was_gone AND m.key = a.key AND m.e_tag = a.e_tag`,
   )
   await executor.run(
-    'CREATE TABLE due AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) FROM ' +
-      'tried WHERE is_due',
+    `CREATE TABLE ${table}_kept AS SELECT row_number() OVER (ORDER BY n) AS n, * EXCLUDE (n, tries, due_ms, is_due) ` +
+      `FROM ${table}_tried WHERE is_due`,
   )
   const { first, most } = gonePauseMs
   await executor.run(
-    'CREATE OR REPLACE TABLE missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ' +
+    `CREATE OR REPLACE TABLE ${table}_missed AS SELECT key, e_tag, tries + is_due::INTEGER AS tries, ` +
       `CASE WHEN is_due THEN ${nowMs} + least(${first} * 2.0 ** tries, ${most}) ELSE due_ms END AS due_ms FROM ` +
-      'tried WHERE was_gone',
+      `${table}_tried WHERE was_gone`,
   )
-  await executor.run('DROP TABLE tried')
-  await admitOnly(executor, 'due')
+  await executor.run(`DROP TABLE ${table}_tried`)
+  await admitKept(tables)
 }
 
-async function admitOnly(executor: Executor, table: string): Promise<void> {
-  await executor.run('DROP TABLE admitted')
-  await executor.run(`ALTER TABLE ${table} RENAME TO admitted`)
+async function admitKept({ executor, table }: Tables): Promise<void> {
+  await executor.run(`DROP TABLE ${table}`)
+  await executor.run(`ALTER TABLE ${table}_kept RENAME TO ${table}`)
 }

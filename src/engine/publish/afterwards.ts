@@ -13,7 +13,7 @@ import type { RunEvent } from '../report/events.ts'
 import type { ChannelReader } from '../state/channels.ts'
 import { type DoneAfter, doneAfterChannel, doneAfterText } from '../state/done-after.ts'
 import { dueBy } from '../state/due.ts'
-import { dueOf, withDue } from '../state/engine-state.ts'
+import { sourceRecords, withSource } from '../state/engine-state.ts'
 import { heldFlows, publishedThrough } from '../state/held.ts'
 import { createDeeds, type Deeds } from './deeds.ts'
 import { type DueObjects, loadDueObjects } from './due-objects.ts'
@@ -35,7 +35,7 @@ export interface Afterwards {
 
 export interface AfterwardsContext {
   readonly pipeline: string
-  readonly source: Pick<OpenSource, 'fetch' | 'after' | 'afterPlace'>
+  readonly source: Pick<OpenSource, 'fetch' | 'after' | 'afterPlace' | 'place'>
   /** A replay repeats what another run did: nothing is done then. */
   readonly isReplay: boolean
   readonly reader: ChannelReader
@@ -106,16 +106,18 @@ interface RoundContext extends AfterwardsContext {
  * @returns a round; the last one waits for no later commit to say that all is published
  */
 function createRounds(context: RoundContext): (isLast: boolean, stop: AbortSignal | undefined) => Promise<void> {
-  const { manifest, reader, lookUps, clock, after, signal } = context
+  const { manifest, reader, lookUps, clock, after, signal, source } = context
+  const { name } = source.fetch.settings
+  const dueOf = (now: Manifest) => sourceRecords(now, name).due
   const inTurn = limited(deedsMax)
   const told = new Set<string>()
   let objects: DueObjects | undefined
   let lastEpoch = -1
   return async (isLast, stop) => {
-    objects ??= await loadDueObjects(after, { ...reader, manifest: manifest() }, lookUps, clock)
+    objects ??= await loadDueObjects(source, { ...reader, manifest: manifest() }, lookUps, clock)
     let now = manifest()
     if (after.delayMs > 0 && dueOf(now) === null && now.engine.nextSeq > 1)
-      now = await context.commit(m => markDue(m, wallMs(clock)))
+      now = await context.commit(m => markDue(m, name, wallMs(clock)))
     const { seq: dueSeq } =
       after.delayMs > 0 ? dueBy(dueOf(now), wallMs(clock), after.delayMs) : { seq: now.engine.nextSeq }
     // The last epoch is published, and no commit has come since that would say so.
@@ -134,9 +136,9 @@ function createRounds(context: RoundContext): (isLast: boolean, stop: AbortSigna
 }
 
 /** What was committed before there was a delay is due when that is over. */
-function markDue(manifest: Manifest, nowMs: number): Manifest {
+function markDue(manifest: Manifest, source: string, nowMs: number): Manifest {
   const seq = manifest.engine.nextSeq - 1
-  return withDue(manifest, { seq: 0, marks: [{ seq, fromMs: nowMs, toMs: nowMs }] })
+  return withSource(manifest, source, { due: { seq: 0, marks: [{ seq, fromMs: nowMs, toMs: nowMs }] } })
 }
 
 interface PageContext extends RoundContext {

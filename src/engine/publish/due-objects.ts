@@ -2,6 +2,8 @@ import type { Clock } from '../../core/clock.ts'
 import type { Executor, SqlRow } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
 import type { AfterSettings } from '../../plan/after.ts'
+import { text } from '../../plan/sql.ts'
+import type { OpenSource } from '../intake/source.ts'
 import type { ChannelReader } from '../state/channels.ts'
 import { type DoneAfter, loadDoneAfter } from '../state/done-after.ts'
 
@@ -24,37 +26,46 @@ export interface DueObjects {
 }
 
 export async function loadDueObjects(
-  after: AfterSettings,
+  source: Pick<OpenSource, 'fetch' | 'after' | 'place'>,
   reader: ChannelReader,
   executor: Executor,
   clock: Pick<Clock, 'nowMs'>,
 ): Promise<DueObjects> {
-  await loadDoneAfter(reader, executor, 'done_after')
+  const tables: Tables = {
+    done: `done_after_${source.place}`,
+    toClear: `to_clear_${source.place}`,
+    failed: `failed_after_${source.place}`,
+  }
+  const isOwn = `source = ${text(source.fetch.settings.name)}`
+  const counted = (dueSeq: number) => countedSql(source.after, isOwn, dueSeq)
+  // What was done with objects of other sources is in the same channel.
+  await loadDoneAfter(reader, executor, tables.done)
   await executor.run(
-    `CREATE TABLE to_clear AS SELECT seq FROM done_after GROUP BY seq HAVING bool_or("is" = 'moved') AND NOT ` +
-      `bool_or("is" = 'cleared')`,
+    `CREATE TABLE ${tables.toClear} AS SELECT seq FROM ${tables.done} ` +
+      `WHERE seq IN (SELECT seq FROM ledger WHERE ${isOwn}) ` +
+      `GROUP BY seq HAVING bool_or("is" = 'moved') AND NOT bool_or("is" = 'cleared')`,
   )
-  await executor.run('CREATE TABLE failed_after (seq BIGINT, tries BIGINT, due_ms DOUBLE)')
-  /** Objects before it are done with, or are in table `failed_after`. */
+  await executor.run(`CREATE TABLE ${tables.failed} (seq BIGINT, tries BIGINT, due_ms DOUBLE)`)
+  /** Objects before it are done with, or are in the table of what failed. */
   let cursor = 0
   return {
     async isAny(afterEpoch, dueSeq) {
       const rows = await executor.rows(
-        `SELECT 1 FROM ledger WHERE ${counted(after, dueSeq)} AND epoch > ${afterEpoch} LIMIT 1`,
+        `SELECT 1 FROM ledger WHERE ${counted(dueSeq)} AND epoch > ${afterEpoch} LIMIT 1`,
       )
       return rows.length > 0
     },
     page: (throughEpoch, dueSeq) =>
-      executor.rows(pageSql(after, { cursor, throughEpoch, dueSeq, nowMs: clock.nowMs() })),
+      executor.rows(pageSql(source.after, tables, counted(dueSeq), { cursor, throughEpoch, nowMs: clock.nowMs() })),
     async done(done, text) {
-      await executor.append('done_after', text)
-      await executor.run(`DELETE FROM failed_after WHERE seq IN (${seqsOf(done)})`)
-      await executor.run(`DELETE FROM to_clear WHERE seq IN (${seqsOf(done)})`)
+      await executor.append(tables.done, text)
+      await executor.run(`DELETE FROM ${tables.failed} WHERE seq IN (${seqsOf(done)})`)
+      await executor.run(`DELETE FROM ${tables.toClear} WHERE seq IN (${seqsOf(done)})`)
       const moved = done.filter(({ is }) => is === 'moved')
-      if (moved.length > 0) await executor.run(`INSERT INTO to_clear SELECT unnest([${seqsOf(moved)}])`)
+      if (moved.length > 0) await executor.run(`INSERT INTO ${tables.toClear} SELECT unnest([${seqsOf(moved)}])`)
     },
     async failed(seqs) {
-      await executor.run(postponedSql(seqs, clock.nowMs()))
+      await executor.run(postponedSql(tables.failed, seqs, clock.nowMs()))
     },
     pass(page) {
       for (const row of page) if (row.is_clear !== true) cursor = Math.max(cursor, Number(row.seq))
@@ -62,44 +73,55 @@ export async function loadDueObjects(
   }
 }
 
+/** The names of its tables. */
+interface Tables {
+  readonly done: string
+  readonly toClear: string
+  readonly failed: string
+}
+
 const seqsOf = (rows: readonly DoneAfter[]) => rows.map(({ seq }) => seq).join(', ')
 
 /** Never what was set aside (I5). What has rows set aside is not deleted: they would be lost with it (law 5). */
-function counted(after: AfterSettings, dueSeq: number): string {
+function countedSql(after: AfterSettings, isOwn: string, dueSeq: number): string {
   const whole = after.is === 'delete' ? ' AND quarantined_rows = 0' : ''
-  return `"is" = 'object' AND outcome = 'read' AND seq <= ${dueSeq}${whole}`
+  return `"is" = 'object' AND outcome = 'read' AND ${isOwn} AND seq <= ${dueSeq}${whole}`
 }
 
 interface PageOf {
   readonly cursor: number
   readonly throughEpoch: number
-  readonly dueSeq: number
   readonly nowMs: number
 }
 
-function pageSql(after: AfterSettings, { cursor, throughEpoch, dueSeq, nowMs }: PageOf): string {
+function pageSql(
+  after: AfterSettings,
+  tables: Tables,
+  counted: string,
+  { cursor, throughEpoch, nowMs }: PageOf,
+): string {
   const isBut = after.is === 'tag' ? '' : ` AND d."is" <> 'tagged'`
-  const waits = `seq NOT IN (SELECT seq FROM failed_after WHERE due_ms > ${nowMs})`
-  const toClear = `seq IN (SELECT seq FROM to_clear) AND ${waits}`
+  const waits = `seq NOT IN (SELECT seq FROM ${tables.failed} WHERE due_ms > ${nowMs})`
+  const toClear = `seq IN (SELECT seq FROM ${tables.toClear}) AND ${waits}`
   const failed =
-    `${counted(after, dueSeq)} AND seq <= ${cursor} AND seq IN (SELECT seq FROM failed_after) ` +
-    `AND seq NOT IN (SELECT seq FROM to_clear) AND ${waits}`
+    `${counted} AND seq <= ${cursor} AND seq IN (SELECT seq FROM ${tables.failed}) ` +
+    `AND seq NOT IN (SELECT seq FROM ${tables.toClear}) AND ${waits}`
   const fresh =
-    `${counted(after, dueSeq)} AND seq > ${cursor} AND epoch <= ${throughEpoch} ` +
-    `AND seq NOT IN (SELECT d.seq FROM done_after AS d WHERE d.seq > ${cursor}${isBut})`
+    `${counted} AND seq > ${cursor} AND epoch <= ${throughEpoch} ` +
+    `AND seq NOT IN (SELECT d.seq FROM ${tables.done} AS d WHERE d.seq > ${cursor}${isBut})`
   const some = (isClear: boolean, which: string) => `SELECT ${isClear} AS is_clear, * FROM ledger WHERE ${which}`
   const branches = [some(true, toClear), some(false, failed), some(false, fresh)]
   return `${branches.join(' UNION ALL ')} ORDER BY is_clear DESC, seq LIMIT ${pageMax}`
 }
 
-/** Table `failed_after` with these, whose pauses double. */
-function postponedSql(failed: readonly number[], nowMs: number): string {
+/** The table of what failed with these, whose pauses double. */
+function postponedSql(table: string, failed: readonly number[], nowMs: number): string {
   const seqs = failed.join(', ')
   const { first, most } = pauseMs
   const dueMs = `${nowMs} + least(${first} * 2.0 ** least(coalesce(o.tries, 0), 20), ${most})`
   return (
-    `CREATE OR REPLACE TABLE failed_after AS SELECT * FROM failed_after WHERE seq NOT IN (${seqs}) UNION ALL ` +
+    `CREATE OR REPLACE TABLE ${table} AS SELECT * FROM ${table} WHERE seq NOT IN (${seqs}) UNION ALL ` +
     `SELECT f.seq, coalesce(o.tries, 0) + 1, ${dueMs} ` +
-    `FROM (SELECT unnest([${seqs}]) AS seq) AS f LEFT JOIN failed_after AS o ON o.seq = f.seq`
+    `FROM (SELECT unnest([${seqs}]) AS seq) AS f LEFT JOIN ${table} AS o ON o.seq = f.seq`
   )
 }

@@ -1,35 +1,44 @@
 import type { Input } from '../../../connectors/input/input.ts'
 import { configError } from '../../core/errors.ts'
+import { didYouMean } from '../../core/nearest.ts'
 import { type AfterSettings, keepAll } from '../../plan/after.ts'
 import type { Format } from '../../plan/format.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { Components } from '../components.ts'
 import { suffixesOf } from '../intake/key-kind.ts'
+import { sourceOf } from '../intake/source.ts'
 import { checkAfter } from './after-place.ts'
 import { type Places, type SinkEnd, sinkEnds } from './outputs.ts'
 import { pathWithin } from './places.ts'
 
 /** Where a run reads and writes. */
 export interface RunPlaces {
-  readonly input: Input
-  /** Names its place in errors. */
-  readonly inputField: string
+  /** By name of the source. */
+  readonly inputs: ReadonlyMap<string, InputPlace>
   readonly ends: readonly SinkEnd[]
   readonly checkpoint: { readonly address: string; readonly field: string }
+}
+
+/** Where the objects of a source lie. */
+export interface InputPlace {
+  readonly input: Input
+  /** Names its place in errors. */
+  readonly field: string
   /** What becomes of objects that are committed. */
   readonly after: AfterSettings
 }
 
 export interface AskedPlaces {
-  readonly definition: SourceDefinition
+  readonly definitions: readonly SourceDefinition[]
   readonly terminals: readonly Terminal[]
-  readonly format: Pick<Format, 'extensions'>
+  /** By name of the source. */
+  readonly formats: ReadonlyMap<string, Pick<Format, 'extensions'>>
   /** The pipeline's own checkpoint. */
   readonly checkpoint: string
   /** Other places for this run. */
   readonly options: {
-    readonly input?: string
+    readonly input?: Places
     readonly output?: Places
     readonly checkpoint?: string
     readonly ledger?: string
@@ -38,12 +47,9 @@ export interface AskedPlaces {
 
 /** @throws MillraceError `user` for a place that is none, or lies where another one must not */
 export async function findPlaces(
-  { definition, terminals, format, options, ...asked }: AskedPlaces,
+  { definitions, terminals, formats, options, ...asked }: AskedPlaces,
   components: Pick<Components, 'findInput' | 'sinks'>,
 ): Promise<RunPlaces> {
-  const { name } = definition.settings
-  const inputField = options.input === undefined ? `source ${name}: objects` : 'input'
-  const input = await components.findInput(options.input ?? definition.objects, inputField)
   const ends = sinkEnds(terminals, options.output, components.sinks)
   const folders = ends.filter(({ kind }) => kind.isFolder)
   const checkpoint = {
@@ -54,16 +60,63 @@ export async function findPlaces(
     ...folders.map(({ sink }) => [sink.uri, 'output'] as const),
     [checkpoint.address, checkpoint.field] as const,
   ]
-  for (const [address, field] of written) checkApart(input, address, field, suffixesOf(format, definition.keys))
+  const inputs = await findInputs(definitions, options, components)
+  for (const { settings, keys } of definitions) {
+    const { input } = sourceOf(inputs, settings.name)
+    const suffixes = suffixesOf(sourceOf(formats, settings.name), keys)
+    for (const [address, field] of written) checkApart(input, address, field, suffixes)
+  }
   for (const { sink } of folders) checkOutside(sink.uri, checkpoint.address)
-  // A replay repeats what another run did: that one's objects stay as they are.
-  const after = options.ledger === undefined ? definition.after : keepAll
-  await checkAfter(after, {
-    source: name,
-    input: input.root,
-    written: written.map(([address, field]) => [address, `the ${field}`] as const),
-  })
-  return { input, inputField, ends, checkpoint, after }
+  for (const [source, { input, after }] of inputs) {
+    const others = [...inputs].flatMap(([name, other]) =>
+      name === source ? [] : [[other.input.root, `the place of source ${name}`] as const],
+    )
+    const places = written.map(([address, field]) => [address, `the ${field}`] as const)
+    await checkAfter(after, { source, input: input.root, written: [...others, ...places] })
+  }
+  return { inputs, ends, checkpoint }
+}
+
+async function findInputs(
+  definitions: readonly SourceDefinition[],
+  { input: given, ledger }: AskedPlaces['options'],
+  components: Pick<Components, 'findInput'>,
+): Promise<ReadonlyMap<string, InputPlace>> {
+  const inputs = new Map<string, InputPlace>()
+  const others = inputsGiven(
+    given,
+    definitions.map(({ settings }) => settings.name),
+  )
+  for (const { settings, objects, after } of definitions) {
+    const { name } = settings
+    const field = others[name] === undefined ? `source ${name}: objects` : 'input'
+    const input = await components.findInput(others[name] ?? objects, field)
+    // A replay repeats what another run did: that one's objects stay as they are.
+    inputs.set(name, { input, field, after: ledger === undefined ? after : keepAll })
+  }
+  return inputs
+}
+
+/**
+ * Other places for this run, by name of the source.
+ *
+ * @throws MillraceError `user` for a name that no source has, and for a place that may be meant for any of several
+ */
+export function inputsGiven(given: Places | undefined, names: readonly string[]): Readonly<Record<string, string>> {
+  if (given === undefined) return {}
+  const [only = '', ...others] = names
+  if (typeof given === 'string') {
+    // `trips=data/trips` of a command line; `dt=2024/` is a folder, unless a source has that name.
+    const name = names.find(found => given.startsWith(`${found}=`) && given.length > found.length + 1)
+    if (name !== undefined) return { [name]: given.slice(name.length + 1) }
+    if (others.length === 0) return { [only]: given }
+    const example = `NAME=PLACE, such as ${only}=${given}`
+    throw configError('input', given, `${example}, as there are several sources: ${names.join(', ')}`)
+  }
+  const unknown = Object.keys(given).find(name => !names.includes(name))
+  if (unknown !== undefined)
+    throw configError('input', unknown, `the name of a source: ${names.join(', ')}${didYouMean(unknown, names)}`)
+  return given
 }
 
 /** What the files of checkpoints and output end in. */

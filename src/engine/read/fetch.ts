@@ -7,7 +7,7 @@ import { type GroupContext, markGroup } from './mark-group.ts'
 import type { FetchContext, MarkedObject } from './marked-object.ts'
 import { createPatience } from './patience.ts'
 import { type Room, roomFor } from './room.ts'
-import { createSpoolFiles } from './spool-files.ts'
+import { createSpoolFiles, type SpoolFiles } from './spool-files.ts'
 import { type SpoolingContext, spoolInTurn } from './spool-in-turn.ts'
 
 /** What became of some objects. */
@@ -15,56 +15,85 @@ export interface Fetched {
   /** The first of them, or all, in their order. */
   readonly marked: readonly MarkedObject[]
   /** The rest, for which there was no room: with the sizes that the store has told. */
-  readonly left: readonly Wanted[]
+  readonly left: readonly SourceWanted[]
+}
+
+/** An object version that the store of a source is to be asked for. */
+export interface SourceWanted extends Wanted {
+  /** The name of the source. */
+  readonly source: string
 }
 
 /** Stage 1 for the objects of a mini-batch (S17). */
-export type Fetch = (objects: readonly Wanted[]) => Promise<Fetched>
+export type Fetch = (objects: readonly SourceWanted[]) => Promise<Fetched>
 
 interface Fetching extends SpoolingContext, GroupContext {}
 
 /**
  * Stage 1: fetch to the spool, find columns, check every value, take high marks.
  *
+ * @param sources that objects may be of, each of another name
  * @param inTurn bounds how many objects are fetched at once
  * @param bytesMax of the objects of one call together, as far as the store tells of more than was announced; the first
  * one is fetched whatever its size
  */
+export function createFetchOfAll(
+  sources: Iterable<FetchContext>,
+  inTurn: <T>(sizeBytes: number, work: () => Promise<T>) => Promise<T>,
+  bytesMax = Infinity,
+): Fetch {
+  let tables = 0
+  const nextTable = () => `spool_${tables++}`
+  const fetching = new Map<string, Fetching>()
+  const files = new Map<string, SpoolFiles>()
+  for (const context of sources) {
+    const { spool, settings } = context
+    // Sources of one spool share its files, which are numbered.
+    const own = files.get(spool) ?? createSpoolFiles(spool)
+    files.set(spool, own)
+    fetching.set(settings.name, fetchingOf(context, { inTurn, nextTable, files: own }))
+  }
+  return objects => fetchBatch(fetching, objects, roomFor(bytesMax, objects[0]))
+}
+
+/** The same for objects of one source. */
 export function createFetch(
   context: FetchContext,
   inTurn: <T>(sizeBytes: number, work: () => Promise<T>) => Promise<T>,
   bytesMax = Infinity,
-): Fetch {
-  const fetching = fetchingOf(context, inTurn)
-  return objects => fetchBatch(fetching, objects, roomFor(bytesMax, objects[0]))
+): (objects: readonly Wanted[]) => Promise<Fetched> {
+  const fetch = createFetchOfAll([context], inTurn, bytesMax)
+  const { name: source } = context.settings
+  return objects => fetch(objects.map(object => ({ ...object, source })))
 }
 
-function fetchingOf(context: FetchContext, inTurn: Fetching['inTurn']): Fetching {
+function fetchingOf(context: FetchContext, shared: Pick<Fetching, 'inTurn' | 'nextTable' | 'files'>): Fetching {
   const { settings } = context
   const declared = declaredColumns(settings)
   const facts = createCheckedFacts(settings, context.executor)
-  let tables = 0
   return {
     ...context,
-    inTurn,
+    ...shared,
     declared,
     names: declared.flatMap(({ from, fact }) => (fact === undefined ? [from] : [])),
     facts,
     factsOf: facts.values,
     period: settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined,
-    files: createSpoolFiles(context.spool),
     patience: createPatience(context.store, context.clock, context.signal),
-    nextTable: () => `spool_${tables++}`,
   }
 }
 
-async function fetchBatch(context: Fetching, objects: readonly Wanted[], room: Room): Promise<Fetched> {
+async function fetchBatch(
+  sources: ReadonlyMap<string, Fetching>,
+  objects: readonly SourceWanted[],
+  room: Room,
+): Promise<Fetched> {
   const groups = [...groupsOf(objects)]
-  const fetching = groups.map(group => fetchGroup(context, group, room))
+  const fetching = groups.map(group => fetchGroup(sources, group, room))
   // Those after a failure, or after the first that is left, are not awaited as they come.
   for (const promise of fetching) promise.catch(() => {})
   const marked: MarkedObject[] = []
-  const left: Wanted[] = []
+  const left: SourceWanted[] = []
   for (const [index, promise] of fetching.entries()) {
     // Of several failures the first in order is thrown, whichever came first in time.
     const found = left.length === 0 ? await promise : await promise.catch(() => undefined)
@@ -79,8 +108,19 @@ async function fetchBatch(context: Fetching, objects: readonly Wanted[], room: R
   return { marked, left }
 }
 
-async function fetchGroup(context: Fetching, objects: readonly Wanted[], room: Room): Promise<Fetched> {
-  const spooling = await Promise.allSettled(objects.map(object => spoolInTurn(context, object, room)))
+function versionOnly({ source: _source, ...wanted }: SourceWanted): Wanted {
+  return wanted
+}
+
+async function fetchGroup(
+  sources: ReadonlyMap<string, Fetching>,
+  objects: readonly SourceWanted[],
+  room: Room,
+): Promise<Fetched> {
+  const { source } = objects[0] as SourceWanted
+  const context = sources.get(source)
+  if (!context) throw new Error(`unreachable: the run has no source ${source}`)
+  const spooling = await Promise.allSettled(objects.map(object => spoolInTurn(context, versionOnly(object), room)))
   const outcomes = spooling.map(entry => (entry.status === 'fulfilled' ? entry.value : undefined))
   const end = outcomes.findIndex(outcome => outcome === undefined || 'left' in outcome)
   const taken = end === -1 ? objects.length : end
@@ -90,9 +130,10 @@ async function fetchGroup(context: Fetching, objects: readonly Wanted[], room: R
     done.push(...('is' in group ? [group] : await markGroup(context, group)))
   const stopped = spooling[taken]
   if (stopped?.status === 'rejected') throw stopped.reason
-  const left: Wanted[] = []
+  const left: SourceWanted[] = []
   for (const [index, outcome] of outcomes.slice(taken).entries()) {
-    left.push(outcome && 'left' in outcome ? outcome.left : (objects[taken + index] as Wanted))
+    const object = objects[taken + index] as SourceWanted
+    left.push(outcome && 'left' in outcome ? { ...outcome.left, source } : object)
     if (outcome && 'discard' in outcome) await outcome.discard()
   }
   return { marked: done, left }

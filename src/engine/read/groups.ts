@@ -5,12 +5,15 @@ import type { SpooledVersion } from './spooled-version.ts'
 /** Objects are marked together up to so many, and so many bytes: their rows lie in one table. */
 const groupMax = { objects: 100, bytes: 8 * 1024 * 1024 } as const
 
-/** Objects in groups that are fetched together, by the sizes that were said. */
-export function* groupsOf(objects: readonly Wanted[]): Generator<readonly Wanted[]> {
-  let group: Wanted[] = []
+/** Objects of one source in groups that are fetched together, by the sizes that were said. */
+export function* groupsOf<T extends Wanted & { readonly source: string }>(
+  objects: readonly T[],
+): Generator<readonly T[]> {
+  let group: T[] = []
   let bytes = 0
   for (const object of objects) {
-    if (group.length > 0 && (group.length === groupMax.objects || bytes + object.sizeBytes > groupMax.bytes)) {
+    const isFull = group.length === groupMax.objects || bytes + object.sizeBytes > groupMax.bytes
+    if (group.length > 0 && (isFull || group[0]?.source !== object.source)) {
       yield group
       group = []
       bytes = 0

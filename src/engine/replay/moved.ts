@@ -12,7 +12,7 @@ import { loadLedger } from '../state/recover.ts'
 /** Finds objects of a ledger where `after` has brought them. */
 export interface Moved {
   /** The place and the version there; undefined where the object was neither moved nor deleted. */
-  find(key: string, eTag: string): Promise<MovedObject | 'deleted' | undefined>
+  find(source: string, key: string, eTag: string): Promise<MovedObject | 'deleted' | undefined>
 }
 
 export interface MovedObject {
@@ -33,7 +33,7 @@ export async function openMoved(
   await loadLedger(reader, executor, 'moved_ledger')
   await loadDoneAfter(reader, executor, 'moved_done')
   await executor.run(
-    `CREATE TABLE ${table} AS SELECT l.key AS old_key, l.e_tag AS old_e_tag, d.* FROM moved_done AS d ` +
+    `CREATE TABLE ${table} AS SELECT l.source, l.key AS old_key, l.e_tag AS old_e_tag, d.* FROM moved_done AS d ` +
       `JOIN moved_ledger AS l USING (seq) WHERE d."is" IN ('moved', 'deleted')`,
   )
   for (const loaded of ['moved_ledger', 'moved_done']) await executor.run(`DROP TABLE ${loaded}`)
@@ -44,9 +44,10 @@ export async function openMoved(
     return opened
   }
   return {
-    async find(key, eTag) {
+    async find(source, key, eTag) {
       const [row] = await executor.rows(
-        `SELECT * FROM ${table} WHERE old_key = ${text(key)} AND old_e_tag = ${text(eTag)} ORDER BY "is" DESC LIMIT 1`,
+        `SELECT * FROM ${table} WHERE source = ${text(source)} AND old_key = ${text(key)} ` +
+          `AND old_e_tag = ${text(eTag)} ORDER BY "is" DESC LIMIT 1`,
       )
       if (!row || row.is === 'deleted') return row && 'deleted'
       const { place, version } = movedTo(row)
@@ -66,14 +67,14 @@ function deleted(object: string): MillraceError {
 }
 
 /** A store for a replay: what is no more in its old place is read at its new one, as if it lay there still. */
-export function followMoves(store: ObjectStore, moved: Moved): ObjectStore {
+export function followMoves(store: ObjectStore, source: string, moved: Moved): ObjectStore {
   return {
     ...store,
     async get(key: string, options: GetOptions = {}) {
       const found = await store.get(key, options)
       const { ifMatch: eTag, versionId: _, ...rest } = options
       if (typeof found !== 'string' || eTag === undefined) return found
-      const there = await moved.find(key, eTag)
+      const there = await moved.find(source, key, eTag)
       if (there === 'deleted') throw deleted(objectAddress(store.address, key))
       if (!there) return found
       const { version } = there
@@ -84,7 +85,7 @@ export function followMoves(store: ObjectStore, moved: Moved): ObjectStore {
       async link(version, file) {
         const linked = (await store.link?.(version, file)) ?? 'unsupported'
         if (linked !== 'missing' && linked !== 'changed') return linked
-        const there = await moved.find(version.key, version.eTag)
+        const there = await moved.find(source, version.key, version.eTag)
         if (there === 'deleted') throw deleted(objectAddress(store.address, version.key))
         return there ? ((await there.store.link?.(there.version, file)) ?? 'unsupported') : linked
       },

@@ -6,7 +6,7 @@ import { differences } from '../../plan/plan-changes.ts'
 import type { StepIds } from '../../plan/plan-ids.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { text } from '../../plan/sql.ts'
-import { storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
+import { type StoredNode, storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
 import { type Listing, pulled } from '../intake/admit.ts'
 import type { Outcome } from '../read/outcome.ts'
 import { createLedgerTable, markOf, withEarlierSql, type AdmittedMark, versionOf } from '../state/ledger.ts'
@@ -30,7 +30,8 @@ export function withStageNames(other: ReadCheckpoint, own: readonly StepIds[], t
 export interface ReplayContext {
   /** The other checkpoint. */
   readonly other: Replayed
-  readonly source: string
+  /** The names of the sources. */
+  readonly sources: readonly string[]
   readonly executor: Executor
   readonly stage: string
   newId(): string
@@ -39,9 +40,15 @@ export interface ReplayContext {
   readonly nextSeq: number
 }
 
-/** Refuses a ledger that was written by another source: its marks would be judged by other rules (S1). */
-export function checkReplayable({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
-  const written = storedPlan(head.manifest.engine.plan).nodes.find(({ op }) => op === 'source')
+/** Refuses a ledger that was written by other sources: its marks would be judged by other rules (S1). */
+export function checkReplayable(other: ReadCheckpoint, sources: readonly SourceSettings[]): void {
+  for (const settings of sources) checkSource(other, settings)
+}
+
+function checkSource({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
+  const all = storedPlan(head.manifest.engine.plan).nodes.filter(({ op }) => op === 'source')
+  // Of one source that is called otherwise it is said what else differs.
+  const written = all.find(node => nameOf(node) === settings.name) ?? (all.length === 1 ? all[0] : undefined)
   const of = (value: Json | undefined) => ({ canonical: value, written: value })
   const [first] = differences(
     `source ${settings.name}`,
@@ -52,20 +59,25 @@ export function checkReplayable({ head, address }: ReadCheckpoint, settings: Sou
     throw configError('ledger', address, `a ledger that was written by the same source; ${first}`)
 }
 
+function nameOf(node: StoredNode): string {
+  return (writtenOptions(node) as unknown as SourceSettings).name
+}
+
 /**
  * Another checkpoint's ledger as a listing: the same object versions in the same order, with its outcomes, marks, ticks
  * and flushes (S1). So the answer is the same, however this run is cut.
  */
 export async function replay(context: ReplayContext): Promise<Listing> {
-  const { other, source, executor, stage, newId, nextSeq } = context
+  const { other, sources, executor, stage, newId, nextSeq } = context
   await createLedgerTable(executor, 'replayed')
   await loadLedger({ checkpoint: other.checkpoint, manifest: other.head.manifest, stage, newId }, executor, 'replayed')
-  const [foreign] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source <> ${text(source)} LIMIT 1`)
+  const names = sources.map(text).join(', ')
+  const [foreign] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source NOT IN (${names}) LIMIT 1`)
   if (foreign)
     throw configError(
       'ledger',
       other.address,
-      `a ledger of source ${source}; it holds entries of ${String(foreign.source)}`,
+      `a ledger of source ${sources.join(' and ')}; it holds entries of ${String(foreign.source)}`,
     )
   await executor.run(
     'CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM ' +
@@ -82,21 +94,26 @@ export async function replay(context: ReplayContext): Promise<Listing> {
     ignored: {},
     matched: Number(totals?.objects),
     leftOut: 0,
-    withoutPeriod: null,
-    next: pulled(executor, context.miniBatch, row =>
-      row.is === 'object'
-        ? {
-            ...versionOf(row),
-            is: 'object',
-            overwrites: false,
-            ...(row.earlier === null ? {} : { earlier: row.earlier as Outcome }),
-            known: {
-              outcome: row.outcome as Outcome,
-              reason: row.reason as string | null,
-              highMarkUs: row.high_mark_us as bigint | null,
-            },
-          }
-        : renamed(markOf(row), other.stageNames),
+    withoutPeriod: [],
+    next: pulled(
+      executor,
+      context.miniBatch,
+      row =>
+        row.is === 'object'
+          ? {
+              ...versionOf(row),
+              is: 'object',
+              source: String(row.source),
+              overwrites: false,
+              ...(row.earlier === null ? {} : { earlier: row.earlier as Outcome }),
+              known: {
+                outcome: row.outcome as Outcome,
+                reason: row.reason as string | null,
+                highMarkUs: row.high_mark_us as bigint | null,
+              },
+            }
+          : renamed(markOf(row), other.stageNames),
+      'admitted',
     ),
   }
 }

@@ -22,6 +22,14 @@ export function countKey<K extends Unread>(counts: Counts<K>, kind: K, key: stri
   counts[kind] = { count: count + 1, first }
 }
 
+/** Both counts, with the first keys of the first. */
+export function addIgnored(a: IgnoredKeys, b: IgnoredKeys): IgnoredKeys {
+  const sum: Counts<Ignored> = { ...a }
+  for (const [kind, { count, first }] of Object.entries(b) as [Ignored, Counted][])
+    sum[kind] = { count: (sum[kind]?.count ?? 0) + count, first: sum[kind]?.first ?? first }
+  return sum
+}
+
 export function countOf(ignored: IgnoredKeys): number {
   return Object.values(ignored).reduce((sum, { count }) => sum + count, 0)
 }

@@ -25,9 +25,7 @@ export interface Measurement {
   readonly inHand: number
   /** Taken in since the start. */
   readonly admitted: { readonly objects: number; readonly bytes: number }
-  /** Event times, microseconds since 1970; null before the first, and where the source has none. */
-  readonly watermarkUs: bigint | null
-  readonly highMarkUs: bigint | null
+  readonly sources: readonly MeasuredSource[]
   readonly states: readonly MeasuredState[]
   /** Epochs that flows have not taken yet, for every flow that ends in `rows()` or `batches()` and is behind. */
   readonly undelivered: readonly WaitingRows[]
@@ -41,6 +39,14 @@ export interface Measurement {
   readonly notifications: Readonly<Record<string, number>>
   /** The limit to a tenth of its unit, as DuckDB shows it. */
   readonly duckdb: { readonly memoryBytes: number; readonly spillBytes: number; readonly limitBytes: number }
+}
+
+/** How far a source is. */
+export interface MeasuredSource {
+  readonly source: string
+  /** Event times, microseconds since 1970; null before the first, and where the source has none. */
+  readonly watermarkUs: bigint | null
+  readonly highMarkUs: bigint | null
 }
 
 /** Committed rows that wait until they are worth a file. */

@@ -99,7 +99,7 @@ export interface Summary {
     /** Objects left out by --from and --to because their key names no period, or one outside. */
     readonly leftOut: number
     /** Objects of the listing, new or not, that the key pattern of `bounds` does not fit; null where it fits all. */
-    readonly withoutPeriod: WithoutPeriod | null
+    readonly withoutPeriod: readonly WithoutPeriod[]
     /** Columns of JSON without a value in any row that was read. */
     readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
     /** Columns that nobody declared and that objects of this run are the first to have. */

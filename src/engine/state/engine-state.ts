@@ -4,7 +4,7 @@ import { type Json, plainJson } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import { type ClockShape, type Clocks, advanceClock, latest } from '../../plan/clock.ts'
 import type { WaitingFile } from '../../core/sink-port.ts'
-import type { StoredPlan } from '../../plan/stored-plan.ts'
+import { type StoredPlan, storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
 import { type WatermarkState, beginning } from '../../plan/watermark.ts'
 import { duckdb, sessionSettings } from '../duckdb/session.ts'
 import { type ColumnsSeen, columnsSeenJson } from '../read/columns-seen.ts'
@@ -33,12 +33,9 @@ export function initialState(plan: StoredPlan): EngineState {
       closesAt: {},
       openWindows: {},
       living: {},
-      positions: null,
+      sources: {},
       sealed: false,
-      historyToMs: null,
       retry: null,
-      columnsSeen: null,
-      due: null,
       held: {},
       snapshots: {},
     },
@@ -90,36 +87,46 @@ export interface EngineRecords {
   readonly living: Readonly<Record<string, string>>
   /** Per main state table: SQL over `partials`, its rows; a row for each window that the commit leaves open. */
   readonly openWindows: Readonly<Record<string, string>>
-  /** What the notification source keeps. */
-  readonly positions: Json
+  /** By name of the source. */
+  readonly sources: Readonly<Record<string, SourceRecords>>
   /** A final flush was written: nothing may follow. */
   readonly sealed: boolean
-  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
-  readonly historyToMs: number | null
   /** Objects that are to be read again before anything new. */
   readonly retry: RetryRequest | null
-  /** Which columns the objects have had; null where none has told, and in what earlier releases wrote. */
-  readonly columnsSeen: ColumnsSeen | null
-  /** How far objects are due for what `after` says; null where it has no delay. */
-  readonly due: Due | null
   /** By flow whose rows have been held. */
   readonly held: HeldRecords
   /** By flow that has snapshots of its latest results. */
   readonly snapshots: SnapshotRecords
 }
 
+/** What is on record of one source. */
+export interface SourceRecords {
+  /** What announces its objects keeps this (Kafka's offsets). */
+  readonly positions: Json
+  /** While history is being recorded as skipped: what was last modified by then is history, in ms since 1970. */
+  readonly historyToMs: number | null
+  /** Which columns the objects have had; null where none has told, and in what earlier releases wrote. */
+  readonly columnsSeen: ColumnsSeen | null
+  /** How far objects are due for what `after` says; null where it has no delay. */
+  readonly due: Due | null
+}
+
 /** The records that one commit hands to the next. */
-export type KeptRecords = Pick<
-  EngineRecords,
-  'positions' | 'sealed' | 'historyToMs' | 'retry' | 'columnsSeen' | 'due' | 'held' | 'snapshots'
->
+export type KeptRecords = Pick<EngineRecords, 'sources' | 'sealed' | 'retry' | 'held' | 'snapshots'>
+
+/** What an epoch changes of them; of a source what it names. */
+export type ChangedRecords = Partial<Omit<KeptRecords, 'sources'>> & {
+  readonly sources?: Readonly<Record<string, Partial<SourceRecords>>>
+}
 
 /** What the engine keeps in a manifest, as this release or an earlier one wrote it. */
-export type StoredSettings = Partial<EngineRecords> & {
-  /** Version. */
-  readonly duckdb: string
-  readonly attempt?: Attempt | null
-}
+export type StoredSettings = Partial<EngineRecords> &
+  /** Up to format 5: of the one source. `positions` stood beside the settings then. */
+  Partial<Omit<SourceRecords, 'positions'>> & {
+    /** Version. */
+    readonly duckdb: string
+    readonly attempt?: Attempt | null
+  }
 
 export function settingsOf({ engine }: Pick<Manifest, 'engine'>): StoredSettings {
   return engine.settings as unknown as StoredSettings
@@ -140,25 +147,64 @@ export function watermarksOf({ engine }: Pick<Manifest, 'engine'>): Readonly<Rec
 }
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
-  const { sealed, historyToMs, retry, columnsSeen, due, held, snapshots } = settingsOf({ engine })
+  const settings = settingsOf({ engine })
+  const { sealed, sources, retry, held, snapshots } = settings
   return {
-    positions: engine.positions,
+    sources: sources ? changedSources({}, sources) : sourcesBefore(engine, settings),
     sealed: sealed === true,
-    historyToMs: historyToMs ?? null,
     retry: retry ?? null,
-    columnsSeen: columnsSeen ?? null,
-    due: due ?? null,
     held: held ?? {},
     snapshots: snapshots ?? {},
   }
 }
 
-export function dueOf(manifest: Manifest): Due | null {
-  return engineRecords(manifest).due
+/** As it was written up to format 5, where there was one source. */
+function sourcesBefore(
+  { plan, positions }: EngineState,
+  { historyToMs = null, columnsSeen = null, due = null }: StoredSettings,
+): EngineRecords['sources'] {
+  const source = plan === undefined ? undefined : storedPlan(plan).nodes.find(({ op }) => op === 'source')
+  if (!source) return {}
+  const { name } = writtenOptions(source) as unknown as { readonly name: string }
+  return { [name]: { positions, historyToMs, columnsSeen, due } }
 }
 
-export function withDue(manifest: Manifest, due: Due): Manifest {
-  return withSettings(manifest, { due: dueJson(due) })
+const nothingRecorded: SourceRecords = { positions: null, historyToMs: null, columnsSeen: null, due: null }
+
+export function sourceRecords(manifest: Manifest, source: string): SourceRecords {
+  return engineRecords(manifest).sources[source] ?? nothingRecorded
+}
+
+/** The records of sources with what has changed of them. */
+export function changedSources(
+  before: EngineRecords['sources'],
+  changed: NonNullable<ChangedRecords['sources']>,
+): EngineRecords['sources'] {
+  const all = Object.entries(changed).map(([name, records]) => [
+    name,
+    { ...(before[name] ?? nothingRecorded), ...records },
+  ])
+  return { ...before, ...Object.fromEntries(all) }
+}
+
+/** The manifest with these records of a source. */
+export function withSource(manifest: Manifest, source: string, changed: Partial<SourceRecords>): Manifest {
+  const sources = changedSources(engineRecords(manifest).sources, { [source]: changed })
+  return withSettings(manifest, { sources: sourcesJson(sources) })
+}
+
+function sourcesJson(sources: EngineRecords['sources']): Json {
+  return Object.fromEntries(
+    Object.entries(sources).map(([name, { positions, historyToMs, columnsSeen, due }]) => [
+      name,
+      {
+        ...(positions === null ? {} : { positions }),
+        ...(historyToMs === null ? {} : { historyToMs }),
+        ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
+        ...(due && { due: dueJson(due) }),
+      },
+    ]),
+  )
 }
 
 export function dueJson({ seq, marks }: Due): Json {
@@ -167,7 +213,7 @@ export function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { positions, retry, columnsSeen, due, held, living, changeKeys, snapshots, ...records }: EngineRecords,
+  { sources, retry, held, living, changeKeys, snapshots, ...records }: EngineRecords,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
   totals: Totals,
@@ -182,8 +228,7 @@ export function engineState(
       ...(Object.keys(living).length > 0 && { living }),
       ...(Object.keys(changeKeys).length > 0 && { changeKeys }),
       retry: retry && { ...retry },
-      ...(columnsSeen && { columnsSeen: columnsSeenJson(columnsSeen) }),
-      ...(due && { due: dueJson(due) }),
+      sources: sourcesJson(sources),
       ...(Object.keys(held).length > 0 && { held: plainJson(held) }),
       ...(Object.keys(snapshots).length > 0 && { snapshots: plainJson(snapshots) }),
     },
@@ -192,7 +237,7 @@ export function engineState(
       Object.entries(position.sources).map(([source, state]) => [source, watermarkJson(state)]),
     ),
     ...(clocks === undefined ? {} : { clocks }),
-    positions,
+    positions: null,
     totals: { ...totals },
   }
 }

@@ -120,13 +120,18 @@ export async function createLedgerTable(executor: Executor, name: string): Promi
   )
 }
 
-/** P1 as SQL: the same object version, by versionIds where both sides have one, else by eTags. */
+/** P1 as SQL: the same object version of the same source, by versionIds where both sides have one, else by eTags. */
 export function sameVersionSql(a: string, b: string): string {
   return (
-    `${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key AND ` +
+    `${sameKeySql(a, b)} AND ` +
     `CASE WHEN ${a}.version_id IS NOT NULL AND ${b}.version_id IS NOT NULL THEN ${a}.version_id = ` +
     `${b}.version_id ELSE ${a}.e_tag = ${b}.e_tag END`
   )
+}
+
+/** As SQL: the same key, as one source has it. Two sources may read one place, and each counts what it reads. */
+export function sameKeySql(a: string, b: string): string {
+  return `${a}.source = ${b}.source AND ${a}.bucket = ${b}.bucket AND ${a}.key = ${b}.key`
 }
 
 /** Rows of the ledger's files as this release reads them: releases of format 1 wrote what was gone as quarantined. */
@@ -146,7 +151,7 @@ export function ledgerRowsSql(rows: string): string {
 function earlierSql(ledger: string): string {
   const pairs = (on: string) =>
     `SELECT a.seq, b.seq AS earlier_seq, b.outcome AS earlier FROM ${ledger} AS a JOIN ${ledger} AS b ` +
-    `ON a.bucket = b.bucket AND a.key = b.key AND ${on} WHERE b.outcome <> 'read' AND b.seq < a.seq`
+    `ON ${sameKeySql('a', 'b')} AND ${on} WHERE b.outcome <> 'read' AND b.seq < a.seq`
   return [
     'a.version_id = b.version_id',
     'a.e_tag = b.e_tag AND a.version_id IS NULL',
@@ -172,8 +177,8 @@ export function withEarlierSql(ledger: string): string {
  */
 export function setAsideSql(ledger: string): string {
   return (
-    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND r.bucket = a.bucket AND r.key ` +
-    '= a.key) AS overwrites ' +
+    `SELECT a.*, EXISTS (SELECT 1 FROM ${ledger} AS r WHERE r.outcome = 'read' AND ${sameKeySql('r', 'a')}) ` +
+    'AS overwrites ' +
     `FROM ${ledger} AS a WHERE a.outcome <> 'read' AND a.seq NOT IN (SELECT earlier_seq FROM (${earlierSql(ledger)}))`
   )
 }

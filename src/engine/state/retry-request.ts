@@ -36,9 +36,9 @@ export function requestedSql({ all, objects, beforeSeq }: RetryRequest): string 
   const named = objects.length === 0 ? [] : [`key IN (${objects.map(text).join(', ')})`]
   const any = all ? [`(outcome <> 'skipped' AND NOT overwrites)`] : []
   return (
-    `SELECT * FROM (SELECT * FROM (${setAsideSql('ledger')}) WHERE (bucket, key) NOT IN ` +
-    `(SELECT (bucket, key) FROM ledger WHERE "is" = 'object' AND seq >= ${beforeSeq}) ` +
-    `QUALIFY row_number() OVER (PARTITION BY bucket, key ORDER BY outcome = 'gone', seq DESC) = 1) ` +
+    `SELECT * FROM (SELECT * FROM (${setAsideSql('ledger')}) WHERE (source, bucket, key) NOT IN ` +
+    `(SELECT (source, bucket, key) FROM ledger WHERE "is" = 'object' AND seq >= ${beforeSeq}) ` +
+    `QUALIFY row_number() OVER (PARTITION BY source, bucket, key ORDER BY outcome = 'gone', seq DESC) = 1) ` +
     `WHERE ${[...named, ...any].join(' OR ')} ORDER BY seq`
   )
 }

@@ -11,12 +11,13 @@ import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, ObjectStore } from '../../core/ports.ts'
 import { showBytes, showCounted } from '../../core/quantity.ts'
 import type { Components } from '../../engine/components.ts'
-import { checkAfter, openAfterPlace, type Places } from '../../engine/publish/after-place.ts'
+import { checkAfter, openAfterPlace, type Places as AfterPlaces } from '../../engine/publish/after-place.ts'
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { checkPipeline } from '../../engine/bind/fit-plan.ts'
 import { subscribeFlows } from '../../engine/bind/flows.ts'
-import { openSink, type Places as OutputPlaces, type SinkEnd, sinkEnds } from '../../engine/publish/outputs.ts'
+import { openSink, type Places, type SinkEnd, sinkEnds } from '../../engine/publish/outputs.ts'
+import { inputsGiven } from '../../engine/publish/run-places.ts'
 import { createKindOf, kindOfLink, linksOf, suffixesOf } from '../../engine/intake/key-kind.ts'
 import { countKey, countOf, type Counts, type Ignored, type Unread } from '../../engine/report/ignored-keys.ts'
 import { createIdentities, type Known } from '../../engine/intake/identities.ts'
@@ -42,8 +43,8 @@ import {
 import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 
 export interface DoctorOptions {
-  readonly input?: string
-  readonly output?: OutputPlaces
+  readonly input?: Places
+  readonly output?: Places
   readonly checkpoint?: string
 }
 
@@ -65,32 +66,58 @@ export async function examine(
 ): Promise<readonly Finding[]> {
   const bound = await attempt('pipeline', () => explain(pipeline))
   if ('is' in bound) return [bound]
-  const { definition, terminals, unsubscribe } = subscribeFlows(pipeline)
+  const { definitions, terminals, unsubscribe } = subscribeFlows(pipeline)
   unsubscribe()
   const { flows } = bound
   const placed = await attempt('output', async () => ({ ends: sinkEnds(terminals, options.output, components.sinks) }))
   const { ends } = 'is' in placed ? { ends: [] } : placed
   const outputs = ends.filter(({ kind }) => kind.isFolder).map(({ sink }) => sink.uri)
   const checkpoint = options.checkpoint ?? pipeline.checkpoint
-  const input = options.input ?? definition.objects
   const written = await examineWritable(components, 'checkpoint', checkpoint, '')
   const fit = await examineFit(components, pipeline, checkpoint)
   const findings: Finding[] = [
     about('pipeline')('ok', `${pipeline.name} binds, with ${showCounted(flows.length, 'flow')}`),
     ...judgeEndless(terminals),
-    // Rows that pass through wait for nothing.
-    ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
-    ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
-    ...(await examineAfter(components, pipeline, definition, input, [
-      [checkpoint, 'the checkpoint'],
-      ...outputs.map(output => [output, 'the output'] as const),
-    ])),
-    ...written,
-    ...fit.findings,
   ]
+  const found = await attempt('input', async () => ({ inputs: inputsOf(definitions, options.input) }))
+  const { inputs } = 'is' in found ? { inputs: [] } : found
+  if ('is' in found) findings.push(found)
+  for (const { definition, input } of inputs) {
+    const own = [
+      // Rows that pass through wait for nothing.
+      ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
+      ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
+      ...(await examineAfter(components, pipeline, definition, input, [
+        [checkpoint, 'the checkpoint'],
+        ...outputs.map(output => [output, 'the output'] as const),
+      ])),
+    ]
+    findings.push(...ofSource(definitions, definition, own))
+  }
+  findings.push(...written, ...fit.findings)
   if ('is' in placed) findings.push(placed)
   findings.push(...(await examineSinks(components, pipeline, ends, fit.held)))
-  return [...findings, ...(await examineNotifications(components, definition, input))]
+  for (const { definition, input } of inputs)
+    findings.push(...ofSource(definitions, definition, await examineNotifications(components, definition, input)))
+  return findings
+}
+
+/** Where the objects of each source lie. */
+function inputsOf(definitions: readonly SourceDefinition[], given: Places | undefined) {
+  const names = definitions.map(({ settings }) => settings.name)
+  const others = inputsGiven(given, names)
+  return definitions.map(definition => ({ definition, input: others[definition.settings.name] ?? definition.objects }))
+}
+
+/** Of several sources each finding says which one it is of. */
+function ofSource(
+  { length }: readonly SourceDefinition[],
+  { settings: { name } }: SourceDefinition,
+  findings: readonly Finding[],
+): readonly Finding[] {
+  const at = `source ${name}`
+  if (length === 1) return findings
+  return findings.map(found => (found.message.includes(at) ? found : { ...found, message: `${at}: ${found.message}` }))
 }
 
 /** Does the work; what it throws is the problem. */
@@ -136,7 +163,9 @@ async function examineInput(
   if ('is' in found) return [found]
   const { seen, versions, store } = found
   const known =
-    checkpoint === undefined ? undefined : await attempt('checkpoint', () => lookUp(components, checkpoint, versions))
+    checkpoint === undefined
+      ? undefined
+      : await attempt('checkpoint', () => lookUp(components, checkpoint, definition.settings.name, versions))
   if (known && 'is' in known) return [judgeInput(seen, suffixes), known]
   const fresh = versions.filter(version => known?.get(version)?.isSettled !== true)
   const isOverwriting = (version: ObjectVersion) => known?.get(version)?.overwrites === true
@@ -155,6 +184,7 @@ async function examineInput(
 async function lookUp(
   components: Components,
   address: string,
+  source: string,
   versions: readonly ObjectVersion[],
 ): Promise<ReadonlyMap<ObjectVersion, Known>> {
   return withExecutor(async (executor, stage) => {
@@ -162,7 +192,7 @@ async function lookUp(
     await createLedgerTable(executor, 'ledger')
     const reader = { checkpoint, manifest: head.manifest, stage, newId: randomUUID }
     await loadLedger(reader, executor, 'ledger')
-    const identities = await createIdentities(executor)
+    const identities = await createIdentities(executor, source, 'identities')
     const known = new Map<ObjectVersion, Known>()
     for (let at = 0; at < versions.length; at += lookedUpAtOnce)
       for (const [version, is] of await identities.lookUp(versions.slice(at, at + lookedUpAtOnce)))
@@ -233,7 +263,7 @@ async function examineAfter(
   { name }: Pipeline,
   { after, settings, keys }: SourceDefinition,
   address: string,
-  written: Places['written'],
+  written: AfterPlaces['written'],
 ): Promise<readonly Finding[]> {
   if (after.is === 'keep') return []
   const found = await attempt('after', async () => {

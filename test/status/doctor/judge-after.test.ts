@@ -31,9 +31,9 @@ describe('doctor, on what becomes of objects', () => {
   test('says that delete gives up replay, and so does explain', async () => {
     const text = 'objects are deleted after their commit: that gives up replay (verify, backfill --ledger)'
     expect(await found({ after: 'delete' })).toEqual([{ check: 'after', is: 'warning', message: text }])
-    expect((await explain(of({ after: 'delete' }))).after).toBe(text)
+    expect((await explain(of({ after: 'delete' }))).sources[0]?.after).toBe(text)
     expect(await found({})).toEqual([])
-    expect((await explain(of({}))).after).toBeNull()
+    expect((await explain(of({}))).sources[0]?.after).toBeNull()
   })
 
   test('opens the place to move to, and refuses one that a symbolic link leads into the source', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readArguments } from '../../src/cli/options.ts'
-import { outputPlaces } from '../../src/cli/output-places.ts'
+import { outputPlaces } from '../../src/cli/named-places.ts'
 import { runOptions } from '../../src/engine/options.ts'
 
 const { output } = runOptions

@@ -1,0 +1,47 @@
+import type { Places } from '../engine/publish/outputs.ts'
+import { usageError } from './options.ts'
+
+/** What several `--output` say together: one place, or one for each flow that is named. */
+export function outputPlaces(command: string, given: readonly Places[] | undefined): { readonly output?: Places } {
+  const output = together(command, 'output', 'FLOW', given)
+  return output === undefined ? {} : { output }
+}
+
+/** What several `--input` say together: one place, or one for each source that is named. */
+export function inputPlaces(command: string, given: readonly Places[] | undefined): { readonly input?: Places } {
+  const [only, ...others] = given ?? []
+  // Whether `dt=2024/` names a source shows when the sources are known.
+  if (only === undefined || others.length === 0) return only === undefined ? {} : { input: only }
+  const named = given?.map(place => (typeof place === 'string' ? (namedPlace(place) ?? place) : place))
+  const input = together(command, 'input', 'SOURCE', named)
+  return input === undefined ? {} : { input }
+}
+
+/** 'trips=data/trips' as what it names; undefined where there is no name. */
+export function namedPlace(given: string): Readonly<Record<string, string>> | undefined {
+  const at = given.indexOf('=')
+  return at < 1 || at === given.length - 1 ? undefined : { [given.slice(0, at)]: given.slice(at + 1) }
+}
+
+function together(
+  command: string,
+  option: string,
+  what: string,
+  given: readonly Places[] | undefined,
+): Places | undefined {
+  const [first, ...others] = given ?? []
+  if (first === undefined || others.length === 0) return first
+  const named: Record<string, string> = {}
+  for (const places of given ?? []) {
+    if (typeof places === 'string')
+      throw usageError(
+        command,
+        `--${option}: '${places}' stands beside others; expected --${option} ${what}=ADDRESS of each.`,
+      )
+    for (const [name, place] of Object.entries(places)) {
+      if (Object.hasOwn(named, name)) throw usageError(command, `--${option}: ${name} is given twice; expected once.`)
+      named[name] = place
+    }
+  }
+  return named
+}
