@@ -14,7 +14,6 @@ import {
   files,
   groupBy,
   hopping,
-  mapRows,
   max,
   min,
   parquet,
@@ -28,6 +27,7 @@ import {
   to,
   topN,
   tumbling,
+  unnest,
   where,
 } from '../../src/index.ts'
 import { type Lab, openLab, type Place, quoted, run } from '../engine/harness.ts'
@@ -106,10 +106,7 @@ const q5 = (bids: Bids, end: ReturnType<typeof into>) =>
     tumbling('2 seconds'),
     groupBy(),
     aggregate({ num: max('num'), auctions: argMax('auctions', 'num') }),
-    mapRows(
-      ({ window_end, num, auctions }) => (auctions ?? []).map(auction => ({ window_end, auction, num: num as bigint })),
-      { window_end: 'TIMESTAMP NOT NULL', auction: 'BIGINT', num: 'BIGINT' },
-    ),
+    unnest('auctions', { as: 'auction' }),
     end,
   )
 
@@ -138,11 +135,7 @@ const q7 = (bids: Bids, end: ReturnType<typeof into>) =>
     tumbling('10 seconds'),
     groupBy(),
     aggregate({ price: max('price'), bids: argMax('bids', 'price') }),
-    mapRows(
-      ({ window_end, price, bids: highest }) =>
-        (highest ?? []).map(bid => ({ window_end, price: price as bigint, bid })),
-      { window_end: 'TIMESTAMP NOT NULL', price: 'BIGINT', bid: 'VARCHAR' },
-    ),
+    unnest('bids', { as: 'bid' }),
     end,
   )
 
