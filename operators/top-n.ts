@@ -34,6 +34,7 @@ export const topNStep: StatelessStep<PlainOptions> = {
   is: 'stateless',
   op: 'topN',
   unit: 'window',
+  carries: column => column,
   columns(input, { by, per }) {
     for (const name of per) columnType('topN: per', name, input)
     for (const item of by) orderedType(columnOf(item), input)

@@ -29,8 +29,8 @@ export interface GroupsPlan {
 
 /** Which partial rows results are made of. */
 export interface GroupsView extends Pick<EpochView, 'partials' | 'fromUs' | 'toUs'> {
-  /** A table with `groupColumns` of the only groups that are asked for; absent: of all. */
-  readonly touched?: string
+  /** The only results that are asked for: a table, and those of `groupColumns` that it has. Absent: all. */
+  readonly touched?: { readonly table: string; readonly columns: readonly string[] }
 }
 
 /** The columns that tell a group in a window from others. */
@@ -84,11 +84,15 @@ function closedRows({ grain, plans, main, sides }: GroupsPlan, view: GroupsView)
     const more = plan.side.buckets.map(bucket => bucket.name)
     const perBucket = mergedRows(grain, view, { parts, items: sideItems(plan.side), more, whole: wholeSide })
     const alias = `s${side.name}`
-    const same = groups.map(group => `${alias}.${id(group)} IS NOT DISTINCT FROM m.${id(group)}`).join(' AND ')
+    const same = areSame(alias, 'm', groups)
     joined += ` LEFT JOIN (${plan.side.fold(`(${perBucket})`, groups.map(id).join(', '))}) AS ${alias} ON ${same}`
     folded.set(name, `${alias}._folded`)
   }
   return { joined, folded }
+}
+
+function areSame(left: string, right: string, columns: readonly string[]): string {
+  return columns.map(name => `${left}.${id(name)} IS NOT DISTINCT FROM ${right}.${id(name)}`).join(' AND ')
 }
 
 interface RowsToMerge {
@@ -109,10 +113,10 @@ function mergedRows(
   const { windows } = grain
   const groups = groupColumns(grain).map(id)
   const columns = [...groups, ...more.map(id)].join(', ')
-  const isTouched = groups.map(name => `w.${name} IS NOT DISTINCT FROM t.${name}`).join(' AND ')
+  const semiJoin = touched ? ` AS w SEMI JOIN ${touched.table} AS t ON ${areSame('w', 't', touched.columns)}` : ''
   const one = (sql: string, isMerged: boolean) => {
     const all = windows.windowsOf(sql, fromUs, toUs)
-    const rows = touched === undefined ? all : `SELECT * FROM (${all}) AS w SEMI JOIN ${touched} AS t ON ${isTouched}`
+    const rows = touched ? `SELECT * FROM (${all})${semiJoin}` : all
     // What is one row a window already needs no second aggregation, which would cost as much as the first.
     return isMerged
       ? `SELECT ${[columns, ...items.map(({ column }) => column)].join(', ')} FROM (${rows})`

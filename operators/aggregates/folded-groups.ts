@@ -38,13 +38,14 @@ export function foldedGroups(
 
 function updatesOf(groups: GroupsPlan): Updates {
   const { windows, keys } = groups.grain
+  const told = { group: groupColumns(groups.grain), window: windows.windowColumns }
   const borders = windows.startsAlike ? [endColumn] : [startColumn, endColumn]
   return {
     key: [...(windows.isEndless ? [] : [borders]), ...keys.map(({ name }) => [name])],
-    touched: (fresh, fromUs) =>
-      `SELECT DISTINCT ${groupColumns(groups.grain).map(id).join(', ')} ` +
-      `FROM (${windows.windowsOf(fresh, fromUs, null)})`,
-    results: (partials, touched, fromUs) => emitGroups(groups, { partials, fromUs, toUs: null, touched }),
+    touched: (unit, fresh, fromUs) =>
+      `SELECT DISTINCT ${told[unit].map(id).join(', ')} FROM (${windows.windowsOf(fresh, fromUs, null)})`,
+    results: (unit, partials, touched, fromUs) =>
+      emitGroups(groups, { partials, fromUs, toUs: null, touched: { table: touched, columns: told[unit] } }),
   }
 }
 

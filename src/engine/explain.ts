@@ -16,7 +16,7 @@ import {
   type Stage,
   stagesOf,
 } from '../plan/stages.ts'
-import { asksForChanges, changedRows, endColumns } from '../plan/updates.ts'
+import { asksForChanges, changedRows, changeUnit, endColumns } from '../plan/updates.ts'
 import { chain, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
@@ -153,15 +153,17 @@ function explainChanges(
   stages: { stage: string; sql: string }[],
 ): Relation {
   if (!step.updates) throw new Error('unreachable: results that do not change give no changes')
-  stages.push({ stage: 'touched', sql: step.updates.touched('SELECT * FROM own', null) })
+  const unit = changeUnit(after)
+  stages.push({ stage: 'touched', sql: step.updates.touched(unit, 'SELECT * FROM own', null) })
   const results = step.updates.results(
+    unit,
     ({ name }) => [{ sql: `SELECT * FROM partials${name && `_${name}`}`, isMerged: false }],
     'touched',
     null,
   )
   stages.push({ stage: 'before, after', sql: results.sql })
   const [was, is] = ['before', 'after'].map(table => applySteps({ ...results, sql: `SELECT * FROM ${table}` }, after))
-  return changedRows(was as Relation, is as Relation, '0')
+  return changedRows(was as Relation, is as Relation, orderOf(results), '0')
 }
 
 /** Tells the SQL of a stage. @param inputs its rows @returns what it gives */

@@ -105,10 +105,13 @@ export async function summarise(
   const untilTheEnd: HeldGroups[] = []
   for (const state of stateTables(run.stages)) {
     const { stage } = state
-    const flow = run.flows.find(found => stagesOf(found).some(({ id }) => id === stage.id))?.name ?? ''
-    if (stage.step.isEndless && state.channel.name === '') {
+    const through = run.flows.filter(found => stagesOf(found).some(({ id }) => id === stage.id))
+    const flow = through[0]?.name ?? ''
+    // Results that change are given as they grow.
+    const waits = through.find(({ terminal }) => terminal.emit !== 'update')
+    if (stage.step.isEndless && waits && state.channel.name === '') {
       const [count] = await executor.rows(`SELECT count(*) AS n FROM (${state.channel.merge(partialsSql(state))})`)
-      if (Number(count?.n) > 0) untilTheEnd.push({ flow, groups: Number(count?.n) })
+      if (Number(count?.n) > 0) untilTheEnd.push({ flow: waits.name, groups: Number(count?.n) })
     }
     const open = openWindowsOf(state, clocks)
     if (open === undefined) continue

@@ -11,13 +11,13 @@ import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
 import { chain, inputOf, type PlanNode, planKey, sourcesOf } from './node.ts'
-import { type ColumnTypes, inputAlias, inputColumn, plainTypes, type Relation, rowHidden } from './relation.ts'
+import { type ColumnTypes, inputAlias, inputColumn, orderOf, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
 import { applySteps, besideRows, type Branch, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
-import type { StateChannel, Updates, UserExpression } from './step.ts'
+import type { ChangeUnit, StateChannel, Updates, UserExpression } from './step.ts'
 import { unionRows } from './union-rows.ts'
-import { changedRows } from './updates.ts'
+import { changedRows, changeUnit } from './updates.ts'
 
 /** A pipeline's flows with every expression gated and bound. */
 export interface BoundFlows {
@@ -191,14 +191,15 @@ function visible({ sql, columns }: Pick<Relation, 'sql' | 'columns'>): string {
 /** What results change that no rows touch. */
 function emptyChanges(updates: Updates, flow: Flow): Relation {
   const columns = stagesOf(flow).at(-1)?.step.channels[0].columns ?? {}
-  const results = applySteps(noResults(updates, columns), flow.rows.steps, typed)
-  return changedRows(results, results, '0')
+  const none = noResults(updates, changeUnit(flow.rows.steps), columns)
+  const results = applySteps(none, flow.rows.steps, typed)
+  return changedRows(results, results, orderOf(none), '0')
 }
 
 /** The results that no rows touch. @param columns of the main channel */
-function noResults(updates: Updates, columns: ColumnTypes): Relation {
-  const touched = `(${updates.touched(emptyRows(columns), null)})`
-  return updates.results(channel => [{ sql: emptyRows(channel.columns), isMerged: false }], touched, null)
+function noResults(updates: Updates, unit: ChangeUnit, columns: ColumnTypes): Relation {
+  const touched = `(${updates.touched(unit, emptyRows(columns), null)})`
+  return updates.results(unit, channel => [{ sql: emptyRows(channel.columns), isMerged: false }], touched, null)
 }
 
 async function expectTypes(

@@ -190,6 +190,9 @@ export interface Stateful {
   readonly updates?: Updates
 }
 
+/** What a result depends on, so that rows of it may change the result: its group, or all groups of its window. */
+export type ChangeUnit = 'group' | 'window'
+
 /** Results that change, out of the same state as those that are final (S15). */
 export interface Updates {
   /** The columns that tell results apart. Of several in one place each does it. */
@@ -200,14 +203,14 @@ export interface Updates {
    * @param fresh the epoch's own partial rows of the main channel
    * @param fromUs the step's watermark before the epoch
    */
-  touched(fresh: string, fromUs: bigint | null): string
+  touched(unit: ChangeUnit, fresh: string, fromUs: bigint | null): string
   /**
    * Those results, as partial rows have them.
    *
    * @param partials of a channel
    * @param touched a table, as `touched` gives it
    */
-  results(partials: EpochView['partials'], touched: string, fromUs: bigint | null): Emitted
+  results(unit: ChangeUnit, partials: EpochView['partials'], touched: string, fromUs: bigint | null): Emitted
 }
 
 /** How a step tells its late rows (S8). */

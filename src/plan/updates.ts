@@ -1,8 +1,8 @@
 import { MillraceError } from '../core/errors.ts'
 import { chain, foldStep, line, type PlanNode } from './node.ts'
-import { type ColumnTypes, orderOf, type Relation } from './relation.ts'
+import type { ColumnTypes, Relation } from './relation.ts'
 import { id } from './sql.ts'
-import type { Updates } from './step.ts'
+import type { ChangeUnit, Updates } from './step.ts'
 
 /** When results are given: each once, when it is final, or what has changed of them, in each epoch (S15). */
 export type Emit = 'final' | 'update'
@@ -10,6 +10,12 @@ export type Emit = 'final' | 'update'
 /** What rows of changes have before the columns of a result: what becomes of that, and in which epoch. */
 export const changeColumns = { _op: 'VARCHAR NOT NULL', _epoch: 'BIGINT NOT NULL' } as const satisfies ColumnTypes
 const [opColumn, epochColumn] = Object.keys(changeColumns) as ['_op', '_epoch']
+
+/** What a result depends on that goes through these steps: where one of them ranks, the whole window. */
+export function changeUnit(steps: readonly { readonly node: PlanNode }[]): ChangeUnit {
+  const isOfWindow = steps.some(({ node: { step } }) => step.is === 'stateless' && step.unit === 'window')
+  return isOfWindow ? 'window' : 'group'
+}
 
 /** The same as the end of a flow has it. */
 export function asksForChanges(emit: Emit | undefined): { readonly emit?: 'update' } {
@@ -90,13 +96,12 @@ function nameAfter(name: string, steps: readonly PlanNode[]): NameAfter {
  * What must be done to results as they were for them to be as they are: a row for each that is new or another, with
  * its columns as they are, and for each that is gone, with its columns as they were.
  *
- * @param before rows of equal `hidden` are the same result
+ * @param key hidden columns: rows that are equal in them are the same result
  * @param epoch SQL
  */
-export function changedRows(before: Relation, after: Relation, epoch: string): Relation {
-  const order = orderOf(after)
-  const columns = [...order, ...Object.keys(after.columns)].map(id).join(', ')
-  const isSame = order.map(name => `b.${id(name)} IS NOT DISTINCT FROM a.${id(name)}`).join(' AND ')
+export function changedRows(before: Relation, after: Relation, key: readonly string[], epoch: string): Relation {
+  const columns = [...key, ...Object.keys(after.columns)].map(id).join(', ')
+  const isSame = key.map(name => `b.${id(name)} IS NOT DISTINCT FROM a.${id(name)}`).join(' AND ')
   const change = (op: 'upsert' | 'delete', rows: string) =>
     `SELECT '${op}' AS ${opColumn}, CAST(${epoch} AS BIGINT) AS ${epochColumn}, ${columns} FROM ${rows}`
   return {
@@ -106,7 +111,7 @@ export function changedRows(before: Relation, after: Relation, epoch: string): R
       `${change('upsert', '(FROM _after EXCEPT FROM _before)')} UNION ALL ` +
       change('delete', `_before AS b ANTI JOIN _after AS a ON ${isSame}`),
     columns: { ...changeColumns, ...after.columns },
-    hidden: order,
+    hidden: key,
   }
 }
 

@@ -194,7 +194,8 @@ describe('what an epoch changes of results', () => {
           rename({ zone: 'place' } as never),
           to(files(at.output, { format: 'json' }), { emit: 'update' }),
         )
-        await run(pipeline('changing', { checkpoint: at.checkpoint }, flow), { objectsPerEpoch })
+        const flows = pipeline('changing', { checkpoint: at.checkpoint }, flow)
+        expect((await run(flows, { objectsPerEpoch })).untilTheEnd).toEqual([])
         const changes = await changesAt(at.output)
         const epochs = await epochsOf(at)
         const view = new Map<string, string>()

@@ -40,7 +40,7 @@ import { text } from '../../src/plan/sql.ts'
 import { clockShape, type Stage, stagesInOrder } from '../../src/plan/stages.ts'
 import { beginning } from '../../src/plan/watermark.ts'
 import { type TrialEntry, type TrialLedger, whole } from './ledger.ts'
-import { pipelineOf, type TrialStep } from './plan.ts'
+import { pipelineOf, type TrialChanges, type TrialStep } from './plan.ts'
 
 const secondUs = 1_000_000n
 
@@ -72,9 +72,9 @@ export interface BoundTrial {
 export async function bindTrial(
   { executor, folder }: TrialSession,
   steps: readonly TrialStep[],
-  having?: string,
+  changes?: TrialChanges,
 ): Promise<BoundTrial> {
-  const subscribed = subscribeFlows(pipelineOf(steps, having))
+  const subscribed = subscribeFlows(pipelineOf(steps, changes))
   try {
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const flows = bound.flows()

@@ -188,8 +188,19 @@ function operatorsOf(step: Exclude<TrialStep, { readonly op: TwoOp }>): readonly
   }
 }
 
-/** The results of the last window, as they are after each epoch. @param having over the count n, the sum s, the distinct values d */
-function changesOf(step: TrialStep, having: string): readonly unknown[] {
+/** Of which results changes are given. */
+export interface TrialChanges {
+  /** SQL over the count n, the sum s, the distinct values d. */
+  readonly having: string
+  /** So many of a window, the largest sums first; 0: all. */
+  readonly top: number
+}
+
+/** What a change has in its v for each rank. */
+export const changeRankWeight = 1_000_000
+
+/** The results of the last window, as they are after each epoch. */
+function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unknown[] {
   if (step.op === 'union') throw new Error('a union has no window')
   const [window] = operatorsOf(step)
   const calls = { n: count(), s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }
@@ -198,13 +209,14 @@ function changesOf(step: TrialStep, having: string): readonly unknown[] {
     groupBy('k' as never),
     aggregate(calls),
     where(having as never),
-    derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
+    ...(top === 0 ? [derive({ rank: ['BIGINT', '0'] })] : [topN(top, { by: [['s', 'desc']] } as never)]),
+    derive({ v: ['BIGINT', `${changeRankWeight} * rank + ${distinctWeight} * d + s` as string] } as never),
     to(files('out', { format: 'parquet' }), { emit: 'update' }),
   ]
 }
 
-/** @param having the last step gives changes of those results for which it is true; absent: what is final */
-export function pipelineOf(steps: readonly TrialStep[], having?: string): Pipeline {
+/** @param changes of the results of the last step; absent: those that are final */
+export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges): Pipeline {
   const rows = source('rows', {
     objects: 'in',
     format: json(),
@@ -218,9 +230,9 @@ export function pipelineOf(steps: readonly TrialStep[], having?: string): Pipeli
     return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
   }
   const last = steps.at(-1)
-  const isChanging = having !== undefined && last !== undefined
+  const isChanging = changes !== undefined && last !== undefined
   const end = isChanging
-    ? untyped(...changesOf(last, having))
+    ? untyped(...changesOf(last, changes))
     : untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
   const before = branch(isChanging ? steps.slice(0, -1) : steps)
   const flow = end.reduce((stream, operate) => stream.pipe(operate as never), before)

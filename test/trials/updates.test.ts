@@ -3,13 +3,13 @@ import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { type BoundTrial, bindTrial, drawCut, execute, openTrials, type TrialSession } from './execute.ts'
 import { drawLedger, ended, stretched, type TrialLedger, whole } from './ledger.ts'
 import { answerOf, type OracleResult } from './oracle.ts'
-import { distinctWeight, drawPlan, halfHours, type TrialOp, stretchedStep } from './plan.ts'
+import { changeRankWeight, distinctWeight, drawPlan, halfHours, type TrialOp, stretchedStep } from './plan.ts'
 
 /** Ledgers of each kind of window, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
 const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 3)
 const ledgersOfPlan = 3
 
-const windows: readonly TrialOp[] = ['tumbling', 'hopping', 'cumulative', 'calendar', 'global']
+const windows = ['tumbling', 'hopping', 'cumulative', 'calendar', 'global'] as const
 
 let session: TrialSession
 beforeAll(async () => {
@@ -23,14 +23,21 @@ interface Wrong {
   readonly everyDelivery?: true
   /** Results are compared with none, as if all were new. */
   readonly nothingBefore?: true
+  /** Of a window only the groups that rows touch are looked at. */
+  readonly groupsAlone?: true
 }
 
 describe('changes come to the answer over what was accepted, at every commit, cut, merge and recovery (law 1, S15)', () => {
-  test.each(windows)(
-    '%s',
-    async op => {
+  test.each(
+    windows.flatMap(op => [
+      { op, name: op, isTop: false },
+      { op, name: `${op} > topN`, isTop: true },
+    ]),
+  )(
+    '$name',
+    async ({ op, isTop }) => {
       const { random, label } = drawn()
-      const { wrong, commits, deletes } = await trial(op, ledgers, random, {}, label)
+      const { wrong, commits, deletes } = await trial({ op, isTop }, ledgers, random, {}, label)
       expect(wrong, label).toBe(0)
       expect(commits).toBeGreaterThan(0)
       if (ledgers >= 30) expect(deletes).toBeGreaterThan(0)
@@ -40,14 +47,20 @@ describe('changes come to the answer over what was accepted, at every commit, cu
 })
 
 describe('what is broken on purpose is found', () => {
-  const broken = async (wrong: Wrong) => {
+  const broken = async (wrong: Wrong, isTop = false) => {
     const { random } = drawn()
     let found = 0
-    for (let tries = 0; found === 0 && tries < 50; tries++) found += (await trial('tumbling', 3, random, wrong)).wrong
+    for (let tries = 0; found === 0 && tries < 50; tries++)
+      found += (await trial({ op: 'tumbling', isTop }, 3, random, wrong)).wrong
     return found
   }
   test('a receiver that takes an epoch again after a later one (P15)', { timeout: 600_000 }, async () => {
     expect(await broken({ everyDelivery: true })).toBeGreaterThan(0)
+  })
+  test('the difference of the touched groups alone, where ranks depend on others (S15)', {
+    timeout: 600_000,
+  }, async () => {
+    expect(await broken({ groupsAlone: true }, true)).toBeGreaterThan(0)
   })
   test('a difference to nothing, by which no result ever goes', { timeout: 600_000 }, async () => {
     expect(await broken({ nothingBefore: true })).toBeGreaterThan(0)
@@ -69,16 +82,24 @@ function drawHaving(random: () => number): Having {
   return all[whole(random, 0, all.length - 1)] as Having
 }
 
-async function trial(op: TrialOp, count: number, random: () => number, wrong: Wrong, label?: string) {
+interface Kind {
+  readonly op: TrialOp
+  /** The largest of each window. */
+  readonly isTop: boolean
+}
+
+async function trial({ op, isTop }: Kind, count: number, random: () => number, wrong: Wrong, label?: string) {
   const seen = { wrong: 0, commits: 0, deletes: 0 }
   for (let first = 0; first < count; first += ledgersOfPlan) {
     const isLong = op === 'calendar'
     const plan = drawPlan(random, [op])
     const steps = isLong ? plan.map(stretchedStep) : plan
     const having = drawHaving(random)
-    const bound = broken(await bindTrial(session, steps, having.sql), wrong)
+    const top = isTop ? whole(random, 1, 3) : 0
+    const lastKey = isTop ? 4 : 1
+    const bound = broken(await bindTrial(session, steps, { having: having.sql, top }), wrong)
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
-      const short = op === 'global' && random() < 0.5 ? ended(drawLedger(random)) : drawLedger(random)
+      const short = op === 'global' && random() < 0.5 ? ended(drawLedger(random, lastKey)) : drawLedger(random, lastKey)
       const ledger = isLong ? stretched(short, halfHours.times, halfHours.from) : short
       const answer = answerOf(ledger, steps)
       const runs = (['each', 'few', 'drawn'] as const).flatMap(kind => [
@@ -90,7 +111,7 @@ async function trial(op: TrialOp, count: number, random: () => number, wrong: Wr
         const { epochs } = await execute(bound, ledger, cut, random, known ? { known } : {})
         seen.commits += cut.length
         seen.deletes += epochs.flat().filter(change => change.startsWith('delete')).length
-        const found = firstWrong(epochs, cut, answer.results, { op, having, random, wrong })
+        const found = firstWrong(epochs, cut, answer.results, { op, having, top, random, wrong })
         if (found === undefined) continue
         seen.wrong++
         if (label !== undefined)
@@ -104,15 +125,21 @@ async function trial(op: TrialOp, count: number, random: () => number, wrong: Wr
 const told = (steps: unknown, { sql }: Having, ledger: TrialLedger) =>
   `${JSON.stringify(steps)} having ${sql} over ${JSON.stringify(ledger)}`
 
-function broken(bound: BoundTrial, { nothingBefore }: Wrong): BoundTrial {
-  if (!nothingBefore) return bound
+function broken(bound: BoundTrial, { nothingBefore, groupsAlone }: Wrong): BoundTrial {
+  if (!nothingBefore && !groupsAlone) return bound
   const stages = bound.context.stages.map(stage => {
     const { updates } = stage.step
     if (!updates) return stage
     let calls = 0
-    const results: typeof updates.results = (partials, touched, fromUs) =>
-      updates.results(calls++ % 2 === 0 ? () => [] : partials, touched, fromUs)
-    return { ...stage, step: { ...stage.step, updates: { ...updates, results } } }
+    const wrong: typeof updates = {
+      ...updates,
+      touched: (unit, fresh, fromUs) => updates.touched(groupsAlone ? 'group' : unit, fresh, fromUs),
+      results: (unit, partials, touched, fromUs) => {
+        const none = nothingBefore && calls++ % 2 === 0
+        return updates.results(groupsAlone ? 'group' : unit, none ? () => [] : partials, touched, fromUs)
+      },
+    }
+    return { ...stage, step: { ...stage.step, updates: wrong } }
   })
   return { ...bound, context: { ...bound.context, stages } }
 }
@@ -120,6 +147,7 @@ function broken(bound: BoundTrial, { nothingBefore }: Wrong): BoundTrial {
 interface Judged {
   readonly op: TrialOp
   readonly having: Having
+  readonly top: number
   readonly random: () => number
   readonly wrong: Wrong
 }
@@ -129,7 +157,7 @@ function firstWrong(
   epochs: readonly (readonly string[])[],
   cut: readonly number[],
   results: readonly (readonly OracleResult[])[],
-  { op, having, random, wrong }: Judged,
+  { op, having, top, random, wrong }: Judged,
 ): unknown {
   const ordered = new Map<string, string>()
   let taken = 0
@@ -148,7 +176,7 @@ function firstWrong(
     for (let from = Math.max(1, epoch - again); again >= 0 && from <= epoch; from++) deliver(from)
     // A process that others have replaced gives an old one once more.
     if (random() < 0.3 && epoch > 1) deliver(whole(random, 1, epoch - 1))
-    const wanted = viewOf(results[entries - 1] ?? [], op, having)
+    const wanted = viewOf(results[entries - 1] ?? [], op, having, top)
     // Files may be read in any order, and twice.
     const logged = latestOf(epochs.slice(0, epoch), random)
     for (const found of [[...ordered.values()], logged].map(rows => rows.toSorted(inOrder)))
@@ -179,10 +207,17 @@ function latestOf(epochs: readonly (readonly string[])[], random: () => number):
   return [...last.values()].flatMap(({ op, row }) => (op === 'upsert' ? [row] : []))
 }
 
-function viewOf(results: readonly OracleResult[], op: TrialOp, having: Having): readonly string[] {
-  return results
+function viewOf(results: readonly OracleResult[], op: TrialOp, having: Having, top: number): readonly string[] {
+  const found = results
     .map(({ end, k, vs }) => ({ end: op === 'global' ? '-' : String(end), k, vs, s: vs.reduce((a, b) => a + b, 0) }))
     .filter(({ vs, s }) => having.is(vs.length, s))
-    .map(({ end, k, vs, s }) => `${end} ${k} ${distinctWeight * new Set(vs.filter(v => v > 0)).size + s}`)
+  return found
+    .flatMap(({ end, k, vs, s }) => {
+      const before = found.filter(other => other.end === end && (other.s - s || k - other.k) > 0).length
+      if (top > 0 && before >= top) return []
+      const rank = top === 0 ? 0 : before + 1
+      const v = changeRankWeight * rank + distinctWeight * new Set(vs.filter(v => v > 0)).size + s
+      return [`${end} ${k} ${v}`]
+    })
     .toSorted(inOrder)
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../../plan/clock.ts'
 import { orderOf, type Relation } from '../../plan/relation.ts'
 import { applySteps, type Flow, type Stage } from '../../plan/stages.ts'
 import type { Channel, PartialRows } from '../../plan/step.ts'
-import { changedRows } from '../../plan/updates.ts'
+import { changedRows, changeUnit } from '../../plan/updates.ts'
 import { type Held, partialsSql, type PartialsTable, type StateTable, stateTables } from '../state/state.ts'
 import { type Work, writeOutput } from './work.ts'
 
@@ -34,24 +34,28 @@ export async function writeChanges(
   const stateOf = ({ name }: Channel) => states.find(({ channel }) => channel.name === name) as StateTable
   const freshOf = (state: StateTable) => partials.get(state.key)?.name
   const isNew = (state: StateTable) => (held.get(state.key)?.rows ?? 0) === 0
-  const before = (channel: Channel): readonly PartialRows[] => {
+  const committed = (channel: Channel): readonly PartialRows[] => {
     const state = stateOf(channel)
     return isNew(state) ? [] : [{ sql: partialsSql(state), isMerged: false }]
   }
-  const after = (channel: Channel): readonly PartialRows[] => {
+  const withFresh = (channel: Channel): readonly PartialRows[] => {
     const state = stateOf(channel)
     const fresh = freshOf(state)
     if (!isNew(state)) return [{ sql: partialsSql(state, fresh), isMerged: false }]
     return fresh === undefined ? [] : [{ sql: `SELECT * FROM ${fresh}`, isMerged: true }]
   }
-  const touched = await work.table(updates.touched(`SELECT * FROM ${main.name}`, fromUs))
-  const results = async (partialsOf: typeof before): Promise<Relation> => {
-    const found = updates.results(partialsOf, touched, fromUs)
+  const units = flows.map(({ rows }) => changeUnit(rows.steps))
+  // What whole windows differ by holds what their groups differ by.
+  const unit = units.includes('window') ? 'window' : 'group'
+  const touched = await work.table(updates.touched(unit, `SELECT * FROM ${main.name}`, fromUs))
+  const results = async (partialsOf: typeof committed): Promise<Relation> => {
+    const found = updates.results(unit, partialsOf, touched, fromUs)
     return { ...found, sql: `SELECT * FROM ${await work.table(found.sql)}` }
   }
-  const [was, is] = [await results(before), await results(after)]
+  const [was, is] = [await results(committed), await results(withFresh)]
   for (const flow of flows) {
-    const changes = changedRows(applySteps(was, flow.rows.steps), applySteps(is, flow.rows.steps), String(epoch))
+    const [before, after] = [was, is].map(rows => applySteps(rows, flow.rows.steps)) as [Relation, Relation]
+    const changes = changedRows(before, after, orderOf(is), String(epoch))
     await writeOutput(work, flow, changes, orderOf(changes))
   }
 }

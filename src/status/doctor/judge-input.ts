@@ -15,12 +15,11 @@ import type { SourceSettings } from '../../plan/source-settings.ts'
 
 /** State that no watermark frees. */
 export function judgeEndless(terminals: readonly Terminal[]): readonly Finding[] {
-  return terminals.flatMap(({ node }, index) => {
+  return terminals.flatMap(({ node, emit }, index) => {
     const endless = chain(node).find(({ step }) => step.is === 'window' && step.isEndless)
     if (!endless) return []
-    const what =
-      `${flowName(index)}: ${endless.op}() keeps state of every group that ever was, ` +
-      'and gives results only when backfill --final ends the stream'
+    const keeps = `${flowName(index)}: ${endless.op}() keeps state of every group that ever was`
+    const what = emit === 'update' ? keeps : `${keeps}, and gives results only when backfill --final ends the stream`
     return [about('state')('warning', what)]
   })
 }
