@@ -7,6 +7,7 @@ import {
   collect,
   count,
   dedupe,
+  derive,
   files,
   first,
   groupBy,
@@ -15,11 +16,13 @@ import {
   mapRows,
   pipeline,
   query,
+  select,
   source,
   sum,
   to,
   topK,
   tumbling,
+  union,
   unnest,
   verify,
   where,
@@ -208,6 +211,32 @@ describe('beside functions of TypeScript', () => {
     const texts = ['1 0 a', '1 0 b', '1 1 a', '1 1 b', '2 0 c', '2 1 c'].flatMap(text => [text, '-'])
     expect((await lab.rows()).map(({ text }) => text)).toEqual(texts)
     expect((await verify(copies(lab))).differences).toEqual([])
+  })
+})
+
+describe('beside a union', () => {
+  test('before it and behind it each element is a row of its own', async () => {
+    await write('a.jsonl', [
+      { hour: 0, id: 1, tags: ['a', 'b'], items: null },
+      { hour: 0, id: 2, tags: ['c'], items: null },
+    ])
+    const head = orders().pipe(select('id', 'tags'))
+    const both = (at: Place) =>
+      pipeline(
+        'both',
+        { checkpoint: at.checkpoint },
+        union(head.pipe(unnest('tags'), derive({ tags: ['VARCHAR[]', "[tags, tags || '!']"] })), head).pipe(
+          unnest('tags', { as: 'tag' }),
+          tumbling('1 hour'),
+          aggregate({ tags: collect('tag', { max: 99 }) }),
+          unnest('tags'),
+          to(files(at.output, { format: 'json' })),
+        ),
+      )
+    await run(both(lab))
+    // Rows of one source row in the order of their ordinals: of the first input, then of the second.
+    expect((await lab.rows()).map(({ tags }) => tags)).toEqual(['a', 'a!', 'a', 'b', 'b', 'b!', 'c', 'c!', 'c'])
+    expect((await verify(both(lab))).differences).toEqual([])
   })
 })
 
