@@ -12,6 +12,7 @@ import {
   dedupe,
   derive,
   files,
+  global,
   groupBy,
   hopping,
   max,
@@ -501,7 +502,7 @@ describe('Nexmark, beside a batch query over the same bids', () => {
   })
 })
 
-describe('Nexmark 12 and 14', () => {
+describe('Nexmark 12, 14 and 19', () => {
   let lab: Lab
   beforeAll(async () => {
     lab = await openLab()
@@ -569,6 +570,27 @@ describe('Nexmark 12 and 14', () => {
         to(files(at.output, { format: 'parquet' })),
       )
       await run(pipeline('q14', { checkpoint: at.checkpoint }, flow), { objectsPerEpoch })
+      await expectSame(lab, outputOf(at), expected)
+    }
+  })
+
+  test('q19: the ten highest bids of all for each auction, once nothing more can come', async () => {
+    await writeEvents(lab, 'bid', { events: 4000, perSecond: 100, outOfOrder: 50 })
+    const expected: Answer = {
+      columns: 'auction, bidder, price, date_time, extra, rank',
+      with: `ranked AS (SELECT *, row_number() OVER (PARTITION BY auction ORDER BY price DESC, date_time, bidder) AS rank FROM bid)`,
+      from: 'ranked WHERE rank <= 10',
+    }
+    for (const { name, objectsPerEpoch } of cuts) {
+      const at = lab.place(`ranked-${name}`)
+      const flow = bidsOf(lab).pipe(
+        global({ unbounded: true }),
+        groupBy('auction', 'bidder', 'price', 'date_time', 'extra'),
+        aggregate({ same: count() }),
+        topN(10, { by: [['price', 'desc'], 'date_time', 'bidder'], per: ['auction'] }),
+        to(files(at.output, { format: 'parquet' })),
+      )
+      await run(pipeline('q19', { checkpoint: at.checkpoint }, flow), { objectsPerEpoch, final: true })
       await expectSame(lab, outputOf(at), expected)
     }
   })
