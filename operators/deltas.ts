@@ -1,7 +1,7 @@
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { duration, list, text } from '../src/core/option-kinds.ts'
-import { type OptionTable, readCall } from '../src/core/options.ts'
+import { optionError, type OptionTable, readCall } from '../src/core/options.ts'
 import { type KeysOf, type Numeric, parseColumnType, type Show, type SumOf } from '../src/core/types.ts'
 import {
   type ColumnsOf,
@@ -11,11 +11,11 @@ import {
   type Operator,
   type TimeOf,
 } from '../src/plan/batches.ts'
-import { line, type PlanNode } from '../src/plan/node.ts'
+import { groupsContext, inputOf, line, type PlanNode } from '../src/plan/node.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
+import type { GroupsContext, RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
 import { whereCloses } from '../src/plan/window.ts'
 import { checkNewName, columnType } from './columns.ts'
 import { allRows, lateByTime, rowsByTime, timeOrder } from './rows-by-time.ts'
@@ -192,17 +192,45 @@ export function deltas<I, const K extends KeysOf<ColumnsOf<I>, Numeric>, const P
   ] as const)
     if (new Set(found).size < found.length) throw configError(field, found, 'each column once')
   const given = { of, expireAfter, ...(per === undefined ? {} : { per }) }
-  return operator(
-    deltasStep,
-    given,
-    (batch, at) => batch.apply(deltasStep, { of, per: per ?? keysBefore(batch.node), expireAfter }, at) as never,
-  )
+  return operator(deltasStep, given, (batch, at) => {
+    const before = groupBefore(batch.node)
+    const keys = per ?? before?.keys
+    if (keys === undefined)
+      throw optionError('deltas', {
+        is: 'missing',
+        path: 'per',
+        expected: 'the columns of which rows with equal values follow one another, as no aggregate comes before it',
+      })
+    if (before) checkReach(before, keys, expireAfter)
+    return batch.apply(deltasStep, { of, per: keys, expireAfter }, at) as never
+  })
 }
 
-/** The keys of the aggregate that gives the rows. */
-function keysBefore(node: PlanNode): readonly string[] {
+interface GroupBefore extends GroupsContext {
+  /** Each result is one row still: no function, and nothing else, has made several of it. */
+  readonly isRowByRow: boolean
+}
+
+/** The aggregate that gives the rows. */
+function groupBefore(node: PlanNode): GroupBefore | undefined {
   const nodes = line(node)
-  const group = nodes.slice(0, nodes.findLastIndex(({ step }) => step.is === 'stateful') + 1).at(-2)
-  if (group?.step.is === 'group') return group.step.keys(group.options as never)
-  throw configError('deltas: per', undefined, 'the columns of which rows with equal values follow one another')
+  const place = nodes.findLastIndex(({ step }) => step.is === 'stateful')
+  const state = nodes[place]
+  if (state?.step.is !== 'stateful' || state.step.takes !== 'groups') return undefined
+  const isRowByRow = nodes.slice(place + 1).every(({ step }) => step.is === 'stateless' && step.carries)
+  return { ...groupsContext(inputOf(state), 'deltas'), isRowByRow }
+}
+
+/** Results of one key are at least as far apart as the ends of its windows. */
+function checkReach({ windows, keys, isRowByRow }: GroupBefore, per: readonly string[], expireAfter: string): void {
+  if (!isRowByRow || !keys.every(key => per.includes(key))) return
+  const end = windows.firstEnd(0n)
+  const apartUs = windows.firstEnd(end) - end
+  if (durationUs(expireAfter, 'deltas') >= apartUs) return
+  const apart = canonicalDuration(`${apartUs / 1_000n}ms`, 'deltas')
+  throw configError(
+    'deltas: expireAfter',
+    expireAfter,
+    `at least '${apart}', as results of a key are so far apart: with less none would be compared`,
+  )
 }

@@ -88,10 +88,19 @@ export function drawStep(random: () => number, op: TrialOp): TrialStep {
 
 /** The operators of the chain, with a where between some of them. */
 export function drawPlan(random: () => number, ops: readonly TrialOp[]): readonly TrialStep[] {
-  return ops.flatMap(op => {
-    const step = drawStep(random, op)
-    return random() < 0.25 ? [{ op: 'where', not: whole(random, 2, 4) } as const, step] : [step]
-  })
+  const steps: TrialStep[] = []
+  for (const op of ops) {
+    const step = reaching(drawStep(random, op), steps.at(-1))
+    if (random() < 0.25) steps.push({ op: 'where', not: whole(random, 2, 4) })
+    steps.push(step)
+  }
+  return steps
+}
+
+/** Behind windows `deltas` refuses to look less far back than the last one. */
+function reaching(step: TrialStep, before: TrialStep | undefined): TrialStep {
+  if (step.op !== 'deltas' || before?.op !== 'tumbling') return step
+  return { ...step, expireAfter: Math.max(step.expireAfter, before.size) }
 }
 
 /** Half an hour in the place of a second, about when a midnight came twice in Havana: on 2024-11-03, at 4:00 and 5:00 UTC. */
