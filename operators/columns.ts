@@ -22,6 +22,12 @@ export function columnType(op: string, name: string, columns: ColumnTypes): stri
   return type
 }
 
+/** Refuses what is no list of names in one call: `groupBy(['a', 'b'])` for `groupBy('a', 'b')`. */
+export function checkNames(op: string, names: readonly unknown[]): void {
+  const stranger = names.find(name => typeof name !== 'string')
+  if (stranger !== undefined) throw configError(op, stranger, `names of columns, one after the other: ${op}('a', 'b')`)
+}
+
 /** Refuses a new column whose name is empty, hidden or differs from another in case only. */
 export function checkNewName(op: string, name: string, others: readonly string[]): void {
   checkColumnName(name, op)

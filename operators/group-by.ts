@@ -9,7 +9,7 @@ import {
   type TimeOf,
 } from '../src/plan/batches.ts'
 import type { GroupStep } from '../src/plan/step.ts'
-import { columnType } from './columns.ts'
+import { checkNames, columnType } from './columns.ts'
 
 interface GroupByOptions {
   readonly [key: string]: readonly string[]
@@ -47,6 +47,7 @@ type Regrouped<I, K> =
 export function groupBy<I, const K extends keyof ColumnsOf<I> & string = never>(
   ...keys: OfUngrouped<I, K>[]
 ): Operator<I, Regrouped<I, K>> {
+  checkNames('groupBy', keys)
   const repeated = keys.find((name, index) => keys.indexOf(name) !== index)
   if (repeated !== undefined) throw configError('groupBy', repeated, 'each column once')
   return step(groupByStep, { keys })

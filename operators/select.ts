@@ -2,7 +2,7 @@ import { configError } from '../src/core/errors.ts'
 import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
-import { columnType } from './columns.ts'
+import { checkNames, columnType } from './columns.ts'
 
 interface SelectOptions {
   readonly [key: string]: readonly string[]
@@ -29,6 +29,7 @@ export function select<I, const K extends keyof ColumnsOf<I> & string>(
   ...columns: OfRows<I, K>[]
 ): Operator<I, MiniBatch<Pick<ColumnsOf<I>, K>, TimeOf<I>>> {
   if (columns.length === 0) throw configError('select', columns, 'at least one column name')
+  checkNames('select', columns)
   const repeated = columns.find((name, index) => columns.indexOf(name) !== index)
   if (repeated !== undefined) throw configError('select', repeated, 'each column once')
   return step(selectStep, { columns })

@@ -20,6 +20,15 @@ test('a key twice is refused', () => {
   expectConfigError(() => groupBy('a' as never, 'a' as never), 'groupBy', "'a'", 'each column once')
 })
 
+test('a list of keys is refused with how keys are named', () => {
+  expectConfigError(
+    () => groupBy(['zone', 'kind'] as never),
+    'groupBy',
+    '["zone","kind"]',
+    "names of columns, one after the other: groupBy('a', 'b')",
+  )
+})
+
 test('an unknown key is refused with the nearest name and all that there are', () => {
   expect(errorOf(trips => trips.pipe(tumbling('1h'), groupBy('zones' as never)))).toMatchObject({
     kind: 'user',

@@ -25,6 +25,12 @@ test('its SQL names the columns and keeps the hidden ones', () => {
 
 test('no column and a column twice are refused', () => {
   expectConfigError(() => select(), 'select', '[]', 'at least one column name')
+  expectConfigError(
+    () => select(['zone'] as never),
+    'select',
+    '["zone"]',
+    "names of columns, one after the other: select('a', 'b')",
+  )
   expectConfigError(() => select('a' as never, 'b' as never, 'a' as never), 'select', "'a'", 'each column once')
 })
 
