@@ -1,4 +1,5 @@
 import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { configError } from '../src/core/errors.ts'
 import { plainJson } from '../src/core/json.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
@@ -78,5 +79,23 @@ export function tumbling<I>(
   options?: WindowOptions,
 ): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>>
 export function tumbling<I>(size: unknown, options?: unknown): Operator<I, Windowed<ColumnsOf<I>, TimeOf<I>>> {
+  checkNoCalendar(size, options)
   return step(tumblingStep, plainJson(readCall('tumbling', tumblingOptions, [size], options)) as TumblingOptions)
+}
+
+/** What only a calendar knows is refused with how to ask for it. */
+function checkNoCalendar(size: unknown, options: unknown): void {
+  const [, unit] = (typeof size === 'string' && /^(?:1 ?)?(week|month|quarter|year)s?$/.exec(size)) || []
+  if (unit !== undefined)
+    throw configError(
+      'tumbling: size',
+      size,
+      `a length that is always the same, such as '30 days'; for a period of the calendar write calendar('${unit}')`,
+    )
+  if (typeof options === 'object' && options !== null && 'timeZone' in options)
+    throw configError(
+      'tumbling: timeZone',
+      options.timeZone,
+      `none, as these windows are of UTC; for days of a time zone write calendar('day', { timeZone: '...' })`,
+    )
 }

@@ -15,6 +15,29 @@ test('it is an annotation: columns stay as they are', () => {
 const aDuration = "a whole number and a unit, such as '90s', '5m', '1 hour' or '30 days'"
 
 test.each([
+  ['1 month', 'month'],
+  ['week', 'week'],
+  ['1 quarter', 'quarter'],
+  ['1year', 'year'],
+])('a period of the calendar is refused with how to write it: %s', (size, unit) => {
+  expectConfigError(
+    () => tumbling(size as never),
+    'tumbling: size',
+    `'${size}'`,
+    `a length that is always the same, such as '30 days'; for a period of the calendar write calendar('${unit}')`,
+  )
+})
+
+test('a time zone is refused with how to write it', () => {
+  expectConfigError(
+    () => tumbling('1 day', { timeZone: 'Europe/Berlin' } as never),
+    'tumbling: timeZone',
+    "'Europe/Berlin'",
+    "none, as these windows are of UTC; for days of a time zone write calendar('day', { timeZone: '...' })",
+  )
+})
+
+test.each([
   ['0s', "'0s'", 'a duration above zero'],
   ['0 days', "'0 days'", 'a duration above zero'],
   ['5 parsecs', "'5 parsecs'", aDuration],
