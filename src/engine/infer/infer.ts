@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formats } from '../../../connectors/registry.ts'
-import { configError } from '../../core/errors.ts'
+import { configError, MillraceError } from '../../core/errors.ts'
 import type { Executor } from '../../core/ports.ts'
 import { expectedName, type ParsedType, parseColumnType } from '../../core/types.ts'
 import { checkedCast } from '../../plan/checked-cast.ts'
@@ -107,7 +107,7 @@ export async function columnsOfFile(
   if (records !== undefined && !format.takesRecords)
     throw configError('records', records, `none for ${path}, which is no JSON`)
   const ready = await format.ready(object, records)
-  if (ready.is === 'bad') throw configError('path', path, `a file that can be read; ${ready.reason}`)
+  if (ready.is === 'bad') throw new MillraceError('user', 'unreadable', `${path} cannot be read: ${ready.reason}.`)
   if (ready.is === 'empty') throw configError('path', path, `${ready.expected}; it has none`)
   const columns = await format.columns(executor, ready).catch((error: unknown) => {
     throw configError('path', path, `${expected}; DuckDB says: ${reasonOf(error, path).replace(/[.\s]+$/, '')}`, error)
