@@ -167,4 +167,46 @@ describe('topN (S14)', () => {
     )
     expect(await written('all')).toEqual(expected)
   })
+
+  test.each([
+    { name: 'tumbling', window: tumbling('1 day'), bucket: `time_bucket(INTERVAL 1 DAY, "at")` },
+    { name: 'global', window: global({ unbounded: true }), bucket: '0' },
+  ])(
+    'as results that change it tells at every commit what is among the first, and what no longer is: $name (S15)',
+    async ({ window, bucket, name }) => {
+      const isTimed = name !== 'global'
+      const at = lab.place('changing')
+      const flow = (trips() as never as { pipe(...steps: unknown[]): never }).pipe(
+        window,
+        groupBy('zone' as never),
+        aggregate({ n: count() }),
+        where('n < 60' as never),
+        topN(3, { by: [['n', 'desc']] } as never),
+        where('rank <> 2' as never),
+        to(files(at.output, { format: 'parquet' }), { emit: 'update' }),
+      )
+      const made = pipeline('changing', { checkpoint: at.checkpoint }, flow)
+      await run(made, { objectsPerEpoch: 1 })
+      const columns = isTimed ? 'window_start, zone, n, rank' : 'zone, n, rank'
+      for (let epoch = 1; epoch <= 7; epoch++) {
+        const latest = await lab.sql(
+          `SELECT ${columns} FROM (SELECT * FROM ${output('changing')} WHERE _epoch <= ${epoch}
+           QUALIFY row_number() OVER (PARTITION BY ${isTimed ? 'window_start, ' : ''}zone ORDER BY _epoch DESC) = 1) WHERE _op = 'upsert' ORDER BY ALL`,
+        )
+        const accepted = `SELECT ${bucket} AS window_start, zone, count(*) AS n FROM read_parquet(${quoted(join(lab.input, `trips_[0-${epoch - 1}].parquet`))}) GROUP BY ALL`
+        const expected = await lab.sql(
+          `SELECT ${columns} FROM (SELECT *, row_number() OVER (PARTITION BY window_start ORDER BY n DESC, zone) AS rank FROM (${accepted}) WHERE n < 60)
+           WHERE rank <= 3 AND rank <> 2 ORDER BY ALL`,
+        )
+        expect(latest, `epoch ${epoch}`).toEqual(expected)
+      }
+      // Each change is told once, and some are of zones that had no row in their epoch.
+      const [counts] = await lab.sql(
+        `SELECT count(*) FILTER (_op = 'delete') AS deletes, count(DISTINCT (${isTimed ? 'window_start, ' : ''}zone, _epoch)) = count(*) AS once FROM ${output('changing')}`,
+      )
+      expect(Number(counts?.deletes)).toBeGreaterThan(0)
+      expect(counts?.once).toBe('true')
+      expect((await verify(made)).differences).toEqual([])
+    },
+  )
 })
