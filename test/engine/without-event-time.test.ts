@@ -197,7 +197,10 @@ describe('a plain conversion', () => {
           })
       },
     })
-    expect(measured).toMatchObject({ watermarkUs: null, highMarkUs: null, states: [] })
+    expect(measured).toMatchObject({
+      sources: [{ source: 'raw', watermarkUs: null, highMarkUs: null }],
+      states: [],
+    })
     expect(events).not.toContain('no-watermark')
     expect(byId(await lab.rows())).toEqual(await expected())
   })
