@@ -271,6 +271,7 @@ const flows = {
   q18,
   q18Soon,
   q19,
+  q19Updates: q19,
   q21,
   q22,
 } satisfies Readonly<Record<string, (bids: Bids, end: ReturnType<typeof into>) => Flow>>
@@ -396,6 +397,7 @@ const answers: Readonly<Record<keyof typeof flows, Answer>> = {
     from: 'followed WHERE next IS NULL OR next > date_time + INTERVAL 30 SECOND',
   },
   q19: topTen,
+  q19Updates: topTen,
   q21: {
     columns: 'auction, bidder, price, channel, channel_id',
     from: `(SELECT *, coalesce(list_position(['Apple', 'Google', 'Facebook', 'Baidu'], channel) - 1,
@@ -467,6 +469,7 @@ describe('Nexmark, beside a batch query over the same bids', () => {
       const keys: Readonly<Record<string, string>> = {
         q15Updates: 'window_end',
         q17Updates: 'window_end, auction',
+        q19Updates: `window_end, ${wholeBid}`,
       }
       await expectSame(lab, outputOf(lab.place(`${name}-${query}`), keys[query]), expected)
     })
