@@ -32,6 +32,8 @@ export interface SummaryJson {
   readonly delivered: number
   readonly undelivered: number
   readonly openWindows: number
+  /** By name of the source. */
+  readonly watermarks: Summary['watermarks']
   readonly nothingToDo: boolean
   /** Every object of this run was set aside, or every row of those that were read. */
   readonly noneRead: boolean
@@ -72,6 +74,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     delivered: run.delivered,
     undelivered: summary.undelivered.reduce((sum, { epochs }) => sum + epochs, 0),
     openWindows: summary.openWindows,
+    watermarks: summary.watermarks,
     nothingToDo: summary.nothingToDo,
     noneRead: isNoneRead(run),
     ignored: run.ignored,
@@ -113,6 +116,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       ? [['handed over', `${showCounted(run.delivered, 'epoch')} of rows, all taken`] as const]
       : []),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
+    ...heldBack(summary),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
     ...summary.untilTheEnd.map(
       ({ flow, groups }): Line => ['held', `${flow}: ${showCounted(groups, 'group')}, given by backfill --final`],
@@ -274,6 +278,15 @@ function openWindows({ openWindows, farAhead }: Summary): string {
   return farAhead.length > 0
     ? `${counted}; far ahead of all the rest, left open:`
     : `${counted}, waiting for later rows`
+}
+
+function heldBack({ openWindows, watermarks, heldBackBy }: Summary): readonly Line[] {
+  if (openWindows === 0) return []
+  return heldBackBy.map(name => {
+    const lowest = watermarks[name] ?? null
+    const which = lowest === null ? 'which has no watermark yet' : `whose watermark is ${lowest}`
+    return ['waiting for', `source ${name}, ${which}`]
+  })
 }
 
 function renderFarAhead({ flow, windowStart, windowEnd, groups }: FarAhead): string {

@@ -1,4 +1,4 @@
-import { stagesOf } from '../plan/stages.ts'
+import { leavesOf, stagesOf } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Ready } from './fold/run-ahead.ts'
 import type { Listed } from './intake/admit.ts'
@@ -13,7 +13,7 @@ import type { RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
-import { highMarkOf } from './state/engine-state.ts'
+import { highMarkOf, sourceClocks } from './state/engine-state.ts'
 import { eachPart } from './state/channels.ts'
 import { openWindowsOf, partialsSql, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
@@ -97,6 +97,42 @@ export async function summarise(
   done: Done,
   { listed, isDrained, seconds }: { readonly listed: Listed; readonly isDrained: boolean; readonly seconds: number },
 ): Promise<Summary> {
+  return {
+    pipeline: run.pipeline.name,
+    checkpoint: run.claim.address,
+    outputs: sinksOf(run.outputs).map(({ sink }) => sink.address),
+    totals: totalsOf(committer.manifest),
+    outputFiles: await outputFiles(run, committer),
+    run: {
+      ...done,
+      seconds,
+      ignored: countOf(listed.ignored),
+      ignoredBy: listed.ignored,
+      matched: listed.matched,
+      leftOut: listed.leftOut,
+      withoutPeriod: listed.withoutPeriod,
+      nullColumns: ofSources(run, (source, { fetch }) =>
+        nullColumns(fetch.neverSeen).map(column => ({ source, column })),
+      ),
+      newColumns: committer.newColumns,
+      goneFields: ofSources(run, source =>
+        done.rows > 0 ? goneFields(committer.recordsOf(source).columnsSeen).map(field => ({ source, ...field })) : [],
+      ),
+      isReplay: run.isReplay,
+      drained: isDrained,
+    },
+    ...(await openIn(run, committer)),
+    ...watermarks(run, committer),
+    undelivered: committer.publisher.waiting,
+    nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
+  }
+}
+
+/** What the end leaves in state. */
+async function openIn(
+  run: Run,
+  committer: Committer,
+): Promise<Pick<Summary, 'openWindows' | 'farAhead' | 'untilTheEnd'>> {
   const { executor } = run.commit
   const { clocks } = committer.position
   const highMarkUs = highMarkOf(committer.position)
@@ -130,36 +166,20 @@ export async function summarise(
         groups: Number(row.groups),
       })
   }
-  return {
-    pipeline: run.pipeline.name,
-    checkpoint: run.claim.address,
-    outputs: sinksOf(run.outputs).map(({ sink }) => sink.address),
-    totals: totalsOf(committer.manifest),
-    outputFiles: await outputFiles(run, committer),
-    run: {
-      ...done,
-      seconds,
-      ignored: countOf(listed.ignored),
-      ignoredBy: listed.ignored,
-      matched: listed.matched,
-      leftOut: listed.leftOut,
-      withoutPeriod: listed.withoutPeriod,
-      nullColumns: ofSources(run, (source, { fetch }) =>
-        nullColumns(fetch.neverSeen).map(column => ({ source, column })),
-      ),
-      newColumns: committer.newColumns,
-      goneFields: ofSources(run, source =>
-        done.rows > 0 ? goneFields(committer.recordsOf(source).columnsSeen).map(field => ({ source, ...field })) : [],
-      ),
-      isReplay: run.isReplay,
-      drained: isDrained,
-    },
-    openWindows,
-    farAhead,
-    untilTheEnd,
-    undelivered: committer.publisher.waiting,
-    nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
-  }
+  return { openWindows, farAhead, untilTheEnd }
+}
+
+function watermarks({ stages }: Run, { position }: Committer): Pick<Summary, 'watermarks' | 'heldBackBy'> {
+  const clocks = sourceClocks(position)
+  const isLower = (a: bigint | null, b: bigint | null) => (a === null ? b !== null : b !== null && a < b)
+  const slowest = stages.flatMap(({ inputs }) => {
+    const fed = inputs.flatMap(leavesOf).flatMap(leaf => (leaf.is === 'source' ? [leaf.source] : []))
+    const [first = '', ...others] = new Set(fed)
+    const lowest = others.reduce((a, b) => (isLower(clocks[b] ?? null, clocks[a] ?? null) ? b : a), first)
+    return others.length === 0 ? [] : [lowest]
+  })
+  const shown = Object.entries(clocks).map(([source, us]) => [source, us === null ? null : iso(us)])
+  return { watermarks: Object.fromEntries(shown), heldBackBy: [...new Set(slowest)] }
 }
 
 /** What each source tells, one source after the other. */

@@ -47,6 +47,8 @@ const summary: Summary = {
   },
   undelivered: [],
   openWindows: 1,
+  watermarks: { trips: '2022-01-31T22:59:00.000Z' },
+  heldBackBy: [],
   untilTheEnd: [],
   farAhead: [{ flow: 'trips', windowStart: '2098-09-10T14:00:00Z', windowEnd: '2098-09-10T15:00:00Z', groups: 1 }],
   nothingToDo: false,

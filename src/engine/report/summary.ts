@@ -114,6 +114,10 @@ export interface Summary {
   /** What waits to be taken at the end: nothing, as a run ends well when all is taken. */
   readonly undelivered: readonly WaitingRows[]
   readonly openWindows: number
+  /** By name of the source, ISO 8601, UTC; null before the first. */
+  readonly watermarks: Readonly<Record<string, string | null>>
+  /** Sources that others wait for, where several feed one step: those with the lowest watermark. */
+  readonly heldBackBy: readonly string[]
   /** The first hundred. */
   readonly farAhead: readonly FarAhead[]
   /** Groups of `global`, which are given when the checkpoint is sealed. */
