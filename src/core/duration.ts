@@ -44,6 +44,13 @@ export function durationUs(value: string, field: string): bigint {
   return us
 }
 
+/** The same of a duration that may be negative: '-10 minutes'. Undefined for text that is none. */
+export function parseSignedUs(value: string): bigint | undefined {
+  if (!value.startsWith('-')) return parseDurationUs(value)
+  const us = parseDurationUs(value.slice(1))
+  return us === undefined ? undefined : -us
+}
+
 /** The one way to write a duration that has many: '1 hour' for '60 minutes' and '1h'. */
 export function canonicalDuration(value: string, field: string): string {
   const ms = durationUs(value, field) / 1_000n

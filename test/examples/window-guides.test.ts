@@ -16,9 +16,11 @@ const guides = [
   'cumulative',
   'deltas',
   'global',
+  'joins',
   'last-of-a-key',
   'sessions',
   'top-n',
+  'unions',
   'unnest',
   'without-event-time',
 ]

@@ -13,6 +13,7 @@ import {
   deltas,
   global,
   hopping,
+  join,
   json,
   kafka,
   mapBatches,
@@ -56,6 +57,10 @@ test.each<[string, () => unknown]>([
   ['dedupe', () => call(dedupe, 'id', '1 day')],
   ['deltas', () => (deltas as (options: unknown) => unknown)({ of: ['n'], expireAfter: '1 day', filtr: 'x' })],
   ['topN', () => (topN as (...args: readonly unknown[]) => unknown)(3, { by: ['n'], filtr: 'x' })],
+  [
+    'join',
+    () => (join as (...args: readonly unknown[]) => unknown)(trips, { on: ['at'], within: ['0s', '1h'], filtr: 'x' }),
+  ],
   ['miniBatch', () => call(miniBatch)],
   ['mapRows', () => call(mapRows, (row: unknown) => row, at)],
   ['filterRows', () => call(filterRows, () => true)],

@@ -358,13 +358,15 @@ async function lateRows(
 ): Promise<string[]> {
   const found: string[] = []
   for (const [index, { id, step }] of stages.entries())
-    for (const { kept } of channels.filter(({ channel }) => channel === `late-${id}`)) {
-      const end = step.late.columns.includes('_window_end') ? '_window_end' : 'NULL'
-      const rows = await withRows(executor, [definitionOf(kept)], randomUUID, from =>
-        executor.rows(`SELECT _seq, _row, ${end} AS e FROM ${from}`),
-      )
-      for (const { _seq, _row, e } of rows) found.push(`${index} ${String(_seq)} ${String(_row)} ${String(e)}`)
-    }
+    for (const port of step.ports ?? [undefined])
+      for (const { kept } of channels.filter(({ channel }) => channel === `late-${id}${port ? `-${port}` : ''}`)) {
+        const end = step.late.columns.includes('_window_end') ? '_window_end' : 'NULL'
+        const rows = await withRows(executor, [definitionOf(kept)], randomUUID, from =>
+          executor.rows(`SELECT _seq, _row, ${end} AS e FROM ${from}`),
+        )
+        for (const { _seq, _row, e } of rows)
+          found.push(`${index} ${String(_seq)} ${String(_row)} ${String(e)} ${port ?? ''}`)
+      }
   return found
 }
 

@@ -3,7 +3,7 @@
  * product. Times are microseconds.
  */
 import type { TrialLedger } from './ledger.ts'
-import { deltaWeight, distinctWeight, rankWeight, type StatefulStep, type TrialStep } from './plan.ts'
+import { deltaWeight, distinctWeight, joinWeight, rankWeight, type StatefulStep, type TrialStep } from './plan.ts'
 
 export interface OracleRow {
   readonly seq: number
@@ -21,6 +21,8 @@ export interface OracleLate {
   readonly seq: number
   readonly row: number
   readonly end: number | null
+  /** Of a step with several inputs: which one. */
+  readonly port?: string
 }
 
 export interface OracleAnswer {
@@ -49,8 +51,8 @@ interface OracleStep {
   clock: number
   /** How far behind its clock it may still give rows (S13). */
   readonly hold: number
-  /** Takes the rows of an entry, judged by the clock before it. */
-  take(rows: readonly OracleRow[]): void
+  /** Takes the rows of an entry, judged by the clock before it; of a join those of both sides. */
+  take(rows: readonly OracleRow[], others: readonly OracleRow[]): void
   /** The largest end among what is open and begins at or below the limit (S6). */
   flushAt(limit: number): number | null
   /** What its results are so far. */
@@ -63,7 +65,7 @@ interface OracleStep {
 type Link =
   | Extract<TrialStep, { readonly op: 'where' | 'topN' }>
   | { readonly op: 'union'; readonly other: readonly Link[] }
-  | { readonly op: 'state'; readonly index: number; readonly state: OracleStep }
+  | { readonly op: 'state'; readonly index: number; readonly state: OracleStep; readonly other?: readonly Link[] }
 
 /** What goes from one step to the next at an entry of the ledger. */
 interface Passing {
@@ -115,8 +117,12 @@ function linksOf(steps: readonly TrialStep[], late: OracleLate[]): readonly Link
   const link = (step: TrialStep): Link => {
     if (step.op === 'where' || step.op === 'topN') return step
     if (step.op === 'union') return { op: 'union', other: step.other.map(link) }
+    // Stages are in order of their inputs.
+    const other = step.op === 'join' ? step.other.map(link) : undefined
     const index = stateful++
-    const tell = (row: OracleRow, end: number | null) => late.push({ step: index, seq: row.seq, row: row.row, end })
+    const tell = (row: OracleRow, end: number | null, port?: 'left' | 'right') =>
+      late.push({ step: index, seq: row.seq, row: row.row, end, ...(port && { port }) })
+    if (step.op === 'join') return { op: 'state', index, state: joinStep(step, tell), ...(other && { other }) }
     return { op: 'state', index, state: stateOf(step, tell) }
   }
   return steps.map(link)
@@ -129,8 +135,9 @@ function pass(chain: readonly Link[], source: Passing, seq: number, moved: Map<n
     if (link.op === 'topN') return { ...before, rows: topOf(before.rows, link) }
     if (link.op === 'union') return together(before, pass(link.other, source, seq, moved))
     const { state, index } = link
-    const { rows, watermark, limit } = before
-    state.take(rows)
+    const beside = link.other && pass(link.other, source, seq, moved)
+    const { watermark, limit } = beside ? together(before, beside) : before
+    state.take(before.rows, beside?.rows ?? [])
     const value = moved ? state.flushAt(limit) : null
     if (value !== null && value > state.clock) moved?.set(index, value)
     state.clock = Math.max(state.clock, watermark, value ?? Number.NEGATIVE_INFINITY)
@@ -394,6 +401,84 @@ function keepLastStep(withinSeconds: number, tell: (row: OracleRow, end: null) =
       const due = waiting().filter(({ t }) => t + within < this.clock)
       for (const row of due) given.add(row)
       return due.toSorted(byTime).map((own, row) => ({ row: { ...own, seq, row }, start: own.t }))
+    },
+  }
+}
+
+/** S12: the batch join of the accepted rows, each of its rows by the first entry that gives or closes it. It forgets nothing. */
+function joinStep(
+  { lo: loSeconds, hi: hiSeconds, kind }: Extract<TrialStep, { readonly op: 'join' }>,
+  tell: (row: OracleRow, end: null, port: 'left' | 'right') => void,
+): OracleStep {
+  const [lo, hi] = [loSeconds * second, hiSeconds * second]
+  const accepted = { left: [] as OracleRow[], right: [] as OracleRow[] }
+  // One row of the source may be on both sides.
+  const given = { left: new Set<OracleRow>(), right: new Set<OracleRow>() }
+  const isPair = (l: OracleRow, r: OracleRow) => l.k === r.k && r.t - l.t >= lo && r.t - l.t <= hi
+  const diesAt = { left: (row: OracleRow) => row.t + hi + 1, right: (row: OracleRow) => row.t - lo + 1 }
+  const isAlone = {
+    left: (row: OracleRow) => !accepted.right.some(other => isPair(row, other)),
+    right: (row: OracleRow) => !accepted.left.some(other => isPair(other, row)),
+  }
+  const outer = (['left', 'right'] as const).filter(
+    side => kind === 'full' || kind === side || (kind === 'anti' && side === 'left'),
+  )
+  const waiting = () =>
+    outer.flatMap(side =>
+      accepted[side]
+        .filter(row => !given[side].has(row) && isAlone[side](row))
+        .map(row => ({ row, side, at: diesAt[side](row) })),
+    )
+  interface Found {
+    readonly l?: OracleRow
+    readonly r?: OracleRow
+  }
+  const inPlace = (a: Found, b: Found) => {
+    const compared = (x: OracleRow | undefined, y: OracleRow | undefined) =>
+      x && y ? inOrder(x, y) : x ? -1 : y ? 1 : 0
+    return compared(a.l, b.l) || compared(a.r, b.r)
+  }
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    hold: Math.max(
+      0,
+      ['left', 'full', 'semi', 'anti'].includes(kind) ? hi : 0,
+      ['right', 'full'].includes(kind) ? -lo : 0,
+    ),
+    take(left, right) {
+      for (const [side, rows] of [
+        ['left', left],
+        ['right', right],
+      ] as const)
+        for (const row of rows)
+          if (row.t < this.clock) tell(row, null, side)
+          else accepted[side].push(row)
+    },
+    flushAt(limit) {
+      const ends = waiting()
+        .filter(({ row }) => row.t <= limit)
+        .map(({ at }) => at)
+      return ends.length === 0 ? null : Math.max(...ends)
+    },
+    give(seq) {
+      const found: Found[] = []
+      for (const l of accepted.left) {
+        const partners = accepted.right.filter(r => isPair(l, r))
+        if (kind === 'semi') {
+          if (partners.length > 0 && !given.left.has(l)) found.push({ l })
+          if (partners.length > 0) given.left.add(l)
+        } else if (kind !== 'anti') for (const r of partners) if (Math.max(l.seq, r.seq) === seq) found.push({ l, r })
+      }
+      for (const { row, side, at } of waiting())
+        if (at <= this.clock) {
+          given[side].add(row)
+          found.push(side === 'left' ? { l: row } : { r: row })
+        }
+      return found.toSorted(inPlace).map(({ l, r }, row) => {
+        const t = Math.max(l?.t ?? Number.NEGATIVE_INFINITY, r?.t ?? Number.NEGATIVE_INFINITY)
+        const v = joinWeight * (l?.v ?? 0) + (r?.v ?? 0)
+        return { row: { seq, row, t, k: (l ?? r)?.k as number, v }, start: t }
+      })
     },
   }
 }

@@ -13,9 +13,12 @@ import {
   global,
   groupBy,
   hopping,
+  join,
+  type JoinKind,
   json,
   type Pipeline,
   pipeline,
+  rename,
   select,
   session,
   source,
@@ -47,13 +50,21 @@ export type TrialStep =
   | { readonly op: 'where'; readonly not: number }
   /** With the rows of another branch from the source. */
   | { readonly op: 'union'; readonly other: readonly TrialStep[] }
+  /** With rows of another branch, of the same k and from `lo` to `hi` after them. @see joinWeight */
+  | {
+      readonly op: 'join'
+      readonly other: readonly TrialStep[]
+      readonly lo: number
+      readonly hi: number
+      readonly kind: JoinKind
+    }
 
 /** An operator of a chain; of those that another branch comes to, with the operators of that branch. */
-export type TrialOp = Exclude<TrialStep['op'], 'where' | TwoOp> | readonly [TwoOp, ...TrialOp[]]
-type TwoOp = 'union'
+export type TrialOp = Exclude<TrialStep['op'], 'where' | 'union' | 'join'> | readonly [TwoOp, ...TrialOp[]]
+type TwoOp = 'union' | JoinKind
 
 /** The steps that keep state. */
-export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' | 'union' }>
+export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' | 'union' | 'join' }>
 
 export function nameOf(op: TrialOp): string {
   return typeof op === 'string'
@@ -69,7 +80,9 @@ export function drawStep(random: () => number, op: TrialOp): TrialStep {
     const [name, ...ops] = op
     // No multiple of 5: no branch is equal to another, as those would be one.
     const other = [{ op: 'where', not: 5 } as const, ...drawPlan(random, ops)]
-    return { op: name, other }
+    if (name === 'union') return { op: name, other }
+    const lo = whole(random, -12, 6)
+    return { op: 'join', other, lo, hi: lo + whole(random, 0, 14), kind: name }
   }
   if (op === 'topN')
     return { op, n: whole(random, 1, 3), direction: random() < 0.5 ? 'asc' : 'desc', isPerParity: random() < 0.3 }
@@ -117,6 +130,8 @@ export function stretchedStep(step: TrialStep): TrialStep {
       return step
     case 'union':
       return { ...step, other: step.other.map(stretchedStep) }
+    case 'join':
+      return { ...step, other: step.other.map(stretchedStep), lo: step.lo * times, hi: step.hi * times }
     case 'session':
       return { ...step, gap: step.gap * times }
     case 'deltas':
@@ -138,6 +153,9 @@ export const deltaWeight = { times: 7, without: 1_000 }
 /** What topN gives as v: the row's own, and so often its rank. */
 export const rankWeight = 100
 
+/** What a join gives as v: so often the v of the left row, and that of the right row. */
+export const joinWeight = 100
+
 /** What a session gives as v: its sum, and so much for each value above 0 that differs. */
 export const distinctWeight = 1000
 
@@ -146,7 +164,7 @@ type Operate = (rows: Observable<unknown>) => Observable<unknown>
 const untyped = (...operators: readonly unknown[]) => operators as readonly Operate[]
 
 /** The real operators. After a window the rows are (k, v) again, so that any step may follow. */
-function operatorsOf(step: Exclude<TrialStep, { readonly op: TwoOp }>): readonly Operate[] {
+function operatorsOf(step: Exclude<TrialStep, { readonly op: 'union' | 'join' }>): readonly Operate[] {
   const byKey = [groupBy('k' as never), aggregate({ n: count(), s: sum('v' as never) })]
   const fold = [...byKey, derive({ v: ['BIGINT', 's' as string] }), select('k' as never, 'v' as never)]
   switch (step.op) {
@@ -210,7 +228,7 @@ export const changeRankWeight = 1_000_000
 
 /** The results of the last window, as they are after each epoch. */
 function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unknown[] {
-  if (step.op === 'union') throw new Error('a union has no window')
+  if (step.op === 'union' || step.op === 'join') throw new Error(`a ${step.op} has no window`)
   const [window] = operatorsOf(step)
   const calls = { n: count(), s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }
   return [
@@ -236,6 +254,7 @@ export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges):
     branchSteps.reduce(applied, rows.pipe(select('k', 'v')) as unknown as Observable<unknown>)
   const applied = (stream: Observable<unknown>, step: TrialStep): Observable<unknown> => {
     if (step.op === 'union') return (union as Union)(stream, branch(step.other))
+    if (step.op === 'join') return joined(stream, branch(step.other), step)
     return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
   }
   const last = steps.at(-1)
@@ -246,6 +265,22 @@ export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges):
   const before = branch(isChanging ? steps.slice(0, -1) : steps)
   const flow = end.reduce((stream, operate) => stream.pipe(operate as never), before)
   return pipeline('trial', { checkpoint: 'ck' }, flow as never)
+}
+
+function joined(
+  left: Observable<unknown>,
+  right: Observable<unknown>,
+  { lo, hi, kind }: Extract<TrialStep, { readonly op: 'join' }>,
+): Observable<unknown> {
+  const isOfLeft = kind === 'semi' || kind === 'anti'
+  const other = isOfLeft ? right : right.pipe(rename({ v: 'w' } as never) as never)
+  const within = [`${lo} seconds`, `${hi} seconds`]
+  const weighted = `${joinWeight} * coalesce(v, 0) + ${isOfLeft ? '0' : 'coalesce(w, 0)'}`
+  return untyped(
+    join(other as never, { on: ['k'], within, kind } as never),
+    derive({ v: ['BIGINT', weighted as string] }),
+    select('k' as never, 'v' as never),
+  ).reduce((before, operate) => before.pipe(operate as never), left)
 }
 
 type Union = (...flows: readonly Observable<unknown>[]) => Observable<unknown>

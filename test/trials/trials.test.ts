@@ -62,6 +62,19 @@ const chains: readonly (readonly TrialOp[])[] = [
   [['union', 'tumbling'], 'tumbling'],
   ['tumbling', ['union', 'session'], 'deltas'],
   ['tumbling', ['union', 'dedupe']],
+  [['inner']],
+  [['left']],
+  [['right']],
+  [['full']],
+  [['semi']],
+  [['anti']],
+  ['tumbling', ['full', 'hopping'], 'tumbling'],
+  [['inner'], ['left'], 'tumbling'],
+  [['anti'], ['semi', 'tumbling'], 'deltas'],
+  [
+    ['union', ['right']],
+    ['left', 'session'],
+  ],
 ]
 
 let session: TrialSession
@@ -142,7 +155,7 @@ function differenceOf(ledger: TrialLedger, cut: readonly number[], got: Executed
   const epochOf = cut.flatMap((size, epoch) => Array.from({ length: size }, () => epoch))
   const epochs = cut.map((): string[] => [])
   for (const { seq, k, v } of answer.rows) epochs[epochOf[seq - 1] as number]?.push(`${k} ${v}`)
-  const late = answer.late.map(({ step, seq, row, end }) => `${step} ${seq} ${row} ${end}`)
+  const late = answer.late.map(({ step, seq, row, end, port = '' }) => `${step} ${seq} ${row} ${end} ${port}`)
   const sorted = (lists: readonly (readonly string[])[]) => lists.map(list => list.toSorted())
   const flushes = (maps: readonly ReadonlyMap<number, number>[]) =>
     maps.map(map => [...map].toSorted(([a], [b]) => a - b))

@@ -18,6 +18,7 @@ import {
   global,
   groupBy,
   hopping,
+  join,
   json,
   mapBatches,
   mapRows,
@@ -341,3 +342,22 @@ union(requests, requests.pipe(tumbling('5m')))
 union(requests, requests.pipe(select('ts'))).pipe(where('hots = 1'))
 // @ts-expect-error no such option: 'sourceColum' does not exist
 union(requests, requests, { sourceColum: 'x' })
+
+// ---- join -----------------------------------------------------------------------------------------------------------
+const others = requests.pipe(select('host', 'status'), rename({ status: 'code' }))
+// @ts-expect-error a join has bounds: Property 'within' is missing
+requests.pipe(join(others, { on: ['host'] }))
+// @ts-expect-error a column that is not there: on: no column "hots"
+requests.pipe(join(others, { on: { hots: 'host' }, within: ['0s', '1 hour'] }))
+// @ts-expect-error a column that the other side lacks: on: the other side has no column "bytes"
+requests.pipe(join(others, { on: ['bytes'], within: ['0s', '1 hour'] }))
+// @ts-expect-error a column on both sides: column "status" is on both sides: rename one of them
+requests.pipe(join(requests.pipe(select('host', 'status')), { on: ['host'], within: ['0s', '1 hour'] }))
+// @ts-expect-error two types of the event time: the event times of both sides must be of one type
+requests.pipe(join(dated.pipe(select('host')), { on: ['host'], within: ['0s', '1 hour'] }))
+// @ts-expect-error a bound is a duration: Type '"later"' is not assignable
+requests.pipe(join(others, { on: ['host'], within: ['0s', 'later'] }))
+// @ts-expect-error no such kind: "outer"
+requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'outer' }))
+// @ts-expect-error a column of the other side alone: no column "code"
+requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'semi' }), where('code = 1'))

@@ -27,6 +27,7 @@ import {
   global,
   groupBy,
   hopping,
+  join,
   json,
   last,
   mapBatches,
@@ -562,3 +563,23 @@ is<ColumnsOf<typeof both>['ts'], 'TIMESTAMPTZ NOT NULL'>(true)
 is<ColumnsOf<typeof both>['extra'], 'DATE'>(true)
 is<ColumnsOf<typeof both>['from'], 'VARCHAR NOT NULL'>(true)
 union(requests, few, requests).pipe(tumbling('1 hour'), groupBy('extra'), aggregate({ n: count() }))
+
+// ---- join ---------------------------------------------------------------------------------------------------------
+const codes = requests.pipe(
+  derive({ code: ['INTEGER NOT NULL', '1'], site: ['VARCHAR', 'host'] }),
+  select('site', 'code'),
+)
+const joined = requests.pipe(join(codes, { on: { host: 'site' }, within: ['-10 minutes', '2 hours'], kind: 'left' }))
+is<ColumnsOf<typeof joined>['code'], 'INTEGER'>(true)
+is<ColumnsOf<typeof joined>['ts'], 'TIMESTAMPTZ NOT NULL'>(true)
+is<'site' extends keyof ColumnsOf<typeof joined> ? true : false, false>(true)
+const right = requests.pipe(join(codes, { on: { host: 'site' }, within: ['0s', '0s'], kind: 'right' }))
+is<ColumnsOf<typeof right>['code'], 'INTEGER NOT NULL'>(true)
+is<ColumnsOf<typeof right>['ts'], 'TIMESTAMPTZ'>(true)
+requests.pipe(
+  join(codes, { on: { host: 'site' }, within: ['0s', '1 hour'] }),
+  tumbling('1 hour'),
+  groupBy('host'),
+  aggregate({ most: max('code') }),
+)
+requests.pipe(join(requests, { on: ['host'], within: ['0s', '1 hour'], kind: 'anti' }), select('bytes'))

@@ -15,7 +15,7 @@ import {
 import { type BadRow, firstBadRow } from '../read/bad-row.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
-import type { Channel } from '../../plan/step.ts'
+import type { Channel, Stateful } from '../../plan/step.ts'
 import { besideRows, type Branch, isFirst, isOfSources, type Leaf, leavesOf, type Stage } from '../../plan/stages.ts'
 import { branchRows, partsOfSources } from './branches.ts'
 import type { FunctionRun } from './function-steps.ts'
@@ -181,7 +181,7 @@ async function foldStage(folding: Folding, stage: Stage, scans: Scans): Promise<
     const rows = await stageRows(folding, stage, branch, scans)
     if (!rows) continue
     const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
-    if (stage.step.gives === 'passing') folding.rows.set(stage.id, kept)
+    if (passesRows(stage.step)) folding.rows.set(stage.id, kept)
     await foldRows(context, work, stage, index, kept, partials)
     await seekLate(folding, stage, index, kept)
   }
@@ -248,9 +248,14 @@ export async function foldRows(
   }
 }
 
+/** Whether a step gives the rows of its only input. */
+function passesRows({ gives, ports }: Stateful): boolean {
+  return gives === 'passing' && ports === undefined
+}
+
 /** Whether the stage reads its rows more than once, whatever its channels are. */
 function areKept({ step }: Stage): boolean {
-  return step.gives === 'passing' || step.beside !== undefined
+  return passesRows(step) || step.beside !== undefined
 }
 
 /** The rows in a table, with what stands beside them. */
