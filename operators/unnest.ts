@@ -13,8 +13,7 @@ import { unnestSql } from './unnest-sql.ts'
 import type { Unnesting } from './unnesting.ts'
 
 /** The options as plain data. */
-interface PlainOptions {
-  readonly [key: string]: string | ColumnTypes | true
+type PlainOptions = {
   readonly column: string
   readonly as?: string
   /** Name to canonical type, with ' NOT NULL' where declared. */
