@@ -116,8 +116,8 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       ? [['handed over', `${showCounted(run.delivered, 'epoch')} of rows, all taken`] as const]
       : []),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
-    ...heldBack(summary),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
+    ...heldBack(summary),
     ...summary.untilTheEnd.map(
       ({ flow, groups }): Line => ['held', `${flow}: ${showCounted(groups, 'group')}, given by backfill --final`],
     ),
@@ -280,8 +280,9 @@ function openWindows({ openWindows, farAhead }: Summary): string {
     : `${counted}, waiting for later rows`
 }
 
-function heldBack({ openWindows, watermarks, heldBackBy }: Summary): readonly Line[] {
-  if (openWindows === 0) return []
+function heldBack({ openWindows, farAhead, watermarks, heldBackBy }: Summary): readonly Line[] {
+  // What lies far ahead waits for no source.
+  if (openWindows <= farAhead.length) return []
   return heldBackBy.map(name => {
     const lowest = watermarks[name] ?? null
     const which = lowest === null ? 'which has no watermark yet' : `whose watermark is ${lowest}`
