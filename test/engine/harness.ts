@@ -132,7 +132,10 @@ export async function openLab(): Promise<Lab> {
     channel,
     async channels(prefix, at = first) {
       const names = Object.keys((await head(at)).manifest.channels).filter(name => name.startsWith(prefix))
-      return (await Promise.all(names.map(name => channel(name, at)))).flat()
+      const rows: TextRow[] = []
+      // One after the other: each loads its rows and reads them on the same connection.
+      for (const name of names) rows.push(...(await channel(name, at)))
+      return rows
     },
     async [Symbol.asyncDispose]() {
       connection.closeSync()

@@ -50,8 +50,8 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
     expect(hidden, 'nothing staged is left').toEqual([`${outputPrefix}owner.json`])
   }
   const ledger = (await lab.channel('ledger', at)).toSorted((a, b) => Number(a.seq) - Number(b.seq))
-  const objects = ledger.filter(row => row.outcome === 'read').map(row => `${row.key} ${row.e_tag}`)
-  expect(new Set(objects).size, 'an identity counts once (I5)').toBe(objects.length)
+  const objects = ledger.filter(row => row.outcome === 'read').map(row => `${row.source} ${row.key} ${row.e_tag}`)
+  expect(new Set(objects).size, 'an identity counts once for each source (I5)').toBe(objects.length)
   expect(ledger.map(({ seq }) => Number(seq))).toEqual(ledger.map((_, i) => i + 1))
   return {
     files,

@@ -12,6 +12,8 @@ export interface CorpusPipeline {
   readonly input: 'months' | 'readings' | 'events'
   /** Environment variables that name its output folders. None: --output names the only one. */
   readonly folders?: readonly string[]
+  /** Its sources, where there are several: all read the same input. */
+  readonly sources?: readonly string[]
 }
 
 export const corpusPipelines: readonly CorpusPipeline[] = [
@@ -24,6 +26,12 @@ export const corpusPipelines: readonly CorpusPipeline[] = [
   { name: 'sensors', input: 'readings' },
   { name: 'events', input: 'events' },
   { name: 'few-files', input: 'events', folders: ['CORPUS_SMALL', 'CORPUS_LARGE'] },
+  {
+    name: 'meeting-sources',
+    input: 'events',
+    folders: ['CORPUS_HOURLY', 'CORPUS_PAIRS'],
+    sources: ['events', 'again'],
+  },
 ]
 
 /**
@@ -42,7 +50,7 @@ export const placeIn = (folder: string, { folders = ['output'] }: CorpusPipeline
 
 /** What follows `millrace` on the command line, and its environment. */
 export function millraceCall(command: string, pipeline: CorpusPipeline, place: Place, input: string) {
-  const { folders } = pipeline
+  const { folders, sources } = pipeline
   const [output] = place.outputs
   return {
     file: nodeBinary,
@@ -53,7 +61,7 @@ export function millraceCall(command: string, pipeline: CorpusPipeline, place: P
       '--json',
       '--threads=2',
       '--memory=1GB',
-      `--input=${input}`,
+      ...(sources?.map(name => `--input=${name}=${input}`) ?? [`--input=${input}`]),
       `--checkpoint=${place.checkpoint}`,
       // A replay is cut otherwise than the run was.
       ...(command === 'backfill' ? ['--objects-per-epoch=1'] : []),
