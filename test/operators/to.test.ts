@@ -163,17 +163,17 @@ describe('sinks', () => {
     [
       'out',
       { format: 'json', formt: 'json' },
-      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
+      "files: unknown option 'formt'; did you mean 'format'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, snapshot, maxDelay.",
     ],
     [
       'out',
       { format: 'json', partitonBy: ['zone'] },
-      "files: unknown option 'partitonBy'; did you mean 'partitionBy'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
+      "files: unknown option 'partitonBy'; did you mean 'partitionBy'? Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, snapshot, maxDelay.",
     ],
     [
       'out',
       { format: 'json', uri: 'elsewhere' },
-      "files: unknown option 'uri'. Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, maxDelay.",
+      "files: unknown option 'uri'. Options here: format, zone, compression, rowGroupRows, partitionBy, partitionColumns, targetSize, snapshot, maxDelay.",
     ],
     ['out', 'json', "files: 'json' is not valid; expected an object of options."],
   ])('files names what is wrong with %j %j', (uri, options, message) => {
