@@ -47,7 +47,10 @@ export async function createLiveSource(
   source: OpenSource,
   options: FollowOptions,
   ledger: FeedLedger,
-  others: Pick<FeedContext, 'busySources'> & { onIdle(): void },
+  others: Pick<FeedContext, 'busySources' | 'isFirstStart'> & {
+    onIdle(): void
+    historyBegun(of: string): Promise<void>
+  },
 ): Promise<LiveSource> {
   const { onEvent } = run
   const closing = new AbortController()
@@ -55,7 +58,6 @@ export async function createLiveSource(
   const looks = createLooks(source.fetch.store, run.clock, signal)
   const intake = await openIntake(run, source, options, looks, signal)
   const listed = nothingListed()
-  const isFirstStart = run.claim.position.nextSeq === 1
   const work: Promise<void>[] = []
   let notifications: NotificationSource | undefined
   let historyObjects: number | undefined
@@ -68,7 +70,8 @@ export async function createLiveSource(
     intake.end()
     others.onIdle()
   }
-  const { busySources } = others
+  const { busySources, isFirstStart } = others
+  const historyBegun = () => others.historyBegun(source.fetch.settings.name)
   const feeding = { source, lookUps: run.lookUps, options, isFirstStart, looks, intake, ledger, listed, onEvent }
   return {
     name: source.fetch.settings.name,
@@ -90,7 +93,7 @@ export async function createLiveSource(
       notifications = await openNotifications(parts, run, source, options)
     },
     begin() {
-      const context = { ...feeding, busySources, onHistory, onIdle, signal }
+      const context = { ...feeding, busySources, historyBegun, onHistory, onIdle, signal }
       if (!signal.aborted) work.push(...startFeeds(notifications ? { ...context, notifications } : context))
     },
     async end() {

@@ -2,7 +2,7 @@ import type { NotificationSource } from '../core/ports.ts'
 import type { Components } from './components.ts'
 import type { Admitted, Listed, MiniBatches } from './intake/admit.ts'
 import { isAgain } from './intake/again.ts'
-import type { FeedLedger } from './intake/feed.ts'
+import { type FeedLedger, isHistorySkipped } from './intake/feed.ts'
 import { inTurn } from './intake/in-turn.ts'
 import type { Intake } from './intake/intake.ts'
 import { createLiveSource, type LiveSource } from './live-source.ts'
@@ -39,7 +39,11 @@ export async function createLiveSources(
   ledger: FeedLedger,
 ): Promise<LiveSources> {
   const all: LiveSource[] = []
+  const isFirstStart = run.claim.position.nextSeq === 1
+  const skips = (name: string) => isHistorySkipped({ options, isFirstStart, ledger }, name)
   const others = {
+    isFirstStart,
+    historyBegun: allOf([...run.sources.keys()].filter(skips)),
     busySources: () => all.filter(({ isBusy }) => isBusy).map(({ name }) => name),
     onIdle() {
       if (all.every(({ isIdle }) => isIdle)) run.onEvent({ is: 'idle' })
@@ -80,6 +84,18 @@ export async function createLiveSources(
       for (const { intake } of all) intake.end()
     },
     end: () => each(live => live.end()),
+  }
+}
+
+/** Told each of them once, resolves when all are told. */
+function allOf(names: readonly string[]): (name: string) => Promise<void> {
+  const left = new Set(names)
+  let resolve = () => {}
+  const all = new Promise<void>(told => (resolve = told))
+  return name => {
+    left.delete(name)
+    if (left.size === 0) resolve()
+    return all
   }
 }
 

@@ -2,7 +2,7 @@
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { components } from '../../src/engine/components.ts'
+import { type Components, components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import { inspect } from '../../src/engine/inspect/inspect.ts'
 import {
@@ -11,6 +11,7 @@ import {
   files,
   groupBy,
   json,
+  MillraceError,
   type Pipeline,
   parquet,
   pipeline,
@@ -237,5 +238,50 @@ describe('two sources over one place', () => {
     expect((await retry(at('shared-ck'))).objects.map(({ key, seq }) => [key, seq])).toEqual([['1.jsonl', 2]])
     expect((await run(flows())).run).toMatchObject({ objects: 1, rows: 0 })
     expect((await lab.rows({ output: at('all'), checkpoint: '' })).map(({ v }) => v)).toEqual(['1', '2'])
+  })
+})
+
+describe('told to leave history alone (--no-catch-up)', () => {
+  test('no source is read because another one began before the first start failed', async () => {
+    for (const month of ['2022-01', '2022-02']) await writeTrips(month)
+    await writePayments('2022-01-01')
+    let failures = 1
+    const committed = new AbortController()
+    /** Payments cannot be listed at first, while trips can. */
+    const parts: Components = {
+      ...components,
+      async openInput(address, field, links) {
+        const store = await components.openInput(address, field, links)
+        if (!address.endsWith('payments')) return store
+        return {
+          ...store,
+          async *list(prefix, after, signal, onLink) {
+            if (failures-- > 0) {
+              await components.clock.sleep(3_000, committed.signal)
+              throw new MillraceError('retry', 'store', 'slow down')
+            }
+            yield* store.list(prefix, after, signal, onLink)
+          },
+        }
+      },
+    }
+    const events: string[] = []
+    const summary = await followWith(parts, both('live'), {
+      threads: 2,
+      memory: '500MB',
+      untilIdle: true,
+      catchUp: false,
+      onEvent({ is }) {
+        events.push(is)
+        if (is === 'epoch') committed.abort()
+      },
+    })
+    expect(events).toContain('restarting')
+    expect(summary.totals).toMatchObject({ objects: 3, skipped: 3, rows: 0 })
+    // What comes later is read.
+    await writePayments('2022-01-15')
+    await followWith(parts, both('live'), { threads: 2, memory: '500MB', untilIdle: true, catchUp: false })
+    const { totals } = (await lab.head({ output: '', checkpoint: at('live-ck') })).manifest.engine
+    expect(totals).toMatchObject({ objects: 4, skipped: 3, rows: 4 })
   })
 })

@@ -27,6 +27,11 @@ export interface FeedContext {
   readonly ledger: FeedLedger
   /** The other sources of the run of which something may come any time. */
   busySources(): readonly string[]
+  /**
+   * What counts as history of this source is on record. Resolves when that is so of every source whose history is to be
+   * recorded as skipped: none of them is the first to write into the ledger, after which no start is a first one.
+   */
+  historyBegun(): Promise<void>
   /** Counts what listings have shown, for the summary. */
   readonly listed: Mutable<Listed>
   readonly notifications?: NotificationSource
@@ -84,6 +89,14 @@ async function tellIdle({ intake, signal, onIdle }: FeedContext): Promise<void> 
   if ((await intake.idle()) && !signal.aborted) onIdle()
 }
 
+/** Whether this start records what lies there as skipped: a first start that is told to, or one that goes on with it. */
+export function isHistorySkipped(
+  { options, isFirstStart, ledger }: Pick<FeedContext, 'options' | 'isFirstStart' | 'ledger'>,
+  source: string,
+): boolean {
+  return ledger.recordsOf(source).historyToMs !== null || (options.catchUp === false && isFirstStart)
+}
+
 const skippedHistory: KnownOutcome = {
   outcome: 'skipped',
   reason: 'was there before the first start, which was told to take nothing of that (--no-catch-up)',
@@ -124,12 +137,16 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
     }
   }
 
+  async function begin(toMs: number, isNew: boolean): Promise<void> {
+    if (isNew) await ledger.beginHistory(name, toMs)
+    await unlessAborted(context.historyBegun(), signal)
+  }
+
   async function history(): Promise<void> {
     // A start that was killed while it recorded history is finished by the next one, and what has come since is read.
     const { historyToMs: toMs } = ledger.recordsOf(name)
-    const isSkipped = options.catchUp === false && context.isFirstStart
-    if (toMs !== null || isSkipped)
-      await list({ known: skippedHistory, toMs, begin: ms => ledger.beginHistory(name, ms) })
+    const isSkipped = isHistorySkipped(context, name)
+    if (isSkipped) await list({ known: skippedHistory, toMs, begin })
     // Only a first start skips: what has come since is read by the others.
     if (isSkipped && toMs === null) return
     await list()
@@ -150,6 +167,15 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
 
   const begun = unlessOver(context, history)
   return { begun, ended: begun.then(() => unlessOver(context, again)) }
+}
+
+/** Waits no longer than the run. */
+function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = new Promise<void>(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  return Promise.race([work, aborted])
 }
 
 /** What the end of the run interrupts is no failure. */

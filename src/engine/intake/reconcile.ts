@@ -17,8 +17,8 @@ export interface History {
   readonly known: KnownOutcome
   /** When the last of it was modified, in ms since 1970 by the store's clock; null where no listing has told yet. */
   readonly toMs: number | null
-  /** Told the end, before anything is offered. */
-  begin(toMs: number): Promise<void>
+  /** Told the end, and whether a listing has just found it, before anything is offered. */
+  begin(toMs: number, isNew: boolean): Promise<void>
 }
 
 /**
@@ -53,28 +53,30 @@ export function createReconciler(
       })
       if (store.showsUnfinished && !history) await keepSettled(tables)
       await keepDue(tables)
-      let toMs = history?.toMs ?? null
-      if (history && toMs === null) {
-        const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM ' + table)
-        // An empty place has no history.
-        toMs = Number(last?.ms ?? Number.MIN_SAFE_INTEGER)
-        await history.begin(toMs)
-      }
+      const toMs = history && (history.toMs ?? (await lastModifiedMs(executor, table)))
+      if (toMs !== undefined) await history?.begin(toMs, history.toMs === null)
       let found = 0
       for await (const page of tablePages(executor, table)) {
         signal.throwIfAborted()
         const versions = page.map(admittedObject)
-        const offers = history
-          ? versions
-              .filter(({ lastModifiedMs }) => lastModifiedMs <= (toMs as number))
-              .map(version => ({ version, known: history.known }))
-          : versions.map(version => ({ version }))
+        const offers =
+          history && toMs !== undefined
+            ? versions
+                .filter(version => version.lastModifiedMs <= toMs)
+                .map(version => ({ version, known: history.known }))
+            : versions.map(version => ({ version }))
         found += offers.length - (await intake.offer([{ offers }]))
       }
       await executor.run(`DROP TABLE ${table}`)
       return { ...listed, found }
     },
   }
+}
+
+/** Of all that was found. An empty place has no history. */
+async function lastModifiedMs(executor: Executor, table: string): Promise<number> {
+  const [last] = await executor.rows('SELECT max(last_modified_ms) AS ms FROM ' + table)
+  return Number(last?.ms ?? Number.MIN_SAFE_INTEGER)
 }
 
 /** What is kept between listings. */
