@@ -19,6 +19,7 @@ import {
   verify,
   where,
 } from '../../src/index.ts'
+import { query } from '../../src/engine/inspect/query.ts'
 import { type Lab, openLab, type Place, quoted, run } from './harness.ts'
 
 let lab: Lab
@@ -129,6 +130,13 @@ test('the state of each side stands for itself, late rows of each side too, and 
   ])
   const objects = await lab.channels('late-', at)
   expect(new Set(objects.map(({ _object }) => _object))).toEqual(new Set(['events_9.parquet']))
+  const sides = await query(
+    at.checkpoint,
+    `SELECT count(*)::INTEGER AS n FROM late_${step}_right WHERE flow = 'flow-1'`,
+  )
+  expect(sides.rows).toEqual([{ n: 3 }])
+  const all = await query(at.checkpoint, 'SELECT DISTINCT flow, step FROM late')
+  expect(all.rows).toEqual([{ flow: 'flow-1', step }])
 })
 
 test('a key with many rows on both sides costs what its pairs cost', { timeout: 240_000 }, async () => {

@@ -92,13 +92,15 @@ const epochsSql =
   `'flush') AS flushed ` +
   `FROM stored.ledger GROUP BY epoch ORDER BY epoch`
 
-/** `late_<step>` of each step that has late rows. */
+/** `late_<step>` of each step that has late rows, `late_<step>_left` and the like of a step with several inputs. */
 async function lateViews(manifest: Manifest, executor: Executor): Promise<readonly View[]> {
   const flows = flowsByStep(manifest)
   return Promise.all(
     channelsOf(manifest, 'late').map(async ({ channel, key }) => {
-      const own = { flow: text(flows.get(key) ?? ''), step: text(key), key: '_object' }
-      return labelled(`late_${key}`, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
+      const [step = key] = key.split('-')
+      const own = { flow: text(flows.get(step) ?? ''), step: text(step), key: '_object' }
+      const name = `late_${key.replaceAll('-', '_')}`
+      return labelled(name, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
     }),
   )
 }

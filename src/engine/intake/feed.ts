@@ -89,7 +89,7 @@ async function tellIdle({ intake, signal, onIdle }: FeedContext): Promise<void> 
   if ((await intake.idle()) && !signal.aborted) onIdle()
 }
 
-/** Whether this start records what lies there as skipped: a first start that is told to, or one that goes on with it. */
+/** Whether this start records what lies there as skipped: a first one that is told to, or one that goes on with it. */
 export function isHistorySkipped(
   { options, isFirstStart, ledger }: Pick<FeedContext, 'options' | 'isFirstStart' | 'ledger'>,
   source: string,
