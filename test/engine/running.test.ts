@@ -63,8 +63,12 @@ test('what a run holds can be measured while it follows, and each epoch tells ho
     inHand: 0,
     admitted: { objects: 2 },
     // Rows lie at 0:15, 1:15 and 2:15; the watermark at 1:15 has closed the first window.
-    sources: [{ watermarkUs: BigInt(Date.UTC(2022, 0, 1, 1, 15)) * 1000n }],
-    highMarkUs: BigInt(Date.UTC(2022, 0, 1, 2, 15)) * 1000n,
+    sources: [
+      {
+        watermarkUs: BigInt(Date.UTC(2022, 0, 1, 1, 15)) * 1000n,
+        highMarkUs: BigInt(Date.UTC(2022, 0, 1, 2, 15)) * 1000n,
+      },
+    ],
     states: [{ rows: 2, openWindows: 2, bytes: segments?.[0]?.bytes }],
     backlog: {},
     notifications: {},
