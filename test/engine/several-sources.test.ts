@@ -1,10 +1,14 @@
 /** Several sources of one pipeline: one ledger, one commit, each source with its own columns, marks and policies. */
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createCheckpointStore } from '../../checkpoints/checkpoint-store.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
+import { carefulAfter, withAttempt } from '../../src/engine/intake/attempt.ts'
 import { inspect } from '../../src/engine/inspect/inspect.ts'
+import { initialState } from '../../src/engine/state/engine-state.ts'
 import {
   aggregate,
   count,
@@ -215,6 +219,26 @@ describe('two sources over one place', () => {
     expect(await values('all', 'v')).toEqual(['1', '2', '1', '2'])
     expect(await values('strict', 'w')).toEqual(['7', '7'])
     expect(await verify(shared())).toMatchObject({ differences: [] })
+  })
+
+  test('an object of which a process died in one is read in the other (P13)', async () => {
+    await mkdir(at('shared'))
+    const file = join(at('shared'), '1.jsonl')
+    await writeFile(file, `${lines.join('\n')}\n`)
+    const { size, mtimeNs } = await stat(file, { bigint: true })
+    const checkpoint = createCheckpointStore({
+      store: await components.openWritable(at('shared-ck'), 'checkpoint'),
+      owner: 'elsewhere/1/1',
+      newId: randomUUID,
+      scratch: lab.root,
+      merge: () => Promise.reject(new Error('nothing to merge')),
+    })
+    const { manifest } = await checkpoint.claim(initialState({ pipeline: 'shared', nodes: [], flows: {} }))
+    const alone = { source: 'strict', bucket: '', key: '1.jsonl', eTag: `${size}-${mtimeNs}` }
+    await checkpoint.commit(withAttempt(manifest, { epoch: 1, deaths: carefulAfter + 1, objects: 1, left: 1, alone }))
+    expect((await run(shared(), { takeover: true })).totals).toMatchObject({ objects: 2, suspect: 1, rows: 2 })
+    expect((await lab.rows({ output: at('all'), checkpoint: '' })).map(({ v }) => v)).toEqual(['1', '2'])
+    expect((await run(shared())).totals).toMatchObject({ objects: 2, suspect: 0, rows: 4 })
   })
 
   test('retry reads again what one has set aside, and nothing of the other', async () => {

@@ -135,12 +135,15 @@ export function createCare(
 
 /** The one object of a mini-batch; null where there are more. */
 function onlyOf([only, ...more]: readonly AdmittedObject[]): Attempt['alone'] {
-  return only === undefined || more.length > 0 ? null : { bucket: only.bucket, key: only.key, eTag: only.eTag }
+  if (only === undefined || more.length > 0) return null
+  return { source: only.source, bucket: only.bucket, key: only.key, eTag: only.eTag }
 }
 
+/** Other sources may read the same object as something else, and nobody died of that. */
 export function isKiller(
-  { bucket, key, eTag }: NonNullable<Attempt['alone']>,
+  { source, bucket, key, eTag }: NonNullable<Attempt['alone']>,
   object: NonNullable<Attempt['alone']>,
 ): boolean {
-  return bucket === object.bucket && key === object.key && eTag === object.eTag
+  const isOfSource = source === undefined || source === object.source
+  return isOfSource && bucket === object.bucket && key === object.key && eTag === object.eTag
 }

@@ -329,6 +329,6 @@ export interface Attempt {
   readonly objects: number | null
   /** Objects among which the one that kills is sought. */
   readonly left: number | null
-  /** The object under way where it is alone. */
-  readonly alone: Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> | null
+  /** The object under way where it is alone. Records of earlier releases name no source. */
+  readonly alone: (Pick<ObjectVersion, 'bucket' | 'key' | 'eTag'> & { readonly source?: string }) | null
 }
