@@ -309,3 +309,43 @@ describe('told to leave history alone (--no-catch-up)', () => {
     expect(totals).toMatchObject({ objects: 4, skipped: 3, rows: 4 })
   })
 })
+
+test.each([{ after: 'delete' }, { after: { moveTo: 'done' } }])(
+  'no source may take away what another one still has to read: %j',
+  async ({ after }) => {
+    await mkdir(at('shared'))
+    await writeFile(join(at('shared'), '1.jsonl'), '{"t": "2022-01-01", "v": 1}\n')
+    const columns = { t: 'TIMESTAMP', v: 'BIGINT' } as const
+    const moveTo = typeof after === 'string' ? after : { moveTo: at(after.moveTo) }
+    const greedy = source('greedy', {
+      objects: at('shared'),
+      format: json(),
+      columns,
+      time: 't',
+      after: moveTo,
+    } as never)
+    const all = source('all', { objects: at('shared'), format: json(), columns, time: 't' })
+    const error = await failure(
+      run(
+        pipeline(
+          'shared',
+          { checkpoint: at('shared-ck') },
+          all.pipe(select('v'), to(files(at('all'), { format: 'json' }))),
+          greedy.pipe(select('v' as never), to(files(at('greedy'), { format: 'json' }))),
+        ),
+      ),
+    )
+    expect(error.message).toContain('source greedy: after')
+    expect(error.message).toContain('the place of source all')
+    // What ends otherwise is of one of them only.
+    const tables = source('tables', { objects: at('shared'), format: parquet(), columns, time: 't' })
+    const apart = pipeline(
+      'apart',
+      { checkpoint: at('apart-ck') },
+      tables.pipe(select('v'), to(files(at('tables'), { format: 'json' }))),
+      greedy.pipe(select('v' as never), to(files(at('greedy'), { format: 'json' }))),
+    )
+    expect((await run(apart)).totals).toMatchObject({ objects: 1, rows: 1 })
+    await expect(lab.head({ output: '', checkpoint: at('shared-ck') })).rejects.toThrow('holds no checkpoint')
+  },
+)

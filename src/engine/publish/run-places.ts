@@ -10,7 +10,7 @@ import { suffixesOf } from '../intake/key-kind.ts'
 import { sourceOf } from '../intake/source.ts'
 import { checkAfter } from './after-place.ts'
 import { type Places, type SinkEnd, sinkEnds } from './outputs.ts'
-import { pathWithin } from './places.ts'
+import { isOverlap, pathWithin } from './places.ts'
 
 /** Where a run reads and writes. */
 export interface RunPlaces {
@@ -61,11 +61,11 @@ export async function findPlaces(
     [checkpoint.address, checkpoint.field] as const,
   ]
   const inputs = await findInputs(definitions, options, components)
-  for (const { settings, keys } of definitions) {
-    const { input } = sourceOf(inputs, settings.name)
-    const suffixes = suffixesOf(sourceOf(formats, settings.name), keys)
-    for (const [address, field] of written) checkApart(input, address, field, suffixes)
-  }
+  const suffixes = new Map(
+    definitions.map(({ settings: { name }, keys }) => [name, suffixesOf(sourceOf(formats, name), keys)]),
+  )
+  for (const [name, { input }] of inputs)
+    for (const [address, field] of written) checkApart(input, address, field, sourceOf(suffixes, name))
   for (const { sink } of folders) checkOutside(sink.uri, checkpoint.address)
   for (const [source, { input, after }] of inputs) {
     const others = [...inputs].flatMap(([name, other]) =>
@@ -74,7 +74,36 @@ export async function findPlaces(
     const places = written.map(([address, field]) => [address, `the ${field}`] as const)
     await checkAfter(after, { source, input: input.root, written: [...others, ...places] })
   }
+  await checkUnshared(inputs, suffixes)
   return { inputs, ends, checkpoint }
+}
+
+/** Refuses to take objects away that another source reads as well: it might come to them later. */
+async function checkUnshared(
+  inputs: RunPlaces['inputs'],
+  suffixes: ReadonlyMap<string, readonly string[]>,
+): Promise<void> {
+  for (const [source, { input, after }] of inputs) {
+    if (after.is !== 'delete' && after.is !== 'move') continue
+    const field = `source ${source}: after`
+    for (const [name, other] of inputs) {
+      if (name === source || !areAlike(sourceOf(suffixes, source), sourceOf(suffixes, name))) continue
+      const what = `the place of source ${name}`
+      if (await isOverlap(other.input.root, what, input.root, field))
+        throw configError(
+          field,
+          after.is === 'move' ? 'moveTo' : after.is,
+          `'keep' or 'tag', as ${what}, ${other.input.root}, has the same objects, which that source may still have ` +
+            'to read',
+        )
+    }
+  }
+}
+
+/** Whether a key may end in one of each. */
+function areAlike(a: readonly string[], b: readonly string[]): boolean {
+  const isEnd = (one: string, other: string) => one.toLowerCase().endsWith(other.toLowerCase())
+  return a.some(one => b.some(other => isEnd(one, other) || isEnd(other, one)))
 }
 
 async function findInputs(
