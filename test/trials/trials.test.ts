@@ -6,7 +6,7 @@ import { answerOf, type OracleAnswer } from './oracle.ts'
 import { drawPlan, halfHours, nameOf, stretchedStep, type TrialOp } from './plan.ts'
 
 /** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
-const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 4)
+const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 3)
 /** Ledgers that share one plan: binding it costs more than running it. */
 const ledgersOfPlan = 3
 
