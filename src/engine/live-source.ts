@@ -5,7 +5,7 @@ import type { NotificationSource } from '../core/ports.ts'
 import { systemRandom } from '../core/random.ts'
 import type { Components } from './components.ts'
 import type { Listed } from './intake/admit.ts'
-import { type FeedContext, type FeedLedger, nothingListed, startFeeds } from './intake/feed.ts'
+import { type FeedContext, type FeedLedger, nothingListed, startFeeds, untilSilentMs } from './intake/feed.ts'
 import { createIdentities } from './intake/identities.ts'
 import { createIntake, type Intake } from './intake/intake.ts'
 import { createLooks, type Looks } from './intake/looks.ts'
@@ -62,7 +62,9 @@ export async function createLiveSource(
   let notifications: NotificationSource | undefined
   let historyObjects: number | undefined
   let isIdle = false
+  let begunMs: number | undefined
   const onHistory = () => {
+    begunMs = run.clock.nowMs()
     if (!signal.aborted) historyObjects = intake.admitted.objects
   }
   const onIdle = () => {
@@ -87,7 +89,7 @@ export async function createLiveSource(
       return isIdle
     },
     get isBusy() {
-      return isBusy(source, intake)
+      return isBusy(source, intake, begunMs)
     },
     async open() {
       notifications = await openNotifications(parts, run, source, options)
@@ -129,11 +131,19 @@ async function openIntake(
   return intake
 }
 
-/** Whether something of it may come any time. Nothing waits for a source without event time. */
-function isBusy({ fetch: { settings, clock }, live: { idleMs } }: OpenSource, intake: Intake): boolean {
+/**
+ * Whether something of it may come any time. Nothing waits for a source without event time.
+ *
+ * @param begunMs when all that lay there at the start was admitted; undefined before
+ */
+function isBusy(
+  { fetch: { settings, clock }, live: { idleMs } }: OpenSource,
+  intake: Intake,
+  begunMs: number | undefined,
+): boolean {
   if (settings.time === undefined) return false
-  const isSilent = idleMs !== undefined && clock.nowMs() - intake.lastMovedMs >= idleMs
-  return !(isSilent && intake.isIdle)
+  if (begunMs === undefined || idleMs === undefined || !intake.isIdle) return true
+  return untilSilentMs(intake, begunMs, idleMs, clock.nowMs()) > 0
 }
 
 async function openNotifications(

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { renderSummary } from '../../src/cli/summary.ts'
-import { components } from '../../src/engine/components.ts'
+import { type Components, components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import type { EpochResult } from '../../src/engine/report/summary.ts'
 import {
@@ -32,22 +32,22 @@ afterEach(() => lab[Symbol.asyncDispose]())
 const at = (name: string) => join(lab.root, name)
 const place = (name: string) => ({ output: at(`${name}-out`), checkpoint: at(`${name}-ck`) })
 
-const taxis = (name: string, idle?: '200 milliseconds') =>
+const taxis = (name: string, idle?: '200 milliseconds', delay: '0s' | '1 hour' = '0s') =>
   source(name, {
     objects: at(name),
     format: json(),
     columns: { at: 'TIMESTAMP NOT NULL', zone: 'BIGINT' },
     time: 'at',
-    watermark: { delay: '0s', ...(idle ? { idle } : {}) },
+    watermark: { delay, ...(idle ? { idle } : {}) },
     miniBatch: { every: '50ms' },
     reconcile: '100ms',
   })
 
-const hourly = (name: string, idle?: '200 milliseconds'): Pipeline =>
+const hourly = (name: string, idle?: '200 milliseconds', delay?: '1 hour'): Pipeline =>
   pipeline(
     'hourly',
     { checkpoint: place(name).checkpoint },
-    union(taxis('green', idle), taxis('yellow', idle)).pipe(
+    union(taxis('green', idle, delay), taxis('yellow', idle, delay)).pipe(
       tumbling('1 hour'),
       groupBy('zone'),
       aggregate({ n: count() }),
@@ -115,5 +115,40 @@ describe('a union of two sources', () => {
     expect(ticks.map(row => row.source)).toContain('yellow')
     await run(hourly('copy', '200 milliseconds'), { ledger: place('live').checkpoint })
     expect(await rowsOf('copy')).toEqual(await rowsOf('live'))
+  })
+
+  test('live, a source whose first listing takes longer than its idle time is not silent yet', async () => {
+    await hour('green', '2024-01-01 00', 1)
+    await hour('yellow', '2024-01-01 00', 2)
+    const slow: Components = {
+      ...components,
+      async openInput(address, field, links) {
+        const store = await components.openInput(address, field, links)
+        if (!store.address.includes('yellow')) return store
+        return {
+          ...store,
+          async *list(...asked: Parameters<typeof store.list>) {
+            await components.clock.sleep(1_500)
+            yield* store.list(...asked)
+          },
+        }
+      },
+    }
+    const drain = new AbortController()
+    let objects = 0
+    await followWith(slow, hourly('slow', '200 milliseconds', '1 hour'), {
+      threads: 2,
+      memory: '500MB',
+      drain: drain.signal,
+      onEvent(event) {
+        if (event.is === 'epoch') objects += event.result.objects
+        if (objects === 2) drain.abort()
+      },
+    })
+    const ledger = await lab.channel('ledger', place('slow'))
+    expect(ledger.slice(0, 2).map(row => [row.source, row.is])).toEqual([
+      ['green', 'object'],
+      ['yellow', 'object'],
+    ])
   })
 })

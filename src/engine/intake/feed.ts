@@ -250,7 +250,7 @@ async function watchIdle({ source, intake, ledger, busySources, signal }: FeedCo
   if (idleMs === undefined) return
   const begunMs = clock.nowMs()
   while (!signal.aborted) {
-    const leftMs = Math.max(intake.lastMovedMs, begunMs) + idleMs - clock.nowMs()
+    const leftMs = untilSilentMs(intake, begunMs, idleMs, clock.nowMs())
     if (leftMs > 0 || !intake.isIdle) {
       await clock.sleep(Math.max(leftMs, idleMs / 10), signal)
       continue
@@ -263,6 +263,20 @@ async function watchIdle({ source, intake, ledger, busySources, signal }: FeedCo
     // Where others go on, this one follows them without another hour of silence.
     await clock.sleep(isNews ? idleMs / 10 : idleMs, signal)
   }
+}
+
+/**
+ * How long it takes until a source of which nothing comes counts as silent; 0 or less where it does.
+ *
+ * @param begunMs when all that lay there at the start was admitted, by the monotonic clock
+ */
+export function untilSilentMs(
+  { lastMovedMs }: Pick<Intake, 'lastMovedMs'>,
+  begunMs: number,
+  idleMs: number,
+  nowMs: number,
+): number {
+  return Math.max(lastMovedMs, begunMs) + idleMs - nowMs
 }
 
 /**
