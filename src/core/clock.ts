@@ -25,3 +25,8 @@ export const systemClock: Clock = {
 export function wallMs(clock: Pick<Clock, 'startedAtMs' | 'nowMs'>): number {
   return clock.startedAtMs + clock.nowMs()
 }
+
+/** The same in whole ms, as HEAD keeps times. */
+export function wholeWallMs(clock: Parameters<typeof wallMs>[0]): number {
+  return Math.floor(wallMs(clock))
+}

@@ -100,7 +100,8 @@ async function commitBatch(
     entries,
     earlier: batch.flatMap(entry => (entry.is === 'object' ? [entry.earlier] : [])),
     after: stamped.after,
-    records: { ...records, sources: changedBy(columns.seen, records.sources) },
+    records,
+    seen: columns.seen,
     isLast: false,
   })
   for (const { source, found } of columns.found) {
@@ -126,12 +127,6 @@ function seeAll({ sources }: Run, committer: Committer, { objects }: Ready['stam
 
 type ChangedSources = NonNullable<ChangedRecords['sources']>
 
-/** Both changes of the records of sources. */
-function changedBy(first: ChangedSources, second: ChangedSources = {}): ChangedSources {
-  const all = Object.entries(second).map(([name, records]) => [name, { ...first[name], ...records }])
-  return { ...first, ...Object.fromEntries(all) }
-}
-
 /**
  * At the end of a listing: one flush as an epoch of its own, none when nothing is new (S6).
  *
@@ -154,7 +149,8 @@ export async function commitFlush(run: Run, committer: Committer, isFinal: boole
   const entries = marks.map(mark => markRow(mark, epoch, sourceNames(run), applied.late.get(mark.seq) ?? 0))
   const records = isFinal ? { sealed: true } : {}
   const isLast = true
-  return commitEpoch(run, committer, { partials: noPartials, applied, entries, earlier: [], after, records, isLast })
+  const nothing = { partials: noPartials, earlier: [], seen: {} }
+  return commitEpoch(run, committer, { ...nothing, applied, entries, after, records, isLast })
 }
 
 /** A flush whose values are still to be found. @param isFinal what begins after every high mark is closed too */
@@ -209,6 +205,8 @@ interface AppliedEpoch extends Omit<EpochRows, 'ledger'> {
   /** Of each object among them, in order, the outcome that its version had before. */
   readonly earlier: readonly (Outcome | undefined)[]
   readonly records: ChangedRecords
+  /** Which columns its objects have had. */
+  readonly seen: ChangedSources
   /** No row waits for those of later epochs. */
   readonly isLast: boolean
 }
@@ -254,7 +252,7 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
 }
 
 /** What the engine has on record once the epoch is committed. */
-function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, records }: AppliedEpoch) {
+function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, records, seen }: AppliedEpoch) {
   const { flows, stages } = run.commit
   const kept = engineRecords(manifest)
   const states = stateTables(stages)
@@ -264,7 +262,7 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
     {
       ...kept,
       ...records,
-      sources: changedSources(kept.sources, changedBy(dueAfter(run, manifest, after), records.sources)),
+      sources: [dueAfter(run, manifest, after), seen, records.sources ?? {}].reduce(changedSources, kept.sources),
       outputs: Object.fromEntries(sinksOf(run.outputs).map(({ name, sink }) => [name, sink.address])),
       outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(endColumns(terminal))])),
       changeKeys: changeKeysOf(flows),

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { addPart, dropParts } from '../../../checkpoints/manifest.ts'
 import type { Manifest } from '../../../checkpoints/types.ts'
-import { wallMs, type Clock } from '../../core/clock.ts'
+import { type Clock, wallMs, wholeWallMs } from '../../core/clock.ts'
 import { toError } from '../../core/errors.ts'
 import type { WrittenFile } from '../../core/ports.ts'
 import { plainTypes } from '../../plan/relation.ts'
@@ -55,7 +55,7 @@ export interface HoldingContext extends StageContext {
 export function createHolding(run: HoldingContext): Holding {
   const untilMs = (manifest: Manifest): number | undefined => {
     const due = heldFlows(manifest).map(name =>
-      heldUntilMs(heldRecord(manifest, name), outputOf(run, name).hold, wholeMs(run)),
+      heldUntilMs(heldRecord(manifest, name), outputOf(run, name).hold, wholeWallMs(run.clock)),
     )
     return due.length === 0 ? undefined : Math.min(...due)
   }
@@ -74,15 +74,12 @@ export function createHolding(run: HoldingContext): Holding {
     },
     isDue(manifest, isLast) {
       const atMs = untilMs(manifest)
-      return atMs !== undefined && (isLast || atMs <= wholeMs(run))
+      return atMs !== undefined && (isLast || atMs <= wholeWallMs(run.clock))
     },
     isLeft: manifest => heldFlows(manifest).some(name => outputOf(run, name).hold === undefined),
     untilMs,
   }
 }
-
-/** In whole ms, as HEAD keeps it. */
-const wholeMs = ({ clock }: HoldingContext): number => Math.floor(wallMs(clock))
 
 function outputOf(run: HoldingContext, name: string): Output {
   const output = run.outputs.get(name)
@@ -107,7 +104,7 @@ async function takeFlow(
   const parts = heldParts(next, name)
   const rows = rowsIn(parts) + (fresh?.rows ?? 0)
   const record = heldRecord(next, name)
-  const nowMs = wholeMs(run)
+  const nowMs = wholeWallMs(run.clock)
   const isDue = isLast || hold === undefined || (parts.length > 0 && heldUntilMs(record, hold, nowMs) <= nowMs)
   const { bytesPerRow } = record
   if (!isDue && bytesPerRow !== null && rows * bytesPerRow < hold.bytes) return keep(run, next, name, fresh)
@@ -143,7 +140,7 @@ async function keep(
   const ref = await stageRows(run.claim.checkpoint, channel, kept, next)
   await removeFiles([{ channel, kept }], [])
   const record = heldRecord(next, name)
-  const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? wholeMs(run) })
+  const since = withHeldRecord(next, name, { ...record, sinceMs: record.sinceMs ?? wholeWallMs(run.clock) })
   return { next: addPart(since, channel, { ...ref, epochs: [fresh.epoch, fresh.epoch] }), published: [] }
 }
 

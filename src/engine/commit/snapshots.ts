@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Manifest } from '../../../checkpoints/types.ts'
-import { type Clock, wallMs } from '../../core/clock.ts'
+import { type Clock, wholeWallMs } from '../../core/clock.ts'
 import type { WrittenFile } from '../../core/ports.ts'
 import type { WaitingFile } from '../../core/sink-port.ts'
 import type { LocalFile, SinkReader } from '../../plan/sink.ts'
@@ -39,7 +39,7 @@ export async function writeSnapshot(
   const { name, snapshot } = output
   const record = snapshotRecord(manifest, name)
   if (!snapshot || (fresh.length === 0 && !record.isBehind)) return undefined
-  const isDue = isLast || isSnapshotDue(record, snapshot.limits, manifest.epoch, wholeMs(context))
+  const isDue = isLast || isSnapshotDue(record, snapshot.limits, manifest.epoch, wholeWallMs(context.clock))
   const reader = isDue ? await snapshot.reader() : undefined
   return reader && writeLatest(context, manifest, name, reader, record, fresh)
 }
@@ -56,7 +56,7 @@ export function noteSnapshot(
   const { epoch, garbage } = manifest
   const next: SnapshotRecord = {
     epoch,
-    atMs: wholeMs(context),
+    atMs: wholeWallMs(context.clock),
     file,
     earlier: record.file?.name ?? null,
     isBehind: false,
@@ -64,9 +64,6 @@ export function noteSnapshot(
   const dropped = record.earlier === null ? [] : [{ store: name, name: record.earlier, droppedAt: epoch }]
   return withSnapshotRecord({ ...manifest, garbage: [...garbage, ...dropped] }, name, next)
 }
-
-/** In whole ms, as HEAD keeps it. */
-const wholeMs = ({ clock }: SnapshotContext): number => Math.floor(wallMs(clock))
 
 async function writeLatest(
   { claim, commit }: SnapshotContext,
