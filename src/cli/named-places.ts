@@ -1,5 +1,5 @@
 import type { Places } from '../engine/publish/outputs.ts'
-import { usageError } from './options.ts'
+import { nameAndValue, usageError } from './options.ts'
 
 /** What several `--output` say together: one place, or one for each flow that is named. */
 export function outputPlaces(command: string, given: readonly Places[] | undefined): { readonly output?: Places } {
@@ -12,15 +12,12 @@ export function inputPlaces(command: string, given: readonly Places[] | undefine
   const [only, ...others] = given ?? []
   // Whether `dt=2024/` names a source shows when the sources are known.
   if (only === undefined || others.length === 0) return only === undefined ? {} : { input: only }
-  const named = given?.map(place => (typeof place === 'string' ? (namedPlace(place) ?? place) : place))
+  const named = given?.map(place => {
+    const parts = typeof place === 'string' ? nameAndValue(place) : undefined
+    return parts ? { [parts.name]: parts.value } : place
+  })
   const input = together(command, 'input', 'SOURCE', named)
   return input === undefined ? {} : { input }
-}
-
-/** 'trips=data/trips' as what it names; undefined where there is no name. */
-export function namedPlace(given: string): Readonly<Record<string, string>> | undefined {
-  const at = given.indexOf('=')
-  return at < 1 || at === given.length - 1 ? undefined : { [given.slice(0, at)]: given.slice(at + 1) }
 }
 
 function together(

@@ -217,7 +217,13 @@ export const namedFile: Kind<{ readonly name: string; readonly file: string }> =
   placeholder: 'NAME=FILE',
   problemOf: () => undefined,
   fromText(given) {
-    const at = given.indexOf('=')
-    return at < 1 || at === given.length - 1 ? undefined : { name: given.slice(0, at), file: given.slice(at + 1) }
+    const parts = nameAndValue(given)
+    return parts && { name: parts.name, file: parts.value }
   },
+}
+
+/** 'zones=zones.csv' in its two parts; undefined where one is missing. */
+export function nameAndValue(given: string): { readonly name: string; readonly value: string } | undefined {
+  const at = given.indexOf('=')
+  return at < 1 || at === given.length - 1 ? undefined : { name: given.slice(0, at), value: given.slice(at + 1) }
 }
