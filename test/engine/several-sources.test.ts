@@ -221,6 +221,26 @@ describe('two sources over one place', () => {
     expect(await verify(shared())).toMatchObject({ differences: [] })
   })
 
+  test.each(['backfill', 'live'] as const)(
+    'what one has counted is new to the other, which comes later: %s',
+    async kind => {
+      await mkdir(at('shared'))
+      await mkdir(at('nothing'))
+      await writeFile(join(at('shared'), '1.jsonl'), `${lines.join('\n')}\n`)
+      expect((await run(shared(), { input: { strict: at('nothing') } })).totals.objects).toBe(1)
+      if (kind === 'backfill') await run(shared())
+      else await followWith(components, shared(), { threads: 2, memory: '500MB', untilIdle: true })
+      const ledger = (await lab.channel('ledger', { output: '', checkpoint: at('shared-ck') })).filter(
+        row => row.is === 'object',
+      )
+      expect(ledger.map(row => [row.source, row.key, row.outcome])).toEqual([
+        ['all', '1.jsonl', 'read'],
+        ['strict', '1.jsonl', 'read'],
+      ])
+      expect((await lab.rows({ output: at('strict'), checkpoint: '' })).map(({ w }) => w)).toEqual(['7'])
+    },
+  )
+
   test('an object of which a process died in one is read in the other (P13)', async () => {
     await mkdir(at('shared'))
     const file = join(at('shared'), '1.jsonl')
