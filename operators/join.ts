@@ -1,17 +1,16 @@
 import type { Observable } from 'rxjs'
 import { callSite } from '../src/core/call-site.ts'
 import { canonicalDuration, type Duration, parseSignedUs } from '../src/core/duration.ts'
-import { configError, MillraceError } from '../src/core/errors.ts'
+import { configError } from '../src/core/errors.ts'
 import { sortedByName } from '../src/core/json.ts'
 import { given, oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import { type Base, parseColumnType, type Show, type Wider } from '../src/core/types.ts'
+import type { Base, Show, Wider } from '../src/core/types.ts'
 import type { ColumnsOf, MiniBatch, OfRows, Operator, TimeOf } from '../src/plan/batches.ts'
 import { checkFlow, meeting } from '../src/plan/meeting.ts'
-import type { ColumnTypes } from '../src/plan/relation.ts'
 import type { TwoInputStep } from '../src/plan/step.ts'
-import { checkNewName, columnType } from './columns.ts'
-import { type IntervalJoin, joinedRows, type JoinKind } from './joined-rows.ts'
+import { joinedColumns, keyType } from './join-columns.ts'
+import { joinedRows, type JoinKind } from './joined-rows.ts'
 
 interface PlainOptions {
   readonly [key: string]: string | readonly string[] | Readonly<Record<string, string>>
@@ -46,46 +45,6 @@ function canonicalSigned(text: string): string {
   const isNegative = text.startsWith('-')
   const size = canonicalDuration(isNegative ? text.slice(1) : text, 'join: within')
   return isNegative && !size.startsWith('0 ') ? `-${size}` : size
-}
-
-/** Values of two columns are compared as they are, so both have one type. */
-function keyType(own: string, other: string, left: ColumnTypes, right: ColumnTypes): string {
-  const [a, b] = [
-    parseColumnType(columnType('join: on', own, left), own),
-    parseColumnType(columnType('join: on, other side', other, right), other),
-  ]
-  if (a.sql === b.sql) return a.sql
-  throw new MillraceError(
-    'user',
-    'plan',
-    `join: on: '${own}' is ${a.sql} and '${other}' of the other side ${b.sql}; expected one type. ` +
-      'Derive one of them in the type of the other.',
-  )
-}
-
-function joinedColumns(left: ColumnTypes, right: ColumnTypes, keys: IntervalJoin['keys'], kind: JoinKind): ColumnTypes {
-  if (kind === 'semi' || kind === 'anti') return left
-  const mayLack = (lacks: readonly JoinKind[], type: string) =>
-    lacks.includes(kind) ? type.replace(/ NOT NULL$/, '') : type
-  const ofLeft = Object.entries(left).map(([name, type]) => {
-    const key = keys.find(({ left: own }) => own === name)
-    // A row of the right side alone has the key all the same.
-    const isThere = key && (right[key.right] ?? '').endsWith(' NOT NULL')
-    return [name, isThere ? type : mayLack(['right', 'full'], type)] as const
-  })
-  const ofRight = Object.entries(right)
-    .filter(([name]) => !keys.some(({ right: own }) => own === name))
-    .map(([name, type]) => [name, mayLack(['left', 'full'], type)] as const)
-  for (const [name] of ofRight) {
-    if (Object.hasOwn(left, name))
-      throw new MillraceError(
-        'user',
-        'plan',
-        `join: column '${name}' is on both sides; give one of them another name: rename({ ${name}: '...' }).`,
-      )
-    checkNewName('join', name, Object.keys(left))
-  }
-  return Object.fromEntries([...ofLeft, ...ofRight])
 }
 
 type Names = readonly string[] | Readonly<Record<string, string>>
