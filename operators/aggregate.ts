@@ -11,6 +11,7 @@ import {
   operator,
   type Operator,
   type TimeOf,
+  type TookRows,
 } from '../src/plan/batches.ts'
 import { type ColumnTypes, inputColumn, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
 import type { WindowAssigner } from '../src/plan/window.ts'
@@ -152,7 +153,10 @@ export type Aggregated<C, K extends keyof C, A, T> = Show<
  */
 export function aggregate<I, const A extends Record<string, AnyCall<ColumnsOf<I>>>>(
   calls: OfWindow<I, A>,
-): Operator<I, MiniBatch<Aggregated<ColumnsOf<I>, GroupKeysOf<I>, A, TimeOf<I>>, TimeOf<I>>> {
+): Operator<
+  I,
+  MiniBatch<Aggregated<ColumnsOf<I>, GroupKeysOf<I>, A, TimeOf<I>>, TimeOf<I>, TookRows<ColumnsOf<I>, 'windows'>>
+> {
   const entries = Object.entries(calls as AggregateCalls)
   if (entries.length === 0) throw configError('aggregate', calls, 'at least one aggregate: { name: count() }')
   for (const [name, call] of entries) {

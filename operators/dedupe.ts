@@ -3,7 +3,15 @@ import { configError } from '../src/core/errors.ts'
 import { duration, oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { parseColumnType } from '../src/core/types.ts'
-import { type ColumnsOf, type OfTimedRows, type Operator, step } from '../src/plan/batches.ts'
+import {
+  type ColumnsOf,
+  type MiniBatch,
+  type OfTimedRows,
+  type Operator,
+  step,
+  type TimeOf,
+  type TookRows,
+} from '../src/plan/batches.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import {
   type ColumnTypes,
@@ -227,7 +235,7 @@ export function dedupe<I>(
   key: NoInfer<OfTimedRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
   within: Duration,
   options?: DedupeOptions,
-): Operator<I, I> {
+): Operator<I, MiniBatch<ColumnsOf<I>, TimeOf<I>, TookRows<ColumnsOf<I>, 'rows'>>> {
   const names: unknown = typeof key === 'string' ? [key] : key
   if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length)
     throw configError('dedupe', key, 'a column, or a list of different columns, such as dedupe("trip_id", "1 day")')

@@ -10,6 +10,7 @@ import {
   operator,
   type Operator,
   type TimeOf,
+  type TookRows,
 } from '../src/plan/batches.ts'
 import { groupsContext, inputOf, line, type PlanNode } from '../src/plan/node.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
@@ -184,7 +185,7 @@ type Deltas<C, K extends string> = Show<C & { [N in K as `${N}_delta`]: N extend
  */
 export function deltas<I, const K extends KeysOf<ColumnsOf<I>, Numeric>, const P extends keyof ColumnsOf<I> & string>(
   options: OfTimedRows<I, DeltasOptions<K, P>>,
-): Operator<I, MiniBatch<Deltas<ColumnsOf<I>, K>, TimeOf<I>>> {
+): Operator<I, MiniBatch<Deltas<ColumnsOf<I>, K>, TimeOf<I>, TookRows<ColumnsOf<I>, 'rows'>>> {
   const { of, per, expireAfter } = readCall('deltas', deltasOptions, [], options)
   for (const [field, found] of [
     ['deltas: of', of],

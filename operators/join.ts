@@ -6,7 +6,7 @@ import { sortedByName } from '../src/core/json.ts'
 import { given, oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import type { Base, Show, Wider } from '../src/core/types.ts'
-import type { ColumnsOf, MiniBatch, OfRows, Operator, TimeOf } from '../src/plan/batches.ts'
+import type { ColumnsOf, MiniBatch, OfRows, Operator, TimeOf, TookSides } from '../src/plan/batches.ts'
 import { checkFlow, meeting } from '../src/plan/meeting.ts'
 import type { TwoInputStep } from '../src/plan/step.ts'
 import { joinedColumns, keyType } from './join-columns.ts'
@@ -148,7 +148,7 @@ type Meets<C, T, B, TB, On, K> = unknown extends C
 export function join<I, B, TB, const On extends Names, const K extends JoinKind = 'inner'>(
   other: Observable<MiniBatch<B, TB>> & NoInfer<Meets<ColumnsOf<I>, TimeOf<I>, B, TB, On, K>>,
   options: OfRows<I, JoinOptions<On, K>>,
-): Operator<I, MiniBatch<Joined<ColumnsOf<I>, B, On, K>, TimeOf<I>>> {
+): Operator<I, MiniBatch<Joined<ColumnsOf<I>, B, On, K>, TimeOf<I>, TookSides<ColumnsOf<I>, B>>> {
   const { on, within, kind } = readCall('join', joinOptions, [], options)
   checkFlow('join: other side', other, 'a source, or a flow that goes on from one')
   const plain: PlainOptions = {

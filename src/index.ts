@@ -62,8 +62,10 @@ export { hopping } from '../operators/hopping.ts'
 export { type ArrowColumns, mapBatches } from '../operators/map-batches.ts'
 export { join, type JoinOptions } from '../operators/join.ts'
 export type { JoinKind } from '../operators/joined-rows.ts'
+export { late } from '../operators/late.ts'
 export { mapRows } from '../operators/map-rows.ts'
 export { miniBatch } from '../operators/mini-batch.ts'
+export { quarantine, type QuarantineColumns } from '../operators/quarantine.ts'
 export { rename } from '../operators/rename.ts'
 export { type Change, rows, type RowsOptions } from '../operators/rows.ts'
 export { select } from '../operators/select.ts'
@@ -97,7 +99,18 @@ export type {
 } from './engine/report/summary.ts'
 export type { BackfillOptions, FollowOptions, RunOptions, RetryOptions, VerifyOptions } from './engine/options.ts'
 export { type Difference, type Verification, verify } from './engine/verify.ts'
-export type { Done, Grouped, MiniBatch, NoTime, NoWindow, Operator, Sql, Windowed } from './plan/batches.ts'
+export type {
+  Done,
+  Grouped,
+  MiniBatch,
+  NoTime,
+  NoWindow,
+  Operator,
+  Sql,
+  TookRows,
+  TookSides,
+  Windowed,
+} from './plan/batches.ts'
 export type { CsvSettings } from '../connectors/csv/settings.ts'
 export type { JsonSettings } from '../connectors/json/settings.ts'
 export type { After, AfterOptions } from './plan/after.ts'

@@ -1,4 +1,5 @@
 import type { ParsedType } from '../../src/core/types.ts'
+import { timeFromMicroseconds } from '../../src/plan/relation.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
 
 /** Columns that windows add to every result. */
@@ -23,9 +24,6 @@ export function windowTimes(windows: WindowAssigner, timeType: ParsedType): Wind
     hasOwnStart,
     areShown: windows.isEndless !== true,
     startOf: (end, start) => (hasOwnStart ? start : windows.startOf(end)),
-    toTime(us) {
-      if (timeType.name === 'TIMESTAMPTZ') return `make_timestamptz(${us})`
-      return timeType.name === 'DATE' ? `CAST(make_timestamp(${us}) AS DATE)` : `make_timestamp(${us})`
-    },
+    toTime: us => timeFromMicroseconds(us, timeType.name),
   }
 }

@@ -138,7 +138,7 @@ async function refuseWithoutPeriod(
   const found = withoutPeriod.find(isEveryWithoutPeriod)
   if (!found || committer.manifest.epoch > 0) return
   const isChosen = from !== undefined || to !== undefined
-  const isFruitless = !final && flows.every(({ rows }) => leavesOf(rows).every(({ is }) => is === 'stage'))
+  const isFruitless = !final && flows.every(({ rows }) => leavesOf(rows).every(leaf => 'stage' in leaf))
   if (!isChosen && !isFruitless) return
   await committer.close()
   throw configError(

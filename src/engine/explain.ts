@@ -1,4 +1,5 @@
 import { formatOf } from '../../connectors/registry.ts'
+import { lateRelation, noAside } from '../plan/aside.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
@@ -12,6 +13,7 @@ import {
   type Branch,
   type Flow,
   hiddenAfter,
+  isBehind,
   type Leaf,
   type Stage,
   stagesOf,
@@ -110,6 +112,17 @@ function explainFlow(flow: Flow): ExplainedFlow {
       const rows = isOfOne ? 'rows' : id(`rows of ${from.source}`)
       return { sql: `SELECT * FROM ${rows}`, columns: from.node.columns, hidden: rowHidden }
     }
+    if (from.is === 'quarantine') {
+      const { columns } = from.node
+      return { ...noAside(columns), sql: `SELECT * FROM ${id(`set aside by ${from.source}`)}` }
+    }
+    if (from.is === 'late') {
+      const { stage, index, node } = from
+      const { late, ports } = stage.step
+      const own = steps.length > 1 ? `${stage.op} ${steps.indexOf(stage) + 1}: ` : ''
+      const table = id(`${own}${withName('late', ports?.[index])}`)
+      return lateRelation(node, { table, order: ['_seq', '_row'], windows: late.columns, objects: 'FROM objects' })
+    }
     const { columns } = from.stage.step
     return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden: rowHidden }
   }
@@ -120,8 +133,10 @@ function explainFlow(flow: Flow): ExplainedFlow {
     // One stateful step needs no name; of several each is told by its place.
     const own = steps.length > 1 ? `${stage.op} ${index + 1}: ` : ''
     const result = explainStage(stage, stage.inputs.map(read), (what, sql) => stages.push({ stage: own + what, sql }))
+    const isReadOn =
+      isBehind(flow.rows, stage) || steps.some(({ inputs }) => inputs.some(input => isBehind(input, stage)))
     if (flow.rows.from.is === 'stage' && flow.rows.from.stage === stage) last = result
-    else stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
+    else if (isReadOn) stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
   }
   const changing = terminal.emit === 'update' ? steps.at(-1) : undefined
   const ended = last ? applySteps(last, flow.rows.steps, given) : read(flow.rows)

@@ -12,16 +12,27 @@ declare const windowed: unique symbol
 declare const grouped: unique symbol
 declare const endless: unique symbol
 declare const timeless: unique symbol
+declare const took: unique symbol
 
 /**
  * One epoch's rows with columns `C`, as a description: nothing is read while operators run.
- * `T` is the type of the event time column, which window columns take.
+ * `T` is the type of the event time column, which window columns take. `L` is what the step took that keeps state and
+ * gives these rows: of those some may be late.
  */
-export interface MiniBatch<out C, out T = 'TIMESTAMPTZ NOT NULL'> {
+export interface MiniBatch<out C, out T = 'TIMESTAMPTZ NOT NULL', out L = unknown> {
   readonly [columnsOf]: C
+  readonly [took]: L
   readonly time: T
   /** 0 is the binding pass before anything is claimed or read; epochs count from 1. */
   readonly epoch: number
+}
+/** Rows with columns `C`, each by itself or in windows. */
+export interface TookRows<out C, out W extends 'rows' | 'windows'> {
+  readonly [took]: [C, W]
+}
+/** Rows of two sides. */
+export interface TookSides<out A, out B> {
+  readonly [took]: { readonly left: A; readonly right: B }
 }
 /** A mini-batch whose rows are assigned to windows: `groupBy` or `aggregate` must follow. */
 export interface Windowed<out C, out T> {

@@ -3,6 +3,7 @@ import { nearestName } from '../core/nearest.ts'
 import { invalid, optionError } from '../core/options.ts'
 import type { Executor } from '../core/ports.ts'
 import { type ParsedType, parseColumnType } from '../core/types.ts'
+import { lateRelation, noAside } from './aside.ts'
 import { checkDistinct } from './function-code.ts'
 import { type Forms, formsOf } from './forms.ts'
 import { firstSentence } from './duckdb-sentence.ts'
@@ -10,11 +11,21 @@ import { failureOfEvery, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, inputOf, type PlanNode, planKey, sourcesOf } from './node.ts'
+import { chain, inputOf, type PlanNode, planKey, sourcesOf, way } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, orderOf, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
-import { applySteps, besideRows, type Branch, type Flow, hiddenAfter, splitFlows, stagesOf } from './stages.ts'
+import {
+  applySteps,
+  besideRows,
+  type Branch,
+  type Flow,
+  hiddenAfter,
+  type Leaf,
+  leavesOf,
+  splitFlows,
+  stagesOf,
+} from './stages.ts'
 import type { ChangeUnit, StateChannel, Updates, UserExpression } from './step.ts'
 import { unionRows } from './union-rows.ts'
 import { changedRows, changeUnit } from './updates.ts'
@@ -85,7 +96,7 @@ async function bindNode(
   if (expressions.length === 0) return []
   const input = inputOf(node).columns
   const plain = plainTypes(input)
-  const after = chain(node).some(before => before.step.is === 'stateful')
+  const after = way(node).some(before => before.step.is === 'stateful')
   const bound: string[] = []
   for (const expression of expressions) {
     const { field, sql, type, mustBe } = expression
@@ -155,6 +166,7 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
 /** No rows of what a branch goes through, for DuckDB to bind. */
 function emptyBranch({ from, steps }: Branch): Relation {
   if (from.is === 'union') return applySteps(unionRows(from, from.branches.map(emptyBranch)) as Relation, steps, typed)
+  if (from.is === 'late' || from.is === 'quarantine') return applySteps(noAside(from.node.columns), steps, typed)
   const { columns } = from.is === 'stage' ? from.stage.step : from.node
   return applySteps({ sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }, steps, typed)
 }
@@ -179,9 +191,22 @@ async function checkFlow(flow: Flow, executor: Pick<Executor, 'describe'>): Prom
     const { sql, columns } = step.emit(view)
     await expectTypes(flow.name, executor, visible({ sql, columns }), plainTypes(columns))
   }
+  for (const leaf of leavesOf(flow.rows)) await expectAside(flow.name, executor, leaf)
   const updates = flow.terminal.emit === 'update' ? stagesOf(flow).at(-1)?.step.updates : undefined
   const output = updates ? emptyChanges(updates, flow) : emptyBranch(flow.rows)
   await expectTypes(flow.name, executor, visible(output), plainTypes(output.columns))
+}
+
+/** What was set aside is as the operator said. */
+async function expectAside(name: string, executor: Pick<Executor, 'describe'>, leaf: Leaf): Promise<void> {
+  if (leaf.is !== 'late') return
+  const { stage, index, node } = leaf
+  const { late, beside } = stage.step
+  const read = emptyBranch(stage.inputs[index] as Branch)
+  const rows = besideRows(stage.step, read, beside && `(${beside.table(read)})`)
+  const table = `(${late.rows(rows)})`
+  const found = { table, order: orderOf(rows), windows: late.columns, objects: "SELECT 0 AS seq, '' AS object" }
+  await expectTypes(name, executor, visible(lateRelation(node, found)), plainTypes(node.columns))
 }
 
 function visible({ sql, columns }: Pick<Relation, 'sql' | 'columns'>): string {

@@ -5,7 +5,7 @@ import type { Json } from '../core/json.ts'
 import { checkOrder, checkSameTime, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { Behind, Sink } from './sink.ts'
-import type { OneInputStep, SeveralInputsStep, Step } from './step.ts'
+import type { AsideStep, OneInputStep, SeveralInputsStep, Step } from './step.ts'
 import { updateKey } from './updates.ts'
 
 /** What a flow ends in: told to the engine once an epoch by the flow's last operator. */
@@ -75,6 +75,11 @@ export class PlannedBatch {
           )
         : foldStep(inputs, step, options).columns
     return this.#with(step as Step, options, inputs, columns, at)
+  }
+
+  /** What the step before has set aside, in the place of what it gives. @param columns of such rows */
+  aside(step: AsideStep, options: Json, columns: ColumnTypes, at?: CallSite): PlannedBatch {
+    return this.#with(step, options, [this.node], columns, at)
   }
 
   #with(step: Step, options: Json, inputs: readonly PlanNode[], columns: ColumnTypes, at?: CallSite): PlannedBatch {

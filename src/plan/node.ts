@@ -19,14 +19,18 @@ export interface PlanNode {
 
 /** The plan up to a step: each step once, after those that feed it. */
 export function chain(end: PlanNode): readonly PlanNode[] {
-  const found = new Set<PlanNode>()
+  return found(end, ({ inputs }) => inputs)
+}
+
+function found(end: PlanNode, before: (node: PlanNode) => readonly PlanNode[]): readonly PlanNode[] {
+  const nodes = new Set<PlanNode>()
   const visit = (node: PlanNode) => {
-    if (found.has(node)) return
-    for (const input of node.inputs) visit(input)
-    found.add(node)
+    if (nodes.has(node)) return
+    for (const input of before(node)) visit(input)
+    nodes.add(node)
   }
   visit(end)
-  return [...found]
+  return [...nodes]
 }
 
 /** What feeds a step that takes the rows of one. */
@@ -54,10 +58,18 @@ export function planKey(node: PlanNode): string {
   return JSON.stringify(planJson(node))
 }
 
-/** A step after those that lead to it, back to the source, or to where several inputs meet. */
+/**
+ * A step after those that its rows have gone through, back to where they begin: at the source, where several inputs
+ * meet, or where they were set aside.
+ */
 export function line(node: PlanNode): readonly PlanNode[] {
   const [input] = node.inputs
-  return node.inputs.length === 1 && input ? [...line(input), node] : [node]
+  return node.inputs.length === 1 && input && node.step.is !== 'aside' ? [...line(input), node] : [node]
+}
+
+/** The plan up to a step as far as its rows have gone through it: what has set them aside gives other rows. */
+export function way(end: PlanNode): readonly PlanNode[] {
+  return found(end, ({ step, inputs }) => (step.is === 'aside' ? [] : inputs))
 }
 
 /** The settings of the sources that a plan begins with, each once. */
@@ -77,7 +89,7 @@ export function sourceSettings({ options }: PlanNode): SourceSettings {
  */
 export function timeNameOf(node: PlanNode): string | undefined {
   const before = sinceState(node)
-  if (before.some(({ step }) => step.is === 'stateful')) return undefined
+  if (before.some(({ step }) => step.is === 'stateful' || step.is === 'aside')) return undefined
   const names = new Set(before.filter(({ step }) => step.is === 'source').map(head => sourceSettings(head).time))
   const [name] = names
   return names.size === 1 ? name : undefined
@@ -85,8 +97,14 @@ export function timeNameOf(node: PlanNode): string | undefined {
 
 /** The type of the event time, which windows keep, and inputs that meet agree on; empty where there is none. */
 export function timeTypeOf(node: PlanNode): string {
+  if (asideOf(node)) return ''
   const { time, columns } = sourcesOf(node)[0] as SourceSettings
   return time === undefined ? '' : withoutNull(columns[time])
+}
+
+/** What has set these rows aside, or some of them; undefined of rows that were not. */
+export function asideOf(node: PlanNode): PlanNode | undefined {
+  return way(node).find(({ step }) => step.is === 'aside')
 }
 
 const windowMissing = 'rows are aggregated in windows: add a window such as tumbling(...) before it'
@@ -209,6 +227,8 @@ function checkNotEndless(input: PlanNode, fail: (what: string) => void): void {
  */
 function checkTime(input: PlanNode, fail: (what: string) => never): void {
   const before = sinceState(input)
+  const aside = asideOf(input)
+  if (aside) fail(`it goes by an event time, and the rows of ${aside.op}(...) have none; end the flow with to(...).`)
   const timeless = sourcesOf(input).find(source => source.time === undefined)
   if (timeless)
     fail(
@@ -239,9 +259,9 @@ function checkTime(input: PlanNode, fail: (what: string) => never): void {
   }
 }
 
-/** The steps that lead to a node, back to stateful ones and to sources, which are among them. */
+/** The steps that lead to a node, back to where its rows begin, and to stateful ones, which are among them. */
 function sinceState(node: PlanNode): readonly PlanNode[] {
-  if (node.step.is === 'stateful') return [node]
+  if (node.step.is === 'stateful' || node.step.is === 'aside') return [node]
   return [...new Set([...node.inputs.flatMap(sinceState), node])]
 }
 

@@ -36,6 +36,12 @@ export function microsecondsOf(expr: string, type: string): string {
   return `epoch_us(${type === 'DATE' ? `TRY_CAST(${expr} AS TIMESTAMP)` : expr})`
 }
 
+/** SQL of a time in microseconds as this type, whose name it takes without NOT NULL. */
+export function timeFromMicroseconds(us: string, type: string): string {
+  if (type === 'TIMESTAMPTZ') return `make_timestamptz(${us})`
+  return type === 'DATE' ? `CAST(make_timestamp(${us}) AS DATE)` : `make_timestamp(${us})`
+}
+
 /** The same of a row that has no event time. */
 export const noTimeUs = 'CAST(NULL AS BIGINT)'
 

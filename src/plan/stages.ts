@@ -3,6 +3,7 @@ import type { Terminal } from './mini-batch.ts'
 import { foldStep, inputOf, type PlanNode, sourceSettings } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
 import { type Relation, withOrdinal } from './relation.ts'
+import { lateIndex } from './aside.ts'
 import type { Stateful, Step } from './step.ts'
 
 /** A stateless step, or a function, with its expressions gated and bound. */
@@ -11,11 +12,25 @@ export interface BoundNode {
   readonly bound: readonly string[]
 }
 
-/** Where rows come from: a source of the pipeline, a stage, or several of these at once. */
+/**
+ * Where rows come from: a source of the pipeline, a stage, what one of these has set aside, or several of these at
+ * once.
+ */
 export type StageInput =
   | { readonly is: 'source'; readonly source: string; readonly node: PlanNode }
   | { readonly is: 'stage'; readonly stage: Stage }
+  | LateInput
+  | { readonly is: 'quarantine'; readonly source: string; readonly node: PlanNode }
   | { readonly is: 'union'; readonly node: PlanNode; readonly branches: readonly Branch[] }
+
+/** The late rows of a stage. */
+export interface LateInput {
+  readonly is: 'late'
+  readonly stage: Stage
+  /** Which of its inputs they are of. */
+  readonly index: number
+  readonly node: PlanNode
+}
 
 /** Rows on their way from where they come from, through stateless steps. */
 export interface Branch {
@@ -67,9 +82,15 @@ export function splitFlows(
       if (step.is === 'source') return { from: { is: 'source', source: sourceSettings(node).name, node }, steps: [] }
       if (step.is === 'union') return { from: { is: 'union', node, branches: node.inputs.map(branchTo) }, steps: [] }
       if (step.is === 'stateful') return { from: { is: 'stage', stage: stageOf(node) }, steps: [] }
+      if (step.is === 'aside') return { from: asideOf(node), steps: [] }
       const before = branchTo(inputOf(node))
       if (step.is !== 'stateless' && step.is !== 'function') return before
       return { ...before, steps: [...before.steps, { node, bound: bound.get(node) ?? [] }] }
+    }
+    const asideOf = (node: PlanNode): StageInput => {
+      const before = inputOf(node)
+      if (before.step.is === 'source') return { is: 'quarantine', source: sourceSettings(before).name, node }
+      return { is: 'late', stage: stageOf(before), index: lateIndex(node), node }
     }
     const stageOf = (node: PlanNode): Stage => {
       const { op, step, inputs, options } = node
@@ -98,12 +119,21 @@ export function leavesOf({ from }: Pick<Branch, 'from'>): readonly Leaf[] {
 
 /** Tells the sources and stages of one pipeline apart. */
 export function leafName(leaf: Leaf): string {
-  return leaf.is === 'source' ? `source ${leaf.source}` : leaf.stage.id
+  if (leaf.is === 'stage') return leaf.stage.id
+  return leaf.is === 'late' ? lateName(leaf.stage, leaf.index) : `${leaf.is} ${leaf.source}`
 }
 
-/** Whether all of a branch's rows are read from sources, so that they may run ahead of commits. */
+/** Tells late rows apart. @param index of the stage's input */
+export function lateName({ id }: Pick<Stage, 'id'>, index: number): string {
+  return `late ${id} ${index}`
+}
+
+/**
+ * Whether all of a branch's rows are read from sources, or set aside of such rows, so that they may run ahead of
+ * commits.
+ */
 export function isOfSources(branch: Pick<Branch, 'from'>): boolean {
-  return leavesOf(branch).every(({ is }) => is === 'source')
+  return leavesOf(branch).every(leaf => leaf.is !== 'stage' && (leaf.is !== 'late' || isFirst(leaf.stage)))
 }
 
 /** Whether all that a stage takes is read from sources. */
@@ -116,10 +146,10 @@ export function isBehind(branch: Branch, { id }: Pick<Stage, 'id'>): boolean {
   return leavesOf(branch).some(leaf => leaf.is === 'stage' && leaf.stage.id === id)
 }
 
-/** The stages that these rows have gone through, each once, those before others first. */
+/** The stages that these rows have gone through or were late for, each once, those before others first. */
 export function stagesBefore(branch: Branch): readonly Stage[] {
   const stages = leavesOf(branch).flatMap(leaf =>
-    leaf.is === 'source' ? [] : [...leaf.stage.inputs.flatMap(stagesBefore), leaf.stage],
+    'stage' in leaf ? [...leaf.stage.inputs.flatMap(stagesBefore), leaf.stage] : [],
   )
   return [...new Set(stages)]
 }
@@ -136,10 +166,11 @@ export function stagesInOrder(flows: readonly Flow[]): readonly Stage[] {
 
 /** What the stage's clock is made of. */
 export function clockShape({ id, inputs }: Stage): ClockShape {
-  const shapeOf = (leaf: Leaf): ClockInput =>
-    leaf.is === 'source'
-      ? { is: 'source', source: leaf.source }
-      : { is: 'stage', stage: leaf.stage.id, holdUs: leaf.stage.step.holdUs }
+  const shapeOf = (leaf: Leaf): ClockInput => {
+    if (leaf.is === 'stage') return { is: 'stage', stage: leaf.stage.id, holdUs: leaf.stage.step.holdUs }
+    if (leaf.is === 'source') return { is: 'source', source: leaf.source }
+    throw new Error(`unreachable: nothing that keeps state follows ${leaf.node.op}`)
+  }
   const found = new Map(inputs.flatMap(leavesOf).map(leaf => [leafName(leaf), shapeOf(leaf)]))
   return { id, inputs: [...found.values()] }
 }

@@ -63,6 +63,15 @@ export interface UnionStep<O = Json> {
 }
 
 /**
+ * What the step or the source before it has set aside, in the place of the rows that it gives. Such rows have no event
+ * time.
+ */
+export interface AsideStep {
+  readonly is: 'aside'
+  readonly op: 'late' | 'quarantine'
+}
+
+/**
  * Rows through a function of TypeScript. No SQL stands for it: the engine runs what is before it, hands the rows over a
  * chunk at a time, and goes on from a table of what came back. Hidden columns ride along.
  */
@@ -346,4 +355,4 @@ export type OneInputStep<O = never> =
 
 export type SeveralInputsStep<O = never> = UnionStep<O> | TwoInputStep<O>
 
-export type Step<O = never> = OneInputStep<O> | SeveralInputsStep<O>
+export type Step<O = never> = OneInputStep<O> | SeveralInputsStep<O> | AsideStep

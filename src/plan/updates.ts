@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import { chain, foldStep, line, type PlanNode } from './node.ts'
+import { chain, foldStep, line, type PlanNode, way } from './node.ts'
 import type { ColumnTypes, Relation } from './relation.ts'
 import { id } from './sql.ts'
 import type { ChangeUnit, Updates } from './step.ts'
@@ -40,7 +40,7 @@ export function resultColumns(columns: readonly string[]): readonly string[] {
  */
 export function updateKey(end: PlanNode, op: string): readonly string[] {
   const fail = (what: string) => new MillraceError('user', 'plan', `${op}: emit: 'update' ${what}`)
-  const nodes = chain(end)
+  const nodes = way(end)
   const states = nodes.filter(({ step }) => step.is === 'stateful')
   const [state, next] = states
   if (!state) throw fail('needs results that change; add a window and aggregate({...}), or leave the option out.')

@@ -25,6 +25,7 @@ export const goldens: readonly Golden[] = [
   { name: 'hopping-zones', input: 'months' },
   { name: 'refunds', input: 'months', isStateless: true },
   { name: 'two-flows', input: 'months', folders: ['GOLDEN_ZONES', 'GOLDEN_REFUNDS'] },
+  { name: 'set-aside', input: 'months', folders: ['GOLDEN_ASIDE', 'GOLDEN_SHARES'] },
   { name: 'busiest-hours', input: 'months' },
   { name: 'so-far', input: 'months' },
   { name: 'changes', input: 'months' },

@@ -19,6 +19,7 @@ import {
   groupBy,
   hopping,
   join,
+  late,
   json,
   mapBatches,
   mapRows,
@@ -27,6 +28,7 @@ import {
   parquet,
   pipeline,
   quantile,
+  quarantine,
   rename,
   rows,
   run,
@@ -361,3 +363,24 @@ requests.pipe(join(others, { on: ['host'], within: ['0s', 'later'] }))
 requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'outer' }))
 // @ts-expect-error a column of the other side alone: no column "code"
 requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'semi' }), where('code = 1'))
+
+// ---- What was set aside ---------------------------------------------------------------------------------------------
+const counted = requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: count() }))
+// @ts-expect-error late rows of a source: rows are late for a step that keeps state
+late(requests)
+// @ts-expect-error late rows of a flow that goes on: rows are late for a step that keeps state
+late(counted.pipe(derive({ twice: ['BIGINT', 'n * 2'] })))
+// @ts-expect-error late rows of all rows together: no row is late for global(...)
+late(requests.pipe(global({ unbounded: true }), aggregate({ n: count() })))
+// @ts-expect-error which side of a join: Expected 2 arguments
+late(requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'] })))
+// @ts-expect-error no side of one input: Expected 1 arguments
+late(counted, 'left')
+// @ts-expect-error a column of the results: no column "n"
+late(counted).pipe(where('n > 1'))
+// @ts-expect-error a window of late rows: name its column in source(...)
+late(counted).pipe(tumbling('5m'))
+// @ts-expect-error state of bad rows: name its column in source(...)
+quarantine(requests).pipe(dedupe('object', '1d'))
+// @ts-expect-error late rows beside others: the event times of the inputs must be of one type
+union(requests, late(counted))

@@ -12,9 +12,11 @@ import {
   type Stream,
   sum,
   to,
+  type TookRows,
   tumbling,
   where,
 } from 'millrace'
+import type { Observable } from 'rxjs'
 import { is } from './is.ts'
 
 // The pipeline of DESIGN.md, as this release runs it.
@@ -33,9 +35,8 @@ const trips = source('trips', {
   watermark: { delay: '1 day', bounds: 'green_tripdata_{yyyy}-{MM}' },
 })
 
-const revenue = trips.pipe(
-  where('total_amount > 0'),
-  derive({ tip_share: ['DOUBLE', 'tip_amount / total_amount'] }),
+const rides = trips.pipe(where('total_amount > 0'), derive({ tip_share: ['DOUBLE', 'tip_amount / total_amount'] }))
+const revenue = rides.pipe(
   tumbling('1 hour'),
   groupBy('PULocationID'),
   aggregate({
@@ -45,6 +46,8 @@ const revenue = trips.pipe(
     farthest: max('trip_distance'),
   }),
 )
+
+type RideColumns = typeof rides extends Observable<MiniBatch<infer C, unknown>> ? C : never
 
 is<
   typeof revenue,
@@ -59,7 +62,8 @@ is<
         best_tip: 'DOUBLE'
         farthest: 'DOUBLE'
       },
-      'TIMESTAMP NOT NULL'
+      'TIMESTAMP NOT NULL',
+      TookRows<RideColumns, 'windows'>
     >
   >
 >(true)

@@ -3,6 +3,7 @@ import {
   type Done,
   type MiniBatch,
   type Row,
+  type NoTime,
   type Stream,
   aggregate,
   albLogs,
@@ -28,6 +29,7 @@ import {
   groupBy,
   hopping,
   join,
+  late,
   json,
   last,
   mapBatches,
@@ -38,6 +40,7 @@ import {
   pipeline,
   product,
   quantile,
+  quarantine,
   rename,
   rows,
   select,
@@ -583,3 +586,42 @@ requests.pipe(
   aggregate({ most: max('code') }),
 )
 requests.pipe(join(requests, { on: ['host'], within: ['0s', '1 hour'], kind: 'anti' }), select('bytes'))
+
+// ---- What was set aside -------------------------------------------------------------------------------------------
+const lateRequests = late(
+  requests.pipe(select('host', 'bytes'), tumbling('5m'), groupBy('host'), aggregate({ n: count() })),
+)
+is<
+  ColumnsOf<typeof lateRequests>,
+  {
+    host: 'VARCHAR'
+    bytes: 'BIGINT NOT NULL'
+    late_window_start: 'TIMESTAMPTZ'
+    late_window_end: 'TIMESTAMPTZ'
+    late_watermark: 'TIMESTAMPTZ NOT NULL'
+    late_object: 'VARCHAR'
+    late_row: 'BIGINT'
+  }
+>(true)
+is<TimeOf<typeof lateRequests>, NoTime>(true)
+const lateDay = late(
+  source('days', { objects: 'd', format: json(), columns: { day: 'DATE', host: 'VARCHAR' }, time: 'day' }).pipe(
+    tumbling('1 day'),
+    aggregate({ n: count() }),
+  ),
+)
+is<ColumnsOf<typeof lateDay>['late_window_end'], 'DATE'>(true)
+is<ColumnsOf<typeof lateDay>['late_watermark'], 'TIMESTAMP NOT NULL'>(true)
+const lateLeft = late(joined, 'left')
+is<ColumnsOf<typeof lateLeft>['ts'], 'TIMESTAMPTZ NOT NULL'>(true)
+const lateRight = late(joined, 'right')
+is<keyof ColumnsOf<typeof lateRight>, 'site' | 'code' | 'late_watermark' | 'late_object' | 'late_row'>(true)
+const lateOnes = late(requests.pipe(dedupe('host', '1 day'))).pipe(where("host = 'a'"), select('host', 'late_object'))
+is<keyof ColumnsOf<typeof lateOnes>, 'host' | 'late_object'>(true)
+union(
+  lateRequests.pipe(select('host', 'late_watermark')),
+  late(requests.pipe(deltas({ of: ['bytes'], expireAfter: '1d' }))).pipe(select('host', 'late_watermark')),
+)
+const bad = union(quarantine(requests), quarantine(timeless))
+is<ColumnsOf<typeof bad>['row_number'], 'BIGINT'>(true)
+pipeline('aside', { checkpoint: 'data' }, bad.pipe(where("column_name = 'host'"), to(files('bad', { format: 'json' }))))

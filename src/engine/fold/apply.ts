@@ -32,6 +32,7 @@ import {
   dropTables,
   type EpochContext,
   type HeldTable,
+  lateRows,
   type OutputFile,
   type Work,
   writeLate,
@@ -163,7 +164,10 @@ async function inputRows(applying: Applying, stage: Stage): Promise<Relation | u
 /** What stages gave a branch, and sources where it has those as well. */
 function givenRows({ context, work, ahead, given }: Applying, branch: Branch): Promise<Relation | undefined> {
   return branchRows({ executor: context.executor, table: work.table }, branch, {
-    leaf: leaf => (leaf.is === 'stage' ? given.get(leaf.stage.id) : undefined),
+    leaf(leaf) {
+      if (leaf.is === 'stage') return given.get(leaf.stage.id)
+      return leaf.is === 'late' ? lateRows(work, leaf) : undefined
+    },
     made: ahead.parts,
   })
 }
@@ -192,7 +196,7 @@ async function clockOf({ context, time, clocks, flushed, limits, partials }: App
   const beforeUs = time.before[stage.id] ?? null
   const limitUs = stage.inputs
     .flatMap(leavesOf)
-    .map(leaf => (leaf.is === 'stage' ? limits.get(leaf.stage.id) : time.limitsUs[leaf.source]) ?? null)
+    .map(leaf => ('stage' in leaf ? limits.get(leaf.stage.id) : time.limitsUs[leaf.source]) ?? null)
     .reduce(latest)
   if (limitUs !== null) limits.set(stage.id, limitUs)
   const value = limitUs === null ? null : await flushValue(context.executor, stage, partials, limitUs)
@@ -253,11 +257,11 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
   limits.set(stage.id, latest(limitUs, (row?.t ?? null) as bigint | null) as bigint)
 }
 
-/** The output of flows in which rows meet what stages give. */
+/** The output of flows in which rows meet what stages give, and of late rows of such stages. */
 async function writeMixed(applying: Applying): Promise<void> {
   const { context, work } = applying
   for (const flow of context.flows) {
-    if (flow.rows.from.is !== 'union' || isOfSources(flow.rows)) continue
+    if (flow.rows.from.is === 'stage' || isOfSources(flow.rows)) continue
     const output = await givenRows(applying, flow.rows)
     if (output) await writeOutput(work, flow, output, orderOf(output))
   }

@@ -12,7 +12,7 @@ import {
   timeColumn,
   watermarkColumn,
 } from '../../plan/relation.ts'
-import { type BadRow, firstBadRow } from '../read/bad-row.ts'
+import type { BadRow } from '../read/bad-row.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
 import type { Channel, Stateful } from '../../plan/step.ts'
@@ -21,6 +21,7 @@ import { branchRows, partsOfSources } from './branches.ts'
 import type { FunctionRun } from './function-steps.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import { isBadObject, type RowSource, type StampedPart } from '../read/marked-object.ts'
+import { quarantinedRows, writeSetAside } from './set-aside.ts'
 import type { Stamped } from './stamp.ts'
 import { type PartialsTable, partialsTable, stateTable } from '../state/state.ts'
 import {
@@ -29,6 +30,7 @@ import {
   dropTables,
   type EpochContext,
   type HeldTable,
+  lateRows,
   type OutputFile,
   type Work,
   writeLate,
@@ -93,11 +95,11 @@ export async function computePartials(
     given: new Map(),
   }
   const made = { partials: new Map(), rows: new Map(), parts: new Map() }
-  const folding: Folding = { context, work, stamped, sources, read, functions, ...made }
+  const folding = { context, work, stamped, sources, read, functions, ...made }
   try {
-    const firstBad = await writeSetAside(context, work, read)
-    if (read.length > 0) await foldEpoch(folding)
-    return { ...work, ...made, objects: objectsSql(read), firstBad }
+    const aside = await writeSetAside(context, work, read)
+    await foldEpoch({ ...folding, aside: aside?.table })
+    return { ...work, ...made, objects: objectsSql(read), firstBad: aside?.first }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw error
@@ -116,6 +118,8 @@ interface Folding {
   readonly partials: Map<string, PartialsTable>
   readonly rows: Map<string, Relation>
   readonly parts: Map<Branch, Relation>
+  /** Of the rows that are set aside. */
+  readonly aside: string | undefined
 }
 
 async function foldEpoch(folding: Folding): Promise<void> {
@@ -160,13 +164,19 @@ async function scansOf(
 
 /** A branch's rows of these that were read; undefined where its sources have none. */
 function rowsOf(
-  { functions }: Folding,
+  folding: Folding,
   branch: Branch,
   scans: Scans,
   isBeforeWindow: boolean,
 ): Promise<Relation | undefined> {
-  const leaf = (from: Leaf) => (from.is === 'source' ? scans.get(from.source) : undefined)
-  return branchRows({ ...functions, isBeforeWindow }, branch, { leaf })
+  const leaf = (from: Leaf) => (from.is === 'source' ? scans.get(from.source) : asideRows(folding, from))
+  return branchRows({ ...folding.functions, isBeforeWindow }, branch, { leaf })
+}
+
+/** What a stage or a source has set aside here. */
+function asideRows({ work, stamped, aside }: Folding, from: Leaf): Relation | undefined {
+  if (from.is === 'late') return lateRows(work, from)
+  return from.is === 'quarantine' ? quarantinedRows(stamped.objects, aside, from) : undefined
 }
 
 /** The same under the clock of the stage that they go to. */
@@ -262,21 +272,6 @@ function areKept({ step }: Stage): boolean {
 export async function keptRows(rows: Relation, work: Work, { step }: Stage): Promise<Relation> {
   const kept = { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` }
   return besideRows(step, kept, step.beside && (await work.table(step.beside.table(kept))))
-}
-
-/** @returns the first of them */
-async function writeSetAside(
-  { executor }: EpochContext,
-  work: Work,
-  read: readonly StampedObject[],
-): Promise<BadRow | undefined> {
-  const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
-  if (aside.length === 0) return undefined
-  const table = await work.table(aside.join(' UNION ALL '))
-  const [count] = await executor.rows(`SELECT count(*) AS n FROM ${table}`)
-  const kept = await work.keep(`SELECT * FROM ${table}`, ['_seq', '_row', 'column'], Number(count?.n))
-  work.channels.push({ channel: 'quarantine', kept })
-  return await firstBadRow(executor, `FROM ${table}`)
 }
 
 /** The stage's watermark before an entry of the epoch. */

@@ -7,10 +7,11 @@ import { sinkOf } from '../../../connectors/registry.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Executor, FileForm, SqlRow, WrittenFile } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
+import { lateRelation, type LateTable } from '../../plan/aside.ts'
 import { type ColumnTypes, orderOf, type Relation } from '../../plan/relation.ts'
 import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
-import type { Flow, Stage } from '../../plan/stages.ts'
+import { type Flow, type LateInput, lateName, leafName, type Stage } from '../../plan/stages.ts'
 import { withRows } from '../state/channels.ts'
 import { heldRow } from '../state/held.ts'
 import type { SessionExecutor } from '../duckdb/executor.ts'
@@ -66,6 +67,8 @@ export interface Work {
   readonly held: HeldTable[]
   /** Late rows by sequence number, over all stages. */
   readonly late: Map<number, number>
+  /** The same rows, by `lateName`. */
+  readonly lateTables: Map<string, LateTable>
   /** Makes a table of the query, of a name used once. */
   table(sql: string): Promise<string>
   write(sql: string, orderBy: readonly string[], form?: FileForm): Promise<WrittenFile>
@@ -135,6 +138,7 @@ export function createWork({ executor, stage, newId, sinks }: LocalContext & Pic
     outputs: [],
     held: [],
     late: new Map(),
+    lateTables: new Map(),
     async table(sql) {
       const name = `work_${newId().replaceAll('-', '')}`
       tables.push(name)
@@ -247,6 +251,12 @@ export async function writeLate(
   const counts = await executor.rows(`SELECT _seq, count(*) AS n FROM ${found} GROUP BY _seq`)
   if (counts.length === 0) return
   for (const { _seq, n } of counts) work.late.set(Number(_seq), (work.late.get(Number(_seq)) ?? 0) + Number(n))
+  work.lateTables.set(lateName(stage, index), {
+    table: found,
+    order: orderOf(rows),
+    windows: late.columns,
+    objects: objectOf,
+  })
   const relation =
     `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l ` +
     `LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
@@ -258,4 +268,10 @@ export async function writeLate(
       counts.reduce((sum, { n }) => sum + Number(n), 0),
     ),
   })
+}
+
+/** Those rows as a flow begins with them; undefined where there are none. */
+export function lateRows({ lateTables }: Pick<Work, 'lateTables'>, from: LateInput): Relation | undefined {
+  const found = lateTables.get(leafName(from))
+  return found && lateRelation(from.node, found)
 }
