@@ -224,7 +224,7 @@ function asFiles(sinks: readonly SinkKind[]): readonly SinkKind[] {
   if (!files) return sinks
   const open: SinkKind['open'] = ({ uri }, context) => files.open(sinkAt(uri, { format: 'parquet' }), context)
   return sinks.map(({ kind, call, ...described }) =>
-    described.reader ? { kind, call, ...described } : { kind, call, isFolder: true, open },
+    described.reader ? { kind, call, ...described } : { kind, call, open },
   )
 }
 
