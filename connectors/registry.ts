@@ -10,6 +10,7 @@ import { jsonConnector } from './json/index.ts'
 import { kafkaConnector } from './kafka/index.ts'
 import type { NotificationConnector } from './notifications/connector.ts'
 import { parquetConnector } from './parquet/index.ts'
+import { postgresKind } from './postgres/sink.ts'
 import { sqsConnector } from './sqs/index.ts'
 import { textConnector } from './text/index.ts'
 
@@ -22,7 +23,7 @@ export const connectors: readonly NotificationConnector[] = [sqsConnector, kafka
 export const formats: readonly FormatConnector[] = [parquetConnector, jsonConnector, csvConnector, textConnector]
 
 /** All that results go to. */
-export const sinks: readonly SinkKind[] = [filesKind]
+export const sinks: readonly SinkKind[] = [filesKind, postgresKind]
 
 /**
  * @param field names the sink in errors

@@ -1,9 +1,8 @@
 import { configError } from '../src/core/errors.ts'
 import { whole } from '../src/core/option-kinds.ts'
 import { type OptionTable, readOptions } from '../src/core/options.ts'
-import { plainJson } from '../src/core/json.ts'
 import { type ColumnsOf, type Done, type OfRows, operator, type Operator } from '../src/plan/batches.ts'
-import type { Sink } from '../src/plan/sink.ts'
+import { type Sink, sinkOptions } from '../src/plan/sink.ts'
 import { asksForChanges, type Emit } from '../src/plan/updates.ts'
 import { emitOption } from './rows.ts'
 
@@ -37,6 +36,9 @@ const toOptions = {
   },
 } satisfies OptionTable<ToOptions>
 
+/** Outside a pipe nothing is known of the columns that a sink asks for. */
+type Asked<C> = unknown extends C ? never : C
+
 /**
  * Ends a flow: its rows go to this sink, visible once their epoch is committed.
  *
@@ -49,7 +51,7 @@ const toOptions = {
  * `emit: 'update'` where results never change (sessions, `dedupe`, steps in a row), or lack a column that tells them
  * apart.
  */
-export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>, options: ToOptions = {}): Operator<I, Done> {
+export function to<I>(sink: NoInfer<OfRows<I, Sink<Asked<ColumnsOf<I>>>>>, options: ToOptions = {}): Operator<I, Done> {
   const given = sink as Sink | undefined
   if (typeof given?.sink !== 'string' || typeof given.uri !== 'string')
     throw configError('to', sink, "a sink such as files('data/output', { format: 'parquet' })")
@@ -57,7 +59,7 @@ export function to<I>(sink: NoInfer<OfRows<I, Sink<ColumnsOf<I>>>>, options: ToO
   const behind = { ...(epochsMax !== undefined && { epochsMax }), ...(bytesMax !== undefined && { bytesMax }) }
   if (given.snapshot && emit !== 'update')
     throw configError(`to: ${given.sink}: snapshot`, given.snapshot, "none without emit: 'update'")
-  return operator({ op: 'to' }, plainJson(given), batch => {
+  return operator({ op: 'to' }, sinkOptions(given), batch => {
     batch.end({ is: 'sink', node: batch.node, sink: given, behind, ...asksForChanges(emit) })
     return { epoch: batch.epoch }
   })

@@ -1,5 +1,10 @@
 export { type CsvOptions, csv } from '../connectors/csv/spec.ts'
 export { files, type FilesOptions } from '../connectors/files/spec.ts'
+export {
+  postgres,
+  type PostgresOptions,
+  type PostgresTlsOptions,
+} from '../connectors/postgres/spec.ts'
 export type { CalendarParts, PartitionBy } from '../connectors/files/partitions.ts'
 export { type JsonOptions, json } from '../connectors/json/spec.ts'
 export { type KafkaOptions, type KafkaSasl, type KafkaSpec, type KafkaTls, kafka } from '../connectors/kafka/spec.ts'

@@ -18,7 +18,7 @@ import {
   type Stage,
   stagesOf,
 } from '../plan/stages.ts'
-import { asksForChanges, changedRows, changeUnit, endColumns } from '../plan/updates.ts'
+import { asksForChanges, changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
 import { chain, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
@@ -74,7 +74,7 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
       if (terminal.is === 'sink')
         components.sinks
           .find(({ kind }) => kind === terminal.sink.sink)
-          ?.rows?.(terminal.sink, endColumns(terminal), name)
+          ?.rows?.(terminal.sink, endColumns(terminal), name, changesBy(terminal))
     return {
       pipeline: pipeline.name,
       sources: subscribed.definitions.map(({ settings: { name, format, columns }, after }) => ({

@@ -29,6 +29,11 @@ export interface Sink<in C = never> {
   readonly hold?: Hold
   /** Absent: there are none. It may change between runs as well. */
   readonly snapshot?: SnapshotOptions
+  /**
+   * How its place is reached, as its kind knows it: users, passwords, time-outs. It may change between runs. A
+   * function, so that nothing which writes data down has any of it: it is no part of the plan, and never shown.
+   */
+  readonly access?: () => unknown
   /** Never called: carries what the sink asks of the columns. */
   readonly takes?: (columns: C) => void
 }
@@ -104,9 +109,17 @@ export interface SinkKind<S extends Sink = Sink> {
   /**
    * Default: all columns, as Parquet.
    *
+   * @param at names the flow in errors
+   * @param changesBy of a flow that gives changes, where options are to be judged: what tells its results apart
    * @throws MillraceError `user` for options that do not fit the columns: asked before anything is claimed
    */
-  rows?(sink: S, columns: ColumnTypes, at: string): SinkRows
+  rows?(sink: S, columns: ColumnTypes, at: string, changesBy?: readonly string[]): SinkRows
+  /**
+   * The same sink at another place. Default: with that `uri`.
+   *
+   * @param field names the place in errors
+   */
+  movedTo?(sink: S, uri: string, field: string): S
   open(sink: S, context: SinkContext): Promise<SinkPort>
   /** Absent: nothing can be read back. */
   reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>
@@ -114,7 +127,7 @@ export interface SinkKind<S extends Sink = Sink> {
 
 /** What a sink is told beside its place, as the plan keeps it. `files` came first and goes without its name. */
 export function sinkOptions(given: Sink): { readonly [key: string]: Json } {
-  const { sink, uri: _, hold: __, takes: ___, snapshot: ____, ...options } = given
+  const { sink, uri: _, hold: __, takes: ___, snapshot: ____, access: _____, ...options } = given
   return plainJson(sink === 'files' ? options : { sink, ...options })
 }
 

@@ -27,6 +27,17 @@ export function endColumns({ emit, node }: { readonly emit?: 'update'; readonly 
   return emit === 'update' ? { ...changeColumns, ...node.columns } : node.columns
 }
 
+/** What tells the results of a flow apart, where it gives changes of them. */
+export function changesBy({
+  emit,
+  node,
+}: {
+  readonly emit?: 'update'
+  readonly node: PlanNode
+}): readonly string[] | undefined {
+  return emit === 'update' ? updateKey(node, 'to') : undefined
+}
+
 /** Those of them that are a result's own. */
 export function resultColumns(columns: readonly string[]): readonly string[] {
   return columns.filter(name => !Object.hasOwn(changeColumns, name))

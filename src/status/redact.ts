@@ -62,6 +62,7 @@ export function secretsOf(
     environment.AWS_SECRET_ACCESS_KEY,
     environment.AWS_SESSION_TOKEN,
     environment.AWS_CONTAINER_AUTHORIZATION_TOKEN,
+    environment.PGPASSWORD,
   ]
   return given.filter(secret => secret !== undefined).filter(secret => secret !== '')
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore, WrittenFile } from '../../src/core/ports.ts'
 import type { CommittedOutput, EpochOutput, SinkPort, StagedOutput } from '../../src/core/sink-port.ts'
+import type { SinkRows } from '../../src/plan/sink.ts'
 import { parquetRows } from '../../src/plan/sql.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
@@ -38,6 +39,8 @@ export interface SinkFacts {
   readonly isOwned: boolean
   /** The target refuses a lower term. */
   readonly fences: boolean
+  /** How its rows, of one column `k`, lie in local files. Default: as Parquet. */
+  readonly rows?: SinkRows
 }
 
 /** Rows that DuckDB makes and reads, for labs. */
@@ -114,7 +117,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
       executor = await session.executor(never)
       // The second epoch is too large to ride in HEAD.
       for (let epoch = 1; epoch <= epochs + 1; epoch++)
-        written.set(epoch, await executor.write(epochSql(epoch), join(session.stage, `epoch-${epoch}`), ['k']))
+        written.set(epoch, await writeEpoch(executor, epoch, join(session.stage, `epoch-${epoch}`), facts.rows))
       rowsLab = {
         executor,
         folder: session.stage,
@@ -326,6 +329,15 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
         if (facts.fences) await expect(older.own(false, 1)).rejects.toMatchObject({ kind: 'fenced' })
       }))
   })
+}
+
+function writeEpoch(
+  executor: SessionExecutor,
+  epoch: number,
+  file: string,
+  { items, form }: SinkRows = { items: '*', form: { format: 'parquet' } },
+): Promise<WrittenFile> {
+  return executor.write(`SELECT ${items} FROM (${epochSql(epoch)})`, file, ['k'], form)
 }
 
 function epochSql(epoch: number): string {

@@ -128,7 +128,7 @@ describe('a sink that a test has made: its folder and one line', () => {
   test('a kind that is not listed is refused with those that are', async () => {
     await hours(1)
     const error = await failure(backfillWith(components, twoSinks(), {}))
-    expect(error.message).toBe("flow-2: sink: 'table' is not valid; expected files(...).")
+    expect(error.message).toBe("flow-2: sink: 'table' is not valid; expected files(...) or postgres({...}).")
   })
 
   test('is moved by the name of its flow', async () => {

@@ -7,11 +7,12 @@ import { serverFor } from './for-tests.ts'
 import { startKafka } from './kafka.ts'
 import { startMinio } from './minio.ts'
 import { startMinistack } from './ministack.ts'
+import { startPostgres } from './postgres.ts'
 import { accepts } from './server.ts'
 import { startS3mock } from './s3mock.ts'
 import { startVersitygw } from './versitygw.ts'
 
-const portOf = (endpoint: string): number => Number(/:(\d+)$/.exec(endpoint)?.[1])
+const portOf = (endpoint: string): number => Number(/:(\d+)(\/\w+)?$/.exec(endpoint)?.[1])
 
 const servers = [
   ['MinIO', startMinio],
@@ -21,6 +22,7 @@ const servers = [
   ['Adobe S3Mock', startS3mock],
   ['Kafka 4.4.0', () => startKafka({ version: '4.4.0' })],
   ['Kafka 3.9.2', () => startKafka({ version: '3.9.2' })],
+  ['PostgreSQL', startPostgres],
 ] as const
 
 for (const [name, start] of servers) {

@@ -27,6 +27,7 @@ import {
   min,
   parquet,
   pipeline,
+  postgres,
   quantile,
   quarantine,
   rename,
@@ -131,6 +132,8 @@ requests.pipe(where(5))
 // ---- Names of columns ---------------------------------------------------------------------------------------------
 // @ts-expect-error unknown column in select: '"hots"' is not assignable to parameter of type '"
 requests.pipe(select('hots'))
+// @ts-expect-error a key of a table that is no column: Property 'hots' is missing in type
+requests.pipe(to(postgres({ url: 'postgres://h/d', table: 't', key: ['hots'] })))
 // @ts-expect-error unknown group key: '"hots"' is not assignable to parameter of type '"
 requests.pipe(tumbling('5m'), groupBy('hots'))
 // @ts-expect-error sum of a VARCHAR: Type '"host"' is not assignable to type

@@ -38,6 +38,7 @@ import {
   min,
   parquet,
   pipeline,
+  postgres,
   product,
   quantile,
   quarantine,
@@ -476,6 +477,9 @@ declare const open: Stream<MiniBatch<Readonly<Record<string, 'BIGINT'>>>>
 open.pipe(where('a > 1'), select('a'), tumbling('1 hour'), groupBy('a'), aggregate({ n: count() }))
 pipeline('any flows', { checkpoint: 'data/checkpoint' }, ...([] as Observable<unknown>[]))
 requests.pipe(hopping('1 hour', '5 minutes'), groupBy('user_id'), aggregate({ n: count() }), where('n > 10'))
+out.pipe(to(postgres({ url: process.env.PG, table: 'out' })))
+out.pipe(to(postgres({ url: process.env.PG, table: 'out', key: ['window_start', 'host'] }), { emit: 'update' }))
+to(postgres({ url: process.env.PG, table: 'out', key: ['window_start'] }))
 const ended = out.pipe(where('errors > 1'), to(files('data/out', { format: 'json' })))
 is<typeof ended, Stream<Done>>(true)
 pipeline('hits', { checkpoint: 'data/checkpoint' }, ended, hosts, epochs)

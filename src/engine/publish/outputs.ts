@@ -9,7 +9,7 @@ import type { Terminal } from '../../plan/mini-batch.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
-import { endColumns } from '../../plan/updates.ts'
+import { changesBy, endColumns } from '../../plan/updates.ts'
 import type { Components } from '../components.ts'
 import { type HoldLimits, holdLimits } from '../state/held.ts'
 import { type Output, behindDefault } from './output.ts'
@@ -50,12 +50,12 @@ export function sinkEnds(
   return ends.map(({ name, sink, behind, ...end }) => {
     const kind = sinkOf(sink, name, kinds)
     const columns = endColumns(end)
-    kind.rows?.(sink, columns, name)
+    kind.rows?.(sink, columns, name, changesBy(end))
     const uri = moved.get(name)
     return {
       name,
       kind,
-      sink: uri === undefined ? sink : { ...sink, uri },
+      sink: uri === undefined ? sink : (kind.movedTo?.(sink, uri, 'output') ?? { ...sink, uri }),
       behind: { ...behindDefault, ...kind.behind, ...behind },
       hold: sink.hold && holdLimits(sink.hold, name),
       columns,

@@ -1,0 +1,169 @@
+import { MillraceError } from '../../src/core/errors.ts'
+import type { CommittedOutput, SinkPort } from '../../src/core/sink-port.ts'
+import type { SinkContext, SinkKind } from '../../src/plan/sink.ts'
+import { type Around, type Database, openDatabase, type Transaction } from './database.ts'
+import { type Column, copyRows, isThroughTable, opColumn, tableColumns } from './rows.ts'
+import { movedTo, type PostgresSink } from './spec.ts'
+import { findTable, fittingSql, quoted, tableName, type WantedTable } from './table.ts'
+import { checkOwner, checkTerm, createTokensSql, insertToken, moveToken, readToken, type TokenOwner } from './token.ts'
+
+/** Rows of a table in PostgreSQL, committed with the number of their epoch. */
+export const postgresKind: SinkKind<PostgresSink> = {
+  kind: 'postgres',
+  call: 'postgres({...})',
+  rows: copyRows,
+  movedTo,
+  open: (sink, context) => openPostgres(sink, context),
+}
+
+/** Locks of this kind are taken by whoever makes tables: those that make one at once would meet in the catalog. */
+const lockClass = 0x6d696c6c
+
+/** A table as it is looked for in one transaction. */
+interface Target extends WantedTable, TokenOwner {}
+
+/** @param around each call to the database, for tests that break some */
+export async function openPostgres(
+  sink: PostgresSink,
+  { columns: declared, output, checkpointId, pipeline }: Omit<SinkContext, 'openStore' | 'newId' | 'sleep'>,
+  around?: Around,
+): Promise<SinkPort> {
+  const database = await openDatabase(sink.access(), around)
+  const columns = tableColumns(declared)
+  const { missingColumns } = sink.access()
+  const named = (schema: string | undefined) => [...(schema === undefined ? [] : [schema]), sink.table].join('.')
+
+  async function targetOf(transaction: Transaction): Promise<Target> {
+    const schema = await schemaOf(transaction, sink)
+    const address = `${sink.uri}/${named(schema)}`
+    return { schema, table: sink.table, columns, key: sink.key, missingColumns, address, checkpointId, flow: output }
+  }
+
+  return {
+    address: `${sink.uri}/${named(sink.schema)}`,
+    isOrdered: true,
+    async check(isNewCheckpoint) {
+      await database.transaction(async transaction => {
+        const target = await targetOf(transaction)
+        const found = await findTable(transaction, target)
+        checkOwner(target, await readToken(transaction, target), found !== undefined, isNewCheckpoint)
+        fittingSql(target, found, await versionNumberOf(transaction))
+      })
+    },
+    own: (isNewCheckpoint, term) => own(database, targetOf, pipeline, isNewCheckpoint, term),
+    through: () =>
+      database.transaction(
+        async transaction => (await readToken(transaction, await targetOf(transaction)))?.epoch ?? 0,
+      ),
+    publish: (output, signal) =>
+      database.transaction(async transaction => {
+        const target = await targetOf(transaction)
+        if (!(await moveToken(transaction, target, output.term, output.epoch))) {
+          const token = await readToken(transaction, target)
+          checkOwner(target, token, true, false)
+          if (token) checkTerm(target, token, output.term)
+          return 'already'
+        }
+        await insertRows(transaction, target, columns, output, sink)
+        return 'published'
+      }, signal),
+    orphans: async () => 0,
+  }
+}
+
+/** Makes what is missing, and takes the table for the term: all of it or nothing. */
+async function own(
+  database: Database,
+  targetOf: (transaction: Transaction) => Promise<Target>,
+  pipeline: string,
+  isNewCheckpoint: boolean,
+  term: number,
+): Promise<void> {
+  await database.transaction(async transaction => {
+    const target = await targetOf(transaction)
+    await transaction.rows('SELECT pg_advisory_xact_lock($1, hashtext($2))', [lockClass, target.schema])
+    // Waits for what a process of a lower term has begun: afterwards that one finds the higher term.
+    const token = await readToken(transaction, target, 'FOR UPDATE')
+    const found = await findTable(transaction, target)
+    const isTaken = checkOwner(target, token, found !== undefined, isNewCheckpoint)
+    if (token) checkTerm(target, token, term)
+    for (const sql of fittingSql(target, found, await versionNumberOf(transaction))) await transaction.run(sql)
+    if (isTaken) return void (await moveToken(transaction, target, term))
+    await transaction.run(createTokensSql(target))
+    const { checkpointId, flow } = target
+    await insertToken(transaction, target, { checkpointId, pipeline, flow, term, epoch: 0 })
+  })
+}
+
+/** Sends the rows into the table, or through one of this transaction. */
+async function insertRows(
+  transaction: Transaction,
+  target: Target,
+  columns: readonly Column[],
+  { local }: Pick<CommittedOutput, 'local'>,
+  sink: PostgresSink,
+): Promise<void> {
+  const into = tableName(target)
+  const copy = async (table: string, items: string) => {
+    for (const file of local)
+      await transaction.copy(`COPY ${table} (${items}) FROM STDIN (FORMAT csv, HEADER true)`, file)
+  }
+  if (!isThroughTable(sink, columns)) return copy(into, columns.map(({ name }) => quoted(name)).join(', '))
+  await throughTable(transaction, into, columns, sink.key, items => copy(rowsTable, items))
+}
+
+/** Rows on their way into the table of a key; `_row` is their order. */
+const rowsTable = 'pg_temp.millrace_rows'
+const [op, row] = [opColumn, '_row'].map(quoted) as [string, string]
+
+/** Deletes come first: a key that is gone and one that is there are two keys in an epoch. */
+async function throughTable(
+  transaction: Transaction,
+  into: string,
+  columns: readonly Column[],
+  key: readonly string[] | undefined,
+  copy: (items: string) => Promise<void>,
+): Promise<void> {
+  const names = columns.map(({ name }) => quoted(name)).join(', ')
+  await transaction.run(
+    `CREATE TEMP TABLE millrace_rows ON COMMIT DROP AS SELECT ''::text AS ${op}, ${names} FROM ${into} LIMIT 0; ` +
+      `ALTER TABLE ${rowsTable} ADD ${row} bigint GENERATED ALWAYS AS IDENTITY`,
+  )
+  await copy(`${op}, ${names}`)
+  if (!key) return transaction.run(`INSERT INTO ${into} (${names}) SELECT ${names} FROM ${rowsTable} ORDER BY ${row}`)
+  const isSame = columns
+    .filter(({ name }) => key.includes(name))
+    .map(({ name, type }) => sameSql(quoted(name), type.nullable))
+    .join(' AND ')
+  await transaction.run(`DELETE FROM ${into} AS t USING ${rowsTable} AS r WHERE r.${op} = 'delete' AND ${isSame}`)
+  const others = columns.filter(({ name }) => !key.includes(name)).map(({ name }) => quoted(name))
+  const change =
+    others.length === 0 ? 'NOTHING' : `UPDATE SET ${others.map(name => `${name} = excluded.${name}`).join(', ')}`
+  const by = key.map(quoted).join(', ')
+  await transaction.run(
+    `INSERT INTO ${into} (${names}) SELECT DISTINCT ON (${by}) ${names} FROM ${rowsTable} WHERE ${op} = 'upsert' ` +
+      `ORDER BY ${by}, ${row} DESC ON CONFLICT (${by}) DO ${change}`,
+  )
+}
+
+/** As an index finds it, which `IS NOT DISTINCT FROM` does not. */
+function sameSql(name: string, isNullable: boolean): string {
+  const same = `t.${name} = r.${name}`
+  return isNullable ? `(${same} OR (t.${name} IS NULL AND r.${name} IS NULL))` : same
+}
+
+async function schemaOf(transaction: Transaction, { schema, uri }: PostgresSink): Promise<string> {
+  if (schema !== undefined) return schema
+  const [row] = await transaction.rows('SELECT current_schema() AS schema')
+  if (typeof row?.schema === 'string') return row.schema
+  throw new MillraceError(
+    'user',
+    'configuration',
+    `${uri}: no schema of the search_path exists; name one: postgres({ schema }).`,
+  )
+}
+
+async function versionNumberOf(transaction: Transaction): Promise<number> {
+  const [row] = await transaction.rows("SELECT current_setting('server_version_num') AS version")
+  return Number(row?.version)
+}

@@ -1,0 +1,120 @@
+import { MillraceError } from '../../src/core/errors.ts'
+import type { Transaction } from './database.ts'
+import { quoted } from './table.ts'
+
+/**
+ * Whose a table is and how far it is: a row beside it, written in the transactions of its rows (P15). The name of the
+ * table is its key, so a table has one writer.
+ */
+export interface Token {
+  readonly checkpointId: string
+  readonly pipeline: string
+  readonly flow: string
+  readonly term: number
+  readonly epoch: number
+}
+
+/** Who asks. */
+export interface TokenOwner {
+  readonly schema: string
+  readonly table: string
+  readonly checkpointId: string
+  readonly flow: string
+  /** Names the table in errors. */
+  readonly address: string
+}
+
+/** Where tokens lie: in the schema of the tables. */
+export const tokenTable = 'millrace_commits'
+
+const columns = 'checkpoint_id, pipeline, flow, term, epoch'
+
+const nameOf = ({ schema }: Pick<TokenOwner, 'schema'>) => `${quoted(schema)}.${quoted(tokenTable)}`
+
+export function createTokensSql(owner: Pick<TokenOwner, 'schema'>): string {
+  return (
+    `CREATE TABLE IF NOT EXISTS ${nameOf(owner)} (table_name text PRIMARY KEY, checkpoint_id text NOT NULL, ` +
+    'pipeline text NOT NULL, flow text NOT NULL, term bigint NOT NULL, epoch bigint NOT NULL)'
+  )
+}
+
+/** Undefined where no token is kept of the table. */
+export async function readToken(
+  transaction: Transaction,
+  owner: TokenOwner,
+  lock: '' | 'FOR UPDATE' = '',
+): Promise<Token | undefined> {
+  const [there] = await transaction.rows('SELECT to_regclass($1) AS found', [nameOf(owner)])
+  if (there?.found === null) return undefined
+  const sql = `SELECT ${columns} FROM ${nameOf(owner)} WHERE table_name = $1 ${lock}`
+  const [row] = await transaction.rows(sql, [owner.table])
+  return (
+    row && {
+      checkpointId: String(row.checkpoint_id),
+      pipeline: String(row.pipeline),
+      flow: String(row.flow),
+      term: Number(row.term),
+      epoch: Number(row.epoch),
+    }
+  )
+}
+
+/** Makes the first one of a table. */
+export async function insertToken(transaction: Transaction, owner: TokenOwner, token: Token): Promise<void> {
+  const { checkpointId, pipeline, flow, term, epoch } = token
+  const sql = `INSERT INTO ${nameOf(owner)} (table_name, ${columns}) VALUES ($1, $2, $3, $4, $5, $6)`
+  await transaction.rows(sql, [owner.table, checkpointId, pipeline, flow, term, epoch])
+}
+
+/** @param epoch kept where it is absent. Whether the row was this owner's, of no higher term and of an earlier epoch */
+export async function moveToken(
+  transaction: Transaction,
+  owner: TokenOwner,
+  term: number,
+  epoch?: number,
+): Promise<boolean> {
+  const moved = await transaction.rows(
+    `UPDATE ${nameOf(owner)} SET term = $4, epoch = coalesce($5, epoch)
+     WHERE table_name = $1 AND checkpoint_id = $2 AND flow = $3 AND term <= $4 AND ($5::bigint IS NULL OR epoch < $5)
+     RETURNING epoch`,
+    [owner.table, owner.checkpointId, owner.flow, term, epoch ?? null],
+  )
+  return moved.length > 0
+}
+
+/** @throws MillraceError `user` where the table is another's, or gone. @returns whether it is taken already */
+export function checkOwner(
+  owner: TokenOwner,
+  token: Token | undefined,
+  isTableThere: boolean,
+  isNewCheckpoint: boolean,
+): boolean {
+  const { address, checkpointId, flow, schema, table } = owner
+  if (token && (token.checkpointId !== checkpointId || token.flow !== flow))
+    throw new MillraceError(
+      'user',
+      'output-owned',
+      `${address} belongs to ${token.flow} of pipeline '${token.pipeline}' (checkpoint ${token.checkpointId}), and ` +
+        `not to ${flow} of checkpoint ${checkpointId}. Take another table; or, if that one will not run again, ` +
+        `delete its row of ${schema}.${tokenTable}, whose table_name is '${table}'.`,
+    )
+  if (isNewCheckpoint) return token !== undefined
+  if (token && isTableThere) return true
+  const what = token ? 'the table' : isTableThere ? `its row of ${schema}.${tokenTable}` : 'the table'
+  throw new MillraceError(
+    'user',
+    'output-missing',
+    `${address}: ${what} is gone, but checkpoint ${checkpointId} has committed rows to it. Bring it back, or begin ` +
+      'with a new checkpoint.',
+  )
+}
+
+/** @throws MillraceError `fenced` where a later process has taken the table */
+export function checkTerm({ address }: TokenOwner, token: Pick<Token, 'term'>, term: number): void {
+  if (token.term > term)
+    throw new MillraceError(
+      'fenced',
+      'fenced',
+      `${address} was taken by term ${token.term}; this process has term ${term}.`,
+    )
+}
