@@ -20,7 +20,7 @@ import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
 import { foldedGroups } from './aggregates/folded-groups.ts'
 import { type AggregateResult, aggregates, type AnyCall } from './aggregates/registry.ts'
 import type { Grain } from './aggregates/tables.ts'
-import { endColumn, startColumn, windowTimes } from './aggregates/window-times.ts'
+import { checkWholeDays, endColumn, startColumn, windowTimes } from './aggregates/window-times.ts'
 import { checkNewName, columnType } from './columns.ts'
 import { groupByStep } from './group-by.ts'
 
@@ -114,12 +114,7 @@ function windowColumnsOf({ isEndless }: WindowAssigner): readonly string[] {
 }
 
 function checkFold({ windows, keys }: GroupsContext, timeType: ParsedType, names: readonly string[]): void {
-  if (timeType.name === 'DATE' && windows.stepUs % 86_400_000_000n !== 0n)
-    throw configError(
-      'window',
-      windows.asked ?? `${windows.stepUs} microseconds`,
-      'whole days, as the event time is a DATE',
-    )
+  checkWholeDays(windows, timeType)
   const own = windowColumnsOf(windows)
   for (const reserved of own)
     if (keys.includes(reserved))

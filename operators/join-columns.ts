@@ -1,11 +1,56 @@
-import { MillraceError } from '../src/core/errors.ts'
-import { parseColumnType } from '../src/core/types.ts'
+import { configError, MillraceError } from '../src/core/errors.ts'
+import { given, oneOf } from '../src/core/option-kinds.ts'
+import { type Base, parseColumnType, type Show, type Wider } from '../src/core/types.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import { checkNewName, columnType } from './columns.ts'
-import type { IntervalJoin, JoinKind } from './joined-rows.ts'
+import type { JoinKeys, JoinKind } from './joined-rows.ts'
+
+// What all joins say of columns: which are equal, and which there are afterwards.
+
+/** Columns that must be equal: those of one name on both sides, or `{ left: 'right' }`. */
+export type Names = readonly string[] | Readonly<Record<string, string>>
+
+/** The same as plain data: those of the left side to those of the right side. */
+export type PlainNames = Readonly<Record<string, string>>
+
+export const onOption = {
+  kind: given<Names>("a list of columns such as ['id'], or of both sides such as { id: 'order_id' }", isOn),
+  isRequired: true,
+  about: 'Columns that must be equal.',
+} as const
+
+export const kindOption = {
+  kind: oneOf('inner', 'left', 'right', 'full', 'semi', 'anti'),
+  default: 'inner',
+  about: 'Which rows are given.',
+} as const
+
+function isOn(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const names: readonly unknown[] = Object.values(value)
+  const areTexts = names.length > 0 && names.every(name => typeof name === 'string')
+  return areTexts && new Set(names).size === names.length
+}
+
+export function plainNames(on: Names): PlainNames {
+  const plain = Array.isArray(on)
+    ? Object.fromEntries((on as readonly string[]).map(name => [name, name]))
+    : { ...(on as PlainNames) }
+  if (Object.keys(plain).length === 0) throw configError('join: on', on, 'one column or more')
+  return plain
+}
+
+/** The columns that are equal, with their common type. */
+export function joinKeys(on: PlainNames, left: ColumnTypes, right: ColumnTypes): JoinKeys {
+  return Object.entries(on).map(([own, other]) => ({
+    left: own,
+    right: other,
+    type: keyType(own, other, left, right),
+  }))
+}
 
 /** Values of two columns are compared as they are, so both have one type. */
-export function keyType(own: string, other: string, left: ColumnTypes, right: ColumnTypes): string {
+function keyType(own: string, other: string, left: ColumnTypes, right: ColumnTypes): string {
   const [a, b] = [
     parseColumnType(columnType('join: on', own, left), own),
     parseColumnType(columnType('join: on, other side', other, right), other),
@@ -19,17 +64,8 @@ export function keyType(own: string, other: string, left: ColumnTypes, right: Co
   )
 }
 
-/**
- * The columns of what a join gives: those of the left side, then those of the right side but for its keys.
- *
- * @throws MillraceError `user` for a name that is on both sides
- */
-export function joinedColumns(
-  left: ColumnTypes,
-  right: ColumnTypes,
-  keys: IntervalJoin['keys'],
-  kind: JoinKind,
-): ColumnTypes {
+/** The columns of a join's rows: those of `on` once, by their names on the left side. */
+export function joinedColumns(left: ColumnTypes, right: ColumnTypes, keys: JoinKeys, kind: JoinKind): ColumnTypes {
   if (kind === 'semi' || kind === 'anti') return left
   const mayLack = (lacks: readonly JoinKind[], type: string) =>
     lacks.includes(kind) ? type.replace(/ NOT NULL$/, '') : type
@@ -53,3 +89,39 @@ export function joinedColumns(
   }
   return Object.fromEntries([...ofLeft, ...ofRight])
 }
+
+type LeftOf<On> = On extends readonly (infer N)[] ? N : keyof On
+type RightOf<On> = On extends readonly (infer N)[] ? N : On[keyof On]
+type OtherName<On, N> = On extends readonly unknown[] ? N : N extends keyof On ? On[N] : never
+
+/** The columns of a join's rows. */
+export type Joined<C, B, On, K> = [K] extends ['semi' | 'anti']
+  ? C
+  : Show<
+      {
+        -readonly [N in keyof C]: [K] extends ['right' | 'full']
+          ? N extends LeftOf<On>
+            ? Wider<C[N], B[OtherName<On, N> & keyof B]>
+            : Base<C[N]>
+          : C[N]
+      } & {
+        -readonly [N in Exclude<keyof B, RightOf<On>>]: [K] extends ['left' | 'full'] ? Base<B[N]> : B[N]
+      }
+    >
+
+type Clash<C, B, On> = Extract<Exclude<keyof B, RightOf<On>>, keyof C>
+
+/** Nothing, or what is wrong with the other side. */
+export type Meets<C, T, B, TB, On, K> = unknown extends C
+  ? unknown
+  : [TB] extends [T]
+    ? [Exclude<LeftOf<On>, keyof C>] extends [never]
+      ? [Exclude<RightOf<On>, keyof B>] extends [never]
+        ? [K] extends ['semi' | 'anti']
+          ? unknown
+          : [Clash<C, B, On>] extends [never]
+            ? unknown
+            : `column "${Clash<C, B, On> & string}" is on both sides: rename one of them`
+        : `on: the other side has no column "${Exclude<RightOf<On>, keyof B> & string}"`
+      : `on: no column "${Exclude<LeftOf<On>, keyof C> & string}"`
+    : 'the event times of both sides must be of one type'

@@ -16,12 +16,14 @@ import type { Channel, ChannelView, LateRows, LearntChannel, StateChannel, State
 /** What rows are given: pairs, with the rows of one side or of both that have none; or rows of the left side alone. */
 export type JoinKind = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti'
 
+/** Columns that must be equal, with their common type. */
+export type JoinKeys = readonly { readonly left: string; readonly right: string; readonly type: string }[]
+
 /** A join of rows whose times lie within an interval of each other. */
 export interface IntervalJoin {
   readonly left: ColumnTypes
   readonly right: ColumnTypes
-  /** Columns that must be equal, with their common type. */
-  readonly keys: readonly { readonly left: string; readonly right: string; readonly type: string }[]
+  readonly keys: JoinKeys
   /** Microseconds: the time of the right row less that of the left row. */
   readonly lo: bigint
   readonly hi: bigint

@@ -22,8 +22,8 @@ type Added<T, W> = ([W] extends ['windows'] ? { late_window_start: Base<T>; late
 type LateColumns<T, L, S> =
   L extends TookRows<infer C, infer W>
     ? Show<C & Added<T, W>>
-    : L extends TookSides<infer A, infer B>
-      ? Show<(S extends 'left' ? A : B) & Added<T, 'rows'>>
+    : L extends TookSides<infer A, infer B, infer W>
+      ? Show<(S extends 'left' ? A : B) & Added<T, W>>
       : never
 
 /** Nothing, or why no row is late for this. */
@@ -33,7 +33,7 @@ type MayBeLate<T, L> = unknown extends L
     ? 'no row is late for global(...), which closes at the end'
     : unknown
 
-type SideOf<L> = L extends TookSides<unknown, unknown> ? readonly ['left' | 'right'] : readonly []
+type SideOf<L> = L extends TookSides<unknown, unknown, 'rows' | 'windows'> ? readonly ['left' | 'right'] : readonly []
 
 /**
  * The rows that came too late for a step, as a flow of their own: to any sink, beside what the step gives.

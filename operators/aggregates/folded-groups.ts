@@ -1,6 +1,7 @@
-import { type ColumnTypes, orderOf, watermarkColumn } from '../../src/plan/relation.ts'
+import type { ColumnTypes } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
-import type { LateRows, Stateful, Updates } from '../../src/plan/step.ts'
+import type { Stateful, Updates } from '../../src/plan/step.ts'
+import { lateInWindows } from '../late-in-windows.ts'
 import { emitGroups, type GroupsPlan, groupColumns } from './emit-groups.ts'
 import { type Grain, mainChannel, type PlannedCall, sideChannel } from './tables.ts'
 import { endColumn, startColumn, type WindowTimes } from './window-times.ts'
@@ -26,7 +27,7 @@ export function foldedGroups(
     gives: 'closing',
     holdUs: windows.holdUs,
     ...(windows.beside ? { beside: windows.beside } : {}),
-    late: lateRows(grain),
+    late: lateInWindows(windows),
     emit: view => emitGroups(groups, view),
     ...(windows.isEndless
       ? { isEndless: true }
@@ -46,25 +47,6 @@ function updatesOf(groups: GroupsPlan): Updates {
       `SELECT DISTINCT ${told[unit].map(id).join(', ')} FROM (${windows.windowsOf(fresh, fromUs, null)})`,
     results: (unit, partials, touched, fromUs) =>
       emitGroups(groups, { partials, fromUs, toUs: null, touched: { table: touched, columns: told[unit] } }),
-  }
-}
-
-function lateRows({ windows, timeUs, watermark }: Grain): LateRows {
-  return {
-    columns: ['_window_start', '_window_end'],
-    reason: windows.lateReason,
-    mayBe: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
-    rows(rows) {
-      const items = [
-        ...orderOf(rows),
-        watermarkColumn,
-        `${windows.startOf('_window_end')} AS _window_start`,
-        '_window_end',
-        ...Object.keys(rows.columns).map(id),
-      ]
-      const ends = windows.lateEnds(timeUs, watermark)
-      return `SELECT ${items.join(', ')} ` + `FROM (SELECT *, unnest(${ends}) AS _window_end FROM (${rows.sql}) AS _in)`
-    },
   }
 }
 

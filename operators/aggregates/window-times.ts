@@ -1,3 +1,4 @@
+import { configError } from '../../src/core/errors.ts'
 import type { ParsedType } from '../../src/core/types.ts'
 import { timeFromMicroseconds } from '../../src/plan/relation.ts'
 import type { WindowAssigner } from '../../src/plan/window.ts'
@@ -26,4 +27,14 @@ export function windowTimes(windows: WindowAssigner, timeType: ParsedType): Wind
     startOf: (end, start) => (hasOwnStart ? start : windows.startOf(end)),
     toTime: us => timeFromMicroseconds(us, timeType.name),
   }
+}
+
+/** A DATE can tell windows of whole days only. */
+export function checkWholeDays(windows: WindowAssigner, timeType: ParsedType): void {
+  if (timeType.name === 'DATE' && windows.stepUs % 86_400_000_000n !== 0n)
+    throw configError(
+      'window',
+      windows.asked ?? `${windows.stepUs} microseconds`,
+      'whole days, as the event time is a DATE',
+    )
 }

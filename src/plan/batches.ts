@@ -31,8 +31,8 @@ export interface TookRows<out C, out W extends 'rows' | 'windows'> {
   readonly [took]: [C, W]
 }
 /** Rows of two sides. */
-export interface TookSides<out A, out B> {
-  readonly [took]: { readonly left: A; readonly right: B }
+export interface TookSides<out A, out B, out W extends 'rows' | 'windows' = 'rows'> {
+  readonly [took]: { readonly left: A; readonly right: B; readonly in: W }
 }
 /** A mini-batch whose rows are assigned to windows: `groupBy` or `aggregate` must follow. */
 export interface Windowed<out C, out T> {
@@ -98,6 +98,13 @@ export type OfWindow<I, P> = unknown extends I
     : [I] extends [Rows]
       ? 'add a window such as tumbling(...) before this: rows are aggregated in windows'
       : NoRows<I>
+
+/** `P` right behind a window, else what to do. */
+export type OfOnlyWindow<I, P> = unknown extends I
+  ? P
+  : [I] extends [Windowed<unknown, unknown>]
+    ? P
+    : "window: true takes rows in windows: put the same one, such as tumbling('1 hour'), at the end of both sides"
 
 /** A millrace operator: an RxJS operator that only adds its step to the plan. */
 export interface Operator<A, R> extends OperatorFunction<A, R> {

@@ -4,6 +4,7 @@ import type { Json } from '../core/json.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { SourceSettings } from './source-settings.ts'
 import type { FoldedStep, GroupsContext, RowsContext, Stateful, Step } from './step.ts'
+import type { WindowAssigner } from './window.ts'
 
 /** One step of a plan with its options: what an operator adds. Plain data but for `step`, which `op` names. */
 export interface PlanNode {
@@ -120,6 +121,10 @@ export function foldStep<O extends Json>(
     const [left, right] = nodes.map(rowsContext)
     return step.fold(left as RowsContext, right as RowsContext, options, bound)
   }
+  if (step.takes === 'two windows') {
+    const [left, right] = nodes.map(rowsContext)
+    return step.fold(left as RowsContext, right as RowsContext, sharedWindow(nodes, step.op), options, bound)
+  }
   const [node] = nodes as readonly [PlanNode]
   return step.takes === 'groups'
     ? step.fold(groupsContext(node, step.op), options, bound)
@@ -150,6 +155,25 @@ export function groupsContext(node: PlanNode, op: string): GroupsContext {
   }
 }
 
+/** The one window that all of these are. */
+function sharedWindow(nodes: readonly PlanNode[], op: string): WindowAssigner {
+  const windows = nodes.flatMap(({ op: name, step, options }) => {
+    if (step.is !== 'window') return []
+    const form = JSON.stringify([name, step.canonical?.(options as never, []) ?? options])
+    return [{ form, shown: `${name} ${JSON.stringify(options)}`, assigner: step.assigner(options as never) }]
+  })
+  const [first] = windows
+  if (!first || windows.length < nodes.length) throw new Error(`unreachable: ${op} follows no window`)
+  const other = windows.find(({ form }) => form !== first.form)
+  if (!other) return first.assigner
+  throw new MillraceError(
+    'user',
+    'plan',
+    `${op}: window: true is for the same window on both sides; found ${first.shown} on this side ` +
+      `and ${other.shown} on the other.`,
+  )
+}
+
 /** Refuses what a step may not follow, naming both. */
 export function checkOrder(input: PlanNode, step: Step): void {
   const fail = (what: string) => {
@@ -159,10 +183,12 @@ export function checkOrder(input: PlanNode, step: Step): void {
     checkTime(input, fail)
     checkNotEndless(input, fail)
   }
+  if (step.is === 'stateful' && step.takes === 'two windows') checkWindow(input, fail)
   const isOpen = input.step.is === 'window' || input.step.is === 'group'
   const closes =
     (step.is === 'group' && input.step.is === 'window') ||
-    (step.is === 'stateful' && step.takes === 'groups' && input.step.is === 'group')
+    (step.is === 'stateful' && step.takes === 'groups' && input.step.is === 'group') ||
+    (step.is === 'stateful' && step.takes === 'two windows' && input.step.is === 'window')
   if (step.is === 'group' && input.step.is === 'group')
     fail('cannot follow groupBy; name all keys in one groupBy(...).')
   if (step.is === 'group' && !isOpen) fail(`${windowMissing}.`)
@@ -170,9 +196,24 @@ export function checkOrder(input: PlanNode, step: Step): void {
   if (isOpen && !closes) fail(`cannot follow ${input.op}; add aggregate({...}) before it, which makes rows of windows.`)
 }
 
+/** What joins the rows of a window takes them as they are. */
+function checkWindow({ step, op, columns }: PlanNode, fail: (what: string) => void): void {
+  if (step.is === 'window') return
+  if (Object.hasOwn(columns, 'window_end') && step.is !== 'group')
+    fail(
+      `window: true takes rows in windows, and ${op} gives rows of its own. To join the results of windows compare ` +
+        "their columns: on: ['window_start', 'window_end', ...], within: ['0 seconds', '0 seconds'].",
+    )
+  fail(
+    `window: true takes rows in windows; put the same window, such as tumbling('1 hour'), at the end of both sides. ` +
+      `One of them ends with ${op}.`,
+  )
+}
+
 /** What compares the rows of a window needs them together: all groups share the windows of the aggregate before it. */
 function checkSharedWindow(input: PlanNode, op: string, fail: (what: string) => void): void {
   const before = line(input).findLast(({ step }) => step.is === 'stateful' && !('keepsTimes' in step))
+  if (before?.step.is === 'stateful' && before.step.takes === 'two windows') return
   if (before?.step.is !== 'stateful' || before.step.takes !== 'groups') {
     fail(
       'compares the rows of a window, which an aggregate makes: ' +

@@ -157,7 +157,13 @@ export interface TwoInputStep<O = Json> extends FoldedBase<O> {
   fold(left: RowsContext, right: RowsContext, options: O, bound?: readonly string[]): Stateful
 }
 
-export type FoldedStep<O = Json> = StatefulStep<O> | TwoInputStep<O>
+/** The same where both follow a window, which is the same one. */
+export interface TwoWindowsStep<O = Json> extends FoldedBase<O> {
+  readonly takes: 'two windows'
+  fold(left: RowsContext, right: RowsContext, windows: WindowAssigner, options: O, bound?: readonly string[]): Stateful
+}
+
+export type FoldedStep<O = Json> = StatefulStep<O> | TwoInputStep<O> | TwoWindowsStep<O>
 
 /**
  * A stateful step as three kinds of query: `partial` of its channels (new rows to partial rows), `merge` (partial rows
@@ -353,6 +359,6 @@ export type OneInputStep<O = never> =
   | StatefulStep<O>
   | SinkStep<O>
 
-export type SeveralInputsStep<O = never> = UnionStep<O> | TwoInputStep<O>
+export type SeveralInputsStep<O = never> = UnionStep<O> | TwoInputStep<O> | TwoWindowsStep<O>
 
 export type Step<O = never> = OneInputStep<O> | SeveralInputsStep<O> | AsideStep

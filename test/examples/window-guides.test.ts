@@ -22,6 +22,7 @@ const guides = [
   'top-n',
   'unions',
   'unnest',
+  'window-joins',
   'without-event-time',
 ]
 

@@ -118,11 +118,13 @@ function linksOf(steps: readonly TrialStep[], late: OracleLate[]): readonly Link
     if (step.op === 'where' || step.op === 'topN') return step
     if (step.op === 'union') return { op: 'union', other: step.other.map(link) }
     // Stages are in order of their inputs.
-    const other = step.op === 'join' ? step.other.map(link) : undefined
+    const other = 'other' in step ? step.other.map(link) : undefined
     const index = stateful++
     const tell = (row: OracleRow, end: number | null, port?: 'left' | 'right') =>
       late.push({ step: index, seq: row.seq, row: row.row, end, ...(port && { port }) })
-    if (step.op === 'join') return { op: 'state', index, state: joinStep(step, tell), ...(other && { other }) }
+    const meeting = (state: OracleStep): Link => ({ op: 'state', index, state, ...(other && { other }) })
+    if (step.op === 'join') return meeting(joinStep(step, tell))
+    if (step.op === 'window join') return meeting(windowJoinStep(step, tell))
     return { op: 'state', index, state: stateOf(step, tell) }
   }
   return steps.map(link)
@@ -479,6 +481,75 @@ function joinStep(
         const v = joinWeight * (l?.v ?? 0) + (r?.v ?? 0)
         return { row: { seq, row, t, k: (l ?? r)?.k as number, v }, start: t }
       })
+    },
+  }
+}
+
+/** S25: all that a window has is given when it closes; a row is late for each window that has closed. It forgets nothing. */
+function windowJoinStep(
+  { window, kind }: Extract<TrialStep, { readonly op: 'window join' }>,
+  tell: (row: OracleRow, end: number, port: 'left' | 'right') => void,
+): OracleStep {
+  interface Placed {
+    readonly row: OracleRow
+    readonly start: number
+    readonly end: number
+  }
+  const sides = { left: [] as Placed[], right: [] as Placed[] }
+  const isOpen = new Set<Placed>()
+  const windows = windowsOf(window)
+  const isPair = (l: Placed, r: Placed) => l.row.k === r.row.k && l.start === r.start && l.end === r.end
+  return {
+    clock: Number.NEGATIVE_INFINITY,
+    hold: 0,
+    take(left, right) {
+      for (const [side, rows] of [
+        ['left', left],
+        ['right', right],
+      ] as const)
+        for (const row of rows)
+          for (const { start, end } of windows(row.t)) {
+            const placed = { row, start, end }
+            if (end <= this.clock) tell(row, end, side)
+            else {
+              sides[side].push(placed)
+              isOpen.add(placed)
+            }
+          }
+    },
+    // The windows that have any row, before it is known what comes of it.
+    flushAt(limit) {
+      const ends = [...isOpen].filter(({ start }) => start <= limit).map(({ end }) => end)
+      return ends.length === 0 ? null : Math.max(...ends)
+    },
+    give(seq) {
+      const closing = (side: 'left' | 'right') =>
+        sides[side].filter(placed => isOpen.has(placed) && placed.end <= this.clock)
+      const [left, right] = [closing('left'), closing('right')]
+      for (const placed of [...left, ...right]) isOpen.delete(placed)
+      const pairs = left.flatMap(l => right.filter(r => isPair(l, r)).map(r => [l, r] as const))
+      const alone = {
+        left: left.filter(l => !right.some(r => isPair(l, r))).map(l => [l, undefined] as const),
+        right: right.filter(r => !left.some(l => isPair(l, r))).map(r => [undefined, r] as const),
+      }
+      const matched = left.filter(l => right.some(r => isPair(l, r))).map(l => [l, undefined] as const)
+      const found: readonly (readonly [Placed | undefined, Placed | undefined])[] = {
+        inner: pairs,
+        left: [...pairs, ...alone.left],
+        right: [...pairs, ...alone.right],
+        full: [...pairs, ...alone.left, ...alone.right],
+        semi: matched,
+        anti: alone.left,
+      }[kind]
+      const inPlace = (a: Placed | undefined, b: Placed | undefined) =>
+        a && b ? inOrder(a.row, b.row) : a ? -1 : b ? 1 : 0
+      return found
+        .map(([l, r]) => ({ l, r, ...((l ?? r) as Placed) }))
+        .toSorted((a, b) => a.end - b.end || a.start - b.start || inPlace(a.l, b.l) || inPlace(a.r, b.r))
+        .map(({ l, r, start, end }, row) => {
+          const v = joinWeight * (l?.row.v ?? 0) + (r?.row.v ?? 0)
+          return { row: { seq, row, t: end - 1, k: ((l ?? r) as Placed).row.k, v }, start }
+        })
     },
   }
 }

@@ -58,13 +58,24 @@ export type TrialStep =
       readonly hi: number
       readonly kind: JoinKind
     }
+  /** With rows of another branch, of the same k and in the same window. @see joinWeight */
+  | {
+      readonly op: 'window join'
+      readonly other: readonly TrialStep[]
+      readonly window: SharedWindow
+      readonly kind: JoinKind
+    }
+
+/** Windows of which both sides of a join may have the same. */
+export type SharedWindow = Extract<TrialStep, { readonly op: 'tumbling' | 'hopping' | 'cumulative' }>
 
 /** An operator of a chain; of those that another branch comes to, with the operators of that branch. */
-export type TrialOp = Exclude<TrialStep['op'], 'where' | 'union' | 'join'> | readonly [TwoOp, ...TrialOp[]]
-type TwoOp = 'union' | JoinKind
+export type TrialOp = Exclude<TrialStep['op'], 'where' | MeetingOp> | readonly [TwoOp, ...TrialOp[]]
+type TwoOp = 'union' | JoinKind | `${JoinKind} in ${SharedWindow['op']}`
+type MeetingOp = 'union' | 'join' | 'window join'
 
 /** The steps that keep state. */
-export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' | 'union' | 'join' }>
+export type StatefulStep = Exclude<TrialStep, { readonly op: 'where' | 'topN' | MeetingOp }>
 
 export function nameOf(op: TrialOp): string {
   return typeof op === 'string'
@@ -81,8 +92,10 @@ export function drawStep(random: () => number, op: TrialOp): TrialStep {
     // No multiple of 5: no branch is equal to another, as those would be one.
     const other = [{ op: 'where', not: 5 } as const, ...drawPlan(random, ops)]
     if (name === 'union') return { op: name, other }
+    const [kind, window] = name.split(' in ') as [JoinKind, SharedWindow['op'] | undefined]
+    if (window) return { op: 'window join', other, window: drawStep(random, window) as SharedWindow, kind }
     const lo = whole(random, -12, 6)
-    return { op: 'join', other, lo, hi: lo + whole(random, 0, 14), kind: name }
+    return { op: 'join', other, lo, hi: lo + whole(random, 0, 14), kind }
   }
   if (op === 'topN')
     return { op, n: whole(random, 1, 3), direction: random() < 0.5 ? 'asc' : 'desc', isPerParity: random() < 0.3 }
@@ -132,6 +145,8 @@ export function stretchedStep(step: TrialStep): TrialStep {
       return { ...step, other: step.other.map(stretchedStep) }
     case 'join':
       return { ...step, other: step.other.map(stretchedStep), lo: step.lo * times, hi: step.hi * times }
+    case 'window join':
+      return { ...step, other: step.other.map(stretchedStep), window: stretchedStep(step.window) as SharedWindow }
     case 'session':
       return { ...step, gap: step.gap * times }
     case 'deltas':
@@ -164,7 +179,7 @@ type Operate = (rows: Observable<unknown>) => Observable<unknown>
 const untyped = (...operators: readonly unknown[]) => operators as readonly Operate[]
 
 /** The real operators. After a window the rows are (k, v) again, so that any step may follow. */
-function operatorsOf(step: Exclude<TrialStep, { readonly op: 'union' | 'join' }>): readonly Operate[] {
+function operatorsOf(step: Exclude<TrialStep, { readonly op: MeetingOp }>): readonly Operate[] {
   const byKey = [groupBy('k' as never), aggregate({ n: count(), s: sum('v' as never) })]
   const fold = [...byKey, derive({ v: ['BIGINT', 's' as string] }), select('k' as never, 'v' as never)]
   switch (step.op) {
@@ -188,7 +203,9 @@ function operatorsOf(step: Exclude<TrialStep, { readonly op: 'union' | 'join' }>
         select('k' as never, 'v' as never),
       )
     case 'tumbling':
-      return untyped(tumbling(`${step.size} seconds`, { offset: `${step.offset} seconds` }), ...fold)
+    case 'hopping':
+    case 'cumulative':
+      return untyped(windowOf(step), ...fold)
     case 'global':
       return untyped(global({ unbounded: true }), ...fold)
     case 'calendar':
@@ -202,17 +219,14 @@ function operatorsOf(step: Exclude<TrialStep, { readonly op: 'union' | 'join' }>
         derive({ v: ['BIGINT', `${distinctWeight} * d + s` as string] }),
         select('k' as never, 'v' as never),
       )
-    case 'cumulative':
-      return untyped(
-        cumulative(`${step.size} seconds`, `${step.every} seconds`, { offset: `${step.offset} seconds` }),
-        ...fold,
-      )
-    case 'hopping':
-      return untyped(
-        hopping(`${step.size} seconds`, `${step.every} seconds`, { offset: `${step.offset} seconds` }),
-        ...fold,
-      )
   }
+}
+
+function windowOf(step: SharedWindow): unknown {
+  const offset = { offset: `${step.offset} seconds` } as const
+  if (step.op === 'tumbling') return tumbling(`${step.size} seconds`, offset)
+  const of = step.op === 'hopping' ? hopping : cumulative
+  return of(`${step.size} seconds`, `${step.every} seconds`, offset)
 }
 
 /** Of which results changes are given. */
@@ -228,7 +242,7 @@ export const changeRankWeight = 1_000_000
 
 /** The results of the last window, as they are after each epoch. */
 function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unknown[] {
-  if (step.op === 'union' || step.op === 'join') throw new Error(`a ${step.op} has no window`)
+  if ('other' in step) throw new Error(`a ${step.op} has no results that change`)
   const [window] = operatorsOf(step)
   const calls = { n: count(), s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }
   return [
@@ -254,7 +268,7 @@ export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges):
     branchSteps.reduce(applied, rows.pipe(select('k', 'v')) as unknown as Observable<unknown>)
   const applied = (stream: Observable<unknown>, step: TrialStep): Observable<unknown> => {
     if (step.op === 'union') return (union as Union)(stream, branch(step.other))
-    if (step.op === 'join') return joined(stream, branch(step.other), step)
+    if (step.op === 'join' || step.op === 'window join') return joined(stream, branch(step.other), step)
     return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
   }
   const last = steps.at(-1)
@@ -270,14 +284,23 @@ export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges):
 function joined(
   left: Observable<unknown>,
   right: Observable<unknown>,
-  { lo, hi, kind }: Extract<TrialStep, { readonly op: 'join' }>,
+  step: Extract<TrialStep, { readonly op: 'join' | 'window join' }>,
 ): Observable<unknown> {
+  const { kind } = step
   const isOfLeft = kind === 'semi' || kind === 'anti'
   const other = isOfLeft ? right : right.pipe(rename({ v: 'w' } as never) as never)
-  const within = [`${lo} seconds`, `${hi} seconds`]
   const weighted = `${joinWeight} * coalesce(v, 0) + ${isOfLeft ? '0' : 'coalesce(w, 0)'}`
+  const window = step.op === 'window join' ? untyped(windowOf(step.window)) : []
+  const meeting =
+    step.op === 'join'
+      ? join(other as never, { on: ['k'], within: [`${step.lo} seconds`, `${step.hi} seconds`], kind } as never)
+      : join(
+          window.reduce((before, operate) => operate(before), other) as never,
+          { on: ['k'], window: true, kind } as never,
+        )
   return untyped(
-    join(other as never, { on: ['k'], within, kind } as never),
+    ...window,
+    meeting,
     derive({ v: ['BIGINT', weighted as string] }),
     select('k' as never, 'v' as never),
   ).reduce((before, operate) => before.pipe(operate as never), left)

@@ -364,6 +364,15 @@ requests.pipe(join(dated.pipe(select('host')), { on: ['host'], within: ['0s', '1
 requests.pipe(join(others, { on: ['host'], within: ['0s', 'later'] }))
 // @ts-expect-error no such kind: "outer"
 requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'outer' }))
+// @ts-expect-error no window on this side: put the same one, such as tumbling('1 hour'), at the end of both sides
+requests.pipe(join(others.pipe(tumbling('1 hour')), { on: ['host'], window: true }))
+// @ts-expect-error no window on the other side: not assignable
+requests.pipe(tumbling('1 hour'), join(others, { on: ['host'], window: true }))
+// @ts-expect-error a column that the other side lacks: on: the other side has no column "bytes"
+requests.pipe(tumbling('1 hour'), join(others.pipe(tumbling('1 hour')), { on: ['bytes'], window: true }))
+const perHour = others.pipe(tumbling('1 hour'))
+// @ts-expect-error bounds and a window: 'within' does not exist
+requests.pipe(tumbling('1 hour'), join(perHour, { on: ['host'], window: true, within: ['0s', '0s'] }))
 // @ts-expect-error a column of the other side alone: no column "code"
 requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'semi' }), where('code = 1'))
 

@@ -590,6 +590,20 @@ requests.pipe(
   aggregate({ most: max('code') }),
 )
 requests.pipe(join(requests, { on: ['host'], within: ['0s', '1 hour'], kind: 'anti' }), select('bytes'))
+const inHours = codes.pipe(tumbling('1 hour'))
+const inWindow = requests.pipe(tumbling('1 hour'), join(inHours, { on: { host: 'site' }, window: true, kind: 'left' }))
+is<ColumnsOf<typeof inWindow>['window_end'], 'TIMESTAMPTZ NOT NULL'>(true)
+is<ColumnsOf<typeof inWindow>['code'], 'INTEGER'>(true)
+is<'site' extends keyof ColumnsOf<typeof inWindow> ? true : false, false>(true)
+const lateInWindow = late(inWindow, 'right')
+is<ColumnsOf<typeof lateInWindow>['late_window_end'], 'TIMESTAMPTZ'>(true)
+is<ColumnsOf<typeof lateInWindow>['code'], 'INTEGER NOT NULL'>(true)
+requests.pipe(
+  tumbling('1 hour'),
+  join(inHours, { on: { host: 'site' }, window: true, kind: 'semi' }),
+  topN(3, { by: [['bytes', 'desc']] }),
+  where('window_end IS NOT NULL AND rank = 1'),
+)
 
 // ---- What was set aside -------------------------------------------------------------------------------------------
 const lateRequests = late(
