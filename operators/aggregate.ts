@@ -105,7 +105,7 @@ function fold(context: GroupsContext, calls: AggregateCalls, bound: readonly str
     ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
     ...plans.map(({ name, plan }) => [name, plan.result] as const),
   ])
-  return foldedGroups(grain, plans, columns, windowTimes(windows, timeType))
+  return foldedGroups(grain, plans, columns, windowTimes(windows, timeType), windows.paneOf && context.retentionUs)
 }
 
 /** The columns that windows add to results. */

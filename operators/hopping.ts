@@ -61,6 +61,8 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): 
     stepUs: gcd(paneUs, offsetUs),
     paneColumns: ['_pane', '_from_end'],
     panes: (time, watermark) => [borderBelow(time, paneUs, offsetUs % paneUs), firstOpenEnd(ends, time, watermark)],
+    // Of the pane that a window begins with, that window is the last.
+    paneOf: end => [`(${end} - ${sizeUs})`, end],
     flushAt: highMarkUs => {
       // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
       const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs - offsetUs, everyUs) + offsetUs + sizeUs})`

@@ -3,10 +3,15 @@ import { id } from '../src/plan/sql.ts'
 import type { LateRows } from '../src/plan/step.ts'
 import type { WindowAssigner } from '../src/plan/window.ts'
 
-/** The rows that are late for windows, once for each of those that they are late for (S8). */
-export function lateInWindows(windows: WindowAssigner): LateRows {
+/**
+ * The rows that are late for windows, once for each of those that they are late for (S8).
+ *
+ * @param canBeTaken later: they keep their time, which an aggregate may go by (S16)
+ */
+export function lateInWindows(windows: WindowAssigner, canBeTaken = false): LateRows {
+  const time = canBeTaken ? [timeColumn] : []
   return {
-    columns: ['_window_start', '_window_end'],
+    columns: ['_window_start', '_window_end', ...time],
     reason: windows.lateReason,
     mayBe: (us, watermarkUs) => windows.firstEnd(us) <= watermarkUs,
     rows(rows) {
@@ -15,6 +20,7 @@ export function lateInWindows(windows: WindowAssigner): LateRows {
         watermarkColumn,
         `${windows.startOf('_window_end')} AS _window_start`,
         '_window_end',
+        ...time,
         ...Object.keys(rows.columns).map(id),
       ]
       const ends = windows.lateEnds(inputColumn(timeColumn), inputColumn(watermarkColumn))

@@ -47,6 +47,7 @@ export function tumblingWindows(sizeUs: bigint, offsetUs = 0n): WindowAssigner {
     paneColumns: ['_start'],
     isOneWindow: true,
     panes: time => [start(time)],
+    paneOf: end => [`(${end} - ${sizeUs})`],
     // The window's end is above the watermark iff the time is at or above the start of the watermark's own window.
     accepts: (time, watermark) => `(${watermark} IS NULL OR ${time} >= ${start(watermark)})`,
     lateEnds: (time, watermark) => `CASE WHEN ${end(time)} <= ${watermark} THEN [${end(time)}] ELSE []::BIGINT[] END`,

@@ -91,6 +91,7 @@ export { backfill } from './engine/backfill.ts'
 export type { WaitingRows } from './engine/report/lags.ts'
 export { inspect } from './engine/inspect/inspect.ts'
 export { type QueryOptions, type QueryResult, query } from './engine/inspect/query.ts'
+export { type AppliedLate, applyLate, type LateOfStep } from './engine/apply-late.ts'
 export { type Retried, type RetriedObject, retry } from './engine/retry.ts'
 export { run } from './engine/run.ts'
 export type {
@@ -103,7 +104,14 @@ export type {
   Summary,
   Totals,
 } from './engine/report/summary.ts'
-export type { BackfillOptions, FollowOptions, RunOptions, RetryOptions, VerifyOptions } from './engine/options.ts'
+export type {
+  ApplyLateOptions,
+  BackfillOptions,
+  FollowOptions,
+  RunOptions,
+  RetryOptions,
+  VerifyOptions,
+} from './engine/options.ts'
 export { type Difference, type Verification, verify } from './engine/verify.ts'
 export type {
   Done,

@@ -24,6 +24,7 @@ export const filesKind: SinkKind<FilesSink> = {
   kind: 'files',
   call: 'files(...)',
   isFolder: true,
+  takesCorrections: true,
   // The next epoch is computed while one is published, and staged after it.
   behind: { epochsMax: 1 },
   rows: outputRows,
@@ -77,7 +78,7 @@ async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPor
   const store = await context.openStore(sink.uri)
   const outbox = createOutbox({ ...context, store })
   const extension = extensionOf(sink)
-  const isParted = sink.partitionBy !== undefined || sink.snapshot !== undefined
+  const isParted = sink.partitionBy !== undefined || sink.snapshot !== undefined || context.hasCorrections === true
   return {
     address: store.address,
     // A later change than those that are to be seen first would be taken back by them.

@@ -9,6 +9,7 @@ import { explainCommand } from './commands/explain.ts'
 import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { repairCommand } from './commands/repair.ts'
+import { applyLateCommand } from './commands/apply-late.ts'
 import { retryCommand } from './commands/retry.ts'
 import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   inspectCommand,
   sqlCommand,
   retryCommand,
+  applyLateCommand,
   repairCommand,
   inferCommand,
   doctorCommand,

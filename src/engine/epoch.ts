@@ -1,11 +1,13 @@
 import type { Manifest } from '../../checkpoints/types.ts'
 import { wallMs } from '../core/clock.ts'
 import { plainTypes } from '../plan/relation.ts'
+import { correctionKey } from '../plan/corrections.ts'
 import { endColumns, updateKey } from '../plan/updates.ts'
 import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
 import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
+import { correctEpoch } from './fold/correct.ts'
 import { noPartials, type Partials } from './fold/partials.ts'
 import { createRunAhead, type Ready } from './fold/run-ahead.ts'
 import { stamp } from './fold/stamp.ts'
@@ -86,7 +88,7 @@ async function commitBatch(
   { batch, stamped, partials }: Ready,
   records: ChangedRecords,
 ): Promise<EpochResult> {
-  const applied = await apply(run, committer, partials, { is: 'stamped', clocks: stamped.clocks })
+  const applied = await applyBatch(run, committer, partials, stamped)
   const epoch = committer.manifest.epoch + 1
   const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
   const entries = [
@@ -109,6 +111,23 @@ async function commitBatch(
     run.onEvent({ is: 'new-columns', source, columns: found })
   }
   return result
+}
+
+/** Applies an epoch's objects to the state, or the late rows that its only entry names (S16). */
+async function applyBatch(
+  run: Run,
+  committer: Committer,
+  partials: Partials,
+  { marks: [mark], clocks }: Ready['stamped'],
+): Promise<Applied> {
+  if (mark?.is !== 'apply') return apply(run, committer, partials, { is: 'stamped', clocks })
+  const epoch = await beginEpoch(run, committer)
+  const reader = { ...run.reader, manifest: committer.manifest }
+  const entry = { seq: mark.seq, named: mark, clocks }
+  const held = await committer.state.held()
+  const corrected = await timed(run, 'apply', () => correctEpoch(run.commit, reader, entry, held, epoch))
+  run.onEvent({ is: 'late-applied', rows: corrected.taken })
+  return corrected
 }
 
 /** What the objects of an epoch tell of the columns of their sources. */
@@ -189,11 +208,17 @@ function emptyFlush({ sources }: Run, { position, manifest }: Committer): FlushV
   return isRead ? { watermarkUs: null, stages: {} } : undefined
 }
 
-async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {
+/** @returns the number of the epoch */
+async function beginEpoch(run: Run, committer: Committer): Promise<number> {
   await committer.held.publishLeft()
   const epoch = committer.manifest.epoch + 1
   // The operators see every epoch; the engine executes what the first description said, and they may not differ.
   run.subscribed.describe(epoch)
+  return epoch
+}
+
+async function apply(run: Run, committer: Committer, partials: Partials, time: EpochTime): Promise<Applied> {
+  const epoch = await beginEpoch(run, committer)
   const held = await committer.state.held()
   return timed(run, 'apply', () => applyEpoch(run.commit, partials, time, held, epoch))
 }
@@ -266,6 +291,7 @@ function engineAfter(run: Run, manifest: Manifest, { entries, earlier, after, re
       outputs: Object.fromEntries(sinksOf(run.outputs).map(({ name, sink }) => [name, sink.address])),
       outputColumns: Object.fromEntries(sinks.map(({ name, terminal }) => [name, plainTypes(endColumns(terminal))])),
       changeKeys: changeKeysOf(flows),
+      correctionKeys: correctionKeysOf(flows),
       closesAt: closesAtBy(states),
       living: livingBy(states, after.clocks),
       openWindows: openWindowsBy(stages, after),
@@ -283,6 +309,15 @@ const sourceNames = ({ sources }: Run) => [...sources.keys()]
 function changeKeysOf(flows: readonly Flow[]): Readonly<Record<string, readonly string[]>> {
   const changing = flows.filter(({ terminal }) => terminal.emit === 'update')
   return Object.fromEntries(changing.map(({ name, terminal }) => [name, updateKey(terminal.node, 'to')]))
+}
+
+/** By flow whose results were given and may change by late rows: the same. */
+function correctionKeysOf(flows: readonly Flow[]): Readonly<Record<string, readonly string[]>> {
+  const keys = flows.flatMap(({ name, terminal }) => {
+    const key = terminal.emit === 'update' ? undefined : correctionKey(terminal, 'to')
+    return key ? [[name, key] as const] : []
+  })
+  return Object.fromEntries(keys)
 }
 
 /** How far objects are due, once this is committed. */

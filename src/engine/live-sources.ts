@@ -101,7 +101,7 @@ function allOf(names: readonly string[]): (name: string) => Promise<void> {
 
 /** Entries of this source. */
 function ofSource(batch: readonly Admitted[], { name }: LiveSource): readonly Admitted[] {
-  return batch.filter(entry => entry.is !== 'flush' && entry.source === name)
+  return batch.filter(entry => (entry.is === 'object' || entry.is === 'tick') && entry.source === name)
 }
 
 function recordsOf(

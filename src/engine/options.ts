@@ -80,6 +80,16 @@ export interface RetryOptions extends Pick<RunOptions, 'takeover' | 'onEvent' | 
   readonly objects?: readonly string[]
 }
 
+export interface ApplyLateOptions extends Pick<RunOptions, 'takeover' | 'onEvent' | 'signal'> {
+  /**
+   * Only late rows of windows that begin at the first time or later and end by the second: '2024-03-01/2024-04-01'.
+   * Either may be left out: '2024-03-01/'. Default: all.
+   */
+  readonly window?: string
+  /** true: tell what would be applied, and change nothing. */
+  readonly dryRun?: boolean
+}
+
 export type VerifyOptions = Pick<
   BackfillOptions,
   'input' | 'output' | 'checkpoint' | 'threads' | 'memory' | 'spill' | 'onProgress' | 'signal'
@@ -218,6 +228,22 @@ export const retryOptions = {
   onEvent: runOptions.onEvent,
   signal: runOptions.signal,
 } satisfies OptionTable<RetryOptions>
+
+export const applyLateOptions = {
+  window: {
+    kind: text(
+      'two times with / between them, such as 2024-03-01/2024-04-01',
+      value => /^[^/]*\/[^/]*$/.test(value),
+      'FROM/TO',
+    ),
+    otherwise: 'all windows',
+    about: 'The windows whose late rows are applied: those that begin at FROM or later and end by TO.',
+  },
+  dryRun: { kind: flag, default: false, about: 'Tell what would be applied, and change nothing.' },
+  takeover: runOptions.takeover,
+  onEvent: runOptions.onEvent,
+  signal: runOptions.signal,
+} satisfies OptionTable<ApplyLateOptions>
 
 const { input, checkpoint, threads, memory, spill } = runOptions
 export const verifyOptions = {

@@ -13,7 +13,7 @@ import { type Components, components as everyday } from './components.ts'
 import { withAttempt } from './intake/attempt.ts'
 import { openSink } from './publish/outputs.ts'
 import { heldFlows, publishedThrough } from './state/held.ts'
-import { changeKeys, outputColumns, outputsOf } from './state/read-checkpoint.ts'
+import { changeKeys, correctionKeys, outputColumns, outputsOf } from './state/read-checkpoint.ts'
 
 /** What a repair did. */
 export interface Repaired {
@@ -110,7 +110,7 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const reading = { ...parts, openWritable: parts.openInput }
   const kind = sinkOf(end, flow, parts.sinks)
   const sink = await openSink(
-    { name: flow, sink: end, kind, columns, operation, field: 'output' },
+    { name: flow, sink: end, kind, columns, operation, corrected: correctionKeys(manifest)[flow], field: 'output' },
     manifest,
     '',
     reading,

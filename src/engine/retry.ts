@@ -1,28 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { createCheckpointStore, type MergeRows } from '../../checkpoints/checkpoint-store.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { configError, MillraceError } from '../core/errors.ts'
 import { nearestName } from '../core/nearest.ts'
 import { readOptions } from '../core/options.ts'
-import { ownerName } from '../core/owner.ts'
 import type { Executor, SqlRow } from '../core/ports.ts'
-import { stoppable } from '../core/stoppable.ts'
 import { text } from '../plan/sql.ts'
 import { storedPlan } from '../plan/stored-plan.ts'
-import { startHeartbeat } from './commit/heartbeat.ts'
-import { standBy } from './commit/stand-by.ts'
 import { type Components, components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
-import { decideAttempt, recordOf, withAttempt } from './intake/attempt.ts'
 import { type RetryOptions, retryOptions } from './options.ts'
 import type { Outcome } from './read/outcome.ts'
-import { withRows } from './state/channels.ts'
 import { checkOpen, retryOf, withRetry } from './state/engine-state.ts'
-import { fencedBy } from './state/fenced.ts'
 import { createLedgerTable } from './state/ledger.ts'
 import { type ReadCheckpoint, readCheckpoint } from './state/read-checkpoint.ts'
 import { loadLedger } from './state/recover.ts'
 import { joinRequests, requestedSql, type RetryRequest } from './state/retry-request.ts'
+import { writeRequest } from './write-request.ts'
 
 /** An object that is to be read again, and the entry in the ledger by which it is set aside. */
 export interface RetriedObject {
@@ -72,8 +65,9 @@ export async function retryWith(parts: Components, address: string, options: Ret
     const chosen = await choose(seen, session, executor, asked)
     const again = (head: Head) => choose({ ...seen, head }, session, executor, asked)
     const writing = { parts, address, options, session, executor, signal, stop: (error: Error) => lost.abort(error) }
+    const request = { isAsBefore, again, write: withChosen }
     const { count, objects: listed } =
-      chosen.count === 0 ? chosen : await writeRequest(writing, seen.head, chosen, again)
+      chosen.count === 0 ? chosen : await writeRequest(writing, seen.head, chosen, request)
     const { pipeline } = storedPlan(seen.head.manifest.engine.plan)
     return { checkpoint: seen.address, pipeline, count, objects: listed }
   } finally {
@@ -152,64 +146,6 @@ function isAsBefore(now: Manifest, before: Manifest): boolean {
   return now.epoch === before.epoch && JSON.stringify(retryOf(now)) === JSON.stringify(retryOf(before))
 }
 
-interface Writing {
-  readonly parts: Components
-  readonly address: string
-  readonly options: RetryOptions
-  readonly session: Session
-  readonly executor: Executor
-  readonly signal: AbortSignal
-  stop(error: Error): void
-}
-
-/**
- * Claims the checkpoint, and writes the request with its release, in one write: a crash before it leaves the request
- * out, and nothing else is changed.
- *
- * @param seen HEAD by which `chosen` was chosen
- * @param again chooses by what a live owner has committed meanwhile
- */
-async function writeRequest(
-  { parts: { openWritable, clock }, address, options, session, executor, signal, stop }: Writing,
-  seen: Head,
-  chosen: Chosen,
-  again: (head: Head) => Promise<Chosen>,
-): Promise<Chosen> {
-  const owner = ownerName(clock)
-  const checkpoint = createCheckpointStore({
-    store: stoppable(await openWritable(address, 'checkpoint'), signal),
-    owner,
-    newId: randomUUID,
-    sleep: ms => clock.sleep(ms, signal),
-    scratch: session.stage,
-    merge: concatenated(executor),
-  })
-  await checkpoint.probe(signal)
-  const head = await checkpoint.claim(seen.manifest.engine, standBy(options, clock, owner, signal))
-  const heartbeat = startHeartbeat(checkpoint, clock, lost => stop(lost instanceof Error ? lost : fencedBy(lost)))
-  const from = checkpoint.claimedFrom
-  const decision = from && decideAttempt(head.manifest, from.released, from.owner === owner)
-  // The next start is to find what this one has found: deaths stay on record.
-  const asFound = decision ? withAttempt(head.manifest, recordOf(decision, head.manifest)) : head.manifest
-  try {
-    const now = isAsBefore(head.manifest, seen.manifest) ? chosen : await again(head)
-    await heartbeat.stop()
-    const outcome = await checkpoint.release(now.count === 0 ? asFound : withRetry(asFound, now.request))
-    if (outcome.is !== 'committed') throw fencedBy(outcome)
-    return now
-  } catch (error) {
-    await heartbeat.stop()
-    // Where not even this can be written, the next start waits until this process counts as gone.
-    await checkpoint.release(asFound).catch(() => {})
-    throw error
-  }
-}
-
-/**
- * Rows that ride in HEAD, in one file. Partial rows need the plan to be merged, and may stay as they are until a run
- * merges them.
- */
-function concatenated(executor: Executor): MergeRows {
-  return (_channel, sources, to) =>
-    withRows(executor, sources, randomUUID, rows => executor.write(`SELECT * FROM ${rows}`, to, []))
+function withChosen(manifest: Manifest, { count, request }: Chosen): Manifest {
+  return count === 0 ? manifest : withRetry(manifest, request)
 }

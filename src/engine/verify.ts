@@ -18,8 +18,8 @@ import { type VerifyOptions, verifyOptions } from './options.ts'
 import { placeOf } from './publish/outputs.ts'
 import { heldAsFiles, openPublished, waitingAs } from './publish/published.ts'
 import { type ChangedObject, missingObjects } from './replay/missing-objects.ts'
-import { type ChannelReader, eachPart, outputRefs } from './state/channels.ts'
-import { changeKeys, outputColumns, outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
+import { type ChannelReader, correctionRefs, eachPart, outputRefs } from './state/channels.ts'
+import { changeKeys, correctionColumns, outputColumns, outputsOf, readCheckpoint } from './state/read-checkpoint.ts'
 
 /** A row that one side has and the other has not. */
 export interface Difference {
@@ -177,6 +177,9 @@ async function compareOutputs(
     const repeated = await readerOf(parts, right.manifest, copied, flow)
     const again = repeated && (await outputRows(right, executor, parts.sinks, repeated, flow))
     rows += await compare(executor, flow, own, again, differences)
+    const changed = await correctionRows(left, executor, published, flow)
+    const changedAgain = repeated && (await correctionRows(right, executor, repeated, flow))
+    rows += await compare(executor, `corrections of ${flow}`, changed, changedAgain, differences)
   }
   return { rows, differences, notCompared }
 }
@@ -268,6 +271,26 @@ async function outputRows(
   }
   // Another cut has other changes; what they come to is the same (law 1).
   return table && key && columns ? latestRows(executor, table, key, Object.keys(columns)) : table
+}
+
+/** What late rows changed of a flow's results since they were given; undefined when it has no such changes. */
+async function correctionRows(
+  reader: ChannelReader,
+  executor: Executor,
+  published: SinkReader,
+  flow: string,
+): Promise<string | undefined> {
+  const columns = correctionColumns(reader.manifest, flow)
+  let table: string | undefined
+  for (const ref of await correctionRefs(reader, executor, flow)) {
+    const file = join(reader.stage, reader.newId())
+    await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
+    table = await append(executor, table, published.rows([{ file, name: ref.name }], columns))
+    await rm(file, { force: true })
+  }
+  // The cut numbers the epochs.
+  if (table !== undefined) await executor.run(`ALTER TABLE ${table} DROP COLUMN _epoch`)
+  return table
 }
 
 async function latestRows(

@@ -5,7 +5,7 @@ import { openSession, type Session } from './duckdb/session.ts'
 import type { AgainContext } from './intake/again.ts'
 import { openRun, type Run } from './open-run.ts'
 import type { BackfillOptions, RunOptions } from './options.ts'
-import { retryOf } from './state/engine-state.ts'
+import { engineRecords } from './state/engine-state.ts'
 
 /** Opens a run, works, and leaves nothing behind in this process, whatever happens. */
 export async function withRun<T>(
@@ -34,6 +34,6 @@ export async function withRun<T>(
 
 /** What is read again before anything new in a run. */
 export function againOf({ claim, replayed, sources, lookUps, clock, onEvent }: Run): AgainContext {
-  const request = replayed ? null : retryOf(claim.head.manifest)
-  return { request, attempt: claim.attempt, sources, lookUps, clock, onEvent }
+  const { retry: request, applyLate } = replayed ? { retry: null, applyLate: [] } : engineRecords(claim.head.manifest)
+  return { request, applyLate, attempt: claim.attempt, sources, lookUps, clock, onEvent }
 }

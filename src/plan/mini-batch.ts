@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs'
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
+import { correctionKey } from './corrections.ts'
 import { checkOrder, checkSameTime, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { Behind, Sink } from './sink.ts'
@@ -92,6 +93,7 @@ export class PlannedBatch {
     const op = terminal.is === 'rows' ? terminal.op : 'to'
     checkOrder(this.node, { is: 'sink', op, columns: input => input })
     if (terminal.emit === 'update') updateKey(this.node, op)
+    correctionKey(terminal, op)
     this.#collector.end(terminal)
   }
 }

@@ -133,7 +133,14 @@ export function foldStep<O extends Json>(
 
 /** What a step after this node is folded from where it takes rows. */
 function rowsContext(node: PlanNode): RowsContext {
-  return { input: node.columns, timeType: timeTypeOf(node) }
+  const retentionUs = retentionOf(node)
+  return { input: node.columns, timeType: timeTypeOf(node), ...(retentionUs !== undefined && { retentionUs }) }
+}
+
+/** So long the rows of this node can be applied late: as all of its sources say. */
+export function retentionOf(node: PlanNode): bigint | undefined {
+  const [first, ...others] = new Set(sourcesOf(node).map(({ late }) => late?.retentionUs))
+  return first === undefined || others.length > 0 ? undefined : BigInt(first)
 }
 
 /** What a step after this node is folded from where it takes groups: the annotations before it as well. */

@@ -38,6 +38,12 @@ export interface Sink<in C = never> {
   readonly takes?: (columns: C) => void
 }
 
+/**
+ * Below the place of a flow whose results are given once: files of changes that late rows made of them since (S16).
+ * Spark, Hive, Trino and Athena take it for no data.
+ */
+export const correctionsFolder = '_corrections/'
+
 /** How far a sink may be behind before no further epoch is committed. */
 export interface Behind {
   /** Committed epochs that are not published yet. */
@@ -52,6 +58,8 @@ export interface SinkContext {
   readonly output: string
   readonly columns: ColumnTypes
   readonly operation: Operation
+  /** Changes of results come as well, in `correctionsFolder`, for late rows that are applied later. */
+  readonly hasCorrections?: true
   readonly checkpointId: string
   /** Name of the pipeline: for people who look at the target. */
   readonly pipeline: string
@@ -104,6 +112,8 @@ export interface SinkKind<S extends Sink = Sink> {
   readonly call: string
   /** Its `uri` is a folder or prefix, which must lie apart from the input and the checkpoint. */
   readonly isFolder?: true
+  /** Changes of results may lie beside these, in a folder of their own, as files of other columns. */
+  readonly takesCorrections?: true
   /** How far it may be behind, unless `to` says otherwise. Default: 10 epochs, 256 MiB. */
   readonly behind?: Partial<Behind>
   /**

@@ -1,5 +1,17 @@
 import type { Duration } from '../core/duration.ts'
-import { duration, either, given, list, nested, number, oneOf, only, place, text } from '../core/option-kinds.ts'
+import {
+  aboveZero,
+  duration,
+  either,
+  given,
+  list,
+  nested,
+  number,
+  oneOf,
+  only,
+  place,
+  text,
+} from '../core/option-kinds.ts'
 import type { OptionTable } from '../core/options.ts'
 import type { DeclaredColumns } from '../core/types.ts'
 import { type AfterOptions, afterOptions } from './after.ts'
@@ -42,6 +54,14 @@ export interface WatermarkOptions {
   readonly idle?: Duration
 }
 
+export interface LateOptions {
+  /**
+   * How long after its end a window can still take late rows: so long its state is kept. `millrace apply-late` names
+   * the rows.
+   */
+  readonly retention: Duration
+}
+
 export interface SourceOptions<C extends DeclaredColumns, K extends string, R extends string = never>
   extends AfterOptions {
   /** A directory, as a path or `file://` address: the only place that objects are read from. */
@@ -69,6 +89,14 @@ export interface SourceOptions<C extends DeclaredColumns, K extends string, R ex
   readonly watermark?: [K] extends [never]
     ? 'a watermark goes by an event time: name its column in `time`'
     : WatermarkOptions
+  /**
+   * What becomes of rows that come when their window has closed. Default: they stay in the late ledger, for good. With
+   * `{ retention: '30 days' }` they can be applied to windows that ended so long ago, by `millrace apply-late`. It
+   * cannot be added to a checkpoint later.
+   */
+  readonly late?: [K] extends [never]
+    ? 'late rows are those of windows, which go by an event time: name its column in `time`'
+    : LateOptions
   /** A row whose value does not fit its declared type. Default 'fail': the run stops, naming object, row and column. */
   readonly onBadRow?: 'fail' | 'quarantine'
   /**
@@ -199,6 +227,17 @@ export const sourceOptions = {
     kind: nested<WatermarkOptions>(watermarkOptions),
     otherwise: 'none: windows close only when a backfill flushes',
     about: 'How far the event time is known to be complete.',
+  },
+  late: {
+    kind: nested<LateOptions>({
+      retention: {
+        kind: aboveZero,
+        isRequired: true,
+        about: 'How long after its end the state of a window is kept, so that late rows can be applied.',
+      },
+    }),
+    otherwise: 'late rows stay late',
+    about: 'How long late rows can be applied to windows that have closed.',
   },
   onBadRow: {
     kind: oneOf('fail', 'quarantine'),

@@ -24,6 +24,8 @@ export interface SourceSettings {
   readonly bounds?: Bounds
   /** Absent: the maximum. */
   readonly mark?: { readonly quantile: number }
+  /** So long after its end late rows can be applied to a window. Absent: they stay late. */
+  readonly late?: { readonly retentionUs: string }
 }
 
 /** What the format's call made; empty where nothing was asked for. */

@@ -68,14 +68,14 @@ export function source<
 
 export function defineSource(name: string, options: SourceOptions<DeclaredColumns, string, string>): SourceDefinition {
   const at = typeof name === 'string' ? `source ${name}` : 'source'
-  const { objects, format, columns, keyPattern, rescue, time, watermark, notifications, ...read } = readCall(
+  const { objects, format, columns, keyPattern, rescue, time, watermark, late, notifications, ...read } = readCall(
     at,
     sourceOptions,
     [name],
     options,
   )
   const parsed = declarationsOf(columns, `${at}: columns`)
-  checkEventTime(parsed, time, watermark, at)
+  checkEventTime(parsed, time, { watermark, late }, at)
   if (notifications !== undefined && !/^s3:\/\//i.test(objects))
     throw configError(
       `${at}: objects`,
@@ -119,6 +119,7 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
       ...(watermark ? { delayUs: String(durationUs(watermark.delay, `${at}: watermark.delay`)) } : {}),
       ...(bounds ? { bounds } : {}),
       ...(watermark?.mark ? { mark: { quantile: watermark.mark.quantile } } : {}),
+      ...(late ? { late: { retentionUs: String(durationUs(late.retention, `${at}: late.retention`)) } } : {}),
     },
     policies: {
       onBadRow,
@@ -130,16 +131,17 @@ export function defineSource(name: string, options: SourceOptions<DeclaredColumn
   }
 }
 
-/** Refuses an event time that is none, and a watermark that would go by none. */
+/** Refuses an event time that is none, and what would go by none. */
 function checkEventTime(
   parsed: Readonly<Record<string, ColumnDeclaration>>,
   time: string | undefined,
-  watermark: unknown,
+  going: Readonly<Record<string, unknown>>,
   at: string,
 ): void {
   if (time === undefined) {
-    if (watermark !== undefined)
-      throw configError(`${at}: watermark`, watermark, '`time` beside it, the column of the event time it goes by')
+    const [name, value] = Object.entries(going).find(([, given]) => given !== undefined) ?? []
+    if (name !== undefined)
+      throw configError(`${at}: ${name}`, value, '`time` beside it, the column of the event time it goes by')
     return
   }
   const type = parsed[time]?.type

@@ -2,7 +2,7 @@ import type { ClockInput, ClockShape } from './clock.ts'
 import type { Terminal } from './mini-batch.ts'
 import { foldStep, inputOf, type PlanNode, sourceSettings } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
-import { type Relation, withOrdinal } from './relation.ts'
+import { type ColumnTypes, type Relation, withOrdinal } from './relation.ts'
 import { lateIndex } from './aside.ts'
 import type { Stateful, Step } from './step.ts'
 
@@ -111,6 +111,13 @@ export function splitFlows(
 
 /** A place where the rows of a branch come from. */
 export type Leaf = Exclude<StageInput, { readonly is: 'union' }>
+
+/** The columns of a branch's rows. */
+export function columnsOf({ from, steps }: Branch): ColumnTypes {
+  const last = steps.at(-1)
+  if (last) return last.node.columns
+  return from.is === 'stage' ? from.stage.step.columns : from.node.columns
+}
 
 /** Where the rows of a branch come from, as often as they do. */
 export function leavesOf({ from }: Pick<Branch, 'from'>): readonly Leaf[] {

@@ -114,6 +114,8 @@ export interface RowsContext {
   readonly input: ColumnTypes
   /** SQL type of the event time. Its value is the hidden column `_time`, in microseconds. */
   readonly timeType: string
+  /** So long after its end a window can take late rows, where the sources before it ask for that (S16). */
+  readonly retentionUs?: bigint
 }
 
 /** As `RowsContext`, with the annotations before the step. */
@@ -203,6 +205,8 @@ export interface Stateful {
   readonly holdUs: bigint
   /** What its results are before they are final. Absent: that is not known, or they are never anything else. */
   readonly updates?: Updates
+  /** How late rows come into results that were given. Absent: nothing asks for it, or it cannot be done. */
+  readonly corrections?: Corrections
 }
 
 /** What a result depends on, so that rows of it may change the result: its group, or all groups of its window. */
@@ -226,6 +230,29 @@ export interface Updates {
    * @param touched a table, as `touched` gives it
    */
   results(unit: ChangeUnit, partials: EpochView['partials'], touched: string, fromUs: bigint | null): Emitted
+}
+
+/** Results that late rows change after they were given (S16). The state of a window outlives its end for that. */
+export interface Corrections {
+  readonly retentionUs: bigint
+  /**
+   * Rows that an entry names, each in the one window that it is late for, as partial rows of a channel.
+   *
+   * @param rows late rows, with the hidden column `_window_end`
+   */
+  taken(channel: Channel, rows: Relation): string
+  /**
+   * Which results may be others than before: what tells them apart, each once.
+   *
+   * @param fresh what `taken` made for the main channel
+   */
+  touched(unit: ChangeUnit, fresh: string): string
+  /**
+   * Those results, as partial rows have them, of windows that this watermark has closed.
+   *
+   * @param touched a table, as `touched` gives it
+   */
+  results(unit: ChangeUnit, partials: EpochView['partials'], touched: string, toUs: bigint | null): Emitted
 }
 
 /** How a step tells its late rows (S8). */

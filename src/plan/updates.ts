@@ -63,7 +63,19 @@ export function updateKey(end: PlanNode, op: string): readonly string[] {
   const { key } = updatesOf(state, fail)
   const all = line(end)
   if (!all.includes(state)) throw fail(`cannot look behind ${all[0]?.op}, which takes other rows as well.`)
-  const steps = all.slice(all.indexOf(state) + 1)
+  return keyAfter(key, all.slice(all.indexOf(state) + 1), fail)
+}
+
+/**
+ * The columns that tell results apart, under the names that they have behind these steps.
+ *
+ * @param fail makes an error of what is wrong: a sentence without its subject
+ */
+export function keyAfter(
+  key: Updates['key'],
+  steps: readonly PlanNode[],
+  fail: (what: string) => MillraceError,
+): readonly string[] {
   return key.map(names => {
     const after = names.map(name => nameAfter(name, steps))
     const found = after.flatMap(one => one.name ?? [])[0]

@@ -39,6 +39,11 @@ export interface WindowAssigner {
   readonly isOneWindow: boolean
   /** SQL of those columns for a row; `time` and `watermark` are SQL, the watermark NULL before the first mark. */
   panes(time: string, watermark: string): readonly string[]
+  /**
+   * SQL of those columns for a partial row that counts in one window only, by the end of that. Absent: nothing can be
+   * added to a single window that has closed.
+   */
+  paneOf?(end: string): readonly string[]
   /** SQL predicate: at least one window of the row is still open. */
   accepts(time: string, watermark: string): string
   /** SQL list of the ends of those windows of the row that are closed. */

@@ -46,6 +46,8 @@ const records: { readonly [K in Kind]: (event: Of<K>) => readonly LogRecord[] } 
     const message = `reads ${showCounted(objects, 'object')} again ${which}`
     return line('info', 'reading-again', message, { as, objects })
   },
+  'late-applied': ({ rows }) =>
+    line('info', 'late-applied', `applied ${showCounted(rows, 'late row')} to windows that had closed`, { rows }),
   epoch: epochRecords,
   'null-columns'({ source, columns, rows }) {
     const message = nullColumnsText(source, columns, `all ${showCounted(rows, 'row')} read since the start`)

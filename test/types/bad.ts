@@ -106,6 +106,10 @@ timeless.pipe(global({ unbounded: true }))
 timeless.pipe(dedupe('host', '1d'))
 // @ts-expect-error deltas go by event time: name its column in source(...), such as time: 'at'
 timeless.pipe(deltas({ of: ['bytes'], expireAfter: '1d' }))
+// @ts-expect-error late rows are those of windows, which go by an event time: name its column in `time`
+source('hits', { objects: 'data/hits', format: json(), columns: hits, late: { retention: '30 days' } })
+// @ts-expect-error a retention is a duration
+source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', late: { retention: 'a month' } })
 // @ts-expect-error a watermark goes by an event time: name its column in `time`
 source('hits', { objects: 'data/hits', format: json(), columns: hits, watermark: { delay: '1d' } })
 

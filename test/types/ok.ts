@@ -491,6 +491,7 @@ const daily = source('daily', {
   columns: { day: 'DATE', n: 'INTEGER' },
   time: 'day',
   watermark: { delay: '30 days', bounds: { lastModifiedSkew: '1d' } },
+  late: { retention: '30 days' },
   onBadRow: 'quarantine',
   onBadObject: 'skip',
   overwrite: 'append',

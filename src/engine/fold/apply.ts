@@ -216,7 +216,18 @@ async function moveIslands(applying: Applying, stage: Stage, { toUs }: Clock): P
 }
 
 /** The epoch's partial rows that outlive its watermark are its segments. */
-async function writeSegments({ context, work, partials, own }: Applying, stage: Stage, { toUs }: Clock): Promise<void> {
+export async function writeSegments(
+  {
+    context,
+    work,
+    partials,
+    own,
+  }: Pick<Applying, 'work' | 'partials' | 'own'> & {
+    readonly context: Pick<EpochContext, 'executor'>
+  },
+  stage: Stage,
+  { toUs }: Clock,
+): Promise<void> {
   for (const state of stateTables([stage])) {
     const table = partials.get(state.key)
     if (table === undefined) continue
@@ -373,7 +384,7 @@ function islandParts(
   ]
 }
 
-function emissionError(error: unknown): unknown {
+export function emissionError(error: unknown): unknown {
   if (isMillraceError(error)) return error
   const [sentence = ''] = errorMessage(error)
     .replace(/^[A-Za-z ]+ Error: /, '')

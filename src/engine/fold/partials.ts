@@ -240,20 +240,26 @@ function channelsOf({ step }: Stage, index: number): readonly Channel[] {
   return step.channels.filter(({ input = 0 }) => input === index)
 }
 
-/** Folds rows to the partial rows of a stage's channels, each in a table. @param index of the input */
+/**
+ * Folds rows to the partial rows of a stage's channels, each in a table.
+ *
+ * @param index of the input
+ * @param partialOf SQL: what a channel makes of them
+ */
 export async function foldRows(
-  { executor }: EpochContext,
+  { executor }: Pick<EpochContext, 'executor'>,
   work: Work,
   stage: Stage,
   index: number,
   rows: Relation,
   partials: Map<string, PartialsTable>,
+  partialOf: (channel: Channel) => string = ({ partial }) => partial(rows),
 ): Promise<void> {
   const flags = stage.step.channels.flatMap(({ neededBy }) => neededBy ?? [])
   for (const channel of channelsOf(stage, index)) {
-    const { name, neededBy, partial } = channel
+    const { name, neededBy } = channel
     if (neededBy !== undefined && !partials.get(stage.id)?.flags.has(neededBy)) continue
-    const made = await work.table(partial(rows))
+    const made = await work.table(partialOf(channel))
     partials.set(stateTable(stage, channel).key, await partialsTable(executor, channel, made, name === '' ? flags : []))
   }
 }

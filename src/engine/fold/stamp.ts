@@ -10,7 +10,7 @@ export type MarkedEntry = MarkedObject | AdmittedMark
 
 export interface Stamped {
   readonly objects: readonly StampedObject[]
-  /** Ticks and flushes of a replayed ledger. */
+  /** Entries that are no objects. */
   readonly marks: readonly StampedMark[]
   /** By stage. */
   readonly clocks: ReadonlyMap<string, Clock>
@@ -75,7 +75,7 @@ function after(
   return { sources, clocks: next }
 }
 
-/** An object and a tick move their own source; a flush that says one watermark moves all of them. */
+/** An object and a tick move their own source; a flush that says one watermark moves all of them, late rows none. */
 function sourcesAfter(
   before: LedgerPosition['sources'],
   entry: MarkedEntry,
@@ -86,8 +86,8 @@ function sourcesAfter(
     const { source } = entry
     return { ...before, [source]: advance(of(source), entry, delays.get(source)) }
   }
+  if (entry.is === 'apply' || entry.watermarkUs === null) return before
   const { watermarkUs } = entry
-  if (watermarkUs === null) return before
   const moved = entry.is === 'tick' ? [entry.source] : Object.keys(before)
   const states = moved.map(name => [name, advance(of(name), { is: entry.is, watermarkUs }, undefined)])
   return { ...before, ...Object.fromEntries(states) }

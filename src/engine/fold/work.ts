@@ -9,7 +9,7 @@ import type { Executor, FileForm, SqlRow, WrittenFile } from '../../core/ports.t
 import type { TextRows } from '../../core/text-rows.ts'
 import { lateRelation, type LateTable } from '../../plan/aside.ts'
 import { type ColumnTypes, orderOf, type Relation } from '../../plan/relation.ts'
-import type { Sink, SinkKind, SinkPartitions, SinkRows } from '../../plan/sink.ts'
+import { correctionsFolder, type Sink, type SinkKind, type SinkPartitions, type SinkRows } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type Flow, type LateInput, lateName, leafName, type Stage } from '../../plan/stages.ts'
 import { withRows } from '../state/channels.ts'
@@ -172,6 +172,22 @@ export async function writeOutput(work: Work, flow: Flow, result: Relation, orde
   work.outputs.push(...files.map(written => ({ flow, written })))
 }
 
+/** Writes changes of results that a flow has given, in this order, beside these. */
+export async function writeCorrections(
+  work: Work,
+  flow: Flow,
+  changes: Relation,
+  order: readonly string[],
+): Promise<void> {
+  const { name, terminal } = flow
+  if (terminal.is !== 'sink') throw new Error(`unreachable: ${name} hands rows over, which nothing takes back`)
+  const by = order.map(column => `${id(column)} ASC NULLS LAST`).join(', ')
+  const asked = sinkRows(terminal.sink, name, work.sinks, changes.columns)
+  const files = await writeFiles(work, name, asked, changes.sql, by)
+  const placed = files.map(written => ({ ...written, folder: `${correctionsFolder}${written.folder ?? ''}` }))
+  work.outputs.push(...placed.map(written => ({ flow, written })))
+}
+
 /** Writes rows as a sink asks for them. @param by the order of the rows, items of an ORDER BY */
 export async function writeFiles(
   work: Pick<Work, 'table' | 'rows' | 'write'>,
@@ -232,6 +248,11 @@ function allColumns(columns: ColumnTypes): SinkRows {
   return { items: Object.keys(columns).map(id).join(', '), form: { format: 'parquet' } }
 }
 
+/** Where the late rows of a stage lie. @param port of the input, where it has several */
+export function lateChannel({ id: stage }: Pick<Stage, 'id'>, port?: string): string {
+  return ['late', stage, ...(port === undefined ? [] : [port])].join('-')
+}
+
 /**
  * Writes the late rows of a stage (S8) and counts them by ledger entry.
  *
@@ -261,7 +282,7 @@ export async function writeLate(
     `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l ` +
     `LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
-    channel: ['late', stage.id, ...ports.slice(index, index + 1)].join('-'),
+    channel: lateChannel(stage, ports[index]),
     kept: await work.keep(
       relation,
       [...orderOf(rows), ...late.columns],

@@ -3,7 +3,12 @@ export function outputView(flow: string): string {
   return `output_${flow.replaceAll('-', '_')}`
 }
 
-/** The same of a flow that gives changes: what its results are after them. Those of an only flow are `latest` too. */
+/** The same of a flow whose results change: what they are now. Those of an only flow are `latest` too. */
 export function latestView(flow: string): string {
   return `latest_${flow.replaceAll('-', '_')}`
+}
+
+/** The same of changes that late rows made of a flow's results since they were given. */
+export function correctionsView(flow: string): string {
+  return `corrections_${flow.replaceAll('-', '_')}`
 }

@@ -1,15 +1,16 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FileRef } from '../../../checkpoints/types.ts'
 import type { Executor } from '../../core/ports.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
-import type { LocalFile } from '../../plan/sink.ts'
+import type { LocalFile, SinkReader } from '../../plan/sink.ts'
 import { id, text } from '../../plan/sql.ts'
-import { latestSql, resultColumns } from '../../plan/updates.ts'
+import { changesAsRows, latestSql, resultColumns } from '../../plan/updates.ts'
 import { components } from '../components.ts'
 import { heldAsFiles, isReadable, openPublished, waitingAs } from '../publish/published.ts'
-import { type ChannelReader, outputRefs } from '../state/channels.ts'
-import { changeKeys, outputColumns, outputsOf } from '../state/read-checkpoint.ts'
-import { latestView, outputView } from './output-view.ts'
+import { type ChannelReader, correctionRefs, outputRefs } from '../state/channels.ts'
+import { changeKeys, correctionColumns, correctionKeys, outputColumns, outputsOf } from '../state/read-checkpoint.ts'
+import { correctionsView, latestView, outputView } from './output-view.ts'
 import { labelled, unionSql, type View } from './view.ts'
 
 export interface OutputViews {
@@ -23,22 +24,25 @@ interface ReadableFlow {
   readonly flow: string
   readonly address: string
   readonly name: string
-  /** Of a flow that gives changes: its view of the latest results, and what tells these apart. */
+  /** Of a flow whose results change: its view of the latest ones, and what tells these apart. */
   readonly latest: { readonly name: string; readonly key: readonly string[] } | undefined
+  /** Of a flow whose results were given and may change by late rows: the view of these changes. */
+  readonly corrections: string | undefined
 }
 
 /**
  * `output_<flow>` of each flow that has published and can be read back, and `output`: the union where their columns
- * agree. `latest_<flow>` of each that gives changes, and `latest` of an only one. Output can be large: only what the
- * query names is brought into the current database.
+ * agree. `latest_<flow>` of each whose results change, and `latest` of an only one; `corrections_<flow>` of each that
+ * gave results which late rows may change. Output can be large: only what the query names is brought into the current
+ * database.
  */
 export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
   const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)
   const flows = readableFlows(reader)
   const changing = flows.flatMap(({ latest }) => latest ?? [])
   const asksForLatest = /\blatest\b/i.test(sql) && changing.length === 1
-  const isNamed = ({ name, latest }: ReadableFlow) =>
-    [name, ...(latest ? [latest.name] : [])].some(view => sql.toLowerCase().includes(view)) ||
+  const isNamed = ({ latest, ...flow }: ReadableFlow) =>
+    viewsOf({ latest, ...flow }).some(view => sql.toLowerCase().includes(view)) ||
     (asksForLatest && latest !== undefined)
   const names: string[] = []
   const views: View[] = []
@@ -46,8 +50,9 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
     const { flow, name, latest } = found
     const isWanted = isForAll || isNamed(found)
     const isThere = !isWanted || (await loadOutput(reader, executor, found))
-    if (isThere) names.push(name, ...(latest ? [latest.name] : []))
+    if (isThere) names.push(...viewsOf(found))
     if (!isWanted || !isThere) continue
+    await loadCorrections(reader, executor, found)
     views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
     if (latest) await createLatest(reader, executor, found)
   }
@@ -59,8 +64,13 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
   return isForAll ? unionOf(executor, names, views) : { names: flows.length === 1 ? [...names, 'output'] : names }
 }
 
+function viewsOf({ name, latest, corrections }: ReadableFlow): readonly string[] {
+  return [name, ...(latest ? [latest.name] : []), ...(corrections === undefined ? [] : [corrections])]
+}
+
 function readableFlows({ manifest }: ChannelReader): readonly ReadableFlow[] {
-  const keys = changeKeys(manifest)
+  const corrected = correctionKeys(manifest)
+  const keys = { ...changeKeys(manifest), ...corrected }
   return Object.entries(outputsOf(manifest))
     .filter(([flow]) => isReadable(components, manifest, flow))
     .map(([flow, address]) => ({
@@ -68,17 +78,52 @@ function readableFlows({ manifest }: ChannelReader): readonly ReadableFlow[] {
       address,
       name: outputView(flow),
       latest: keys[flow] && { name: latestView(flow), key: keys[flow] },
+      corrections: corrected[flow] && correctionsView(flow),
     }))
 }
 
 async function createLatest(
   { manifest }: ChannelReader,
   executor: Executor,
-  { flow, name, latest }: ReadableFlow,
+  { flow, name, latest, corrections }: ReadableFlow,
 ): Promise<void> {
   if (!latest) return
   const columns = resultColumns(Object.keys(outputColumns(manifest)[flow] ?? {}))
-  await executor.run(`CREATE VIEW ${id(latest.name)} AS ${latestSql(id(name), latest.key, columns)}`)
+  const all =
+    corrections === undefined ? id(name) : `(${changesAsRows(id(name), 0)} UNION ALL BY NAME FROM ${id(corrections)})`
+  await executor.run(`CREATE VIEW ${id(latest.name)} AS ${latestSql(all, latest.key, columns)}`)
+}
+
+/** What late rows changed of a flow's results since they were given, as a table. */
+async function loadCorrections(
+  reader: ChannelReader,
+  executor: Executor,
+  { address, flow, corrections }: ReadableFlow,
+): Promise<void> {
+  if (corrections === undefined) return
+  const columns = correctionColumns(reader.manifest, flow)
+  await executor.run(`CREATE TABLE ${id(corrections)} (${columnsSql(columns)})`)
+  const refs = await correctionRefs(reader, executor, flow)
+  const published = refs.length === 0 ? undefined : await openPublished(components, reader.manifest, flow, address)
+  if (!published) return
+  const files = await loadFiles(reader, published, flow, refs)
+  await executor.run(`INSERT INTO ${id(corrections)} BY NAME SELECT * FROM ${published.rows(files, columns)}`)
+  for (const { file } of files) await rm(file)
+}
+
+async function loadFiles(
+  reader: ChannelReader,
+  published: SinkReader,
+  flow: string,
+  refs: readonly FileRef[],
+): Promise<readonly LocalFile[]> {
+  const files: LocalFile[] = []
+  for (const ref of refs) {
+    const file = join(reader.stage, reader.newId())
+    await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
+    files.push({ file, name: ref.name })
+  }
+  return files
 }
 
 /** `output`, where the columns of all flows agree. */
@@ -114,13 +159,7 @@ async function loadOutput(
     if (latest && columns) await executor.run(`CREATE TABLE ${id(name)} (${columnsSql(columns)})`)
     return latest !== undefined && columns !== undefined
   }
-  const files: LocalFile[] = []
-  for (const ref of refs) {
-    const file = join(reader.stage, reader.newId())
-    await published.load(ref, file, waitingAs(reader.manifest, flow, ref))
-    files.push({ file, name: ref.name })
-  }
-  files.push(...held)
+  const files = [...(await loadFiles(reader, published, flow, refs)), ...held]
   const rows = published.rows(files, columns)
   await executor.run(`CREATE TABLE ${id(name)} AS SELECT * FROM ${rows}`)
   for (const { file } of files) await rm(file)

@@ -271,8 +271,22 @@ export function pulled(
   table: string,
 ): () => Promise<readonly Admitted[] | undefined> {
   const ready: (readonly Admitted[])[] = []
-  const head = new Subject<Admitted>()
-  head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
+  const begin = () => {
+    const head = new Subject<Admitted>()
+    head.pipe(miniBatch(options)).subscribe(batch => ready.push(batch))
+    return head
+  }
+  let head = begin()
+  const take = (entry: Admitted) => {
+    if (entry.is !== 'apply') {
+      head.next(entry)
+      return
+    }
+    // Late rows are applied in an epoch of their own, whose results are compared with those before it.
+    head.complete()
+    ready.push([entry])
+    head = begin()
+  }
   const pages = tablePages(executor, table)
   return async () => {
     while (ready.length === 0) {
@@ -281,7 +295,7 @@ export function pulled(
         head.complete()
         break
       }
-      for (const row of page) head.next(toAdmitted(row))
+      for (const row of page) take(toAdmitted(row))
     }
     return ready.shift()
   }

@@ -6,6 +6,7 @@ import type { Outcome, ReadAgain } from '../read/outcome.ts'
 import type { RunEvent } from '../report/events.ts'
 import type { KeptRecords } from '../state/engine-state.ts'
 import { setAsideSql, versionOf } from '../state/ledger.ts'
+import type { LateNamed } from '../state/late-named.ts'
 import { requestedSql, type RetryRequest } from '../state/retry-request.ts'
 import { type Admitted, type AdmittedObject, type KnownOutcome, type MiniBatches, pulled } from './admit.ts'
 import { type AttemptDecision, isKiller } from './attempt.ts'
@@ -13,13 +14,13 @@ import type { KindOf } from './key-kind.ts'
 import { sourceOf } from './source.ts'
 
 /**
- * The mini-batches of a run: first objects that were set aside and are read again, then its head, a listing or what is
- * announced. The head is opened when all of the former are committed: it is judged by a ledger that holds what became
- * of them.
+ * The mini-batches of a run: late rows that are to be applied, then objects that were set aside and are read again,
+ * then its head, a listing or what is announced. The head is opened when all objects before it are committed: it is
+ * judged by a ledger that holds what became of them.
  */
 export interface AgainThenHead extends MiniBatches {
   /** What the commit of this mini-batch records: that nothing is left of a request. Asked once for each mini-batch. */
-  recordsOf(batch: readonly Admitted[]): Partial<Pick<KeptRecords, 'retry'>>
+  recordsOf(batch: readonly Admitted[]): Partial<Pick<KeptRecords, 'retry' | 'applyLate'>>
   /** The mini-batch is committed. */
   committed(batch: readonly Admitted[]): void
   /** Objects handed out to be read again, and since when the first of them is; undefined where there are none. */
@@ -29,6 +30,8 @@ export interface AgainThenHead extends MiniBatches {
 export interface AgainContext {
   /** What is asked for by name; null in a replay, which takes what became of every object from the other ledger. */
   readonly request: RetryRequest | null
+  /** Late rows that are to be applied; none in a replay, whose ledger has the entries. */
+  readonly applyLate: readonly LateNamed[]
   /** What the deaths of earlier processes ask of this one (P13). */
   readonly attempt: AttemptDecision
   readonly sources: ReadonlyMap<string, { readonly kindOf: KindOf }>
@@ -44,6 +47,7 @@ export function createAgainThenHead(
   openHead: () => Promise<MiniBatches>,
 ): AgainThenHead {
   const { request, lookUps, clock } = context
+  const late = createLateHead(context.applyLate)
   /** What it asks for is looked for after the suspects are read; objects of it that no commit has read. */
   let isFound = false
   let left = 0
@@ -55,6 +59,7 @@ export function createAgainThenHead(
   }
 
   async function* batches(): AsyncGenerator<readonly Admitted[], undefined> {
+    yield* late.batches
     const suspects = await suspectsOf(context)
     tell('suspect', suspects.length)
     for (const suspect of suspects) {
@@ -91,6 +96,7 @@ export function createAgainThenHead(
       return value
     },
     recordsOf(batch) {
+      if (batch[0]?.is === 'apply') return late.taken()
       if (!isFound || !request) return {}
       left -= batch.filter(isAgain).length
       return left === 0 ? { retry: null } : {}
@@ -101,6 +107,19 @@ export function createAgainThenHead(
     },
     get inHand() {
       return handedOut === 0 ? undefined : { objects: handedOut, sinceMs }
+    },
+  }
+}
+
+/** Late rows that are to be applied: each request is a mini-batch of one entry. */
+function createLateHead(asked: readonly LateNamed[]) {
+  let left = asked
+  return {
+    batches: asked.map((named): readonly Admitted[] => [{ is: 'apply', ...named, sizeBytes: 0 }]),
+    /** What the commit of the first that is left records. */
+    taken(): Partial<Pick<KeptRecords, 'applyLate'>> {
+      left = left.slice(1)
+      return { applyLate: left }
     },
   }
 }

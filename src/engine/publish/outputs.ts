@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
-import { configError } from '../../core/errors.ts'
+import { configError, MillraceError } from '../../core/errors.ts'
 import { objectAddress } from '../../core/object-address.ts'
 import type { ObjectStore } from '../../core/ports.ts'
 import type { Operation, SinkPort } from '../../core/sink-port.ts'
+import { correctionKey } from '../../plan/corrections.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
@@ -26,6 +27,8 @@ export interface SinkEnd {
   readonly hold: HoldLimits | undefined
   readonly columns: ColumnTypes
   readonly operation: Operation
+  /** Results that were given may change by late rows: what tells them apart. */
+  readonly corrected: readonly string[] | undefined
   /** Names its place in errors. */
   readonly field: string
 }
@@ -51,6 +54,8 @@ export function sinkEnds(
     const kind = sinkOf(sink, name, kinds)
     const columns = endColumns(end)
     kind.rows?.(sink, columns, name, changesBy(end))
+    const corrected = end.emit === 'update' ? undefined : correctionKey(end, 'to')
+    if (corrected && !kind.takesCorrections) throw cannotCorrect(kind, name)
     const uri = moved.get(name)
     return {
       name,
@@ -60,9 +65,19 @@ export function sinkEnds(
       hold: sink.hold && holdLimits(sink.hold, name),
       columns,
       operation: operationOf(end),
+      corrected,
       field: uri === undefined ? `${name}: ${sink.sink}` : 'output',
     }
   })
+}
+
+function cannotCorrect({ call }: SinkKind, flow: string): MillraceError {
+  return new MillraceError(
+    'user',
+    'plan',
+    `${flow}: its source has late: { retention }, and ${call} does not take back results that it was given. Write ` +
+      "to(..., { emit: 'update' }), which tells what changes of them, or leave the option out.",
+  )
 }
 
 /** What the rows of a flow are to its end. */
@@ -99,7 +114,7 @@ function movedTo(names: readonly string[], places: Places | undefined): Readonly
 
 /** Opens a sink for a checkpoint. @param withStore what a store that it opens is made into */
 export function openSink(
-  { name, sink, kind, columns, operation, field }: Omit<SinkEnd, 'behind' | 'hold'>,
+  { name, sink, kind, columns, operation, corrected, field }: Omit<SinkEnd, 'behind' | 'hold'>,
   { checkpointId }: Pick<Manifest, 'checkpointId'>,
   pipeline: string,
   { openWritable, clock }: Pick<Components, 'openWritable' | 'clock'>,
@@ -109,6 +124,7 @@ export function openSink(
     output: name,
     columns,
     operation,
+    ...(corrected && { hasCorrections: true }),
     checkpointId,
     pipeline,
     newId: randomUUID,

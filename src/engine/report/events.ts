@@ -41,6 +41,8 @@ export type RunEvent =
     }
   /** So many objects that were set aside are read again before anything new. */
   | { readonly is: 'reading-again'; readonly as: ReadAgain; readonly objects: number }
+  /** So many late rows are applied to windows that had closed, each counted for every window that it was late for. */
+  | { readonly is: 'late-applied'; readonly rows: number }
   /** Columns of JSON have had no value in any of the rows read so far: are their names right? Told once. */
   | { readonly is: 'null-columns'; readonly source: string; readonly columns: readonly string[]; readonly rows: number }
   /** Objects of an epoch have columns that nobody declared and no object before had. Told once of each. */

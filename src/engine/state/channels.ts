@@ -4,6 +4,7 @@ import type { CheckpointStore, RowsSource } from '../../../checkpoints/checkpoin
 import type { FileRef, Manifest } from '../../../checkpoints/types.ts'
 import type { Executor } from '../../core/ports.ts'
 import type { TextRows } from '../../core/text-rows.ts'
+import { correctionsFolder } from '../../plan/sink.ts'
 import { id, parquetRows, text } from '../../plan/sql.ts'
 
 /** Where a channel's rows come from, and a local folder that DuckDB may read. */
@@ -128,7 +129,7 @@ export async function loadTable(
 }
 
 /**
- * A flow's published files, oldest first, from the checkpoint's own record of them.
+ * A flow's published files, oldest first, from the checkpoint's own record of them; without those of corrections.
  *
  * @param after only those of later epochs
  */
@@ -137,6 +138,24 @@ export async function outputRefs(
   executor: Executor,
   flow: string,
   after = 0,
+): Promise<readonly FileRef[]> {
+  return (await publishedRefs(reader, executor, flow, after)).filter(({ name }) => !name.startsWith(correctionsFolder))
+}
+
+/** The files of a flow that tell what late rows changed of its results since they were given, oldest first. */
+export async function correctionRefs(
+  reader: ChannelReader,
+  executor: Executor,
+  flow: string,
+): Promise<readonly FileRef[]> {
+  return (await publishedRefs(reader, executor, flow, 0)).filter(({ name }) => name.startsWith(correctionsFolder))
+}
+
+async function publishedRefs(
+  reader: ChannelReader,
+  executor: Executor,
+  flow: string,
+  after: number,
 ): Promise<readonly FileRef[]> {
   const refs: FileRef[] = []
   await eachPart(reader, executor, 'outputs', async rows => {

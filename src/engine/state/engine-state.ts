@@ -10,6 +10,7 @@ import { duckdb, sessionSettings } from '../duckdb/session.ts'
 import { type ColumnsSeen, columnsSeenJson } from '../read/columns-seen.ts'
 import type { Totals } from '../report/summary.ts'
 import type { Due } from './due.ts'
+import { type LateNamed, lateNamedFrom, lateNamedJson } from './late-named.ts'
 import { watermarkFrom, watermarkJson } from './ledger.ts'
 import type { RetryRequest } from './retry-request.ts'
 import { noTotals } from './totals.ts'
@@ -30,12 +31,14 @@ export function initialState(plan: StoredPlan): EngineState {
       outputs: {},
       outputColumns: {},
       changeKeys: {},
+      correctionKeys: {},
       closesAt: {},
       openWindows: {},
       living: {},
       sources: {},
       sealed: false,
       retry: null,
+      applyLate: [],
       held: {},
       snapshots: {},
     },
@@ -78,6 +81,8 @@ export interface EngineRecords {
   readonly outputColumns: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Per flow whose rows are changes: the columns that tell its results apart. */
   readonly changeKeys: Readonly<Record<string, readonly string[]>>
+  /** The same per flow whose results were given and may change by late rows. */
+  readonly correctionKeys: Readonly<Record<string, readonly string[]>>
   /** Per state table: SQL over its rows, the watermark from which they are dead. */
   readonly closesAt: Readonly<Record<string, string>>
   /**
@@ -93,6 +98,8 @@ export interface EngineRecords {
   readonly sealed: boolean
   /** Objects that are to be read again before anything new. */
   readonly retry: RetryRequest | null
+  /** Late rows that are to be applied before anything new, each request by an entry of its own. */
+  readonly applyLate: readonly LateNamed[]
   /** By flow whose rows have been held. */
   readonly held: HeldRecords
   /** By flow that has snapshots of its latest results. */
@@ -112,7 +119,7 @@ export interface SourceRecords {
 }
 
 /** The records that one commit hands to the next. */
-export type KeptRecords = Pick<EngineRecords, 'sources' | 'sealed' | 'retry' | 'held' | 'snapshots'>
+export type KeptRecords = Pick<EngineRecords, 'sources' | 'sealed' | 'retry' | 'applyLate' | 'held' | 'snapshots'>
 
 /** What an epoch changes of them; of a source what it names. */
 export type ChangedRecords = Partial<Omit<KeptRecords, 'sources'>> & {
@@ -120,9 +127,11 @@ export type ChangedRecords = Partial<Omit<KeptRecords, 'sources'>> & {
 }
 
 /** What the engine keeps in a manifest, as this release or an earlier one wrote it. */
-export type StoredSettings = Partial<EngineRecords> &
-  /** Up to format 5: of the one source. `positions` stood beside the settings then. */
-  Partial<Omit<SourceRecords, 'positions'>> & {
+export type StoredSettings = Partial<Omit<EngineRecords, 'applyLate'>> /** Since format 7. */ & {
+  readonly applyLate?: readonly Json[]
+} /** Up to format 5: of the one source. `positions` stood beside the settings then. */ & Partial<
+    Omit<SourceRecords, 'positions'>
+  > & {
     /** Version. */
     readonly duckdb: string
     readonly attempt?: Attempt | null
@@ -148,11 +157,12 @@ export function watermarksOf({ engine }: Pick<Manifest, 'engine'>): Readonly<Rec
 
 export function engineRecords({ engine }: Manifest): KeptRecords {
   const settings = settingsOf({ engine })
-  const { sealed, sources, retry, held, snapshots } = settings
+  const { sealed, sources, retry, applyLate, held, snapshots } = settings
   return {
     sources: sources ? changedSources({}, sources) : sourcesBefore(engine, settings),
     sealed: sealed === true,
     retry: retry ?? null,
+    applyLate: applyLate?.map(lateNamedFrom) ?? [],
     held: held ?? {},
     snapshots: snapshots ?? {},
   }
@@ -213,7 +223,7 @@ export function dueJson({ seq, marks }: Due): Json {
 
 export function engineState(
   plan: StoredPlan,
-  { sources, retry, held, living, changeKeys, snapshots, ...records }: EngineRecords,
+  { sources, retry, applyLate, held, living, changeKeys, correctionKeys, snapshots, ...records }: EngineRecords,
   position: LedgerPosition,
   shapes: readonly ClockShape[],
   totals: Totals,
@@ -227,7 +237,9 @@ export function engineState(
       ...records,
       ...(Object.keys(living).length > 0 && { living }),
       ...(Object.keys(changeKeys).length > 0 && { changeKeys }),
+      ...(Object.keys(correctionKeys).length > 0 && { correctionKeys }),
       retry: retry && { ...retry },
+      ...(applyLate.length > 0 && { applyLate: applyLate.map(lateNamedJson) }),
       sources: sourcesJson(sources),
       ...(Object.keys(held).length > 0 && { held: plainJson(held) }),
       ...(Object.keys(snapshots).length > 0 && { snapshots: plainJson(snapshots) }),
@@ -314,6 +326,10 @@ export function withRetry(manifest: Manifest, retry: RetryRequest | null): Manif
 
 export function retryOf(manifest: Manifest): RetryRequest | null {
   return engineRecords(manifest).retry
+}
+
+export function withApplyLate(manifest: Manifest, asked: readonly LateNamed[]): Manifest {
+  return withSettings(manifest, { applyLate: asked.length > 0 ? asked.map(lateNamedJson) : undefined })
 }
 
 /**

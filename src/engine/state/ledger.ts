@@ -1,9 +1,11 @@
+import type { Json } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import type { Executor, SqlRow } from '../../core/ports.ts'
 import { type TextRows, textRowsOf } from '../../core/text-rows.ts'
 import { text } from '../../plan/sql.ts'
 import type { WatermarkState } from '../../plan/watermark.ts'
 import { goneReasons, type MarkedObject } from '../read/marked-object.ts'
+import { type LateNamed, lateNamedFrom, lateNamedJson } from './late-named.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
 export const ledgerColumns = {
@@ -27,6 +29,8 @@ export const ledgerColumns = {
   watermark_us: 'BIGINT',
   /** Of a flush that closes some stages only, or each at another watermark: JSON, the watermark by stage. */
   flushed: 'VARCHAR',
+  /** Of late rows that are applied: JSON, which of them. Since format 7. */
+  applied: 'VARCHAR',
 } as const
 
 export type LedgerRow = { readonly [K in keyof typeof ledgerColumns]: string | number | bigint | null }
@@ -38,7 +42,7 @@ export interface StampedObject {
   readonly watermarkUs: bigint | null
 }
 
-/** A tick or flush with its place in the ledger, and what it sets. */
+/** A tick, a flush or late rows that are applied, with its place in the ledger, and what it says. */
 export type StampedMark = AdmittedMark & { readonly seq: number }
 
 export function objectRow({ marked, seq }: StampedObject, epoch: number, late: number): LedgerRow {
@@ -63,6 +67,7 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, late: n
     high_mark_us: marked.highMarkUs,
     watermark_us: null,
     flushed: null,
+    applied: null,
   }
 }
 
@@ -70,7 +75,8 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, late: n
 export function markRow(mark: StampedMark, epoch: number, sources: readonly string[], late: number): LedgerRow {
   const [source = null, ...others] = mark.is === 'tick' ? [mark.source] : sources
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
-  const { is, seq, watermarkUs } = mark
+  const { is, seq } = mark
+  if (is === 'apply') return { ...nothing, seq, epoch, is, applied: JSON.stringify(lateNamedJson(mark)) }
   return {
     ...nothing,
     seq,
@@ -78,7 +84,7 @@ export function markRow(mark: StampedMark, epoch: number, sources: readonly stri
     source: others.length > 0 ? null : source,
     is,
     late: late === 0 ? null : late,
-    watermark_us: watermarkUs,
+    watermark_us: mark.watermarkUs,
     flushed: mark.is === 'flush' ? flushText(mark) : null,
   }
 }
@@ -88,8 +94,10 @@ function flushText({ stages }: FlushValue): string | null {
   return JSON.stringify(Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, us.toString()])))
 }
 
-/** A tick or flush as a row of the ledger has it. */
+/** An entry that is no object as a row of the ledger has it. */
 export function markOf(row: SqlRow): AdmittedMark {
+  if (row.is === 'apply')
+    return { is: 'apply', ...lateNamedFrom(JSON.parse(String(row.applied)) as Json), sizeBytes: 0 }
   const watermarkUs = row.watermark_us as bigint | null
   if (row.is === 'tick')
     return { is: 'tick', source: String(row.source), watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
@@ -183,9 +191,12 @@ export function setAsideSql(ledger: string): string {
   )
 }
 
-/** Whether objects have come since the last flush: then the end of a listing flushes, else it has nothing to do. */
+/**
+ * Whether objects have come since the last flush: then the end of a listing flushes, else it has nothing to do. Late
+ * rows that are applied change closed windows alone.
+ */
 export async function isFlushDue(executor: Executor): Promise<boolean> {
-  const [last] = await executor.rows(`SELECT "is" FROM ledger ORDER BY seq DESC LIMIT 1`)
+  const [last] = await executor.rows(`SELECT "is" FROM ledger WHERE "is" <> 'apply' ORDER BY seq DESC LIMIT 1`)
   return last !== undefined && last.is !== 'flush'
 }
 
@@ -199,10 +210,17 @@ export function watermarkFrom(json: { watermarkUs: string | null; highMarkUs: st
   return { watermarkUs: parse(json.watermarkUs), highMarkUs: parse(json.highMarkUs) }
 }
 
-/** A tick or flush of the ledger that is replayed. */
+/** What `apply-late` has named before an entry of the ledger. */
+export async function appliedBefore(executor: Executor, seq: number): Promise<readonly LateNamed[]> {
+  const rows = await executor.rows(`SELECT applied FROM ledger WHERE "is" = 'apply' AND seq < ${seq}`)
+  return rows.map(({ applied }) => lateNamedFrom(JSON.parse(String(applied)) as Json))
+}
+
+/** An entry that is no object: of the ledger that is replayed, or of what was asked for. */
 export type AdmittedMark = (
   | { readonly is: 'tick'; readonly source: string; readonly watermarkUs: bigint }
   | ({ readonly is: 'flush' } & FlushValue)
+  | ({ readonly is: 'apply' } & LateNamed)
 ) & { readonly sizeBytes: 0 }
 
 /** What a flush says: one watermark for all stages, or one for each of some (S6). */

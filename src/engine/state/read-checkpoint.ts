@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import type { Head, Manifest, Unpublished } from '../../../checkpoints/types.ts'
 import { configError } from '../../core/errors.ts'
+import { type ColumnTypes, plainTypes } from '../../plan/relation.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
+import { changeColumns } from '../../plan/updates.ts'
 import type { Components } from '../components.ts'
 import { settingsOf } from './engine-state.ts'
 
@@ -50,12 +52,22 @@ export async function findCheckpoint(
   return head && { checkpoint, head, address: store.address }
 }
 
-/** Name to type of what each flow's output holds, as the last commit recorded it. */
 /** By flow whose rows are changes of results: the columns that tell these apart. */
 export function changeKeys(manifest: Manifest): Readonly<Record<string, readonly string[]>> {
   return settingsOf(manifest).changeKeys ?? {}
 }
 
+/** By flow whose results were given and may change by late rows: the columns that tell these apart. */
+export function correctionKeys(manifest: Manifest): Readonly<Record<string, readonly string[]>> {
+  return settingsOf(manifest).correctionKeys ?? {}
+}
+
+/** Name to type of what a flow's corrections hold. */
+export function correctionColumns(manifest: Manifest, flow: string): ColumnTypes {
+  return { ...plainTypes(changeColumns), ...outputColumns(manifest)[flow] }
+}
+
+/** Name to type of what each flow's output holds, as the last commit recorded it. */
 export function outputColumns(manifest: Manifest): Readonly<Record<string, Readonly<Record<string, string>>>> {
   return settingsOf(manifest).outputColumns ?? {}
 }
