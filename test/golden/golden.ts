@@ -35,6 +35,7 @@ export const goldens: readonly Golden[] = [
   { name: 'sessions', input: 'months' },
   { name: 'parted-days', input: 'months' },
   { name: 'unnested', input: 'months' },
+  { name: 'together', input: 'months', folders: ['GOLDEN_BOTH', 'GOLDEN_DAILY'] },
   { name: 'sensors', input: 'readings' },
   { name: 'converted', input: 'readings', isStateless: true },
 ]
