@@ -1,11 +1,23 @@
 import { MillraceError } from '../../src/core/errors.ts'
 import type { CommittedOutput, SinkPort } from '../../src/core/sink-port.ts'
 import type { SinkContext, SinkKind } from '../../src/plan/sink.ts'
-import { type Around, type Database, openDatabase, type Transaction } from './database.ts'
+import { type Around, openDatabase, type Transaction } from './database.ts'
+import { examine } from './examine.ts'
+import { checkRights } from './rights.ts'
 import { type Column, copyRows, isThroughTable, opColumn, tableColumns } from './rows.ts'
 import { movedTo, type PostgresSink } from './spec.ts'
 import { findTable, fittingSql, quoted, tableName, type WantedTable } from './table.ts'
-import { checkOwner, checkTerm, createTokensSql, insertToken, moveToken, readToken, type TokenOwner } from './token.ts'
+import {
+  areTokensThere,
+  checkOwner,
+  checkTerm,
+  createTokensSql,
+  insertToken,
+  moveToken,
+  readToken,
+  type Token,
+  type TokenOwner,
+} from './token.ts'
 
 /** Rows of a table in PostgreSQL, committed with the number of their epoch. */
 export const postgresKind: SinkKind<PostgresSink> = {
@@ -33,83 +45,116 @@ export async function openPostgres(
   const { missingColumns } = sink.access()
   const named = (schema: string | undefined) => [...(schema === undefined ? [] : [schema]), sink.table].join('.')
 
-  async function targetOf(transaction: Transaction): Promise<Target> {
-    const schema = await schemaOf(transaction, sink)
+  const isThrough = isThroughTable(sink, columns)
+
+  async function look(transaction: Transaction): Promise<Look> {
+    const { schema, versionNumber } = await lookAround(transaction, sink)
     const address = `${sink.uri}/${named(schema)}`
-    return { schema, table: sink.table, columns, key: sink.key, missingColumns, address, checkpointId, flow: output }
+    const target = {
+      schema,
+      table: sink.table,
+      columns,
+      key: sink.key,
+      missingColumns,
+      address,
+      checkpointId,
+      flow: output,
+    }
+    return { target, versionNumber, isThrough }
   }
 
   return {
     address: `${sink.uri}/${named(sink.schema)}`,
     isOrdered: true,
-    async check(isNewCheckpoint) {
-      await database.transaction(async transaction => {
-        const target = await targetOf(transaction)
-        const found = await findTable(transaction, target)
-        checkOwner(target, await readToken(transaction, target), found !== undefined, isNewCheckpoint)
-        fittingSql(target, found, await versionNumberOf(transaction))
-      })
-    },
-    own: (isNewCheckpoint, term) => own(database, targetOf, pipeline, isNewCheckpoint, term),
-    through: () =>
+    check: isNewCheckpoint =>
       database.transaction(
-        async transaction => (await readToken(transaction, await targetOf(transaction)))?.epoch ?? 0,
+        async transaction => void (await judge(transaction, await look(transaction), isNewCheckpoint)),
       ),
-    publish: (output, signal) =>
+    own: (isNewCheckpoint, term) =>
+      database.transaction(async transaction =>
+        own(transaction, await look(transaction), pipeline, isNewCheckpoint, term),
+      ),
+    through: () =>
       database.transaction(async transaction => {
-        const target = await targetOf(transaction)
-        if (!(await moveToken(transaction, target, output.term, output.epoch))) {
+        const { target } = await look(transaction)
+        return (await readToken(transaction, target))?.epoch ?? 0
+      }),
+    publish: (committed, signal) =>
+      database.transaction(async transaction => {
+        const { target } = await look(transaction)
+        if (!(await moveToken(transaction, target, committed.term, committed.epoch))) {
           const token = await readToken(transaction, target)
           checkOwner(target, token, true, false)
-          if (token) checkTerm(target, token, output.term)
+          if (token) checkTerm(target, token, committed.term)
           return 'already'
         }
-        await insertRows(transaction, target, columns, output, sink)
+        await insertRows(transaction, target, isThrough, committed)
         return 'published'
       }, signal),
     orphans: async () => 0,
+    examine: () => database.transaction(transaction => examine(transaction, sink.access(), sink.uri)),
   }
+}
+
+interface Judged {
+  readonly token: Token | undefined
+  /** Statements that make the table fit. */
+  readonly fitting: readonly string[]
+  /** The table is this flow's already. */
+  readonly isTaken: boolean
+}
+
+/** @throws MillraceError `user` where the table is another's, gone, unfit, or may not be written */
+async function judge(
+  transaction: Transaction,
+  { target, versionNumber, isThrough }: Look,
+  isNewCheckpoint: boolean,
+  lock: '' | 'FOR UPDATE' = '',
+): Promise<Judged> {
+  const found = await findTable(transaction, target)
+  const hasTokens = await areTokensThere(transaction, target)
+  const token = hasTokens ? await readToken(transaction, target, lock) : undefined
+  const isTaken = checkOwner(target, token, found !== undefined, isNewCheckpoint)
+  const fitting = fittingSql(target, found, versionNumber)
+  await checkRights(transaction, target, found, hasTokens, isThrough)
+  return { token, fitting, isTaken }
 }
 
 /** Makes what is missing, and takes the table for the term: all of it or nothing. */
 async function own(
-  database: Database,
-  targetOf: (transaction: Transaction) => Promise<Target>,
+  transaction: Transaction,
+  look: Look,
   pipeline: string,
   isNewCheckpoint: boolean,
   term: number,
 ): Promise<void> {
-  await database.transaction(async transaction => {
-    const target = await targetOf(transaction)
-    await transaction.rows('SELECT pg_advisory_xact_lock($1, hashtext($2))', [lockClass, target.schema])
-    // Waits for what a process of a lower term has begun: afterwards that one finds the higher term.
-    const token = await readToken(transaction, target, 'FOR UPDATE')
-    const found = await findTable(transaction, target)
-    const isTaken = checkOwner(target, token, found !== undefined, isNewCheckpoint)
-    if (token) checkTerm(target, token, term)
-    for (const sql of fittingSql(target, found, await versionNumberOf(transaction))) await transaction.run(sql)
-    if (isTaken) return void (await moveToken(transaction, target, term))
-    await transaction.run(createTokensSql(target))
-    const { checkpointId, flow } = target
-    await insertToken(transaction, target, { checkpointId, pipeline, flow, term, epoch: 0 })
-  })
+  const { target } = look
+  await transaction.rows('SELECT pg_advisory_xact_lock($1, hashtext($2))', [lockClass, target.schema])
+  // Waits for what a process of a lower term has begun: afterwards that one finds the higher term.
+  const { token, fitting, isTaken } = await judge(transaction, look, isNewCheckpoint, 'FOR UPDATE')
+  if (token) checkTerm(target, token, term)
+  for (const sql of fitting) await transaction.run(sql)
+  if (isTaken) return void (await moveToken(transaction, target, term))
+  await transaction.run(createTokensSql(target))
+  const { checkpointId, flow } = target
+  await insertToken(transaction, target, { checkpointId, pipeline, flow, term, epoch: 0 })
 }
 
 /** Sends the rows into the table, or through one of this transaction. */
 async function insertRows(
   transaction: Transaction,
   target: Target,
-  columns: readonly Column[],
+  isThrough: boolean,
   { local }: Pick<CommittedOutput, 'local'>,
-  sink: PostgresSink,
 ): Promise<void> {
+  const { columns, key } = target
   const into = tableName(target)
   const copy = async (table: string, items: string) => {
     for (const file of local)
       await transaction.copy(`COPY ${table} (${items}) FROM STDIN (FORMAT csv, HEADER true)`, file)
   }
-  if (!isThroughTable(sink, columns)) return copy(into, columns.map(({ name }) => quoted(name)).join(', '))
-  await throughTable(transaction, into, columns, sink.key, items => copy(rowsTable, items))
+  if (!isThrough) return copy(into, columns.map(({ name }) => quoted(name)).join(', '))
+  await throughTable(transaction, into, columns, key, items => copy(rowsTable, items))
 }
 
 /** Rows on their way into the table of a key; `_row` is their order. */
@@ -152,18 +197,22 @@ function sameSql(name: string, isNullable: boolean): string {
   return isNullable ? `(${same} OR (t.${name} IS NULL AND r.${name} IS NULL))` : same
 }
 
-async function schemaOf(transaction: Transaction, { schema, uri }: PostgresSink): Promise<string> {
-  if (schema !== undefined) return schema
-  const [row] = await transaction.rows('SELECT current_schema() AS schema')
-  if (typeof row?.schema === 'string') return row.schema
-  throw new MillraceError(
-    'user',
-    'configuration',
-    `${uri}: no schema of the search_path exists; name one: postgres({ schema }).`,
-  )
+interface Look {
+  readonly target: Target
+  /** Of the server, such as 150_018. */
+  readonly versionNumber: number
+  readonly isThrough: boolean
 }
 
-async function versionNumberOf(transaction: Transaction): Promise<number> {
-  const [row] = await transaction.rows("SELECT current_setting('server_version_num') AS version")
-  return Number(row?.version)
+async function lookAround(transaction: Transaction, { schema: asked, uri }: PostgresSink) {
+  const [row] = await transaction.rows(
+    "SELECT current_schema() AS schema, current_setting('server_encoding') AS encoding, " +
+      "current_setting('server_version_num') AS version",
+  )
+  const fail = (what: string) => new MillraceError('user', 'configuration', `${uri}: ${what}`)
+  if (row?.encoding !== 'UTF8')
+    throw fail(`the database has the encoding ${String(row?.encoding)}; expected UTF8, which has every character.`)
+  const schema = asked ?? row.schema
+  if (typeof schema !== 'string') throw fail('no schema of the search_path exists; name one: postgres({ schema }).')
+  return { schema, versionNumber: Number(row.version) }
 }

@@ -38,14 +38,17 @@ export function createTokensSql(owner: Pick<TokenOwner, 'schema'>): string {
   )
 }
 
-/** Undefined where no token is kept of the table. */
+export async function areTokensThere(transaction: Transaction, owner: Pick<TokenOwner, 'schema'>): Promise<boolean> {
+  const [there] = await transaction.rows('SELECT to_regclass($1) AS found', [nameOf(owner)])
+  return there?.found !== null
+}
+
+/** Undefined where none is kept of the table. */
 export async function readToken(
   transaction: Transaction,
   owner: TokenOwner,
   lock: '' | 'FOR UPDATE' = '',
 ): Promise<Token | undefined> {
-  const [there] = await transaction.rows('SELECT to_regclass($1) AS found', [nameOf(owner)])
-  if (there?.found === null) return undefined
   const sql = `SELECT ${columns} FROM ${nameOf(owner)} WHERE table_name = $1 ${lock}`
   const [row] = await transaction.rows(sql, [owner.table])
   return (

@@ -1,3 +1,4 @@
+import type { Finding } from './finding.ts'
 import type { Json } from './json.ts'
 import type { SqlRow, WrittenFile } from './ports.ts'
 
@@ -116,6 +117,8 @@ export interface SinkPort {
   orphans(term: number, named: (name: string) => boolean): Promise<number>
   /** Deletes files of its own place that are published. Absent where nothing is staged. */
   discard?(names: readonly string[]): Promise<void>
+  /** For `doctor`, once `check` has passed: what is worth a thought and keeps no run from working. */
+  examine?(): Promise<readonly Finding[]>
   /** Absent: what is visible there cannot be taken back. */
   readonly repair?: SinkRepair
 }

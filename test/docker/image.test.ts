@@ -108,6 +108,10 @@ describe.skipIf(!found)('the image', () => {
       ['LICENSE', 'dist', 'docker', 'node_modules', 'package.json'].toSorted(),
     )
     expect(listed.filter(path => /\.([cm]?ts|map)$/.test(path) && !path.startsWith('docker/'))).toEqual([])
+    // The clients of sinks, which a project installs itself.
+    expect(listed).toEqual(
+      expect.arrayContaining(['node_modules/pg/package.json', 'node_modules/pg-copy-streams/package.json']),
+    )
     expect(listed.filter(path => /^node_modules\/(typescript|vitest|testcontainers|node)$/.test(path))).toEqual([])
     expect(listed.filter(path => path.endsWith('/libduckdb.so'))).toHaveLength(1)
     const { Config, Size, RootFS } = await docker.getImage(image).inspect()

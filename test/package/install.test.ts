@@ -84,6 +84,17 @@ describe.each([
     expect({ ...second, seconds: 0 }).toMatchObject({ ...first, nothingToDo: true, seconds: 0 })
   })
 
+  test('a sink whose client is not installed says the line that installs it', async () => {
+    const sink = "to(postgres({ url: 'postgres://localhost/none', table: 'revenue' }))"
+    const other = pipelineFile.replace(/to\(files\(.*\)\)/, sink).replace('files,', 'postgres,')
+    await writeFile(join(project, 'other.ts'), other)
+    const args = ['--input', join(folder, 'input'), '--checkpoint', 'other-checkpoint']
+    await expect(run(project, 'npx', 'millrace', 'backfill', 'other.ts', ...args)).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('npm install pg pg-copy-streams'),
+    })
+  })
+
   test('the declarations check the pipeline in a compiler of the user', async () => {
     const options = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext']
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')

@@ -328,8 +328,13 @@ async function examineSinks(
       await opened.check(held.epoch === 0)
       return opened
     })
-    if ('is' in checked) findings.push(checked)
-    else if (!kind.isFolder) findings.push(about('output')('ok', `${checked.address} can take the results`))
+    if ('is' in checked) {
+      findings.push(checked)
+      continue
+    }
+    if (!kind.isFolder) findings.push(about('output')('ok', `${checked.address} can take the results`))
+    const examined = await attempt('output', async () => ({ findings: (await checked.examine?.()) ?? [] }))
+    findings.push(...('is' in examined ? [examined] : examined.findings))
   }
   return findings
 }
