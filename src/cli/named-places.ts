@@ -1,3 +1,4 @@
+import { showValue } from '../core/errors.ts'
 import type { Places } from '../engine/publish/outputs.ts'
 import { nameAndValue, usageError } from './options.ts'
 
@@ -33,7 +34,7 @@ function together(
     if (typeof places === 'string')
       throw usageError(
         command,
-        `--${option}: '${places}' stands beside others; expected --${option} ${what}=ADDRESS of each.`,
+        `--${option}: ${showValue(places)} stands beside others; expected --${option} ${what}=ADDRESS of each.`,
       )
     for (const [name, place] of Object.entries(places)) {
       if (Object.hasOwn(named, name)) throw usageError(command, `--${option}: ${name} is given twice; expected once.`)

@@ -49,7 +49,7 @@ export function configError(field: string, value: unknown, expected: string, cau
 
 const shownMax = 200
 
-/** A value as messages show it: short, whatever it is. */
+/** A value as messages show it: short, and without the logins of addresses, whatever it is. */
 export function showValue(value: unknown): string {
   if (typeof value === 'string') return `'${cut(value)}'`
   if (typeof value === 'function') return 'a function'
@@ -62,7 +62,8 @@ export function showValue(value: unknown): string {
   }
 }
 
-function cut(text: string): string {
+function cut(given: string): string {
+  const text = given.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#'"]*@/gi, '$1')
   return text.length > shownMax ? `${text.slice(0, shownMax)}...` : text
 }
 

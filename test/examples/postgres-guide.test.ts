@@ -22,6 +22,7 @@ describe.skipIf(!server)('the guide of PostgreSQL', () => {
     await writeFile(join(folder, 'pipeline.ts'), example)
     await writeFile(join(folder, 'input/a.jsonl'), first)
     await writeFile(join(folder, 'input/b.jsonl'), second)
+    await psql(server, 'DROP DATABASE IF EXISTS other')
     await psql(server, `DROP SCHEMA IF EXISTS anna CASCADE; DROP ROLE IF EXISTS anna`)
     await psql(server, `CREATE ROLE anna LOGIN PASSWORD '${password}'; CREATE SCHEMA anna AUTHORIZATION anna`)
   })
@@ -64,6 +65,28 @@ describe.skipIf(!server)('the guide of PostgreSQL', () => {
       said.push(await readFile(join(file.parentPath, file.name), 'latin1'))
     expect(said.filter(text => text.includes('postgres://127.0.0.1')).length).toBeGreaterThan(2)
     expect(said.filter(text => text.includes(password) || text.includes('anna'))).toEqual([])
+  })
+
+  test('its table goes to another database, whose login is told nowhere either', async () => {
+    await psql(server, 'CREATE DATABASE other')
+    const other = { endpoint: server.endpoint.replace(/postgres$/, 'other') }
+    await psql(other, 'CREATE SCHEMA anna AUTHORIZATION anna')
+    const to = url.replace(/postgres$/, 'other')
+    const { code, stdout, stderr } = await millrace('backfill', 'pipeline.ts', '--output', to)
+    expect(code, stderr).toBe(0)
+    expect(await psql(other, 'SELECT count(*) FROM anna.today')).toBe('2')
+    expect(stdout).toContain('/other/today')
+    const said = [stdout, stderr]
+    for (const wrong of [
+      ['--output', `flow-9=${to}`],
+      ['--output', to, '--output', `flow-1=${to}`],
+      ['--output', `${to}?pool=2`],
+    ]) {
+      const refused = await millrace('backfill', 'pipeline.ts', '--checkpoint', 'new', ...wrong)
+      expect(refused.code).toBe(2)
+      said.push(refused.stdout, refused.stderr)
+    }
+    expect(said.filter(text => text.includes(password) || text.includes('anna:'))).toEqual([])
   })
 
   test('a wrong password, and one that is missing, end the run with what to look at, and without the password', async () => {
