@@ -40,7 +40,7 @@ import { text } from '../../src/plan/sql.ts'
 import { clockShape, type Stage, stagesInOrder } from '../../src/plan/stages.ts'
 import { beginning } from '../../src/plan/watermark.ts'
 import { type TrialEntry, type TrialLedger, whole } from './ledger.ts'
-import { pipelineOf, type TrialChanges, type TrialStep } from './plan.ts'
+import { pipelineOf, type TrialExtras, type TrialStep } from './plan.ts'
 
 const secondUs = 1_000_000n
 
@@ -72,9 +72,9 @@ export interface BoundTrial {
 export async function bindTrial(
   { executor, folder }: TrialSession,
   steps: readonly TrialStep[],
-  changes?: TrialChanges,
+  extras: TrialExtras = {},
 ): Promise<BoundTrial> {
-  const subscribed = subscribeFlows(pipelineOf(steps, changes))
+  const subscribed = subscribeFlows(pipelineOf(steps, extras))
   try {
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     const flows = bound.flows()
@@ -98,6 +98,8 @@ export interface Executed {
   readonly epochs: readonly (readonly string[])[]
   /** As 'step seq row end'. */
   readonly late: readonly string[]
+  /** The rows of flows of late rows by epoch, as 'step port end k v'. */
+  readonly lateFlows: readonly (readonly string[])[]
   readonly flushes: readonly ReadonlyMap<number, number>[]
 }
 
@@ -146,6 +148,7 @@ export async function execute(
   let epochNumber = 0
   const epochs: string[][] = []
   const late: string[] = []
+  const lateFlows: string[][] = []
   const flushes: ReadonlyMap<number, number>[] = []
   let position: LedgerPosition = { sources: { [settings.name]: beginning }, nextSeq: 1, clocks: {} }
   const sources = new Map([[settings.name, settings]])
@@ -160,14 +163,16 @@ export async function execute(
     at += size
     epochNumber++
     const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch(entries[0].isFinal) : plainEpoch(entries))
-    epochs.push(await outputRows(executor, epoch.applied, epoch.outputs))
+    const outputs = [...epoch.outputs, ...epoch.applied.outputs]
+    epochs.push(await outputRows(executor, outputs))
+    lateFlows.push(await lateFlowRows(executor, stages, outputs))
     late.push(...(await lateRows(executor, stages, [...epoch.channels, ...epoch.applied.channels])))
     await settle(epoch.applied)
     await dropTables(executor, [...epoch.tables, ...epoch.applied.tables])
   }
   for (const state of states) await executor.run(`DROP TABLE ${stateName(state)}`)
   for (const stage of stages) await executor.run(`DROP TABLE IF EXISTS ${islandsTable(stage)}`)
-  return { epochs, late, flushes }
+  return { epochs, late, lateFlows, flushes }
 
   async function plainEpoch(entries: readonly TrialEntry[]) {
     const marked = entries.map((entry, index) =>
@@ -339,15 +344,31 @@ function markedEntry(name: string, entry: Exclude<TrialEntry, { readonly is: 'fl
 
 const microseconds = (time: Date) => time.getTime() * 1000
 
-async function outputRows(executor: SessionExecutor, applied: Applied, ahead: Applied['outputs']): Promise<string[]> {
+async function outputRows(executor: SessionExecutor, outputs: Applied['outputs']): Promise<string[]> {
   const found: string[] = []
-  for (const { written } of [...ahead, ...applied.outputs])
+  for (const { written } of outputs.filter(({ flow }) => flow.rows.from.is !== 'late'))
     for (const { _op, _epoch, window_end: end, k, v } of await executor.rows(
       `FROM read_parquet(${text(written.file)})`,
     ))
       found.push(
         [...(_op === undefined ? [] : [_op, end ? microseconds(end as Date) : '-']), k, v].map(String).join(' '),
       )
+  return found
+}
+
+async function lateFlowRows(
+  executor: SessionExecutor,
+  stages: readonly Stage[],
+  outputs: Applied['outputs'],
+): Promise<string[]> {
+  const found: string[] = []
+  for (const { flow, written } of outputs) {
+    const { from } = flow.rows
+    if (from.is !== 'late') continue
+    const of = `${stages.indexOf(from.stage)} ${from.stage.step.ports?.[from.index] ?? ''}`
+    const rows = await executor.rows(`FROM read_parquet(${text(written.file)})`)
+    found.push(...rows.map(({ e, k, v }) => `${of} ${[e, k, v].map(String).join(' ')}`))
+  }
   return found
 }
 

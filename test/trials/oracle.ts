@@ -20,6 +20,8 @@ export interface OracleLate {
   readonly step: number
   readonly seq: number
   readonly row: number
+  readonly k: number
+  readonly v: number
   readonly end: number | null
   /** Of a step with several inputs: which one. */
   readonly port?: string
@@ -121,7 +123,7 @@ function linksOf(steps: readonly TrialStep[], late: OracleLate[]): readonly Link
     const other = 'other' in step ? step.other.map(link) : undefined
     const index = stateful++
     const tell = (row: OracleRow, end: number | null, port?: 'left' | 'right') =>
-      late.push({ step: index, seq: row.seq, row: row.row, end, ...(port && { port }) })
+      late.push({ step: index, seq: row.seq, row: row.row, k: row.k, v: row.v, end, ...(port && { port }) })
     const meeting = (state: OracleStep): Link => ({ op: 'state', index, state, ...(other && { other }) })
     if (step.op === 'join') return meeting(joinStep(step, tell))
     if (step.op === 'window join') return meeting(windowJoinStep(step, tell))

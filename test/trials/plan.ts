@@ -16,6 +16,7 @@ import {
   join,
   type JoinKind,
   json,
+  late,
   type Pipeline,
   pipeline,
   rename,
@@ -175,7 +176,10 @@ export const joinWeight = 100
 export const distinctWeight = 1000
 
 /** Operators as a chain that is put together at run time sees them: no columns are known to the compiler. */
-type Operate = (rows: Observable<unknown>) => Observable<unknown>
+interface Operate {
+  (rows: Observable<unknown>): Observable<unknown>
+  readonly step: { readonly op: string; readonly is?: string; readonly takes?: string }
+}
 const untyped = (...operators: readonly unknown[]) => operators as readonly Operate[]
 
 /** The real operators. After a window the rows are (k, v) again, so that any step may follow. */
@@ -256,19 +260,34 @@ function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unk
   ]
 }
 
-/** @param changes of the results of the last step; absent: those that are final */
-export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges): Pipeline {
+/** What a trial's pipeline has beside the results of its chain, each once. */
+export interface TrialExtras {
+  /** Changes of the results of the last step, in the place of those that are final. */
+  readonly changes?: TrialChanges
+  /** The late rows of each step are flows of their own. */
+  readonly hasLateFlows?: boolean
+}
+
+export function pipelineOf(steps: readonly TrialStep[], { changes, hasLateFlows = false }: TrialExtras): Pipeline {
   const rows = source('rows', {
     objects: 'in',
     format: json(),
     columns: { at: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'BIGINT' },
     time: 'at',
   })
+  const lateFlows: Observable<unknown>[] = []
+  const piped = (stream: Observable<unknown>, operators: readonly Operate[]) =>
+    operators.reduce((before, operate) => {
+      const after = before.pipe(operate as never) as Observable<unknown>
+      if (hasLateFlows) lateFlows.push(...lateFlowsOf(after, operate))
+      return after
+    }, stream)
   const branch = (branchSteps: readonly TrialStep[]) =>
     branchSteps.reduce(applied, rows.pipe(select('k', 'v')) as unknown as Observable<unknown>)
   const applied = (stream: Observable<unknown>, step: TrialStep): Observable<unknown> => {
     if (step.op === 'union') return (union as Union)(stream, branch(step.other))
-    if (step.op === 'join' || step.op === 'window join') return joined(stream, branch(step.other), step)
+    if (step.op === 'join' || step.op === 'window join') return piped(stream, joinOf(branch(step.other), step))
+    if (step.op !== 'global') return piped(stream, operatorsOf(step))
     return operatorsOf(step).reduce((before, operate) => before.pipe(operate as never), stream)
   }
   const last = steps.at(-1)
@@ -278,17 +297,38 @@ export function pipelineOf(steps: readonly TrialStep[], changes?: TrialChanges):
     : untyped(select('k' as never, 'v' as never), to(files('out', { format: 'parquet' })))
   const before = branch(isChanging ? steps.slice(0, -1) : steps)
   const flow = end.reduce((stream, operate) => stream.pipe(operate as never), before)
-  return pipeline('trial', { checkpoint: 'ck' }, flow as never)
+  return pipeline('trial', { checkpoint: 'ck' }, ...([flow, ...lateFlows] as never[]))
 }
 
-function joined(
-  left: Observable<unknown>,
+/** The late rows of a step that keeps state, as (k, v, end), of each of its sides. */
+function lateFlowsOf(flow: Observable<unknown>, { step }: Operate): readonly Observable<unknown>[] {
+  if (step.is !== 'stateful') return []
+  const hasWindows = step.takes === 'groups' || step.takes === 'two windows'
+  const sides = step.takes?.startsWith('two') ? [['left'], ['right']] : [[]]
+  return sides.map(side => {
+    const end = hasWindows ? 'epoch_us(late_window_end)' : 'NULL'
+    const named = side[0] === 'right' ? [derive({ v: ['BIGINT', 'w' as string] } as never)] : []
+    const operators = untyped(
+      ...named,
+      derive({ e: ['BIGINT', end as string] } as never),
+      select('k' as never, 'v' as never, 'e' as never),
+      to(files(`late-${step.op}`, { format: 'parquet' })),
+    )
+    return operators.reduce(
+      (before, operate) => before.pipe(operate as never) as Observable<unknown>,
+      (late as unknown as Late)(flow, ...side),
+    )
+  })
+}
+type Late = (flow: Observable<unknown>, ...side: readonly string[]) => Observable<unknown>
+
+function joinOf(
   right: Observable<unknown>,
   step: Extract<TrialStep, { readonly op: 'join' | 'window join' }>,
-): Observable<unknown> {
+): readonly Operate[] {
   const { kind } = step
   const isOfLeft = kind === 'semi' || kind === 'anti'
-  const other = isOfLeft ? right : right.pipe(rename({ v: 'w' } as never) as never)
+  const other = right.pipe(rename({ v: 'w' } as never) as never) as Observable<unknown>
   const weighted = `${joinWeight} * coalesce(v, 0) + ${isOfLeft ? '0' : 'coalesce(w, 0)'}`
   const window = step.op === 'window join' ? untyped(windowOf(step.window)) : []
   const meeting =
@@ -298,12 +338,7 @@ function joined(
           window.reduce((before, operate) => operate(before), other) as never,
           { on: ['k'], window: true, kind } as never,
         )
-  return untyped(
-    ...window,
-    meeting,
-    derive({ v: ['BIGINT', weighted as string] }),
-    select('k' as never, 'v' as never),
-  ).reduce((before, operate) => before.pipe(operate as never), left)
+  return untyped(...window, meeting, derive({ v: ['BIGINT', weighted as string] }), select('k' as never, 'v' as never))
 }
 
 type Union = (...flows: readonly Observable<unknown>[]) => Observable<unknown>

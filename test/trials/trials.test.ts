@@ -126,7 +126,8 @@ async function trial(ops: readonly TrialOp[], count: number, random: () => numbe
     const lastKey = ops.includes('topN') ? 3 : 1
     const plan = drawPlan(random, ops)
     const steps = isLong ? plan.map(stretchedStep) : plan
-    const bound = await bindTrial(session, steps)
+    const hasLateFlows = random() < 0.5
+    const bound = await bindTrial(session, steps, { hasLateFlows })
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
       const short = ops.includes('global') ? ended(drawLedger(random, lastKey)) : drawLedger(random, lastKey)
       const ledger = isLong ? stretched(short, halfHours.times, halfHours.from) : short
@@ -140,7 +141,7 @@ async function trial(ops: readonly TrialOp[], count: number, random: () => numbe
       for (const { kind, known } of runs) {
         const cut = drawCut(random, ledger, kind, known !== undefined)
         const got = await execute(bound, ledger, cut, random, known ? { wrong, known } : { wrong })
-        const difference = differenceOf(ledger, cut, got, answer)
+        const difference = differenceOf(ledger, cut, got, hasLateFlows, answer)
         if (difference === undefined) continue
         seen.wrong++
         if (label !== undefined)
@@ -154,16 +155,35 @@ async function trial(ops: readonly TrialOp[], count: number, random: () => numbe
 }
 
 /** Where the execution and the oracle differ, or undefined. */
-function differenceOf(ledger: TrialLedger, cut: readonly number[], got: Executed, answer: OracleAnswer): unknown {
+function differenceOf(
+  ledger: TrialLedger,
+  cut: readonly number[],
+  got: Executed,
+  hasLateFlows: boolean,
+  answer: OracleAnswer,
+): unknown {
   const epochOf = cut.flatMap((size, epoch) => Array.from({ length: size }, () => epoch))
   const epochs = cut.map((): string[] => [])
   for (const { seq, k, v } of answer.rows) epochs[epochOf[seq - 1] as number]?.push(`${k} ${v}`)
   const late = answer.late.map(({ step, seq, row, end, port = '' }) => `${step} ${seq} ${row} ${end} ${port}`)
+  const lateFlows = cut.map((): string[] => [])
+  for (const { step, seq, k, v, end, port = '' } of hasLateFlows ? answer.late : [])
+    lateFlows[epochOf[seq - 1] as number]?.push(`${step} ${port} ${end} ${k} ${v}`)
   const sorted = (lists: readonly (readonly string[])[]) => lists.map(list => list.toSorted())
   const flushes = (maps: readonly ReadonlyMap<number, number>[]) =>
     maps.map(map => [...map].toSorted(([a], [b]) => a - b))
-  const wanted = { epochs: sorted(epochs), late: late.toSorted(), flushes: flushes(answer.flushes) }
-  const found = { epochs: sorted(got.epochs), late: got.late.toSorted(), flushes: flushes(got.flushes) }
+  const wanted = {
+    epochs: sorted(epochs),
+    late: late.toSorted(),
+    lateFlows: sorted(lateFlows),
+    flushes: flushes(answer.flushes),
+  }
+  const found = {
+    epochs: sorted(got.epochs),
+    late: got.late.toSorted(),
+    lateFlows: sorted(got.lateFlows),
+    flushes: flushes(got.flushes),
+  }
   return JSON.stringify(wanted) === JSON.stringify(found)
     ? undefined
     : { entries: ledger.entries.length, wanted, found }

@@ -97,7 +97,7 @@ async function trial({ op, isTop }: Kind, count: number, random: () => number, w
     const having = drawHaving(random)
     const top = isTop ? whole(random, 1, 3) : 0
     const lastKey = isTop ? 4 : 1
-    const bound = broken(await bindTrial(session, steps, { having: having.sql, top }), wrong)
+    const bound = broken(await bindTrial(session, steps, { changes: { having: having.sql, top } }), wrong)
     for (let index = first; index < Math.min(count, first + ledgersOfPlan); index++) {
       const short = op === 'global' && random() < 0.5 ? ended(drawLedger(random, lastKey)) : drawLedger(random, lastKey)
       const ledger = isLong ? stretched(short, halfHours.times, halfHours.from) : short
