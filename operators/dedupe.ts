@@ -194,8 +194,8 @@ export interface DedupeOptions {
 }
 
 const dedupeOptions = {
-  within: {
-    kind: duration('a duration above zero and below 36,000 years', us => us > 0n && us <= withinUsMax),
+  horizon: {
+    kind: duration("a duration above zero and below 36,000 years, such as '1 day'", us => us > 0n && us <= withinUsMax),
     isRequired: true,
     isPositional: true,
     about: 'Two rows of a key count as the same when their event times are at most so far apart.',
@@ -205,7 +205,7 @@ const dedupeOptions = {
     default: 'first',
     about: "Which row of a key stays: 'first' the one that came first, 'last' the last one by event time.",
   },
-} satisfies OptionTable<DedupeOptions & { readonly within: Duration }>
+} satisfies OptionTable<DedupeOptions & { readonly horizon: Duration }>
 
 type Name<I> = keyof ColumnsOf<I> & string
 
@@ -227,19 +227,19 @@ type Name<I> = keyof ColumnsOf<I> & string
  *     orders.pipe(dedupe('order_id', '1 hour', { keep: 'last' }))
  *
  * @param key The column, or columns, by which rows are the same.
- * @param within The horizon, a duration such as '1 day'.
+ * @param horizon A duration such as '1 day'.
  * @param options Which row of a key stays.
  * @throws MillraceError `user` for an unknown column.
  */
 export function dedupe<I>(
   key: NoInfer<OfTimedRows<I, Name<I> | readonly [Name<I>, ...Name<I>[]]>>,
-  within: Duration,
+  horizon: Duration,
   options?: DedupeOptions,
 ): Operator<I, MiniBatch<ColumnsOf<I>, TimeOf<I>, TookRows<ColumnsOf<I>, 'rows'>>> {
   const names: unknown = typeof key === 'string' ? [key] : key
   if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length)
     throw configError('dedupe', key, 'a column, or a list of different columns, such as dedupe("trip_id", "1 day")')
-  const read = readCall('dedupe', dedupeOptions, [within], options)
+  const read = readCall('dedupe', dedupeOptions, [horizon], options)
   const keep = read.keep === 'first' ? {} : { keep: read.keep }
-  return step(dedupeStep, { key: names as string[], within: read.within, ...keep })
+  return step(dedupeStep, { key: names as string[], within: read.horizon, ...keep })
 }

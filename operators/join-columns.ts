@@ -1,6 +1,8 @@
+import { isObservable } from 'rxjs'
 import { configError, MillraceError } from '../src/core/errors.ts'
 import { given, oneOf } from '../src/core/option-kinds.ts'
 import { type Base, parseColumnType, type Show, type Wider } from '../src/core/types.ts'
+import type { NoTime } from '../src/plan/batches.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import { checkNewName, columnType } from './columns.ts'
 import type { JoinKeys, JoinKind } from './joined-rows.ts'
@@ -78,16 +80,34 @@ export function joinedColumns(left: ColumnTypes, right: ColumnTypes, keys: JoinK
   const ofRight = Object.entries(right)
     .filter(([name]) => !keys.some(({ right: own }) => own === name))
     .map(([name, type]) => [name, mayLack(['left', 'full'], type)] as const)
-  for (const [name] of ofRight) {
-    if (Object.hasOwn(left, name))
-      throw new MillraceError(
-        'user',
-        'plan',
-        `join: column '${name}' is on both sides; give one of them another name: rename({ ${name}: '...' }).`,
-      )
-    checkNewName('join', name, Object.keys(left))
-  }
+  checkApart(ofRight.map(([name]) => name).filter(name => Object.hasOwn(left, name)))
+  for (const [name] of ofRight) checkNewName('join', name, Object.keys(left))
   return Object.fromEntries([...ofLeft, ...ofRight])
+}
+
+/** Refuses names that both sides have. */
+function checkApart(names: readonly string[]): void {
+  const [first, ...others] = names
+  if (first === undefined) return
+  const all = names.map(name => `'${name}'`).join(', ')
+  const which =
+    others.length === 0
+      ? `column ${all} is on both sides; give one of them another name`
+      : `columns ${all} are on both sides; give those of one side other names`
+  const renamed = names.map(name => `${name}: '...'`).join(', ')
+  throw new MillraceError('user', 'plan', `join: ${which}: rename({ ${renamed} }).`)
+}
+
+/** Refuses what a newcomer may write in the place of options, with what was meant. */
+export function checkAsked(options: unknown): void {
+  if (isObservable(options))
+    throw configError(
+      'join',
+      'two flows',
+      'the other side and options, behind the left side: trips.pipe(join(payments, {...}))',
+    )
+  const on: unknown = (options as { readonly on?: unknown } | undefined)?.on
+  if (typeof on === 'string') throw configError('join: on', on, `a list of columns: on: ['${on}']`)
 }
 
 type LeftOf<On> = On extends readonly (infer N)[] ? N : keyof On
@@ -114,14 +134,16 @@ type Clash<C, B, On> = Extract<Exclude<keyof B, RightOf<On>>, keyof C>
 /** Nothing, or what is wrong with the other side. */
 export type Meets<C, T, B, TB, On, K> = unknown extends C
   ? unknown
-  : [TB] extends [T]
-    ? [Exclude<LeftOf<On>, keyof C>] extends [never]
-      ? [Exclude<RightOf<On>, keyof B>] extends [never]
-        ? [K] extends ['semi' | 'anti']
-          ? unknown
-          : [Clash<C, B, On>] extends [never]
+  : NoTime extends T | TB
+    ? "join goes by the event times of both sides: name the column in source(...), such as time: 'at'"
+    : [TB] extends [T]
+      ? [Exclude<LeftOf<On>, keyof C>] extends [never]
+        ? [Exclude<RightOf<On>, keyof B>] extends [never]
+          ? [K] extends ['semi' | 'anti']
             ? unknown
-            : `column "${Clash<C, B, On> & string}" is on both sides: rename one of them`
-        : `on: the other side has no column "${Exclude<RightOf<On>, keyof B> & string}"`
-      : `on: no column "${Exclude<LeftOf<On>, keyof C> & string}"`
-    : 'the event times of both sides must be of one type'
+            : [Clash<C, B, On>] extends [never]
+              ? unknown
+              : `column "${Clash<C, B, On> & string}" is on both sides: rename one of them`
+          : `on: the other side has no column "${Exclude<RightOf<On>, keyof B> & string}"`
+        : `on: no column "${Exclude<LeftOf<On>, keyof C> & string}"`
+      : 'the event times of both sides must be of one type'

@@ -17,6 +17,7 @@ import type {
 import { checkFlow, meeting } from '../src/plan/meeting.ts'
 import type { TwoInputStep } from '../src/plan/step.ts'
 import {
+  checkAsked,
   joinedColumns,
   joinKeys,
   type Joined,
@@ -131,6 +132,7 @@ export function join<I, B, TB, const On extends Names, const K extends JoinKind 
 >
 export function join<I>(flow: unknown, options: unknown): Operator<I, never> {
   const other = flow as Observable<unknown>
+  checkAsked(options)
   if (asksForWindow(options)) return windowJoin(other, options) as never
   const { on, within, kind } = readCall('join', joinOptions, [], options)
   checkFlow('join: other side', other, 'a source, or a flow that goes on from one')

@@ -37,6 +37,7 @@ export const topNStep: StatelessStep<PlainOptions> = {
   carries: column => column,
   columns(input, { by, per }) {
     for (const name of per) columnType('topN: per', name, input)
+    checkDirections(by, input)
     for (const item of by) orderedType(columnOf(item), input)
     if (Object.hasOwn(input, rankName))
       throw configError('topN', rankName, `rows without a '${rankName}' of their own; rename that first`)
@@ -86,6 +87,19 @@ function columnOf(item: TopNOrder): string {
 
 function directionOf(item: TopNOrder): Direction {
   return typeof item === 'string' ? 'asc' : item[1]
+}
+
+/** Refuses `by: ['trips', 'desc']`, where the direction stands beside its column and not with it. */
+function checkDirections(by: readonly TopNOrder[], input: ColumnTypes): void {
+  const place = by.findIndex(item => (item === 'asc' || item === 'desc') && !Object.hasOwn(input, item))
+  const before = by[place - 1]
+  if (before === undefined) return
+  const [column, direction] = [columnOf(before), String(by[place])]
+  throw configError(
+    'topN: by',
+    by,
+    `a direction with its column: by: [['${column}', '${direction}']]; no column is called '${direction}'`,
+  )
 }
 
 function orderedType(column: string, input: ColumnTypes): void {

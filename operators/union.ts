@@ -3,6 +3,7 @@ import { callSite } from '../src/core/call-site.ts'
 import { configError, MillraceError } from '../src/core/errors.ts'
 import { text } from '../src/core/option-kinds.ts'
 import { type OptionTable, readOptions } from '../src/core/options.ts'
+import { showCounted } from '../src/core/quantity.ts'
 import { type Base, parseColumnType, type Show, type Wider } from '../src/core/types.ts'
 import type { ColumnsOf, MiniBatch, TimeOf } from '../src/plan/batches.ts'
 import { widerType } from '../src/plan/common-type.ts'
@@ -151,10 +152,17 @@ export function union<A, B, TA, TB, const F extends Flows>(
 ): Stream<MiniBatch<Show<UnionColumns<F, Both<A, B>>>, TA>>
 export function union(...given: readonly unknown[]): Stream<MiniBatch<unknown, unknown>> {
   const last = given.at(-1)
-  const hasOptions = typeof last === 'object' && last !== null && !('subscribe' in last)
+  const hasOptions = typeof last === 'object' && last !== null && !Array.isArray(last) && !('subscribe' in last)
   const options = hasOptions ? readOptions('union', unionOptions, last) : undefined
   const flows = hasOptions ? given.slice(0, -1) : given
-  if (flows.length < 2) throw configError('union', flows.length, 'two flows or more, such as union(green, yellow)')
+  if (Array.isArray(given[0])) throw configError('union', 'a list', 'flows one after the other: union(green, yellow)')
+  if (flows.length < 2)
+    throw configError(
+      'union',
+      showCounted(flows.length, 'flow'),
+      'two flows or more: union(green, yellow). It begins a flow and is no step of one, so for ' +
+        'green.pipe(union(yellow)) write union(green, yellow).pipe(...)',
+    )
   for (const [index, flow] of flows.entries())
     checkFlow(`union: input ${index + 1}`, flow, 'a source, or a flow that goes on from one')
   const at = callSite()

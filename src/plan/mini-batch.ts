@@ -98,9 +98,16 @@ export class PlannedBatch {
   }
 }
 
+/** What a flow gives that has ended with `to`. */
+function isDone(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).join() === 'epoch'
+}
+
 /** The mini-batch an operator was given, or an error that says who passed something else. */
 export function plannedBatch(value: unknown, op: string): PlannedBatch {
   if (value instanceof PlannedBatch) return value
+  if (isDone(value))
+    throw new MillraceError('user', 'plan', `${op}: a flow that ends with to(...) has no rows; take it before that.`)
   throw new MillraceError(
     'user',
     'not-a-mini-batch',

@@ -282,6 +282,12 @@ export class Stream<T> extends Observable<T> {
 /** What an operator makes of a flow. @param place of the operator among its pipe's, from 1 */
 function piped(source: Observable<unknown>, operator: unknown, place: number): Observable<unknown> {
   const expected = 'an operator of millrace or of RxJS, which makes an Observable of one'
+  if (isObservable(operator))
+    throw configError(
+      `pipe: step ${place}`,
+      'a flow',
+      `${expected}; of several flows union(green, yellow) makes one, and join(other, {...}) is an operator`,
+    )
   if (typeof operator !== 'function') throw configError(`pipe: step ${place}`, operator, expected)
   const next: unknown = (operator as UnaryFunction<Observable<unknown>, unknown>)(source)
   if (isObservable(next)) return next

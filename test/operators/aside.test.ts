@@ -1,5 +1,6 @@
 import { map } from 'rxjs'
 import { describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
 import { aggregate } from '../../operators/aggregate.ts'
 import { count } from '../../operators/aggregates/count.ts'
 import { dedupe } from '../../operators/dedupe.ts'
@@ -12,6 +13,7 @@ import { quarantine } from '../../operators/quarantine.ts'
 import { rename } from '../../operators/rename.ts'
 import { rows } from '../../operators/rows.ts'
 import { select } from '../../operators/select.ts'
+import { to } from '../../operators/to.ts'
 import { topN } from '../../operators/top-n.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { union } from '../../operators/union.ts'
@@ -160,6 +162,11 @@ describe('what cannot be', () => {
       name: 'late rows of a flow that hands its rows over',
       flow: trips => lateOf(hourly(trips).pipe(rows())),
       message: 'late: a flow that hands its rows over ends there',
+    },
+    {
+      name: 'late rows of a flow that has ended',
+      flow: trips => lateOf(hourly(trips).pipe(to(files('out', { format: 'json' })))),
+      message: 'late: a flow that ends with to(...) has no rows; take it before that.',
     },
     {
       name: 'no flow',

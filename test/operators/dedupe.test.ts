@@ -45,9 +45,12 @@ test('what is wrong is told', () => {
   )
   expectConfigError(
     () => dedupe('zone' as never, '0s', { keep: 'last' }),
-    'dedupe: within',
+    'dedupe: horizon',
     "'0s'",
-    'a duration above zero and below 36,000 years',
+    "a duration above zero and below 36,000 years, such as '1 day'",
+  )
+  expect(() => (dedupe as (...given: readonly unknown[]) => unknown)('zone')).toThrow(
+    "dedupe: horizon is missing; expected a duration above zero and below 36,000 years, such as '1 day'.",
   )
   expect(() => describeOnce(trips => trips.pipe(dedupe('zune' as never, '1 day', { keep: 'last' })))).toThrow(
     "dedupe: no column 'zune'; did you mean 'zone'?",

@@ -1,10 +1,12 @@
 import { Subject } from 'rxjs'
 import { describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
 import { derive } from '../../operators/derive.ts'
 import { join, joinStep } from '../../operators/join.ts'
 import { rename } from '../../operators/rename.ts'
 import { rows } from '../../operators/rows.ts'
 import { select } from '../../operators/select.ts'
+import { to } from '../../operators/to.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { PlannedBatch } from '../../src/plan/mini-batch.ts'
 import { foldStep, planJson } from '../../src/plan/node.ts'
@@ -111,6 +113,18 @@ test.each<{ name: string; flow: (trips: Trips) => Trips; message: string }>([
     message: "join: column 'tip' is on both sides; give one of them another name: rename({ tip: '...' }).",
   },
   {
+    name: 'columns on both sides',
+    flow: trips => trips.pipe(untyped(trips.pipe(select('zone', 'tip', 'kind')), { on: ['zone'], within })),
+    message:
+      "join: columns 'tip', 'kind' are on both sides; give those of one side other names: " +
+      "rename({ tip: '...', kind: '...' }).",
+  },
+  {
+    name: 'a flow that has ended',
+    flow: trips => trips.pipe(untyped(trips.pipe(to(files('out', { format: 'json' }))), { on: ['zone'], within })),
+    message: 'join: a flow that ends with to(...) has no rows; take it before that.',
+  },
+  {
     name: 'columns of different types',
     flow: trips => trips.pipe(untyped(tips(trips), { on: { kind: 'zone' }, within })),
     message: "join: on: 'kind' is VARCHAR and 'zone' of the other side BIGINT; expected one type.",
@@ -152,6 +166,16 @@ test.each<{ name: string; options: unknown; message: string }>([
   { name: 'bounds the wrong way round', options: { on: ['zone'], within: ['2 hours', '1 hour'] }, message: 'within' },
   { name: 'what is no duration', options: { on: ['zone'], within: ['1 hour', 'later'] }, message: 'within' },
   { name: 'no column', options: { on: [], within }, message: 'join: on: [] is not valid' },
+  {
+    name: 'a column that is no list',
+    options: { on: 'zone', within },
+    message: "join: on: 'zone' is not valid; expected a list of columns: on: ['zone'].",
+  },
+  {
+    name: 'a flow in the place of options',
+    options: tripsOf(new Subject()),
+    message: "join: 'two flows' is not valid; expected the other side and options, behind the left side",
+  },
   { name: 'a column twice', options: { on: ['zone', 'zone'], within }, message: 'join: on:' },
   {
     name: 'another kind',

@@ -126,6 +126,11 @@ test.each<[string, (trips: Trips) => unknown, string]>([
     "topN: by: no column 'm'; did you mean 'n'?",
   ],
   [
+    'a direction beside its column',
+    trips => hourly(trips).pipe(untyped(3, { by: ['n', 'desc'] }) as never),
+    'topN: by: ["n","desc"] is not valid; expected a direction with its column: by: [[\'n\', \'desc\']]',
+  ],
+  [
     'a group that is none',
     trips => hourly(trips).pipe(untyped(3, { by: ['n'], per: ['zoen'] }) as never),
     "topN: per: no column 'zoen'; did you mean 'zone'?",

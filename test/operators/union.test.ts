@@ -1,5 +1,6 @@
 import { map, Subject, zip } from 'rxjs'
 import { describe, expect, test } from 'vitest'
+import { files } from '../../connectors/files/spec.ts'
 import { json } from '../../connectors/json/spec.ts'
 import { aggregate } from '../../operators/aggregate.ts'
 import { count } from '../../operators/aggregates/count.ts'
@@ -8,6 +9,7 @@ import { groupBy } from '../../operators/group-by.ts'
 import { rename } from '../../operators/rename.ts'
 import { rows } from '../../operators/rows.ts'
 import { select } from '../../operators/select.ts'
+import { to } from '../../operators/to.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { union } from '../../operators/union.ts'
 import { where } from '../../operators/where.ts'
@@ -146,6 +148,11 @@ describe('a union of branches', () => {
       message: 'union: cannot follow tumbling; add aggregate({...}) before it',
     },
     {
+      name: 'a flow that has ended',
+      flow: trips => untyped(trips, trips.pipe(to(files('out', { format: 'json' })))),
+      message: 'union: a flow that ends with to(...) has no rows; take it before that.',
+    },
+    {
       name: 'an event time of another type',
       flow: trips => untyped(trips, daily(trips)),
       message:
@@ -159,7 +166,13 @@ describe('a union of branches', () => {
     {
       name: 'one flow',
       make: () => untyped(tripsOf(new Subject())),
-      message: 'union: 1 is not valid; expected two flows or more',
+      message:
+        "union: '1 flow' is not valid; expected two flows or more: union(green, yellow). It begins a flow and is no step",
+    },
+    {
+      name: 'a list of flows',
+      make: () => untyped([tripsOf(new Subject()), tripsOf(new Subject())]),
+      message: "union: 'a list' is not valid; expected flows one after the other: union(green, yellow).",
     },
     {
       name: 'what is no flow',

@@ -108,7 +108,7 @@ timeless.pipe(dedupe('host', '1d'))
 timeless.pipe(deltas({ of: ['bytes'], expireAfter: '1d' }))
 // @ts-expect-error late rows are those of windows, which go by an event time: name its column in `time`
 source('hits', { objects: 'data/hits', format: json(), columns: hits, late: { retention: '30 days' } })
-// @ts-expect-error a retention is a duration
+// @ts-expect-error a retention is a duration: '"a month"'
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', late: { retention: 'a month' } })
 // @ts-expect-error a watermark goes by an event time: name its column in `time`
 source('hits', { objects: 'data/hits', format: json(), columns: hits, watermark: { delay: '1d' } })
@@ -364,6 +364,10 @@ requests.pipe(join(others, { on: ['bytes'], within: ['0s', '1 hour'] }))
 requests.pipe(join(requests.pipe(select('host', 'status')), { on: ['host'], within: ['0s', '1 hour'] }))
 // @ts-expect-error two types of the event time: the event times of both sides must be of one type
 requests.pipe(join(dated.pipe(select('host')), { on: ['host'], within: ['0s', '1 hour'] }))
+// @ts-expect-error the other side has no event time: join goes by the event times of both sides
+requests.pipe(join(timeless.pipe(select('host')), { on: ['host'], within: ['0s', '1 hour'] }))
+// @ts-expect-error no event time: join goes by the event times of both sides
+timeless.pipe(join(others, { on: ['host'], within: ['0s', '1h'] }))
 // @ts-expect-error a bound is a duration: Type '"later"' is not assignable
 requests.pipe(join(others, { on: ['host'], within: ['0s', 'later'] }))
 // @ts-expect-error no such kind: "outer"
