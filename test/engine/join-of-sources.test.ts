@@ -42,13 +42,14 @@ const trips = () =>
     time: 'at',
     watermark: { delay: '1 hour', bounds: 'trips_{yyyy}-{MM}-{dd}' },
   })
-const payments = () =>
+const payments = (more: { readonly onBadRow?: 'quarantine' } = {}) =>
   source('payments', {
     objects: at('payments'),
     format: json(),
     columns: { paid_at: 'TIMESTAMP NOT NULL', trip: 'BIGINT', cents: 'BIGINT' },
     time: 'paid_at',
     watermark: { delay: '2 hours', bounds: 'pay_{yyyy}-{MM}-{dd}' },
+    ...more,
   })
 const within = ['0 minutes', '2 hours'] as const
 
@@ -104,5 +105,47 @@ describe('a join of two sources', () => {
     await run(paid('c', 'full'), { ledger: place('a').checkpoint, objectsPerEpoch: 1 })
     expect(await outputHashes(place('b').output)).toEqual(await outputHashes(place('c').output))
     expect(sorted(await lab.rows(place('b')))).toEqual(sorted(await lab.rows(place('a'))))
+  })
+
+  test('a side of which no object can be read holds nothing back at the end: rows of the other stand alone', async () => {
+    for (const day of [1, 2, 3]) await writeFile(pathOf(at('payments'), `pay_2024-01-0${day}.jsonl`), 'no JSON\n')
+    const bad = payments({ onBadRow: 'quarantine' })
+    const flow = (name: string) =>
+      pipeline(
+        'paid',
+        { checkpoint: place(name).checkpoint },
+        trips().pipe(
+          join(bad, { on: ['trip'], within, kind: 'full' }),
+          to(files(place(name).output, { format: 'parquet' })),
+        ),
+      )
+    const open = await run(flow('bad'), { flush: false, objectsPerEpoch: 2 })
+    expect(open.totals).toMatchObject({ objects: 6, late: 0, quarantinedRows: 3 })
+    expect(open.watermarks).toMatchObject({ payments: null })
+    // Without a mark of the other side nothing is known to be final.
+    expect(await lab.rows(place('bad'))).toEqual([])
+    await run(flow('bad'))
+    const alone = `SELECT "at", trip, zone, NULL AS paid_at, NULL AS cents FROM read_parquet(${quoted(pathOf(at('trips'), '*.parquet'))})`
+    expect(sorted(await lab.rows(place('bad')))).toEqual(sorted(await lab.sql(alone)))
+  })
+
+  test('is refused where one of them has no event time, naming it', async () => {
+    const timeless = source('notes', {
+      objects: at('notes'),
+      format: json(),
+      columns: { trip: 'BIGINT', note: 'VARCHAR' },
+    })
+    const untyped = join as unknown as (other: unknown, options: unknown) => never
+    const flow = (left: { pipe: (...all: never[]) => unknown }, right: unknown) =>
+      pipeline(
+        'noted',
+        { checkpoint: place('noted').checkpoint },
+        left.pipe(
+          untyped(right, { on: ['trip'], within }),
+          to(files(place('noted').output, { format: 'json' })) as never,
+        ) as never,
+      )
+    for (const refused of [flow(trips(), timeless), flow(timeless as never, trips())])
+      await expect(run(refused)).rejects.toThrow('join: it goes by an event time, and source notes has none')
   })
 })

@@ -109,7 +109,8 @@ async function accepted(side: Side): Promise<string> {
 
 async function expectedSql(kind: (typeof kinds)[number]): Promise<string> {
   const [t, p] = [await accepted('trips'), await accepted('payments')]
-  const on = `t.trip = p.trip AND p.paid_at - t."at" BETWEEN -INTERVAL 10 MINUTE AND INTERVAL 2 HOUR`
+  // Each comparison has one side on its left and the other on its right, which lets DuckDB hash the keys of an outer join.
+  const on = `t.trip = p.trip AND p.paid_at >= t."at" - INTERVAL 10 MINUTE AND p.paid_at <= t."at" + INTERVAL 2 HOUR`
   if (kind === 'anti') return `SELECT t."at", t.trip, t.fare FROM ${t} AS t ANTI JOIN ${p} AS p ON ${on}`
   return `SELECT t."at", coalesce(t.trip, p.trip) AS trip, t.fare, p.paid_at, p.cents FROM ${t} AS t FULL JOIN ${p} AS p ON ${on}`
 }

@@ -25,7 +25,7 @@ import { S3_CREDENTIALS } from '../servers/minio.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const nodeBinary = join(root, 'node_modules/.bin/node')
-const pipelineFile = join(import.meta.dirname, 'pipelines/trips.ts')
+const pipelines = join(import.meta.dirname, 'pipelines')
 const dayUs = 86_400_000_000n
 const hourUs = 3_600_000_000n
 
@@ -80,7 +80,9 @@ export interface Daemon {
   kill(signal: NodeJS.Signals): void
 }
 
-export async function openLiveLab(endpoint: string, name: string): Promise<LiveLab> {
+/** @param pipeline the file of it, which most share */
+export async function openLiveLab(endpoint: string, name: string, pipeline = 'trips.ts'): Promise<LiveLab> {
+  const pipelineFile = join(pipelines, pipeline)
   const folder = await mkdtemp(join(tmpdir(), `millrace-live-`))
   const bucket = `${name}-${randomUUID().slice(0, 8)}`
   const s3 = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: S3_CREDENTIALS })
