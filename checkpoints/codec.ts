@@ -12,7 +12,8 @@ import type { Head, Manifest, ManifestFile } from './types.ts'
  * in files. 4: what is not published yet is one list for every sink, which readers of 3 would not publish.
  * 5: committed rows may be held until they are worth a file (`held-<flow>`), which readers of 4 would never publish.
  * 6: there may be several sources, of each of which something is on record; readers of 5 would take their keys for
- * those of one. 7: the ledger has entries that apply late rows, which readers of 6 would take for flushes.
+ * those of one. 7: the ledger has entries that apply late rows, and versions of lookups, which lie in `lookup-<name>`;
+ * readers of 6 would take both for flushes.
  */
 export const currentFormat = 7
 export const currentMinReader = 7

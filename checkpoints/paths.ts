@@ -56,16 +56,16 @@ export function checkFileKind(kind: string): void {
     'fatal',
     'invalid-kind',
     `'${kind}' is no kind of file: expected ledger, outputs, quarantine, ` +
-      'after, deliveries, late-<node>, segment-<node> or held-<flow>. This is a bug.',
+      'after, deliveries, late-<node>, segment-<node>, held-<flow> or lookup-<name>. This is a bug.',
   )
 }
 
 /**
- * Channels of the whole pipeline, and those of which each step or flow has its own: `late-<node>`, `held-<flow>`; and
- * what is no channel.
+ * Channels of the whole pipeline, and those of which each step, flow or lookup has its own: `late-<node>`,
+ * `held-<flow>`; and what is no channel.
  */
 const whole = ['ledger', 'outputs', 'quarantine', 'after', deliveries]
-const byNode = ['late', 'segment', 'held']
+const byNode = ['late', 'segment', 'held', 'lookup']
 
 /** Prefixes under which all files of a checkpoint lie. */
 export const kindPrefixes: readonly string[] = [

@@ -24,7 +24,8 @@ export interface Part extends FileRef {
 
 /**
  * A channel is an append-only set of Parquet rows of one schema: 'ledger', 'outputs', 'quarantine', 'after',
- * `late-<node>`, `segment-<node>` and, since format 5, `held-<flow>`. Its name is also the <kind> of its files' names.
+ * `late-<node>`, `segment-<node>`, since format 5 `held-<flow>` and since format 7 `lookup-<name>`. Its name is also
+ * the <kind> of its files' names.
  */
 export type Channels = Readonly<Record<string, readonly Part[]>>
 

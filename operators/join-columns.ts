@@ -131,6 +131,19 @@ export type Joined<C, B, On, K> = [K] extends ['semi' | 'anti']
 
 type Clash<C, B, On> = Extract<Exclude<keyof B, RightOf<On>>, keyof C>
 
+/** Nothing, or what is wrong with a lookup behind these columns. */
+export type LooksUp<C, L, LK, On> = unknown extends C
+  ? unknown
+  : [Exclude<LeftOf<On>, keyof C>] extends [never]
+    ? [Exclude<RightOf<On>, LK>] extends [never]
+      ? [Exclude<LK, RightOf<On>>] extends [never]
+        ? [Clash<C, L, On>] extends [never]
+          ? unknown
+          : `column "${Clash<C, L, On> & string}" is on both sides: rename one of them`
+        : `on: "${Exclude<LK, RightOf<On>> & string}" of the lookup's key is missing`
+      : `on: "${Exclude<RightOf<On>, LK> & string}" is not part of the lookup's key`
+    : `on: no column "${Exclude<LeftOf<On>, keyof C> & string}"`
+
 /** Nothing, or what is wrong with the other side. */
 export type Meets<C, T, B, TB, On, K> = unknown extends C
   ? unknown

@@ -4,15 +4,15 @@ import { canonicalDuration, type Duration, parseSignedUs } from '../src/core/dur
 import { sortedByName } from '../src/core/json.ts'
 import { given } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
-import type {
-  ColumnsOf,
-  MiniBatch,
-  OfOnlyWindow,
-  OfRows,
-  Operator,
-  TimeOf,
-  TookSides,
-  Windowed,
+import {
+  type ColumnsOf,
+  type MiniBatch,
+  type OfOnlyWindow,
+  type OfRows,
+  type Operator,
+  type TimeOf,
+  type TookSides,
+  type Windowed,
 } from '../src/plan/batches.ts'
 import { checkFlow, meeting } from '../src/plan/meeting.ts'
 import type { TwoInputStep } from '../src/plan/step.ts'
@@ -21,6 +21,7 @@ import {
   joinedColumns,
   joinKeys,
   type Joined,
+  type LooksUp,
   kindOption,
   type Meets,
   type Names,
@@ -30,6 +31,7 @@ import {
 } from './join-columns.ts'
 import { joinedRows, type JoinKind } from './joined-rows.ts'
 import { asksForWindow, windowJoin, type WindowJoined, type WindowJoinOptions } from './window-join.ts'
+import { type Lookup, lookupDefinition, lookupJoin, type LookupJoinOptions } from './lookup.ts'
 
 interface PlainOptions {
   readonly [key: string]: string | readonly string[] | Readonly<Record<string, string>>
@@ -116,7 +118,11 @@ function isWithin(value: unknown): boolean {
  *
  *     persons.pipe(tumbling('1 hour'), join(auctions.pipe(tumbling('1 hour')), { on: { id: 'seller' }, window: true }))
  *
- * @param other The right side.
+ * With a lookup instead of a flow there is nothing to wait for: see `lookup`.
+ *
+ *     trips.pipe(join(zones, { on: { zone: 'LocationID' }, kind: 'left' }))
+ *
+ * @param other The right side: a flow, or a lookup.
  * @throws MillraceError `user` for columns that are unknown, of different types or on both sides, and without bounds.
  */
 export function join<I, B, TB, const On extends Names, const K extends JoinKind = 'inner'>(
@@ -130,12 +136,21 @@ export function join<I, B, TB, const On extends Names, const K extends JoinKind 
   I,
   MiniBatch<WindowJoined<ColumnsOf<I>, B, On, K, TimeOf<I>>, TimeOf<I>, TookSides<ColumnsOf<I>, B, 'windows'>>
 >
-export function join<I>(flow: unknown, options: unknown): Operator<I, never> {
-  const other = flow as Observable<unknown>
+export function join<I, L, LK extends string, const On extends Names, const K extends 'inner' | 'left' = 'inner'>(
+  other: Lookup<L, LK> & NoInfer<LooksUp<ColumnsOf<I>, L, LK, On>>,
+  options: OfRows<I, LookupJoinOptions<On, K>>,
+): Operator<I, MiniBatch<Joined<ColumnsOf<I>, L, On, K>, TimeOf<I>>>
+export function join(other: unknown, options: unknown): unknown {
+  const found = lookupDefinition(other)
+  if (found) return lookupJoin(found, options)
+  const flow = other as Observable<unknown>
   checkAsked(options)
-  if (asksForWindow(options)) return windowJoin(other, options) as never
+  return asksForWindow(options) ? windowJoin(flow, options) : joinFlow(flow, options)
+}
+
+function joinFlow(other: Observable<unknown>, options: unknown): Operator<never, never> {
   const { on, within, kind } = readCall('join', joinOptions, [], options)
-  checkFlow('join: other side', other, 'a source, or a flow that goes on from one')
+  checkFlow('join: other side', other, 'a source, or a flow that goes on from one, or a lookup')
   const plain: PlainOptions = { on: plainNames(on), within, kind }
   const at = callSite()
   const apply = (source: Observable<unknown>) =>

@@ -42,6 +42,8 @@ export interface SummaryJson {
   readonly ignoredBy: IgnoredKeys
   readonly leftOut: number
   readonly withoutPeriod: readonly WithoutPeriod[]
+  /** Versions of lookups that this run has read, in order. */
+  readonly lookups: Summary['run']['lookups']
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
@@ -81,6 +83,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     ignoredBy: run.ignoredBy,
     leftOut: run.leftOut,
     withoutPeriod: run.withoutPeriod,
+    lookups: run.lookups,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
     rescuedRows: run.rescuedRows,
@@ -111,6 +114,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       `${showCounted(totals.objects, 'object')}, ` +
         `${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
     ],
+    ...lookupLines(run),
     ...renderTotals(totals, run.setAside),
     ...(run.delivered > 0
       ? [['handed over', `${showCounted(run.delivered, 'epoch')} of rows, all taken`] as const]
@@ -143,6 +147,15 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
   return `${headline(summary)}\n\n${renderLines(lines)}\n${warnings(summary)
     .map(text => `\n  Warning: ${text}\n`)
     .join('')}`
+}
+
+/** Of each lookup that was read what the last version has. */
+function lookupLines({ lookups }: Summary['run']): readonly Line[] {
+  const last = new Map(lookups.map(read => [read.lookup, read]))
+  return [...last.values()].map(({ lookup, rows, objects }) => [
+    'lookup',
+    `${lookup}: ${showCounted(rows, 'row')} from ${showCounted(objects, 'object')}, read anew`,
+  ])
 }
 
 /** Each place of output once, with the files that lie there; not every sink writes files. */

@@ -108,6 +108,7 @@ function openListing(run: Run, options: BackfillOptions): Promise<Listing> {
       ...run.reader,
       other: run.replayed,
       sources: [...run.sources.keys()],
+      lookups: run.subscribed.lookups,
       executor,
       miniBatch,
       nextSeq: run.claim.position.nextSeq,

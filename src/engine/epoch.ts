@@ -10,6 +10,7 @@ import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
 import { correctEpoch } from './fold/correct.ts'
 import { noPartials, type Partials } from './fold/partials.ts'
 import { createRunAhead, type Ready } from './fold/run-ahead.ts'
+import { lookupsAt } from './fold/lookups-met.ts'
 import { stamp } from './fold/stamp.ts'
 import { dropTables, removeFiles } from './fold/work.ts'
 import type { Admitted, MiniBatches } from './intake/admit.ts'
@@ -67,7 +68,12 @@ export async function runEpochs(run: Run, committer: Committer, epochs: Epochs):
   committer.afterwards.begin()
   if (run.isSealed) return true
   // Take, read, stamp, partial.
-  const ahead = createRunAhead({ ...run, epoch: run.ahead }, batches, committer.position, committer.care)
+  const ahead = createRunAhead(
+    { ...run, epoch: run.ahead },
+    run.lookupTables.before(batches),
+    committer.position,
+    committer.care,
+  )
   while (!drain?.aborted) {
     const ready = await publisher.beside(ahead.next())
     if (!(await publisher.room(drain))) return false
@@ -118,9 +124,9 @@ async function applyBatch(
   run: Run,
   committer: Committer,
   partials: Partials,
-  { marks: [mark], clocks }: Ready['stamped'],
+  { marks: [mark], clocks, lookups }: Ready['stamped'],
 ): Promise<Applied> {
-  if (mark?.is !== 'apply') return apply(run, committer, partials, { is: 'stamped', clocks })
+  if (mark?.is !== 'apply') return apply(run, committer, partials, { is: 'stamped', clocks, lookups })
   const epoch = await beginEpoch(run, committer)
   const reader = { ...run.reader, manifest: committer.manifest }
   const entry = { seq: mark.seq, named: mark, clocks }
@@ -176,7 +182,14 @@ export async function commitFlush(run: Run, committer: Committer, isFinal: boole
 function flushOfAll(position: LedgerPosition, isFinal: boolean): EpochTime {
   const { nextSeq: seq, clocks: before, sources } = position
   const limits = Object.entries(sources).map(([name, { highMarkUs }]) => [name, isFinal ? endOfTimeUs : highMarkUs])
-  return { is: 'flush', seq, before, sourcesUs: sourceClocks(position), limitsUs: Object.fromEntries(limits) }
+  return {
+    is: 'flush',
+    seq,
+    before,
+    sourcesUs: sourceClocks(position),
+    limitsUs: Object.fromEntries(limits),
+    lookups: lookupsAt(position),
+  }
 }
 
 /**
@@ -261,6 +274,7 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
 
     await state.adopt(applied, after.clocks)
     await executor.append('ledger', ledger)
+    await dropTables(executor, supersededTables(committer.position, after))
     committer.position = after
     await dropTables(executor, [...partials.tables, ...applied.tables])
     await removeFiles(channels, [...partials.outputs, ...applied.outputs])
@@ -274,6 +288,12 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
       totals: totalsOf(head.manifest),
     }
   })
+}
+
+/** Of versions of lookups that no row meets any more: they die by succession. */
+function supersededTables(before: LedgerPosition, after: LedgerPosition): readonly string[] {
+  const kept = new Set(Object.values(after.lookups).map(({ table }) => table))
+  return Object.values(before.lookups).flatMap(({ table }) => (kept.has(table) ? [] : [table]))
 }
 
 /** What the engine has on record once the epoch is committed. */

@@ -17,6 +17,7 @@ import {
   type Leaf,
   type Stage,
   stagesOf,
+  type StepParts,
 } from '../plan/stages.ts'
 import { asksForChanges, changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
 import { chain, type PlanNode, sourcesOf } from '../plan/node.ts'
@@ -69,7 +70,9 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     const executor = await session.executor(new AbortController().signal)
     const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
     for (const { settings, policies } of subscribed.definitions)
-      await checkFormat(formatOf(settings, policies, components.formats), settings.name, executor)
+      await checkFormat(formatOf(settings, policies, components.formats), `source ${settings.name}`, executor)
+    for (const { settings, policies } of subscribed.lookups)
+      await checkFormat(formatOf(settings, policies, components.formats), `lookup ${settings.name}`, executor)
     for (const { terminal, name } of bound.flows())
       if (terminal.is === 'sink')
         components.sinks
@@ -97,6 +100,9 @@ function explainSink(given: Sink): object {
   return { [given.sink]: given.uri, ...options, ...given.hold }
 }
 
+/** Stands for the number of the last version before the row's entry in the ledger. */
+const versionInForce = '"version before the row"'
+
 function explainFlow(flow: Flow): ExplainedFlow {
   const { name, terminal } = flow
   const isOfOne = sourcesOf(terminal.node).length === 1
@@ -106,6 +112,10 @@ function explainFlow(flow: Flow): ExplainedFlow {
     const name = `given_${stages.filter(({ stage }) => stage.startsWith('function ')).length + 1}`
     stages.push({ stage: `function ${op} of TypeScript, not portable: gives ${name} for`, sql: input.sql })
     return { ...input, sql: `SELECT * FROM ${name}`, columns, hidden: hiddenAfter(input, step) }
+  }
+  const parts: StepParts = {
+    given,
+    lookup: ({ settings }) => ({ sql: `SELECT * FROM ${id(`lookup ${settings.name}`)}`, version: versionInForce }),
   }
   const leaf = (from: Leaf): Relation => {
     if (from.is === 'source') {
@@ -127,7 +137,7 @@ function explainFlow(flow: Flow): ExplainedFlow {
     return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden: rowHidden }
   }
   const read = ({ from, steps }: Branch): Relation =>
-    applySteps(from.is === 'union' ? (unionRows(from, from.branches.map(read)) as Relation) : leaf(from), steps, given)
+    applySteps(from.is === 'union' ? (unionRows(from, from.branches.map(read)) as Relation) : leaf(from), steps, parts)
   let last: Relation | undefined
   for (const [index, stage] of steps.entries()) {
     // One stateful step needs no name; of several each is told by its place.
@@ -139,7 +149,7 @@ function explainFlow(flow: Flow): ExplainedFlow {
     else if (isReadOn) stages.push({ stage: `${own}gives rows_${index + 1} for`, sql: result.sql })
   }
   const changing = terminal.emit === 'update' ? steps.at(-1) : undefined
-  const ended = last ? applySteps(last, flow.rows.steps, given) : read(flow.rows)
+  const ended = last ? applySteps(last, flow.rows.steps, parts) : read(flow.rows)
   const output = changing ? explainChanges(changing, flow.rows.steps, stages) : ended
   const order = orderOf(output)
     .map(column => `${id(column)} ASC NULLS LAST`)

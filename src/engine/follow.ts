@@ -76,6 +76,8 @@ async function follow({ parts, run, options, done, startedMs, onEpoch }: Followi
   })
   tellStart(run, committer.manifest.epoch)
   const columns = createColumnsTeller(run, source => committer.recordsOf(source).columnsSeen)
+  const refreshing = new AbortController()
+  const refreshed = run.lookupTables.follow(AbortSignal.any([refreshing.signal, run.signal]))
   const times: Times = { lastCommitMs: clock.nowMs(), committingSinceMs: undefined }
   try {
     await live.open()
@@ -106,6 +108,8 @@ async function follow({ parts, run, options, done, startedMs, onEpoch }: Followi
     const seconds = (clock.nowMs() - startedMs) / 1000
     return await summarise(run, committer, done, { listed: live.listed, isDrained: !live.isIdle, seconds })
   } finally {
+    refreshing.abort()
+    await refreshed
     await live.end()
     await drain.end()
     await committer.stop()

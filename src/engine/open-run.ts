@@ -7,6 +7,7 @@ import { stoppable } from '../core/stoppable.ts'
 import { bindFlows } from '../plan/bind.ts'
 import type { Format } from '../plan/format.ts'
 import { createGate } from '../plan/gate.ts'
+import type { LookupVersion } from '../plan/lookup.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { SourceDefinition } from '../plan/source-definition.ts'
 import type { Flow, Stage } from '../plan/stages.ts'
@@ -19,6 +20,8 @@ import type { Session } from './duckdb/session.ts'
 import type { EpochContext } from './fold/work.ts'
 import { periodBounds } from './intake/admit.ts'
 import { createKindOf, linksOf } from './intake/key-kind.ts'
+import { type Lookups, openLookups, recordedLookups } from './intake/lookups.ts'
+import { type OpenLookup, openLookup } from './intake/read-lookup.ts'
 import { type OpenSource, type OpenSources, sourceOf } from './intake/source.ts'
 import type { BackfillOptions, RunOptions } from './options.ts'
 import { openAfterPlace } from './publish/after-place.ts'
@@ -33,6 +36,7 @@ import { checkReplayable, type Replayed, withStageNames } from './replay/replay.
 import type { RunEvent } from './report/events.ts'
 import type { ChannelReader } from './state/channels.ts'
 import { engineRecords } from './state/engine-state.ts'
+import { lastVersion, loadVersions } from './state/lookup-versions.ts'
 import { type ReadCheckpoint, readCheckpoint } from './state/read-checkpoint.ts'
 import { loadState } from './state/recover.ts'
 import { recounted } from './state/totals.ts'
@@ -48,6 +52,7 @@ export interface Run {
   /** Each stage of the flows once, those before others first. */
   readonly stages: readonly Stage[]
   readonly sources: OpenSources
+  readonly lookupTables: Lookups
   readonly claim: Claim
   /** Reads what the claimed checkpoint held at the start. */
   readonly reader: ChannelReader
@@ -82,6 +87,7 @@ async function openExecutors(session: Session, signal: AbortSignal) {
     committing: await session.executor(signal),
     merging: await session.executor(signal),
     lookUps: await session.executor(signal),
+    refreshing: await session.executor(signal),
   }
 }
 
@@ -95,12 +101,12 @@ export async function openRun(
 ): Promise<Run> {
   const { signal } = abort
   const { clock } = components
-  const { definitions, terminals } = subscribed
+  const { definitions, lookups, terminals } = subscribed
   const executors = await openExecutors(session, signal)
 
   const opening = { pipeline, options, subscribed, session, components, abort, executors }
   const bound = await bindPipeline(subscribed, executors.computing, components)
-  const asked = { definitions, terminals, formats: bound.formats, checkpoint: pipeline.checkpoint, options }
+  const asked = { definitions, lookups, terminals, formats: bound.formats, checkpoint: pipeline.checkpoint, options }
   const places = await findPlaces(asked, components)
   const { address, field } = places.checkpoint
   const store = stoppable(await components.openWritable(address, field), signal)
@@ -116,7 +122,10 @@ export async function openRun(
   await loadState(reader, stages, claimed.claim.position, executors.committing)
   const manifest = await recounted(head.manifest, executors.committing)
   const replayed = other && withStageNames(other, fitted.ids, claimed.initialIds)
-  const sources = await openSources({ ...opening, places, formats: bound.formats, replayed, reader })
+  const opened = { ...opening, places, formats: bound.formats, replayed, reader }
+  const sources = await openSources(opened)
+  const isSealed = engineRecords(head.manifest).sealed
+  const lookupTables = await openLookupTables(opened, isSealed)
   return {
     pipeline,
     options,
@@ -125,9 +134,10 @@ export async function openRun(
     flows: fitted.flows,
     stages,
     sources,
+    lookupTables,
     claim: { ...claimed.claim, head: { ...head, manifest } },
     reader,
-    isSealed: engineRecords(head.manifest).sealed,
+    isSealed,
     replayed,
     isReplay: replayed !== undefined,
     outputs,
@@ -149,16 +159,21 @@ function epochContexts(
 }
 
 /** Epoch 0 is the binding pass: everything that is wrong with the plan shows before anything is claimed or read. */
-async function bindPipeline({ definitions, terminals }: Flows, executor: Executor, components: Components) {
+async function bindPipeline({ definitions, lookups, terminals }: Flows, executor: Executor, components: Components) {
   const gate = createGate(executor)
   const bound = await bindFlows(terminals, gate, executor)
   const formats = new Map<string, Format>()
   for (const { settings, policies, notifications } of definitions) {
     const { name } = settings
     const format = formatOf(settings, policies, components.formats)
-    await checkFormat(format, name, executor)
+    await checkFormat(format, `source ${name}`, executor)
     if (notifications) connectorOf(notifications, `source ${name}: notifications`, components.connectors)
     formats.set(name, format)
+  }
+  for (const { settings, policies } of lookups) {
+    const format = formatOf(settings, policies, components.formats)
+    await checkFormat(format, `lookup ${settings.name}`, executor)
+    formats.set(settings.name, format)
   }
   return { gate, bound, formats }
 }
@@ -233,7 +248,8 @@ async function otherLedger(
   return other
 }
 
-interface SourceContext extends Pick<Opening, 'subscribed' | 'session' | 'components' | 'executors' | 'abort'> {
+interface SourceContext
+  extends Pick<Opening, 'options' | 'subscribed' | 'session' | 'components' | 'executors' | 'abort'> {
   readonly places: RunPlaces
   readonly formats: ReadonlyMap<string, Format>
   readonly replayed: Replayed | undefined
@@ -289,4 +305,35 @@ async function openSource(
     after,
     afterPlace,
   }
+}
+
+/** What the ledger ends with, and what lies at the places now; a replay takes its versions from the ledger alone. */
+async function openLookupTables(context: SourceContext, isSealed: boolean): Promise<Lookups> {
+  const { subscribed, reader, executors, session, components, replayed, abort, options } = context
+  const last = new Map<string, LookupVersion & { readonly digest: string }>()
+  for (const lookup of subscribed.lookups) {
+    const { name } = lookup.settings
+    const version = await lastVersion(executors.committing, name)
+    if (!version) continue
+    const [loaded] = await loadVersions(reader, executors.committing, lookup, [version], 'checkpoint')
+    if (loaded) last.set(name, { ...loaded, digest: version.digest })
+  }
+  const versions = Object.fromEntries([...last].map(([name, { seq, table }]) => [name, { seq, table }]))
+  if (replayed || isSealed) return recordedLookups(versions)
+  const lookups: OpenLookup[] = []
+  const { clock } = components
+  const { signal } = abort
+  for (const definition of subscribed.lookups) {
+    const { input, field } = sourceOf(context.places.inputs, definition.settings.name)
+    const reading = { executor: executors.refreshing, spool: session.spool, clock, signal }
+    lookups.push(await openLookup(components, definition, input, field, reading))
+  }
+  return openLookups({
+    lookups,
+    last,
+    spool: session.spool,
+    clock,
+    signal,
+    onEvent: event => options.onEvent?.(event),
+  })
 }

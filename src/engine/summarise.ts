@@ -111,6 +111,7 @@ export async function summarise(
       matched: listed.matched,
       leftOut: listed.leftOut,
       withoutPeriod: listed.withoutPeriod,
+      lookups: run.lookupTables.read,
       nullColumns: ofSources(run, (source, { fetch }) =>
         nullColumns(fetch.neverSeen).map(column => ({ source, column })),
       ),

@@ -68,8 +68,8 @@ export async function verify(
     const { checkpoint, head } = await readCheckpoint(parts, address, 'checkpoint', session.stage)
     const { manifest } = head
     const reader = { checkpoint, manifest, stage: session.stage, newId: randomUUID }
-    const definitions = await checkPipeline(manifest, pipeline, address, executor)
-    const { gone, deleted, changed } = await missingObjects(reader, executor, parts, definitions, options.input)
+    const asked = await checkPipeline(manifest, pipeline, address, executor)
+    const { gone, deleted, changed } = await missingObjects(reader, executor, parts, asked, options.input)
     const nothing = {
       checkpoint: address,
       epochs: manifest.epoch,

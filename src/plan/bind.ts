@@ -11,7 +11,8 @@ import { failureOfEvery, type Gate } from './gate.ts'
 import { guardZones, guardZonesInside, textsInside } from './guard-zones.ts'
 import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
-import { chain, inputOf, type PlanNode, planKey, sourcesOf, way } from './node.ts'
+import { versionColumn } from './lookup.ts'
+import { chain, inputOf, lookupsOf, type PlanNode, planKey, sourcesOf, way } from './node.ts'
 import { type ColumnTypes, inputAlias, inputColumn, orderOf, plainTypes, type Relation, rowHidden } from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
@@ -25,6 +26,7 @@ import {
   leavesOf,
   splitFlows,
   stagesOf,
+  type StepParts,
 } from './stages.ts'
 import type { ChangeUnit, StateChannel, Updates, UserExpression } from './step.ts'
 import { unionRows } from './union-rows.ts'
@@ -48,8 +50,9 @@ export async function bindFlows(
   gate: Gate,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
 ): Promise<BoundFlows> {
-  for (const settings of new Set(terminals.flatMap(({ node }) => sourcesOf(node))))
-    await checkDefaults(settings, executor)
+  const lookups = terminals.flatMap(({ node }) => lookupsOf(node))
+  const declaring = [...terminals.flatMap(({ node }) => sourcesOf(node)), ...lookups.map(({ settings }) => settings)]
+  for (const settings of new Set(declaring)) await checkDefaults(settings, executor)
   const nodes = terminals.flatMap(terminal => chain(terminal.node))
   const byPlan = new Map<string, readonly string[]>()
   const bound = new Map<PlanNode, readonly string[]>()
@@ -163,12 +166,22 @@ function typed(input: Relation, { columns, step }: PlanNode): Relation {
   }
 }
 
+const emptyParts: StepParts = {
+  given: typed,
+  lookup({ settings: { columns } }) {
+    const items = Object.entries(plainTypes(columns)).map(([name, type]) => `CAST(NULL AS ${type}) AS ${id(name)}`)
+    const version = 'CAST(NULL AS BIGINT)'
+    return { sql: `SELECT ${[`${version} AS ${versionColumn}`, ...items].join(', ')} WHERE FALSE`, version }
+  },
+}
+
 /** No rows of what a branch goes through, for DuckDB to bind. */
 function emptyBranch({ from, steps }: Branch): Relation {
-  if (from.is === 'union') return applySteps(unionRows(from, from.branches.map(emptyBranch)) as Relation, steps, typed)
-  if (from.is === 'late' || from.is === 'quarantine') return applySteps(noAside(from.node.columns), steps, typed)
+  if (from.is === 'union')
+    return applySteps(unionRows(from, from.branches.map(emptyBranch)) as Relation, steps, emptyParts)
+  if (from.is === 'late' || from.is === 'quarantine') return applySteps(noAside(from.node.columns), steps, emptyParts)
   const { columns } = from.is === 'stage' ? from.stage.step : from.node
-  return applySteps({ sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }, steps, typed)
+  return applySteps({ sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }, steps, emptyParts)
 }
 
 /** The types that operators computed are those that DuckDB finds. */
@@ -217,7 +230,7 @@ function visible({ sql, columns }: Pick<Relation, 'sql' | 'columns'>): string {
 function emptyChanges(updates: Updates, flow: Flow): Relation {
   const columns = stagesOf(flow).at(-1)?.step.channels[0].columns ?? {}
   const none = noResults(updates, changeUnit(flow.rows.steps), columns)
-  const results = applySteps(none, flow.rows.steps, typed)
+  const results = applySteps(none, flow.rows.steps, emptyParts)
   return changedRows(results, results, orderOf(none), '0')
 }
 

@@ -1,6 +1,7 @@
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
+import type { LookupDefinition } from './lookup.ts'
 import type { ColumnTypes } from './relation.ts'
 import type { SourceSettings } from './source-settings.ts'
 import type { FoldedStep, GroupsContext, RowsContext, Stateful, Step } from './step.ts'
@@ -77,6 +78,11 @@ export function way(end: PlanNode): readonly PlanNode[] {
 export function sourcesOf(node: PlanNode): readonly SourceSettings[] {
   const heads = chain(node).filter(({ step }) => step.is === 'source')
   return [...new Set(heads.map(sourceSettings))]
+}
+
+/** The lookups that a plan joins rows with, as often as it does. */
+export function lookupsOf(node: PlanNode): readonly LookupDefinition[] {
+  return chain(node).flatMap(({ step }) => (step.is === 'lookup' ? [step.lookup] : []))
 }
 
 /** Of a plan's first node. */
@@ -298,6 +304,8 @@ function checkTime(input: PlanNode, fail: (what: string) => never): void {
       replaced('rename', 'give the other column another name')
     if (node.op === 'unnest' && Object.hasOwn(node.columns, time) && !Object.hasOwn(from.columns, time))
       replaced('unnest', 'give the column of the elements another name')
+    if (node.step.is === 'lookup' && Object.hasOwn(node.columns, time) && !Object.hasOwn(from.columns, time))
+      replaced('join', 'give the column of the lookup another name')
     const type = ({ columns }: PlanNode) => withoutNull(columns[time])
     if (node.step.is === 'function' && Object.hasOwn(node.columns, time) && type(from) !== type(node))
       fail(

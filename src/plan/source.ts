@@ -4,7 +4,6 @@ import { configError } from '../core/errors.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
 import { readCall } from '../core/options.ts'
 import { type ColumnDeclaration, declarationsOf } from '../core/column-declaration.ts'
-import { nearestName } from '../core/nearest.ts'
 import {
   checkNewColumn,
   type DeclaredColumns,
@@ -16,11 +15,11 @@ import {
 } from '../core/types.ts'
 import type { MiniBatch, NoTime } from './batches.ts'
 import { afterSettings } from './after.ts'
+import { checkFacts, checkWithoutHeader, columnSettings } from './declared-settings.ts'
 import { keyPeriod } from './key-period.ts'
-import { checkFact, parseKeyPattern } from './object-facts.ts'
 import { currentRun } from './run-scope.ts'
 import { type SourceOptions, sourceOptions, type WatermarkOptions } from './source-options.ts'
-import type { Bounds, SourceSettings } from './source-settings.ts'
+import type { Bounds } from './source-settings.ts'
 import { Stream } from './stream.ts'
 
 /** The columns of a source: the declared ones, and that of `rescue`. */
@@ -148,65 +147,6 @@ function checkEventTime(
   if (!type) throw configError(`${at}: time`, time, `one of its columns: ${Object.keys(parsed).join(', ')}`)
   if (type.list || !['TIMESTAMP', 'TIMESTAMPTZ', 'DATE'].includes(type.name))
     throw configError(`${at}: time`, `${time} ${type.sql}`, 'a TIMESTAMP, TIMESTAMPTZ or DATE column')
-}
-
-/** Declarations as the plan has them. */
-function columnSettings(
-  parsed: Readonly<Record<string, ColumnDeclaration>>,
-  rescue: string | undefined,
-): Pick<SourceSettings, 'columns' | 'defaults' | 'from' | 'facts' | 'rescue'> {
-  const all = Object.entries(parsed)
-  const defaults = all.flatMap(([name, { ifMissing }]) => (ifMissing === undefined ? [] : [[name, ifMissing] as const]))
-  const from = all.flatMap(([name, { from: own = name }]) => (own === name ? [] : [[name, own] as const]))
-  const facts = all.flatMap(([name, { fact }]) => (fact === undefined ? [] : [[name, fact] as const]))
-  return {
-    columns: Object.fromEntries([
-      ...all.map(([name, { type }]) => [name, type.nullable ? type.sql : `${type.sql} NOT NULL`] as const),
-      ...(rescue === undefined ? [] : [[rescue, 'JSON'] as const]),
-    ]),
-    ...(defaults.length > 0 ? { defaults: Object.fromEntries(defaults) } : {}),
-    ...(from.length > 0 ? { from: Object.fromEntries(from) } : {}),
-    ...(facts.length > 0 ? { facts: Object.fromEntries(facts) } : {}),
-    ...(rescue === undefined ? {} : { rescue }),
-  }
-}
-
-/**
- * Refuses a column FROM META that is none, a pattern that names no column FROM KEY, and a source without any other
- * column.
- */
-function checkFacts(
-  parsed: Readonly<Record<string, ColumnDeclaration>>,
-  keyPattern: string | undefined,
-  at: string,
-): void {
-  const all = Object.entries(parsed)
-  for (const [name, { type, fact }] of all) if (fact) checkFact(name, type, fact, `${at}: columns.${name}`)
-  if (keyPattern === undefined) return
-  const ofKey = all.flatMap(([name, { fact }]) => (fact === 'key' ? [name] : []))
-  for (const name of parseKeyPattern(keyPattern, `${at}: keyPattern`).names) {
-    if (ofKey.includes(name)) continue
-    const near = nearestName(name, ofKey)
-    const asked = near === undefined ? '' : `; did you mean {${near}}?`
-    throw configError(
-      `${at}: keyPattern`,
-      keyPattern,
-      `a column for {${name}}, such as ${name}: 'VARCHAR FROM KEY', or * in its place${asked}`,
-    )
-  }
-}
-
-/** Columns of CSV without a header are known by their place: none can be missing, or have another name. */
-function checkWithoutHeader(parsed: Readonly<Record<string, ColumnDeclaration>>, field: string): void {
-  for (const [name, { ifMissing, from }] of Object.entries(parsed)) {
-    const clause = ifMissing === undefined ? (from === undefined ? undefined : 'FROM') : 'DEFAULT'
-    if (clause !== undefined)
-      throw configError(
-        `${field}.${name}`,
-        clause,
-        'neither DEFAULT nor FROM with csv({ header: false }), which takes the declared columns in their order',
-      )
-  }
 }
 
 function ms(duration: Duration | undefined, field: string): number | undefined {

@@ -1,4 +1,5 @@
 import type { ClockInput, ClockShape } from './clock.ts'
+import type { LookupDefinition, LookupRows } from './lookup.ts'
 import type { Terminal } from './mini-batch.ts'
 import { foldStep, inputOf, type PlanNode, sourceSettings } from './node.ts'
 import { flowName, type StepIds } from './plan-ids.ts'
@@ -6,7 +7,7 @@ import { type ColumnTypes, type Relation, withOrdinal } from './relation.ts'
 import { lateIndex } from './aside.ts'
 import type { Stateful, Step } from './step.ts'
 
-/** A stateless step, or a function, with its expressions gated and bound. */
+/** A stateless step, a function or a join with a lookup, with its expressions gated and bound. */
 export interface BoundNode {
   readonly node: PlanNode
   readonly bound: readonly string[]
@@ -84,7 +85,7 @@ export function splitFlows(
       if (step.is === 'stateful') return { from: { is: 'stage', stage: stageOf(node) }, steps: [] }
       if (step.is === 'aside') return { from: asideOf(node), steps: [] }
       const before = branchTo(inputOf(node))
-      if (step.is !== 'stateless' && step.is !== 'function') return before
+      if (step.is !== 'stateless' && step.is !== 'function' && step.is !== 'lookup') return before
       return { ...before, steps: [...before.steps, { node, bound: bound.get(node) ?? [] }] }
     }
     const asideOf = (node: PlanNode): StageInput => {
@@ -182,19 +183,25 @@ export function clockShape({ id, inputs }: Stage): ClockShape {
   return { id, inputs: [...found.values()] }
 }
 
-/**
- * Wraps a relation in stateless steps, in order.
- *
- * @param functions what stands for the rows that a function gives, where nothing runs; the engine runs them in
- * `src/engine/fold/function-steps.ts`
- */
-export function applySteps(
-  input: Relation,
-  steps: readonly BoundNode[],
-  functions?: (input: Relation, node: PlanNode) => Relation,
-): Relation {
+/** What steps need that SQL over their input does not say. */
+export interface StepParts {
+  /**
+   * What stands for the rows that a function gives, where nothing runs; the engine runs them in
+   * `src/engine/fold/function-steps.ts`.
+   */
+  given?(input: Relation, node: PlanNode): Relation
+  /** The versions of a lookup that the rows may meet. */
+  lookup?(of: LookupDefinition): LookupRows
+}
+
+/** Wraps a relation in stateless steps, in order. */
+export function applySteps(input: Relation, steps: readonly BoundNode[], parts: StepParts = {}): Relation {
   return steps.reduce((relation, { node, bound }) => {
-    if (node.step.is === 'function' && functions) return functions(relation, node)
+    if (node.step.is === 'function' && parts.given) return parts.given(relation, node)
+    if (node.step.is === 'lookup' && parts.lookup) {
+      const sql = node.step.sql(relation, node.options as never, parts.lookup(node.step.lookup))
+      return { ...relation, sql, columns: node.columns }
+    }
     if (node.step.is !== 'stateless') throw new Error(`unreachable: ${node.op} is not stateless`)
     const { step, options, columns } = node
     const hidden = step.hidden?.(relation) ?? relation.hidden

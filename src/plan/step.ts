@@ -1,5 +1,7 @@
 import type { Json } from '../core/json.ts'
 import type { Beside } from './beside.ts'
+import type { Life } from './life.ts'
+import type { LookupDefinition, LookupRows } from './lookup.ts'
 import type { ColumnTypes, Emitted, Relation } from './relation.ts'
 import type { WindowAssigner } from './window.ts'
 
@@ -51,6 +53,19 @@ export interface StatelessStep<O = Json> {
   sql(input: Relation, options: O, bound: readonly string[]): string
   /** The hidden columns of its result, where those are not the input's. */
   hidden?(input: Relation): readonly string[]
+}
+
+/**
+ * Rows joined with a table that changes now and then. A row meets the version that was there before its own ledger
+ * entry (S25), so the step keeps nothing.
+ */
+export interface LookupStep<O = Json> {
+  readonly is: 'lookup'
+  readonly op: string
+  readonly lookup: LookupDefinition
+  columns(input: ColumnTypes, options: O): ColumnTypes
+  readonly canonical?: CanonicalOptions<O>
+  sql(input: Relation, options: O, rows: LookupRows): string
 }
 
 /** The rows of several inputs as those of one. An epoch has all of them at once. */
@@ -294,35 +309,6 @@ export interface PartialRows {
   readonly isMerged: boolean
 }
 
-/** When a partial row goes: the only way it ever does (P11). */
-export type Life =
-  /** By its own columns: from the watermark of `closesAt` on. */
-  | { readonly is: 'row' }
-  /** With all that it belongs to: rows are merged first, and `closesAt` is judged of the merged row. */
-  | ({ readonly is: 'merged' } & Islands)
-
-/**
- * Partial rows of one group that touch one another form an island, which is final as a whole. The main channel says
- * which islands there are; rows of every channel of the step lie within them.
- */
-export interface Islands {
-  /** What places an island: its group, and from where to where it reaches. Every channel has these columns. */
-  readonly columns: ColumnTypes
-  /** SQL over an island or a partial row: the first and the last time in it, in microseconds. */
-  readonly firstUs: string
-  readonly lastUs: string
-  /** Rows of one group that are less than this apart are of one island. */
-  readonly touchUs: bigint
-  /** The islands of partial rows, or of islands, of the main channel: `columns`. */
-  islands(partials: string): string
-  /**
-   * Those of a channel's partial rows whose island outlives this watermark.
-   *
-   * @param islands SQL, `columns`: all that may be alive
-   */
-  alive(partials: string, islands: string, watermarkUs: bigint): string
-}
-
 /** Rows of one grain: what a segment and a state table hold. */
 export interface StateChannel {
   /** '' for the main one, where there is one; tells the channels of one step apart. */
@@ -381,6 +367,7 @@ export type OneInputStep<O = never> =
   | SourceStep<O>
   | StatelessStep<O>
   | FunctionStep<O>
+  | LookupStep<O>
   | WindowStep<O>
   | GroupStep<O>
   | StatefulStep<O>

@@ -81,6 +81,8 @@ export function keyAfter(
     const found = after.flatMap(one => one.name ?? [])[0]
     if (found !== undefined) return found
     const lost = after[0] as NameAfter
+    if (steps.some(({ op, step }) => step.is === 'lookup' && op === lost.lostBy))
+      throw fail(`cannot look behind ${lost.lostBy} with a lookup, whose rows may change; put it before the window.`)
     const which = names.map(name => `'${name}'`).join(' or ')
     if (lost.mayBeThere)
       throw fail(`cannot look behind ${lost.lostBy}, whose rows may be any; put it before the window.`)

@@ -53,6 +53,17 @@ const records: { readonly [K in Kind]: (event: Of<K>) => readonly LogRecord[] } 
     const message = nullColumnsText(source, columns, `all ${showCounted(rows, 'row')} read since the start`)
     return line('warn', 'null-columns', message, { source, columns, rows })
   },
+  'lookup-failed': ({ lookup, error }) =>
+    line('warn', 'lookup-failed', `lookup ${lookup} is not what it was, and its last version goes on: ${error}`, {
+      lookup,
+      error,
+    }),
+  lookup: ({ lookup, rows, objects }) =>
+    line('info', 'lookup', `read lookup ${lookup}: ${showCounted(rows, 'row')}; what comes now meets them`, {
+      lookup,
+      rows,
+      objects,
+    }),
   'new-columns': ({ source, columns }) =>
     line('info', 'new-columns', newColumnsText(source, columns), { source, columns }),
   'gone-field': ({ source, field }) => line('warn', 'gone-field', goneFieldText(source, field), { source, ...field }),

@@ -1,6 +1,8 @@
 import type { Gauge, Registry } from 'prom-client'
 import type { Reason } from '../../connectors/notifications/parse.ts'
 import { type Define, definer, type MetricGroup } from './define-metrics.ts'
+import { duckdbGroup } from './duckdb-metrics.ts'
+import { lookupGroup } from './lookup-metrics.ts'
 
 export interface RunName {
   readonly pipeline: string
@@ -22,6 +24,7 @@ export function metricGroups(registry: Registry, run: RunName): readonly MetricG
   return [
     runGroup(define, run),
     inputGroup(define),
+    lookupGroup(define),
     epochGroup(define),
     workGroup(define),
     timeGroup(define),
@@ -365,21 +368,6 @@ function notificationGroup(define: Define): MetricGroup {
       setKnown(backlog, waiting)
       setKnown(backlogAge, oldestAgeMs === undefined ? undefined : oldestAgeMs / 1000)
       for (const [name, value] of Object.entries(found.notifications)) count(name, value)
-    },
-  }
-}
-
-/** Memory and disk. */
-function duckdbGroup(define: Define): MetricGroup {
-  const duckdbMemory = define.gauge('millrace_duckdb_memory_bytes', 'Memory that DuckDB holds.')
-  const duckdbLimit = define.gauge('millrace_duckdb_memory_limit_bytes', 'Its limit.')
-  const duckdbSpill = define.gauge('millrace_duckdb_spill_bytes', 'What it has spilled to disk.')
-
-  return {
-    show({ duckdb }) {
-      duckdbMemory.set(duckdb.memoryBytes)
-      duckdbLimit.set(duckdb.limitBytes)
-      duckdbSpill.set(duckdb.spillBytes)
     },
   }
 }

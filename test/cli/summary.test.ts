@@ -43,6 +43,7 @@ const summary: Summary = {
     newColumns: [],
     goneFields: [],
     isReplay: false,
+    lookups: [],
     drained: false,
   },
   undelivered: [],

@@ -18,6 +18,7 @@ const guides = [
   'global',
   'joins',
   'last-of-a-key',
+  'lookups',
   'sessions',
   'top-n',
   'unions',
@@ -35,6 +36,10 @@ describe.each(guides)('the guide %s', name => {
     await writeFile(join(folder, 'pipeline.ts'), example)
     await writeFile(join(folder, 'input/a.jsonl'), first ?? '')
     await writeFile(join(folder, 'input/b.jsonl'), second ?? '')
+    for (const [, name = '', text = ''] of guide.matchAll(/`(ref\/[^`]+)`:\n\n```\w+\n([\s\S]*?)```/g)) {
+      await mkdir(join(folder, 'ref'), { recursive: true })
+      await writeFile(join(folder, name), text)
+    }
     const [, given = ''] = /After `npx millrace ([^`]+)`/.exec(guide) ?? []
     const args = [...given.split(' '), '--objects-per-epoch', objectsPerEpoch, '--threads', '1']
     const { code, stderr } = await startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended

@@ -150,7 +150,7 @@ export async function execute(
   const late: string[] = []
   const lateFlows: string[][] = []
   const flushes: ReadonlyMap<number, number>[] = []
-  let position: LedgerPosition = { sources: { [settings.name]: beginning }, nextSeq: 1, clocks: {} }
+  let position: LedgerPosition = { sources: { [settings.name]: beginning }, nextSeq: 1, clocks: {}, lookups: {} }
   const sources = new Map([[settings.name, settings]])
   const delays = new Map([[settings.name, BigInt(ledger.delay) * secondUs]])
   for (const state of states) {
@@ -180,7 +180,7 @@ export async function execute(
     )
     const stamped = stamp(position, marked, delays, shapes)
     const partials = await computePartials(context, stamped, sources)
-    const applied = await applyEpoch(context, partials, { is: 'stamped', clocks: stamped.clocks }, held, epochNumber)
+    const applied = await applyEpoch(context, partials, { ...stamped, is: 'stamped' }, held, epochNumber)
     position = stamped.after
     return { applied, outputs: partials.outputs, channels: partials.channels, tables: partials.tables }
   }
@@ -201,6 +201,7 @@ export async function execute(
       before,
       sourcesUs: sourceClocks(position),
       limitsUs: { [settings.name]: limitUs },
+      lookups: new Map(),
     }
     const applied = await applyEpoch(context, noPartials, time, held, epochNumber)
     const numbered = new Map(stages.map(({ id }, index) => [id, index]))

@@ -21,6 +21,7 @@ import {
   join,
   late,
   json,
+  lookup,
   mapBatches,
   mapRows,
   max,
@@ -381,6 +382,30 @@ requests.pipe(tumbling('1 hour'), join(others.pipe(tumbling('1 hour')), { on: ['
 const perHour = others.pipe(tumbling('1 hour'))
 // @ts-expect-error bounds and a window: 'within' does not exist
 requests.pipe(tumbling('1 hour'), join(perHour, { on: ['host'], window: true, within: ['0s', '0s'] }))
+const hosts = lookup('hosts', {
+  objects: 'ref/hosts.csv',
+  format: csv(),
+  columns: { name: 'VARCHAR NOT NULL', owner: 'VARCHAR', status: 'INTEGER' },
+  key: ['name'],
+})
+const owners = lookup('owners', {
+  objects: 'ref/owners.csv',
+  format: csv(),
+  columns: { name: 'VARCHAR NOT NULL', owner: 'VARCHAR' },
+  key: ['name'],
+})
+// @ts-expect-error a column that is not there: on: no column "hots"
+requests.pipe(join(owners, { on: { hots: 'name' } }))
+// @ts-expect-error a column that is not of the key: on: "owner" is not part of the lookup's key
+requests.pipe(join(owners, { on: { host: 'owner' } }))
+// @ts-expect-error a column on both sides: column "status" is on both sides: rename one of them
+requests.pipe(join(hosts, { on: { host: 'name' } }))
+// @ts-expect-error a kind that a lookup has not: "full"
+requests.pipe(join(owners, { on: { host: 'name' }, kind: 'full' }))
+// @ts-expect-error a lookup waits for nothing: 'within' does not exist
+requests.pipe(join(owners, { on: { host: 'name' }, within: ['0s', '1 hour'] }))
+// @ts-expect-error a key may not be NULL: '"owner"' is not assignable to type '"name"'
+lookup('x', { objects: 'x', format: csv(), columns: { name: 'VARCHAR NOT NULL', owner: 'VARCHAR' }, key: ['owner'] })
 // @ts-expect-error a column of the other side alone: no column "code"
 requests.pipe(join(others, { on: ['host'], within: ['0s', '1 hour'], kind: 'semi' }), where('code = 1'))
 

@@ -32,6 +32,7 @@ import {
   late,
   json,
   last,
+  lookup,
   mapBatches,
   mapRows,
   max,
@@ -590,6 +591,18 @@ requests.pipe(
   groupBy('host'),
   aggregate({ most: max('code') }),
 )
+const owners = lookup('hosts', {
+  objects: 'ref/hosts.csv',
+  format: csv(),
+  columns: { name: 'VARCHAR NOT NULL', owner: 'VARCHAR NOT NULL', since: 'DATE FROM from_day' },
+  key: ['name'],
+})
+const owned = requests.pipe(join(owners, { on: { host: 'name' }, kind: 'left' }))
+is<ColumnsOf<typeof owned>['owner'], 'VARCHAR'>(true)
+is<ColumnsOf<typeof owned>['ts'], 'TIMESTAMPTZ NOT NULL'>(true)
+is<'name' extends keyof ColumnsOf<typeof owned> ? true : false, false>(true)
+const known = requests.pipe(join(owners, { on: { host: 'name' } }), tumbling('1 hour'), groupBy('owner'))
+known.pipe(aggregate({ n: count(), first: min('since') }))
 requests.pipe(join(requests, { on: ['host'], within: ['0s', '1 hour'], kind: 'anti' }), select('bytes'))
 const inHours = codes.pipe(tumbling('1 hour'))
 const inWindow = requests.pipe(tumbling('1 hour'), join(inHours, { on: { host: 'site' }, window: true, kind: 'left' }))

@@ -7,10 +7,9 @@ import { createGate, type Gate } from '../../plan/gate.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import { changesSince } from '../../plan/plan-changes.ts'
 import { freshIds, planOf, type StepIds, takenIds } from '../../plan/plan-ids.ts'
-import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { Flow } from '../../plan/stages.ts'
 import { type StoredPlan, storedPlan } from '../../plan/stored-plan.ts'
-import { subscribeFlows } from './flows.ts'
+import { type Flows, subscribeFlows } from './flows.ts'
 
 type Canonical = Pick<Gate, 'canonical'>
 
@@ -63,17 +62,17 @@ export async function checkPlan(
   )
 }
 
-/** The same for whoever only reads, and binds nothing. @returns the pipeline's sources */
+/** The same for whoever only reads, and binds nothing. @returns the pipeline's sources and lookups */
 export async function checkPipeline(
   manifest: Manifest,
   pipeline: Pipeline,
   address: string,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
-): Promise<readonly SourceDefinition[]> {
-  const { terminals, definitions, unsubscribe } = subscribeFlows(pipeline)
+): Promise<Pick<Flows, 'definitions' | 'lookups'>> {
+  const { terminals, definitions, lookups, unsubscribe } = subscribeFlows(pipeline)
   unsubscribe()
   const gate = createGate(executor)
   const ends = terminals.map(({ node }) => node)
   await checkPlan(manifest, pipeline.name, { terminals, forms: await formsOf(ends, gate) }, gate, address)
-  return definitions
+  return { definitions, lookups }
 }

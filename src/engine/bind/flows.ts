@@ -2,7 +2,8 @@ import { defer, map, Observable, of, Subject } from 'rxjs'
 import { toError, configError, MillraceError, withCallSite } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../../plan/mini-batch.ts'
-import { planKey, type PlanNode } from '../../plan/node.ts'
+import type { LookupDefinition } from '../../plan/lookup.ts'
+import { lookupsOf, planKey, type PlanNode } from '../../plan/node.ts'
 import type { NotificationSpec } from '../../plan/notification-spec.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import { endOf, flowName } from '../../plan/plan-ids.ts'
@@ -18,6 +19,8 @@ import { describedPart } from '../../plan/stream.ts'
 export interface Flows {
   /** Each source once, in the order in which the flows ask for them. */
   readonly definitions: readonly SourceDefinition[]
+  /** Each lookup once, in the order in which the flows join with them. */
+  readonly lookups: readonly LookupDefinition[]
   /** What each flow described in epoch 0, the binding pass. */
   readonly terminals: readonly Terminal[]
   /** Sends the mini-batch of a later epoch through. @throws what a flow threw, and where its plan is another one. */
@@ -53,6 +56,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
   const terminals = send(0).map((ends, index) => onlyEnd(ends, pipeline, index, 0))
   for (const [index, { is }] of terminals.entries()) if (is === 'rows') subscriptions[index]?.unsubscribe()
   const plans = terminals.map(flowKey)
+  const lookups = lookupsIn(pipeline, terminals, definitions)
 
   function checkSame(terminal: Terminal, index: number, epoch: number): void {
     if (flowKey(terminal) === plans[index]) return
@@ -66,6 +70,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
 
   return {
     definitions,
+    lookups,
     terminals,
     describe(epoch) {
       for (const [index, ends] of send(epoch).entries())
@@ -92,6 +97,26 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
     },
     unsubscribe,
   }
+}
+
+/** Each lookup of the flows once. @throws MillraceError `user` where two of the pipeline have one name */
+function lookupsIn(
+  pipeline: Pipeline,
+  terminals: readonly Terminal[],
+  sources: readonly SourceDefinition[],
+): readonly LookupDefinition[] {
+  const lookups = [...new Set(terminals.flatMap(({ node }) => lookupsOf(node)))]
+  for (const [index, { settings }] of lookups.entries()) {
+    const isSource = sources.some(source => source.settings.name === settings.name)
+    if (!isSource && lookups.findIndex(other => other.settings.name === settings.name) === index) continue
+    throw mistake(
+      pipeline,
+      'lookup-names',
+      `pipeline ${pipeline.name}: another ${isSource ? 'source' : 'lookup'} is called '${settings.name}' too. ` +
+        'Name each lookup otherwise, or let flows join with the same constant: const zones = lookup(...).',
+    )
+  }
+  return lookups
 }
 
 /** Every flow, or the part of it that describes its plan, subscribed to the epochs that are sent. */

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import { clockShape } from '../../plan/stages.ts'
 import type { EpochContext } from '../fold/work.ts'
 import { createCare, attemptOf, withAttempt } from '../intake/attempt.ts'
+import type { Lookups } from '../intake/lookups.ts'
 import type { OpenSources } from '../intake/source.ts'
 import { type Afterwards, createAfterwards } from '../publish/afterwards.ts'
 import type { Output } from '../publish/output.ts'
@@ -30,6 +31,7 @@ export interface CommitterContext {
   readonly pipeline: { readonly name: string }
   readonly claim: Claim
   readonly sources: OpenSources
+  readonly lookupTables: Pick<Lookups, 'versions'>
   readonly reader: ChannelReader
   /** Of another ledger, instead of a listing. */
   readonly isReplay: boolean
@@ -105,7 +107,12 @@ export function createCommitter(run: CommitterContext, options: CommitterOptions
     get manifest() {
       return head.manifest
     },
-    position: positionOf(head.manifest, [...run.sources.keys()], run.commit.stages.map(clockShape)),
+    position: positionOf(
+      head.manifest,
+      [...run.sources.keys()],
+      run.commit.stages.map(clockShape),
+      run.lookupTables.versions,
+    ),
     newColumns: [],
     recordsOf: source => sourceRecords(head.manifest, source),
     async beginHistory(source, toMs) {

@@ -2,12 +2,23 @@ import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.
 import { advanceClock, type Clock, type Clocks, latest } from '../../plan/clock.ts'
 import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../../plan/relation.ts'
 import { id } from '../../plan/sql.ts'
-import { type Branch, clockShape, isBehind, isFirst, isOfSources, leavesOf, type Stage } from '../../plan/stages.ts'
-import type { EpochView, Islands, PartialRows } from '../../plan/step.ts'
+import {
+  type Branch,
+  clockShape,
+  isBehind,
+  isFirst,
+  isOfSources,
+  leavesOf,
+  type Flow,
+  type Stage,
+} from '../../plan/stages.ts'
+import type { EpochView } from '../../plan/step.ts'
 import { branchRows } from './branches.ts'
+import { emittedParts, islandParts } from './emitted-parts.ts'
 import { writeChanges } from './changes.ts'
-import { runSteps } from './function-steps.ts'
+import { type FunctionRun, runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from '../state/islands.ts'
+import { lookupIn, type LookupsMet } from './lookups-met.ts'
 import { clocked, foldRows, keptRows, noObjects, type Partials } from './partials.ts'
 import {
   aliveSql,
@@ -17,12 +28,9 @@ import {
   isReached,
   ownPartials,
   type OwnPartials,
-  partialsSql,
   type PartialsTable,
   partialsTable,
   segmentChannel,
-  stateName,
-  type StateTable,
   stateTable,
   stateTables,
 } from '../state/state.ts'
@@ -41,11 +49,12 @@ import {
 
 /** The clocks of an epoch: those that its entries were stamped with, or a flush that is still to be decided. */
 export type EpochTime =
-  | { readonly is: 'stamped'; readonly clocks: ReadonlyMap<string, Clock> }
+  | { readonly is: 'stamped'; readonly clocks: ReadonlyMap<string, Clock>; readonly lookups: LookupsMet }
   | ({ readonly is: 'flush' } & Flush)
 
 /** One ledger entry, whose value each stage finds in its own state (S6). */
 export interface Flush {
+  readonly lookups: LookupsMet
   readonly seq: number
   readonly before: Clocks
   /** The watermark of each source. */
@@ -162,14 +171,20 @@ async function inputRows(applying: Applying, stage: Stage): Promise<Relation | u
 }
 
 /** What stages gave a branch, and sources where it has those as well. */
-function givenRows({ context, work, ahead, given }: Applying, branch: Branch): Promise<Relation | undefined> {
-  return branchRows({ executor: context.executor, table: work.table }, branch, {
+function givenRows(applying: Applying, branch: Branch): Promise<Relation | undefined> {
+  const { work, ahead, given } = applying
+  return branchRows(functionRun(applying), branch, {
     leaf(leaf) {
       if (leaf.is === 'stage') return given.get(leaf.stage.id)
       return leaf.is === 'late' ? lateRows(work, leaf) : undefined
     },
     made: ahead.parts,
   })
+}
+
+/** Where functions run behind a stage, and lookups are met. */
+function functionRun({ context: { executor }, work: { table }, time }: Applying): FunctionRun {
+  return { executor, table, lookup: lookupIn(time.lookups) }
 }
 
 /** What only state and the epoch's rows together tell. */
@@ -255,7 +270,7 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
   let result = stage.step.emit(view)
   if (isReadOn || flows.length > 1) result = { ...result, sql: `SELECT * FROM ${await work.table(result.sql)}` }
   for (const flow of flows) {
-    const output = await runSteps({ executor: context.executor, table: work.table }, result, flow.rows.steps)
+    const output = await runSteps(functionRun(applying), placedFor(flow, result, clock), flow.rows.steps)
     await writeOutput(work, flow, output, orderOf(output))
   }
   if (!isReadOn) return
@@ -266,6 +281,11 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
     `SELECT max(${result.timeUs}) AS t FROM (${result.sql}) WHERE ${result.startUs} <= ${limitUs}`,
   )
   limits.set(stage.id, latest(limitUs, (row?.t ?? null) as bigint | null) as bigint)
+}
+
+/** A lookup is met by the place of a row in the ledger. */
+function placedFor({ rows: { steps } }: Flow, result: Emitted, clock: Clock): Relation {
+  return steps.some(({ node }) => node.step.is === 'lookup') ? placed(result, clock) : result
 }
 
 /** The output of flows in which rows meet what stages give, and of late rows of such stages. */
@@ -337,51 +357,6 @@ function placed(given: Emitted, { entries }: Clock): Relation {
     columns: given.columns,
     hidden: [seq, row, timeColumn],
   }
-}
-
-/**
- * Committed rows, if any of them are emitted, with an epoch's own that may share a window with them, and its others:
- * those are one row for each window and group, as their partial gave them.
- *
- * @param closesToUs where the last of the committed rows closes; null where none is emitted
- */
-function emittedParts(
-  state: StateTable,
-  closesToUs: bigint | null,
-  own: PartialsTable | undefined,
-): readonly PartialRows[] {
-  const from = own && `SELECT * FROM ${own.name}`
-  if (closesToUs === null) return from === undefined ? [] : [{ sql: from, isMerged: true }]
-  const { closesAt } = state.channel
-  const isBelow = own !== undefined && own.closesFromUs !== null && own.closesFromUs <= closesToUs
-  const isAbove = own !== undefined && own.closesToUs !== null && own.closesToUs > closesToUs
-  const below = isBelow ? `(${from} WHERE ${closesAt} <= ${closesToUs})` : undefined
-  return [
-    { sql: partialsSql(state, below), isMerged: false },
-    ...(isAbove ? [{ sql: `${from} WHERE ${closesAt} > ${closesToUs}`, isMerged: true }] : []),
-  ]
-}
-
-/**
- * Rows that live with islands. Which of those are closed shows only when they are merged; but what begins after all
- * committed rows, and touches none, is as its own partial gave it.
- *
- * @param main the stage's main state table
- */
-function islandParts(
-  state: StateTable,
-  main: StateTable,
-  { firstUs, lastUs, touchUs }: Islands,
-  held: Held | undefined,
-  own: PartialsTable | undefined,
-): readonly PartialRows[] {
-  const all = own && `SELECT * FROM ${own.name}`
-  if (held === undefined || held.rows === 0) return all === undefined ? [] : [{ sql: all, isMerged: true }]
-  const border = `(SELECT max(${lastUs}) FROM ${stateName(main)}) + ${touchUs}`
-  return [
-    { sql: partialsSql(state, all && `(${all} WHERE ${firstUs} < ${border})`), isMerged: false },
-    ...(all === undefined ? [] : [{ sql: `${all} WHERE ${firstUs} >= ${border}`, isMerged: true }]),
-  ]
 }
 
 export function emissionError(error: unknown): unknown {

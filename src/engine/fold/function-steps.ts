@@ -4,6 +4,7 @@ import { type ParsedType, parseColumnType } from '../../core/types.ts'
 import { type PlanNode, planKey, timeNameOf } from '../../plan/node.ts'
 import { inputAlias, inputColumn, ordinalColumn, type Relation } from '../../plan/relation.ts'
 import { id } from '../../plan/sql.ts'
+import type { LookupDefinition, LookupRows } from '../../plan/lookup.ts'
 import { applySteps, type BoundNode, hiddenAfter } from '../../plan/stages.ts'
 import type { FunctionCall } from '../../plan/step.ts'
 import { arrowWire } from '../duckdb/arrow-types.ts'
@@ -25,6 +26,8 @@ export interface FunctionRun {
   readonly isBeforeWindow?: boolean
   /** What each function of this epoch gave, by its plan: flows that share a function share its rows. */
   readonly given?: Map<string, Relation>
+  /** The versions of a lookup that the rows may meet. */
+  lookup(of: LookupDefinition): LookupRows
 }
 
 /**
@@ -32,6 +35,7 @@ export interface FunctionRun {
  * Without functions nothing runs.
  */
 export async function runSteps(run: FunctionRun, input: Relation, steps: readonly BoundNode[]): Promise<Relation> {
+  const parts = { lookup: run.lookup }
   let relation = input
   let from = 0
   for (const [index, { node }] of steps.entries()) {
@@ -39,11 +43,11 @@ export async function runSteps(run: FunctionRun, input: Relation, steps: readonl
     const key = planKey(node)
     relation =
       run.given?.get(key) ??
-      (await runFunction(run, applySteps(relation, steps.slice(from, index)), node, node.step.call))
+      (await runFunction(run, applySteps(relation, steps.slice(from, index), parts), node, node.step.call))
     run.given?.set(key, relation)
     from = index + 1
   }
-  return applySteps(relation, steps.slice(from))
+  return applySteps(relation, steps.slice(from), parts)
 }
 
 function columnsOf(columns: Relation['columns'], wireOf: (type: ParsedType) => string): readonly Column[] {

@@ -19,6 +19,7 @@ import type { Channel, Stateful } from '../../plan/step.ts'
 import { besideRows, type Branch, isFirst, isOfSources, type Leaf, leavesOf, type Stage } from '../../plan/stages.ts'
 import { branchRows, partsOfSources } from './branches.ts'
 import type { FunctionRun } from './function-steps.ts'
+import { lookupIn, writeVersions } from './lookups-met.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import { isBadObject, type RowSource, type StampedPart } from '../read/marked-object.ts'
 import { quarantinedRows, writeSetAside } from './set-aside.ts'
@@ -80,10 +81,13 @@ export type SourcesSettings = ReadonlyMap<string, SourceSettings>
 /** At most this many branches of UNION ALL stand in one statement. */
 const branchesMax = 200
 
+/** What stamping has made of an epoch's entries. */
+type Stampings = Omit<Stamped, 'after'>
+
 /** Stage 2: partial rows, late rows and stateless output of an epoch's stamped objects. */
 export async function computePartials(
   context: EpochContext,
-  stamped: Pick<Stamped, 'objects' | 'clocks'>,
+  stamped: Stampings,
   sources: SourcesSettings,
 ): Promise<Partials> {
   const work = createWork(context)
@@ -93,10 +97,12 @@ export async function computePartials(
     table: work.table,
     keyOf: seq => read.find(object => object.seq === seq)?.marked.version.key,
     given: new Map(),
+    lookup: lookupIn(stamped.lookups),
   }
   const made = { partials: new Map(), rows: new Map(), parts: new Map() }
   const folding = { context, work, stamped, sources, read, functions, ...made }
   try {
+    await writeVersions(context.executor, work, stamped.marks)
     const aside = await writeSetAside(context, work, read)
     await foldEpoch({ ...folding, aside: aside?.table })
     return { ...work, ...made, objects: objectsSql(read), firstBad: aside?.first }
@@ -354,11 +360,11 @@ async function epochScan(
  */
 export async function diagnose(
   context: EpochContext,
-  stamped: Pick<Stamped, 'objects' | 'clocks'>,
+  stamped: Stampings,
   sources: SourcesSettings,
   error: unknown,
 ): Promise<ReadonlyMap<StampedObject, unknown>> {
-  const { objects, clocks } = stamped
+  const { objects, clocks, lookups } = stamped
   const bad = new Map<StampedObject, unknown>()
   for (const object of objects) {
     try {
@@ -377,7 +383,7 @@ export async function diagnose(
   if (!isBadObject(error)) throw error
   for (const object of objects.filter(({ marked }) => marked.good)) {
     try {
-      const made = await computePartials(context, { objects: [object], clocks }, sources)
+      const made = await computePartials(context, { objects: [object], marks: [], clocks, lookups }, sources)
       await dropTables(context.executor, made.tables)
     } catch (cause) {
       throw new MillraceError(

@@ -59,7 +59,7 @@ export function createRunAhead(
   const fetch = createFetchOfAll(
     fetches,
     (sizeBytes, work) => inTurn(sizeBytes < heavy.bytes ? 1 : heavy.weight, work),
-    bytesMax,
+    { bytesMax },
   )
   const queue = createAheadQueue(context, settings, from)
   const taking = createTaking({ ...context, batches, care, fetch, queue, rowsMax })

@@ -3,7 +3,8 @@ import type { SourceSettings } from '../../plan/source-settings.ts'
 import { advance, beginning, type WatermarkState } from '../../plan/watermark.ts'
 import type { MarkedObject } from '../read/marked-object.ts'
 import { type LedgerPosition, sourceClocks } from '../state/engine-state.ts'
-import type { StampedMark, StampedObject, AdmittedMark } from '../state/ledger.ts'
+import type { AdmittedMark, StampedMark, StampedObject } from '../state/ledger.ts'
+import { type LookupsMet, lookupsMet, stampedVersion } from './lookups-met.ts'
 
 /** A ledger entry before it has its number. */
 export type MarkedEntry = MarkedObject | AdmittedMark
@@ -14,6 +15,8 @@ export interface Stamped {
   readonly marks: readonly StampedMark[]
   /** By stage. */
   readonly clocks: ReadonlyMap<string, Clock>
+  /** The versions of lookups that rows of these entries may meet. */
+  readonly lookups: LookupsMet
   readonly after: LedgerPosition
 }
 
@@ -53,7 +56,7 @@ export function stamp(
       { fromUs: from.clocks[id] ?? null, toUs: position.clocks[id] ?? null, entries: seen[index] ?? [] },
     ]),
   )
-  return { objects, marks, clocks, after: position }
+  return { objects, marks, clocks, lookups: lookupsMet(from, marks), after: position }
 }
 
 /**
@@ -61,7 +64,7 @@ export function stamp(
  * alone.
  */
 function after(
-  { sources: before, clocks }: LedgerPosition,
+  { sources: before, clocks, lookups, nextSeq }: LedgerPosition,
   entry: MarkedEntry,
   delays: Delays,
   stages: readonly ClockShape[],
@@ -72,7 +75,8 @@ function after(
   const next: Record<string, bigint | null> = {}
   for (const shape of stages)
     next[shape.id] = advanceClock(shape, clocks[shape.id] ?? null, sourcesUs, next, flushed?.[shape.id] ?? null)
-  return { sources, clocks: next }
+  const version = entry.is === 'lookup' ? { [entry.source]: stampedVersion({ ...entry, seq: nextSeq }) } : {}
+  return { sources, clocks: next, lookups: { ...lookups, ...version } }
 }
 
 /** An object and a tick move their own source; a flush that says one watermark moves all of them, late rows none. */
@@ -86,7 +90,7 @@ function sourcesAfter(
     const { source } = entry
     return { ...before, [source]: advance(of(source), entry, delays.get(source)) }
   }
-  if (entry.is === 'apply' || entry.watermarkUs === null) return before
+  if (entry.is === 'apply' || entry.is === 'lookup' || entry.watermarkUs === null) return before
   const { watermarkUs } = entry
   const moved = entry.is === 'tick' ? [entry.source] : Object.keys(before)
   const states = moved.map(name => [name, advance(of(name), { is: entry.is, watermarkUs }, undefined)])

@@ -6,6 +6,7 @@ import { type ChannelReader, loadTable } from '../state/channels.ts'
 import { doneAfterChannel, doneAfterColumns } from '../state/done-after.ts'
 import { settingsOf, watermarkOfState } from '../state/engine-state.ts'
 import { createLedgerTable, ledgerColumns } from '../state/ledger.ts'
+import { lookupChannel } from '../state/lookup-versions.ts'
 import { loadLedger } from '../state/recover.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
 
@@ -30,6 +31,7 @@ export async function createRecordViews(reader: ChannelReader, executor: Executo
     quarantine: `SELECT _seq, _row, object AS "key", * EXCLUDE (_seq, _row) FROM stored.quarantine`,
     outputs: 'SELECT epoch, output AS flow, * EXCLUDE (epoch) FROM stored.outputs',
     afterwards: afterwardsSql,
+    ...lookupViews(reader.manifest),
     ...Object.fromEntries([...late, ...state].map(({ name, sql }) => [name, sql])),
     late: unionSql(lateColumns, late),
     state: unionSql(
@@ -102,6 +104,18 @@ async function lateViews(manifest: Manifest, executor: Executor): Promise<readon
       const name = `late_${key.replaceAll('-', '_')}`
       return labelled(name, own, await executor.describe(`FROM ${stored(channel)}`), stored(channel))
     }),
+  )
+}
+
+/** `lookup_<name>` of each lookup: the rows of every version, with the number of the entry that they came with. */
+function lookupViews({ channels }: Manifest): Readonly<Record<string, string>> {
+  const prefix = lookupChannel('')
+  const names = Object.keys(channels).filter(channel => channel.startsWith(prefix))
+  return Object.fromEntries(
+    names.map(channel => [
+      `lookup_${channel.slice(prefix.length).replaceAll('-', '_')}`,
+      `SELECT * FROM ${stored(channel)}`,
+    ]),
   )
 }
 

@@ -3,6 +3,7 @@ import { configError } from '../../core/errors.ts'
 import { didYouMean } from '../../core/nearest.ts'
 import { type AfterSettings, keepAll } from '../../plan/after.ts'
 import type { Format } from '../../plan/format.ts'
+import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { Components } from '../components.ts'
@@ -14,14 +15,16 @@ import { isOverlap, pathWithin } from './places.ts'
 
 /** Where a run reads and writes. */
 export interface RunPlaces {
-  /** By name of the source. */
+  /** By name of the source or lookup. */
   readonly inputs: ReadonlyMap<string, InputPlace>
   readonly ends: readonly SinkEnd[]
   readonly checkpoint: { readonly address: string; readonly field: string }
 }
 
-/** Where the objects of a source lie. */
+/** Where the objects of a source or of a lookup lie. */
 export interface InputPlace {
+  /** As errors name what reads it: 'source trips'. */
+  readonly of: string
   readonly input: Input
   /** Names its place in errors. */
   readonly field: string
@@ -31,8 +34,9 @@ export interface InputPlace {
 
 export interface AskedPlaces {
   readonly definitions: readonly SourceDefinition[]
+  readonly lookups: readonly LookupDefinition[]
   readonly terminals: readonly Terminal[]
-  /** By name of the source. */
+  /** By name of the source or lookup. */
   readonly formats: ReadonlyMap<string, Pick<Format, 'extensions'>>
   /** The pipeline's own checkpoint. */
   readonly checkpoint: string
@@ -47,7 +51,7 @@ export interface AskedPlaces {
 
 /** @throws MillraceError `user` for a place that is none, or lies where another one must not */
 export async function findPlaces(
-  { definitions, terminals, formats, options, ...asked }: AskedPlaces,
+  { definitions, lookups, terminals, formats, options, ...asked }: AskedPlaces,
   components: Pick<Components, 'findInput' | 'sinks'>,
 ): Promise<RunPlaces> {
   const ends = sinkEnds(terminals, options.output, components.sinks)
@@ -60,16 +64,19 @@ export async function findPlaces(
     ...folders.map(({ sink }) => [sink.uri, 'output'] as const),
     [checkpoint.address, checkpoint.field] as const,
   ]
-  const inputs = await findInputs(definitions, options, components)
+  const inputs = await findInputs(definitions, lookups, options, components)
   const suffixes = new Map(
-    definitions.map(({ settings: { name }, keys }) => [name, suffixesOf(sourceOf(formats, name), keys)]),
+    [...definitions, ...lookups].map(({ settings: { name }, keys }) => [
+      name,
+      suffixesOf(sourceOf(formats, name), keys),
+    ]),
   )
   for (const [name, { input }] of inputs)
     for (const [address, field] of written) checkApart(input, address, field, sourceOf(suffixes, name))
   for (const { sink } of folders) checkOutside(sink.uri, checkpoint.address)
   for (const [source, { input, after }] of inputs) {
     const others = [...inputs].flatMap(([name, other]) =>
-      name === source ? [] : [[other.input.root, `the place of source ${name}`] as const],
+      name === source ? [] : [[other.input.root, `the place of ${other.of}`] as const],
     )
     const places = written.map(([address, field]) => [address, `the ${field}`] as const)
     await checkAfter(after, { source, input: input.root, written: [...others, ...places] })
@@ -88,13 +95,13 @@ async function checkUnshared(
     const field = `source ${source}: after`
     for (const [name, other] of inputs) {
       if (name === source || !areAlike(sourceOf(suffixes, source), sourceOf(suffixes, name))) continue
-      const what = `the place of source ${name}`
+      const what = `the place of ${other.of}`
       if (await isOverlap(other.input.root, what, input.root, field))
         throw configError(
           field,
           after.is === 'move' ? 'moveTo' : after.is,
-          `'keep' or 'tag', as ${what}, ${other.input.root}, has the same objects, which that source may still have ` +
-            'to read',
+          `'keep' or 'tag', as ${what}, ${other.input.root}, has the same objects, which may still have to be read ` +
+            'for that',
         )
     }
   }
@@ -108,43 +115,61 @@ function areAlike(a: readonly string[], b: readonly string[]): boolean {
 
 async function findInputs(
   definitions: readonly SourceDefinition[],
+  lookups: readonly LookupDefinition[],
   { input: given, ledger }: AskedPlaces['options'],
   components: Pick<Components, 'findInput'>,
 ): Promise<ReadonlyMap<string, InputPlace>> {
   const inputs = new Map<string, InputPlace>()
-  const others = inputsGiven(
-    given,
-    definitions.map(({ settings }) => settings.name),
-  )
-  for (const { settings, objects, after } of definitions) {
-    const { name } = settings
-    const field = others[name] === undefined ? `source ${name}: objects` : 'input'
-    const input = await components.findInput(others[name] ?? objects, field)
-    // A replay repeats what another run did: that one's objects stay as they are.
-    inputs.set(name, { input, field, after: ledger === undefined ? after : keepAll })
+  const others = inputsGiven(given, { definitions, lookups })
+  const find = async (of: string, name: string, objects: string, after: AfterSettings) => {
+    const field = others[name] === undefined ? `${of}: objects` : 'input'
+    inputs.set(name, { of, input: await components.findInput(others[name] ?? objects, field), field, after })
   }
+  // A replay repeats what another run did: that one's objects stay as they are.
+  for (const { settings, objects, after } of definitions)
+    await find(`source ${settings.name}`, settings.name, objects, ledger === undefined ? after : keepAll)
+  // Its versions of lookups come from the ledger.
+  for (const { settings, objects } of ledger === undefined ? lookups : [])
+    await find(`lookup ${settings.name}`, settings.name, objects, keepAll)
   return inputs
 }
 
+interface Named {
+  readonly settings: { readonly name: string }
+}
+
+/** What reads objects: sources and lookups. */
+export interface Readers {
+  readonly definitions: readonly Named[]
+  readonly lookups: readonly Named[]
+}
+
 /**
- * Other places for this run, by name of the source.
+ * Other places for this run, by name of the source or lookup.
  *
  * @throws MillraceError `user` for a name that no source has, and for a place that may be meant for any of several
  */
-export function inputsGiven(given: Places | undefined, names: readonly string[]): Readonly<Record<string, string>> {
+export function inputsGiven(given: Places | undefined, readers: Readers): Readonly<Record<string, string>> {
   if (given === undefined) return {}
-  const [only = '', ...others] = names
+  const namesOf = (all: readonly Named[]) => all.map(({ settings }) => settings.name)
+  const [sources, lookups] = [namesOf(readers.definitions), namesOf(readers.lookups)]
+  const names = [...sources, ...lookups]
+  const [only = '', ...others] = sources
   if (typeof given === 'string') {
     // `trips=data/trips` of a command line; `dt=2024/` is a folder, unless a source has that name.
     const name = names.find(found => given.startsWith(`${found}=`) && given.length > found.length + 1)
     if (name !== undefined) return { [name]: given.slice(name.length + 1) }
     if (others.length === 0) return { [only]: given }
     const example = `NAME=PLACE, such as ${only}=${given}`
-    throw configError('input', given, `${example}, as there are several sources: ${names.join(', ')}`)
+    throw configError('input', given, `${example}, as there are several sources: ${sources.join(', ')}`)
   }
   const unknown = Object.keys(given).find(name => !names.includes(name))
   if (unknown !== undefined)
-    throw configError('input', unknown, `the name of a source: ${names.join(', ')}${didYouMean(unknown, names)}`)
+    throw configError(
+      'input',
+      unknown,
+      `the name of a source${lookups.length > 0 ? ' or lookup' : ''}: ${names.join(', ')}${didYouMean(unknown, names)}`,
+    )
   return given
 }
 

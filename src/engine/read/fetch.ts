@@ -36,14 +36,15 @@ interface Fetching extends SpoolingContext, GroupContext {}
  * @param inTurn bounds how many objects are fetched at once
  * @param bytesMax of the objects of one call together, as far as the store tells of more than was announced; the first
  * one is fetched whatever its size
+ * @param tables what names of tables begin with: others of the same session begin otherwise
  */
 export function createFetchOfAll(
   sources: Iterable<FetchContext>,
   inTurn: <T>(sizeBytes: number, work: () => Promise<T>) => Promise<T>,
-  bytesMax = Infinity,
+  { bytesMax = Infinity, tables: prefix = 'spool' }: { readonly bytesMax?: number; readonly tables?: string } = {},
 ): Fetch {
   let tables = 0
-  const nextTable = () => `spool_${tables++}`
+  const nextTable = () => `${prefix}_${tables++}`
   const fetching = new Map<string, Fetching>()
   const files = new Map<string, SpoolFiles>()
   for (const context of sources) {
@@ -62,7 +63,7 @@ export function createFetch(
   inTurn: <T>(sizeBytes: number, work: () => Promise<T>) => Promise<T>,
   bytesMax = Infinity,
 ): (objects: readonly Wanted[]) => Promise<Fetched> {
-  const fetch = createFetchOfAll([context], inTurn, bytesMax)
+  const fetch = createFetchOfAll([context], inTurn, { bytesMax })
   const { name: source } = context.settings
   return objects => fetch(objects.map(object => ({ ...object, source })))
 }

@@ -175,7 +175,7 @@ export function isBadObject(error: unknown): boolean {
   )
 }
 
-const spoolPath = new RegExp(String.raw`[^'"]*${scratchName}[\\/]spool[\\/]\d+(\.rows)?`, 'g')
+const spoolPath = new RegExp(String.raw`[^'"]*${scratchName}[\\/]spool[\\/](lookups[\\/])?\d+(\.rows)?`, 'g')
 
 /** DuckDB's reader of Parquet refuses the whole page. */
 const farMilliseconds =

@@ -1,8 +1,8 @@
+import type { Flows } from '../bind/flows.ts'
 import type { Components } from '../components.ts'
 import { askedAs, type ObjectVersion } from '../../core/object-version.ts'
 import type { Executor } from '../../core/ports.ts'
 import type { KeySettings } from '../../plan/key-settings.ts'
-import type { SourceDefinition } from '../../plan/source-definition.ts'
 import { text } from '../../plan/sql.ts'
 import { linksOf } from '../intake/key-kind.ts'
 import type { Places } from '../publish/outputs.ts'
@@ -32,13 +32,10 @@ export async function missingObjects(
   reader: ChannelReader,
   executor: Executor,
   parts: Components,
-  definitions: readonly SourceDefinition[],
+  { definitions, lookups }: Pick<Flows, 'definitions' | 'lookups'>,
   given: Places | undefined,
 ): Promise<Missing> {
-  const inputs = inputsGiven(
-    given,
-    definitions.map(({ settings }) => settings.name),
-  )
+  const inputs = inputsGiven(given, { definitions, lookups })
   const found: Missing[] = []
   let moved: Moved | undefined
   const openedMoved = async () => (moved ??= await openMoved(reader, executor, parts))

@@ -4,13 +4,16 @@ import type { Executor } from '../../core/ports.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { differences } from '../../plan/plan-changes.ts'
 import type { StepIds } from '../../plan/plan-ids.ts'
+import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { text } from '../../plan/sql.ts'
 import { type StoredNode, storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
 import { type Listing, pulled } from '../intake/admit.ts'
 import type { Outcome } from '../read/outcome.ts'
 import { createLedgerTable, markOf, withEarlierSql, type AdmittedMark, versionOf } from '../state/ledger.ts'
+import type { ChannelReader } from '../state/channels.ts'
 import type { ReadCheckpoint } from '../state/read-checkpoint.ts'
+import { loadVersions } from '../state/lookup-versions.ts'
 import { loadLedger } from '../state/recover.ts'
 
 /** A checkpoint whose ledger is repeated. */
@@ -32,6 +35,7 @@ export interface ReplayContext {
   readonly other: Replayed
   /** The names of the sources. */
   readonly sources: readonly string[]
+  readonly lookups: readonly LookupDefinition[]
   readonly executor: Executor
   readonly stage: string
   newId(): string
@@ -68,21 +72,24 @@ function nameOf(node: StoredNode): string {
  * and flushes (S1). So the answer is the same, however this run is cut.
  */
 export async function replay(context: ReplayContext): Promise<Listing> {
-  const { other, sources, executor, stage, newId, nextSeq } = context
+  const { other, sources, lookups, executor, stage, newId, nextSeq } = context
+  const reader = { checkpoint: other.checkpoint, manifest: other.head.manifest, stage, newId }
   await createLedgerTable(executor, 'replayed')
-  await loadLedger({ checkpoint: other.checkpoint, manifest: other.head.manifest, stage, newId }, executor, 'replayed')
-  const names = sources.map(text).join(', ')
+  await loadLedger(reader, executor, 'replayed')
+  const lookedUp = lookups.map(({ settings }) => settings.name)
+  const names = [...sources, ...lookedUp].map(text).join(', ')
   const [foreign] = await executor.rows(`SELECT DISTINCT source FROM replayed WHERE source NOT IN (${names}) LIMIT 1`)
   if (foreign)
     throw configError(
       'ledger',
       other.address,
-      `a ledger of source ${sources.join(' and ')}; it holds entries of ${String(foreign.source)}`,
+      `a ledger of ${[...sources, ...lookedUp].join(' and ')}; it holds entries of ${String(foreign.source)}`,
     )
   await executor.run(
     'CREATE TABLE admitted AS SELECT row_number() OVER (ORDER BY seq) AS n, * FROM ' +
       `(${withEarlierSql('replayed')}) WHERE seq >= ${nextSeq}`,
   )
+  for (const lookup of lookups) await loadReplayed(context, reader, lookup)
   await executor.run('DROP TABLE replayed')
   const [totals] = await executor.rows(
     `SELECT count(*) FILTER ("is" = 'object') AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes ` +
@@ -116,6 +123,29 @@ export async function replay(context: ReplayContext): Promise<Listing> {
       'admitted',
     ),
   }
+}
+
+/** The versions of a lookup that are still to come. @throws MillraceError `user` where the ledger begins without one */
+async function loadReplayed(
+  { other: { address }, executor, nextSeq }: ReplayContext,
+  reader: ChannelReader,
+  lookup: LookupDefinition,
+): Promise<void> {
+  const { name } = lookup.settings
+  const versions = await executor.rows(
+    `SELECT seq, epoch FROM replayed WHERE "is" = 'lookup' AND source = ${text(name)} ORDER BY seq`,
+  )
+  const [object] = await executor.rows(`SELECT min(seq) AS seq FROM replayed WHERE outcome = 'read'`)
+  if (object && object.seq !== null && !(Number(versions[0]?.seq) < Number(object.seq)))
+    throw configError('ledger', address, `a ledger with a version of lookup ${name} before its first object`)
+  const coming = versions.map(({ seq, epoch }) => ({ seq: Number(seq), epoch: Number(epoch) }))
+  await loadVersions(
+    reader,
+    executor,
+    lookup,
+    coming.filter(({ seq }) => seq >= nextSeq),
+    'ledger',
+  )
 }
 
 /** A flush under the names that stages have here. Others keep theirs: a replay of this ledger may know them. */

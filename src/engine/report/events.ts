@@ -4,7 +4,7 @@ import type { BadRow } from '../read/bad-row.ts'
 import type { GoneField, NewColumn } from '../read/columns-seen.ts'
 import type { ReadAgain } from '../read/outcome.ts'
 import type { Counts, IgnoredKeys } from './ignored-keys.ts'
-import type { EpochResult, SetAside } from './summary.ts'
+import type { EpochResult, LookupRead, SetAside } from './summary.ts'
 import type { WithoutPeriod } from './without-period.ts'
 
 /**
@@ -52,6 +52,10 @@ export type RunEvent =
    * and goes.
    */
   | { readonly is: 'gone-field'; readonly source: string; readonly field: GoneField }
+  /** A version of a lookup was read; the next rows meet it. */
+  | ({ readonly is: 'lookup' } & LookupRead)
+  /** A lookup has changed, or its place is away, and it could not be read: its last version goes on. */
+  | { readonly is: 'lookup-failed'; readonly lookup: string; readonly error: string }
   /** A part of an epoch took so long. */
   | { readonly is: 'phase'; readonly phase: Phase; readonly ms: number }
   /** Rows that were held are committed as files, as they have waited long enough, or as the run ends. */

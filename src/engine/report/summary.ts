@@ -100,6 +100,8 @@ export interface Summary {
     readonly leftOut: number
     /** Objects of the listing, new or not, that the key pattern of `bounds` does not fit; null where it fits all. */
     readonly withoutPeriod: readonly WithoutPeriod[]
+    /** Versions of lookups that were read, in order. */
+    readonly lookups: readonly LookupRead[]
     /** Columns of JSON without a value in any row that was read. */
     readonly nullColumns: readonly { readonly source: string; readonly column: string }[]
     /** Columns that nobody declared and that objects of this run are the first to have. */
@@ -124,6 +126,13 @@ export interface Summary {
   readonly untilTheEnd: readonly HeldGroups[]
   /** True when the listing held nothing new, and nothing was left to flush or to hand over. */
   readonly nothingToDo: boolean
+}
+
+/** A version of a lookup that was read. */
+export interface LookupRead {
+  readonly lookup: string
+  readonly rows: number
+  readonly objects: number
 }
 
 /** Groups of a flow that no watermark closes. */

@@ -4,6 +4,7 @@ import { type Json, plainJson } from '../../core/json.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
 import { type ClockShape, type Clocks, advanceClock, latest } from '../../plan/clock.ts'
 import type { WaitingFile } from '../../core/sink-port.ts'
+import type { LookupVersion } from '../../plan/lookup.ts'
 import { type StoredPlan, storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
 import { type WatermarkState, beginning } from '../../plan/watermark.ts'
 import { duckdb, sessionSettings } from '../duckdb/session.ts'
@@ -21,6 +22,8 @@ export interface LedgerPosition {
   /** By name. A source without any entry stands at the beginning. */
   readonly sources: Readonly<Record<string, WatermarkState>>
   readonly clocks: Clocks
+  /** By name: the last version of each lookup. */
+  readonly lookups: Readonly<Record<string, LookupVersion>>
 }
 
 /** What a new checkpoint begins with. */
@@ -42,7 +45,7 @@ export function initialState(plan: StoredPlan): EngineState {
       held: {},
       snapshots: {},
     },
-    { sources: {}, nextSeq: 1, clocks: {} },
+    { sources: {}, nextSeq: 1, clocks: {}, lookups: {} },
     [],
     noTotals,
   )
@@ -259,11 +262,12 @@ export function positionOf(
   manifest: Manifest,
   sources: readonly string[],
   shapes: readonly ClockShape[],
+  lookups: LedgerPosition['lookups'] = {},
 ): LedgerPosition {
   const { nextSeq, clocks } = manifest.engine
   const found = watermarksOf(manifest)
   const states = sources.map(name => [name, found[name] ? watermarkFrom(found[name]) : beginning] as const)
-  const position = { nextSeq, sources: Object.fromEntries(states) }
+  const position = { nextSeq, sources: Object.fromEntries(states), lookups }
   return { ...position, clocks: clocks === undefined ? following(position, shapes) : clocksFrom(clocks) }
 }
 

@@ -1,7 +1,8 @@
 import type { Executor } from '../../core/ports.ts'
 import { id } from '../../plan/sql.ts'
 import type { Stage } from '../../plan/stages.ts'
-import type { Islands, PartialRows } from '../../plan/step.ts'
+import type { Islands } from '../../plan/life.ts'
+import type { PartialRows } from '../../plan/step.ts'
 
 /*
  * The open islands of a stage whose rows die together (P11), each as its group and its reach. They lie in a table by

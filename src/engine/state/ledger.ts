@@ -6,6 +6,7 @@ import { text } from '../../plan/sql.ts'
 import type { WatermarkState } from '../../plan/watermark.ts'
 import { goneReasons, type MarkedObject } from '../read/marked-object.ts'
 import { type LateNamed, lateNamedFrom, lateNamedJson } from './late-named.ts'
+import { storedTable } from './lookup-versions.ts'
 
 /** The ledger's columns: what its Parquet parts hold and what `inspect` shows (S1). */
 export const ledgerColumns = {
@@ -42,7 +43,7 @@ export interface StampedObject {
   readonly watermarkUs: bigint | null
 }
 
-/** A tick, a flush or late rows that are applied, with its place in the ledger, and what it says. */
+/** A tick, a flush, a version of a lookup or late rows that are applied, with its place in the ledger. */
 export type StampedMark = AdmittedMark & { readonly seq: number }
 
 export function objectRow({ marked, seq }: StampedObject, epoch: number, late: number): LedgerRow {
@@ -73,10 +74,11 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, late: n
 
 /** @param sources of the pipeline: a flush names the one that there is, or none of several */
 export function markRow(mark: StampedMark, epoch: number, sources: readonly string[], late: number): LedgerRow {
-  const [source = null, ...others] = mark.is === 'tick' ? [mark.source] : sources
+  const [source = null, ...others] = mark.is === 'flush' || mark.is === 'apply' ? sources : [mark.source]
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
   const { is, seq } = mark
-  if (is === 'apply') return { ...nothing, seq, epoch, is, applied: JSON.stringify(lateNamedJson(mark)) }
+  if (mark.is === 'apply') return { ...nothing, seq, epoch, is, applied: JSON.stringify(lateNamedJson(mark)) }
+  if (mark.is === 'lookup') return { ...nothing, ...versionRow(mark), seq, epoch, source, is }
   return {
     ...nothing,
     seq,
@@ -89,6 +91,11 @@ export function markRow(mark: StampedMark, epoch: number, sources: readonly stri
   }
 }
 
+function versionRow({ version }: AdmittedVersion): Partial<LedgerRow> {
+  const { bucket, key, digest, lastModifiedMs } = version
+  return { bucket, key, e_tag: digest, last_modified_ms: Math.trunc(lastModifiedMs) }
+}
+
 function flushText({ stages }: FlushValue): string | null {
   if (stages === undefined) return null
   return JSON.stringify(Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, us.toString()])))
@@ -99,6 +106,7 @@ export function markOf(row: SqlRow): AdmittedMark {
   if (row.is === 'apply')
     return { is: 'apply', ...lateNamedFrom(JSON.parse(String(row.applied)) as Json), sizeBytes: 0 }
   const watermarkUs = row.watermark_us as bigint | null
+  if (row.is === 'lookup') return versionMark(row)
   if (row.is === 'tick')
     return { is: 'tick', source: String(row.source), watermarkUs: watermarkUs as bigint, sizeBytes: 0 }
   const { flushed } = row
@@ -110,6 +118,19 @@ export function markOf(row: SqlRow): AdmittedMark {
     stages: Object.fromEntries(Object.entries(stages).map(([id, us]) => [id, BigInt(us)])),
     sizeBytes: 0,
   }
+}
+
+/** Its table is the one that a replay makes of the version before it comes to this. */
+function versionMark(row: SqlRow): AdmittedVersion {
+  const source = String(row.source)
+  const version = {
+    digest: String(row.e_tag),
+    bucket: String(row.bucket),
+    key: String(row.key),
+    lastModifiedMs: Number(row.last_modified_ms),
+    table: storedTable(source, Number(row.seq)),
+  }
+  return { is: 'lookup', source, version, sizeBytes: 0 }
 }
 
 /** The rows in the order of their numbers. */
@@ -216,12 +237,41 @@ export async function appliedBefore(executor: Executor, seq: number): Promise<re
   return rows.map(({ applied }) => lateNamedFrom(JSON.parse(String(applied)) as Json))
 }
 
-/** An entry that is no object: of the ledger that is replayed, or of what was asked for. */
-export type AdmittedMark = (
-  | { readonly is: 'tick'; readonly source: string; readonly watermarkUs: bigint }
-  | ({ readonly is: 'flush' } & FlushValue)
-  | ({ readonly is: 'apply' } & LateNamed)
-) & { readonly sizeBytes: 0 }
+/** An entry that is no object: of the ledger that is replayed, of what was asked for, or of a lookup. */
+export type AdmittedMark =
+  | ((
+      | { readonly is: 'tick'; readonly source: string; readonly watermarkUs: bigint }
+      | ({ readonly is: 'flush' } & FlushValue)
+      | ({ readonly is: 'apply' } & LateNamed)
+    ) & { readonly sizeBytes: 0 })
+  | AdmittedVersion
+
+/** A version of a lookup (S25): rows of later entries meet it. */
+export interface AdmittedVersion {
+  readonly is: 'lookup'
+  /** The name of the lookup. */
+  readonly source: string
+  readonly version: VersionFacts
+  readonly sizeBytes: 0
+}
+
+/** What the ledger says of a version, and where its rows are. */
+export interface VersionFacts {
+  /** Of the objects that it was read from, in their versions. */
+  readonly digest: string
+  readonly bucket: string
+  /** Where it is one object. */
+  readonly key: string
+  readonly lastModifiedMs: number
+  /** The table of this session that has its rows. */
+  readonly table: string
+}
+
+/** A version that was read in this run. */
+export interface ReadVersion extends VersionFacts {
+  readonly objects: number
+  readonly rows: number
+}
 
 /** What a flush says: one watermark for all stages, or one for each of some (S6). */
 export interface FlushValue {

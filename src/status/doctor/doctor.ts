@@ -21,6 +21,7 @@ import { inputsGiven } from '../../engine/publish/run-places.ts'
 import { createKindOf, kindOfLink, linksOf, suffixesOf } from '../../engine/intake/key-kind.ts'
 import { countKey, countOf, type Counts, type Ignored, type Unread } from '../../engine/report/ignored-keys.ts'
 import { createIdentities, type Known } from '../../engine/intake/identities.ts'
+import { tryLookup } from '../../engine/intake/try-lookup.ts'
 import { createLedgerTable } from '../../engine/state/ledger.ts'
 import { findCheckpoint, readCheckpoint, waitingFor } from '../../engine/state/read-checkpoint.ts'
 import { loadLedger } from '../../engine/state/recover.ts'
@@ -28,6 +29,7 @@ import { checkOpen } from '../../engine/state/engine-state.ts'
 import { tryObject } from '../../engine/read/try-object.ts'
 import { noTotals, totalsOf } from '../../engine/state/totals.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
+import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import { judgeAfter } from './judge-after.ts'
@@ -66,7 +68,7 @@ export async function examine(
 ): Promise<readonly Finding[]> {
   const bound = await attempt('pipeline', () => explain(pipeline))
   if ('is' in bound) return [bound]
-  const { definitions, terminals, unsubscribe } = subscribeFlows(pipeline)
+  const { definitions, lookups, terminals, unsubscribe } = subscribeFlows(pipeline)
   unsubscribe()
   const { flows } = bound
   const placed = await attempt('output', async () => ({ ends: sinkEnds(terminals, options.output, components.sinks) }))
@@ -79,8 +81,8 @@ export async function examine(
     about('pipeline')('ok', `${pipeline.name} binds, with ${showCounted(flows.length, 'flow')}`),
     ...judgeEndless(terminals),
   ]
-  const found = await attempt('input', async () => ({ inputs: inputsOf(definitions, options.input) }))
-  const { inputs } = 'is' in found ? { inputs: [] } : found
+  const found = await attempt('input', async () => inputsOf(definitions, lookups, options.input))
+  const { inputs, tables } = 'is' in found ? { inputs: [], tables: [] } : found
   if ('is' in found) findings.push(found)
   for (const { definition, input } of inputs) {
     const own = [
@@ -94,6 +96,7 @@ export async function examine(
     ]
     findings.push(...ofSource(definitions, definition, own))
   }
+  for (const { lookup, input } of tables) findings.push(await examineLookup(components, lookup, input))
   findings.push(...written, ...fit.findings)
   if ('is' in placed) findings.push(placed)
   findings.push(...(await examineSinks(components, pipeline, ends, fit.held)))
@@ -102,11 +105,32 @@ export async function examine(
   return findings
 }
 
-/** Where the objects of each source lie. */
-function inputsOf(definitions: readonly SourceDefinition[], given: Places | undefined) {
-  const names = definitions.map(({ settings }) => settings.name)
-  const others = inputsGiven(given, names)
-  return definitions.map(definition => ({ definition, input: others[definition.settings.name] ?? definition.objects }))
+/** Where the objects of each source and of each lookup lie. */
+function inputsOf(
+  definitions: readonly SourceDefinition[],
+  lookups: readonly LookupDefinition[],
+  given: Places | undefined,
+) {
+  const others = inputsGiven(given, { definitions, lookups })
+  return {
+    inputs: definitions.map(definition => ({
+      definition,
+      input: others[definition.settings.name] ?? definition.objects,
+    })),
+    tables: lookups.map(lookup => ({ lookup, input: others[lookup.settings.name] ?? lookup.objects })),
+  }
+}
+
+/** Reads the table as a start would. */
+async function examineLookup(components: Components, lookup: LookupDefinition, address: string): Promise<Finding> {
+  const { name } = lookup.settings
+  const read = await attempt('input', () => tryLookup(components, lookup, address))
+  if ('is' in read) return read
+  const rows = showCounted(read.rows, 'row')
+  return about('input')(
+    'ok',
+    `lookup ${name}: ${rows} in ${showCounted(read.objects, 'object')}, each with a key of its own`,
+  )
 }
 
 /** Of several sources each finding says which one it is of. */

@@ -14,6 +14,8 @@ export interface CorpusPipeline {
   readonly folders?: readonly string[]
   /** Its sources, where there are several: all read the same input. */
   readonly sources?: readonly string[]
+  /** Its lookups: the folder of each beside those of inputs. */
+  readonly tables?: Readonly<Record<string, string>>
 }
 
 export const corpusPipelines: readonly CorpusPipeline[] = [
@@ -32,6 +34,7 @@ export const corpusPipelines: readonly CorpusPipeline[] = [
     folders: ['CORPUS_HOURLY', 'CORPUS_PAIRS'],
     sources: ['events', 'again'],
   },
+  { name: 'looking-up', input: 'events', sources: ['events'], tables: { kinds: 'kinds' } },
 ]
 
 /**
@@ -50,7 +53,7 @@ export const placeIn = (folder: string, { folders = ['output'] }: CorpusPipeline
 
 /** What follows `millrace` on the command line, and its environment. */
 export function millraceCall(command: string, pipeline: CorpusPipeline, place: Place, input: string) {
-  const { folders, sources } = pipeline
+  const { folders, sources, tables = {} } = pipeline
   const [output] = place.outputs
   return {
     file: nodeBinary,
@@ -62,6 +65,7 @@ export function millraceCall(command: string, pipeline: CorpusPipeline, place: P
       '--threads=2',
       '--memory=1GB',
       ...(sources?.map(name => `--input=${name}=${input}`) ?? [`--input=${input}`]),
+      ...Object.entries(tables).map(([name, folder]) => `--input=${name}=${join(input, '..', folder)}`),
       `--checkpoint=${place.checkpoint}`,
       // A replay is cut otherwise than the run was.
       ...(command === 'backfill' ? ['--objects-per-epoch=1'] : []),

@@ -35,6 +35,7 @@ await using lab = await openLab()
 await makeMonths({ dir: join(inputs, 'months'), months: 6, rowsPerMonth: 250 })
 await makeReadings(lab)
 await makeEvents()
+await makeKinds()
 for (const folder of await readdir(inputs)) await setInputTimes(join(inputs, folder))
 for (const pipeline of corpusPipelines)
   if (asked.length === 0 || asked.includes(pipeline.name)) await writeStates(pipeline)
@@ -43,7 +44,11 @@ await rm(scratch, { recursive: true })
 async function writeStates(pipeline: CorpusPipeline): Promise<void> {
   const whole = join(inputs, pipeline.input)
   const names = (await readdir(whole)).toSorted()
-  const half = join(scratch, `${pipeline.name}-half`)
+  const half = join(scratch, `${pipeline.name}-half`, pipeline.input)
+  for (const folder of Object.values(pipeline.tables ?? {})) {
+    await cp(join(inputs, folder), join(half, '..', folder), { recursive: true })
+    await setInputTimes(join(half, '..', folder))
+  }
   for (const file of names.slice(0, Math.ceil(names.length / 2))) await cp(join(whole, file), join(half, file))
   await setInputTimes(half)
 
@@ -94,6 +99,16 @@ async function makeReadings(lab: Lab): Promise<void> {
       FROM range(60) AS r(i)`,
     )
   await cp(lab.input, join(inputs, 'readings'), { recursive: true })
+}
+
+/** What is known of kinds of events; not of all of them. */
+async function makeKinds(): Promise<void> {
+  await mkdir(join(inputs, 'kinds'))
+  const known = [
+    { kind: 'view', is_sale: false, weight: 1 },
+    { kind: 'buy', is_sale: true, weight: 7 },
+  ]
+  await writeFile(join(inputs, 'kinds', 'kinds.jsonl'), known.map(one => `${JSON.stringify(one)}\n`).join(''))
 }
 
 /** JSON lines of ten hours; every file has a line that is no JSON and a value that does not fit. */
