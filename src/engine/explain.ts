@@ -20,7 +20,7 @@ import {
   type StepParts,
 } from '../plan/stages.ts'
 import { asksForChanges, changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
-import { chain, type PlanNode, sourcesOf } from '../plan/node.ts'
+import { planJson, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
 import { afterText } from './report/after-text.ts'
@@ -44,10 +44,17 @@ export interface ExplainedSource {
   readonly after: string | null
 }
 
+export interface ExplainedStep {
+  readonly op: string
+  readonly options: unknown
+  /** The places of what feeds it among the steps; absent where that is the one before. */
+  readonly inputs?: readonly number[]
+}
+
 export interface ExplainedFlow {
   readonly name: string
   /** Operators with their options, from source to end. */
-  readonly steps: readonly { readonly op: string; readonly options: unknown }[]
+  readonly steps: readonly ExplainedStep[]
   /** Names the state's tables and channels; null for a flow without state. Flows with the same one share it. */
   readonly state: string | null
   /**
@@ -162,7 +169,7 @@ function explainFlow(flow: Flow): ExplainedFlow {
   return {
     name,
     steps: [
-      ...chain(terminal.node).map(({ op, options }) => ({ op, options })),
+      ...(planJson(terminal.node) as unknown as readonly ExplainedStep[]),
       { ...end, options: { ...end.options, ...emit } },
     ],
     state: steps.at(-1)?.id ?? null,

@@ -48,3 +48,26 @@ test('the command shows a clause a line', async () => {
 test('what it cannot take apart is shown as it is', () => {
   expect(formatSql("SELECT 'a")).toBe("SELECT 'a")
 })
+
+test('explain tells what meets in a step one after the other, each with a head', async () => {
+  const { stdout } = await runMillrace(['explain', pathOf('set-aside')], root)
+  const [, flow = ''] = /\nflow-1\n([\s\S]*?)\n\n/.exec(stdout) ?? []
+  const ops = flow.split('\n').map(line => line.replace(/ [{].*/, ''))
+  expect(ops).toEqual([
+    '  input 1 of union:',
+    '    source',
+    '    hopping',
+    '    groupBy',
+    '    aggregate',
+    '    late',
+    '    derive',
+    '    select',
+    '  input 2 of union:',
+    '    source',
+    '    quarantine',
+    '    derive',
+    '    select',
+    '  union',
+    '  to',
+  ])
+})

@@ -2,7 +2,21 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { aggregate, avg, count, files, groupBy, pipeline, rename, to, tumbling, where } from '../../src/index.ts'
+import {
+  aggregate,
+  avg,
+  count,
+  files,
+  groupBy,
+  late,
+  pipeline,
+  rename,
+  select,
+  to,
+  tumbling,
+  union,
+  where,
+} from '../../src/index.ts'
 import { explain } from '../../src/engine/explain.ts'
 import { infer } from '../../src/engine/infer/infer.ts'
 import { failure, type Lab, openLab, run, sourceOf, windowed } from './harness.ts'
@@ -76,6 +90,33 @@ describe('explain', () => {
     const error = await failure(explain(windowed(lab, lab, { ...flow, keys: ['kk'] })))
     expect(error.message).toContain("did you mean 'k'?")
   })
+})
+
+test('explain tells which steps feed one in which several meet, and the SQL of late rows', async () => {
+  const head = sourceOf(lab, { columns: { t: 'TIMESTAMP', k: 'VARCHAR' } })
+  const counted = head.pipe(tumbling('1 hour'), aggregate({ n: count() }))
+  const aside = union(late(counted).pipe(select('late_watermark')), late(counted).pipe(select('late_watermark')))
+  const [only] = (
+    await explain(
+      pipeline('aside', { checkpoint: lab.checkpoint }, aside.pipe(to(files(lab.output, { format: 'json' })))),
+    )
+  ).flows
+  expect(only?.steps.map(({ op, inputs }) => [op, inputs])).toEqual([
+    ['source', undefined],
+    ['tumbling', undefined],
+    ['groupBy', undefined],
+    ['aggregate', undefined],
+    ['late', undefined],
+    ['select', undefined],
+    ['tumbling', [0]],
+    ['groupBy', undefined],
+    ['aggregate', undefined],
+    ['late', undefined],
+    ['select', undefined],
+    ['union', [5, 10]],
+    ['to', undefined],
+  ])
+  expect(only?.stages.map(({ stage }) => stage)).toEqual(['partial', 'merge', 'late', 'output'])
 })
 
 describe('explain of declared names', () => {

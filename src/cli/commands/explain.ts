@@ -1,4 +1,4 @@
-import type { Explanation } from '../../engine/explain.ts'
+import type { ExplainedStep, Explanation } from '../../engine/explain.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
@@ -25,7 +25,7 @@ function renderExplanation({ pipeline, sources, flows }: Explanation, formatSql:
   const lines = [pipeline, ...sources.flatMap(({ after }) => (after === null ? [] : [`  ${after}`]))]
   for (const { name, steps, state, stages, columns } of flows) {
     lines.push('', name)
-    for (const { op, options: settings } of steps) lines.push(`  ${op} ${JSON.stringify(settings)}`)
+    lines.push(...stepLines(steps, steps.length - 1, '  '))
     lines.push('', `  state    ${state ?? 'none'}`)
     lines.push(
       `  columns  ${Object.entries(columns)
@@ -42,4 +42,18 @@ function renderExplanation({ pipeline, sources, flows }: Explanation, formatSql:
       )
   }
   return `${lines.join('\n')}\n`
+}
+
+/** A step below those that feed it; what meets in it is told one after the other, each with a head. */
+function stepLines(steps: readonly ExplainedStep[], place: number, indent: string): readonly string[] {
+  const { op, options: settings, inputs = place === 0 ? [] : [place - 1] } = steps[place] as ExplainedStep
+  const own = `${indent}${op} ${JSON.stringify(settings)}`
+  const [only] = inputs
+  if (inputs.length === 1 && only !== undefined) return [...stepLines(steps, only, indent), own]
+  const names = op === 'join' ? ['left side', 'right side'] : inputs.map((_, index) => `input ${index + 1}`)
+  const before = inputs.flatMap((input, index) => [
+    `${indent}${names[index] ?? ''} of ${op}:`,
+    ...stepLines(steps, input, `${indent}  `),
+  ])
+  return [...before, own]
 }
