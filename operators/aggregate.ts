@@ -17,7 +17,8 @@ import { type ColumnTypes, inputColumn, timeColumn, watermarkColumn } from '../s
 import type { WindowAssigner } from '../src/plan/window.ts'
 import type { GroupsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
 import type { AggregateCall, AggregatePlan } from './aggregates/aggregate.ts'
-import { foldedGroups } from './aggregates/folded-groups.ts'
+import { foldedGroups, groupsPlan } from './aggregates/folded-groups.ts'
+import { keptGroups } from './aggregates/kept-groups.ts'
 import { type AggregateResult, aggregates, type AnyCall } from './aggregates/registry.ts'
 import type { Grain } from './aggregates/tables.ts'
 import { checkWholeDays, endColumn, startColumn, windowTimes } from './aggregates/window-times.ts'
@@ -105,7 +106,10 @@ function fold(context: GroupsContext, calls: AggregateCalls, bound: readonly str
     ...keys.map(key => [key, columnType('groupBy', key, input)] as const),
     ...plans.map(({ name, plan }) => [name, plan.result] as const),
   ])
-  return foldedGroups(grain, plans, columns, windowTimes(windows, timeType), windows.paneOf && context.retentionUs)
+  const groups = groupsPlan(grain, plans, columns, windowTimes(windows, timeType))
+  const retentionUs = windows.paneOf && context.retentionUs
+  if (retentionUs !== undefined && context.isOfResults) return keptGroups(groups, input, retentionUs)
+  return foldedGroups(groups, retentionUs)
 }
 
 /** The columns that windows add to results. */

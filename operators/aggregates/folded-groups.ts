@@ -1,35 +1,36 @@
-import { type ColumnTypes, inputColumn, type Relation } from '../../src/plan/relation.ts'
+import type { ColumnTypes } from '../../src/plan/relation.ts'
 import { id } from '../../src/plan/sql.ts'
-import type { ChangeUnit, Corrections, Stateful, StateChannel, Updates } from '../../src/plan/step.ts'
-import type { WindowAssigner } from '../../src/plan/window.ts'
+import type { Corrections, Stateful, Updates } from '../../src/plan/step.ts'
 import { lateInWindows } from '../late-in-windows.ts'
-import type { Side } from './aggregate.ts'
-import { emitGroups, type GroupsPlan, groupColumns } from './emit-groups.ts'
+import { emitGroups, type GroupsPlan } from './emit-groups.ts'
+import { resultKey, singleWindow, takenPartial, toldBy } from './single-window.ts'
 import { type Grain, mainChannel, type PlannedCall, sideChannel } from './tables.ts'
-import { endColumn, startColumn, type WindowTimes } from './window-times.ts'
+import type { WindowTimes } from './window-times.ts'
 
-/**
- * Groups in windows as partial rows that merge, and as what they give.
- *
- * @param columns of the results
- * @param retentionUs so long after its end a window can take late rows; absent: never
- */
-export function foldedGroups(
-  asked: Grain,
+/** How the state and the results of groups in windows are built. @param columns of the results */
+export function groupsPlan(
+  grain: Grain,
   plans: readonly PlannedCall[],
   columns: ColumnTypes,
   times: WindowTimes,
-  retentionUs?: bigint,
-): Stateful {
-  const grain = retentionUs === undefined ? asked : { ...asked, windows: retained(asked.windows, retentionUs) }
-  const { windows } = grain
-  const main = mainChannel(grain, plans)
+): GroupsPlan {
   const sides = plans.flatMap(({ name, column, filter, plan }, index) =>
     plan.side
       ? [{ name, plan, side: sideChannel(grain, String(index + 1), { name, column, filter, plan }, plan.side) }]
       : [],
   )
-  const groups = { grain, plans, main, sides, columns, times }
+  return { grain, plans, main: mainChannel(grain, plans), sides, columns, times }
+}
+
+/**
+ * Groups in windows as partial rows that merge, and as what they give.
+ *
+ * @param retentionUs so long after its end a window can take late rows; absent: never
+ */
+export function foldedGroups(asked: GroupsPlan, retentionUs?: bigint): Stateful {
+  const groups = retentionUs === undefined ? asked : retained(asked, retentionUs)
+  const { grain, main, sides, columns, times } = groups
+  const { windows } = grain
   return {
     channels: [main, ...sides.map(({ side }) => side)],
     columns,
@@ -47,9 +48,10 @@ export function foldedGroups(
   }
 }
 
-/** The same windows, whose state outlives their end. */
-function retained(windows: WindowAssigner, retentionUs: bigint): WindowAssigner {
-  return { ...windows, closesAt: `(${windows.closesAt} + ${retentionUs})` }
+/** The same groups, whose state outlives the end of their windows. */
+function retained({ grain, plans, columns, times }: GroupsPlan, retentionUs: bigint): GroupsPlan {
+  const windows = { ...grain.windows, closesAt: `(${grain.windows.closesAt} + ${retentionUs})` }
+  return groupsPlan({ ...grain, windows }, plans, columns, times)
 }
 
 function correctionsOf(groups: GroupsPlan, retentionUs: bigint): Corrections {
@@ -57,6 +59,7 @@ function correctionsOf(groups: GroupsPlan, retentionUs: bigint): Corrections {
   const { touched } = updatesOf(groups)
   return {
     retentionUs,
+    key: resultKey(groups),
     taken: (channel, rows) => takenPartial(single, channel, rows),
     touched: (unit, fresh) => touched(unit, fresh, null),
     results: (unit, partials, table, toUs) =>
@@ -64,42 +67,10 @@ function correctionsOf(groups: GroupsPlan, retentionUs: bigint): Corrections {
   }
 }
 
-/** The same groups, each row of which counts in the one window that its `_window_end` names. */
-function singleWindow({ grain, plans, sides, ...groups }: GroupsPlan): GroupsPlan {
-  const { windows } = grain
-  const single: WindowAssigner = {
-    ...windows,
-    panes: () => windows.paneOf?.(inputColumn('_window_end')) ?? [],
-    accepts: () => 'TRUE',
-  }
-  const own = { ...grain, windows: single }
-  return {
-    ...groups,
-    grain: own,
-    plans,
-    main: mainChannel(own, plans),
-    sides: sides.map(({ name, plan, side }) => {
-      const call = plans.find(one => one.name === name) as PlannedCall
-      return { name, plan, side: sideChannel(own, side.name, call, plan.side as Side) }
-    }),
-  }
-}
-
-/** What such groups make of rows for a channel. */
-function takenPartial({ main, sides }: GroupsPlan, { name }: StateChannel, rows: Relation): string {
-  return (sides.find(({ side }) => side.name === name)?.side ?? main).partial(rows)
-}
-
-/** The columns that tell results apart, or their windows. */
-function toldBy({ grain }: GroupsPlan, unit: ChangeUnit): readonly string[] {
-  return unit === 'group' ? groupColumns(grain) : grain.windows.windowColumns
-}
-
 function updatesOf(groups: GroupsPlan): Updates {
-  const { windows, keys } = groups.grain
-  const borders = windows.startsAlike ? [endColumn] : [startColumn, endColumn]
+  const { windows } = groups.grain
   return {
-    key: [...(windows.isEndless ? [] : [borders]), ...keys.map(({ name }) => [name])],
+    key: resultKey(groups),
     touched: (unit, fresh, fromUs) =>
       `SELECT DISTINCT ${toldBy(groups, unit).map(id).join(', ')} FROM (${windows.windowsOf(fresh, fromUs, null)})`,
     results: (unit, partials, touched, fromUs) =>

@@ -7,7 +7,7 @@ import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
 import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
-import { correctEpoch } from './fold/correct.ts'
+import { type ApplyEntry, correctEpoch } from './fold/correct.ts'
 import { noPartials, type Partials } from './fold/partials.ts'
 import { createRunAhead, type Ready } from './fold/run-ahead.ts'
 import { lookupsAt } from './fold/lookups-met.ts'
@@ -33,7 +33,16 @@ import {
   type SourceRecords,
   sourceRecords,
 } from './state/engine-state.ts'
-import { type FlushValue, isFlushDue, type LedgerRow, ledgerText, markRow, objectRow } from './state/ledger.ts'
+import { eachPart } from './state/channels.ts'
+import {
+  appliedBefore,
+  type FlushValue,
+  isFlushDue,
+  type LedgerRow,
+  ledgerText,
+  markRow,
+  objectRow,
+} from './state/ledger.ts'
 import { closesAtBy, livingBy, stateTables } from './state/state.ts'
 import { addTotals, sumOf, totalsOf } from './state/totals.ts'
 
@@ -128,10 +137,17 @@ async function applyBatch(
 ): Promise<Applied> {
   if (mark?.is !== 'apply') return apply(run, committer, partials, { is: 'stamped', clocks, lookups })
   const epoch = await beginEpoch(run, committer)
+  const { executor } = run.commit
   const reader = { ...run.reader, manifest: committer.manifest }
-  const entry = { seq: mark.seq, named: mark, clocks }
+  const entry: ApplyEntry = {
+    seq: mark.seq,
+    named: mark,
+    earlier: await appliedBefore(executor, mark.seq),
+    clocks,
+    eachPart: (channel, use) => eachPart(reader, executor, channel, use),
+  }
   const held = await committer.state.held()
-  const corrected = await timed(run, 'apply', () => correctEpoch(run.commit, reader, entry, held, epoch))
+  const corrected = await timed(run, 'apply', () => correctEpoch(run.commit, entry, held, epoch))
   run.onEvent({ is: 'late-applied', rows: corrected.taken })
   return corrected
 }

@@ -3,7 +3,7 @@ import { lateRelation, noAside } from '../plan/aside.ts'
 import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { type ColumnTypes, type Emitted, orderOf, type Relation, rowHidden } from '../plan/relation.ts'
+import { type ColumnTypes, type Emitted, orderOf, type Relation, resultColumn, rowHidden } from '../plan/relation.ts'
 import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
 import {
@@ -140,8 +140,9 @@ function explainFlow(flow: Flow): ExplainedFlow {
       const table = id(`${own}${withName('late', ports?.[index])}`)
       return lateRelation(node, { table, order: ['_seq', '_row'], windows: late.columns, objects: 'FROM objects' })
     }
-    const { columns } = from.stage.step
-    return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden: rowHidden }
+    const { columns, corrections } = from.stage.step
+    const hidden = corrections ? [...rowHidden, resultColumn] : rowHidden
+    return { sql: `SELECT * FROM rows_${steps.indexOf(from.stage) + 1}`, columns, hidden }
   }
   const read = ({ from, steps }: Branch): Relation =>
     applySteps(from.is === 'union' ? (unionRows(from, from.branches.map(read)) as Relation) : leaf(from), steps, parts)

@@ -13,7 +13,16 @@ import { checkDefaults } from './declared-column.ts'
 import type { Terminal } from './mini-batch.ts'
 import { versionColumn } from './lookup.ts'
 import { chain, inputOf, lookupsOf, type PlanNode, planKey, sourcesOf, way } from './node.ts'
-import { type ColumnTypes, inputAlias, inputColumn, orderOf, plainTypes, type Relation, rowHidden } from './relation.ts'
+import {
+  type ColumnTypes,
+  inputAlias,
+  inputColumn,
+  orderOf,
+  plainTypes,
+  type Relation,
+  rowHidden,
+  resultColumn,
+} from './relation.ts'
 import { freshIds, type StepIds } from './plan-ids.ts'
 import { id, text } from './sql.ts'
 import {
@@ -181,7 +190,18 @@ function emptyBranch({ from, steps }: Branch): Relation {
     return applySteps(unionRows(from, from.branches.map(emptyBranch)) as Relation, steps, emptyParts)
   if (from.is === 'late' || from.is === 'quarantine') return applySteps(noAside(from.node.columns), steps, emptyParts)
   const { columns } = from.is === 'stage' ? from.stage.step : from.node
-  return applySteps({ sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }, steps, emptyParts)
+  const rows = { sql: emptyRows(plainTypes(columns)), columns, hidden: rowHidden }
+  const mayChange = from.is === 'stage' && from.stage.step.corrections !== undefined
+  return applySteps(mayChange ? withResult(rows) : rows, steps, emptyParts)
+}
+
+/** No rows of results that late rows may change. */
+function withResult({ sql, columns, hidden }: Relation): Relation {
+  return {
+    sql: `SELECT CAST(NULL AS VARCHAR) AS ${resultColumn}, * FROM (${sql})`,
+    columns,
+    hidden: [...hidden, resultColumn],
+  }
 }
 
 /** The types that operators computed are those that DuckDB finds. */

@@ -1,6 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import { foldStep, line, type PlanNode, sourcesOf } from './node.ts'
-import type { Stateful } from './step.ts'
+import type { Stateful, Step } from './step.ts'
 import { type Emit, keyAfter } from './updates.ts'
 
 /** A flow's end, as far as it matters to late rows that come into results which were given. */
@@ -34,14 +34,22 @@ export function correctionKey({ is, node, emit }: CorrectedEnd, op: string): rea
   if (all.length === whole.length && first.step.is !== 'source')
     throw fail(`behind ${first.op}, where several inputs meet`)
   const states = all.filter(({ step }) => step.is === 'stateful')
-  const [state, next] = states
-  if (!state) return undefined
+  const last = states.at(-1)
+  if (!last) return undefined
   for (const one of states) if (!stateOf(one)?.corrections) throw fail(cannotTake(one))
-  if (next) throw fail(`where one step that keeps state follows another, and here are ${state.op} and ${next.op}`)
+  const between = all.slice(all.indexOf(states[0] as PlanNode), all.indexOf(last))
+  const other = between.find(({ step }) => isOther(step))
+  if (other) throw fail(`where ${other.op} stands between two steps that keep state`)
   if (is === 'rows' && emit !== 'update')
     throw fail(`to rows that were handed over; write ${op}({ emit: 'update' }), which tells what changes`)
-  const { key = [] } = stateOf(state)?.updates ?? {}
-  return keyAfter(key, all.slice(all.indexOf(state) + 1), what => fail(`here, as the flow ${what}`))
+  const { key = [] } = stateOf(last)?.corrections ?? {}
+  return keyAfter(key, all.slice(all.indexOf(last) + 1), what => fail(`here, as the flow ${what}`))
+}
+
+/** Whether what comes out of a step is more than a row of each row, or depends on others. */
+function isOther(step: Step): boolean {
+  if (step.is === 'stateless') return step.carries === undefined || step.unit === 'window'
+  return step.is === 'function' || step.is === 'lookup'
 }
 
 function stateOf({ step, inputs, options }: PlanNode): Stateful | undefined {

@@ -140,7 +140,15 @@ export function foldStep<O extends Json>(
 /** What a step after this node is folded from where it takes rows. */
 function rowsContext(node: PlanNode): RowsContext {
   const retentionUs = retentionOf(node)
-  return { input: node.columns, timeType: timeTypeOf(node), ...(retentionUs !== undefined && { retentionUs }) }
+  const steps = line(node)
+  const sinceAside = steps.slice(steps.findLastIndex(({ step }) => step.is === 'aside') + 1)
+  const isOfResults = retentionUs !== undefined && sinceAside.some(({ step }) => step.is === 'stateful')
+  return {
+    input: node.columns,
+    timeType: timeTypeOf(node),
+    ...(retentionUs !== undefined && { retentionUs }),
+    ...(isOfResults && { isOfResults }),
+  }
 }
 
 /** So long the rows of this node can be applied late: as all of its sources say. */

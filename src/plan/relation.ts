@@ -53,6 +53,21 @@ export function timeOf({ timeUs }: Relation): string {
 /** Hidden column: the watermark, before the row's own ledger entry, of the stage that the row goes to (S8). */
 export const watermarkColumn = '_watermark'
 
+/**
+ * Hidden column of results that late rows may change after they were given (S16): tells a result apart, whatever its
+ * visible columns are.
+ */
+export const resultColumn = '_result'
+/** Hidden column of such changes: there is no result any more. */
+export const goneColumn = '_is_gone'
+
+/** SQL of that, out of what tells the rows apart that a step gives. */
+export function resultOf(emitted: Pick<Relation, 'hidden'>): string {
+  return `CAST(to_json([${orderOf(emitted)
+    .map(name => `CAST(${id(name)} AS VARCHAR)`)
+    .join(', ')}]) AS VARCHAR)`
+}
+
 /** Hidden columns of rows before a stateful step: where they come from, and what they are judged by. */
 export const rowHidden = ['_seq', '_row', watermarkColumn, timeColumn] as const
 

@@ -131,6 +131,8 @@ export interface RowsContext {
   readonly timeType: string
   /** So long after its end a window can take late rows, where the sources before it ask for that (S16). */
   readonly retentionUs?: bigint
+  /** Its input are results of another step that keeps state. */
+  readonly isOfResults?: true
 }
 
 /** As `RowsContext`, with the annotations before the step. */
@@ -250,18 +252,22 @@ export interface Updates {
 /** Results that late rows change after they were given (S16). The state of a window outlives its end for that. */
 export interface Corrections {
   readonly retentionUs: bigint
-  /**
-   * Rows that an entry names, each in the one window that it is late for, as partial rows of a channel.
-   *
-   * @param rows late rows, with the hidden column `_window_end`
-   */
+  /** The columns that tell results apart, as of `Updates`. */
+  readonly key: Updates['key']
+  /** Rows with the hidden column `_window_end`, each late for that one window, as partial rows of a channel. */
   taken(channel: Channel, rows: Relation): string
+  /**
+   * Results of the step before it that have changed, with the hidden columns `_result` and `_is_gone`, as partial rows
+   * of the main channel. Absent of a step whose rows do not change.
+   */
+  changed?(rows: Relation, watermarkUs: bigint | null): string
   /**
    * Which results may be others than before: what tells them apart, each once.
    *
-   * @param fresh what `taken` made for the main channel
+   * @param fresh what `taken` and `changed` made for the main channel
+   * @param committed all partial rows of that before
    */
-  touched(unit: ChangeUnit, fresh: string): string
+  touched(unit: ChangeUnit, fresh: string, committed: string): string
   /**
    * Those results, as partial rows have them, of windows that this watermark has closed.
    *

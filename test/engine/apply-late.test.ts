@@ -18,11 +18,13 @@ import {
   hopping,
   json,
   late,
+  max,
   pipeline,
   query,
   source,
   sum,
   to,
+  topN,
   tumbling,
   verify,
   where,
@@ -295,6 +297,74 @@ test('corrections are changes that fit what was given, each with its epoch', asy
   expect([...view.values()].toSorted(), label).toEqual(rules.results(s => Math.abs(s) <= 25))
 })
 
+test.each([thirtyDays, fiveHours] as const)(
+  'a step behind another one has its results of what that has in the end, through a filter, within %s',
+  async retention => {
+    const { random, label } = drawn()
+    const at = lab.place('a')
+    const { windows } = kinds[0] as (typeof kinds)[number]
+    const rules = new Rules(windows, retention === thirtyDays ? 30 * 24 * hour : 5 * hour)
+    const flows = pipeline(
+      'late',
+      { checkpoint: at.checkpoint },
+      trips(retention).pipe(
+        tumbling('1 hour'),
+        groupBy('zone'),
+        aggregate({ trips: count(), s: sum('n') }),
+        where('s > -10'),
+        tumbling('6 hours'),
+        groupBy('zone'),
+        aggregate({ hours: count(), trips: sum('trips'), most: max('s'), kinds: countDistinct('s') }),
+        where('hours < 6'),
+        to(files(at.output, { format: 'parquet' })),
+      ),
+    )
+    let objects = 0
+    for (let round = 0; round < 2; round++) {
+      const fresh = drawObjects(random, objects, 9)
+      await writeObjects(fresh, objects)
+      objects += fresh.length
+      for (const object of fresh) rules.read(object)
+      await run(flows, { flush: false, objectsPerEpoch: 2 + round })
+      expect((await applyLate(at.checkpoint)).rows, label).toBe(rules.apply())
+      await run(flows, { flush: false })
+      const { rows } = await query(
+        at.checkpoint,
+        `SELECT strftime(window_start, '%Y-%m-%d %H:%M:%S') AS window_start, zone, CAST(hours AS INTEGER) AS hours, ` +
+          'CAST(trips AS INTEGER) AS trips, CAST(most AS INTEGER) AS most, CAST(kinds AS INTEGER) AS kinds FROM latest',
+      )
+      expect(textsOf(rows), `${label}, round ${round}`).toEqual(sixHours(rules))
+    }
+    expect((await query(at.checkpoint, 'FROM corrections_flow_1')).rows.length, label).toBeGreaterThan(0)
+    expect((await verify(flows)).differences).toEqual([])
+  },
+)
+
+/** The results of hours, summed up by six hours, as far as those are closed. */
+function sixHours(rules: Rules): readonly string[] {
+  const results = rules.results(s => s > -10).map(row => JSON.parse(row) as ReturnType<typeof resultOf>)
+  const groups = new Map<string, { readonly start: number; readonly rows: ReturnType<typeof resultOf>[] }>()
+  for (const row of results) {
+    const start = below(Date.parse(`${row.window_start}Z`), 6 * hour)
+    const id = JSON.stringify([start, row.zone])
+    const group = groups.get(id) ?? { start, rows: [] }
+    group.rows.push(row)
+    groups.set(id, group)
+  }
+  return [...groups.values()]
+    .filter(({ start, rows }) => start + 6 * hour <= rules.watermark && rows.length < 6)
+    .map(({ start, rows }) => ({
+      window_start: timeOf(start),
+      zone: rows[0]?.zone ?? null,
+      hours: rows.length,
+      trips: rows.reduce((sum, row) => sum + row.trips, 0),
+      most: Math.max(...rows.map(({ s }) => s)),
+      kinds: new Set(rows.map(({ s }) => s)).size,
+    }))
+    .map(row => JSON.stringify(row))
+    .toSorted()
+}
+
 test('what was asked for waits in the checkpoint, once for each time, and is told of as applied', async () => {
   const { random } = drawn()
   const at = lab.place('a')
@@ -380,6 +450,19 @@ describe('a flow to whose results nothing can be added is refused when it starts
         return union(one, one).pipe(...(hours() as never as [never]), end() as never)
       },
       'behind union, where several inputs meet',
+    ],
+    [
+      'a rank between two steps',
+      () =>
+        piped(
+          ...hours(),
+          topN(3, { by: ['n'] } as never),
+          tumbling('1 day'),
+          groupBy(),
+          aggregate({ m: count() }),
+          end(),
+        ),
+      'where topN stands between two steps that keep state',
     ],
     [
       'rows that are handed over',

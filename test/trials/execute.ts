@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import type { RowsSource } from '../../checkpoints/checkpoint-store.ts'
 import { sinks } from '../../connectors/registry.ts'
 import { applyEpoch, type Applied, type EpochTime } from '../../src/engine/fold/apply.ts'
+import { type ApplyEntry, correctEpoch } from '../../src/engine/fold/correct.ts'
+import type { LateNamed } from '../../src/engine/state/late-named.ts'
 import { withRows } from '../../src/engine/state/channels.ts'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
@@ -94,7 +96,7 @@ export async function bindTrial(
 
 /** What the execution gave, in the oracle's terms. */
 export interface Executed {
-  /** Rows of the output by epoch, as 'k v'; changes as 'upsert end k v', without an end where they have none. */
+  /** Rows of the output by epoch, as 'k v', with the end of their window before it where they have one; changes as 'upsert end k v', without an end where they have none. */
   readonly epochs: readonly (readonly string[])[]
   /** As 'step seq row end'. */
   readonly late: readonly string[]
@@ -149,6 +151,8 @@ export async function execute(
   const epochs: string[][] = []
   const late: string[] = []
   const lateFlows: string[][] = []
+  const lateParts: { readonly channel: string; readonly source: RowsSource }[] = []
+  const named: LateNamed[] = []
   const flushes: ReadonlyMap<number, number>[] = []
   let position: LedgerPosition = { sources: { [settings.name]: beginning }, nextSeq: 1, clocks: {}, lookups: {} }
   const sources = new Map([[settings.name, settings]])
@@ -162,11 +166,19 @@ export async function execute(
     const entries = ledger.entries.slice(at, at + size)
     at += size
     epochNumber++
-    const epoch = await (entries[0]?.is === 'flush' && !known ? flushEpoch(entries[0].isFinal) : plainEpoch(entries))
+    const [first] = entries
+    const epoch = await (first?.is === 'apply'
+      ? applyingEpoch(first)
+      : first?.is === 'flush' && !known
+        ? flushEpoch(first.isFinal)
+        : plainEpoch(entries))
     const outputs = [...epoch.outputs, ...epoch.applied.outputs]
     epochs.push(await outputRows(executor, outputs))
     lateFlows.push(await lateFlowRows(executor, stages, outputs))
-    late.push(...(await lateRows(executor, stages, [...epoch.channels, ...epoch.applied.channels])))
+    const channels = [...epoch.channels, ...epoch.applied.channels]
+    late.push(...(await lateRows(executor, stages, channels)))
+    for (const { channel, kept } of channels)
+      if (channel.startsWith('late-')) lateParts.push({ channel, source: definitionOf(kept) })
     await settle(epoch.applied)
     await dropTables(executor, [...epoch.tables, ...epoch.applied.tables])
   }
@@ -175,14 +187,36 @@ export async function execute(
   return { epochs, late, lateFlows, flushes }
 
   async function plainEpoch(entries: readonly TrialEntry[]) {
-    const marked = entries.map((entry, index) =>
-      entry.is === 'flush' ? knownFlush() : markedEntry(settings.name, entry, index),
-    )
+    const marked = entries.map((entry, index) => {
+      if (entry.is === 'apply') throw new Error('late rows are applied in an epoch of their own')
+      return entry.is === 'flush' ? knownFlush() : markedEntry(settings.name, entry, index)
+    })
     const stamped = stamp(position, marked, delays, shapes)
     const partials = await computePartials(context, stamped, sources)
     const applied = await applyEpoch(context, partials, { ...stamped, is: 'stamped' }, held, epochNumber)
     position = stamped.after
     return { applied, outputs: partials.outputs, channels: partials.channels, tables: partials.tables }
+  }
+
+  async function applyingEpoch({ from, to }: Extract<TrialEntry, { readonly is: 'apply' }>) {
+    const us = (time: number | null) => (time === null ? null : BigInt(time) * secondUs)
+    const { nextSeq: seq } = position
+    const asked = { beforeSeq: seq, fromUs: us(from), toUs: us(to) }
+    const stamped = stamp(position, [{ is: 'apply', ...asked, sizeBytes: 0 }], delays, shapes)
+    const entry: ApplyEntry = {
+      seq,
+      named: asked,
+      earlier: [...named],
+      clocks: stamped.clocks,
+      async eachPart(channel, use) {
+        for (const part of lateParts)
+          if (part.channel === channel) await withRows(executor, [part.source], randomUUID, use)
+      },
+    }
+    const applied = await correctEpoch(context, entry, held, epochNumber)
+    named.push(asked)
+    position = stamped.after
+    return { applied, outputs: [], channels: [], tables: [] }
   }
 
   function knownFlush(): MarkedEntry {
@@ -309,7 +343,11 @@ export async function execute(
 
 const definitionOf = (kept: KeptRows): RowsSource => ('text' in kept ? kept : { file: kept.written.file })
 
-function markedEntry(name: string, entry: Exclude<TrialEntry, { readonly is: 'flush' }>, index: number): MarkedEntry {
+function markedEntry(
+  name: string,
+  entry: Exclude<TrialEntry, { readonly is: 'flush' | 'apply' }>,
+  index: number,
+): MarkedEntry {
   if (entry.is === 'tick')
     return { is: 'tick', source: name, watermarkUs: BigInt(entry.watermark) * secondUs, sizeBytes: 0 }
   const { rows, mark } = entry
@@ -352,7 +390,14 @@ async function outputRows(executor: SessionExecutor, outputs: Applied['outputs']
       `FROM read_parquet(${text(written.file)})`,
     ))
       found.push(
-        [...(_op === undefined ? [] : [_op, end ? microseconds(end as Date) : '-']), k, v].map(String).join(' '),
+        [
+          ...(_op === undefined ? [] : [_op]),
+          ...(_op === undefined && end === undefined ? [] : [end ? microseconds(end as Date) : '-']),
+          k,
+          v,
+        ]
+          .map(String)
+          .join(' '),
       )
   return found
 }
@@ -394,7 +439,7 @@ async function lateRows(
 
 /**
  * Epochs of one entry, as few epochs as there can be, or drawn. A flush stands alone, as it is decided from what all earlier
- * entries left; in a replay, which knows its value, it may stand anywhere.
+ * entries left; in a replay, which knows its value, it may stand anywhere. Late rows are applied alone, in a replay too.
  */
 export function drawCut(
   random: () => number,
@@ -412,7 +457,7 @@ export function drawCut(
     }
   }
   for (const entry of ledger.entries) {
-    if (entry.is !== 'flush' || isReplay) {
+    if (entry.is !== 'apply' && (entry.is !== 'flush' || isReplay)) {
       run++
       continue
     }

@@ -9,6 +9,8 @@ export interface TrialRow {
 export type TrialEntry =
   | { readonly is: 'object'; readonly rows: readonly TrialRow[]; readonly mark: number | null }
   | { readonly is: 'tick'; readonly watermark: number }
+  /** Late rows so far are applied to windows that lie between these times; null: to all. */
+  | { readonly is: 'apply'; readonly from: number | null; readonly to: number | null }
   /** A final one ends the stream. */
   | { readonly is: 'flush'; readonly isFinal?: true }
 
@@ -43,6 +45,16 @@ export function drawLedger(random: () => number, lastKey = 1): TrialLedger {
   return { delay: whole(random, 0, 10), entries }
 }
 
+/** The same ledger with entries that apply late rows, at least one of them after all others. */
+export function withApplied(random: () => number, { delay, entries }: TrialLedger): TrialLedger {
+  const times = entries.flatMap(entry => (entry.is === 'object' ? entry.rows.map(({ t }) => t) : []))
+  const bound = () =>
+    random() < 0.6 || times.length === 0 ? null : (times[whole(random, 0, times.length - 1)] ?? null)
+  const apply = (): TrialEntry => ({ is: 'apply', from: bound(), to: bound() })
+  const more = entries.flatMap(entry => (random() < 0.25 ? [entry, apply()] : [entry]))
+  return { delay, entries: [...more, random() < 0.5 ? apply() : { is: 'apply', from: null, to: null }] }
+}
+
 /** The same ledger, ended for good. */
 export function ended({ delay, entries }: TrialLedger): TrialLedger {
   return { delay, entries: [...entries.slice(0, -1), { is: 'flush', isFinal: true }] }
@@ -54,7 +66,7 @@ export function stretched({ delay, entries }: TrialLedger, times: number, from: 
   return {
     delay: delay * times,
     entries: entries.map(entry => {
-      if (entry.is === 'flush') return entry
+      if (entry.is === 'flush' || entry.is === 'apply') return entry
       if (entry.is === 'tick') return { ...entry, watermark: at(entry.watermark) }
       const rows = entry.rows.map(row => ({ ...row, t: at(row.t) }))
       return { ...entry, rows, mark: entry.mark === null ? null : at(entry.mark) }

@@ -189,7 +189,7 @@ function stateOf(step: StatefulStep, tell: (row: OracleRow, end: number | null) 
   }
 }
 
-type Windows = (t: number) => readonly { readonly start: number; readonly end: number }[]
+export type Windows = (t: number) => readonly { readonly start: number; readonly end: number }[]
 
 const [hour, day] = [3_600 * second, 86_400 * second]
 /** The hour and the day that were longer: clocks went from 1:00 back to 0:00 at 5:00 UTC. */
@@ -214,7 +214,7 @@ function havanaOf(unit: 'hour' | 'day'): Windows {
 }
 
 /** The windows that hold a time (S9). */
-function windowsOf(step: Extract<TrialStep, { readonly offset: number }>): Windows {
+export function windowsOf(step: Extract<TrialStep, { readonly offset: number }>): Windows {
   const size = step.size * second
   const every = step.op === 'tumbling' ? size : step.every * second
   const distance = step.op === 'cumulative' ? size : every

@@ -239,13 +239,15 @@ export interface TrialChanges {
   readonly having: string
   /** So many of a window, the largest sums first; 0: all. */
   readonly top: number
+  /** Results are given once, and late rows are applied to windows that ended no longer ago: seconds. */
+  readonly retention?: number
 }
 
 /** What a change has in its v for each rank. */
 export const changeRankWeight = 1_000_000
 
 /** The results of the last window, as they are after each epoch. */
-function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unknown[] {
+function changesOf(step: TrialStep, { having, top, retention }: TrialChanges): readonly unknown[] {
   if ('other' in step) throw new Error(`a ${step.op} has no results that change`)
   const [window] = operatorsOf(step)
   const calls = { n: count(), s: sum('v' as never), d: countDistinct('v' as never, { filter: 'v > 0' as string }) }
@@ -256,7 +258,7 @@ function changesOf(step: TrialStep, { having, top }: TrialChanges): readonly unk
     where(having as never),
     ...(top === 0 ? [derive({ rank: ['BIGINT', '0'] })] : [topN(top, { by: [['s', 'desc']] } as never)]),
     derive({ v: ['BIGINT', `${changeRankWeight} * rank + ${distinctWeight} * d + s` as string] } as never),
-    to(files('out', { format: 'parquet' }), { emit: 'update' }),
+    to(files('out', { format: 'parquet' }), { emit: retention === undefined ? 'update' : 'final' }),
   ]
 }
 
@@ -274,6 +276,7 @@ export function pipelineOf(steps: readonly TrialStep[], { changes, hasLateFlows 
     format: json(),
     columns: { at: 'TIMESTAMP NOT NULL', k: 'BIGINT', v: 'BIGINT' },
     time: 'at',
+    ...(changes?.retention !== undefined && { late: { retention: `${changes.retention} seconds` } }),
   })
   const lateFlows: Observable<unknown>[] = []
   const piped = (stream: Observable<unknown>, operators: readonly Operate[]) =>

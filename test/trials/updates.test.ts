@@ -3,7 +3,8 @@ import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
 import { type BoundTrial, bindTrial, drawCut, execute, openTrials, type TrialSession } from './execute.ts'
 import { drawLedger, ended, stretched, type TrialLedger, whole } from './ledger.ts'
 import { answerOf, type OracleResult } from './oracle.ts'
-import { changeRankWeight, distinctWeight, drawPlan, halfHours, type TrialOp, stretchedStep } from './plan.ts'
+import { drawPlan, halfHours, type TrialOp, stretchedStep } from './plan.ts'
+import { drawHaving, type Having, inOrder, latestOf, parsed, viewOf } from './views.ts'
 
 /** Ledgers of each kind of window, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
 const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 3)
@@ -66,21 +67,6 @@ describe('what is broken on purpose is found', () => {
     expect(await broken({ nothingBefore: true })).toBeGreaterThan(0)
   })
 })
-
-interface Having {
-  readonly sql: string
-  is(n: number, s: number): boolean
-}
-
-function drawHaving(random: () => number): Having {
-  const least = whole(random, -6, 3)
-  const all: readonly Having[] = [
-    { sql: 'TRUE', is: () => true },
-    { sql: `n >= 2 AND s > ${least}`, is: (n, s) => n >= 2 && s > least },
-    { sql: `s BETWEEN ${least} AND 4`, is: (_, s) => s >= least && s <= 4 },
-  ]
-  return all[whole(random, 0, all.length - 1)] as Having
-}
 
 interface Kind {
   readonly op: TrialOp
@@ -185,39 +171,8 @@ function firstWrong(
   return undefined
 }
 
-const inOrder = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
-
-/** 'upsert end k v' */
-function parsed(change: string): { readonly op: string; readonly key: string; readonly row: string } {
-  const [op = '', end, k, v] = change.split(' ')
-  return { op, key: `${end} ${k}`, row: `${end} ${k} ${v}` }
-}
-
 function applyTo(view: Map<string, string>, changes: readonly string[]): void {
   for (const { op, key, row } of changes.map(parsed))
     if (op === 'delete') view.delete(key)
     else view.set(key, row)
-}
-
-function latestOf(epochs: readonly (readonly string[])[], random: () => number): string[] {
-  const last = new Map<string, { readonly epoch: number; readonly op: string; readonly row: string }>()
-  const log = epochs.flatMap((changes, epoch) => changes.map(change => ({ epoch, ...parsed(change) })))
-  for (const change of [...log, ...log.filter(() => random() < 0.3)].toSorted(() => random() - 0.5))
-    if ((last.get(change.key)?.epoch ?? -1) <= change.epoch) last.set(change.key, change)
-  return [...last.values()].flatMap(({ op, row }) => (op === 'upsert' ? [row] : []))
-}
-
-function viewOf(results: readonly OracleResult[], op: TrialOp, having: Having, top: number): readonly string[] {
-  const found = results
-    .map(({ end, k, vs }) => ({ end: op === 'global' ? '-' : String(end), k, vs, s: vs.reduce((a, b) => a + b, 0) }))
-    .filter(({ vs, s }) => having.is(vs.length, s))
-  return found
-    .flatMap(({ end, k, vs, s }) => {
-      const before = found.filter(other => other.end === end && (other.s - s || k - other.k) > 0).length
-      if (top > 0 && before >= top) return []
-      const rank = top === 0 ? 0 : before + 1
-      const v = changeRankWeight * rank + distinctWeight * new Set(vs.filter(v => v > 0)).size + s
-      return [`${end} ${k} ${v}`]
-    })
-    .toSorted(inOrder)
 }

@@ -1,7 +1,6 @@
 import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import { advanceClock, type Clock, type Clocks, latest } from '../../plan/clock.ts'
-import { type Emitted, orderOf, type Relation, rowHidden, timeColumn } from '../../plan/relation.ts'
-import { id } from '../../plan/sql.ts'
+import { type Emitted, orderOf, type Relation } from '../../plan/relation.ts'
 import {
   type Branch,
   clockShape,
@@ -19,6 +18,7 @@ import { writeChanges } from './changes.ts'
 import { type FunctionRun, runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from '../state/islands.ts'
 import { lookupIn, type LookupsMet } from './lookups-met.ts'
+import { placed } from './placed.ts'
 import { clocked, foldRows, keptRows, noObjects, type Partials } from './partials.ts'
 import {
   aliveSql,
@@ -163,7 +163,7 @@ async function inputRows(applying: Applying, stage: Stage): Promise<Relation | u
     const given = await givenRows(applying, branch)
     if (!given) continue
     const rows = await keptRows(clocked(given, entries), work, stage)
-    await foldRows(context, work, stage, index, rows, partials)
+    await foldRows(context, work, stage, index, partials, channel => channel.partial(rows))
     await writeLate(context, work, stage, index, rows, isOfSources(branch) ? ahead.objects : noObjects)
     if (index === 0) first = rows
   }
@@ -274,7 +274,7 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
     await writeOutput(work, flow, output, orderOf(output))
   }
   if (!isReadOn) return
-  applying.given.set(stage.id, placed(result, clock))
+  applying.given.set(stage.id, placed(result, clock, stage.step.corrections !== undefined))
   const limitUs = limits.get(stage.id)
   if (limitUs === undefined) return
   const [row] = await context.executor.rows(
@@ -285,7 +285,7 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
 
 /** A lookup is met by the place of a row in the ledger. */
 function placedFor({ rows: { steps } }: Flow, result: Emitted, clock: Clock): Relation {
-  return steps.some(({ node }) => node.step.is === 'lookup') ? placed(result, clock) : result
+  return steps.some(({ node }) => node.step.is === 'lookup') ? placed(result, clock, false) : result
 }
 
 /** The output of flows in which rows meet what stages give, and of late rows of such stages. */
@@ -328,34 +328,6 @@ function viewOf(
     },
     fromUs,
     toUs,
-  }
-}
-
-/**
- * Rows that a stage gave, each at its place in the ledger's order (S13): what a watermark closes belongs to the first
- * entry that brings it, which is found through the distinct watermarks, as there are few of them.
- */
-function placed(given: Emitted, { entries }: Clock): Relation {
-  if (given.closesAt === undefined) return given
-  const clock = entries.map(({ seq, afterUs }) => `(${seq}, CAST(${afterUs ?? 'NULL'} AS BIGINT))`).join(', ')
-  const closing =
-    `SELECT d._closes, min(k.seq) AS _entry ` +
-    `FROM (SELECT DISTINCT ${given.closesAt} AS _closes FROM (${given.sql})) AS d ` +
-    `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
-  const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
-  const [seq, row] = rowHidden
-  const { notBefore } = given
-  const kind = notBefore === undefined ? '' : 'LEFT '
-  const found = `FROM (${given.sql}) AS e ${kind}JOIN (${closing}) AS c ON c._closes = ${given.closesAt}`
-  const entry = notBefore === undefined ? 'c._entry' : `greatest(c._entry, ${notBefore}) AS _entry`
-  return {
-    sql:
-      `SELECT _entry AS ${seq}, ` +
-      `row_number() OVER (PARTITION BY _entry ORDER BY ${order.join(', ')}) - 1 AS ${row}, ` +
-      `${[`${given.timeUs} AS ${timeColumn}`, ...Object.keys(given.columns).map(id)].join(', ')} ` +
-      `FROM (SELECT e.*, ${entry} ${found})`,
-    columns: given.columns,
-    hidden: [seq, row, timeColumn],
   }
 }
 

@@ -1,6 +1,15 @@
 import type { Clock } from '../../plan/clock.ts'
-import { type Emitted, orderOf, type Relation } from '../../plan/relation.ts'
-import { applySteps, type Flow, type Stage } from '../../plan/stages.ts'
+import {
+  type Emitted,
+  goneColumn,
+  orderOf,
+  type Relation,
+  resultColumn,
+  resultOf,
+  timeColumn,
+} from '../../plan/relation.ts'
+import { id } from '../../plan/sql.ts'
+import { applySteps, type BoundNode, type Flow, type Stage } from '../../plan/stages.ts'
 import type { ChangeUnit, EpochView, PartialRows, StateChannel } from '../../plan/step.ts'
 import { changedRows, changeUnit } from '../../plan/updates.ts'
 import { type Held, partialsSql, type PartialsTable, type StateTable, stateTables } from '../state/state.ts'
@@ -14,8 +23,14 @@ export interface StageRows {
 
 /** What results are before an epoch's rows and with them: which to look at, and how they come out of partial rows. */
 export interface Results {
-  touched(unit: ChangeUnit, fresh: string): string
+  touched(unit: ChangeUnit, fresh: string, committed: string): string
   results(unit: ChangeUnit, partials: EpochView['partials'], touched: string): Emitted
+}
+
+/** Results that an epoch's rows belong to, in tables. */
+export interface Differing {
+  readonly was: Emitted
+  readonly is: Emitted
 }
 
 /**
@@ -32,28 +47,32 @@ export async function writeChanges(
   epoch: number,
 ): Promise<void> {
   const { updates } = stage.step
-  if (!updates) return
-  const results: Results = {
+  if (!updates || flows.length === 0) return
+  const differing = await resultsOf(work, stage, rows, unitOf(flows), {
     touched: (unit, fresh) => updates.touched(unit, fresh, fromUs),
     results: (unit, partials, touched) => updates.results(unit, partials, touched, fromUs),
-  }
-  await writeDifferences(work, stage, results, rows, flows, epoch)
+  })
+  if (differing) await writeDifferences(work, differing, flows, epoch)
+}
+
+/** What whole windows differ by holds what their groups differ by. */
+export function unitOf(flows: readonly Flow[]): ChangeUnit {
+  return flows.some(({ rows }) => changeUnit(rows.steps) === 'window') ? 'window' : 'group'
 }
 
 /**
- * Writes the differences between results out of the state alone and the same with the epoch's rows, both as the last
- * steps of each flow make them. Only results that the rows belong to are looked at.
+ * Results out of the state alone, and the same with the epoch's rows. Only those that the rows belong to are looked at;
+ * undefined where there are no rows.
  */
-export async function writeDifferences(
+export async function resultsOf(
   work: Work,
   stage: Stage,
-  of: Results,
   { held, partials }: StageRows,
-  flows: readonly Flow[],
-  epoch: number,
-): Promise<void> {
+  unit: ChangeUnit,
+  of: Results,
+): Promise<Differing | undefined> {
   const main = partials.get(stage.id)
-  if (flows.length === 0 || main === undefined || main.rows === 0) return
+  if (main === undefined || main.rows === 0) return undefined
   const states = stateTables([stage])
   const stateOf = ({ name }: StateChannel) => states.find(({ channel }) => channel.name === name) as StateTable
   const freshOf = (state: StateTable) => partials.get(state.key)?.name
@@ -68,19 +87,58 @@ export async function writeDifferences(
     if (!isNew(state)) return [{ sql: partialsSql(state, fresh), isMerged: false }]
     return fresh === undefined ? [] : [{ sql: `SELECT * FROM ${fresh}`, isMerged: true }]
   }
-  const units = flows.map(({ rows }) => changeUnit(rows.steps))
-  // What whole windows differ by holds what their groups differ by.
-  const unit = units.includes('window') ? 'window' : 'group'
-  const touched = await work.table(of.touched(unit, `SELECT * FROM ${main.name}`))
-  const results = async (partialsOf: typeof committed): Promise<Relation> => {
+  const all = partialsSql(stateOf(stage.step.channels[0]))
+  const touched = await work.table(of.touched(unit, `SELECT * FROM ${main.name}`, all))
+  const results = async (partialsOf: typeof committed): Promise<Emitted> => {
     const found = of.results(unit, partialsOf, touched)
     return { ...found, sql: `SELECT * FROM ${await work.table(found.sql)}` }
   }
-  const [was, is] = [await results(committed), await results(withFresh)]
+  return { was: await results(committed), is: await results(withFresh) }
+}
+
+/** Writes the differences between results, as the last steps of each flow make them. */
+export async function writeDifferences(
+  work: Work,
+  { was, is }: Differing,
+  flows: readonly Flow[],
+  epoch: number,
+): Promise<void> {
   for (const flow of flows) {
     const [before, after] = [was, is].map(rows => applySteps(rows, flow.rows.steps)) as [Relation, Relation]
     const changes = changedRows(before, after, orderOf(is), String(epoch))
     const write = flow.terminal.emit === 'update' ? writeOutput : writeCorrections
     await write(work, flow, changes, orderOf(changes))
+  }
+}
+
+/**
+ * The differences between results as rows for a step behind them, through the stateless steps in between: those that
+ * are new or others, and with `_is_gone` those that are no more.
+ *
+ * @param seq of the entry that they belong to
+ */
+export function changedInput({ was, is }: Differing, steps: readonly BoundNode[], seq: number): Relation {
+  const told = (rows: Emitted): Relation => {
+    const items = [`${resultOf(rows)} AS ${resultColumn}`, `${rows.timeUs} AS ${timeColumn}`]
+    const columns = Object.keys(rows.columns).map(id)
+    return {
+      sql: `SELECT ${[...items, ...columns].join(', ')} FROM (${rows.sql})`,
+      columns: rows.columns,
+      hidden: [resultColumn, timeColumn],
+    }
+  }
+  const [before, after] = [was, is].map(rows => applySteps(told(rows), steps)) as [Relation, Relation]
+  const { sql } = changedRows(before, after, [resultColumn, timeColumn], '0')
+  const items = [
+    `CAST(${seq} AS BIGINT) AS _seq`,
+    `row_number() OVER (ORDER BY ${resultColumn}) - 1 AS _row`,
+    timeColumn,
+    resultColumn,
+    `_op = 'delete' AS ${goneColumn}`,
+  ]
+  return {
+    sql: `SELECT ${[...items, ...Object.keys(after.columns).map(id)].join(', ')} FROM (${sql})`,
+    columns: after.columns,
+    hidden: ['_seq', '_row', timeColumn, resultColumn, goneColumn],
   }
 }

@@ -198,7 +198,7 @@ async function foldStage(folding: Folding, stage: Stage, scans: Scans): Promise<
     if (!rows) continue
     const kept = areKept(stage) ? await keptRows(rows, work, stage) : rows
     if (passesRows(stage.step)) folding.rows.set(stage.id, kept)
-    await foldRows(context, work, stage, index, kept, partials)
+    await foldRows(context, work, stage, index, partials, channel => channel.partial(kept))
     await seekLate(folding, stage, index, kept)
   }
 }
@@ -257,9 +257,8 @@ export async function foldRows(
   work: Work,
   stage: Stage,
   index: number,
-  rows: Relation,
   partials: Map<string, PartialsTable>,
-  partialOf: (channel: Channel) => string = ({ partial }) => partial(rows),
+  partialOf: (channel: Channel) => string,
 ): Promise<void> {
   const flags = stage.step.channels.flatMap(({ neededBy }) => neededBy ?? [])
   for (const channel of channelsOf(stage, index)) {
