@@ -37,7 +37,7 @@ const help = `millrace: a streaming micro-batch processor over DuckDB
 
 Usage: millrace COMMAND [OPTIONS]
 
-${commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')}
+${commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
 
   --help      this text; 'millrace COMMAND --help' for a command's own
   --version   the version

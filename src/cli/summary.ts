@@ -42,8 +42,6 @@ export interface SummaryJson {
   readonly ignoredBy: IgnoredKeys
   readonly leftOut: number
   readonly withoutPeriod: readonly WithoutPeriod[]
-  /** Versions of lookups that this run has read, in order. */
-  readonly lookups: Summary['run']['lookups']
   readonly drained: boolean
   /** Columns of JSON without a value in any row of this run. */
   readonly nullColumns: readonly string[]
@@ -55,6 +53,8 @@ export interface SummaryJson {
   readonly goneFields: readonly GoneField[]
   readonly checkpoint: string
   readonly outputs: readonly string[]
+  /** Versions of lookups that this run has read, in order. */
+  readonly lookups: Summary['run']['lookups']
 }
 
 export function summaryJson({ pipeline, totals, run, ...summary }: Summary): SummaryJson {
@@ -83,7 +83,6 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     ignoredBy: run.ignoredBy,
     leftOut: run.leftOut,
     withoutPeriod: run.withoutPeriod,
-    lookups: run.lookups,
     drained: run.drained,
     nullColumns: run.nullColumns.map(({ column }) => column),
     rescuedRows: run.rescuedRows,
@@ -97,6 +96,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     })),
     checkpoint: addressToPath(summary.checkpoint),
     outputs: summary.outputs.map(addressToPath),
+    lookups: run.lookups,
   }
 }
 
