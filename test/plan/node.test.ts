@@ -190,8 +190,8 @@ describe('an order of steps that makes no sense is refused, naming both steps', 
 
   test('a flow goes on after a to() only as its epochs: no operator follows', () => {
     expect(errorOf(trips => trips.pipe(end, where('amount > 0' as never) as never))).toMatchObject({
-      code: 'not-a-mini-batch',
-      message: expect.stringContaining('where: expected a mini-batch from the operator before it, got object.'),
+      code: 'plan',
+      message: 'where: a flow that ends with to(...) has no rows; take it before that.',
     })
   })
 })

@@ -114,7 +114,7 @@ describe('a source', () => {
   test.each([
     [
       { notification: 'sqs' },
-      "unknown option 'notification'; did you mean 'notifications'? Options here: objects, format, columns, keyPattern, time, watermark, onBadRow, rescue, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, miniBatch, notifications, reconcile, after, afterDelay.",
+      "unknown option 'notification'; did you mean 'notifications'? Options here: objects, format, columns, keyPattern, time, watermark, late, onBadRow, rescue, onBadObject, onDenied, overwrite, hidden, suffix, symlinks, miniBatch, notifications, reconcile, after, afterDelay.",
     ],
     [{ objects: undefined }, `objects is missing; expected ${aDirectory}.`],
     [{ watermark: {} }, `watermark.delay is missing; expected ${aDuration}.`],
