@@ -4,7 +4,13 @@ import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type Operator, step } from '../src/plan/batches.ts'
 import { type Json, sortedByName } from '../src/core/json.ts'
 import { parseColumnType, type DeclaredColumns, type Plain, type PlainColumns } from '../src/core/types.ts'
-import { defineLookup, type LookupDefinition, type LookupOptions, versionColumn } from '../src/plan/lookup.ts'
+import {
+  defineLookup,
+  type LookupDefinition,
+  lookupJson,
+  type LookupOptions,
+  versionColumn,
+} from '../src/plan/lookup.ts'
 import { normalKey } from '../src/plan/normal-key.ts'
 import { type ColumnTypes, inputColumn, wrap } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
@@ -89,9 +95,8 @@ const lookupJoinOptions = {
 /** `join` where its other side is a lookup. */
 export function lookupJoin(lookup: LookupDefinition, options: unknown): Operator<never, never> {
   const { on, kind } = readCall('join', lookupJoinOptions, [], options)
-  const { settings, key } = lookup
   return step(lookupStep(lookup), {
-    lookup: { ...settings, key: [...key] } as unknown as Json,
+    lookup: lookupJson(lookup),
     on: plainNames(on),
     kind,
   })
@@ -132,7 +137,8 @@ function checkKey({ settings, key }: LookupDefinition, on: PlainNames): void {
   if (stranger !== undefined)
     fail(
       `'${stranger}' is not part of the key of lookup ${settings.name}, ${key.join(', ')}; ` +
-        'expected all columns of the key and no others. Compare others in a where(...) behind the join.',
+        `expected all columns of the key and no others, such as on: { own: '${key[0]}' }. ` +
+        'Compare others in a where(...) behind the join.',
     )
   const missing = key.find(name => !names.includes(name))
   if (missing !== undefined)

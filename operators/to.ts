@@ -59,7 +59,7 @@ export function to<I>(sink: NoInfer<OfRows<I, Sink<Asked<ColumnsOf<I>>>>>, optio
   const behind = { ...(epochsMax !== undefined && { epochsMax }), ...(bytesMax !== undefined && { bytesMax }) }
   if (given.snapshot && emit !== 'update')
     throw configError(`to: ${given.sink}: snapshot`, given.snapshot, "none without emit: 'update'")
-  return operator({ op: 'to' }, sinkOptions(given), batch => {
+  return operator({ op: 'to' }, { sink: given.sink, uri: given.uri, ...sinkOptions(given) }, batch => {
     batch.end({ is: 'sink', node: batch.node, sink: given, behind, ...asksForChanges(emit) })
     return { epoch: batch.epoch }
   })

@@ -154,7 +154,7 @@ function lookupLines({ lookups }: Summary['run']): readonly Line[] {
   const last = new Map(lookups.map(read => [read.lookup, read]))
   return [...last.values()].map(({ lookup, rows, objects }) => [
     'lookup',
-    `${lookup}: ${showCounted(rows, 'row')} from ${showCounted(objects, 'object')}, read anew`,
+    `${lookup}: ${showCounted(rows, 'row')} from ${showCounted(objects, 'object')}, read at the start or since`,
   ])
 }
 

@@ -112,7 +112,7 @@ export async function openRun(
   const store = stoppable(await components.openWritable(address, field), signal)
   // What can be refused is refused before the claim fences the owner out.
   for (const { settings } of definitions) periodBounds(settings, options.from, options.to)
-  const other = await otherLedger(options, definitions, components, session, store.address)
+  const other = await otherLedger(options, subscribed, components, session, store.address)
 
   const { outputs, ...claimed } = await claimAll(opening, bound, places, store, other)
   const { fitted, stages } = claimed
@@ -231,7 +231,7 @@ async function claimAll(
 /** The checkpoint whose ledger is replayed. @throws MillraceError `user` for one that this run cannot repeat */
 async function otherLedger(
   { ledger }: OpenOptions,
-  definitions: Flows['definitions'],
+  { definitions, lookups }: Pick<Flows, 'definitions' | 'lookups'>,
   components: Components,
   session: Session,
   own: string,
@@ -241,6 +241,7 @@ async function otherLedger(
   checkReplayable(
     other,
     definitions.map(({ settings }) => settings),
+    lookups,
   )
   // It holds all of its own ledger, and its output is there.
   if (other.address === own)

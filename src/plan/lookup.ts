@@ -1,6 +1,7 @@
 import { declarationsOf } from '../core/column-declaration.ts'
 import { type Duration, durationUs } from '../core/duration.ts'
 import { configError } from '../core/errors.ts'
+import type { Json } from '../core/json.ts'
 import { aboveZero, list, text } from '../core/option-kinds.ts'
 import { type OptionTable, readCall } from '../core/options.ts'
 import type { DeclaredColumns } from '../core/types.ts'
@@ -22,6 +23,11 @@ export interface LookupDefinition {
   readonly policies: SourcePolicies
   /** Milliseconds between looks at the place, in a run that follows its sources. */
   readonly refreshMs: number
+}
+
+/** As plans have it. */
+export function lookupJson({ settings, key }: LookupDefinition): Json {
+  return { ...settings, key: [...key] } as unknown as Json
 }
 
 type Shared = 'keyPattern' | 'suffix' | 'hidden' | 'symlinks'

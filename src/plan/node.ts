@@ -214,6 +214,7 @@ export function checkOrder(input: PlanNode, step: Step): void {
     fail('cannot follow groupBy; name all keys in one groupBy(...).')
   if (step.is === 'group' && !isOpen) fail(`${windowMissing}.`)
   if (step.is === 'stateless' && step.unit === 'window' && !isOpen) checkSharedWindow(input, step.op, fail)
+  if (isOpen && step.is === 'lookup') fail(`cannot follow ${input.op}; put it before the window.`)
   if (isOpen && !closes) fail(`cannot follow ${input.op}; add aggregate({...}) before it, which makes rows of windows.`)
 }
 

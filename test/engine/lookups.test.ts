@@ -2,13 +2,15 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join as pathOf } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { components } from '../../src/engine/components.ts'
+import { backfillWith } from '../../src/engine/backfill.ts'
+import { type Components, components } from '../../src/engine/components.ts'
 import { followWith } from '../../src/engine/follow.ts'
 import type { RunEvent } from '../../src/engine/report/events.ts'
 import {
   aggregate,
   count,
   csv,
+  derive,
   type FormatSpec,
   files,
   groupBy,
@@ -296,6 +298,33 @@ describe('how a lookup lies', () => {
   })
 })
 
+test('a table that is replaced while a start reads it is looked at again', async () => {
+  const a = lab.place('a')
+  await place('ref/zones.csv', csvOf([{ id: 1, borough: 'Bronx', tax: 2 }]))
+  await writeTrips('0.jsonl', [{ minute: 5, zone: 1, fare: 3 }])
+  let looks = 0
+  const parts: Components = {
+    ...components,
+    async openInput(...asked) {
+      const store = await components.openInput(...asked)
+      return {
+        ...store,
+        async *list(...of) {
+          const isZones = asked[0].endsWith('ref')
+          for await (const version of store.list(...of)) {
+            yield version
+            // Between the look and the reading, the first two times.
+            if (isZones && looks++ < 2)
+              await place('ref/zones.csv', csvOf([{ id: 1, borough: `Queens${looks}`, tax: 2 }]))
+          }
+        },
+      }
+    },
+  }
+  await backfillWith(parts, taxed(a), { threads: 2, memory: '500MB' })
+  expect((await outputOf(a, 'rows')).map(row => row.borough)).toEqual(['Queens2'])
+})
+
 describe('a run that follows its sources', () => {
   /** Follows until the work is done; it can wait for events. */
   async function following(
@@ -356,7 +385,21 @@ describe('refused', () => {
     const [a, b] = [lab.place('a'), lab.place('b')]
     await run(pipeline('plain', { checkpoint: a.checkpoint }, trips().pipe(to(files(a.output, { format: 'json' })))))
     const error = await failure(run(taxed(b), { ledger: a.checkpoint }))
-    expect(error.message).toContain('expected a ledger with a version of lookup zones before its first object')
+    expect(error.message).toContain('expected a ledger with versions of lookup zones, which the pipeline had then')
+  })
+
+  test('a replay with another key, by which a row would meet several of the same version', async () => {
+    await place('ref/pairs.csv', 'id,name\n1,a\n1,b\n')
+    await writeTrips('0.jsonl', [{ minute: 5, zone: 1, fare: 3 }])
+    const [a, b] = [lab.place('a'), lab.place('b')]
+    const columns = { id: 'BIGINT NOT NULL', name: 'VARCHAR NOT NULL' } as const
+    const from = { objects: at('ref/pairs.csv'), format: csv(), columns }
+    const [pairs, ids] = [lookup('pairs', { ...from, key: ['id', 'name'] }), lookup('pairs', { ...from, key: ['id'] })]
+    const named = trips().pipe(derive({ is: ['VARCHAR', "'a'"] }), join(pairs, { on: { zone: 'id', is: 'name' } }))
+    const end = (to_: Place) => to(files(to_.output, { format: 'json' }))
+    await run(pipeline('p', { checkpoint: a.checkpoint }, named.pipe(end(a))))
+    const other = pipeline('p', { checkpoint: b.checkpoint }, trips().pipe(join(ids, { on: { zone: 'id' } }), end(b)))
+    expect((await failure(run(other, { ledger: a.checkpoint }))).message).toContain('written with the same lookup')
   })
 
   test('two things of one name', async () => {
@@ -369,6 +412,9 @@ describe('refused', () => {
     const ids = lookup('zones', { objects: at('x'), format: csv(), columns: { id: 'BIGINT NOT NULL' }, key: ['id'] })
     const twice = trips().pipe(join(zones(), { on: { zone: 'id' } }), join(ids, { on: { fare: 'id' } }), end())
     expect((await named(twice)).message).toContain("another lookup is called 'zones' too")
+    const like = lookup('ZONES', { objects: at('x'), format: csv(), columns: { id: 'BIGINT NOT NULL' }, key: ['id'] })
+    const alike = trips().pipe(join(zones(), { on: { zone: 'id' } }), join(like, { on: { fare: 'id' } }), end())
+    expect((await named(alike)).message).toContain("another lookup is called 'zones' too")
   })
 
   test('changes of results behind it', async () => {

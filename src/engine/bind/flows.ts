@@ -99,6 +99,11 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
   }
 }
 
+/** Names of lookups are told apart as the views of `millrace sql` are. */
+function viewName({ settings }: Pick<LookupDefinition, 'settings'>): string {
+  return settings.name.toLowerCase().replaceAll('-', '_')
+}
+
 /** Each lookup of the flows once. @throws MillraceError `user` where two of the pipeline have one name */
 function lookupsIn(
   pipeline: Pipeline,
@@ -108,12 +113,14 @@ function lookupsIn(
   const lookups = [...new Set(terminals.flatMap(({ node }) => lookupsOf(node)))]
   for (const [index, { settings }] of lookups.entries()) {
     const isSource = sources.some(source => source.settings.name === settings.name)
-    if (!isSource && lookups.findIndex(other => other.settings.name === settings.name) === index) continue
+    const alike = lookups.findIndex(other => viewName(other) === viewName({ settings }))
+    if (!isSource && alike === index) continue
+    const other = isSource ? settings.name : lookups[alike]?.settings.name
     throw mistake(
       pipeline,
       'lookup-names',
-      `pipeline ${pipeline.name}: another ${isSource ? 'source' : 'lookup'} is called '${settings.name}' too. ` +
-        'Name each lookup otherwise, or let flows join with the same constant: const zones = lookup(...).',
+      `pipeline ${pipeline.name}: another ${isSource ? 'source' : 'lookup'} is called '${other}' too. Name each ` +
+        'lookup otherwise, in more than case, - and _, or let flows join with one constant: const zones = lookup(...).',
     )
   }
   return lookups

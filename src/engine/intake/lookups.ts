@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
-import { errorMessage } from '../../core/errors.ts'
+import { errorMessage, isMillraceError, MillraceError } from '../../core/errors.ts'
 import { limited } from '../../core/limited.ts'
 import type { LookupVersion } from '../../plan/lookup.ts'
 import { createFetchOfAll, type Fetch } from '../read/fetch.ts'
@@ -41,6 +41,11 @@ export interface LookupsContext {
   onEvent(event: RunEvent): void
 }
 
+/** How often what changes meanwhile is looked at again, and after which pauses. */
+const triesMax = 5
+const settleMs = 1_000
+const againMs = 200
+
 /** Objects of lookups that are fetched at once. */
 const fetchesMax = 4
 
@@ -64,9 +69,9 @@ export async function openLookups(context: LookupsContext): Promise<Lookups> {
     before: batches => ({
       async next() {
         const batch = await batches.next()
-        return batch?.some(({ is }) => is === 'object')
-          ? [...following.flatMap(({ take }) => take() ?? []), ...batch]
-          : batch
+        // Late rows that are applied are an epoch by themselves.
+        if (!batch || batch.some(({ is }) => is === 'apply')) return batch
+        return [...following.flatMap(({ take }) => take() ?? []), ...batch]
       },
     }),
     async follow(until) {
@@ -103,14 +108,10 @@ function createFollowed(
   const { name } = definition.settings
   let known = last.get(name)?.digest
   let ready: ReadVersion | undefined
-  /** What the last look has found of a place that shows files which are still being written. */
-  let seen: Found | undefined
 
   async function look(signal: AbortSignal, isStart: boolean): Promise<void> {
-    const found = await findObjects(lookup, signal)
-    const isSettled = isStart || !lookup.fetch.store.showsUnfinished || seen?.digest === found.digest
-    seen = found
-    if (found.digest === known || !isSettled) return
+    const found = isStart ? await findObjects(lookup, signal) : await settled(lookup, clock, known, signal)
+    if (found.digest === known) return
     const version = await readVersion(lookup, fetch, found)
     const before = ready
     ready = version
@@ -119,8 +120,21 @@ function createFollowed(
     onRead({ lookup: name, rows: version.rows, objects: version.objects })
   }
 
+  /** What is replaced just now is looked at again. */
+  async function patiently(signal: AbortSignal, isStart: boolean): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await look(signal, isStart)
+      } catch (error) {
+        const isPassing = isMillraceError(error) && error.code === 'lookup-changed'
+        if (!isPassing || tries > triesMax || signal.aborted) throw error
+        await clock.sleep(againMs, signal)
+      }
+    }
+  }
+
   return {
-    look,
+    look: patiently,
     take() {
       const version = ready
       ready = undefined
@@ -131,7 +145,7 @@ function createFollowed(
         await clock.sleep(definition.refreshMs, until)
         if (until.aborted) return
         try {
-          await look(until, false)
+          await patiently(until, false)
         } catch (error) {
           if (until.aborted) return
           onEvent({ is: 'lookup-failed', lookup: name, error: errorMessage(error) })
@@ -139,4 +153,31 @@ function createFollowed(
       }
     },
   }
+}
+
+/**
+ * The objects as they stay for a while: a directory shows files that are still being written.
+ *
+ * @param known what needs no second look
+ */
+async function settled(
+  lookup: OpenLookup,
+  clock: Clock,
+  known: string | undefined,
+  signal: AbortSignal,
+): Promise<Found> {
+  let found = await findObjects(lookup, signal)
+  if (found.digest === known || !lookup.fetch.store.showsUnfinished) return found
+  for (let tries = 0; tries < triesMax; tries++) {
+    await clock.sleep(settleMs, signal)
+    const before = found
+    found = await findObjects(lookup, signal)
+    if (found.digest === before.digest) return found
+  }
+  throw new MillraceError(
+    'retry',
+    'lookup-changed',
+    `lookup ${lookup.definition.settings.name}: its objects changed in each of ` +
+      `${triesMax + 1} looks within some seconds.`,
+  )
 }

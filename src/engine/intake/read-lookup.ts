@@ -60,7 +60,10 @@ export async function findObjects(
   for await (const version of fetch.store.list('', undefined, signal))
     if (kindOf(version.key) === 'object') objects.push(version)
   if (objects.length === 0)
-    throw wrong(definition, `nothing of it is at ${place}; expected one object or more, as the key names of the format`)
+    throw wrong(
+      definition,
+      `nothing of it is at ${place}; expected one object or more, as \`objects\` and \`suffix\` say`,
+    )
   objects.sort((a, b) => (a.key < b.key ? -1 : 1))
   const names = objects.map(({ bucket, key, eTag, sizeBytes }) => [bucket, key, eTag, sizeBytes])
   return { objects, digest: createHash('sha256').update(JSON.stringify(names)).digest('hex') }
@@ -90,7 +93,7 @@ export async function readVersion(
           const rows = `SELECT ${names} FROM (${await rowsOf(definition, executor, marked)})`
           await executor.run(isMade ? `INSERT INTO ${table} ${rows}` : `CREATE TABLE ${table} AS ${rows}`)
           isMade = true
-          if (await marked.isChanged?.()) throw wrong(definition, `${nameOf(marked)} was written to while it was read`)
+          if (await marked.isChanged?.()) throw changed(definition, marked, 'it was written to while it was read')
         }
       } finally {
         for (const marked of found.marked) await marked.release()
@@ -115,14 +118,13 @@ export async function readVersion(
 
 /** SQL of the rows of an object that is as it should be. */
 async function rowsOf(definition: LookupDefinition, executor: Executor, marked: MarkedObject): Promise<string> {
+  if (marked.outcome === 'gone') throw changed(definition, marked, String(marked.reason))
   if (!marked.good) throw wrong(definition, `${nameOf(marked)} cannot be read: ${marked.reason}`)
   if (marked.setAside) {
     const bad = await firstBadRow(executor, marked.setAside(0))
-    const others = marked.quarantinedRows - 1
-    throw wrong(
-      definition,
-      `${nameOf(marked)}, ${badRowText(bad)}${others > 0 ? `; ${showCounted(others, 'row')} more are bad` : ''}`,
-    )
+    const { quarantinedRows: all } = marked
+    const others = all > 1 ? `; in all ${showCounted(all, 'row')} are bad` : ''
+    throw wrong(definition, `${nameOf(marked)}, ${badRowText(bad)}${others}`)
   }
   const { source, part } = marked.good
   return source.scan([{ part, seq: 0, watermarkUs: null }])
@@ -144,6 +146,11 @@ async function checkUnique(definition: LookupDefinition, executor: Executor, tab
   throw wrong(definition, `${showCounted(Number(twice.n), 'row')} have the key ${shown}; expected one row for each key`)
 }
 
+/** It may be there as a whole at the next look. */
+function changed({ settings: { name } }: LookupDefinition, marked: MarkedObject, reason: string): MillraceError {
+  return new MillraceError('retry', 'lookup-changed', `lookup ${name}: ${nameOf(marked)} cannot be read: ${reason}.`)
+}
+
 function wrong({ settings: { name } }: LookupDefinition, what: string): MillraceError {
-  return new MillraceError('user', 'lookup', `lookup ${name}: ${what}. Nothing was read that would meet it.`)
+  return new MillraceError('user', 'lookup', `lookup ${name}: ${what}.`)
 }

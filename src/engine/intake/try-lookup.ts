@@ -19,9 +19,10 @@ export async function tryLookup(
   const session = await openSession({})
   try {
     const executor = await session.executor(signal)
-    const input = await components.findInput(address, 'objects')
+    const field = `lookup ${definition.settings.name}: objects`
+    const input = await components.findInput(address, field)
     const reading = { executor, spool: session.spool, clock: components.clock, signal }
-    const lookup = await openLookup(components, definition, input, 'objects', reading)
+    const lookup = await openLookup(components, definition, input, field, reading)
     const fetch = createFetch(lookup.fetch, (_sizeBytes, work) => work())
     return await readVersion(lookup, fetch, await findObjects(lookup, signal))
   } finally {

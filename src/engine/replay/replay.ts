@@ -4,7 +4,7 @@ import type { Executor } from '../../core/ports.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { differences } from '../../plan/plan-changes.ts'
 import type { StepIds } from '../../plan/plan-ids.ts'
-import type { LookupDefinition } from '../../plan/lookup.ts'
+import { type LookupDefinition, lookupJson } from '../../plan/lookup.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { text } from '../../plan/sql.ts'
 import { type StoredNode, storedPlan, writtenOptions } from '../../plan/stored-plan.ts'
@@ -44,9 +44,30 @@ export interface ReplayContext {
   readonly nextSeq: number
 }
 
-/** Refuses a ledger that was written by other sources: its marks would be judged by other rules (S1). */
-export function checkReplayable(other: ReadCheckpoint, sources: readonly SourceSettings[]): void {
+/**
+ * Refuses a ledger that was written by other sources or with other lookups: its marks would be judged by other rules
+ * (S1), and its versions were checked by another key.
+ */
+export function checkReplayable(
+  other: ReadCheckpoint,
+  sources: readonly SourceSettings[],
+  lookups: readonly LookupDefinition[],
+): void {
   for (const settings of sources) checkSource(other, settings)
+  for (const lookup of lookups) checkLookup(other, lookup)
+}
+
+function checkLookup({ head, address }: ReadCheckpoint, lookup: LookupDefinition): void {
+  const { name } = lookup.settings
+  const written = storedPlan(head.manifest.engine.plan)
+    .nodes.map(node => (writtenOptions(node) as { readonly lookup?: Json }).lookup)
+    .find(found => (found as { readonly name?: string } | undefined)?.name === name)
+  if (written === undefined)
+    throw configError('ledger', address, `a ledger with versions of lookup ${name}, which the pipeline had then`)
+  const of = (value: Json) => ({ canonical: value, written: value })
+  const [first] = differences(`lookup ${name}`, of(written), of(lookupJson(lookup)))
+  if (first !== undefined)
+    throw configError('ledger', address, `a ledger that was written with the same lookup; ${first}`)
 }
 
 function checkSource({ head, address }: ReadCheckpoint, settings: SourceSettings): void {
