@@ -1,5 +1,10 @@
-import { type LookupDefinition, type LookupRows, lookupRows, type LookupVersion } from '../../plan/lookup.ts'
-import { versionColumn } from '../../plan/lookup.ts'
+import {
+  type LookupDefinition,
+  type LookupRows,
+  lookupRows,
+  type LookupVersion,
+  versionColumn,
+} from '../../plan/lookup.ts'
 import type { Executor } from '../../core/ports.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import type { AdmittedVersion, StampedMark } from '../state/ledger.ts'

@@ -16,8 +16,8 @@ export interface Lookups {
   /** By name: those that the ledger ends with. */
   readonly versions: Readonly<Record<string, LookupVersion>>
   /**
-   * The same mini-batches, each behind the versions that were read since the one before: its objects are the first to
-   * meet them. So a version that no object would meet is not recorded.
+   * The same mini-batches, each behind the versions that were read since the one before: its entries are the first
+   * to meet them. So a version that nothing would meet is not recorded.
    */
   before(batches: MiniBatches): MiniBatches
   /** Looks for new versions now and then, until the signal. What is wrong with one is told; the last one goes on. */

@@ -1,7 +1,6 @@
 import { configError } from '../../core/errors.ts'
 import type { Executor } from '../../core/ports.ts'
-import type { LookupDefinition, LookupVersion } from '../../plan/lookup.ts'
-import { versionColumn } from '../../plan/lookup.ts'
+import { type LookupDefinition, type LookupVersion, versionColumn } from '../../plan/lookup.ts'
 import { plainTypes } from '../../plan/relation.ts'
 import { id, text } from '../../plan/sql.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
@@ -23,11 +22,7 @@ export interface StoredVersion {
   readonly digest: string
 }
 
-/**
- * The last version of a lookup in a ledger; undefined where there is none.
- *
- * @param ledger name of its table
- */
+/** The last version of a lookup in the run's ledger; undefined where there is none. */
 export async function lastVersion(executor: Pick<Executor, 'rows'>, name: string): Promise<StoredVersion | undefined> {
   const [last] = await executor.rows(
     `SELECT seq, epoch, e_tag FROM ledger WHERE "is" = 'lookup' AND source = ${text(name)} ORDER BY seq DESC LIMIT 1`,
