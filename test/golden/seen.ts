@@ -15,7 +15,7 @@ import type { Lab, TextRow } from '../engine/harness.ts'
 export interface Place {
   readonly checkpoint: string
   readonly outputs: readonly string[]
-  /** The columns that tell results apart, where outputs are changes of them. */
+  /** The columns that tell results apart, where outputs are changes of them or have corrections beside them. */
   readonly changesOf?: readonly string[]
 }
 
@@ -84,11 +84,11 @@ export async function visibleFiles(output: string): Promise<Record<string, strin
   return Object.fromEntries(await Promise.all(names.map(hash)))
 }
 
-/** What changes come to; rows that are no changes are as they are. */
+/** What changes come to, and rows that were given once before them; where nothing changes, the rows as they are. */
 function latest(rows: readonly TextRow[], key: Place['changesOf']): readonly TextRow[] {
   if (key === undefined) return rows
   const view = new Map<string, TextRow>()
-  for (const row of rows.toSorted((a, b) => Number(a._epoch) - Number(b._epoch))) {
+  for (const row of rows.toSorted((a, b) => Number(a._epoch ?? 0) - Number(b._epoch ?? 0))) {
     const { _op, _epoch, ...result } = row
     const told = JSON.stringify(key.map(name => result[name]))
     if (_op === 'delete') view.delete(told)

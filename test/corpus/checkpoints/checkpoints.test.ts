@@ -51,7 +51,8 @@ describe.each(commits)('checkpoints that commit %s wrote (P14)', commit => {
       expect(ran.stderr).toContain('is sealed')
     } else {
       expect(ran.status, ran.stderr).toBe(0)
-      const { rows, late, totals } = await lookAt(lab, place)
+      const { rows, late, totals, ledger } = await lookAt(lab, place)
+      expect(ledger.filter(({ is }) => is === 'apply')).toHaveLength(pipeline.correctedBy ? 2 : 0)
       // A run that was stopped half-way has the same entries in other epochs.
       const expected = JSON.parse(
         await readFile(join(corpusRoot, commit, pipeline.name, 'expected.json'), 'utf8'),

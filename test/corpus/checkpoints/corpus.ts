@@ -16,6 +16,8 @@ export interface CorpusPipeline {
   readonly sources?: readonly string[]
   /** Its lookups: the folder of each beside those of inputs. */
   readonly tables?: Readonly<Record<string, string>>
+  /** Late rows are applied on the way; these columns tell the results apart that this changes. */
+  readonly correctedBy?: readonly string[]
 }
 
 export const corpusPipelines: readonly CorpusPipeline[] = [
@@ -35,6 +37,13 @@ export const corpusPipelines: readonly CorpusPipeline[] = [
     sources: ['events', 'again'],
   },
   { name: 'looking-up', input: 'events', sources: ['events'], tables: { kinds: 'kinds' } },
+  {
+    name: 'late-hours',
+    input: 'events',
+    folders: ['CORPUS_HOURS', 'CORPUS_QUARTERS'],
+    sources: ['events'],
+    correctedBy: ['window_end', 'kind'],
+  },
 ]
 
 /**
@@ -46,9 +55,10 @@ export const corpusStates = ['killed', 'drained', 'sealed'] as const
 /** What a run over the whole input ends with, whoever did the first part of it. */
 export type Expected = Pick<Seen, 'rows' | 'late' | 'totals'>
 
-export const placeIn = (folder: string, { folders = ['output'] }: CorpusPipeline): Place => ({
+export const placeIn = (folder: string, { folders = ['output'], correctedBy }: CorpusPipeline): Place => ({
   checkpoint: join(folder, 'checkpoint'),
   outputs: folders.map(name => join(folder, name.toLowerCase())),
+  ...(correctedBy && { changesOf: correctedBy }),
 })
 
 /** What follows `millrace` on the command line, and its environment. */

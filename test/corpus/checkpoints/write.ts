@@ -11,6 +11,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawn, spawnSync } from 'node:child_process'
+import { nodeBinary, root } from '../../cli/child.ts'
 import { makeMonths } from '../../../src/cli/demo/make-months.ts'
 import { type Lab, openLab } from '../../engine/harness.ts'
 import { lookAt, type Place } from '../../golden/seen.ts'
@@ -18,6 +19,7 @@ import {
   type CorpusPipeline,
   corpusPipelines,
   corpusRoot,
+  corpusStates,
   type Expected,
   millraceCall,
   placeIn,
@@ -52,7 +54,11 @@ async function writeStates(pipeline: CorpusPipeline): Promise<void> {
   for (const file of names.slice(0, Math.ceil(names.length / 2))) await cp(join(whole, file), join(half, file))
   await setInputTimes(half)
 
+  const begin = (place: Place) => {
+    if (pipeline.correctedBy) applyLateTwice(pipeline, place, half)
+  }
   const straight = placeIn(join(scratch, `${pipeline.name}-straight`), pipeline)
+  begin(straight)
   runToEnd(pipeline, straight, whole)
   const { rows, late, totals } = await lookAt(lab, straight)
   const expected: Expected = { rows, late, totals }
@@ -60,9 +66,25 @@ async function writeStates(pipeline: CorpusPipeline): Promise<void> {
   await writeFile(join(home, pipeline.name, 'expected.json'), `${JSON.stringify(expected, null, 1)}\n`)
 
   const place = (state: string) => placeIn(join(home, pipeline.name, state), pipeline)
-  await killed(pipeline, place('killed'), whole, Math.ceil(names.length / 2))
-  runToEnd(pipeline, place('drained'), half, '--no-flush')
+  for (const state of corpusStates) begin(place(state))
+  await killed(pipeline, place('killed'), whole, pipeline.correctedBy ? 3 : Math.ceil(names.length / 2))
+  if (!pipeline.correctedBy) runToEnd(pipeline, place('drained'), half, '--no-flush')
   runToEnd(pipeline, place('sealed'), whole, '--final')
+}
+
+/** Half of the input, with late rows that an entry of the ledger has applied, and others that are asked for and wait. */
+function applyLateTwice(pipeline: CorpusPipeline, place: Place, half: string): void {
+  runToEnd(pipeline, place, half, '--no-flush')
+  applyLate(place, '--window=2024-05-01T00:00:00Z/')
+  runToEnd(pipeline, place, half, '--no-flush')
+  applyLate(place)
+}
+
+function applyLate(place: Place, ...more: readonly string[]): void {
+  const args = [join(root, 'src/cli/bin.ts'), 'apply-late', place.checkpoint, '--json', ...more]
+  const { status, stdout, stderr } = spawnSync(nodeBinary, args, { encoding: 'utf8' })
+  if (status !== 0 || !(JSON.parse(stdout).rows > 0))
+    throw new Error(`apply-late: exit code ${status}: ${stdout}${stderr}`)
 }
 
 function runToEnd(pipeline: CorpusPipeline, place: Place, input: string, ...more: readonly string[]): void {
@@ -71,17 +93,18 @@ function runToEnd(pipeline: CorpusPipeline, place: Place, input: string, ...more
   if (status !== 0) throw new Error(`${pipeline.name}: exit code ${status}: ${stderr}`)
 }
 
-/** Kills the run once HEAD has been written so often: what it leaves is in the middle of its work. */
+/** Kills the run once it has written HEAD so often: what it leaves is in the middle of its work. */
 async function killed(pipeline: CorpusPipeline, place: Place, input: string, writes: number): Promise<void> {
   const { file, args, env } = millraceCall('backfill', pipeline, place, input)
-  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: 'ignore' })
-  const ended = new Promise<void>(resolve => child.on('close', () => resolve()))
   const head = join(place.checkpoint, 'head')
   const generation = async () => {
     const found = await readdir(head).catch((): string[] => [])
     return Math.max(0, ...found.map(entry => Number(/^HEAD@(\d+)@/.exec(entry)?.[1] ?? 0)))
   }
-  while ((await generation()) < writes) await new Promise(resolve => setTimeout(resolve, 1))
+  const before = await generation()
+  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: 'ignore' })
+  const ended = new Promise<void>(resolve => child.on('close', () => resolve()))
+  while ((await generation()) < before + writes) await new Promise(resolve => setTimeout(resolve, 1))
   child.kill('SIGKILL')
   await ended
 }
