@@ -37,7 +37,7 @@ interface Target extends WantedTable, TokenOwner {}
 /** @param around each call to the database, for tests that break some */
 export async function openPostgres(
   sink: PostgresSink,
-  { columns: declared, output, checkpointId, pipeline }: Omit<SinkContext, 'openStore' | 'newId' | 'sleep'>,
+  { columns: declared, output, checkpointId, pipeline }: Omit<SinkContext, 'openStore' | 'newId' | 'sleep' | 'duckdb'>,
   around?: Around,
 ): Promise<SinkPort> {
   const database = await openDatabase(sink.access(), around)

@@ -28,6 +28,7 @@ import { openAfterPlace } from './publish/after-place.ts'
 import { openOutputs } from './publish/open-outputs.ts'
 import type { Output } from './publish/output.ts'
 import { openSink } from './publish/outputs.ts'
+import { duckdbOf } from './publish/sink-duckdb.ts'
 import { findPlaces, type RunPlaces } from './publish/run-places.ts'
 import { checkFormat } from './read/check-format.ts'
 import { nothingSeen } from './read/never-seen.ts'
@@ -198,7 +199,10 @@ async function claimAll(
   other: ReadCheckpoint | undefined,
 ) {
   const open = (end: RunPlaces['ends'][number], manifest: Claim['head']['manifest']) =>
-    openSink(end, manifest, pipeline.name, components, output => stoppable(output, abort.signal))
+    openSink(end, manifest, pipeline.name, components, {
+      withStore: output => stoppable(output, abort.signal),
+      duckdb: duckdbOf(session, abort.signal, end.name),
+    })
   const claimed = await claimCheckpoint({
     pipeline: pipeline.name,
     sources: subscribed.definitions.map(({ settings }) => settings.name),

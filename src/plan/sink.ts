@@ -1,5 +1,5 @@
 import type { Duration } from '../core/duration.ts'
-import type { FileForm, ObjectStore } from '../core/ports.ts'
+import type { Executor, FileForm, ObjectStore } from '../core/ports.ts'
 import type { Size } from '../core/size.ts'
 import type { Operation, SinkPort, WaitingFile } from '../core/sink-port.ts'
 import { plainJson, type Json } from '../core/json.ts'
@@ -67,6 +67,15 @@ export interface SinkContext {
   readonly sleep: (ms: number) => Promise<void>
   /** Opens a folder or prefix, made when it is not there. */
   openStore(address: string): Promise<ObjectStore>
+  /** Lends DuckDB for what a sink makes of rows itself. It reads and writes in `folder` and in the run's own files. */
+  duckdb<T>(work: (duckdb: SinkDuckdb) => Promise<T>): Promise<T>
+}
+
+/** DuckDB in the hands of a sink. */
+export interface SinkDuckdb {
+  /** Of this sink alone, gone after the run. What lies there counts against the disk until the sink deletes it. */
+  readonly folder: string
+  readonly executor: Executor
 }
 
 /** How rows lie in the local files that a sink is given. */

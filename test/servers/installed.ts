@@ -10,6 +10,7 @@ export type Installable =
   | 'elasticmq'
   | 'ministack'
   | 's3mock'
+  | 'lake-readers'
 
 /** A server that this machine cannot get: its message is what the installation said. */
 export class MissingServer extends Error {

@@ -9,11 +9,12 @@ import { correctionKey } from '../../plan/corrections.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import { flowName } from '../../plan/plan-ids.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
-import type { Behind, Sink, SinkKind } from '../../plan/sink.ts'
+import type { Behind, Sink, SinkContext, SinkKind } from '../../plan/sink.ts'
 import { changesBy, endColumns } from '../../plan/updates.ts'
 import type { Components } from '../components.ts'
 import { type HoldLimits, holdLimits } from '../state/held.ts'
 import { type Output, behindDefault } from './output.ts'
+import { duckdbForOnce } from './sink-duckdb.ts'
 
 /** A flow that ends in a sink. */
 export interface SinkEnd {
@@ -112,13 +113,21 @@ function movedTo(names: readonly string[], places: Places | undefined): Readonly
   return new Map([[only, places]])
 }
 
-/** Opens a sink for a checkpoint. @param withStore what a store that it opens is made into */
+/** What a run lends its sinks. */
+export interface SinkMeans extends Pick<SinkContext, 'duckdb'> {
+  /** What a store that a sink opens is made into. */
+  withStore(store: ObjectStore): ObjectStore
+}
+
+const noRun: SinkMeans = { withStore: store => store, duckdb: duckdbForOnce }
+
+/** Opens a sink for a checkpoint. */
 export function openSink(
   { name, sink, kind, columns, operation, corrected, field }: Omit<SinkEnd, 'behind' | 'hold'>,
   { checkpointId }: Pick<Manifest, 'checkpointId'>,
   pipeline: string,
   { openWritable, clock }: Pick<Components, 'openWritable' | 'clock'>,
-  withStore: (store: ObjectStore) => ObjectStore = store => store,
+  { withStore, duckdb }: SinkMeans = noRun,
 ): Promise<SinkPort> {
   return kind.open(sink, {
     output: name,
@@ -130,6 +139,7 @@ export function openSink(
     newId: randomUUID,
     sleep: clock.sleep,
     openStore: async address => withStore(await openWritable(address, field)),
+    duckdb,
   })
 }
 

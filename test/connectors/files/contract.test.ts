@@ -54,6 +54,7 @@ function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<voi
         newId: counter(`p${++processes}`),
         sleep: noSleep,
         openStore: async () => storeThrough(store, calls),
+        duckdb: async work => work(rows),
       })
       if (folder === undefined) return port
       // As `partitionBy` of a run has them.
