@@ -34,10 +34,12 @@ const lockClass = 0x6d696c6c
 /** A table as it is looked for in one transaction. */
 interface Target extends WantedTable, TokenOwner {}
 
+type PostgresContext = Pick<SinkContext, 'columns' | 'operation' | 'output' | 'checkpointId' | 'pipeline'>
+
 /** @param around each call to the database, for tests that break some */
 export async function openPostgres(
   sink: PostgresSink,
-  { columns: declared, output, checkpointId, pipeline }: Omit<SinkContext, 'openStore' | 'newId' | 'sleep' | 'duckdb'>,
+  { columns: declared, output, checkpointId, pipeline }: PostgresContext,
   around?: Around,
 ): Promise<SinkPort> {
   const database = await openDatabase(sink.access(), around)

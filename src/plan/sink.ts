@@ -65,6 +65,8 @@ export interface SinkContext {
   readonly pipeline: string
   readonly newId: () => string
   readonly sleep: (ms: number) => Promise<void>
+  /** The time, in ms since 1970, for those who look at the target: no row depends on it (I9). */
+  readonly nowMs: () => number
   /** Opens a folder or prefix, made when it is not there. */
   openStore(address: string): Promise<ObjectStore>
   /** Lends DuckDB for what a sink makes of rows itself. It reads and writes in `folder` and in the run's own files. */

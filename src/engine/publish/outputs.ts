@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
+import { wholeWallMs } from '../../core/clock.ts'
 import { configError, MillraceError } from '../../core/errors.ts'
 import { objectAddress } from '../../core/object-address.ts'
 import type { ObjectStore } from '../../core/ports.ts'
@@ -138,6 +139,7 @@ export function openSink(
     pipeline,
     newId: randomUUID,
     sleep: clock.sleep,
+    nowMs: () => wholeWallMs(clock),
     openStore: async address => withStore(await openWritable(address, field)),
     duckdb,
   })

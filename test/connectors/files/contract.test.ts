@@ -53,6 +53,7 @@ function openLab(store: ObjectStore, rows: SinkRowsLab, close: () => Promise<voi
         pipeline: 'tested',
         newId: counter(`p${++processes}`),
         sleep: noSleep,
+        nowMs: () => 0,
         openStore: async () => storeThrough(store, calls),
         duckdb: async work => work(rows),
       })

@@ -25,6 +25,7 @@ const open = (store: ObjectStore) =>
     pipeline: 'p',
     newId: counter('x'),
     sleep: noSleep,
+    nowMs: () => 0,
     openStore: async () => store,
     duckdb: async () => {
       throw new Error('files are written by the engine')
