@@ -1,6 +1,7 @@
 import { MillraceError } from '../../src/core/errors.ts'
 import type { CommittedOutput, SinkPort } from '../../src/core/sink-port.ts'
 import type { SinkContext, SinkKind } from '../../src/plan/sink.ts'
+import { checkOwner, checkTerm, type Token } from '../lake/owner.ts'
 import { type Around, openDatabase, type Transaction } from './database.ts'
 import { examine } from './examine.ts'
 import { checkRights } from './rights.ts'
@@ -9,13 +10,11 @@ import { movedTo, type PostgresSink } from './spec.ts'
 import { findTable, fittingSql, quoted, tableName, type WantedTable } from './table.ts'
 import {
   areTokensThere,
-  checkOwner,
-  checkTerm,
+  claimantOf,
   createTokensSql,
   insertToken,
   moveToken,
   readToken,
-  type Token,
   type TokenOwner,
 } from './token.ts'
 
@@ -86,7 +85,7 @@ export async function openPostgres(
         const { target } = await look(transaction)
         if (!(await moveToken(transaction, target, committed.term, committed.epoch))) {
           const token = await readToken(transaction, target)
-          checkOwner(target, token, true, false)
+          checkOwner(claimantOf(target), token, true, false)
           if (token) checkTerm(target, token, committed.term)
           return 'already'
         }
@@ -116,7 +115,7 @@ async function judge(
   const found = await findTable(transaction, target)
   const hasTokens = await areTokensThere(transaction, target)
   const token = hasTokens ? await readToken(transaction, target, lock) : undefined
-  const isTaken = checkOwner(target, token, found !== undefined, isNewCheckpoint)
+  const isTaken = checkOwner(claimantOf(target), token, found !== undefined, isNewCheckpoint)
   const fitting = fittingSql(target, found, versionNumber)
   await checkRights(transaction, target, found, hasTokens, isThrough)
   return { token, fitting, isTaken }

@@ -1,20 +1,11 @@
-import { MillraceError } from '../../src/core/errors.ts'
+import type { Claimant, Token } from '../lake/owner.ts'
 import type { Transaction } from './database.ts'
 import { quoted } from './table.ts'
 
 /**
- * Whose a table is and how far it is: a row beside it, written in the transactions of its rows (P15). The name of the
+ * Whose a table is: tokens are rows beside the tables, written in the transactions of their rows (P15). The name of the
  * table is its key, so a table has one writer.
  */
-export interface Token {
-  readonly checkpointId: string
-  readonly pipeline: string
-  readonly flow: string
-  readonly term: number
-  readonly epoch: number
-}
-
-/** Who asks. */
 export interface TokenOwner {
   readonly schema: string
   readonly table: string
@@ -85,39 +76,8 @@ export async function moveToken(
   return moved.length > 0
 }
 
-/** @throws MillraceError `user` where the table is another's, or gone. @returns whether it is taken already */
-export function checkOwner(
-  owner: TokenOwner,
-  token: Token | undefined,
-  isTableThere: boolean,
-  isNewCheckpoint: boolean,
-): boolean {
-  const { address, checkpointId, flow, schema, table } = owner
-  if (token && (token.checkpointId !== checkpointId || token.flow !== flow))
-    throw new MillraceError(
-      'user',
-      'output-owned',
-      `${address} belongs to ${token.flow} of pipeline '${token.pipeline}' (checkpoint ${token.checkpointId}), and ` +
-        `not to ${flow} of checkpoint ${checkpointId}. Take another table; or, if that one will not run again, ` +
-        `delete its row of ${schema}.${tokenTable}, whose table_name is '${table}'.`,
-    )
-  if (isNewCheckpoint) return token !== undefined
-  if (token && isTableThere) return true
-  const what = token ? 'the table' : isTableThere ? `its row of ${schema}.${tokenTable}` : 'the table'
-  throw new MillraceError(
-    'user',
-    'output-missing',
-    `${address}: ${what} is gone, but checkpoint ${checkpointId} has committed rows to it. Bring it back, or begin ` +
-      'with a new checkpoint.',
-  )
-}
-
-/** @throws MillraceError `fenced` where a later process has taken the table */
-export function checkTerm({ address }: TokenOwner, token: Pick<Token, 'term'>, term: number): void {
-  if (token.term > term)
-    throw new MillraceError(
-      'fenced',
-      'fenced',
-      `${address} was taken by term ${token.term}; this process has term ${term}.`,
-    )
+/** The owner as it asks for its table. */
+export function claimantOf(owner: TokenOwner): Claimant {
+  const row = `row of ${owner.schema}.${tokenTable}`
+  return { ...owner, mark: `its ${row}`, release: `delete its ${row}, whose table_name is '${owner.table}'` }
 }
