@@ -10,6 +10,7 @@ const layers = {
   operators: ['src/core', 'src/plan'],
   connectors: ['src/core', 'src/plan', 'checkpoints'],
   checkpoints: ['src/core'],
+  'src/sql': ['src/core', 'src/plan', 'operators', 'connectors'],
   'src/engine': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints'],
   'src/status': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
   'src/testing': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
@@ -21,6 +22,7 @@ const layers = {
     'checkpoints',
     'src/engine',
     'src/status',
+    'src/sql',
     'src/index.ts',
   ],
 }

@@ -21,7 +21,7 @@ export interface ToOptions {
   readonly bytesBehindMax?: number
 }
 
-const toOptions = {
+export const toOptions = {
   emit: emitOption,
   epochsBehindMax: {
     kind: whole(1, 10_000),

@@ -17,12 +17,14 @@ import { jsonValue } from '../json/values.ts'
 import { createOutbox, readOwner } from './outbox.ts'
 import { outputKey, outputsBeyond, parseOutputKey } from './output-key.ts'
 import { folderOf, partitionsOf, valuesOf } from './partitions.ts'
-import type { FilesSink } from './spec.ts'
+import { files, filesOptions, type FilesSink } from './spec.ts'
 
 /** Files of a folder, each visible only after its epoch's commit. */
 export const filesKind: SinkKind<FilesSink> = {
   kind: 'files',
   call: 'files(...)',
+  options: filesOptions,
+  make: ({ uri, ...options }) => files(uri as string, options as never),
   isFolder: true,
   takesCorrections: true,
   // The next epoch is computed while one is published, and staged after it.

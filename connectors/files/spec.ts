@@ -64,7 +64,7 @@ const calendar = nested<CalendarParts>({
 const holdDefault: Hold = { targetSize: '128MB', maxDelay: '10 minutes' }
 const folders = "a list such as ['zone', { day: 'window_start' }]"
 
-const filesOptions = {
+export const filesOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix that the files go to.' },
   format: {
     kind: oneOf('parquet', 'json', 'csv'),

@@ -1,12 +1,13 @@
 import type { AnnouncementTarget, NotificationConnector } from '../notifications/connector.ts'
 import type { TopicFacts } from './describe.ts'
 import { judgeTopic } from './judge.ts'
-import { kafkaOptions, type KafkaSpec } from './spec.ts'
+import { kafka, kafkaOptions, type KafkaSpec } from './spec.ts'
 
 export const kafkaConnector: NotificationConnector<KafkaSpec, TopicFacts> = {
   kind: 'kafka',
   call: 'kafka({...})',
   options: kafkaOptions,
+  make: options => kafka(options as never),
   open: async (spec, context) => (await import('./open.ts')).openKafka(spec, context),
   describe: async spec => (await import('./describe.ts')).describeTopic(spec),
   judge: (spec, facts) => ({ findings: judgeTopic(spec, facts), target: topicTarget }),

@@ -19,6 +19,8 @@ export interface NotificationConnector<S extends NotificationSpec = any, F = any
    * the same name describes, are shown in no log.
    */
   readonly options: OptionTable
+  /** Calls it with these options, as SQL does. Absent: SQL has no way to say it. */
+  make?(options: Readonly<Record<string, unknown>>): S
   /**
    * Connects, and refuses what is not there or not allowed.
    *

@@ -6,7 +6,7 @@ import { type Around, openDatabase, type Transaction } from './database.ts'
 import { examine } from './examine.ts'
 import { checkRights } from './rights.ts'
 import { type Column, copyRows, isThroughTable, opColumn, tableColumns } from './rows.ts'
-import { movedTo, type PostgresSink } from './spec.ts'
+import { movedTo, postgres, postgresOptions, type PostgresSink } from './spec.ts'
 import { findTable, fittingSql, quoted, tableName, type WantedTable } from './table.ts'
 import {
   areTokensThere,
@@ -22,6 +22,8 @@ import {
 export const postgresKind: SinkKind<PostgresSink> = {
   kind: 'postgres',
   call: 'postgres({...})',
+  options: postgresOptions,
+  make: options => postgres(options as never),
   rows: copyRows,
   movedTo,
   open: (sink, context) => openPostgres(sink, context),

@@ -63,7 +63,7 @@ const identifier = text(
   'NAME',
 )
 
-const postgresOptions = {
+export const postgresOptions = {
   url: {
     kind: text("an address such as 'postgres://user@host:5432/database'; is its variable set?"),
     isRequired: true,

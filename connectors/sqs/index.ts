@@ -1,12 +1,13 @@
 import type { AnnouncementTarget, NotificationConnector } from '../notifications/connector.ts'
 import type { QueueFacts } from './describe.ts'
 import { judgeQueue } from './judge.ts'
-import { type SqsSpec, sqsOptions } from './spec.ts'
+import { type SqsSpec, sqs, sqsOptions } from './spec.ts'
 
 export const sqsConnector: NotificationConnector<SqsSpec, QueueFacts> = {
   kind: 'sqs',
   call: 'sqs({...})',
   options: sqsOptions,
+  make: options => sqs(options as never),
   open: async (spec, context) => (await import('./open.ts')).openSqs(spec, context),
   describe: async spec => (await import('./describe.ts')).describeQueue(spec),
   judge(spec, facts, context) {

@@ -6,10 +6,10 @@ import { callSiteIn } from '../core/call-site.ts'
 import { errorMessage, isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
 import { isPipeline, type Pipeline } from '../plan/pipeline.ts'
 
-const accepted = ['.ts', '.mts', '.js', '.mjs']
+const accepted = ['.ts', '.mts', '.js', '.mjs', '.sql']
 
 /**
- * Imports the user's pipeline file and returns its default export.
+ * Imports the user's pipeline file and returns its default export; one of SQL is compiled.
  *
  * The file is read as an ES module whatever `type` its package.json names: `npm init -y` writes commonjs, and Node
  * would then refuse `import`. So is every TypeScript file that it imports, installed packages apart.
@@ -20,11 +20,12 @@ export async function loadPipeline(file: string): Promise<Pipeline> {
   if (!found?.isFile())
     throw loadError(
       file,
-      `${found ? 'is no file' : 'does not exist'}; expected a TypeScript or JavaScript file, such as pipeline.ts`,
+      `${found ? 'is no file' : 'does not exist'}; expected a TypeScript, JavaScript or SQL file, such as pipeline.ts`,
     )
   if (!accepted.includes(extname(path)))
     throw loadError(file, `'${extname(path)}' is no extension of a pipeline; expected ${accepted.join(', ')}`)
 
+  if (extname(path) === '.sql') return (await import('./load-sql.ts')).loadSql(path)
   const url = pathToFileURL(path).href
   registerLoader(url)
   let module: { readonly default?: unknown }

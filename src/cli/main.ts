@@ -17,6 +17,7 @@ import { verifyCommand } from './commands/verify.ts'
 import { nearestName } from '../core/nearest.ts'
 import { readArguments } from './options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
+import { withoutVariables } from './variables.ts'
 
 const commands: readonly Command[] = [
   runCommand,
@@ -48,7 +49,8 @@ MILLRACE_DEBUG=1 adds the stack to an error.
 `
 
 /** Runs one command line. Resolves to the exit code; throws nothing. */
-export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+export async function main(args: readonly string[], given: Terminal): Promise<number> {
+  const terminal = withoutVariables(given)
   try {
     return await dispatch(args, terminal)
   } catch (error) {
@@ -101,7 +103,7 @@ function unknownCommand(name: string): MillraceError {
   )
 }
 
-/** One line; the stack, causes included, only on request. */
+/** One line, and for SQL a frame of its text; the stack, causes included, only on request. */
 function describeError(error: unknown): string {
   if (process.env.MILLRACE_DEBUG === '1' && error instanceof Error) {
     const cause = error.cause instanceof Error ? `\ncaused by: ${error.cause.stack}` : ''
@@ -110,5 +112,6 @@ function describeError(error: unknown): string {
   const line = errorMessage(error)
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ')
-  return isMillraceError(error) ? line : `${line} (unexpected; MILLRACE_DEBUG=1 shows where)`
+  if (!isMillraceError(error)) return `${line} (unexpected; MILLRACE_DEBUG=1 shows where)`
+  return error.at?.frame === undefined ? line : `${line}\n\n${error.at.frame}`
 }

@@ -7,6 +7,22 @@ export interface CallSite {
   readonly file: string
   readonly line: number
   readonly column: number
+  /** Of a file that is no code of JavaScript: the line as it is written, and a caret below the place. */
+  readonly frame?: string
+}
+
+/** The place that `callSite` gives meanwhile: that of what is written in another language. */
+let elsewhere: CallSite | undefined
+
+/** Calls what asks for its caller's place, which is this one: a statement of SQL has no frame on the stack. */
+export function calledAt<T>(site: CallSite, call: () => T): T {
+  const before = elsewhere
+  elsewhere = site
+  try {
+    return call()
+  } finally {
+    elsewhere = before
+  }
 }
 
 /** millrace itself, from source or from the build: what its frames begin with. */
@@ -16,6 +32,7 @@ const own = ['src/', 'operators/', 'connectors/', 'checkpoints/'].map(
 
 /** Where the user's code calls what calls this; undefined where no frame of the stack is the user's. */
 export function callSite(): CallSite | undefined {
+  if (elsewhere) return elsewhere
   const here = { stack: '' }
   Error.captureStackTrace(here, callSite)
   return callSiteIn(here.stack)

@@ -2,6 +2,7 @@ import type { OptionTable } from '../core/options.ts'
 import type { Executor } from '../core/ports.ts'
 import type { ParsedType } from '../core/types.ts'
 import type { OwnColumn } from './find-column.ts'
+import type { FormatSpec } from './source-options.ts'
 import type { SourcePolicies } from './source-settings.ts'
 
 /** A format, as `connectors/<name>/index.ts` describes it and `connectors/registry.ts` lists it. */
@@ -12,6 +13,8 @@ export interface FormatConnector<T extends object = any> {
   readonly call: string
   /** The options of that call, which the reference page lists. */
   readonly options: OptionTable
+  /** Calls it with these options, as SQL does. Absent: SQL has no way to say it. */
+  make?(options: Readonly<Record<string, unknown>>): FormatSpec
   /** @param settings what the call made; empty where nothing was asked for */
   create(settings: T, policies: SourcePolicies): Format
   /** How `millrace infer` reads the columns of a file. Absent where files do not tell them. */

@@ -35,6 +35,12 @@ export interface Gate {
     alias: string,
   ): Promise<CheckedExpression>
   /**
+   * As `expression`, without a step to name.
+   *
+   * @throws Refusal with the place in the text
+   */
+  checked(sql: string, columns: Readonly<Record<string, string>>, alias: string): Promise<CheckedExpression>
+  /**
    * The expression's canonical form (`canonicalTree`). Of text that this DuckDB does not parse, as an older one may
    * have done, it is the text itself: it equals only itself.
    *
@@ -75,6 +81,7 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
   }
 
   return {
+    checked: check,
     async expression(sql, columns, where, alias) {
       try {
         return await check(sql, columns, alias)

@@ -33,6 +33,11 @@ export interface Pipeline {
   readonly flows: readonly Observable<unknown>[]
   /** Where the user's file calls `pipeline()`, for messages. */
   readonly at?: CallSite
+  /**
+   * What variables of the environment hold that its SQL puts in, by name: shown nowhere. A function, so that nothing
+   * which writes data down has any of it.
+   */
+  readonly secrets?: () => ReadonlyMap<string, string>
 }
 
 type Batch = MiniBatch<unknown, unknown> | Windowed<unknown, unknown> | Grouped<unknown, unknown, unknown>

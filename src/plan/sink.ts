@@ -1,4 +1,5 @@
 import type { Duration } from '../core/duration.ts'
+import type { OptionTable } from '../core/options.ts'
 import type { Executor, FileForm, ObjectStore } from '../core/ports.ts'
 import type { Size } from '../core/size.ts'
 import type { Operation, SinkPort, WaitingFile } from '../core/sink-port.ts'
@@ -121,6 +122,10 @@ export interface SinkKind<S extends Sink = Sink> {
   readonly kind: string
   /** How a user makes one, for messages: 'files(...)'. */
   readonly call: string
+  /** The options of that call, those first that are given by position. */
+  readonly options?: OptionTable
+  /** Makes it of these options, by name, as SQL does. Absent: SQL has no way to say it. */
+  make?(options: Readonly<Record<string, unknown>>): S
   /** Its `uri` is a folder or prefix, which must lie apart from the input and the checkpoint. */
   readonly isFolder?: true
   /** Changes of results may lie beside these, in a folder of their own, as files of other columns. */

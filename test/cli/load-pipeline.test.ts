@@ -100,7 +100,7 @@ describe('a file that is no pipeline', () => {
     expect((await load('.')).error).toContain('.: is no file')
     await written('', 'p.json')
     expect((await load('p.json')).error).toContain(
-      "p.json: '.json' is no extension of a pipeline; expected .ts, .mts, .js, .mjs",
+      "p.json: '.json' is no extension of a pipeline; expected .ts, .mts, .js, .mjs, .sql",
     )
   })
 

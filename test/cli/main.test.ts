@@ -59,7 +59,8 @@ describe('the bin', () => {
     expect(plain).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'millrace: none.ts: does not exist; expected a TypeScript or JavaScript file, such as pipeline.ts.\n',
+      stderr:
+        'millrace: none.ts: does not exist; expected a TypeScript, JavaScript or SQL file, such as pipeline.ts.\n',
     })
     const debug = await runMillrace(['backfill', 'none.ts'], root, { MILLRACE_DEBUG: '1' })
     expect(debug.stderr).toMatch(/none\.ts: does not exist[^]*\n {4}at loadPipeline/)

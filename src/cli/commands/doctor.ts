@@ -32,7 +32,10 @@ the checkpoint and the output is removed.`,
     })
     // A pipeline that cannot be subscribed has told its problem already.
     const isBound = found.some(({ check, is }) => check === 'pipeline' && is === 'ok')
-    const redact = createRedact(secretsOf(isBound ? announcersOf(definitionsOf(pipeline)) : [], process.env))
+    const redact = createRedact([
+      ...secretsOf(isBound ? announcersOf(definitionsOf(pipeline)) : [], process.env),
+      ...(pipeline.secrets?.().values() ?? []),
+    ])
     const findings = redact(found)
     const problems = findings.filter(({ is }) => is === 'problem').length
     terminal.out(

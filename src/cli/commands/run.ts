@@ -108,7 +108,10 @@ stops at once. Nothing is lost either way.`,
     const pipeline = await loadPipeline(file)
     const [flows, { followWith }, { components }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
       await loadEngine()
-    const redact = createRedact(secretsOf(flows.announcersOf(flows.definitionsOf(pipeline)), process.env))
+    const redact = createRedact([
+      ...secretsOf(flows.announcersOf(flows.definitionsOf(pipeline)), process.env),
+      ...(pipeline.secrets?.().values() ?? []),
+    ])
     const log = createLog({
       format: format ?? (terminal.interactive ? 'pretty' : 'json'),
       level: logLevel ?? options.logLevel.default,

@@ -1,0 +1,47 @@
+import type { Observable } from 'rxjs'
+import type { FormatConnector } from '../plan/format.ts'
+import type { Gate } from '../plan/gate.ts'
+import type { Sink, SinkKind } from '../plan/sink.ts'
+import type { Executor } from '../core/ports.ts'
+import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
+import type { Lookup } from '../../operators/lookup.ts'
+import type { ToOptions } from '../../operators/to.ts'
+import type { Rows } from './rows.ts'
+import type { SqlFile } from './sql-error.ts'
+
+/** What a statement has named. */
+export type Named =
+  | { readonly is: 'rows'; readonly what: 'source' | 'view'; readonly name: string; readonly rows: Rows }
+  | {
+      readonly is: 'lookup'
+      readonly name: string
+      readonly lookup: Lookup<unknown, never>
+      readonly columns: Readonly<Record<string, string>>
+    }
+  | { readonly is: 'function'; readonly name: string; readonly map: (rows: Rows) => Observable<unknown> }
+
+/** A place for results. */
+export interface NamedSink {
+  readonly name: string
+  readonly sink: Sink
+  readonly options: ToOptions
+}
+
+/** What the statements before have said, and what they are read with. */
+export interface Catalog {
+  readonly file: SqlFile
+  readonly executor: Pick<Executor, 'run' | 'rows' | 'describe'>
+  readonly gate: Gate
+  readonly formats: readonly FormatConnector[]
+  readonly sinkKinds: readonly SinkKind[]
+  readonly announcers: readonly NotificationConnector[]
+  readonly environment: Readonly<Record<string, string | undefined>>
+  onVariable?(name: string, value: string): void
+  /** Variables that were put in: name to value. */
+  readonly secrets: Map<string, string>
+  /** By lower-case name. */
+  readonly relations: Map<string, Named>
+  readonly sinks: Map<string, NamedSink>
+  readonly flows: Observable<unknown>[]
+  pipeline?: { readonly name: string; readonly checkpoint: string; readonly at: number }
+}

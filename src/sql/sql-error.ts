@@ -1,0 +1,56 @@
+import type { CallSite } from '../core/call-site.ts'
+import { isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
+
+/** A SQL text and where it was read. */
+export interface SqlFile {
+  /** Absolute path. */
+  readonly file: string
+  readonly text: string
+}
+
+/** A mistake in the text. @param at UTF-16 units from its start */
+export function sqlError(file: SqlFile, at: number, message: string, cause?: unknown): MillraceError {
+  return new MillraceError('user', 'sql', message, cause, siteOf(file, at))
+}
+
+/** An error of a step with the place of the statement that asks for the step. */
+export function placed(file: SqlFile, at: number, error: unknown): unknown {
+  return isMillraceError(error) ? withCallSite(error, siteOf(file, at)) : error
+}
+
+/** The place of an offset, with a frame of the text. */
+export function siteOf({ file, text }: SqlFile, at: number): CallSite {
+  const before = text.slice(0, at).split('\n')
+  const lead = before.at(-1) ?? ''
+  const line = lead + (text.slice(at).split('\n')[0] ?? '')
+  const column = [...lead].length + 1
+  return { file, line: before.length, column, frame: frameOf(line, before.length, column) }
+}
+
+const shownMax = 120
+
+function frameOf(written: string, line: number, column: number): string {
+  const characters = [...withoutSecrets(written.replace(/\r$/, '')).replaceAll(/\p{Cc}/gu, ' ')]
+  const from =
+    characters.length <= shownMax ? 0 : Math.max(0, Math.min(column - 1 - shownMax / 2, characters.length - shownMax))
+  const shown = characters.slice(from, from + shownMax).join('')
+  const number = String(line)
+  return `  ${number} | ${shown}\n  ${' '.repeat(number.length)} | ${' '.repeat(column - 1 - from)}^`
+}
+
+/**
+ * The line with stars in the place of what may be a login: in addresses, and in options whose names say so. As long as
+ * it was.
+ */
+function withoutSecrets(line: string): string {
+  const stars = (text: string) => '*'.repeat([...text].length)
+  return line
+    .replace(
+      /([a-z][a-z0-9+.-]*:\/\/)([^\s/?#'"]*)@/gi,
+      (_, scheme: string, login: string) => `${scheme}${stars(login)}@`,
+    )
+    .replace(
+      /((?:pass|secret|token|credential|key|cert)\w*['"]?\s*=\s*')([^']*)/gi,
+      (_, name: string, value: string) => name + stars(value),
+    )
+}

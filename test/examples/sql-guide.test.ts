@@ -1,0 +1,59 @@
+/** The guide of pipelines in SQL: its pipeline runs, and its other queries are compiled. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { root, startNode } from '../cli/child.ts'
+import { openTestDuckdb } from '../plan/duckdb.ts'
+import { compiled } from '../sql/plans.ts'
+
+const guide = await readFile(join(root, 'docs/guides/sql-pipelines.md'), 'utf8')
+const blocks = (language: string) =>
+  [...guide.matchAll(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``, 'g'))].map(([, text = '']) => text)
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-guide-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const millrace = (...args: readonly string[]) => startNode([join(root, 'src/cli/bin.ts'), ...args], folder).ended
+
+test('the pipeline of the guide gives what it says', async () => {
+  const [first = '', second = '', output] = blocks('json')
+  await mkdir(join(folder, 'input'))
+  await writeFile(join(folder, 'pipeline.sql'), blocks('sql')[0] ?? '')
+  await writeFile(join(folder, 'input/a.jsonl'), first)
+  await writeFile(join(folder, 'input/b.jsonl'), second)
+  const { code, stderr } = await millrace('backfill', 'pipeline.sql', '--threads', '1')
+  expect(code, stderr).toBe(0)
+  const names = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl')).toSorted()
+  const found = await Promise.all(names.map(file => readFile(join(folder, 'output', file), 'utf8')))
+  expect(found.join('')).toBe(output)
+  const explained = await millrace('explain', 'pipeline.sql')
+  expect(explained.stdout).toContain('  topN {"n":2,"by":[["cents","desc"],"shop"],"per":[]}')
+})
+
+test('each query of the guide is one', async () => {
+  await using duckdb = await openTestDuckdb()
+  const queries = blocks('sql').filter(text => /^(SELECT|WITH)/.test(text))
+  expect(queries).toHaveLength(4)
+  const sources = `CREATE PIPELINE p WITH (checkpoint = 'ck');
+    ${blocks('sql').find(text => text.startsWith('CREATE SOURCE trips'))}
+    CREATE SOURCE payments (paid_at TIMESTAMP NOT NULL, trip_id VARCHAR, amount DOUBLE, WATERMARK FOR paid_at AS paid_at)
+    WITH (objects = 'payments', format = 'json');
+    CREATE SINK results WITH (connector = 'files', path = 'output', format = 'json');`
+  const { flows } = await compiled(
+    duckdb,
+    `${sources}${queries.map(text => `INSERT INTO results ${text};`).join('\n')}`,
+  )
+  expect(flows).toHaveLength(4)
+})
+
+test('a mistake is told with its line and a caret', async () => {
+  await writeFile(join(folder, 'pipeline.sql'), (blocks('sql')[0] ?? '').replace('TUMBLE(sales', 'TUMBLE(sale'))
+  const { code, stderr } = await millrace('explain', 'pipeline.sql')
+  expect(code).toBe(2)
+  expect(stderr).toContain("millrace: pipeline.sql:16:13: nothing is called sale here (did you mean 'sales'?)")
+  expect(stderr).toContain("  16 | FROM TUMBLE(sale, INTERVAL '1 day')\n     |             ^\n")
+})
