@@ -153,7 +153,7 @@ export async function expectWhole(
   const right = Object.assign({}, ...straight.files) as Readonly<Record<string, string>>
   for (const [name, hash] of Object.entries(visible)) {
     expect(hash, `${where}: ${name} (I6)`).toBe(right[name])
-    const epoch = Number(/^part-(\d+)-/.exec(name)?.[1])
+    const epoch = Number(/(?:^|\/)part-(\d+)-/.exec(name)?.[1])
     expect(epoch, `${where}: ${name} is visible (I6)`).toBeLessThanOrEqual(head?.manifest.epoch ?? 0)
   }
   if (before) {
