@@ -1,3 +1,4 @@
+import { deleteListed } from '../../checkpoints/collect.ts'
 import { inlineFileBytesMax } from '../../checkpoints/decide.ts'
 import { loadFile } from '../../checkpoints/files.ts'
 import { isSameContent, readObject } from '../../checkpoints/objects.ts'
@@ -11,7 +12,7 @@ import type { FileForm, ObjectStore } from '../../src/core/ports.ts'
 import type { SinkPort, SinkRepair, SinkTraces } from '../../src/core/sink-port.ts'
 import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
-import type { SinkContext, SinkKind, SinkReader, SinkRows } from '../../src/plan/sink.ts'
+import { type SinkContext, type SinkKind, type SinkReader, type SinkRows, snapshotFolder } from '../../src/plan/sink.ts'
 import { id, parquetRows, text } from '../../src/plan/sql.ts'
 import { jsonValue } from '../json/values.ts'
 import { createOutbox, readOwner } from './outbox.ts'
@@ -114,10 +115,29 @@ async function openFiles(sink: FilesSink, context: SinkContext): Promise<SinkPor
       await atOnce(atOnceMax, files, (file, index) => outbox.publish(file, names[index] as string))
       return 'published'
     },
-    orphans: outbox.orphans,
+    async orphans(term, named) {
+      const staged = await outbox.orphans(term, named)
+      return sink.snapshot === undefined ? staged : staged + (await deleteOldSnapshots(store, output, named, sleep))
+    },
     discard: names => store.delete(names),
     repair: createRepair(store, output, isParted, sleep),
   }
+}
+
+/**
+ * A snapshot goes when there are two newer ones. A writer that was asleep when it was to publish one, and wakes up
+ * after that, makes it visible once more: the next claim removes it (P12). Newer ones than the claim knows of are
+ * `named`: a claim may be asleep too.
+ */
+function deleteOldSnapshots(
+  store: ObjectStore,
+  output: string,
+  named: (name: string) => boolean,
+  sleep: SinkContext['sleep'],
+): Promise<number> {
+  return retrying(sleep, () =>
+    deleteListed(store, snapshotFolder, key => parseOutputKey(key)?.flow === output && !named(key)),
+  )
 }
 
 /** The final keys of an epoch's files, in their order. */

@@ -110,9 +110,10 @@ export interface SinkPort {
   /** Makes committed rows visible, once: in the same step of the target as its `through`, where it can tell that. */
   publish(output: CommittedOutput, signal: AbortSignal): Promise<'published' | 'already'>
   /**
-   * At a claim: deletes what lower terms staged and no manifest names. How many.
+   * At a claim: deletes what lower terms staged and no manifest names, and snapshots that are not named any more. How
+   * many.
    *
-   * @param named whether a manifest names a file that waits in the sink's own place
+   * @param named whether a manifest names a file of the sink's own place: one that waits, or a snapshot
    */
   orphans(term: number, named: (name: string) => boolean): Promise<number>
   /** Deletes files of its own place that are published. Absent where nothing is staged. */

@@ -14,6 +14,9 @@ export interface Hold {
   readonly maxDelay: Duration
 }
 
+/** Where snapshots lie in their output's place, apart from the files of changes. */
+export const snapshotFolder = 'snapshot/'
+
 /** How often the latest results of a flow that gives changes are written as a whole. As a user writes it. */
 export interface SnapshotOptions {
   /** Epochs, or a time since the last one: the first commit with changes after it writes the next. */

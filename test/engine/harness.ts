@@ -162,10 +162,10 @@ function jsonRow(line: string): TextRow[] {
   return [JSON.parse(line, text as (key: string, value: unknown) => unknown) as TextRow]
 }
 
-/** Names of visible output files, in order of their epochs; nothing hidden, nothing staged. */
+/** Names of visible output files, in order of their epochs; nothing hidden, nothing staged, and no snapshots of other files. */
 export async function outputFiles(output: string): Promise<string[]> {
   const names = await readdir(output, { recursive: true }).catch(() => [])
-  return names.filter(name => /^(?!_millrace\/)(.*\/)?part-[^/]*$/.test(name)).toSorted()
+  return names.filter(name => /^(?!_millrace\/|snapshot\/)(.*\/)?part-[^/]*$/.test(name)).toSorted()
 }
 
 /** File name to the hash of its bytes. */

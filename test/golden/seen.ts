@@ -9,7 +9,8 @@ import { outputPrefix } from '../../checkpoints/paths.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { createDirectoryStore } from '../../connectors/directory/store.ts'
 import { keysOf, noSleep, openCheckpoint } from '../checkpoints/fixtures.ts'
-import type { Lab, TextRow } from '../engine/harness.ts'
+import { settingsOf } from '../../src/engine/state/engine-state.ts'
+import { type Lab, quoted, type TextRow } from '../engine/harness.ts'
 
 /** Checkpoint and output folders of one life of a pipeline. */
 export interface Place {
@@ -41,7 +42,11 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
   // Loading verifies each file (P10).
   for (const channel of Object.keys(manifest.channels)) await lab.channel(channel, at)
   const files = await Promise.all(place.outputs.map(visibleFiles))
-  const named = (await lab.channel('outputs', at)).map(({ key }) => String(key)).toSorted()
+  const snapshots = Object.values(settingsOf(manifest).snapshots ?? {})
+  const named = [
+    ...(await lab.channel('outputs', at)).map(({ key }) => String(key)),
+    ...snapshots.flatMap(({ file, earlier }) => [file?.name, earlier ?? undefined].filter(name => name !== undefined)),
+  ].toSorted()
   expect(files.flatMap(Object.keys).toSorted(), 'what is visible is what the checkpoint names, once each').toEqual(
     named,
   )
@@ -49,6 +54,7 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
     const hidden = await keysOf(createDirectoryStore(output), outputPrefix)
     expect(hidden, 'nothing staged is left').toEqual([`${outputPrefix}owner.json`])
   }
+  for (const { epoch, file } of snapshots) if (file) await expectSnapshot(lab, place, epoch, file.name)
   const ledger = (await lab.channel('ledger', at)).toSorted((a, b) => Number(a.seq) - Number(b.seq))
   const objects = ledger.filter(row => row.outcome === 'read').map(row => `${row.source} ${row.key} ${row.e_tag}`)
   expect(new Set(objects).size, 'an identity counts once for each source (I5)').toBe(objects.length)
@@ -64,6 +70,14 @@ export async function lookAt(lab: Lab, place: Place): Promise<Seen> {
     epoch: manifest.epoch,
     term: head.term,
   }
+}
+
+/** A snapshot of one output's results is what its changes come to after an epoch. */
+async function expectSnapshot(lab: Lab, { outputs, changesOf }: Place, epoch: number, name: string): Promise<void> {
+  const [output = ''] = outputs
+  const changes = (await lab.rows({ checkpoint: '', output })).filter(({ _epoch }) => Number(_epoch) <= epoch)
+  const rows = await lab.sql(`SELECT * FROM read_parquet(${quoted(join(output, name))})`)
+  expect(sorted(rows), `${name} has all results of its epoch`).toEqual(sorted(latest(changes, changesOf)))
 }
 
 /** Visible files of an output folder: name to hash of the bytes. */

@@ -8,7 +8,7 @@ import type { Flows } from '../bind/flows.ts'
 import { fencedBy } from '../state/fenced.ts'
 import type { Components } from '../components.ts'
 import { publishedThrough } from '../state/held.ts'
-import { snapshotLimits } from '../state/snapshots.ts'
+import { isKeptSnapshot, snapshotLimits, snapshotRecord } from '../state/snapshots.ts'
 import { createDelivery } from './deliveries.ts'
 import { behindDefault, type Output, type Snapshots } from './output.ts'
 import { operationOf, type SinkEnd } from './outputs.ts'
@@ -43,7 +43,10 @@ export async function openOutputs(context: OutputsContext): Promise<ReadonlyMap<
   const reachable = await checkpoint.reachable()
   // Flows may share a place, so what waits for any of them stays.
   const isNamed = (name: string) => ends.some(end => reachable.has(garbageKey({ store: end.name, name })))
-  for (const { sink } of outputs.values()) await sink.orphans(head.term, isNamed)
+  for (const { name: flow, sink } of outputs.values()) {
+    const record = snapshotRecord(head.manifest, flow)
+    await sink.orphans(head.term, name => isNamed(name) || isKeptSnapshot(record, name))
+  }
   for (const [index, terminal] of subscribed.terminals.entries()) {
     const { is } = terminal
     const name = flowName(index)

@@ -1,11 +1,8 @@
 import type { Manifest } from '../../../checkpoints/types.ts'
 import { durationUs } from '../../core/duration.ts'
 import { plainJson } from '../../core/json.ts'
-import type { SnapshotOptions } from '../../plan/sink.ts'
+import { snapshotFolder, type SnapshotOptions } from '../../plan/sink.ts'
 import { settingsOf, type SnapshotRecord, withSettings } from './engine-state.ts'
-
-/** Where snapshots lie in their output's place, apart from the files of changes. */
-export const snapshotFolder = 'snapshot/'
 
 /** How often a snapshot is written: the first commit with changes after so many epochs, or so long. */
 export interface SnapshotLimits {
@@ -16,6 +13,14 @@ export interface SnapshotLimits {
 export function snapshotLimits({ every }: SnapshotOptions, flow: string): SnapshotLimits {
   if (typeof every === 'number') return { epochs: every, delayMs: 0 }
   return { epochs: 1, delayMs: Number(durationUs(every, `${flow}: snapshot.every`) / 1_000n) }
+}
+
+/**
+ * Whether a name is that of a snapshot that may be needed: the two that stay, and all newer ones. Another process may
+ * have written those since this one has read the record.
+ */
+export function isKeptSnapshot({ earlier }: SnapshotRecord, name: string): boolean {
+  return name.startsWith(snapshotFolder) && (earlier === null || name >= earlier)
 }
 
 const none: SnapshotRecord = { epoch: 0, atMs: null, file: null, earlier: null, isBehind: false }
