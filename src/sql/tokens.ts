@@ -23,6 +23,8 @@ const number = /(?:\d[\w]*(?:\.\d[\w]*|\.(?!\.))?|\.\d[\w]*)(?:(?<=[eE])[+-]\d+)
  */
 export function tokensOf(file: SqlFile): readonly Token[] {
   const { text } = file
+  const bad = text.search(/\0|\p{Surrogate}/u)
+  if (bad >= 0) throw sqlError(file, bad, 'this is no text: a NUL character, or half of a surrogate pair.')
   const tokens: Token[] = []
   let at = 0
   const match = (pattern: RegExp) => {

@@ -39,6 +39,12 @@ describe('a query that is refused names its place and what to write', () => {
       'SELECT fare FROM trips ^JOIN payments ON trip_id = payments.id',
       "AND b.paid_at BETWEEN a.ordered_at - INTERVAL '10 minutes'",
     ],
+    [
+      'a column of a join that took the place of the event time',
+      `SELECT fare FROM trips AS t JOIN (SELECT id, paid_at + INTERVAL '1 day' AS paid_at FROM payments) AS p
+       ON trip_id = p.id AND ^p.paid_at BETWEEN t.at AND t.at + INTERVAL '1 hour'`,
+      'this is no condition of a join',
+    ],
     ['ORDER BY', 'SELECT fare FROM trips ^ORDER BY fare', 'its bound is missing; of each window the first rows are'],
     ['LIMIT', 'SELECT fare FROM trips ^LIMIT 10', 'LIMIT counts all rows that will ever come'],
     ['DISTINCT', 'SELECT ^DISTINCT fare FROM trips', 'FROM DEDUPE(trips, id, INTERVAL'],

@@ -1,9 +1,18 @@
 import type { ExplainedStep, Explanation } from '../../engine/explain.ts'
+import { oneOf } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { jsonOption, pipelineArgument } from '../options.ts'
 
-const options = { file: pipelineArgument, json: jsonOption } as const
+const options = {
+  file: pipelineArgument,
+  as: {
+    kind: oneOf('sql'),
+    placeholder: 'sql',
+    about: 'Print the pipeline as statements of SQL, or what of it has no such form.',
+  },
+  json: jsonOption,
+} as const
 
 export const explainCommand: Command<typeof options> = {
   name: 'explain',
@@ -11,8 +20,13 @@ export const explainCommand: Command<typeof options> = {
   about: `Binds the pipeline and shows, for each flow, its operators, its state and the SQL that each stage runs.
 Claims nothing and reads no data, so it is also the quickest check of a pipeline.`,
   options,
-  async run({ file, json }, terminal) {
+  async run({ file, as, json }, terminal) {
     const pipeline = await loadPipeline(file)
+    if (as === 'sql') {
+      const { sqlForm } = await import('../sql-form.ts')
+      terminal.out(await sqlForm(pipeline))
+      return 0
+    }
     const { explain } = await import('../../engine/explain.ts')
     const explained = await explain(pipeline)
     const { formatSql } = await import('../format-sql.ts')

@@ -19,8 +19,8 @@ export interface Grouped {
   readonly scope: Scope
   /** Parts of an expression that are columns of the results: calls of aggregates, expressions of GROUP BY. */
   replacementsOf(tokens: readonly Token[]): readonly Replacement[]
-  /** The column of the results that tokens are as a whole; undefined where they are none. */
-  columnOf(tokens: readonly Token[]): string | undefined
+  /** The column of the results that tokens are as a whole; undefined where they are none. @param alias of the item */
+  columnOf(tokens: readonly Token[], alias?: string): string | undefined
 }
 
 /** A group of GROUP BY: a column, or an expression that becomes one. */
@@ -70,8 +70,9 @@ export async function grouped(catalog: Catalog, block: Block, input: Input, item
     rows,
     scope,
     replacementsOf,
-    columnOf(tokens) {
-      const call = calls.find(({ key }) => key === keyOf(tokens))
+    columnOf(tokens, alias) {
+      const alike = calls.filter(({ key }) => key === keyOf(tokens))
+      const call = alike.find(({ name }) => name === alias) ?? alike[0]
       const key = keys.find(each => each.isMade && keyOf(each.tokens) === keyOf(tokens))
       return call?.name ?? key?.column ?? columnOf(file, tokens, scope)
     },
@@ -171,13 +172,15 @@ function callsOf({ file }: Catalog, block: Block, items: readonly Named[]): read
           found.tokens[0]?.from ?? 0,
           `this column has no name; expected one behind it: ${found.tokens[0]?.text}(...) AS name.`,
         )
-      if (isWhole && !calls.has(key)) calls.set(key, { name: alias as string, found, key })
+      // Two items that aggregate alike are two columns.
+      if (isWhole) calls.set(`${key} ${alias}`, { name: alias as string, found, key })
       if (!isWhole) others.push(found)
     }
   for (const clause of [block.having, block.qualify]) others.push(...aggregateCalls(file, clause?.tokens ?? []))
   for (const found of others) {
     const key = keyOf(found.tokens)
-    if (!calls.has(key)) calls.set(key, { name: `aggregate_${calls.size + 1}`, found, key })
+    const isThere = [...calls.values()].some(call => call.key === key)
+    if (!isThere) calls.set(key, { name: `aggregate_${calls.size + 1}`, found, key })
   }
   return [...calls.values()]
 }

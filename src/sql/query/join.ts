@@ -1,10 +1,10 @@
 import { join as joinOperator } from '../../../operators/join.ts'
-import { timeNameOf } from '../../plan/node.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Catalog, Named } from '../catalog.ts'
 import { followed } from '../rows.ts'
-import { sqlError } from '../sql-error.ts'
+import { type SqlFile, sqlError } from '../sql-error.ts'
 import { isName, isToken, splitAt, type Token } from '../tokens.ts'
+import { type EventTime, eventTimeOf } from './event-time.ts'
 import type { Input } from './input.ts'
 import { type JoinBounds, readBound } from './join-bounds.ts'
 import type { Join } from './parts.ts'
@@ -26,8 +26,8 @@ export async function joined(context: QueryContext, left: Input, join: Join): Pr
   if (left.window || other.window) return windowsJoined(catalog, left, other, join)
   const sides = { left: left.scope, right: other.scope }
   const { equal, bounds } = conditionsOf(catalog, join, sides, {
-    left: timeNameOf(left.rows.node),
-    right: timeNameOf(other.rows.node),
+    left: eventTimeOf(left.rows.node),
+    right: eventTimeOf(other.rows.node),
   })
   if (bounds?.lo === undefined || bounds.hi === undefined)
     throw sqlError(
@@ -134,7 +134,7 @@ function conditionsOf(
   catalog: Catalog,
   { on, at }: Join,
   sides: Sides<Scope>,
-  times: Sides<string | undefined>,
+  times: Sides<EventTime | undefined>,
 ): Conditions {
   const { file } = catalog
   if (on.is === 'using') {
@@ -188,10 +188,10 @@ function sideOf(
   { file }: Catalog,
   tokens: readonly Token[],
   sides: Sides<Scope>,
-  times: Sides<string | undefined>,
+  times: Sides<EventTime | undefined>,
 ): 'left' | 'right' | undefined {
   const found = (['left', 'right'] as const).filter(
-    side => times[side] !== undefined && columnOf(file, tokens, sides[side]) === times[side],
+    side => times[side] && isTime(file, tokens, sides[side], times[side]),
   )
   if (found.length === 2)
     throw sqlError(
@@ -281,4 +281,13 @@ function joinedScope(
     ]),
     renamed: new Map([...left.renamed, ...right.renamed, ...moved]),
   }
+}
+
+/** Whether tokens name the event time: its column, or behind the relation's name what the source calls it. */
+function isTime(file: SqlFile, tokens: readonly Token[], scope: Scope, { column, source }: EventTime): boolean {
+  const named = columnOf(file, tokens, scope)
+  if (named !== undefined) return named === column
+  const [relation, dot, name] = tokens
+  const isOfSide = tokens.length === 3 && isToken(dot, '.') && scope.relations.has(relation?.value.toLowerCase() ?? '')
+  return isOfSide && source !== undefined && name?.value.toLowerCase() === source.toLowerCase()
 }

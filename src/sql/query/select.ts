@@ -148,7 +148,7 @@ async function outputOf(
   const { tokens, alias } = item
   const at = tokens[0]?.from ?? 0
   if (alias !== undefined && numbers.has(alias.toLowerCase())) return { is: 'column', from: 'rank', name: alias, at }
-  const column = item.column ?? results.columnOf(tokens)
+  const column = item.column ?? results.columnOf(tokens, alias)
   if (column !== undefined) return { is: 'column', from: column, name: alias ?? nameOf(tokens, column), at }
   if (
     alias === undefined &&
