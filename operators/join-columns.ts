@@ -5,7 +5,8 @@ import { type Base, parseColumnType, type Show, type Wider } from '../src/core/t
 import type { NoTime } from '../src/plan/batches.ts'
 import type { ColumnTypes } from '../src/plan/relation.ts'
 import { checkNewName, columnType } from './columns.ts'
-import type { JoinKeys, JoinKind } from './joined-rows.ts'
+import type { JoinKeys } from './crowded-keys.ts'
+import type { JoinKind } from './joined-rows.ts'
 
 // What all joins say of columns: which are equal, and which there are afterwards.
 

@@ -29,16 +29,18 @@ import {
   type PlainNames,
   plainNames,
 } from './join-columns.ts'
+import { pairsOfKeyMax, pairsOption } from './crowded-keys.ts'
 import { joinedRows, type JoinKind } from './joined-rows.ts'
 import { asksForWindow, windowJoin, type WindowJoined, type WindowJoinOptions } from './window-join.ts'
 import { type Lookup, lookupDefinition, lookupJoin, type LookupJoinOptions } from './lookup.ts'
 
-interface PlainOptions {
-  readonly [key: string]: string | readonly string[] | Readonly<Record<string, string>>
+/** An alias and no interface, which would be no JSON to the compiler. */
+type PlainOptions = {
   /** Columns of the left side to those of the right side that must be equal. */
   readonly on: PlainNames
   readonly within: readonly [string, string]
   readonly kind: JoinKind
+  readonly pairsOfKeyMax?: number
 }
 
 /** Times and what is added to them must fit into 64 bits: event times reach 2^62 microseconds. */
@@ -49,17 +51,21 @@ export const joinStep: TwoInputStep<PlainOptions> = {
   takes: 'two',
   op: 'join',
   expressions: () => [],
-  // A checkpoint may have been made with another form of join.
-  canonical: ({ on, within, ...others }) => ({
-    on: sortedByName(on),
-    ...(Array.isArray(within) ? { within: within.map(canonicalSigned) } : {}),
-    ...others,
-  }),
-  fold(left, right, { on, within, kind }) {
+  canonical(options) {
+    // How much work it may be is no part of the answer.
+    const { on, within, pairsOfKeyMax: _, ...others } = options
+    // A checkpoint may have been made with another form of join.
+    return {
+      on: sortedByName(on),
+      ...(Array.isArray(within) ? { within: within.map(canonicalSigned) } : {}),
+      ...others,
+    }
+  },
+  fold(left, right, { on, within, kind, pairsOfKeyMax: pairsMax = pairsOfKeyMax }) {
     const [lo, hi] = within.map(text => parseSignedUs(text) as bigint) as [bigint, bigint]
     const keys = joinKeys(on, left.input, right.input)
     const columns = joinedColumns(left.input, right.input, keys, kind)
-    return joinedRows({ left: left.input, right: right.input, keys, lo, hi, kind, columns })
+    return joinedRows({ left: left.input, right: right.input, keys, lo, hi, kind, pairsMax, columns })
   },
 }
 
@@ -77,6 +83,11 @@ export interface JoinOptions<On extends Names = Names, K extends JoinKind = Join
   readonly within: readonly [Duration, Duration]
   /** Default: 'inner'. */
   readonly kind?: K
+  /**
+   * Pairs of rows of one key that an epoch may compare. An epoch with more fails before they are made, and the error
+   * names the key. It may be changed at any time. Default: 100 million.
+   */
+  readonly pairsOfKeyMax?: number
 }
 
 const bounds =
@@ -92,6 +103,7 @@ const joinOptions = {
     about: "From where to where the time of the other side's row may lie after that of this side's row.",
   },
   kind: kindOption,
+  pairsOfKeyMax: pairsOption,
 } satisfies OptionTable<JoinOptions>
 
 function isWithin(value: unknown): boolean {
@@ -149,9 +161,9 @@ export function join(other: unknown, options: unknown): unknown {
 }
 
 function joinFlow(other: Observable<unknown>, options: unknown): Operator<never, never> {
-  const { on, within, kind } = readCall('join', joinOptions, [], options)
+  const { on, within, kind, pairsOfKeyMax: max } = readCall('join', joinOptions, [], options)
   checkFlow('join: other side', other, 'a source, or a flow that goes on from one, or a lookup')
-  const plain: PlainOptions = { on: plainNames(on), within, kind }
+  const plain: PlainOptions = { on: plainNames(on), within, kind, ...(max !== undefined && { pairsOfKeyMax: max }) }
   const at = callSite()
   const apply = (source: Observable<unknown>) =>
     meeting('join', [source, other], (first, others) => first.meet(joinStep, plain, others, at), at)

@@ -11,13 +11,12 @@ import {
   watermarkColumn,
 } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { Channel, ChannelView, LateRows, LearntChannel, StateChannel, Stateful } from '../src/plan/step.ts'
+import type { LateRows } from '../src/plan/late-rows.ts'
+import type { Channel, ChannelView, Crowd, LearntChannel, StateChannel, Stateful } from '../src/plan/step.ts'
+import { crowdedHashSql, crowdedKey, crowdedKeySql, type JoinKeys } from './crowded-keys.ts'
 
 /** What rows are given: pairs, with the rows of one side or of both that have none; or rows of the left side alone. */
 export type JoinKind = 'inner' | 'left' | 'right' | 'full' | 'semi' | 'anti'
-
-/** Columns that must be equal, with their common type. */
-export type JoinKeys = readonly { readonly left: string; readonly right: string; readonly type: string }[]
 
 /** A join of rows whose times lie within an interval of each other. */
 export interface IntervalJoin {
@@ -28,6 +27,8 @@ export interface IntervalJoin {
   readonly lo: bigint
   readonly hi: bigint
   readonly kind: JoinKind
+  /** Pairs of rows of one key that an epoch may compare. */
+  readonly pairsMax: number
   /** Of the result. */
   readonly columns: ColumnTypes
 }
@@ -76,6 +77,7 @@ export function joinedRows(join: IntervalJoin): Stateful {
     gives: outer.length === 0 ? 'passing' : 'both',
     holdUs: holdOf(join),
     late,
+    crowd: crowdOf(joining),
     emit(view) {
       const parts = [
         ...(isOfLeft(join) ? [] : [givenPairs(joining, view)]),
@@ -205,18 +207,52 @@ function pairs({ join, left, right }: Joining, view: ChannelView, items: readonl
  * Times are compared within buckets as wide as the interval: a left row belongs to two of them at most, so that a key
  * of many rows costs what its pairs cost.
  */
-function pairsOf({ keys, lo, hi }: IntervalJoin, left: string, right: string, items: readonly string[]): string {
-  const width = hi > lo ? hi - lo : 1n
-  const buckets = `unnest(range((_at + ${lo}) // ${width}, (_at + ${hi}) // ${width} + 1))`
+function pairsOf(join: IntervalJoin, left: string, right: string, items: readonly string[]): string {
+  const { keys, lo, hi } = join
+  const { ofLeft, ofRight } = bucketsOf(join)
   const equal = keys.map(key => {
     const type = parseColumnType(key.type, key.left)
     return `${normalKey(`l.${id(key.left)}`, type)} = ${normalKey(`r.${id(key.right)}`, type)}`
   })
   return (
-    `SELECT ${items.join(', ')} FROM (SELECT *, ${buckets} AS _bucket FROM (${left})) AS l ` +
-    `JOIN (SELECT *, _at // ${width} AS _bucket FROM (${right})) AS r ` +
+    `SELECT ${items.join(', ')} FROM (SELECT *, unnest(${ofLeft}) AS _bucket FROM (${left})) AS l ` +
+    `JOIN (SELECT *, ${ofRight} AS _bucket FROM (${right})) AS r ` +
     `ON l._bucket = r._bucket AND ${equal.join(' AND ')} AND r._at - l._at BETWEEN ${lo} AND ${hi}`
   )
+}
+
+/** SQL over `_at`: the buckets of a left row, a list, and that of a right row. */
+function bucketsOf({ lo, hi }: IntervalJoin): { readonly ofLeft: string; readonly ofRight: string } {
+  const width = hi > lo ? hi - lo : 1n
+  return {
+    ofLeft: `range((_at + ${lo}) // ${width}, (_at + ${hi}) // ${width} + 1)`,
+    ofRight: `_at // ${width}`,
+  }
+}
+
+/** The pairs that the join compares: those of one key that are in one bucket, and not both of earlier epochs. */
+function crowdOf({ join, left, right }: Joining): Crowd {
+  const { keys, pairsMax } = join
+  const { ofLeft, ofRight } = bucketsOf(join)
+  const both = (view: ChannelView, { channel }: Side) =>
+    `SELECT *, FALSE AS _is_new FROM (${view.committed(channel)}) ` +
+    `UNION ALL SELECT *, TRUE AS _is_new FROM (${view.own(channel)})`
+  return {
+    at: 'new rows',
+    sides: [left.channel, right.channel],
+    pairsMax,
+    suspect: view => crowdedHashSql(keys, both(view, left), both(view, right), pairsMax),
+    sql(view) {
+      const inBuckets = `SELECT *, ${ofLeft} AS _buckets, unnest(_buckets) AS _meets FROM (${both(view, left)})`
+      return crowdedKeySql(
+        keys,
+        `SELECT *, _meets = _buckets[1] AS _is_first FROM (${inBuckets})`,
+        `SELECT *, ${ofRight} AS _meets, TRUE AS _is_first FROM (${both(view, right)})`,
+        pairsMax,
+      )
+    },
+    tells: row => crowdedKey(keys, row, pairsMax, 'narrow the interval'),
+  }
 }
 
 /** The rows of a side that match for the first time, and at which entry. */

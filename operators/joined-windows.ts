@@ -9,11 +9,12 @@ import {
   watermarkColumn,
 } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { Channel, EpochView, Stateful } from '../src/plan/step.ts'
+import type { Channel, Crowd, EpochView, Stateful } from '../src/plan/step.ts'
 import type { WindowAssigner } from '../src/plan/window.ts'
 import { emptyPartials } from './aggregates/tables.ts'
 import { endColumn, startColumn, windowTimes } from './aggregates/window-times.ts'
-import type { JoinKeys, JoinKind } from './joined-rows.ts'
+import { crowdedHashSql, crowdedKey, crowdedKeySql, type JoinKeys } from './crowded-keys.ts'
+import type { JoinKind } from './joined-rows.ts'
 import { lateInWindows } from './late-in-windows.ts'
 
 /** A join of rows that are in one window. */
@@ -24,6 +25,8 @@ export interface WindowJoin {
   readonly kind: JoinKind
   readonly windows: WindowAssigner
   readonly timeType: ParsedType
+  /** Pairs of rows of one key that an epoch may compare. */
+  readonly pairsMax: number
   /** Of the result. */
   readonly columns: ColumnTypes
 }
@@ -39,7 +42,7 @@ const pairPlace = ['_left_seq', '_left_row', '_right_seq', '_right_row']
  * So nothing needs to be learnt of which rows have matched, and a row is dead with its last window.
  */
 export function joinedWindows(join: WindowJoin): Stateful {
-  const { columns, windows, timeType } = join
+  const { columns, kind, windows, timeType } = join
   const { startOf } = windowTimes(windows, timeType)
   const sides = { left: sideChannel(join, 'left'), right: sideChannel(join, 'right') }
   return {
@@ -50,6 +53,8 @@ export function joinedWindows(join: WindowJoin): Stateful {
     holdUs: windows.holdUs,
     ...(windows.beside ? { beside: windows.beside } : {}),
     late: lateInWindows(windows),
+    // A row of the left side that has any partner is found without pairs.
+    ...(kind === 'semi' || kind === 'anti' ? {} : { crowd: crowdOf(join, sides.left, sides.right) }),
     emit: view => ({
       sql: joinedSql(join, closingRows(join, sides.left, view), closingRows(join, sides.right, view)),
       columns,
@@ -100,6 +105,20 @@ function closingRows({ windows }: WindowJoin, channel: Channel, { partials, from
   const columns = Object.keys(channel.columns).map(id).join(', ')
   const parts = partials(channel).map(({ sql }) => `SELECT ${columns} FROM (${sql})`)
   return windows.windowsOf(parts.length === 0 ? emptyPartials(channel) : parts.join(' UNION ALL '), fromUs, toUs)
+}
+
+/** The pairs of one key in the windows that close. */
+function crowdOf(join: WindowJoin, left: Channel, right: Channel): Crowd {
+  const { keys, pairsMax } = join
+  const rows = (channel: Channel, view: EpochView) =>
+    `SELECT *, _window_end AS _meets, TRUE AS _is_new, TRUE AS _is_first FROM (${closingRows(join, channel, view)})`
+  return {
+    at: 'closing',
+    pairsMax,
+    suspect: view => crowdedHashSql(keys, rows(left, view), rows(right, view), pairsMax),
+    sql: view => crowdedKeySql(keys, rows(left, view), rows(right, view), pairsMax),
+    tells: row => crowdedKey(keys, row, pairsMax, 'take shorter windows'),
+  }
 }
 
 function joinedSql({ left, right, keys, kind, windows, timeType, columns }: WindowJoin, l: string, r: string): string {

@@ -1,6 +1,6 @@
 import { inputColumn, orderOf, timeColumn, watermarkColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { LateRows } from '../src/plan/step.ts'
+import type { LateRows } from '../src/plan/late-rows.ts'
 import type { WindowAssigner } from '../src/plan/window.ts'
 
 /**

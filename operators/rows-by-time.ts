@@ -8,7 +8,8 @@ import {
   watermarkColumn,
 } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
-import type { Channel, LateRows, PartialRows } from '../src/plan/step.ts'
+import type { LateRows } from '../src/plan/late-rows.ts'
+import type { Channel, PartialRows } from '../src/plan/step.ts'
 import { emptyPartials } from './aggregates/tables.ts'
 
 // What steps share that see rows in the order of event time, and of one time in the ledger's order (S25).

@@ -21,14 +21,16 @@ import {
   type PlainNames,
   plainNames,
 } from './join-columns.ts'
+import { pairsOfKeyMax, pairsOption } from './crowded-keys.ts'
 import type { JoinKind } from './joined-rows.ts'
 import { joinedWindows } from './joined-windows.ts'
 
-interface PlainOptions {
-  readonly [key: string]: string | boolean | PlainNames
+/** An alias and no interface, which would be no JSON to the compiler. */
+type PlainOptions = {
   readonly on: PlainNames
   readonly window: true
   readonly kind: JoinKind
+  readonly pairsOfKeyMax?: number
 }
 
 export const windowJoinStep: TwoWindowsStep<PlainOptions> = {
@@ -36,15 +38,19 @@ export const windowJoinStep: TwoWindowsStep<PlainOptions> = {
   takes: 'two windows',
   op: 'join',
   expressions: () => [],
-  canonical: ({ on, kind, ...others }) => ({ on: sortedByName(on), ...others, kind }),
-  fold(left, right, windows, { on, kind }) {
+  canonical(options) {
+    // How much work it may be is no part of the answer.
+    const { on, kind, pairsOfKeyMax: _, ...others } = options
+    return { on: sortedByName(on), ...others, kind }
+  },
+  fold(left, right, windows, { on, kind, pairsOfKeyMax: pairsMax = pairsOfKeyMax }) {
     const timeType = parseColumnType(left.timeType, 'time')
     checkWindows(windows)
     checkWholeDays(windows, timeType)
     const keys = joinKeys(on, left.input, right.input)
     const joined = joinedColumns(left.input, right.input, keys, kind)
     const columns = { ...windowColumns(joined, timeType.sql), ...joined }
-    return joinedWindows({ left: left.input, right: right.input, keys, kind, windows, timeType, columns })
+    return joinedWindows({ left: left.input, right: right.input, keys, kind, windows, timeType, pairsMax, columns })
   },
 }
 
@@ -78,6 +84,11 @@ export interface WindowJoinOptions<On extends Names = Names, K extends JoinKind 
   readonly window: true
   /** Default: 'inner'. */
   readonly kind?: K
+  /**
+   * Pairs of rows of one key that the windows of an epoch may have. An epoch with more fails before they are made, and
+   * the error names the key. It may be changed at any time. Default: 100 million.
+   */
+  readonly pairsOfKeyMax?: number
 }
 
 const windowJoinOptions = {
@@ -88,6 +99,7 @@ const windowJoinOptions = {
     about: 'Both sides end with the same window, and rows belong together that are in one.',
   },
   kind: kindOption,
+  pairsOfKeyMax: pairsOption,
 } satisfies OptionTable<WindowJoinOptions>
 
 /** The columns of a window join's rows. */
@@ -100,9 +112,14 @@ export function asksForWindow(options: unknown): boolean {
 
 /** `join` with `window: true`, without its types. */
 export function windowJoin(other: Observable<unknown>, options: unknown) {
-  const { on, kind } = readCall('join', windowJoinOptions, [], options)
+  const { on, kind, pairsOfKeyMax: max } = readCall('join', windowJoinOptions, [], options)
   checkFlow('join: other side', other, 'a source, or a flow that goes on from one')
-  const plain: PlainOptions = { on: plainNames(on), window: true, kind }
+  const plain: PlainOptions = {
+    on: plainNames(on),
+    window: true,
+    kind,
+    ...(max !== undefined && { pairsOfKeyMax: max }),
+  }
   const at = callSite()
   const apply = (source: Observable<unknown>) =>
     meeting('join', [source, other], (first, others) => first.meet(windowJoinStep, plain, others, at), at)

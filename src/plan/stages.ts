@@ -1,3 +1,4 @@
+import type { CallSite } from '../core/call-site.ts'
 import type { ClockInput, ClockShape } from './clock.ts'
 import type { LookupDefinition, LookupRows } from './lookup.ts'
 import type { Terminal } from './mini-batch.ts'
@@ -45,6 +46,8 @@ export interface Stage {
   readonly id: string
   /** The operator's name. */
   readonly op: string
+  /** Where the user's file calls the operator, for messages. */
+  readonly at?: CallSite
   readonly step: Stateful
   /** What feeds it: two of a join, else one. */
   readonly inputs: readonly Branch[]
@@ -94,12 +97,13 @@ export function splitFlows(
       return { is: 'late', stage: stageOf(before), index: lateIndex(node), node }
     }
     const stageOf = (node: PlanNode): Stage => {
-      const { op, step, inputs, options } = node
+      const { op, at, step, inputs, options } = node
       if (step.is !== 'stateful') throw new Error(`unreachable: ${op} has no state`)
       const id = ids[index]?.get(node) as string
       const stage: Stage = stages.get(id) ?? {
         id,
         op,
+        ...(at && { at }),
         step: foldStep(inputs, step, options as never, bound.get(node) ?? []),
         inputs: inputs.map(branchTo),
       }

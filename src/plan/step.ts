@@ -1,5 +1,7 @@
 import type { Json } from '../core/json.ts'
+import type { SqlRow } from '../core/ports.ts'
 import type { Beside } from './beside.ts'
+import type { LateRows } from './late-rows.ts'
 import type { Life } from './life.ts'
 import type { LookupDefinition, LookupRows } from './lookup.ts'
 import type { ColumnTypes, Emitted, Relation } from './relation.ts'
@@ -211,6 +213,8 @@ export interface Stateful {
   readonly isEndless?: true
   /** What stands beside the rows that the step takes. */
   readonly beside?: Beside
+  /** What of new rows would be too much work. Absent: work grows with rows. */
+  readonly crowd?: Crowd
   /** What this epoch gives. Called only where a watermark or a new row may give anything. */
   emit(view: EpochView): Emitted
   /**
@@ -276,16 +280,28 @@ export interface Corrections {
   results(unit: ChangeUnit, partials: EpochView['partials'], touched: string, toUs: bigint | null): Emitted
 }
 
-/** How a step tells its late rows (S8). */
-export interface LateRows {
-  /** The late rows: the hidden columns of their order, `_watermark`, `columns`, and the input's columns. */
-  rows(rows: Relation): string
-  /** What the step adds to tell of which window or limit a row is late: BIGINT columns, in the order of the ledger. */
-  readonly columns: readonly string[]
-  readonly reason: string
-  /** Whether a row of this time can be late at all before this watermark: spares the query. */
-  mayBe(timeUs: bigint, watermarkUs: bigint): boolean
-}
+/** How a step whose work grows faster than its rows finds out before it is done (law 6). */
+export type Crowd = {
+  readonly pairsMax: number
+  tells(row: SqlRow): string
+} & (
+  | {
+      /** Asked before anything is learnt of the epoch's rows. */
+      readonly at: 'new rows'
+      /** Two channels with a row for each row: no more pairs than these allow are compared. */
+      readonly sides: readonly [Channel, Channel]
+      /** No row where nothing can be too much: spares the dearer query. */
+      suspect(view: ChannelView): string
+      /** No row, or the one that is too much, of which `tells` tells. */
+      sql(view: ChannelView): string
+    }
+  | {
+      /** Asked before anything is given. */
+      readonly at: 'closing'
+      suspect(view: EpochView): string
+      sql(view: EpochView): string
+    }
+)
 
 /** What a step sees of one epoch. */
 export interface EpochView extends ChannelView {

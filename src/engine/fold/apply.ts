@@ -15,6 +15,7 @@ import type { EpochView } from '../../plan/step.ts'
 import { branchRows } from './branches.ts'
 import { emittedParts, islandParts } from './emitted-parts.ts'
 import { writeChanges } from './changes.ts'
+import { checkClosingCrowd, checkNewCrowd } from './crowd.ts'
 import { type FunctionRun, runSteps } from './function-steps.ts'
 import { islandsOf, noteIslands } from '../state/islands.ts'
 import { lookupIn, type LookupsMet } from './lookups-met.ts'
@@ -188,8 +189,9 @@ function functionRun({ context: { executor }, work: { table }, time }: Applying)
 }
 
 /** What only state and the epoch's rows together tell. */
-async function learn({ context, work, partials }: Applying, stage: Stage): Promise<void> {
+async function learn({ context, work, held, partials }: Applying, stage: Stage): Promise<void> {
   if (!hasNewRows(stage, partials)) return
+  await checkNewCrowd(context.executor, stage, held, partials)
   for (const channel of stage.step.learnt ?? []) {
     const table = await work.table(channel.learn(channelView(stage, partials)))
     partials.set(stateTable(stage, channel).key, await partialsTable(context.executor, channel, table, []))
@@ -264,6 +266,7 @@ async function emit(applying: Applying, stage: Stage, clock: Clock, rows: Relati
   await writeChanges(work, stage, clock, applying, changing, applying.epoch)
   const view = viewOf(applying, stage, clock, rows)
   if (!view) return
+  await checkClosingCrowd(context.executor, stage, view)
   const flows = direct.filter(flow => !changing.includes(flow))
   const isReadOn =
     behind.length > direct.length || context.stages.some(({ inputs }) => inputs.some(input => isBehind(input, stage)))
