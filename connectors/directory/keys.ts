@@ -4,8 +4,14 @@ import { pathOf } from './disk.ts'
 
 /** Names that begin so are the store's own: never listed, never a key. */
 export const hidden = '.millrace-'
+/** Last segment of a mutable key that other programs open as a plain file. */
+const shownName = 'catalog.ducklake'
 /** Last segment of a mutable key, and the folder that stands for it (P7). */
-const mutableFolders: Readonly<Record<string, string>> = { HEAD: 'head', latest: 'latest' }
+const mutableFolders: Readonly<Record<string, string>> = {
+  HEAD: 'head',
+  latest: 'latest',
+  [shownName]: `${hidden}catalog`,
+}
 const bodiesSuffix = '-bodies'
 const reserved = new Set(Object.values(mutableFolders).flatMap(folder => [folder, folder + bodiesSuffix]))
 
@@ -15,6 +21,8 @@ export interface MutablePaths {
   /** Holds the pointer. */
   readonly folder: string
   readonly bodies: string
+  /** A plain file with the newest body, for programs that know nothing of pointers. */
+  readonly shown?: string
 }
 
 /** undefined for a key that is written once. */
@@ -24,7 +32,8 @@ export function mutableOf(root: string, key: string): MutablePaths | undefined {
   const folder = Object.hasOwn(mutableFolders, name) ? mutableFolders[name] : undefined
   if (folder === undefined) return undefined
   const parent = slash < 0 ? root : pathOf({ root }, key.slice(0, slash))
-  return { parent, folder: join(parent, folder), bodies: join(parent, folder + bodiesSuffix) }
+  const shown = name === shownName ? { shown: join(parent, name) } : {}
+  return { parent, folder: join(parent, folder), bodies: join(parent, folder + bodiesSuffix), ...shown }
 }
 
 /** The mutable key that a folder of this name stands for, if it does for one. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Put } from '../../src/core/ports.ts'
-import type { Disk } from './disk.ts'
-import { absentIsFine, fileSystemError, ignored, isAbsent } from './file-errors.ts'
+import { type Disk, eTagOf, statOrMissing } from './disk.ts'
+import { absentIsFine, fileSystemError, ignored, isAbsent, orIfAbsent } from './file-errors.ts'
 import { type FolderEntry, fileErrorCode } from './file-system.ts'
 import type { MutablePaths } from './keys.ts'
 import { parseETag, type Pointer, pointerETag, pointerName, readPointer } from './pointer.ts'
@@ -11,6 +11,12 @@ type MutableDisk = Disk & { readonly newId: () => string }
 
 export async function createMutable(disk: MutableDisk, paths: MutablePaths, body: Body): Promise<Put> {
   if ((await readPointer(disk, paths.folder)) !== undefined) return { is: 'conflict' }
+  // Another program has made it.
+  if (paths.shown !== undefined && (await statOrMissing(disk, paths.shown))) return { is: 'conflict' }
+  return beginMutable(disk, paths, body)
+}
+
+async function beginMutable(disk: MutableDisk, paths: MutablePaths, body: Body): Promise<Put> {
   const pointer: Pointer = { generation: 1, id: disk.newId() }
   const prepared = await newTemporary(disk)
   try {
@@ -28,7 +34,10 @@ export async function createMutable(disk: MutableDisk, paths: MutablePaths, body
     await discard(disk, paths, { prepared, pointer })
     return { is: 'conflict' }
   }
-  return promised(() => disk.fs.syncFolder(paths.parent), pointerETag(pointer))
+  return promised(async () => {
+    await disk.fs.syncFolder(paths.parent)
+    await showNewest(disk, paths)
+  }, pointerETag(pointer))
 }
 
 interface Prepared {
@@ -72,6 +81,10 @@ export async function replaceMutable(
 ): Promise<Put> {
   const { fs, root } = disk
   const current = await readPointer(disk, paths.folder)
+  if (current === undefined && paths.shown !== undefined) {
+    const made = await statOrMissing(disk, paths.shown)
+    return made && eTagOf(made) === ifMatch ? beginMutable(disk, paths, body) : { is: 'conflict' }
+  }
   if (current === undefined || pointerETag(current) !== ifMatch) return { is: 'conflict' }
   const next: Pointer = { generation: current.generation + 1, id: disk.newId() }
   const bodyPath = join(paths.bodies, pointerETag(next))
@@ -93,9 +106,39 @@ export async function replaceMutable(
     await ignored(fs.unlink(bodyPath))
     return { is: 'conflict' }
   }
-  const put = await promised(() => fs.syncFolder(paths.folder), pointerETag(next))
+  const put = await promised(async () => {
+    await fs.syncFolder(paths.folder)
+    await showNewest(disk, paths)
+  }, pointerETag(next))
   if (put.is === 'stored') await removeBodies(fs, paths, others, next)
   return put
+}
+
+/**
+ * Gives the newest body the key's own name, where other programs look for it. Of writers that do this at once the last
+ * one looks again, so what stays is the newest; one that is killed before leaves the body before it to be seen.
+ */
+async function showNewest(disk: MutableDisk, { parent, folder, bodies, shown }: MutablePaths): Promise<void> {
+  if (shown === undefined) return
+  const { fs, root } = disk
+  for (let last: string | undefined; ; ) {
+    const pointer = await readPointer(disk, folder)
+    const newest = pointer && pointerETag(pointer)
+    if (newest === undefined || newest === last) break
+    const named = await newTemporary(disk)
+    // Absent: a still newer one has removed it.
+    const isThere = orIfAbsent(
+      root,
+      fs.link(join(bodies, newest), named).then(() => true),
+      false,
+    )
+    if (!(await isThere)) continue
+    await fs.rename(named, shown)
+    // Of two names of one file the rename takes none away.
+    await absentIsFine(fs.unlink(named))
+    last = newest
+  }
+  await fs.syncFolder(parent)
 }
 
 /**
@@ -116,6 +159,7 @@ async function removeBodies(
 
 export async function deleteMutable(disk: MutableDisk, paths: MutablePaths): Promise<void> {
   const { fs, root } = disk
+  if (paths.shown !== undefined) await absentIsFine(fs.unlink(paths.shown))
   const grave = await newTemporary(disk)
   try {
     await fs.rename(paths.folder, grave)

@@ -28,8 +28,9 @@ type StoreDisk = LinkedDisk & WritableDisk & { readonly address: string }
 /**
  * An object store over a local directory (P7). Keys that end in `HEAD` or `latest` are mutable: `head/` holds one
  * empty file whose name points at an immutable body in `head-bodies/`, and a conditional write renames that file, which
- * exactly one of many racers can do. Every other key is written once, by `link`, which fails on an existing name. There
- * is no lock and no clock.
+ * exactly one of many racers can do. So is `catalog.ducklake`, which other programs open: the newest body gets that
+ * name, too, right after it was written. Every other key is written once, by `link`, which fails on an existing name.
+ * There is no lock and no clock.
  *
  * A mutable key must not be deleted while others write it.
  */

@@ -163,6 +163,8 @@ export interface FileForm {
   readonly compression?: 'zstd' | 'snappy' | 'gzip' | 'none'
   /** Of Parquet: DuckDB rounds it up to a multiple of 2,048. Default 122,880. */
   readonly rowGroupRows?: number
+  /** Of Parquet: the numbers that columns have in the file, as DuckDB's COPY takes them: '{"zone": 1}'. */
+  readonly fieldIds?: string
 }
 
 export interface WrittenFile {

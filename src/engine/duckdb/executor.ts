@@ -187,11 +187,17 @@ async function appendText(connection: DuckDBConnection, table: string, text: Tex
   appender.closeSync()
 }
 
-function copyOptions({ format, compression = format === 'parquet' ? 'zstd' : 'none', rowGroupRows }: FileForm): string {
+function copyOptions({
+  format,
+  compression = format === 'parquet' ? 'zstd' : 'none',
+  rowGroupRows,
+  fieldIds,
+}: FileForm): string {
   if (format !== 'parquet')
     return `FORMAT ${format}${format === 'csv' ? ', HEADER true' : ''}, COMPRESSION ${compression}`
   const rows = rowGroupRows === undefined ? '' : `, ROW_GROUP_SIZE ${rowGroupRows}`
-  return `FORMAT parquet, COMPRESSION ${compression === 'none' ? 'uncompressed' : compression}${rows}`
+  const ids = fieldIds === undefined ? '' : `, FIELD_IDS ${fieldIds}`
+  return `FORMAT parquet, COMPRESSION ${compression === 'none' ? 'uncompressed' : compression}${rows}${ids}`
 }
 
 function ordered(by: readonly string[]): string {

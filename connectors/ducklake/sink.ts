@@ -1,0 +1,223 @@
+import { retrying } from '../../checkpoints/retry.ts'
+import { configError } from '../../src/core/errors.ts'
+import { atOnce } from '../../src/core/at-once.ts'
+import { objectAddress } from '../../src/core/object-address.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
+import type { CommittedOutput, EpochOutput, SinkPort, StagedOutput } from '../../src/core/sink-port.ts'
+import type { ColumnTypes } from '../../src/plan/relation.ts'
+import type { SinkContext, SinkKind, SinkRows } from '../../src/plan/sink.ts'
+import { id } from '../../src/plan/sql.ts'
+import { parseDirectoryAddress } from '../directory/spec.ts'
+import { type Catalog, type CatalogDatabase, openCatalog } from './catalog.ts'
+import { fieldIds, lakeColumns, tableColumns } from './columns.ts'
+import { addDataFile, countRows } from './commit.ts'
+import {
+  checkThere,
+  type DataFile,
+  describeFile,
+  fileName,
+  fromReceipt,
+  parseFileName,
+  toReceipt,
+  upload,
+} from './data-files.ts'
+import { addSnapshot, checkLake, makeLake } from './lake.ts'
+import type { DucklakeSink } from './spec.ts'
+import { type FoundTable, findTable, makeTable, type WantedTable } from './table.ts'
+import { checkOwner, checkTerm, readToken, type TokenOwner, writeToken } from './token.ts'
+
+/** Rows of a table of a DuckLake, whose catalog lies beside its files. */
+export const ducklakeKind: SinkKind<DucklakeSink> = {
+  kind: 'ducklake',
+  call: 'ducklake(...)',
+  isFolder: true,
+  rows: lakeRows,
+  open: openDucklake,
+}
+
+/** Requests of one epoch that are under way at once. */
+const atOnceMax = 8
+
+/** All columns, numbered as the table has them. */
+function lakeRows(_sink: DucklakeSink, columns: ColumnTypes, at: string, changesBy?: readonly string[]): SinkRows {
+  const own = tableColumns(columns)
+  if (changesBy) throw configError(`${at}: emit`, 'update', 'none: ducklake(...) adds rows, and does not change them')
+  return {
+    items: own.map(({ name }) => id(name)).join(', '),
+    form: { format: 'parquet', fieldIds: fieldIds(lakeColumns(columns)) },
+  }
+}
+
+/** A table as its sink looks for it. */
+interface Target extends WantedTable, TokenOwner {}
+
+/** What the parts of the sink share. */
+interface Means {
+  readonly store: ObjectStore
+  readonly catalog: Catalog
+  readonly target: Target
+  readonly context: SinkContext
+  /** Where the table's files lie: made with the table, so it never changes. */
+  prefix(): Promise<string>
+}
+
+export async function openDucklake(sink: DucklakeSink, context: SinkContext): Promise<SinkPort> {
+  const { schema = 'main', table } = sink
+  const store = await context.openStore(sink.uri)
+  const catalog = openCatalog(store, context)
+  const address = objectAddress(store.address, `${schema}.${table}`)
+  const target: Target = {
+    schema,
+    table,
+    columns: lakeColumns(context.columns),
+    address,
+    checkpointId: context.checkpointId,
+    flow: context.output,
+  }
+  let prefix: string | undefined
+  const means: Means = {
+    store,
+    catalog,
+    target,
+    context,
+    prefix: async () => (prefix ??= await findPrefix({ store, catalog, target, context })),
+  }
+  return {
+    address,
+    isOrdered: true,
+    check: isNewCheckpoint => catalog.read(async database => void (await judge(means, database, isNewCheckpoint))),
+    own: (isNewCheckpoint, term) => own(means, isNewCheckpoint, term),
+    through: () => catalog.read(async database => (database && (await readToken(database, target))?.epoch) ?? 0),
+    stage: output => stage(means, output),
+    publish: committed => publish(means, committed),
+    orphans: (term, named) => orphans(means, term, named),
+    // What is published belongs to the table.
+    discard: async () => {},
+  }
+}
+
+/** @throws MillraceError `user` where the table is another's, gone or unfit */
+async function judge({ target }: Means, database: CatalogDatabase | undefined, isNewCheckpoint: boolean) {
+  if (database) await checkLake(database, target.address)
+  const token = database && (await readToken(database, target))
+  const found = database && (await findTable(database, target))
+  checkOwner(target, token, found !== undefined, isNewCheckpoint)
+  return { token, found }
+}
+
+/** Makes what is missing, and takes the table for the term: all of it or nothing. */
+function own(means: Means, isNewCheckpoint: boolean, term: number): Promise<void> {
+  const { catalog, target, context, store } = means
+  return retrying(context.sleep, () =>
+    catalog.change(async (database, isNew) => {
+      const { token, found } = await judge(means, isNew ? undefined : database, isNewCheckpoint)
+      checkTerm(target, token, term)
+      if (isNew) await makeLake(database, dataPath(store))
+      if (!found) await makeTable(database, target)
+      const { checkpointId, flow } = target
+      const epoch = token?.epoch ?? 0
+      await writeToken(database, target, { checkpointId, flow, pipeline: context.pipeline, term, epoch })
+      return { result: undefined, isChanged: true }
+    }),
+  )
+}
+
+/** Where the paths of a catalog begin, as DuckDB opens it. */
+function dataPath({ address }: ObjectStore): string {
+  const path = address.startsWith('file:') ? parseDirectoryAddress(address, 'ducklake') : address.replace(/\?.*$/, '')
+  return path.endsWith('/') ? path : `${path}/`
+}
+
+/** Where the table's files lie. */
+function findPrefix({ catalog, target }: Omit<Means, 'prefix'>): Promise<string> {
+  return catalog.read(async database => {
+    const found = database && (await findTable(database, target))
+    if (!found) checkOwner(target, undefined, false, false)
+    return (found as FoundTable).prefix
+  })
+}
+
+/** Brings the epoch's files to where they stay. */
+async function stage(means: Means, { term, epoch, files }: EpochOutput): Promise<StagedOutput> {
+  const { store, target, context } = means
+  const prefix = await means.prefix()
+  const made = files.filter(({ rows }) => rows > 0)
+  const staged = await atOnce(atOnceMax, made, async file => {
+    const path = fileName('part', term, epoch, context.newId())
+    await upload(store, `${prefix}${path}`, file, context.sleep)
+    const described = await context.duckdb(({ executor }) => describeFile(executor, file, path, target.columns))
+    const { rows, bytes, sha256 } = file
+    return { described, waiting: { name: `${prefix}${path}`, rows, bytes, sha256 } }
+  })
+  return {
+    receipt: toReceipt(staged.map(({ described }) => described)),
+    files: staged.map(({ waiting }) => waiting),
+    names: [],
+  }
+}
+
+/** One snapshot with the epoch's files and its token. */
+async function publish(
+  { catalog, target, context, store }: Means,
+  { term, epoch, receipt }: CommittedOutput,
+): Promise<'published' | 'already'> {
+  const files = fromReceipt(receipt)
+  return catalog.change<'published' | 'already'>(async (database, isNew) => {
+    const token = isNew ? undefined : await readToken(database, target)
+    const found = isNew ? undefined : await findTable(database, target)
+    checkOwner(target, token, found !== undefined, false)
+    checkTerm(target, token, term)
+    if (!token || !found || token.epoch >= epoch) return { result: 'already', isChanged: false }
+    await checkThere(store, found.prefix, files, context.sleep)
+    await addRows(database, { ...target, ...found }, files, context.pipeline, epoch)
+    await writeToken(database, target, { ...token, term, epoch })
+    return { result: 'published', isChanged: true }
+  })
+}
+
+async function addRows(
+  database: CatalogDatabase,
+  target: Target & FoundTable,
+  files: readonly DataFile[],
+  pipeline: string,
+  epoch: number,
+): Promise<void> {
+  if (files.length === 0) return
+  const { flow, checkpointId, tableId } = target
+  const { snapshot, fileId } = await addSnapshot(database, {
+    changes: `inserted_into_table:${tableId}`,
+    message: `${pipeline}: ${flow}, epoch ${epoch}`,
+    extra: JSON.stringify({ checkpoint: checkpointId, flow, epoch }),
+    fileIds: files.length,
+  })
+  let rowIdStart = await countRows(database, target, files)
+  for (const [index, file] of files.entries()) {
+    await addDataFile(database, target, file, { fileId: fileId + BigInt(index), begin: snapshot, rowIdStart })
+    rowIdStart += BigInt(file.rows)
+  }
+}
+
+/** Deletes files of lower terms that neither the catalog nor a manifest names. */
+async function orphans(
+  { catalog, store, target, context: { sleep } }: Means,
+  term: number,
+  named: (name: string) => boolean,
+): Promise<number> {
+  const { known, prefix } = await catalog.read(async database => {
+    const found = database && (await findTable(database, target))
+    if (!database || !found) return { known: new Set<string>(), prefix: undefined }
+    const of = (table: string) => `SELECT path FROM ${database.prefix}${table} WHERE table_id = ${found.tableId}`
+    const paths = await database.rows(`${of('data_file')} UNION ALL ${of('delete_file')}`)
+    return { known: new Set(paths.map(({ path }) => `${found.prefix}${String(path)}`)), prefix: found.prefix }
+  })
+  if (prefix === undefined) return 0
+  return retrying(sleep, async () => {
+    const lost: string[] = []
+    for await (const { key } of store.list(prefix)) {
+      const name = parseFileName(key.slice(prefix.length))
+      if (name && name.term < term && !known.has(key) && !named(key)) lost.push(key)
+    }
+    await store.delete(lost)
+    return lost.length
+  })
+}
