@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
-import { registerHooks } from 'node:module'
 import { extname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { callSiteIn } from '../core/call-site.ts'
 import { errorMessage, isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
+import { registerLoader } from './loader-hooks.ts'
 import { isPipeline, type Pipeline } from '../plan/pipeline.ts'
 
 const accepted = ['.ts', '.mts', '.js', '.mjs', '.sql']
@@ -44,27 +44,6 @@ export async function loadPipeline(file: string): Promise<Pipeline> {
     )
   }
   return module.default
-}
-
-/** The hooks stay for the process: a pipeline may import lazily. */
-function registerLoader(pipelineUrl: string): void {
-  // The running millrace itself, from source or from the build: a second copy would break the identity of its types.
-  const own = new Map([
-    ['millrace', new URL(`../index${extname(import.meta.url)}`, import.meta.url).href],
-    ['millrace/testing', new URL(`../testing/index${extname(import.meta.url)}`, import.meta.url).href],
-  ])
-  registerHooks({
-    resolve: (specifier, context, nextResolve) => nextResolve(own.get(specifier) ?? specifier, context),
-    load: (url, context, nextLoad) => {
-      if (isTypeScript(url)) return nextLoad(url, { ...context, format: 'module-typescript' })
-      return nextLoad(url, url === pipelineUrl ? { ...context, format: 'module' } : context)
-    },
-  })
-}
-
-/** Node refuses to strip types below node_modules; it says so itself. */
-function isTypeScript(url: string): boolean {
-  return url.startsWith('file:') && /\.m?ts$/.test(new URL(url).pathname) && !url.includes('/node_modules/')
 }
 
 function describeValue(value: unknown): string {

@@ -8,6 +8,7 @@ import type { Lookup } from '../../operators/lookup.ts'
 import type { ToOptions } from '../../operators/to.ts'
 import type { Rows } from './rows.ts'
 import type { SqlFile } from './sql-error.ts'
+import type { Token } from './tokens.ts'
 
 /** What a statement has named. */
 export type Named =
@@ -18,7 +19,9 @@ export type Named =
       readonly lookup: Lookup<unknown, never>
       readonly columns: Readonly<Record<string, string>>
     }
-  | { readonly is: 'function'; readonly name: string; readonly map: (rows: Rows) => Observable<unknown> }
+  | { readonly is: 'function'; readonly name: string; readonly map: (rows: Observable<unknown>) => Observable<unknown> }
+  /** What is made when functions are imported. */
+  | { readonly is: 'pending'; readonly name: string; readonly what: 'function' | 'view' }
 
 /** A place for results. */
 export interface NamedSink {
@@ -26,6 +29,15 @@ export interface NamedSink {
   readonly sink: Sink
   readonly options: ToOptions
 }
+
+/** A function whose file is imported last. */
+export interface PendingFunction {
+  readonly name: Token
+  load(): Promise<(rows: Observable<unknown>) => Observable<unknown>>
+}
+
+/** A statement needs a function whose file is not imported yet. */
+export class NeedsFunction extends Error {}
 
 /** What the statements before have said, and what they are read with. */
 export interface Catalog {
@@ -42,6 +54,12 @@ export interface Catalog {
   /** By lower-case name. */
   readonly relations: Map<string, Named>
   readonly sinks: Map<string, NamedSink>
-  readonly flows: Observable<unknown>[]
+  /** By the place of their statements. */
+  readonly flows: Map<number, Observable<unknown>>
+  /** The place of the statement that is read, among all. */
+  statement: number
+  readonly functions: PendingFunction[]
+  /** Imports a file beside the SQL file. Absent: the text lies in none. */
+  load?(path: string): Promise<Readonly<Record<string, unknown>>>
   pipeline?: { readonly name: string; readonly checkpoint: string; readonly at: number }
 }

@@ -4,16 +4,17 @@ import type { Executor } from '../core/ports.ts'
 import { nearestName } from '../core/nearest.ts'
 import { createGate } from '../plan/gate.ts'
 import { type Pipeline, pipeline } from '../plan/pipeline.ts'
-import type { Catalog } from './catalog.ts'
+import { type Catalog, NeedsFunction } from './catalog.ts'
 import { createReader, type Reader, shown } from './reader.ts'
 import { placed, siteOf, type SqlFile, sqlError } from './sql-error.ts'
+import { createFunction } from './statements/create-function.ts'
 import { createLookup } from './statements/create-lookup.ts'
 import { createPipeline } from './statements/create-pipeline.ts'
 import { createSink } from './statements/create-sink.ts'
 import { createSource } from './statements/create-source.ts'
 import { createView } from './statements/create-view.ts'
 import { insertInto } from './statements/insert-into.ts'
-import { tokensOf } from './tokens.ts'
+import { isToken, type Token, tokensOf } from './tokens.ts'
 
 /** What a SQL text is compiled with. */
 export interface SqlContext {
@@ -23,6 +24,8 @@ export interface SqlContext {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Told of each variable that is put in, before anything can be said of what it holds. */
   onVariable?(name: string, value: string): void
+  /** Imports a file that is named from where the text lies. Absent: the text lies in no file. */
+  load?(path: string): Promise<Readonly<Record<string, unknown>>>
 }
 
 type Statement = (reader: Reader, catalog: Catalog) => void | Promise<void>
@@ -32,6 +35,7 @@ const statements: readonly (readonly [words: readonly string[], run: Statement])
   [['CREATE', 'PIPELINE'], createPipeline],
   [['CREATE', 'SOURCE'], createSource],
   [['CREATE', 'LOOKUP'], createLookup],
+  [['CREATE', 'FUNCTION'], createFunction],
   [['CREATE', 'SINK'], createSink],
   [['CREATE', 'VIEW'], createView],
   [['INSERT', 'INTO'], insertInto],
@@ -42,7 +46,10 @@ const statements: readonly (readonly [words: readonly string[], run: Statement])
  *
  * @throws MillraceError `user` with the place in the text, and a frame of it
  */
-export async function compileSql(file: SqlFile, { executor, environment, onVariable }: SqlContext): Promise<Pipeline> {
+export async function compileSql(
+  file: SqlFile,
+  { executor, environment, onVariable, load }: SqlContext,
+): Promise<Pipeline> {
   const catalog: Catalog = {
     file,
     executor,
@@ -55,7 +62,10 @@ export async function compileSql(file: SqlFile, { executor, environment, onVaria
     secrets: new Map(),
     relations: new Map(),
     sinks: new Map(),
-    flows: [],
+    flows: new Map(),
+    statement: 0,
+    functions: [],
+    ...(load && { load }),
   }
   try {
     await readStatements(catalog)
@@ -69,15 +79,42 @@ export async function compileSql(file: SqlFile, { executor, environment, onVaria
 
 async function readStatements(catalog: Catalog): Promise<void> {
   const tokens = tokensOf(catalog.file)
-  const reader = createReader(catalog.file, tokens.slice(0, -1), tokens.at(-1) as (typeof tokens)[number])
-  while (reader.peek().is !== 'end') {
+  const reader = createReader(catalog.file, tokens.slice(0, -1), tokens.at(-1) as Token)
+  const waiting: (readonly [place: number, part: () => Reader])[] = []
+  for (let place = 0; reader.peek().is !== 'end'; place++) {
     if (reader.take(';')) continue
-    const found = statements.find(([words]) => reader.isAt(...words))
-    if (!found) throw unknownStatement(reader)
-    reader.take(...found[0])
-    await found[1](reader, catalog)
-    if (reader.peek().is !== 'end') reader.expect(';', '; behind the statement')
+    const part = reader.until(token => isToken(token, ';'))
+    const end = reader.peek()
+    const again = () => reader.within(part, end)
+    if (await waits(catalog, place, again)) waiting.push([place, again])
   }
+  // All else is bound: what is wrong there has been told before a line of a file is run.
+  for (const { name, load } of catalog.functions)
+    catalog.relations.set(name.value.toLowerCase(), { is: 'function', name: name.value, map: await load() })
+  for (const [place, part] of waiting) await readStatement(catalog, place, part())
+}
+
+/** Whether a statement needs a function. Otherwise it is read. */
+async function waits(catalog: Catalog, place: number, part: () => Reader): Promise<boolean> {
+  try {
+    await readStatement(catalog, place, part())
+    return false
+  } catch (error) {
+    if (!(error instanceof NeedsFunction)) throw error
+    const reader = part()
+    const name = reader.take('CREATE', 'VIEW') ? reader.peek().value : undefined
+    if (name !== undefined) catalog.relations.set(name.toLowerCase(), { is: 'pending', name, what: 'view' })
+    return true
+  }
+}
+
+async function readStatement(catalog: Catalog, place: number, reader: Reader): Promise<void> {
+  const found = statements.find(([words]) => reader.isAt(...words))
+  if (!found) throw unknownStatement(reader)
+  reader.take(...found[0])
+  catalog.statement = place
+  await found[1](reader, catalog)
+  if (reader.peek().is !== 'end') reader.expect(';', '; behind the statement')
 }
 
 function unknownStatement(reader: Reader): Error {
@@ -93,7 +130,8 @@ function unknownStatement(reader: Reader): Error {
   return sqlError(reader.file, token.from, `expected ${all.join(', ')}, found ${shown(token)}.${hint}`)
 }
 
-function pipelineOf({ file, pipeline: named, flows }: Catalog): Pipeline {
+function pipelineOf({ file, pipeline: named, flows: found }: Catalog): Pipeline {
+  const flows = [...found].toSorted(([a], [b]) => a - b).map(([, flow]) => flow)
   if (!named)
     throw sqlError(
       file,

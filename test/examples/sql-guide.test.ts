@@ -50,6 +50,38 @@ test('each query of the guide is one', async () => {
   expect(flows).toHaveLength(4)
 })
 
+test('the function of the guide stands in its pipeline', async () => {
+  await mkdir(join(folder, 'input'))
+  await writeFile(join(folder, 'rows.ts'), blocks('ts')[0] ?? '')
+  const text = (blocks('sql')[0] ?? '').replace('TUMBLE(sales', 'TUMBLE(halved(sales)')
+  const create = "CREATE FUNCTION halved LANGUAGE typescript FROM './rows.ts';"
+  expect(guide).toContain(`\`${create}\``)
+  await writeFile(join(folder, 'pipeline.sql'), `${create}\n${text}`)
+  await writeFile(join(folder, 'input/a.jsonl'), blocks('json')[0] ?? '')
+  const { code, stderr } = await millrace('backfill', 'pipeline.sql', '--threads', '1')
+  expect(code, stderr).toBe(0)
+  const [name = ''] = (await readdir(join(folder, 'output'))).filter(file => file.endsWith('.jsonl'))
+  expect(await readFile(join(folder, 'output', name), 'utf8')).toContain(
+    '"shop":"south","sales":1,"cents":450,"rank":1',
+  )
+})
+
+test('each statement of ours beside those of other systems is one', async () => {
+  const page = await readFile(join(root, 'docs/guides/sql-from-other-systems.md'), 'utf8')
+  const own = [...page.matchAll(/```sql\n-- millrace\n([^]*?)```/g)].map(([, text = '']) => text)
+  const [source = '', ...queries] = own
+  expect(queries).toHaveLength(5)
+  await using duckdb = await openTestDuckdb()
+  const before = `CREATE PIPELINE p WITH (checkpoint = 'ck');
+    ${source}
+    CREATE SOURCE payments (paid_at TIMESTAMP NOT NULL, trip_id VARCHAR, amount DOUBLE, WATERMARK FOR paid_at AS paid_at)
+    WITH (objects = 'payments', format = 'json');
+    CREATE LOOKUP zones (id BIGINT NOT NULL, name VARCHAR, PRIMARY KEY (id)) WITH (objects = 'zones.csv', format = 'csv');
+    CREATE SINK results WITH (connector = 'files', path = 'output', format = 'json');`
+  const { flows } = await compiled(duckdb, `${before}${queries.map(text => `INSERT INTO results ${text};`).join('\n')}`)
+  expect(flows).toHaveLength(5)
+})
+
 test('a mistake is told with its line and a caret', async () => {
   await writeFile(join(folder, 'pipeline.sql'), (blocks('sql')[0] ?? '').replace('TUMBLE(sales', 'TUMBLE(sale'))
   const { code, stderr } = await millrace('explain', 'pipeline.sql')

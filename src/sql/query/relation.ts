@@ -2,7 +2,7 @@ import { didYouMean } from '../../core/nearest.ts'
 import type { Duration } from '../../core/duration.ts'
 import { dedupe } from '../../../operators/dedupe.ts'
 import type { Stream } from '../../plan/stream.ts'
-import type { Catalog, Named } from '../catalog.ts'
+import { type Catalog, type Named, NeedsFunction } from '../catalog.ts'
 import { readInterval } from '../interval.ts'
 import { createReader } from '../reader.ts'
 import { begun, type Rows, followed } from '../rows.ts'
@@ -50,6 +50,7 @@ async function callOf(
   const name = call.name.value.toUpperCase()
   const window = windows.find(each => each.name === name)
   const made = context.named.get(call.name.value.toLowerCase()) ?? catalog.relations.get(call.name.value.toLowerCase())
+  if (made?.is === 'pending') throw new NeedsFunction()
   if (!window && name !== 'DEDUPE' && made?.is !== 'function') throw unknownCall(context, call)
   const before = await inputOf(context, call.of)
   if (before.window)
@@ -72,7 +73,7 @@ async function callOf(
   if (made?.is === 'function') {
     if (call.more.length > 0)
       throw sqlError(file, call.name.from, `${made.name} takes rows and nothing else; expected ${made.name}(trips).`)
-    const rows = begun(file, call.name.from, () => made.map(before.rows) as Stream<unknown>)
+    const rows = begun(file, call.name.from, () => before.rows.flow.pipe(made.map as never) as Stream<unknown>)
     return { rows, scope: scopeOf(rows.node.columns, alias ?? made.name) }
   }
   return { ...before, ...dedupeOf(context, call, before, own) }

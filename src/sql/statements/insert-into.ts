@@ -25,5 +25,8 @@ export async function insertInto(reader: Reader, catalog: Catalog): Promise<void
   if (reader.isAt('(')) reader.fail('a query: the columns of the results are those of SELECT, by their names')
   const rows = await queryOf(reader, catalog)
   const options: ToOptions = { ...found.options, ...(emits ? { emit: 'update' } : {}) }
-  catalog.flows.push(ended(rows, catalog.file, emits ? emit.from : name.from, () => to(found.sink as never, options)))
+  catalog.flows.set(
+    catalog.statement,
+    ended(rows, catalog.file, emits ? emit.from : name.from, () => to(found.sink as never, options)),
+  )
 }

@@ -1,5 +1,5 @@
 import { didYouMean } from '../../core/nearest.ts'
-import type { Catalog, Named } from '../catalog.ts'
+import { type Catalog, type Named, NeedsFunction } from '../catalog.ts'
 import { sqlError } from '../sql-error.ts'
 import type { Token } from '../tokens.ts'
 
@@ -7,7 +7,7 @@ import type { Token } from '../tokens.ts'
 export function nameRelation({ file, relations }: Catalog, name: Token, named: Named): void {
   const key = name.value.toLowerCase()
   const other = relations.get(key)
-  if (other)
+  if (other && !(other.is === 'pending' && other.what === 'view'))
     throw sqlError(
       file,
       name.from,
@@ -20,6 +20,7 @@ export function nameRelation({ file, relations }: Catalog, name: Token, named: N
 export function namedRelation(catalog: Catalog, name: Token, more: ReadonlyMap<string, Named> = new Map()): Named {
   const key = name.value.toLowerCase()
   const found = more.get(key) ?? catalog.relations.get(key)
+  if (found?.is === 'pending') throw new NeedsFunction()
   if (found) return found
   const names = [...more.values(), ...catalog.relations.values()].map(each => each.name)
   throw sqlError(
@@ -33,5 +34,5 @@ export function namedRelation(catalog: Catalog, name: Token, more: ReadonlyMap<s
 }
 
 export function kindOf(named: Named): string {
-  return named.is === 'rows' ? named.what : named.is
+  return 'what' in named ? named.what : named.is
 }
