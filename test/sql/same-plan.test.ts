@@ -174,7 +174,7 @@ const queries: readonly (readonly [what: string, sql: string, flow: Pipeline['fl
   [
     'two streams within an interval',
     `SELECT t.trip_id, fare, p.amount FROM trips AS t LEFT JOIN payments p
-     ON p.id = t.trip_id AND p.paid_at BETWEEN t.at - INTERVAL '10 minutes' AND t.at + INTERVAL '2 hours'`,
+     ON (p.id = t.trip_id AND p.paid_at BETWEEN t.at - INTERVAL '10 minutes' AND t.at + INTERVAL '2 hours')`,
     trips.pipe(
       m.join(payments, { on: { trip_id: 'id' }, within: ['-10 minutes', '2 hours'], kind: 'left' }),
       m.select('trip_id', 'fare', 'amount'),

@@ -1,7 +1,9 @@
-import { flag, text } from '../../core/option-kinds.ts'
+import { writeFile } from 'node:fs/promises'
+import { errorMessage } from '../../core/errors.ts'
+import { flag, oneOf, text } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
 import { checkpointArgument, namedFile, usageError } from '../options.ts'
-import { renderTable } from '../table.ts'
+import { resultText } from '../result-text.ts'
 
 const options = {
   checkpoint: checkpointArgument,
@@ -18,6 +20,16 @@ const options = {
     about: 'A CSV or Parquet file, or object of S3, that the query may read by this name. May be given several times.',
   },
   json: { kind: flag, about: 'Print a line of JSON for each row instead of a table.' },
+  format: {
+    kind: oneOf('table', 'csv', 'json'),
+    otherwise: 'table',
+    about: 'How the rows are written: table, csv or json, a line for each row.',
+  },
+  output: {
+    kind: text('a file that is not there yet'),
+    placeholder: 'FILE',
+    about: 'Write the rows to this new file.',
+  },
 } as const
 
 export const sqlCommand: Command<typeof options> = {
@@ -38,31 +50,28 @@ export const sqlCommand: Command<typeof options> = {
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>, latest_<flow>. SHOW TABLES lists
 all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
   options,
-  async run({ checkpoint, query: sql, with: named = [], json }, terminal) {
+  async run({ checkpoint, query: sql, with: named = [], json, format, output }, terminal) {
     const { query } = await import('../../engine/inspect/query.ts')
     const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
     const twice = named.find(({ name, file }) => files[name] !== file)
     if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)
     const { columns, rows } = await query(checkpoint, sql, { with: files })
-    if (json) for (const row of rows) terminal.out(`${JSON.stringify(row, asText)}\n`)
-    else
-      terminal.out(
-        `${renderTable(
-          columns,
-          rows.map(row => columns.map(name => cell(row[name]))),
-        )}\n`,
-      )
+    const written = resultText(json ? 'json' : (format ?? 'table'), columns, rows)
+    if (output === undefined) terminal.out(written)
+    else await writeResult(output, written)
     return 0
   },
 }
 
-/** BIGINT as digits: JSON numbers lose them. */
-function asText(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value
-}
-
-function cell(value: unknown): string {
-  if (value === null || value === undefined) return 'NULL'
-  if (value instanceof Date) return value.toISOString()
-  return typeof value === 'object' ? JSON.stringify(value, asText) : String(value as string | number | bigint | boolean)
+/** A file that is there already stays as it is. */
+async function writeResult(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text, { flag: 'wx' })
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
+    throw usageError(
+      'sql',
+      `--output: ${isThere ? `${file} is there already; expected a file that is not.` : `${errorMessage(error)}.`}`,
+    )
+  }
 }

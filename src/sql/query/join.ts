@@ -3,7 +3,7 @@ import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Catalog, Named } from '../catalog.ts'
 import { followed } from '../rows.ts'
 import { type SqlFile, sqlError } from '../sql-error.ts'
-import { isName, isToken, splitAt, type Token } from '../tokens.ts'
+import { closingOf, isName, isToken, splitAt, type Token } from '../tokens.ts'
 import { type EventTime, eventTimeOf } from './event-time.ts'
 import type { Input } from './input.ts'
 import { type JoinBounds, readBound } from './join-bounds.ts'
@@ -166,7 +166,9 @@ function conditionsOf(
 }
 
 /** The parts between AND, but for that of BETWEEN. Brackets around all of it are left out. */
-function conjunction(tokens: readonly Token[]): readonly (readonly Token[])[] {
+function conjunction(given: readonly Token[]): readonly (readonly Token[])[] {
+  const isInBrackets = isToken(given[0], '(') && closingOf(given, 0) === given.length - 1
+  const tokens = isInBrackets ? given.slice(1, -1) : given
   const parts: Token[][] = [[]]
   let depth = 0
   let isBetween = false
