@@ -5,6 +5,7 @@ import type { NotificationSpec } from '../src/plan/notification-spec.ts'
 import { formatSettings, type SourcePolicies, type SourceSettings } from '../src/plan/source-settings.ts'
 import type { Sink, SinkKind } from '../src/plan/sink.ts'
 import { csvConnector } from './csv/index.ts'
+import { deltaKind } from './delta/sink.ts'
 import { ducklakeKind } from './ducklake/sink.ts'
 import { filesKind } from './files/sink.ts'
 import { jsonConnector } from './json/index.ts'
@@ -24,7 +25,7 @@ export const connectors: readonly NotificationConnector[] = [sqsConnector, kafka
 export const formats: readonly FormatConnector[] = [parquetConnector, jsonConnector, csvConnector, textConnector]
 
 /** All that results go to. */
-export const sinks: readonly SinkKind[] = [filesKind, postgresKind, ducklakeKind]
+export const sinks: readonly SinkKind[] = [filesKind, postgresKind, ducklakeKind, deltaKind]
 
 /**
  * @param field names the sink in errors

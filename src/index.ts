@@ -1,4 +1,5 @@
 export { type CsvOptions, csv } from '../connectors/csv/spec.ts'
+export { delta, type DeltaOptions } from '../connectors/delta/spec.ts'
 export { ducklake, type DucklakeOptions } from '../connectors/ducklake/spec.ts'
 export { files, type FilesOptions } from '../connectors/files/spec.ts'
 export {

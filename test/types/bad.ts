@@ -10,6 +10,7 @@ import {
   csv,
   cumulative,
   dedupe,
+  delta,
   deltas,
   derive,
   exactQuantile,
@@ -139,6 +140,8 @@ requests.pipe(where(5))
 requests.pipe(select('hots'))
 // @ts-expect-error a key of a table that is no column: Property 'hots' is missing in type
 requests.pipe(to(postgres({ url: 'postgres://h/d', table: 't', key: ['hots'] })))
+// @ts-expect-error a partition that is no column: Property 'hots' is missing in type
+requests.pipe(to(delta('out', { partitionBy: ['hots'] })))
 // @ts-expect-error unknown group key: '"hots"' is not assignable to parameter of type '"
 requests.pipe(tumbling('5m'), groupBy('hots'))
 // @ts-expect-error sum of a VARCHAR: Type '"host"' is not assignable to type

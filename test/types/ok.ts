@@ -19,6 +19,7 @@ import {
   csv,
   cumulative,
   dedupe,
+  delta,
   deltas,
   derive,
   exactQuantile,
@@ -478,6 +479,8 @@ declare const open: Stream<MiniBatch<Readonly<Record<string, 'BIGINT'>>>>
 open.pipe(where('a > 1'), select('a'), tumbling('1 hour'), groupBy('a'), aggregate({ n: count() }))
 pipeline('any flows', { checkpoint: 'data/checkpoint' }, ...([] as Observable<unknown>[]))
 requests.pipe(hopping('1 hour', '5 minutes'), groupBy('user_id'), aggregate({ n: count() }), where('n > 10'))
+out.pipe(to(delta('s3://lake/out')))
+out.pipe(to(delta('out', { key: ['window_start', 'host'], partitionBy: ['host'] }), { emit: 'update' }))
 out.pipe(to(postgres({ url: process.env.PG, table: 'out' })))
 out.pipe(to(postgres({ url: process.env.PG, table: 'out', key: ['window_start', 'host'] }), { emit: 'update' }))
 to(postgres({ url: process.env.PG, table: 'out', key: ['window_start'] }))
