@@ -42,6 +42,7 @@ import {
   judgeSetAside,
   judgeWatermark,
 } from './judge-input.ts'
+import { judgeWaiting, type SeenSource } from './judge-waiting.ts'
 import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 
 export interface DoctorOptions {
@@ -84,11 +85,15 @@ export async function examine(
   const found = await attempt('input', async () => inputsOf(definitions, lookups, options.input))
   const { inputs, tables } = 'is' in found ? { inputs: [], tables: [] } : found
   if ('is' in found) findings.push(found)
+  const seen: SeenSource[] = []
   for (const { definition, input } of inputs) {
+    const counted = (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined
+    const examined = await examineInput(components, definition, input, counted)
+    if (examined.versions) seen.push({ definition, versions: examined.versions })
     const own = [
       // Rows that pass through wait for nothing.
       ...(flows.some(({ state }) => state !== null) ? judgeWatermark(definition.settings) : []),
-      ...(await examineInput(components, definition, input, (fit.held?.epoch ?? 0) > 0 ? checkpoint : undefined)),
+      ...examined.findings,
       ...(await examineAfter(components, pipeline, definition, input, [
         [checkpoint, 'the checkpoint'],
         ...outputs.map(output => [output, 'the output'] as const),
@@ -96,6 +101,7 @@ export async function examine(
     ]
     findings.push(...ofSource(definitions, definition, own))
   }
+  findings.push(...judgeWaiting(terminals, seen))
   for (const { lookup, input } of tables) findings.push(await examineLookup(components, lookup, input))
   findings.push(...written, ...fit.findings)
   if ('is' in placed) findings.push(placed)
@@ -159,7 +165,7 @@ async function examineInput(
   definition: SourceDefinition,
   address: string,
   checkpoint: string | undefined,
-): Promise<readonly Finding[]> {
+): Promise<{ readonly findings: readonly Finding[]; readonly versions?: readonly ObjectVersion[] }> {
   const format = formatOf(definition.settings, definition.policies, components.formats)
   const suffixes = suffixesOf(format, definition.keys)
   const found = await attempt('input', async () => {
@@ -184,24 +190,25 @@ async function examineInput(
     }
     return { seen: { ignored, isCut, matched: versions.length }, versions, store }
   })
-  if ('is' in found) return [found]
+  if ('is' in found) return { findings: [found] }
   const { seen, versions, store } = found
   const known =
     checkpoint === undefined
       ? undefined
       : await attempt('checkpoint', () => lookUp(components, checkpoint, definition.settings.name, versions))
-  if (known && 'is' in known) return [judgeInput(seen, suffixes), known]
+  if (known && 'is' in known) return { findings: [judgeInput(seen, suffixes), known], versions }
   const fresh = versions.filter(version => known?.get(version)?.isSettled !== true)
   const isOverwriting = (version: ObjectVersion) => known?.get(version)?.overwrites === true
   const next = fresh.find(version => !isOverwriting(version))
   const version = next ?? versions[0]
   const place = known && next ? 'the first that is new' : 'the first'
-  return [
+  const findings = [
     judgeInput(known ? { ...seen, fresh: fresh.length } : seen, suffixes),
     ...judgePeriods(definition.settings, versions),
     ...judgeOverwriting(definition, fresh.filter(isOverwriting)),
     ...(version ? [await examineObject(components, definition, { store, version, place })] : []),
   ]
+  return { findings, versions }
 }
 
 /** What the ledger says of these; nothing of those whose key it does not hold. */
