@@ -22,7 +22,7 @@ import {
   upload,
 } from './data-files.ts'
 import { addSnapshot, checkLake, makeLake } from './lake.ts'
-import type { DucklakeSink } from './spec.ts'
+import { ducklake, ducklakeOptions, type DucklakeSink } from './spec.ts'
 import { type FoundTable, findTable, makeTable, type WantedTable } from './table.ts'
 import { checkOwner, checkTerm, readToken, type TokenOwner, writeToken } from './token.ts'
 
@@ -30,6 +30,8 @@ import { checkOwner, checkTerm, readToken, type TokenOwner, writeToken } from '.
 export const ducklakeKind: SinkKind<DucklakeSink> = {
   kind: 'ducklake',
   call: 'ducklake(...)',
+  options: ducklakeOptions,
+  make: ({ uri, ...options }) => ducklake(uri as string, options as never),
   isFolder: true,
   rows: lakeRows,
   open: openDucklake,

@@ -20,7 +20,7 @@ const name = text(
   'NAME',
 )
 
-const ducklakeOptions = {
+export const ducklakeOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix of the lake.' },
   table: { kind: name, isRequired: true, about: 'The table, made where it is missing.' },
   schema: { kind: name, otherwise: 'main', about: 'The schema that the table lies in, made where it is missing.' },

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sinks } from '../../connectors/registry.ts'
 import * as m from '../../src/index.ts'
 import type { Pipeline } from '../../src/plan/pipeline.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
@@ -277,6 +278,22 @@ describe('SQL and TypeScript are one plan', () => {
     const own = await compiled(duckdb, `${statements}INSERT INTO out ${sql};`)
     const other = m.pipeline('p', { checkpoint: 'ck' }, flow as never)
     expect(await canonicalPlan(duckdb, own)).toEqual(await canonicalPlan(duckdb, other))
+  })
+
+  test('every sink that is listed has a statement', () => {
+    expect(sinks.filter(({ options, make }) => !options || !make).map(({ kind }) => kind)).toEqual([])
+  })
+
+  test('a table of a lake', async () => {
+    const own = await compiled(
+      duckdb,
+      `${statements}CREATE SINK lake WITH (connector = 'ducklake', path = 'lake', table = 'trips');
+       INSERT INTO lake SELECT zone, fare FROM trips;`,
+    )
+    const flow = trips.pipe(m.select('zone', 'fare'), m.to(m.ducklake('lake', { table: 'trips' })))
+    expect(await canonicalPlan(duckdb, own)).toEqual(
+      await canonicalPlan(duckdb, m.pipeline('p', { checkpoint: 'ck' }, flow)),
+    )
   })
 
   test('views are branches that flows share', async () => {
