@@ -8,6 +8,7 @@ import { csvConnector } from './csv/index.ts'
 import { deltaKind } from './delta/sink.ts'
 import { ducklakeKind } from './ducklake/sink.ts'
 import { filesKind } from './files/sink.ts'
+import { icebergCatalogKind, icebergKind } from './iceberg/index.ts'
 import { jsonConnector } from './json/index.ts'
 import { kafkaConnector } from './kafka/index.ts'
 import type { NotificationConnector } from './notifications/connector.ts'
@@ -25,7 +26,14 @@ export const connectors: readonly NotificationConnector[] = [sqsConnector, kafka
 export const formats: readonly FormatConnector[] = [parquetConnector, jsonConnector, csvConnector, textConnector]
 
 /** All that results go to. */
-export const sinks: readonly SinkKind[] = [filesKind, postgresKind, ducklakeKind, deltaKind]
+export const sinks: readonly SinkKind[] = [
+  filesKind,
+  postgresKind,
+  ducklakeKind,
+  deltaKind,
+  icebergKind,
+  icebergCatalogKind,
+]
 
 /**
  * @param field names the sink in errors

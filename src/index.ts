@@ -2,6 +2,8 @@ export { type CsvOptions, csv } from '../connectors/csv/spec.ts'
 export { delta, type DeltaOptions } from '../connectors/delta/spec.ts'
 export { ducklake, type DucklakeOptions } from '../connectors/ducklake/spec.ts'
 export { files, type FilesOptions } from '../connectors/files/spec.ts'
+export { icebergCatalog, type IcebergCatalogOptions, type IcebergOAuth } from '../connectors/iceberg/rest-spec.ts'
+export { iceberg, type IcebergOptions } from '../connectors/iceberg/spec.ts'
 export {
   postgres,
   type PostgresOptions,

@@ -4,13 +4,16 @@ import { pathOf } from './disk.ts'
 
 /** Names that begin so are the store's own: never listed, never a key. */
 export const hidden = '.millrace-'
-/** Last segment of a mutable key that other programs open as a plain file. */
-const shownName = 'catalog.ducklake'
+/** Last segments of mutable keys that other programs open as plain files. */
+const shownFolders: Readonly<Record<string, string>> = {
+  'catalog.ducklake': `${hidden}catalog`,
+  'version-hint.text': `${hidden}version-hint`,
+}
 /** Last segment of a mutable key, and the folder that stands for it (P7). */
 const mutableFolders: Readonly<Record<string, string>> = {
   HEAD: 'head',
   latest: 'latest',
-  [shownName]: `${hidden}catalog`,
+  ...shownFolders,
 }
 const bodiesSuffix = '-bodies'
 const reserved = new Set(Object.values(mutableFolders).flatMap(folder => [folder, folder + bodiesSuffix]))
@@ -32,7 +35,7 @@ export function mutableOf(root: string, key: string): MutablePaths | undefined {
   const folder = Object.hasOwn(mutableFolders, name) ? mutableFolders[name] : undefined
   if (folder === undefined) return undefined
   const parent = slash < 0 ? root : pathOf({ root }, key.slice(0, slash))
-  const shown = name === shownName ? { shown: join(parent, name) } : {}
+  const shown = Object.hasOwn(shownFolders, name) ? { shown: join(parent, name) } : {}
   return { parent, folder: join(parent, folder), bodies: join(parent, folder + bodiesSuffix), ...shown }
 }
 

@@ -11,6 +11,7 @@ export type Installable =
   | 'ministack'
   | 's3mock'
   | 'lake-readers'
+  | 'iceberg-rest'
 
 /** A server that this machine cannot get: its message is what the installation said. */
 export class MissingServer extends Error {

@@ -1,0 +1,34 @@
+import type { SinkKind } from '../../src/plan/sink.ts'
+import { openBucketCatalog } from './bucket-catalog.ts'
+import { openRestCatalog } from './rest-catalog.ts'
+import { openRestClient } from './rest-client.ts'
+import { type IcebergCatalogSink, movedTo } from './rest-spec.ts'
+import { waitingRows } from './rows.ts'
+import { openTable } from './sink.ts'
+import { type IcebergSink, settingsOf } from './spec.ts'
+
+/** Rows of a table of Apache Iceberg whose folder is its catalog. */
+export const icebergKind: SinkKind<IcebergSink> = {
+  kind: 'iceberg',
+  call: 'iceberg(...)',
+  isFolder: true,
+  rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
+  async open(sink, context) {
+    return openTable(settingsOf(sink), openBucketCatalog(await context.openStore(sink.uri), context), context)
+  },
+}
+
+/** Rows of a table of Apache Iceberg behind a REST catalog. */
+export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
+  kind: 'iceberg-catalog',
+  call: 'icebergCatalog({...})',
+  rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
+  movedTo,
+  async open(sink, context) {
+    const { rest } = sink.access()
+    const levels = sink.table.split('.')
+    const name = { namespace: levels.slice(0, -1), name: levels.at(-1) as string }
+    const where = { address: sink.uri, warehouse: rest.warehouse }
+    return openTable(settingsOf(sink), openRestCatalog(openRestClient(rest), name, where, context), context)
+  },
+}

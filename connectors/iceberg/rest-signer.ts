@@ -1,0 +1,41 @@
+import { SQSClient } from '@aws-sdk/client-sqs'
+import { SignatureV4 } from '@smithy/signature-v4'
+
+/** How calls of a catalog at AWS are signed. */
+export interface SigV4 {
+  /** 's3tables' or 'glue' */
+  readonly service: string
+  /** Default: the environment's. */
+  readonly region?: string
+}
+
+/** The headers of a call with the signature of the AWS SDK, whose chain finds the credentials. */
+export async function signedHeaders(
+  { service, region }: SigV4,
+  method: string,
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  body: string | undefined,
+): Promise<Record<string, string>> {
+  // A client of the SDK for its chain of credentials, its region and its hash: it sends nothing.
+  const { config } = new SQSClient(region === undefined ? {} : { region })
+  const signer = new SignatureV4({
+    service,
+    region: config.region,
+    credentials: config.credentials,
+    sha256: config.sha256,
+  })
+  const query: Record<string, string | string[]> = {}
+  for (const name of new Set(url.searchParams.keys())) query[name] = url.searchParams.getAll(name)
+  const signed = await signer.sign({
+    method,
+    protocol: url.protocol,
+    hostname: url.hostname,
+    ...(url.port !== '' && { port: Number(url.port) }),
+    path: url.pathname,
+    query,
+    headers: { ...headers, host: url.host },
+    ...(body !== undefined && { body }),
+  })
+  return signed.headers
+}

@@ -1,0 +1,228 @@
+import { retrying } from '../../checkpoints/retry.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import type { CommittedOutput, EpochOutput, SinkPort, StagedOutput } from '../../src/core/sink-port.ts'
+import type { SinkContext, SinkDuckdb } from '../../src/plan/sink.ts'
+import { parquetRows } from '../../src/plan/sql.ts'
+import { checkOwner, checkTerm, type Token } from '../lake/owner.ts'
+import type { Catalog } from './catalog.ts'
+import { changeFiles } from './changes.ts'
+import {
+  type DataWriter,
+  dataPrefix,
+  namedFile,
+  parseDataKey,
+  placedFrom,
+  placedJson,
+  placeRows,
+} from './data-files.ts'
+import { expireSnapshots, type Retention } from './expiry.ts'
+import { checkFit, type Wanted } from './fit.ts'
+import { mainBranch, type TableMetadata, type Update } from './metadata.ts'
+import { type Partition, partitionsOf, specOf } from './partitions.ts'
+import type { IcebergSettings } from './spec.ts'
+import { prepareSnapshot } from './snapshot.ts'
+import { tableColumns } from './rows.ts'
+import { type TableFiles, tableFiles } from './table-files.ts'
+import { claimantOf, tokenOf, tokenProperties } from './token.ts'
+import { schemaOf } from './types.ts'
+
+/** A table of Iceberg as one flow of one checkpoint writes it. */
+export interface IcebergTable {
+  readonly catalog: Catalog
+  readonly wanted: Wanted
+  readonly partitions: readonly Partition[]
+  readonly owner: Pick<Token, 'checkpointId' | 'pipeline' | 'flow'>
+  readonly retention: Retention
+  readonly context: SinkContext
+}
+
+/** A commit is tried so often while others come first. */
+const attemptsMax = 50
+
+export function openTable(settings: IcebergSettings, catalog: Catalog, context: SinkContext): SinkPort {
+  const columns = tableColumns(context.columns)
+  const partitions = partitionsOf(settings.partitionBy, columns, `${context.output}: iceberg: partitionBy`)
+  const { key, retention } = settings
+  const { checkpointId, pipeline, output: flow } = context
+  const table: IcebergTable = {
+    catalog,
+    wanted: { address: catalog.address, columns, partitions, key },
+    partitions,
+    owner: { checkpointId, pipeline, flow },
+    retention,
+    context,
+  }
+  return {
+    address: catalog.address,
+    isOrdered: true,
+    check: async isNewCheckpoint => void (await judge(table, isNewCheckpoint)),
+    own: (isNewCheckpoint, term) => own(table, isNewCheckpoint, term),
+    async through() {
+      const found = await catalog.load()
+      return found && ownToken(table, found)?.epoch
+    },
+    // Rows with a key are compared with those of the table, which are known when it is their turn.
+    ...(!key && { stage: output => stage(table, output) }),
+    publish: output => publish(table, output),
+    orphans: (term, named) => orphans(table, term, named),
+  }
+}
+
+/** What this flow has written of itself. */
+function ownToken({ owner }: IcebergTable, found: TableMetadata): Token | undefined {
+  const token = tokenOf(found)
+  return token?.checkpointId === owner.checkpointId && token.flow === owner.flow ? token : undefined
+}
+
+/** @throws MillraceError `user` where the table is another's, gone, or does not fit */
+async function judge(table: IcebergTable, isNewCheckpoint: boolean): Promise<TableMetadata | undefined> {
+  const { catalog, wanted, owner } = table
+  const found = await catalog.load()
+  const token = found && tokenOf(found)
+  checkOwner(claimantOf({ ...owner, address: catalog.address }), token, found !== undefined, isNewCheckpoint)
+  if (found) checkFit(wanted, found)
+  return found
+}
+
+async function own(table: IcebergTable, isNewCheckpoint: boolean, term: number): Promise<void> {
+  const { catalog, wanted, partitions, owner } = table
+  const { address } = catalog
+  await repeated(address, async () => {
+    const found = await judge(table, isNewCheckpoint)
+    if (found === undefined) {
+      const schema = schemaOf(wanted.columns)
+      const properties = tokenProperties({ ...owner, term, epoch: 0 })
+      return catalog.create({ schema, spec: specOf(partitions, schema), properties })
+    }
+    const token = ownToken(table, found)
+    if (token) checkTerm({ address }, token, term)
+    if (token?.term === term) return { is: 'committed' }
+    const updates = token ? tokenProperties({ term }) : tokenProperties({ ...owner, term, epoch: 0 })
+    return catalog.commit(found, [{ action: 'set-properties', updates }])
+  })
+  await catalog.tidy()
+}
+
+/** Repeats a commit until it is made: what is not known to be made is looked at again by `attempt`. */
+async function repeated(address: string, attempt: () => ReturnType<Catalog['commit']>): Promise<void> {
+  let cause: unknown
+  for (let count = 0; count < attemptsMax; count++) {
+    const committed = await attempt()
+    if (committed.is === 'committed') return
+    cause = committed.is === 'unknown' ? committed.cause : undefined
+  }
+  throw new MillraceError(
+    'retry',
+    'store-unavailable',
+    `${address}: a commit was tried ${attemptsMax} times, and others came first, or no answer was clear.`,
+    cause,
+  )
+}
+
+async function writerOf(table: IcebergTable, found: TableMetadata, duckdb: SinkDuckdb): Promise<DataWriter> {
+  const { wanted, partitions, context } = table
+  const files = await filesOf(table, found)
+  return { files, table: found, columns: wanted.columns, partitions, duckdb, newId: context.newId }
+}
+
+async function filesOf({ catalog, context }: IcebergTable, found: TableMetadata): Promise<TableFiles> {
+  return tableFiles(await catalog.storeOf(found), found, context.sleep)
+}
+
+async function loaded({ catalog }: IcebergTable): Promise<TableMetadata> {
+  const found = await catalog.load()
+  if (found) return found
+  throw new MillraceError(
+    'user',
+    'output-missing',
+    `${catalog.address}: the table is gone. Bring it back, or begin with a new checkpoint.`,
+  )
+}
+
+/** Puts an epoch's rows where they will stay. No snapshot names them yet. */
+async function stage(table: IcebergTable, { term, epoch, files }: EpochOutput): Promise<StagedOutput> {
+  const found = await loaded(table)
+  const placed = await table.context.duckdb(async duckdb =>
+    placeRows(await writerOf(table, found, duckdb), parquetRows(files.map(({ file }) => file)), { term, epoch }),
+  )
+  return {
+    receipt: placedJson(placed),
+    files: placed.map(({ key, rows, bytes, sha256 }) => ({ name: key, rows, bytes, sha256 })),
+    names: placed.map(({ key }) => key),
+  }
+}
+
+async function publish(table: IcebergTable, output: CommittedOutput): Promise<'published' | 'already'> {
+  const { catalog, context } = table
+  const { term, epoch } = output
+  const address = catalog.address
+  let isThere = false
+  await repeated(address, async () => {
+    const found = await loaded(table)
+    checkOwner(claimantOf({ ...table.owner, address }), tokenOf(found), true, false)
+    const token = ownToken(table, found) as Token
+    checkTerm({ address }, token, term)
+    isThere = token.epoch >= epoch
+    if (isThere) return { is: 'committed' }
+    const change = await context.duckdb(async duckdb => changeOf(table, await writerOf(table, found, duckdb), output))
+    return commitChange(table, found, change, epoch)
+  })
+  await catalog.tidy()
+  const after = await loaded(table)
+  await expireSnapshots(catalog, await filesOf(table, after), after, table.retention, table.context.nowMs())
+  return isThere ? 'already' : 'published'
+}
+
+interface Change extends Awaited<ReturnType<typeof changeFiles>> {}
+
+async function changeOf(
+  { wanted: { key } }: IcebergTable,
+  writer: DataWriter,
+  { term, epoch, local, receipt }: CommittedOutput,
+): Promise<Change> {
+  if (key) return changeFiles(writer, local, key, { term, epoch })
+  return { added: placedFrom(receipt).map(file => namedFile(writer, file)), removed: new Map(), placed: [] }
+}
+
+async function commitChange(
+  table: IcebergTable,
+  found: TableMetadata,
+  { added, removed, placed }: Change,
+  epoch: number,
+): ReturnType<Catalog['commit']> {
+  const { catalog, context, owner } = table
+  const files = await filesOf(table, found)
+  const summary = { 'millrace.checkpoint': owner.checkpointId, 'millrace.epoch': String(epoch) }
+  const { snapshot, written } = await prepareSnapshot(
+    files,
+    found,
+    { added, removed, summary },
+    context.newId,
+    table.context.nowMs(),
+  )
+  const updates: readonly Update[] = [
+    { action: 'add-snapshot', snapshot },
+    { action: 'set-snapshot-ref', 'ref-name': mainBranch, type: 'branch', 'snapshot-id': snapshot['snapshot-id'] },
+    { action: 'set-properties', updates: tokenProperties({ epoch }) },
+  ]
+  const committed = await catalog.commit(found, updates)
+  // What is not known to be committed may be in use.
+  if (committed.is === 'conflict') await retrying(files.sleep, () => files.store.delete([...written, ...placed]))
+  return committed
+}
+
+/** Deletes data files of later epochs than the last one there, of lower terms, that no manifest of HEAD names. */
+async function orphans(table: IcebergTable, term: number, named: (name: string) => boolean): Promise<number> {
+  const found = await table.catalog.load()
+  if (found === undefined) return 0
+  const { store, sleep } = await filesOf(table, found)
+  const through = ownToken(table, found)?.epoch ?? 0
+  const keys: string[] = []
+  // `~` is above all that follows the number of an epoch.
+  for await (const { key } of store.list('data/', `${dataPrefix(through)}~`)) {
+    const file = parseDataKey(key)
+    if (file && file.term < term && !named(key)) keys.push(key)
+  }
+  if (keys.length > 0) await retrying(sleep, () => store.delete(keys))
+  return keys.length
+}
