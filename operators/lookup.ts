@@ -1,4 +1,4 @@
-import { MillraceError } from '../src/core/errors.ts'
+import { configError, MillraceError } from '../src/core/errors.ts'
 import { oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { type Operator, step } from '../src/plan/batches.ts'
@@ -94,6 +94,14 @@ const lookupJoinOptions = {
 
 /** `join` where its other side is a lookup. */
 export function lookupJoin(lookup: LookupDefinition, options: unknown): Operator<never, never> {
+  for (const [name, value] of Object.entries((options ?? {}) as object))
+    if (name === 'within' || name === 'window')
+      throw configError(
+        `join: ${name}`,
+        value,
+        `no ${name} here: lookup ${lookup.settings.name} has no time, and a row meets it as it is at the row's place ` +
+          'in the ledger. For rows that belong to a time give the table a source of its own',
+      )
   const { on, kind } = readCall('join', lookupJoinOptions, [], options)
   return step(lookupStep(lookup), {
     lookup: lookupJson(lookup),

@@ -52,7 +52,7 @@ describe('refused', () => {
     [{ on: { zone: 'id', kind: 'name' } }, "'name' is not part of the key of lookup zones, id, part"],
     [{ on: { amount: 'id', kind: 'part' } }, "'amount' is DECIMAL(18,2) and 'id' of the other side BIGINT"],
     [{ on, kind: 'full' }, "kind: 'full' is not valid; expected 'inner' or 'left'"],
-    [{ on, within: ['0s', '1 hour'] }, "'within'"],
+    [{ on, within: ['0s', '1 hour'] }, 'lookup zones has no time'],
     [{}, 'join: on is missing'],
   ])('join with %j', (given, message) => {
     expect(joined(given)).toThrow(message)
@@ -77,4 +77,13 @@ describe('refused', () => {
     const same = untyped.lookup('same', { ...options, columns: { ...options.columns, tip: 'DOUBLE' } })
     expect(() => describeOnce(trips => trips.pipe(untyped.join(same, { on })))).toThrow("column 'tip' is on both sides")
   })
+})
+
+test.each([
+  ['within', ['0 seconds', '1 hour']],
+  ['window', true],
+] as const)('join with %s is told that a lookup has no time', (name, value) => {
+  expect(() => untyped.join(zones, { on, [name]: value })).toThrow(
+    new RegExp(`join: ${name}: .* lookup zones has no time`),
+  )
 })
