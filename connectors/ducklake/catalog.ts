@@ -16,6 +16,8 @@ export interface CatalogDatabase {
   /** Of its tables, for SQL: `${prefix}snapshot`. */
   readonly prefix: string
   readonly name: string
+  /** SQL of the time. */
+  readonly now: string
   rows(sql: string): Promise<readonly SqlRow[]>
   run(sql: string): Promise<void>
 }
@@ -53,7 +55,7 @@ const fileOptions = "BLOCK_SIZE 16384, STORAGE_VERSION 'v1.2.0'"
 
 interface Holder {
   readonly store: ObjectStore
-  readonly context: Pick<SinkContext, 'duckdb' | 'newId' | 'sleep'>
+  readonly context: Pick<SinkContext, 'duckdb' | 'newId' | 'nowMs' | 'sleep'>
   readonly address: string
   held: Held | undefined
 }
@@ -75,7 +77,7 @@ export function openCatalog(store: ObjectStore, context: Holder['context']): Cat
       inTurn(async duckdb => {
         const now = await load(holder, duckdb)
         if (now.eTag === undefined) return work(undefined)
-        return inMemory(duckdb, context.newId(), now, address, work)
+        return inMemory(duckdb, context, now, address, work)
       }),
     change: work =>
       inTurn(async duckdb => {
@@ -125,7 +127,7 @@ async function tryChange<T>(
   const file = join(duckdb.folder, `${context.newId()}.ducklake`)
   let isKept = false
   try {
-    const { result, isChanged } = await inMemory(duckdb, context.newId(), now, address, async database => {
+    const { result, isChanged } = await inMemory(duckdb, context, now, address, async database => {
       const worked = await work(database, now.eTag === undefined)
       if (worked.isChanged) await writeOut(duckdb, database, file)
       return worked
@@ -148,19 +150,20 @@ async function tryChange<T>(
 /** The work on a copy in memory, whose changes nobody else sees. */
 async function inMemory<T>(
   duckdb: SinkDuckdb,
-  suffix: string,
+  { newId, nowMs }: Holder['context'],
   { eTag, file }: Held,
   address: string,
   work: (database: CatalogDatabase) => Promise<T>,
 ): Promise<T> {
   const { executor } = duckdb
-  const name = `lake_${suffix}`
+  const name = `lake_${newId()}`
   await executor.run(`ATTACH ':memory:' AS ${id(name)}`)
   try {
     if (eTag !== undefined) await takeIn(duckdb, file, name, address)
     return await work({
       name,
       prefix: `${id(name)}.main.ducklake_`,
+      now: `make_timestamptz(${Math.floor(nowMs()) * 1000})`,
       rows: sql => executor.rows(sql),
       run: sql => executor.run(sql),
     })

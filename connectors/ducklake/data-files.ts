@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { corrupt } from '../../checkpoints/codec.ts'
-import { createObject, nameOf } from '../../checkpoints/objects.ts'
+import { createObject, nameOf, readObject } from '../../checkpoints/objects.ts'
 import { retrying } from '../../checkpoints/retry.ts'
 import type { Json } from '../../src/core/json.ts'
 import type { Executor, ObjectStore, WrittenFile } from '../../src/core/ports.ts'
@@ -19,8 +19,8 @@ export interface DataFile {
   readonly statistics: readonly (readonly [number, string | null, string | null, number | null])[]
 }
 
-const kinds = ['part', 'merged', 'deletes'] as const
-type FileKind = (typeof kinds)[number]
+/** An epoch's, or made of such. */
+type FileKind = 'part' | 'merged'
 
 /** A name used once. By name files stand in the order of their epochs. */
 export function fileName(kind: FileKind, term: number, epoch: number, id: string): string {
@@ -28,9 +28,9 @@ export function fileName(kind: FileKind, term: number, epoch: number, id: string
 }
 
 /** Undefined for a name that this sink never gives. */
-export function parseFileName(name: string): { readonly term: number; readonly epoch: number } | undefined {
-  const [, epoch, term] = /^(?:part|merged|deletes)-(\d{8,})-(\d+)-[A-Za-z0-9-]+\.parquet$/.exec(name) ?? []
-  return epoch === undefined ? undefined : { term: Number(term), epoch: Number(epoch) }
+export function parseFileName(name: string): { readonly kind: FileKind; readonly term: number } | undefined {
+  const [, kind, term] = /^(part|merged)-\d{8,}-(\d+)-[A-Za-z0-9-]+\.parquet$/.exec(name) ?? []
+  return kind === undefined ? undefined : { kind: kind as FileKind, term: Number(term) }
 }
 
 /** Longer texts say little of what a file holds, and a catalog would have them for every file. */
@@ -73,6 +73,26 @@ export async function upload(
   sleep: SinkContext['sleep'],
 ): Promise<void> {
   await createObject(store, key, { bytes, sha256 }, () => store.put(key, { file }, 'absent'), sleep)
+}
+
+/** Brings a file of the table here. @throws MillraceError `corrupt-object` unless it has so many bytes */
+export async function download(
+  store: ObjectStore,
+  key: string,
+  bytes: number,
+  to: string,
+  sleep: SinkContext['sleep'],
+): Promise<void> {
+  const file = await open(to, 'w')
+  try {
+    const found = await readObject(store, key, bytes, sleep, async piece => {
+      await file.writeFile(piece)
+    })
+    const state = found === 'missing' ? 'no object' : `${found.bytes} bytes`
+    if (state !== `${bytes} bytes`) throw corrupt(nameOf(store, key), `${bytes} bytes`, state)
+  } finally {
+    await file.close()
+  }
 }
 
 /** @throws MillraceError `corrupt-object` where a file is not there as it was made */

@@ -28,7 +28,6 @@ export async function insert(
 }
 
 /** Expressions of a catalog's own. */
-const now = { sql: 'now()' }
 export const uuid = { sql: 'uuid()' }
 
 /** @param dataPath an absolute path or address with a slash at its end: where paths of the catalog begin */
@@ -42,7 +41,7 @@ export async function makeLake(database: CatalogDatabase, dataPath: string): Pro
     Object.entries(facts).map(([key, value]) => ({ key, value })),
   )
   await insert(database, 'snapshot', [
-    { snapshot_id: 0, snapshot_time: now, schema_version: 0, next_catalog_id: 1, next_file_id: 0 },
+    { snapshot_id: 0, snapshot_time: { sql: database.now }, schema_version: 0, next_catalog_id: 1, next_file_id: 0 },
   ])
   await insert(database, 'snapshot_changes', [
     { snapshot_id: 0, changes_made: 'created_schema:"main"', author: 'millrace' },
@@ -101,7 +100,7 @@ export async function addSnapshot(database: CatalogDatabase, asked: NewSnapshot)
   await insert(database, 'snapshot', [
     {
       snapshot_id: snapshot,
-      snapshot_time: now,
+      snapshot_time: { sql: database.now },
       schema_version: schemaVersion,
       next_catalog_id: catalogId + BigInt(asked.catalogIds ?? 0),
       next_file_id: fileId + BigInt(asked.fileIds ?? 0),

@@ -21,8 +21,10 @@ import {
   toReceipt,
   upload,
 } from './data-files.ts'
+import { dueFiles, expireSnapshots, forgetFiles } from './history.ts'
 import { addSnapshot, checkLake, makeLake } from './lake.ts'
-import { ducklake, ducklakeOptions, type DucklakeSink } from './spec.ts'
+import { filesToMerge, mergeFiles, replaceFiles, type Source } from './merge.ts'
+import { accessDefault, ducklake, type DucklakeAccess, ducklakeOptions, type DucklakeSink } from './spec.ts'
 import { type FoundTable, findTable, makeTable, type WantedTable } from './table.ts'
 import { checkOwner, checkTerm, readToken, type TokenOwner, writeToken } from './token.ts'
 
@@ -59,6 +61,7 @@ interface Means {
   readonly catalog: Catalog
   readonly target: Target
   readonly context: SinkContext
+  readonly access: DucklakeAccess
   /** Where the table's files lie: made with the table, so it never changes. */
   prefix(): Promise<string>
 }
@@ -82,7 +85,8 @@ export async function openDucklake(sink: DucklakeSink, context: SinkContext): Pr
     catalog,
     target,
     context,
-    prefix: async () => (prefix ??= await findPrefix({ store, catalog, target, context })),
+    access: sink.access?.() ?? accessDefault,
+    prefix: async () => (prefix ??= await findPrefix(catalog, target)),
   }
   return {
     address,
@@ -131,7 +135,7 @@ function dataPath({ address }: ObjectStore): string {
 }
 
 /** Where the table's files lie. */
-function findPrefix({ catalog, target }: Omit<Means, 'prefix'>): Promise<string> {
+function findPrefix(catalog: Catalog, target: Target): Promise<string> {
   return catalog.read(async database => {
     const found = database && (await findTable(database, target))
     if (!found) checkOwner(target, undefined, false, false)
@@ -158,13 +162,12 @@ async function stage(means: Means, { term, epoch, files }: EpochOutput): Promise
   }
 }
 
-/** One snapshot with the epoch's files and its token. */
-async function publish(
-  { catalog, target, context, store }: Means,
-  { term, epoch, receipt }: CommittedOutput,
-): Promise<'published' | 'already'> {
+/** One snapshot with the epoch's files and its token; what that makes due follows it. */
+async function publish(means: Means, committed: CommittedOutput): Promise<'published' | 'already'> {
+  const { catalog, target, context, store, access } = means
+  const { term, epoch, receipt } = committed
   const files = fromReceipt(receipt)
-  return catalog.change<'published' | 'already'>(async (database, isNew) => {
+  const done = await catalog.change<ToMerge | 'already'>(async (database, isNew) => {
     const token = isNew ? undefined : await readToken(database, target)
     const found = isNew ? undefined : await findTable(database, target)
     checkOwner(target, token, found !== undefined, false)
@@ -173,7 +176,37 @@ async function publish(
     await checkThere(store, found.prefix, files, context.sleep)
     await addRows(database, { ...target, ...found }, files, context.pipeline, epoch)
     await writeToken(database, target, { ...token, term, epoch })
-    return { result: 'published', isChanged: true }
+    await expireSnapshots(database, access)
+    // Deleted twice, where the catalog is written by somebody else meanwhile, they are gone as well.
+    const due = await dueFiles(database, found)
+    if (due.length > 0) await store.delete(due)
+    await forgetFiles(database, found)
+    return { result: { table: found, sources: await filesToMerge(database, found) }, isChanged: true }
+  })
+  if (done === 'already') return done
+  await merge(means, committed, done)
+  return 'published'
+}
+
+interface ToMerge {
+  readonly table: FoundTable
+  readonly sources: readonly Source[]
+}
+
+/** Makes one of many small files: what an epoch costs must not grow with the number of epochs. */
+async function merge(
+  { catalog, target, context, store }: Means,
+  { term, epoch }: Pick<CommittedOutput, 'term' | 'epoch'>,
+  { table, sources }: ToMerge,
+): Promise<void> {
+  if (sources.length === 0) return
+  const means = { store, columns: target.columns, table, context, term, epoch }
+  const merged = await context.duckdb(duckdb => mergeFiles(duckdb, means, sources))
+  await catalog.change(async (database, isNew) => {
+    const token = isNew ? undefined : await readToken(database, target)
+    checkTerm(target, token, term)
+    const isChanged = token !== undefined && (await replaceFiles(database, { ...target, ...table }, sources, merged))
+    return { result: undefined, isChanged }
   })
 }
 
@@ -210,7 +243,12 @@ async function orphans(
     if (!database || !found) return { known: new Set<string>(), prefix: undefined }
     const of = (table: string) => `SELECT path FROM ${database.prefix}${table} WHERE table_id = ${found.tableId}`
     const paths = await database.rows(`${of('data_file')} UNION ALL ${of('delete_file')}`)
-    return { known: new Set(paths.map(({ path }) => `${found.prefix}${String(path)}`)), prefix: found.prefix }
+    const leaving = await database.rows(`SELECT path FROM ${database.prefix}files_scheduled_for_deletion`)
+    const known = [
+      ...paths.map(({ path }) => `${found.prefix}${String(path)}`),
+      ...leaving.map(({ path }) => String(path)),
+    ]
+    return { known: new Set(known), prefix: found.prefix }
   })
   if (prefix === undefined) return 0
   return retrying(sleep, async () => {

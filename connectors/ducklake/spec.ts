@@ -1,4 +1,5 @@
-import { place, text } from '../../src/core/option-kinds.ts'
+import { type Duration, parseDurationUs } from '../../src/core/duration.ts'
+import { duration, place, text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Sink } from '../../src/plan/sink.ts'
 
@@ -7,11 +8,26 @@ export interface DucklakeOptions {
   readonly table: string
   /** The schema of the lake that the table lies in, made where it is missing. Default 'main'. */
   readonly schema?: string
+  /**
+   * How long snapshots of the lake are kept, so that tables can be read as they were: `AT (VERSION => 12)`. The commits
+   * that follow give older ones up, and files that only they had are deleted an hour later. Default 3 days.
+   */
+  readonly history?: Duration
+  /** So many snapshots of the lake are kept at most, which bounds the size of its catalog. Default 1,000. */
+  readonly snapshotsMax?: number
+}
+
+/** What may change from run to run. */
+export interface DucklakeAccess {
+  readonly historyMs: number
+  readonly snapshotsMax: number
 }
 
 /** What `ducklake()` gives. */
-export interface DucklakeSink extends Sink<unknown>, DucklakeOptions {
+export interface DucklakeSink extends Sink<unknown>, Pick<DucklakeOptions, 'table' | 'schema'> {
   readonly sink: 'ducklake'
+  /** Absent where only the plan of an earlier run is at hand. */
+  readonly access?: () => DucklakeAccess
 }
 
 const name = text(
@@ -24,7 +40,26 @@ export const ducklakeOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix of the lake.' },
   table: { kind: name, isRequired: true, about: 'The table, made where it is missing.' },
   schema: { kind: name, otherwise: 'main', about: 'The schema that the table lies in, made where it is missing.' },
+  history: {
+    kind: duration('a duration from 1s to 10 years', us => us >= 1_000_000n && us <= 315_360_000_000_000n),
+    default: '3 days',
+    about: 'How long a snapshot is kept, so that the table can be read as it was.',
+  },
+  snapshotsMax: {
+    kind: whole(1, 100_000),
+    unit: 'snapshots',
+    default: 1_000,
+    about: 'How many snapshots of the lake are kept at most; commits of all its tables make them.',
+  },
 } satisfies OptionTable<DucklakeOptions & { readonly uri: string }>
+
+const accessOf = (history: Duration, snapshotsMax: number): DucklakeAccess => ({
+  historyMs: Number((parseDurationUs(history) as bigint) / 1000n),
+  snapshotsMax,
+})
+
+/** Where nothing else was asked for. */
+export const accessDefault = accessOf(ducklakeOptions.history.default, ducklakeOptions.snapshotsMax.default)
 
 /**
  * A sink of rows in a table of a DuckLake, each there once: the rows of an epoch and its number become visible by one
@@ -37,5 +72,7 @@ export const ducklakeOptions = {
  * @throws MillraceError `user` that names the field and what was expected
  */
 export function ducklake(uri: string, options: DucklakeOptions): DucklakeSink {
-  return { sink: 'ducklake', ...readCall('ducklake', ducklakeOptions, [uri], options) }
+  const { history, snapshotsMax, ...kept } = readCall('ducklake', ducklakeOptions, [uri], options)
+  const access = accessOf(history, snapshotsMax)
+  return { sink: 'ducklake', ...kept, access: () => access }
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { serverFor } from '../../servers/for-tests.ts'
 import { openLakeReaders } from '../../servers/lake-readers.ts'
+import { keysOf } from '../../checkpoints/fixtures.ts'
 import { commitEpoch, type Lake, openLake } from './fixtures.ts'
 
 const readers = await serverFor(openLakeReaders)
@@ -67,6 +68,47 @@ describe.skipIf(!readers)('a lake as the extension of DuckDB reads it', () => {
       ['0', '100'],
       ['1', '101'],
     ])
+  })
+
+  test('is the same when its small files were made one, as far back as its history goes', async () => {
+    let nowMs = Date.UTC(2024, 0, 1)
+    const opened = { columns: { n: 'BIGINT NOT NULL' }, nowMs: () => nowMs, history: '1 hour' } as const
+    const port = await lake.open(opened)
+    await port.own(true, 1)
+    const file = (epoch: number) => lake.write(opened, `SELECT ${epoch} * 10 + i AS n FROM range(3) AS r(i)`)
+    const epochs = 40
+    for (let epoch = 1; epoch <= epochs; epoch++) await commitEpoch(port, lake.executor, epoch, await file(epoch))
+    // Snapshot 1 made the table; behind the 16th and the 32nd epoch one merged files.
+    const [now, before, changes, rowIds, left] = await ask(
+      'SELECT count(*), sum(n), min(n), max(n) FROM lake.results',
+      'SELECT count(*), max(n) FROM lake.results AT (VERSION => 6)',
+      "SELECT snapshot_id, change_type, count(*), min(n) FROM lake.table_changes('results', 10, 19) GROUP BY ALL ORDER BY snapshot_id",
+      'SELECT count(DISTINCT rowid), min(rowid), max(rowid) FROM lake.results',
+      'SELECT count(*) FROM lake.snapshots()',
+    )
+    // 3 * 10 * (1 + ... + 40) + 40 * (0 + 1 + 2)
+    expect(now).toEqual([['120', '24720', '10', '402']])
+    expect(before).toEqual([['15', '52']])
+    const inserted = (snapshot: number, epoch: number) => [`${snapshot}`, 'insert', '3', `${epoch * 10}`]
+    expect(changes).toEqual([
+      ...[10, 11, 12, 13, 14, 15, 16, 17].map(snapshot => inserted(snapshot, snapshot - 1)),
+      inserted(19, 17),
+    ])
+    expect(rowIds).toEqual([['120', '0', '119']])
+    expect(left).toEqual([[String(epochs + 4)]])
+    const files = async () => (await keysOf(lake.store, 'main/results/')).length
+    // 8 that are not merged, the merged one, and those that it was made of, which a reader may have open.
+    expect(await files()).toBe(epochs + 2)
+
+    nowMs += 3_700_000
+    await commitEpoch(port, lake.executor, epochs + 1, await file(epochs + 1))
+    expect(await files()).toBe(10)
+    const [after, kept] = await ask(
+      'SELECT count(*), max(n) FROM lake.results',
+      'SELECT count(*) FROM lake.snapshots()',
+    )
+    expect(after).toEqual([['123', '412']])
+    expect(kept).toEqual([['1']])
   })
 
   test('keeps every type: values, NULL and bounds', async () => {
