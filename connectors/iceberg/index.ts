@@ -2,15 +2,17 @@ import type { SinkKind } from '../../src/plan/sink.ts'
 import { openBucketCatalog } from './bucket-catalog.ts'
 import { openRestCatalog } from './rest-catalog.ts'
 import { openRestClient } from './rest-client.ts'
-import { type IcebergCatalogSink, movedTo } from './rest-spec.ts'
+import { catalogOptions, icebergCatalog, type IcebergCatalogSink, movedTo } from './rest-spec.ts'
 import { waitingRows } from './rows.ts'
 import { openTable } from './sink.ts'
-import { type IcebergSink, settingsOf } from './spec.ts'
+import { bucketOptions, iceberg, type IcebergSink, settingsOf } from './spec.ts'
 
 /** Rows of a table of Apache Iceberg whose folder is its catalog. */
 export const icebergKind: SinkKind<IcebergSink> = {
   kind: 'iceberg',
   call: 'iceberg(...)',
+  options: bucketOptions,
+  make: ({ uri, ...options }) => iceberg(uri as string, options as never),
   isFolder: true,
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
   async open(sink, context) {
@@ -22,6 +24,8 @@ export const icebergKind: SinkKind<IcebergSink> = {
 export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
   kind: 'iceberg-catalog',
   call: 'icebergCatalog({...})',
+  options: catalogOptions,
+  make: options => icebergCatalog(options as never),
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
   movedTo,
   async open(sink, context) {

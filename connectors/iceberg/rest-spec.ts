@@ -59,7 +59,7 @@ const address = text(
 )
 const secret = text('text that is not empty; is its variable set?')
 
-const options = {
+export const catalogOptions = {
   url: { kind: address, isRequired: true, about: 'The address of the catalog, up to what /v1 follows.' },
   table: {
     kind: text(
@@ -107,7 +107,7 @@ const options = {
 export function icebergCatalog<const K extends string = never>(
   given: IcebergCatalogOptions<K>,
 ): IcebergCatalogSink & Sink<{ readonly [name in K]: unknown }> {
-  const read = readCall('icebergCatalog', options, [], given)
+  const read = readCall('icebergCatalog', catalogOptions, [], given)
   const { url, table, warehouse, token, oauth, sigv4, partitionBy, key } = read
   const logins = [token, oauth, sigv4].filter(each => each !== undefined)
   if (logins.length > 1) throw configError('icebergCatalog', 'several logins', 'one of token, oauth and sigv4')

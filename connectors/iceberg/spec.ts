@@ -61,7 +61,7 @@ export const icebergOptions = {
   snapshotsMax: { kind: whole(2, 100_000), default: 500, about: 'How many snapshots are kept at most.' },
 } satisfies OptionTable<IcebergOptions>
 
-const bucketOptions = {
+export const bucketOptions = {
   uri: {
     kind: place,
     isRequired: true,

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 
 /** Texts that begin so and are no columns: a folder, and ends of names that are looked for. */
-const noColumns = new Set(['_millrace', '_corrections', '_us', '_ms'])
+const noColumns = new Set(['_millrace', '_corrections', '_delta_log', '_us', '_ms'])
 
 /** Names that begin with `_` in the strings of a source file, an interpolated end as `…`. */
 function namesIn(text: string): readonly string[] {
