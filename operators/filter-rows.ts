@@ -1,5 +1,5 @@
 import type { Row } from '../src/core/types.ts'
-import { type ColumnsOf, type OfRows, type Operator, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, type Passed, step } from '../src/plan/batches.ts'
 import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
@@ -23,7 +23,7 @@ interface FilteredOptions {
 export function filterRows<I>(
   of: NoInfer<OfRows<I, (row: Row<ColumnsOf<I>>) => boolean>>,
   options: FunctionOptions = {},
-): Operator<I, I> {
+): Operator<I, Passed<I>> {
   const filterRowsStep: FunctionStep<FilteredOptions> = {
     is: 'function',
     op: 'filterRows',

@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { type ColumnsOf, type OfRows, type Operator, type Sql, step } from '../src/plan/batches.ts'
+import { type ColumnsOf, type OfRows, type Operator, type Passed, type Sql, step } from '../src/plan/batches.ts'
 import { inputColumn, wrap } from '../src/plan/relation.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
 
@@ -27,7 +27,7 @@ export const whereStep: StatelessStep<WhereOptions> = {
  * `random()`, subqueries, aggregates). Checked by the compiler for column names and by DuckDB before data is read.
  * @throws MillraceError `user` when the pipeline is bound: unknown column, wrong type, refused function.
  */
-export function where<I, const S extends string>(predicate: OfRows<I, Sql<S, ColumnsOf<I>>>): Operator<I, I> {
+export function where<I, const S extends string>(predicate: OfRows<I, Sql<S, ColumnsOf<I>>>): Operator<I, Passed<I>> {
   const text: unknown = predicate
   if (typeof text !== 'string' || text.trim() === '') throw configError('where', predicate, 'a SQL predicate')
   return step(whereStep, { predicate: text })

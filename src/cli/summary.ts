@@ -55,10 +55,13 @@ export interface SummaryJson {
   readonly outputs: readonly string[]
   /** Versions of lookups that this run has read, in order. */
   readonly lookups: Summary['run']['lookups']
+  /** Late rows that `apply-late` has brought into their windows. */
+  readonly applied: number
 }
 
 export function summaryJson({ pipeline, totals, run, ...summary }: Summary): SummaryJson {
-  const { rows, late, objects, quarantined, skipped, gone, suspect, quarantinedRows, outsideBounds, epochs } = totals
+  const { rows, late, applied, objects, quarantined, skipped, gone, suspect, quarantinedRows, outsideBounds, epochs } =
+    totals
   return {
     pipeline,
     rows,
@@ -97,6 +100,7 @@ export function summaryJson({ pipeline, totals, run, ...summary }: Summary): Sum
     checkpoint: addressToPath(summary.checkpoint),
     outputs: summary.outputs.map(addressToPath),
     lookups: run.lookups,
+    applied,
   }
 }
 
@@ -270,7 +274,9 @@ function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly L
   return [
     [
       'late',
-      totals.late > 0 ? `${showCount(totals.late)} (row, window) pairs: kept in the late ledger, not counted` : 'none',
+      totals.late > 0
+        ? `${showCount(totals.late)} (row, window) pairs: kept in the late ledger, ${notCounted(totals)}`
+        : 'none',
     ],
     ['quarantined', totals.quarantined > 0 ? showCounted(totals.quarantined, 'object') : 'none'],
     ...some('skipped', totals.skipped, showCounted(totals.skipped, 'object')),
@@ -284,6 +290,11 @@ function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly L
       `${showCounted(totals.outsideBounds, 'row')}: counted, but no watermark moves by them`,
     ),
   ]
+}
+
+function notCounted({ late, applied }: Totals): string {
+  if (applied === 0) return 'not counted'
+  return applied === late ? 'and applied since' : `${showCount(applied)} of them applied since, the rest not counted`
 }
 
 function openWindows({ openWindows, farAhead }: Summary): string {
@@ -328,6 +339,7 @@ export function renderInspection(inspection: Inspection): string {
     ...(inspection.retried > 0
       ? [['to read again', `${showCounted(inspection.retried, 'object')}, by the next run`] as const]
       : []),
+    ...(inspection.applyLate > 0 ? [['to apply', 'late rows, as apply-late asked, by the next run'] as const] : []),
     ...Object.entries(inspection.watermarks).map(
       ([source, at]): Line => ['watermark', `${source}: ${at ?? 'none yet'}`],
     ),

@@ -1,22 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
 import { configError, MillraceError } from '../core/errors.ts'
-import type { Json } from '../core/json.ts'
 import { readOptions } from '../core/options.ts'
 import type { Executor } from '../core/ports.ts'
 import { instantUs } from '../plan/key-period.ts'
-import type { SourceSettings } from '../plan/source-settings.ts'
-import { stepsOf, type StoredPlan, storedPlan, writtenOptions } from '../plan/stored-plan.ts'
+import { type StoredPlan, storedPlan } from '../plan/stored-plan.ts'
 import { type Components, components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import { type ApplyLateOptions, applyLateOptions } from './options.ts'
 import { iso } from './report/iso.ts'
 import { type ChannelReader, eachPart } from './state/channels.ts'
-import { checkOpen, engineRecords, watermarkOfState, withApplyLate } from './state/engine-state.ts'
+import { engineRecords, watermarkOfState, withApplyLate } from './state/engine-state.ts'
 import { fateSql, type LateFate, type LateNamed } from './state/late-named.ts'
 import { appliedBefore, createLedgerTable } from './state/ledger.ts'
 import { type ReadCheckpoint, readCheckpoint } from './state/read-checkpoint.ts'
 import { loadLedger } from './state/recover.ts'
+import { retentionsOf, settingsOf } from './state/retentions.ts'
 import { writeRequest } from './write-request.ts'
 
 /** Late rows of one step. Each is counted for every window that it is late for. */
@@ -114,7 +113,7 @@ async function choose(
   executor: Executor,
   asked: AskedWindow,
 ): Promise<Chosen> {
-  checkOpen(manifest, address)
+  if (engineRecords(manifest).sealed) throw sealed(address, manifest)
   const plan = storedPlan(manifest.engine.plan)
   const retentions = retentionsOf(plan)
   if (retentions.size === 0) throw notKept(plan)
@@ -135,29 +134,6 @@ async function choose(
   return { named, rows: steps.reduce((sum, { rows }) => sum + rows, 0), steps }
 }
 
-interface Retention {
-  readonly flows: readonly string[]
-  readonly retentionUs: bigint
-}
-
-/** By step whose late rows can be applied. */
-function retentionsOf(plan: StoredPlan): ReadonlyMap<string, Retention> {
-  const found = new Map<string, Retention>()
-  for (const flow of Object.keys(plan.flows)) {
-    const steps = stepsOf(plan, flow)
-    const late = steps.flatMap(({ op, ...node }) => (op === 'source' ? [settingsOf({ op, ...node }).late] : []))
-    const retentionUs = late[0]?.retentionUs
-    if (retentionUs === undefined) continue
-    for (const { id } of steps)
-      found.set(id, { flows: [...(found.get(id)?.flows ?? []), flow], retentionUs: BigInt(retentionUs) })
-  }
-  return found
-}
-
-function settingsOf(node: Parameters<typeof writtenOptions>[0]): SourceSettings {
-  return writtenOptions(node) as Json as unknown as SourceSettings
-}
-
 function notKept(plan: StoredPlan): MillraceError {
   const names = plan.nodes.filter(({ op }) => op === 'source').map(node => settingsOf(node).name)
   return new MillraceError(
@@ -166,6 +142,17 @@ function notKept(plan: StoredPlan): MillraceError {
     `apply-late: source ${names.join(' and ')} has no late: { retention: '30 days' }, so the state of a window goes ` +
       'when it closes, and nothing can be added to it. The option must be there before the first run: give it to the ' +
       'source, and the pipeline a new checkpoint and output folder.',
+  )
+}
+
+function sealed(address: string, { epoch }: Manifest): MillraceError {
+  return new MillraceError(
+    'user',
+    'sealed',
+    `apply-late: the checkpoint ${address} is sealed: a backfill with --final ended it in epoch ${epoch}, and ` +
+      'nothing is added to its results. To have late rows in them, begin again with a new checkpoint and output ' +
+      'folder: run backfill without --final, then apply-late, and then backfill --final, which applies them ' +
+      'before it ends.',
   )
 }
 

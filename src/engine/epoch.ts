@@ -7,7 +7,7 @@ import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
 import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
-import { type ApplyEntry, correctEpoch } from './fold/correct.ts'
+import { type ApplyEntry, type Corrected, correctEpoch } from './fold/correct.ts'
 import { noPartials, type Partials } from './fold/partials.ts'
 import { createRunAhead, type Ready } from './fold/run-ahead.ts'
 import { lookupsAt } from './fold/lookups-met.ts'
@@ -106,9 +106,10 @@ async function commitBatch(
   const applied = await applyBatch(run, committer, partials, stamped)
   const epoch = committer.manifest.epoch + 1
   const late = (seq: number) => (partials.late.get(seq) ?? 0) + (applied.late.get(seq) ?? 0)
+  const taken = 'taken' in applied ? applied.taken : undefined
   const entries = [
     ...stamped.objects.map(object => objectRow(object, epoch, late(object.seq))),
-    ...stamped.marks.map(mark => markRow(mark, epoch, sourceNames(run), late(mark.seq))),
+    ...stamped.marks.map(mark => markRow(mark, epoch, sourceNames(run), taken ?? late(mark.seq))),
   ]
   const columns = seeAll(run, committer, stamped)
   const result = await commitEpoch(run, committer, {
@@ -134,7 +135,7 @@ async function applyBatch(
   committer: Committer,
   partials: Partials,
   { marks: [mark], clocks, lookups }: Ready['stamped'],
-): Promise<Applied> {
+): Promise<Applied | Corrected> {
   if (mark?.is !== 'apply') return apply(run, committer, partials, { is: 'stamped', clocks, lookups })
   const epoch = await beginEpoch(run, committer)
   const { executor } = run.commit

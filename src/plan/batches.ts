@@ -80,6 +80,9 @@ type NoRows<I> = I extends OpenWindow
   ? 'add aggregate({...}) before this: it makes rows of windows'
   : 'nothing of millrace can follow to(...) or rows(): the flow ends there'
 
+/** The same of rows of which some are dropped: they are not any more all that a step gave which keeps state. */
+export type Passed<I> = [I] extends [Rows] ? MiniBatch<ColumnsOf<I>, TimeOf<I>> : I
+
 /** `P` where rows are given, else what to do. */
 export type OfRows<I, P> = unknown extends I ? P : [I] extends [Rows] ? P : NoRows<I>
 

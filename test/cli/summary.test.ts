@@ -12,6 +12,7 @@ const summary: Summary = {
   totals: {
     rows: 200_000,
     late: 18,
+    applied: 0,
     objects: 5,
     quarantined: 1,
     skipped: 0,
@@ -228,6 +229,7 @@ test('a checkpoint, for a person', () => {
       { name: 'ledger', files: 4, rows: 5, bytes: 12_345 },
     ],
     retried: 0,
+    applyLate: 0,
     unpublished: 0,
     held: [{ flow: 'flow-1', rows: 4_321, bytes: 9_000, since: '2022-05-01T10:00:00.000Z' }],
     undelivered: [{ flow: 'flow-2', epochs: 1, rows: 1_234, bytes: 5_000 }],
@@ -235,6 +237,14 @@ test('a checkpoint, for a person', () => {
     setAside: summary.run.setAside,
   }
   expect(renderInspection(inspection)).toMatchSnapshot()
+
+  const { totals } = inspection
+  expect(renderInspection({ ...inspection, totals: { ...totals, applied: 5 }, applyLate: 1 })).toMatch(
+    /  late +18 \(row, window\) pairs: kept in the late ledger, 5 of them applied since, the rest not counted\n[^]*  to apply +late rows, as apply-late asked, by the next run\n/,
+  )
+  expect(renderInspection({ ...inspection, totals: { ...totals, applied: 18 } })).toContain(
+    'kept in the late ledger, and applied since',
+  )
 
   const empty = { name: '7b635880-values', rows: 0, bytes: 900, openWindows: 0 }
   const [main] = inspection.states

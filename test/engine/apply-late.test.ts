@@ -16,6 +16,7 @@ import {
   files,
   groupBy,
   hopping,
+  inspect,
   json,
   late,
   max,
@@ -29,6 +30,8 @@ import {
   verify,
   where,
 } from '../../src/index.ts'
+import { components } from '../../src/engine/components.ts'
+import { examine } from '../../src/status/doctor/doctor.ts'
 import { drawn } from '../golden/drawn.ts'
 import { failure, type Lab, openLab, outputFiles, outputHashes, type Place, run } from './harness.ts'
 
@@ -254,6 +257,7 @@ test.each([
       expect(closed, `${label}, round ${round}`).toEqual(rules.results(() => true))
     }
     expect((await applyLate(at.checkpoint)).rows).toBe(0)
+    expect((await inspect(at.checkpoint)).totals.applied, label).toBe(taken)
     expect(taken, label).toBeGreaterThan(5)
     expect((await verify(flows)).differences).toEqual([])
   },
@@ -379,13 +383,27 @@ test('what was asked for waits in the checkpoint, once for each time, and is tol
   expect(all.steps[0]).toMatchObject({ rows: all.rows, applied: first.rows })
   expect(first.rows).toBeGreaterThan(0)
   expect(all.rows).toBeGreaterThan(0)
-  expect((await run(flows, { flush: false })).run.epochs).toBe(2)
+  expect(await inspect(at.checkpoint)).toMatchObject({ applyLate: 2, totals: { applied: 0 } })
+  const { run: done, totals } = await run(flows, { flush: false })
+  expect(done.epochs).toBe(2)
+  expect(totals.applied).toBe(first.rows + all.rows)
+  expect((await inspect(at.checkpoint)).applyLate).toBe(0)
   const entries = (await lab.channel('ledger', at)).filter(({ is }) => is === 'apply')
   const toUs = String((zero + 3 * hour) * 1000)
   expect(entries.map(({ applied }) => JSON.parse(applied ?? ''))).toEqual([
-    { beforeSeq: 13, fromUs: null, toUs },
-    { beforeSeq: 13, fromUs: null, toUs: null },
+    { beforeSeq: 13, fromUs: null, toUs, rows: first.rows },
+    { beforeSeq: 13, fromUs: null, toUs: null, rows: all.rows },
   ])
+  const state = await lab.channels(`segment-${step?.step}`, at)
+  const lateRows = await lab.channel(`late-${step?.step}`, at)
+  const [found] = (await examine(components, flows, {})).filter(({ check }) => check === 'state')
+  expect(found?.message).toMatch(
+    new RegExp(
+      `^flow-1, flow-2, step ${step?.step}: late: { retention } keeps the state of windows for 30 days after their end. ` +
+        `The checkpoint has ${state.length} rows, [\\d.]+ kB of state, open windows among them, and ${lateRows.length} rows, ` +
+        `[\\d.]+ kB in the late ledger$`,
+    ),
+  )
   const none = await applyLate(at.checkpoint)
   expect(none.rows).toBe(0)
   expect(none.steps[0]).toMatchObject({ rows: 0, windows: 0, from: null, to: null, applied: first.rows + all.rows })
@@ -415,7 +433,11 @@ test('a checkpoint whose source keeps no state for late rows is refused, and so 
   expect(refused.message).toContain("source trips has no late: { retention: '30 days' }")
   const sealed = lab.place('sealed')
   await run(flowsOf(sealed, kinds[0]?.window as never, '30 days'), { final: true })
-  expect(await failure(applyLate(sealed.checkpoint))).toMatchObject({ kind: 'user', code: 'sealed' })
+  const isSealed = await failure(applyLate(sealed.checkpoint))
+  expect(isSealed).toMatchObject({ kind: 'user', code: 'sealed' })
+  expect(isSealed.message).toContain(
+    'begin again with a new checkpoint and output folder: run backfill without --final',
+  )
   for (const [window, found] of [
     ['2024-01-02/2024-01-01', 'a second time after the first'],
     ['2024-01-02', 'two times with / between them'],

@@ -7,6 +7,7 @@ import { createRedact } from '../../src/status/redact.ts'
 const totals = {
   rows: 7,
   late: 2,
+  applied: 0,
   objects: 3,
   quarantined: 1,
   skipped: 0,

@@ -9,6 +9,7 @@ export const measurement: Measurement = {
   totals: {
     rows: 100,
     late: 2,
+    applied: 0,
     objects: 10,
     quarantined: 1,
     skipped: 0,

@@ -418,6 +418,10 @@ const counted = requests.pipe(tumbling('5m'), groupBy('host'), aggregate({ n: co
 late(requests)
 // @ts-expect-error late rows of a flow that goes on: rows are late for a step that keeps state
 late(counted.pipe(derive({ twice: ['BIGINT', 'n * 2'] })))
+// @ts-expect-error late rows of a flow that drops some: rows are late for a step that keeps state
+late(counted.pipe(where('n > 1')))
+// @ts-expect-error late rows of a flow that drops some by a function: rows are late for a step that keeps state
+late(counted.pipe(filterRows(({ n }) => n > 1n)))
 // @ts-expect-error late rows of all rows together: no row is late for global(...)
 late(requests.pipe(global({ unbounded: true }), aggregate({ n: count() })))
 // @ts-expect-error which side of a join: Expected 2 arguments

@@ -10,7 +10,7 @@ import { waitingIn } from '../publish/lane.ts'
 import { iso } from '../report/iso.ts'
 import type { InspectedState, Inspection, SetAside } from '../report/summary.ts'
 import { type ChannelReader, eachPart, loadTable } from '../state/channels.ts'
-import { settingsOf, watermarksOf, watermarkOfState, retryOf } from '../state/engine-state.ts'
+import { engineRecords, settingsOf, watermarksOf, watermarkOfState, retryOf } from '../state/engine-state.ts'
 import { heldIn } from '../state/held.ts'
 import { createLedgerTable, ledgerRowsSql, sameVersionSql } from '../state/ledger.ts'
 import { outputsOf, readCheckpoint, waitingFor } from '../state/read-checkpoint.ts'
@@ -63,6 +63,7 @@ export async function inspect(address: string): Promise<Inspection> {
       })),
       undelivered: waitingIn(waitingFor(manifest, 'rows')),
       retried: await retriedObjects(reader, executor),
+      applyLate: engineRecords(manifest).applyLate.length,
       outputFiles: outputs.map(row =>
         objectAddress(addresses[String(row.output)] ?? String(row.output), String(row.key)),
       ),

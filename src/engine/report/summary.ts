@@ -23,6 +23,8 @@ export interface Totals {
   readonly rows: number
   /** Late (row, window) pairs over all flows. */
   readonly late: number
+  /** Those of them that `apply-late` has brought into their windows. */
+  readonly applied: number
   /**
    * Object versions in the ledger, each once, whatever their outcome. The next four: those whose last outcome is that.
    */
@@ -187,6 +189,8 @@ export interface Inspection {
   readonly undelivered: readonly WaitingRows[]
   /** Objects that `retry` has put back and no run has read yet. */
   readonly retried: number
+  /** Requests of `apply-late` that no run has done yet. */
+  readonly applyLate: number
   readonly outputFiles: readonly string[]
   readonly setAside: readonly SetAside[]
 }

@@ -30,7 +30,7 @@ export const ledgerColumns = {
   watermark_us: 'BIGINT',
   /** Of a flush that closes some stages only, or each at another watermark: JSON, the watermark by stage. */
   flushed: 'VARCHAR',
-  /** Of late rows that are applied: JSON, which of them. Since format 7. */
+  /** Of late rows that are applied: JSON, which of them, and how many that were. Since format 7. */
   applied: 'VARCHAR',
 } as const
 
@@ -72,12 +72,16 @@ export function objectRow({ marked, seq }: StampedObject, epoch: number, late: n
   }
 }
 
-/** @param sources of the pipeline: a flush names the one that there is, or none of several */
+/**
+ * @param sources of the pipeline: a flush names the one that there is, or none of several
+ * @param late rows that are late at it; of late rows that are applied, those that are taken
+ */
 export function markRow(mark: StampedMark, epoch: number, sources: readonly string[], late: number): LedgerRow {
   const [source = null, ...others] = mark.is === 'flush' || mark.is === 'apply' ? sources : [mark.source]
   const nothing = Object.fromEntries(Object.keys(ledgerColumns).map(name => [name, null])) as unknown as LedgerRow
   const { is, seq } = mark
-  if (mark.is === 'apply') return { ...nothing, seq, epoch, is, applied: JSON.stringify(lateNamedJson(mark)) }
+  if (mark.is === 'apply')
+    return { ...nothing, seq, epoch, is, applied: JSON.stringify({ ...lateNamedJson(mark), rows: late }) }
   if (mark.is === 'lookup') return { ...nothing, ...versionRow(mark), seq, epoch, source, is }
   return {
     ...nothing,
@@ -89,6 +93,13 @@ export function markRow(mark: StampedMark, epoch: number, sources: readonly stri
     watermark_us: mark.watermarkUs,
     flushed: mark.is === 'flush' ? flushText(mark) : null,
   }
+}
+
+/** How many late rows an entry has applied. Those of earlier releases do not say it. */
+export function appliedRows({ applied }: LedgerRow): number {
+  if (typeof applied !== 'string') return 0
+  const { rows = 0 } = JSON.parse(applied) as { readonly rows?: number }
+  return rows
 }
 
 function versionRow({ version }: AdmittedVersion): Partial<LedgerRow> {

@@ -2,11 +2,12 @@ import type { Manifest } from '../../../checkpoints/types.ts'
 import type { Executor } from '../../core/ports.ts'
 import type { Outcome } from '../read/outcome.ts'
 import type { Totals } from '../report/summary.ts'
-import { type LedgerRow, withEarlierSql } from './ledger.ts'
+import { appliedRows, type LedgerRow, withEarlierSql } from './ledger.ts'
 
 export const noTotals: Totals = {
   rows: 0,
   late: 0,
+  applied: 0,
   objects: 0,
   quarantined: 0,
   skipped: 0,
@@ -42,6 +43,7 @@ export function addTotals(
     rows: totals.rows + sumOf(objects, 'rows'),
     // Rows of a window may be late for the step behind it, at an entry that is no object.
     late: totals.late + sumOf(rows, 'late'),
+    applied: totals.applied + rows.reduce((sum, row) => sum + appliedRows(row), 0),
     ...changed(totals, changes),
     quarantinedRows: totals.quarantinedRows + sumOf(objects, 'quarantined_rows'),
     outsideBounds: totals.outsideBounds + sumOf(objects, 'outside_bounds'),

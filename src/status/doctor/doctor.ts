@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { outputPrefix } from '../../../checkpoints/paths.ts'
 import { probeStore } from '../../../checkpoints/probe.ts'
-import type { BucketFacts } from '../../../connectors/s3/describe.ts'
 import { connectorOf, formatOf } from '../../../connectors/registry.ts'
 import { isS3Address, parseS3Address } from '../../../connectors/s3/spec.ts'
 import { errorMessage } from '../../core/errors.ts'
@@ -25,12 +24,14 @@ import { tryLookup } from '../../engine/intake/try-lookup.ts'
 import { createLedgerTable } from '../../engine/state/ledger.ts'
 import { findCheckpoint, readCheckpoint, waitingFor } from '../../engine/state/read-checkpoint.ts'
 import { loadLedger } from '../../engine/state/recover.ts'
+import { keptForLate } from '../../engine/state/retentions.ts'
 import { checkOpen } from '../../engine/state/engine-state.ts'
 import { tryObject } from '../../engine/read/try-object.ts'
 import { noTotals, totalsOf } from '../../engine/state/totals.ts'
 import { miniBatchLimits } from '../../plan/mini-batch-options.ts'
 import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
+import { storedPlan } from '../../plan/stored-plan.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import { judgeAfter } from './judge-after.ts'
 import {
@@ -39,11 +40,12 @@ import {
   judgeObject,
   judgeOverwriting,
   judgePeriods,
+  judgeRetention,
   judgeSetAside,
   judgeWatermark,
 } from './judge-input.ts'
 import { judgeWaiting, type SeenSource } from './judge-waiting.ts'
-import { judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
+import { bucketOf, judgeAnnouncements, judgeKeeping } from './judge-bucket.ts'
 
 export interface DoctorOptions {
   readonly input?: Places
@@ -320,18 +322,19 @@ async function examineFit(
   const found = await attempt('checkpoint', async () => {
     // Nothing is loaded but HEAD, so nothing is written there.
     const held = await findCheckpoint(components, address, 'checkpoint', tmpdir())
-    if (!held) return { checkpointId: '(new)', epoch: 0, waiting: 0, totals: noTotals }
+    if (!held) return { checkpointId: '(new)', epoch: 0, waiting: 0, totals: noTotals, kept: [] }
     checkOpen(held.head.manifest, held.address)
     await withExecutor(executor => checkPipeline(held.head.manifest, pipeline, held.address, executor))
     const { manifest } = held.head
     const { checkpointId, epoch } = manifest
-    return { checkpointId, epoch, waiting: waitingFor(manifest, 'rows').length, totals: totalsOf(manifest) }
+    const kept = keptForLate(storedPlan(manifest.engine.plan), manifest)
+    return { checkpointId, epoch, waiting: waitingFor(manifest, 'rows').length, totals: totalsOf(manifest), kept }
   })
   if ('is' in found) return { findings: [found] }
-  const { epoch, waiting, totals } = found
+  const { epoch, waiting, totals, kept } = found
   const more = waiting === 0 ? '' : `; ${showCounted(waiting, 'epoch')} of rows to hand over at the next start`
   const fits = about('checkpoint')('ok', `epoch ${epoch} of this pipeline${more}`)
-  return { findings: epoch === 0 ? [] : [fits, ...judgeSetAside(totals)], held: found }
+  return { findings: epoch === 0 ? [] : [fits, ...judgeSetAside(totals), ...judgeRetention(kept)], held: found }
 }
 
 /** Whether the results can go where they are to go: what a run would be refused, as another checkpoint's (P8). */
@@ -368,10 +371,6 @@ async function examineSinks(
     findings.push(...('is' in examined ? [examined] : examined.findings))
   }
   return findings
-}
-
-async function bucketOf(address: string, field: string): Promise<BucketFacts> {
-  return (await import('../../../connectors/s3/describe.ts')).describeBucket(address, field)
 }
 
 async function examineNotifications(

@@ -155,3 +155,8 @@ function judgeVersions(
     ),
   ]
 }
+
+/** What the bucket says of itself. The SDK is loaded when it is asked. */
+export async function bucketOf(address: string, field: string): Promise<BucketFacts> {
+  return (await import('../../../connectors/s3/describe.ts')).describeBucket(address, field)
+}

@@ -1,10 +1,12 @@
 import { about, type Finding } from '../../core/finding.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
-import { showCount, showCounted } from '../../core/quantity.ts'
+import { canonicalDuration } from '../../core/duration.ts'
+import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import { nullColumnsText } from '../../engine/read/never-seen.ts'
 import type { Tried } from '../../engine/read/try-object.ts'
 import { countOf, type IgnoredKeys, ignoredText } from '../../engine/report/ignored-keys.ts'
 import type { Totals } from '../../engine/report/summary.ts'
+import type { KeptForLate, KeptSize } from '../../engine/state/retentions.ts'
 import { isEveryWithoutPeriod, withoutPeriodText } from '../../engine/report/without-period.ts'
 import { keyPeriod } from '../../plan/key-period.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
@@ -21,6 +23,20 @@ export function judgeEndless(terminals: readonly Terminal[]): readonly Finding[]
     const keeps = `${flowName(index)}: ${endless.op}() keeps state of every group that ever was`
     const what = emit === 'update' ? keeps : `${keeps}, and gives results only when backfill --final ends the stream`
     return [about('state')('warning', what)]
+  })
+}
+
+/** What it costs that late rows can be applied, by what is there; nothing before the first epoch. */
+export function judgeRetention(kept: readonly KeptForLate[]): readonly Finding[] {
+  const size = ({ rows, bytes }: KeptSize) => `${showCounted(rows, 'row')}, ${showBytes(bytes)}`
+  return kept.map(({ flows, step, retentionUs, state, late }) => {
+    const retention = canonicalDuration(`${retentionUs / 1_000n} milliseconds`, 'late: retention')
+    return about('state')(
+      'ok',
+      `${flows.join(', ')}, step ${step}: late: { retention } keeps the state of windows for ${retention} ` +
+        `after their end. The checkpoint has ${size(state)} of state, open windows among them, ` +
+        `and ${size(late)} in the late ledger`,
+    )
   })
 }
 
