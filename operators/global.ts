@@ -1,3 +1,4 @@
+import { configError } from '../src/core/errors.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import { only } from '../src/core/option-kinds.ts'
 import {
@@ -58,6 +59,8 @@ const globalWindow: WindowAssigner = {
   flushAt: limitUs => (limitUs < lastUs ? 'CAST(NULL AS BIGINT)' : `CAST(${neverUs} AS BIGINT)`),
 }
 
+const instead = (gap: unknown) => `session('${typeof gap === 'string' ? gap : '30 days'}')`
+
 const globalOptions = {
   unbounded: {
     kind: only(true),
@@ -79,5 +82,13 @@ const globalOptions = {
  */
 export function global<I>(options: OfTimedRows<I, GlobalOptions>): Operator<I, Windowed<ColumnsOf<I>, NoWindow>>
 export function global<I>(options: unknown): Operator<I, Windowed<ColumnsOf<I>, NoWindow>> {
+  const { expireAfter } = (options ?? {}) as { readonly expireAfter?: unknown }
+  // A group that expires is a session, whose rules of late rows it needs. See docs/decisions/0045.
+  if (expireAfter !== undefined)
+    throw configError(
+      'global: expireAfter',
+      expireAfter,
+      `none; write ${instead(expireAfter)}, which forgets a silent group`,
+    )
   return step(globalStep, readCall('global', globalOptions, [], options) as PlainOptions)
 }

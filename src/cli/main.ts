@@ -54,6 +54,7 @@ export async function main(args: readonly string[], given: Terminal): Promise<nu
   try {
     return await dispatch(args, terminal)
   } catch (error) {
+    if (asksForJson(args)) terminal.out(`${JSON.stringify({ error: errorJson(error) })}\n`)
     terminal.err(`millrace: ${describeError(error)}\n`)
     return exitCodeOf(error)
   }
@@ -84,13 +85,25 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   }
   const command = commands.find(candidate => candidate.name === name)
   if (!command) throw unknownCommand(name)
-  // What follows `--` is no option.
-  const asked = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest
+  const asked = optionsIn(rest)
   if (asked.includes('--help') || asked.includes('-h')) {
     terminal.out(helpOf(command))
     return 0
   }
   return command.run(readArguments(command.name, command.options, rest), terminal)
+}
+
+/** What follows `--` is no option. */
+function optionsIn(args: readonly string[]): readonly string[] {
+  return args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+}
+
+const asksForJson = (args: readonly string[]) => optionsIn(args).includes('--json')
+
+/** Of what ended a command that was asked for JSON. Its names are a public format. */
+function errorJson(error: unknown) {
+  const { kind, code } = isMillraceError(error) ? error : { kind: 'fatal', code: 'unexpected' }
+  return { kind, code, message: errorMessage(error) }
 }
 
 function unknownCommand(name: string): MillraceError {

@@ -51,6 +51,15 @@ describe('the command line', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
   })
+
+  test('with --json the error is on stdout as well, for scripts', async () => {
+    const { code, stdout, stderr } = await run('backfill none.ts --json')
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('none.ts: does not exist') })
+    expect(JSON.parse(stdout)).toEqual({
+      error: { kind: 'user', code: 'pipeline-file', message: expect.stringContaining('none.ts: does not exist') },
+    })
+    expect((await run('backfill none.ts -- --json')).stdout).toBe('')
+  })
 })
 
 describe('the bin', () => {

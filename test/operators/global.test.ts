@@ -22,7 +22,8 @@ test.each([
   [undefined, 'global: unbounded is missing; expected true.'],
   [{}, 'global: unbounded is missing; expected true.'],
   [{ unbounded: false }, 'global: unbounded: false is not valid; expected true.'],
-  [{ expireAfter: '1 day' }, "global: unknown option 'expireAfter'."],
+  [{ expireAfter: '1 day' }, "expected none; write session('1 day'), which forgets a silent group."],
+  [{ expireAfter: 7 }, "expected none; write session('30 days'), which forgets a silent group."],
 ])('that its state has no bound must be said: %j is refused', (options, message) => {
   expect(() => global(options as never)).toThrow(message)
 })
