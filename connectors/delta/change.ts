@@ -8,7 +8,8 @@ import { type Action, type AddFile, type Snapshot } from './actions.ts'
 import { dataKey, putDataFile } from './data-file.ts'
 import { fetchData } from './file-rows.ts'
 import { keyBounds, upTo } from './key-bounds.ts'
-import { type Column, fileColumns, opColumn, partitionFolder, partitionValues } from './rows.ts'
+import { opColumn } from '../lake/keyed-rows.ts'
+import { type Column, fileColumns, partitionFolder, partitionValues } from './rows.ts'
 import type { Changes, Target } from './target.ts'
 
 /** One epoch's changes on their way into the table. */

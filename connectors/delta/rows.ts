@@ -3,9 +3,10 @@ import { didYouMean } from '../../src/core/nearest.ts'
 import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { SinkRows } from '../../src/plan/sink.ts'
-import { id, text } from '../../src/plan/sql.ts'
+import { id } from '../../src/plan/sql.ts'
 import { resultColumns } from '../../src/plan/updates.ts'
 import { folderOf, valuesOf } from '../files/partitions.ts'
+import { checkChanges, opSql, unlessRefused } from '../lake/keyed-rows.ts'
 import type { DeltaSink } from './spec.ts'
 import { storedType, unstorable } from './types.ts'
 
@@ -16,12 +17,6 @@ export interface Column {
   /** Its type of DuckDB in data files. */
   readonly sql: string
 }
-
-/** What becomes of a row: the first column of rows that meet those of their key. */
-export const opColumn = '_op'
-
-/** Of a value that is refused, so much of its row is shown. */
-const shownMax = 300
 
 /** What the table has of a flow: of one that gives changes, the columns of results. */
 export function tableColumns(columns: ColumnTypes): readonly Column[] {
@@ -43,14 +38,13 @@ export function deltaRows(sink: DeltaSink, columns: ColumnTypes, at: string, cha
   checkNames(own, at)
   checkColumns(key, 'key', own, at, isComparable, 'whose values can be told apart')
   checkColumns(partitionBy, 'partitionBy', own, at, isPartition, 'of text, whole numbers, DECIMAL, BOOLEAN or dates')
-  if (changesBy) checkChanges(key, changesBy, at)
+  if (changesBy) checkChanges(key, changesBy, `${at}: delta`)
   if (partitionBy && partitionBy.length === own.length)
     throw configError(`${at}: delta: partitionBy`, partitionBy, 'at least one column that stays in the files')
   const item = (column: Column) => `${checked(column, own, sink, at)} AS ${id(column.name)}`
   const form = { format: 'parquet' } as const
   if (key) {
-    const op = Object.hasOwn(columns, opColumn) ? id(opColumn) : `'upsert' AS ${id(opColumn)}`
-    return { items: [op, ...own.map(item)].join(', '), form }
+    return { items: [opSql(Object.keys(columns)), ...own.map(item)].join(', '), form }
   }
   const items = fileColumns(sink, own).map(item).join(', ')
   if (!partitionBy) return { items, form }
@@ -84,7 +78,7 @@ export function partitionValues(
   return Object.fromEntries(partitionBy.map((name, index) => [name, values[index] ?? null]))
 }
 
-/** The value, or an error: before the commit the pipeline can still be changed, which no committed row can. */
+/** The value, or an error. */
 function checked(column: Column, all: readonly Column[], { partitionBy = [] }: DeltaSink, at: string): string {
   const { name, type, sql } = column
   const value = sql === type.sql ? id(name) : `CAST(${id(name)} AS ${sql})`
@@ -95,9 +89,8 @@ function checked(column: Column, all: readonly Column[], { partitionBy = [] }: D
   const what = empty
     ? 'an empty text, which Delta Lake takes for NULL in a column of partitionBy'
     : 'infinity, which Delta Lake cannot keep'
-  const row = `to_json(struct_pack(${all.map(each => `${id(each.name)} := ${id(each.name)}`).join(', ')}))`
-  const message = `${at}: delta: column '${name}' holds ${what}, in the row `
-  return `CASE WHEN ${refused} THEN error(${text(message)} || left(${row}, ${shownMax})) ELSE ${value} END`
+  const names = all.map(each => each.name)
+  return unlessRefused(value, refused, what, { at: `${at}: delta`, column: name, names })
 }
 
 const isComparable = ({ name }: ParsedType) => name !== 'JSON' && name !== 'STRUCT'
@@ -126,11 +119,4 @@ function checkNames(columns: readonly Column[], at: string): void {
   const odd = columns.find(({ name }) => /[ ,;{}()\n\t=]/.test(name))
   if (odd)
     throw configError(`${at}: delta`, odd.name, 'column names without spaces and ,;{}()= in them: use rename or select')
-}
-
-/** A row of another key than that of the changes would stay when its result is gone. */
-function checkChanges(key: DeltaSink['key'], changesBy: readonly string[], at: string): void {
-  if (key && key.length === changesBy.length && changesBy.every(name => key.includes(name))) return
-  const expected = changesBy.map(name => `'${name}'`).join(', ')
-  throw configError(`${at}: delta: key`, key, `[${expected}], which tell results apart, with emit: 'update'`)
 }

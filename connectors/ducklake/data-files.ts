@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { corrupt } from '../../checkpoints/codec.ts'
-import { createObject, nameOf, readObject } from '../../checkpoints/objects.ts'
+import { createObject, nameOf } from '../../checkpoints/objects.ts'
 import { retrying } from '../../checkpoints/retry.ts'
 import type { Json } from '../../src/core/json.ts'
 import type { Executor, ObjectStore, WrittenFile } from '../../src/core/ports.ts'
@@ -73,26 +73,6 @@ export async function upload(
   sleep: SinkContext['sleep'],
 ): Promise<void> {
   await createObject(store, key, { bytes, sha256 }, () => store.put(key, { file }, 'absent'), sleep)
-}
-
-/** Brings a file of the table here. @throws MillraceError `corrupt-object` unless it has so many bytes */
-export async function download(
-  store: ObjectStore,
-  key: string,
-  bytes: number,
-  to: string,
-  sleep: SinkContext['sleep'],
-): Promise<void> {
-  const file = await open(to, 'w')
-  try {
-    const found = await readObject(store, key, bytes, sleep, async piece => {
-      await file.writeFile(piece)
-    })
-    const state = found === 'missing' ? 'no object' : `${found.bytes} bytes`
-    if (state !== `${bytes} bytes`) throw corrupt(nameOf(store, key), `${bytes} bytes`, state)
-  } finally {
-    await file.close()
-  }
 }
 
 /** @throws MillraceError `corrupt-object` where a file is not there as it was made */

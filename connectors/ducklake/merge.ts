@@ -6,7 +6,8 @@ import { id, parquetRows } from '../../src/plan/sql.ts'
 import type { CatalogDatabase } from './catalog.ts'
 import { fieldIds, type LakeColumn } from './columns.ts'
 import { addDataFile } from './commit.ts'
-import { type DataFile, describeFile, download, fileName, parseFileName, upload } from './data-files.ts'
+import { fetchFile } from '../lake/fetch-file.ts'
+import { type DataFile, describeFile, fileName, parseFileName, upload } from './data-files.ts'
 import { addSnapshot, insert } from './lake.ts'
 import type { FoundTable } from './table.ts'
 
@@ -89,7 +90,7 @@ export async function mergeFiles(
   const names = columns.filter(({ parent }) => parent === undefined).map(({ name }) => id(name))
   try {
     for (const [index, { path, bytes }] of sources.entries())
-      await download(store, `${table.prefix}${path}`, bytes, local[index] as string, sleep)
+      await fetchFile(store, `${table.prefix}${path}`, bytes, local[index] as string, sleep)
     const rows = sources.map(({ begin, partialMax }, index) => {
       const snapshot = partialMax === undefined ? `CAST(${begin} AS BIGINT)` : id(snapshotColumn)
       const from = parquetRows([local[index] as string])

@@ -26,7 +26,8 @@ import { addSnapshot, checkLake, makeLake } from './lake.ts'
 import { filesToMerge, mergeFiles, replaceFiles, type Source } from './merge.ts'
 import { accessDefault, ducklake, type DucklakeAccess, ducklakeOptions, type DucklakeSink } from './spec.ts'
 import { type FoundTable, findTable, makeTable, type WantedTable } from './table.ts'
-import { checkOwner, checkTerm, readToken, type TokenOwner, writeToken } from './token.ts'
+import { checkOwner, checkTerm } from '../lake/owner.ts'
+import { claimantOf, readToken, type TokenOwner, writeToken } from './token.ts'
 
 /** Rows of a table of a DuckLake, whose catalog lies beside its files. */
 export const ducklakeKind: SinkKind<DucklakeSink> = {
@@ -107,7 +108,7 @@ async function judge({ target }: Means, database: CatalogDatabase | undefined, i
   if (database) await checkLake(database, target.address)
   const token = database && (await readToken(database, target))
   const found = database && (await findTable(database, target))
-  checkOwner(target, token, found !== undefined, isNewCheckpoint)
+  checkOwner(claimantOf(target), token, found !== undefined, isNewCheckpoint)
   return { token, found }
 }
 
@@ -117,7 +118,7 @@ function own(means: Means, isNewCheckpoint: boolean, term: number): Promise<void
   return retrying(context.sleep, () =>
     catalog.change(async (database, isNew) => {
       const { token, found } = await judge(means, isNew ? undefined : database, isNewCheckpoint)
-      checkTerm(target, token, term)
+      if (token) checkTerm(target, token, term)
       if (isNew) await makeLake(database, dataPath(store))
       if (!found) await makeTable(database, target)
       const { checkpointId, flow } = target
@@ -138,7 +139,7 @@ function dataPath({ address }: ObjectStore): string {
 function findPrefix(catalog: Catalog, target: Target): Promise<string> {
   return catalog.read(async database => {
     const found = database && (await findTable(database, target))
-    if (!found) checkOwner(target, undefined, false, false)
+    if (!found) checkOwner(claimantOf(target), undefined, false, false)
     return (found as FoundTable).prefix
   })
 }
@@ -170,8 +171,8 @@ async function publish(means: Means, committed: CommittedOutput): Promise<'publi
   const done = await catalog.change<ToMerge | 'already'>(async (database, isNew) => {
     const token = isNew ? undefined : await readToken(database, target)
     const found = isNew ? undefined : await findTable(database, target)
-    checkOwner(target, token, found !== undefined, false)
-    checkTerm(target, token, term)
+    checkOwner(claimantOf(target), token, found !== undefined, false)
+    if (token) checkTerm(target, token, term)
     if (!token || !found || token.epoch >= epoch) return { result: 'already', isChanged: false }
     await checkThere(store, found.prefix, files, context.sleep)
     await addRows(database, { ...target, ...found }, files, context.pipeline, epoch)
@@ -204,7 +205,7 @@ async function merge(
   const merged = await context.duckdb(duckdb => mergeFiles(duckdb, means, sources))
   await catalog.change(async (database, isNew) => {
     const token = isNew ? undefined : await readToken(database, target)
-    checkTerm(target, token, term)
+    if (token) checkTerm(target, token, term)
     const isChanged = token !== undefined && (await replaceFiles(database, { ...target, ...table }, sources, merged))
     return { result: undefined, isChanged }
   })

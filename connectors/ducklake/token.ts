@@ -1,18 +1,9 @@
-import { MillraceError } from '../../src/core/errors.ts'
 import { id, text } from '../../src/plan/sql.ts'
+import type { Claimant, Token } from '../lake/owner.ts'
 import type { CatalogDatabase } from './catalog.ts'
 import { literal } from './lake.ts'
 
-/** Whose a table is and how far it is: a row in the catalog, written with the rows of its epochs (P15). */
-export interface Token {
-  readonly checkpointId: string
-  readonly pipeline: string
-  readonly flow: string
-  readonly term: number
-  readonly epoch: number
-}
-
-/** Who asks. */
+/** Who asks. Its token is a row in the catalog, written with the rows of its epochs (P15). */
 export interface TokenOwner {
   readonly schema: string
   readonly table: string
@@ -58,38 +49,11 @@ export async function writeToken(database: CatalogDatabase, owner: TokenOwner, t
   await database.run(`INSERT INTO ${nameOf(database)} VALUES (${values})`)
 }
 
-/** @throws MillraceError `user` where the table is another's, or gone */
-export function checkOwner(
-  owner: TokenOwner,
-  token: Token | undefined,
-  isTableThere: boolean,
-  isNewCheckpoint: boolean,
-): void {
-  const { address, checkpointId, flow, schema, table } = owner
-  if (token && (token.checkpointId !== checkpointId || token.flow !== flow))
-    throw new MillraceError(
-      'user',
-      'output-owned',
-      `${address} belongs to ${token.flow} of pipeline '${token.pipeline}' (checkpoint ${token.checkpointId}), and ` +
-        `not to ${flow} of checkpoint ${checkpointId}. Take another table; or, if that one will not run again, ` +
-        `delete its row of ${tokenTable} in the catalog, of schema '${schema}' and table '${table}'.`,
-    )
-  if (isNewCheckpoint || (token && isTableThere)) return
-  const what = token || !isTableThere ? 'the table' : `its row of ${tokenTable}`
-  throw new MillraceError(
-    'user',
-    'output-missing',
-    `${address}: ${what} is gone, but checkpoint ${checkpointId} has committed rows to it. Bring it back, or begin ` +
-      'with a new checkpoint.',
-  )
-}
-
-/** @throws MillraceError `fenced` where a later process has taken the table */
-export function checkTerm({ address }: TokenOwner, token: Token | undefined, term: number): void {
-  if (token && token.term > term)
-    throw new MillraceError(
-      'fenced',
-      'fenced',
-      `${address} was taken by term ${token.term}; this process has term ${term}.`,
-    )
+/** The owner as it asks for its table. */
+export function claimantOf(owner: TokenOwner): Claimant {
+  return {
+    ...owner,
+    mark: `its row of ${tokenTable}`,
+    release: `delete its row of ${tokenTable} in the catalog, of schema '${owner.schema}' and table '${owner.table}'`,
+  }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { MillraceError } from '../../src/core/errors.ts'
 import { id, parquetRows } from '../../src/plan/sql.ts'
 import { filesThatMayHold, rowsWithKeys, rowsWithoutKeys } from '../lake/key-files.ts'
+import { opColumn } from '../lake/keyed-rows.ts'
 import type { ColumnStatistics, LakeColumn } from '../lake/statistics.ts'
 import { boundText } from './bounds.ts'
 import { type DataWriter, fetchDataFile, namedFile, placeFile, type PlacedFile, placeRows } from './data-files.ts'
@@ -11,9 +12,6 @@ import { currentSchema, currentSnapshot, specById } from './metadata.ts'
 import { partitionType } from './partitions.ts'
 import { entriesOf, manifestsOf } from './snapshot.ts'
 import type { Column } from './types.ts'
-
-/** What becomes of a row of changes: its first column. */
-export const opColumn = '_op'
 
 /** What changes do to the files of a table. */
 export interface ChangedFiles {

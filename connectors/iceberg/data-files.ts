@@ -1,11 +1,12 @@
-import { open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { corrupt, sha256OfFile } from '../../checkpoints/codec.ts'
-import { createObject, nameOf, readObject } from '../../checkpoints/objects.ts'
+import { sha256OfFile } from '../../checkpoints/codec.ts'
+import { createObject } from '../../checkpoints/objects.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { Json } from '../../src/core/json.ts'
 import type { SinkContext, SinkDuckdb } from '../../src/plan/sink.ts'
 import { id, parquetRows, text } from '../../src/plan/sql.ts'
+import { fetchFile } from '../lake/fetch-file.ts'
 import { type Statistics, statisticsOf } from './bounds.ts'
 import type { DataFile } from './manifests.ts'
 import { dataFile } from './manifests.ts'
@@ -133,21 +134,7 @@ export async function fetchDataFile(files: TableFiles, data: DataFile, to: strin
   if (data.file_format.toUpperCase() !== 'PARQUET')
     throw new MillraceError('user', 'output-unfit', `${data.file_path} is ${data.file_format}; expected Parquet.`)
   const key = files.keyOf(data.file_path)
-  const bytes = Number(data.file_size_in_bytes)
-  const file = await open(to, 'wx')
-  try {
-    const found = await readObject(files.store, key, bytes, files.sleep, async piece => {
-      await file.writeFile(piece)
-    })
-    if (found === 'missing' || found.bytes !== bytes)
-      throw corrupt(
-        nameOf(files.store, key),
-        `${bytes} bytes`,
-        found === 'missing' ? 'no object' : `${found.bytes} bytes`,
-      )
-  } finally {
-    await file.close()
-  }
+  await fetchFile(files.store, key, Number(data.file_size_in_bytes), to, files.sleep)
 }
 
 /** Bounds are bytes: base64 in HEAD. */

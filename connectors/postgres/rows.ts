@@ -2,8 +2,9 @@ import { configError } from '../../src/core/errors.ts'
 import { parseColumnType, type ParsedType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { SinkRows } from '../../src/plan/sink.ts'
-import { id, text } from '../../src/plan/sql.ts'
+import { id } from '../../src/plan/sql.ts'
 import { resultColumns } from '../../src/plan/updates.ts'
+import { checkChanges, opSql, unlessRefused } from '../lake/keyed-rows.ts'
 import type { PostgresSink } from './spec.ts'
 import { copyText, isComparable, unstorable } from './types.ts'
 
@@ -29,12 +30,6 @@ export function isThroughTable({ key }: Pick<PostgresSink, 'key'>, columns: read
   return key !== undefined || columns.length === 1
 }
 
-/** What becomes of a row: the first column of rows that go through a table. */
-export const opColumn = '_op'
-
-/** Of a value that is refused, so much of its row is shown. */
-const shownMax = 300
-
 /** Rows as COPY reads them: CSV with a header; NULL is an empty field, an empty text is `""`. */
 export function copyRows(
   sink: PostgresSink,
@@ -44,11 +39,10 @@ export function copyRows(
 ): SinkRows {
   const own = tableColumns(columns)
   checkKey(sink, own, at)
-  if (changesBy) checkChanges(sink, changesBy, at)
-  const op = Object.hasOwn(columns, opColumn) ? id(opColumn) : `'upsert' AS ${id(opColumn)}`
+  if (changesBy) checkChanges(sink.key, changesBy, `${at}: postgres`)
   const items = own.map(column => copyItem(column, own, `${at}: postgres`))
   return {
-    items: [...(isThroughTable(sink, own) ? [op] : []), ...items].join(', '),
+    items: [...(isThroughTable(sink, own) ? [opSql(Object.keys(columns))] : []), ...items].join(', '),
     form: { format: 'csv', compression: 'zstd' },
   }
 }
@@ -57,11 +51,9 @@ function copyItem({ name, type }: Column, all: readonly Column[], at: string): s
   const value = copyText(id(name), type)
   const refused = unstorable(id(name), type)
   if (!refused) return `${value} AS ${id(name)}`
-  // Before the commit: the pipeline can still be changed, which no committed row can.
-  const row = `to_json(struct_pack(${all.map(column => `${id(column.name)} := ${id(column.name)}`).join(', ')}))`
-  const message = `${at}: column '${name}' holds ${refused.what}, which PostgreSQL cannot keep, in the row `
-  const refusal = `error(${text(message)} || left(${row}, ${shownMax}))`
-  return `CASE WHEN ${refused.sql} THEN ${refusal} ELSE ${value} END AS ${id(name)}`
+  const names = all.map(column => column.name)
+  const what = `${refused.what}, which PostgreSQL cannot keep`
+  return `${unlessRefused(value, refused.sql, what, { at, column: name, names })} AS ${id(name)}`
 }
 
 function checkKey({ key = [] }: PostgresSink, columns: readonly Column[], at: string): void {
@@ -78,11 +70,4 @@ function checkKey({ key = [] }: PostgresSink, columns: readonly Column[], at: st
         `columns whose values can be told apart, which ${column.type.sql} is not`,
       )
   }
-}
-
-/** A row of another key than that of the changes would stay when its result is gone. */
-function checkChanges({ key }: PostgresSink, changesBy: readonly string[], at: string): void {
-  if (key && key.length === changesBy.length && changesBy.every(name => key.includes(name))) return
-  const expected = changesBy.map(name => `'${name}'`).join(', ')
-  throw configError(`${at}: postgres: key`, key, `[${expected}], which tell results apart, with emit: 'update'`)
 }
