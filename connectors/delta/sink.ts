@@ -20,6 +20,7 @@ export const deltaKind: SinkKind<DeltaSink> = {
   options: deltaOptions,
   make: ({ uri, ...options }) => delta(uri as string, options as never),
   rows: deltaRows,
+  remade: stored => ({ ...stored, access: delta(stored.uri).access }),
   open: openDelta,
 }
 

@@ -1,4 +1,5 @@
 import type { SinkKind } from '../../src/plan/sink.ts'
+import { unreachable } from '../lake/unreachable.ts'
 import { openBucketCatalog } from './bucket-catalog.ts'
 import { openRestCatalog } from './rest-catalog.ts'
 import { openRestClient } from './rest-client.ts'
@@ -15,6 +16,7 @@ export const icebergKind: SinkKind<IcebergSink> = {
   make: ({ uri, ...options }) => iceberg(uri as string, options as never),
   isFolder: true,
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
+  remade: stored => ({ ...stored, access: iceberg(stored.uri).access }),
   async open(sink, context) {
     return openTable(settingsOf(sink), openBucketCatalog(await context.openStore(sink.uri), context), context)
   },
@@ -28,6 +30,7 @@ export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
   make: options => icebergCatalog(options as never),
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
   movedTo,
+  remade: unreachable,
   async open(sink, context) {
     const { rest } = sink.access()
     const levels = sink.table.split('.')

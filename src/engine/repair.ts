@@ -103,12 +103,13 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const { unpublished } = manifest
   // Rows that wait there were published by a later manifest, or will be.
   const epoch = publishedThrough(manifest, flow)
-  const end = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
+  const stored = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
   const columns = outputColumns(manifest)[flow] ?? {}
   const operation = changeKeys(manifest)[flow] === undefined ? 'append' : 'change'
   // Nothing is made where the place is gone.
   const reading = { ...parts, openWritable: parts.openInput }
-  const kind = sinkOf(end, flow, parts.sinks)
+  const kind = sinkOf(stored, flow, parts.sinks)
+  const end = kind.remade?.(stored) ?? stored
   const sink = await openSink(
     { name: flow, sink: end, kind, columns, operation, corrected: correctionKeys(manifest)[flow], field: 'output' },
     manifest,

@@ -149,6 +149,13 @@ export interface SinkKind<S extends Sink = Sink> {
    * @param field names the place in errors
    */
   movedTo?(sink: S, uri: string, field: string): S
+  /**
+   * The sink that the plan and the address of its port tell of, where no pipeline is at hand, as for `repair`. Default:
+   * as it is, with that address as `uri`.
+   *
+   * @throws MillraceError `user` where more is needed to reach it
+   */
+  remade?(stored: S): S
   open(sink: S, context: SinkContext): Promise<SinkPort>
   /** Absent: nothing can be read back. */
   reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>

@@ -6,7 +6,9 @@ import type { ObjectStore } from '../../src/core/ports.ts'
 import { type Components, components } from '../../src/engine/components.ts'
 import { inspect } from '../../src/engine/inspect/inspect.ts'
 import { repair } from '../../src/engine/repair.ts'
-import { count, query, sum } from '../../src/index.ts'
+import { sinkAt } from '../../src/plan/sink.ts'
+import { postgresKind } from '../../connectors/postgres/sink.ts'
+import { count, delta, iceberg, parquet, pipeline, query, source, sum, to } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, outputHashes, run, windowed, type WindowedFlow } from './harness.ts'
 
 let lab: Lab
@@ -178,4 +180,33 @@ test('an older copy of a checkpoint, put back, is refused before its output is d
   expect(error).toMatchObject({ kind: 'user', code: 'output-beyond' })
   expect(error.message).toMatch(/part-00000002-flow-1\.parquet and 2 more.*stands at epoch 1/)
   expect(await outputHashes(lab.output)).toEqual(published)
+})
+
+describe('a checkpoint of tables that has lost HEAD', () => {
+  const tables = {
+    iceberg: (place: string) => iceberg(place),
+    delta: (place: string) => delta(place),
+  }
+  test.each(Object.entries(tables))('goes on with %s', async (_, table) => {
+    await day(days[0])
+    const rows = source('rows', { objects: lab.input, format: parquet(), columns: { k: 'VARCHAR', v: 'DOUBLE' } })
+    const made = pipeline('tables', { checkpoint: lab.checkpoint }, rows.pipe(to(table(lab.output))))
+    await run(made)
+    const loseAndRepair = async () => {
+      await createDirectoryStore(lab.checkpoint).delete(['HEAD'])
+      return await repair(lab.checkpoint)
+    }
+    const first = await loseAndRepair()
+    await day(days[1])
+    await run(made)
+    const second = await loseAndRepair()
+    expect(second.epoch).toBeGreaterThan(first.epoch)
+    for (const { lostEpochs, withdrawn } of [first, second])
+      expect({ lostEpochs, withdrawn }).toEqual({ lostEpochs: null, withdrawn: [] })
+  })
+
+  test('says that it cannot reach a table that asks for a login', () => {
+    const stored = sinkAt('postgres://host/db', { sink: 'postgres', table: 'rows' })
+    expect(() => postgresKind.remade?.(stored as never)).toThrow('postgres://host/db: checkpoints keep no logins')
+  })
 })
