@@ -1,48 +1,33 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { root, runMillrace } from '../cli/child.ts'
+import { runMillrace } from '../cli/child.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { psql, startPostgres } from '../servers/postgres.ts'
+import { type GuideFolder, openGuideFolder } from './guide-folder.ts'
 
 const password = 'open-sesame'
 const server = await serverFor(() => startPostgres({ logins: ['host all anna 127.0.0.1/32 scram-sha-256'] }))
 
 describe.skipIf(!server)('the guide of PostgreSQL', () => {
   if (!server) return
-  let folder: string
-  let guide: string
+  let reader: GuideFolder
+  const said: string[] = []
+  const url = server.endpoint.replace('millrace@', `anna:${password}@`)
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'millrace-guide-'))
-    guide = await readFile(join(root, 'docs/guides/postgres.md'), 'utf8')
-    const [, example = ''] = /```ts\n(import [\s\S]*?)```/.exec(guide) ?? []
-    const [first = '', second = ''] = [...guide.matchAll(/```json\n([\s\S]*?)```/g)].map(([, lines]) => lines)
-    await mkdir(join(folder, 'input'))
-    await writeFile(join(folder, 'pipeline.ts'), example)
-    await writeFile(join(folder, 'input/a.jsonl'), first)
-    await writeFile(join(folder, 'input/b.jsonl'), second)
+    said.length = 0
+    reader = await openGuideFolder('postgres', { PG: url }, said)
     await psql(server, 'DROP DATABASE IF EXISTS other')
     await psql(server, `DROP SCHEMA IF EXISTS anna CASCADE; DROP ROLE IF EXISTS anna`)
     await psql(server, `CREATE ROLE anna LOGIN PASSWORD '${password}'; CREATE SCHEMA anna AUTHORIZATION anna`)
   })
-  afterEach(() => rm(folder, { recursive: true }))
-
-  const url = server.endpoint.replace('millrace@', `anna:${password}@`)
-  const millrace = (...args: readonly string[]) => runMillrace(args, folder, { PG: url })
+  afterEach(() => reader[Symbol.asyncDispose]())
 
   test('shows what its pipeline gives, and who logs in is told nowhere', async () => {
-    const said: string[] = []
-    const done = async (...args: readonly string[]) => {
-      const { code, stdout, stderr } = await millrace(...args)
-      said.push(stdout, stderr)
-      expect({ args, code, stderr }).toEqual({ args, code: 0, stderr })
-      return stdout
-    }
+    const { folder, blocks, done, backfill } = reader
     expect(await done('doctor', 'pipeline.ts')).toContain('/today can take the results')
-    const [, given = ''] = /PG=\S+ npx millrace (backfill .*)/.exec(guide) ?? []
-    expect(await done(...given.split(' '))).toContain(`postgres://127.0.0.1`)
-    const [, shown = ''] = /```text\n([\s\S]*?)```/.exec(guide) ?? []
+    expect(await done(...backfill)).toContain(`postgres://127.0.0.1`)
+    const [shown = ''] = blocks('text')
     const rows = await psql(server, 'SELECT shop, sales, cents FROM anna.today ORDER BY shop')
     expect(rows.split('\n')).toEqual(
       shown
@@ -67,6 +52,8 @@ describe.skipIf(!server)('the guide of PostgreSQL', () => {
     expect(said.filter(text => text.includes(password) || text.includes('anna'))).toEqual([])
   })
 
+  const millrace = (...args: readonly string[]) => runMillrace(args, reader.folder, { PG: url })
+
   test('its table goes to another database, whose login is told nowhere either', async () => {
     await psql(server, 'CREATE DATABASE other')
     const other = { endpoint: server.endpoint.replace(/postgres$/, 'other') }
@@ -76,7 +63,7 @@ describe.skipIf(!server)('the guide of PostgreSQL', () => {
     expect(code, stderr).toBe(0)
     expect(await psql(other, 'SELECT count(*) FROM anna.today')).toBe('2')
     expect(stdout).toContain('/other/today')
-    const said = [stdout, stderr]
+    const told = [stdout, stderr]
     for (const wrong of [
       ['--output', `flow-9=${to}`],
       ['--output', to, '--output', `flow-1=${to}`],
@@ -84,14 +71,14 @@ describe.skipIf(!server)('the guide of PostgreSQL', () => {
     ]) {
       const refused = await millrace('backfill', 'pipeline.ts', '--checkpoint', 'new', ...wrong)
       expect(refused.code).toBe(2)
-      said.push(refused.stdout, refused.stderr)
+      told.push(refused.stdout, refused.stderr)
     }
-    expect(said.filter(text => text.includes(password) || text.includes('anna:'))).toEqual([])
+    expect(told.filter(text => text.includes(password) || text.includes('anna:'))).toEqual([])
   })
 
   test('a wrong password, and one that is missing, end the run with what to look at, and without the password', async () => {
     for (const wrong of ['wrong-word', '']) {
-      const { code, stderr } = await runMillrace(['backfill', 'pipeline.ts'], folder, {
+      const { code, stderr } = await runMillrace(['backfill', 'pipeline.ts'], reader.folder, {
         PG: url.replace(password, wrong),
         PGPASSFILE: '/dev/null',
       })
