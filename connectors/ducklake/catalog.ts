@@ -1,5 +1,5 @@
 import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { corrupt } from '../../checkpoints/codec.ts'
 import { getBytesMax, nameOf } from '../../checkpoints/objects.ts'
 import { pauseMs, retrying, unavailable } from '../../checkpoints/retry.ts'
@@ -100,16 +100,22 @@ async function hold(holder: Holder, next: Held | undefined): Promise<void> {
   if (last && last.file !== next?.file) await rm(last.file, { force: true })
 }
 
+/** What is held, unless it lies in the folder of a DuckDB that was lent before: that one may be gone by now. */
+function heldIn({ held }: Holder, { folder }: SinkDuckdb): Held | undefined {
+  return held && dirname(held.file) === folder ? held : undefined
+}
+
 /** What is there now. */
-async function load(holder: Holder, { folder }: SinkDuckdb): Promise<Held> {
-  const { store, held } = holder
+async function load(holder: Holder, duckdb: SinkDuckdb): Promise<Held> {
+  const { store } = holder
   const { sleep, newId } = holder.context
+  const held = heldIn(holder, duckdb)
   if (held) {
     const seen = await retrying(sleep, () => store.get(catalogKey, { range: [0, 1] }))
     if ((typeof seen === 'string' ? undefined : seen.eTag) === held.eTag) return held
   }
   await hold(holder, undefined)
-  const file = join(folder, `${newId()}.ducklake`)
+  const file = join(duckdb.folder, `${newId()}.ducklake`)
   const next = { eTag: await retrying(sleep, () => download(store, file)), file }
   await hold(holder, next)
   return next
@@ -123,7 +129,7 @@ async function tryChange<T>(
   isFresh: boolean,
 ): Promise<{ readonly result: T } | { readonly again: unknown }> {
   const { store, address, context } = holder
-  const now = (isFresh ? undefined : holder.held) ?? (await load(holder, duckdb))
+  const now = (isFresh ? undefined : heldIn(holder, duckdb)) ?? (await load(holder, duckdb))
   const file = join(duckdb.folder, `${context.newId()}.ducklake`)
   let isKept = false
   try {

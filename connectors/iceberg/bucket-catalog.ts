@@ -31,6 +31,8 @@ export function openBucketCatalog(
 ): Catalog {
   const files = { store, sleep }
   let current: Current | undefined
+  /** No metadata up to this number are left. */
+  let tidied: number | undefined
   return {
     address: store.address,
     async load() {
@@ -66,7 +68,10 @@ export function openBucketCatalog(
       if (current === undefined) return
       await writeHint(files, current.version)
       const last = current.version - versionsKept
-      if (last > 0) await retrying(sleep, () => store.delete([keyOf(last)]))
+      // Those that a killed process left are found by a listing, once.
+      const old = tidied === undefined ? await listVersions(store, last) : between(tidied, last)
+      if (old.length > 0) await retrying(sleep, () => store.delete(old.map(keyOf)))
+      tidied = Math.max(last, 0)
     },
   }
 }
@@ -88,7 +93,7 @@ async function findCurrent(files: Files, known: Current | undefined): Promise<Cu
     let found = version === 0 ? 'missing' : await read(files, keyOf(version))
     if (typeof found === 'string') {
       // No hint, or that of metadata which are deleted by now.
-      version = await highestListed(store)
+      version = (await listVersions(store, Infinity)).reduce((a, b) => Math.max(a, b), 0)
       if (version === 0) return undefined
       found = await read(files, keyOf(version))
       if (typeof found === 'string') throw corrupt(nameOf(store, keyOf(version)), 'what was listed', `it ${found}`)
@@ -114,13 +119,19 @@ function numberIn({ body }: StoredBody): number {
   return Number.isSafeInteger(number) && number > 0 ? number : 0
 }
 
-async function highestListed(store: ObjectStore): Promise<number> {
-  let highest = 0
+/** Numbers of the metadata that there are, up to one, in no order. */
+async function listVersions(store: ObjectStore, upTo: number): Promise<readonly number[]> {
+  const versions: number[] = []
+  if (upTo <= 0) return versions
   for await (const { key } of store.list('metadata/v')) {
-    const found = /^metadata\/v(\d{1,15})\.metadata\.json$/.exec(key)
-    if (found) highest = Math.max(highest, Number(found[1]))
+    const version = Number(/^metadata\/v(\d{1,15})\.metadata\.json$/.exec(key)?.[1])
+    if (version <= upTo) versions.push(version)
   }
-  return highest
+  return versions
+}
+
+function between(after: number, upTo: number): readonly number[] {
+  return Array.from({ length: Math.max(upTo - after, 0) }, (_, index) => after + 1 + index)
 }
 
 function parse(body: Uint8Array, at: string): TableMetadata {

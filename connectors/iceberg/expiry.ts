@@ -14,6 +14,17 @@ export interface Retention {
 /** Snapshots go so many at a time, so that most commits are one commit. */
 const batchMin = 20
 
+/** The oldest snapshots, where so many of them are over that they are taken out. */
+export function dueSnapshots(table: TableMetadata, retention: Retention, nowMs: number): readonly Snapshot[] {
+  const line = lineOf(table) ?? []
+  const old = line.slice(0, -1).filter((snapshot, index) => {
+    const isOverCount = line.length - index > retention.countMax
+    return isOverCount || nowMs - snapshot['timestamp-ms'] > retention.ageMsMax
+  })
+  // The oldest ones in a row: time may run backwards between writers.
+  return old.length < batchMin ? [] : line.slice(0, old.length)
+}
+
 /**
  * Takes old snapshots out of the table, then deletes what none that is left has. Killed in between, it leaves files
  * that nobody reads.
@@ -25,16 +36,10 @@ export async function expireSnapshots(
   retention: Retention,
   nowMs: number,
 ): Promise<void> {
-  const line = lineOf(table)
-  if (line === undefined) return
-  const old = line.slice(0, -1).filter((snapshot, index) => {
-    const isOverCount = line.length - index > retention.countMax
-    return isOverCount || nowMs - snapshot['timestamp-ms'] > retention.ageMsMax
-  })
-  // The oldest ones in a row: time may run backwards between writers.
-  const gone = line.slice(0, old.length)
-  if (gone.length < batchMin) return
-  const garbage = await onlyIn(files, gone, line[gone.length] as Snapshot)
+  const gone = dueSnapshots(table, retention, nowMs)
+  const next = lineOf(table)?.[gone.length]
+  if (gone.length === 0 || next === undefined) return
+  const garbage = await onlyIn(files, gone, next)
   const ids = gone.map(snapshot => snapshot['snapshot-id'])
   const committed = await catalog.commit(table, [{ action: 'remove-snapshots', 'snapshot-ids': ids }])
   if (committed.is !== 'committed') return

@@ -1,5 +1,6 @@
 import { retrying } from '../../checkpoints/retry.ts'
 import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
+import type { ObjectStore } from '../../src/core/ports.ts'
 import type { SinkContext } from '../../src/plan/sink.ts'
 import type { Catalog, Committed } from './catalog.ts'
 import { checkMetadata, currentSnapshot, mainBranch, type TableMetadata } from './metadata.ts'
@@ -19,6 +20,7 @@ export function openRestCatalog(
   { sleep, openStore }: Pick<SinkContext, 'sleep' | 'openStore'>,
 ): Catalog {
   let prefix: Promise<string> | undefined
+  let opened: { readonly at: string; readonly store: Promise<ObjectStore> } | undefined
   const pathOf = async (rest: string) => {
     prefix ??= retrying(sleep, () => readPrefix(client, address, warehouse))
     try {
@@ -63,7 +65,14 @@ export function openRestCatalog(
       const answer = await post(tablePath, { identifier: { namespace, name }, requirements, updates })
       return committed(address, answer, 'a commit')
     },
-    storeOf: ({ location }) => openStore(location.replace(/\/+$/, '').replace(/^s3[an]:/, 's3:')),
+    storeOf({ location }) {
+      const at = location.replace(/\/+$/, '').replace(/^s3[an]:/, 's3:')
+      if (opened?.at === at) return opened.store
+      const store = openStore(at)
+      opened = { at, store }
+      store.catch(() => (opened = undefined))
+      return store
+    },
     // The catalog's own affair.
     tidy: async () => {},
   }

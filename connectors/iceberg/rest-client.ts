@@ -2,7 +2,7 @@ import { connectionMistake } from '../aws/connection-mistake.ts'
 import { errorMessage, MillraceError } from '../../src/core/errors.ts'
 import { parseExact, stringifyExact } from './exact-json.ts'
 import type { RestAccess } from './rest-spec.ts'
-import { signedHeaders } from './rest-signer.ts'
+import { signerFor } from './rest-signer.ts'
 
 /** What a catalog answered. */
 export interface RestAnswer {
@@ -21,6 +21,7 @@ const timeoutMs = 60_000
 
 export function openRestClient(access: RestAccess, fetched: typeof fetch = fetch): RestClient {
   const base = access.url.replace(/\/+$/, '')
+  const signed = access.sigv4 && signerFor(access.sigv4)
   let token = access.token
 
   async function once(method: string, url: URL, body: string | undefined, headers: Record<string, string>) {
@@ -64,7 +65,7 @@ export function openRestClient(access: RestAccess, fetched: typeof fetch = fetch
       accept: 'application/json',
       ...(body !== undefined && { 'content-type': 'application/json' }),
     }
-    if (access.sigv4) return signedHeaders(access.sigv4, method, url, plain, body)
+    if (signed) return signed(method, url, plain, body)
     if (access.oauth) token ??= await fetchToken()
     return { ...plain, ...(token !== undefined && { authorization: `Bearer ${token}` }) }
   }

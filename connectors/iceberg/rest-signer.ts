@@ -9,14 +9,16 @@ export interface SigV4 {
   readonly region?: string
 }
 
-/** The headers of a call with the signature of the AWS SDK, whose chain finds the credentials. */
-export async function signedHeaders(
-  { service, region }: SigV4,
+/** Gives the headers of a call with its signature. */
+export type Signed = (
   method: string,
   url: URL,
   headers: Readonly<Record<string, string>>,
   body: string | undefined,
-): Promise<Record<string, string>> {
+) => Promise<Record<string, string>>
+
+/** Signs as the AWS SDK does, whose chain finds the credentials, and asks for them anew when they end. */
+export function signerFor({ service, region }: SigV4): Signed {
   // A client of the SDK for its chain of credentials, its region and its hash: it sends nothing.
   const { config } = new SQSClient(region === undefined ? {} : { region })
   const signer = new SignatureV4({
@@ -25,17 +27,19 @@ export async function signedHeaders(
     credentials: config.credentials,
     sha256: config.sha256,
   })
-  const query: Record<string, string | string[]> = {}
-  for (const name of new Set(url.searchParams.keys())) query[name] = url.searchParams.getAll(name)
-  const signed = await signer.sign({
-    method,
-    protocol: url.protocol,
-    hostname: url.hostname,
-    ...(url.port !== '' && { port: Number(url.port) }),
-    path: url.pathname,
-    query,
-    headers: { ...headers, host: url.host },
-    ...(body !== undefined && { body }),
-  })
-  return signed.headers
+  return async (method, url, headers, body) => {
+    const query: Record<string, string | string[]> = {}
+    for (const name of new Set(url.searchParams.keys())) query[name] = url.searchParams.getAll(name)
+    const signed = await signer.sign({
+      method,
+      protocol: url.protocol,
+      hostname: url.hostname,
+      ...(url.port !== '' && { port: Number(url.port) }),
+      path: url.pathname,
+      query,
+      headers: { ...headers, host: url.host },
+      ...(body !== undefined && { body }),
+    })
+    return signed.headers
+  }
 }

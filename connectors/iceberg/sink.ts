@@ -15,7 +15,7 @@ import {
   placedJson,
   placeRows,
 } from './data-files.ts'
-import { expireSnapshots, type Retention } from './expiry.ts'
+import { dueSnapshots, expireSnapshots, type Retention } from './expiry.ts'
 import { checkFit, type Wanted } from './fit.ts'
 import { mainBranch, type TableMetadata, type Update } from './metadata.ts'
 import { type Partition, partitionsOf, specOf } from './partitions.ts'
@@ -157,19 +157,23 @@ async function publish(table: IcebergTable, output: CommittedOutput): Promise<'p
   const { term, epoch } = output
   const address = catalog.address
   let isThere = false
+  let isDue = false
   await repeated(address, async () => {
     const found = await loaded(table)
     checkOwner(claimantOf({ ...table.owner, address }), tokenOf(found), true, false)
     const token = ownToken(table, found) as Token
     checkTerm({ address }, token, term)
     isThere = token.epoch >= epoch
+    isDue = dueSnapshots(found, table.retention, context.nowMs()).length > 0
     if (isThere) return { is: 'committed' }
     const change = await context.duckdb(async duckdb => changeOf(table, await writerOf(table, found, duckdb), output))
     return commitChange(table, found, change, epoch)
   })
   await catalog.tidy()
-  const after = await loaded(table)
-  await expireSnapshots(catalog, await filesOf(table, after), after, table.retention, table.context.nowMs())
+  if (isDue) {
+    const after = await loaded(table)
+    await expireSnapshots(catalog, await filesOf(table, after), after, table.retention, context.nowMs())
+  }
   return isThere ? 'already' : 'published'
 }
 

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { catalogKey } from '../../../connectors/ducklake/catalog.ts'
 import { MillraceError } from '../../../src/core/errors.ts'
 import type { ObjectStore, WrittenFile } from '../../../src/core/ports.ts'
+import { duckdbForOnce } from '../../../src/engine/publish/sink-duckdb.ts'
 import { text } from '../../../src/plan/sql.ts'
 import { createMemoryStore } from '../../../src/testing/index.ts'
 import { commitEpoch, type Lake, openLake, openSink } from './fixtures.ts'
@@ -112,6 +113,17 @@ test('a catalog that is gone, or is none, is told, and nothing is written', asyn
       code: 'corrupt-object',
       message: expect.stringMatching(/catalog[.]ducklake is damaged: expected a catalog of DuckLake 1[.]0/),
     })
+})
+
+test('where no run is under way, each look at a lake has a DuckDB of its own, and none is called damaged', async () => {
+  const port = await lake.open({ columns })
+  await port.own(true, 1)
+  await commitEpoch(port, lake.executor, 1, fileOf(1))
+  const command = await openSink(lake.store, lake, { columns, duckdb: duckdbForOnce })
+  for (let look = 0; look < 3; look++) {
+    await command.check(false)
+    expect(await command.through(0)).toBe(1)
+  }
 })
 
 test('a lake or a table that does not fit is refused by name', async () => {

@@ -9,6 +9,7 @@ import type { SinkPort, WaitingFile } from '../../../src/core/sink-port.ts'
 import type { SessionExecutor } from '../../../src/engine/duckdb/executor.ts'
 import { openSession } from '../../../src/engine/duckdb/session.ts'
 import type { ColumnTypes } from '../../../src/plan/relation.ts'
+import type { SinkContext } from '../../../src/plan/sink.ts'
 import { parquetRows } from '../../../src/plan/sql.ts'
 import { counter, noSleep } from '../../checkpoints/fixtures.ts'
 
@@ -20,6 +21,8 @@ export interface Opened extends Partial<DucklakeOptions> {
   readonly output?: string
   readonly operation?: 'append' | 'change'
   readonly nowMs?: () => number
+  /** Default: the one that is lent. */
+  readonly duckdb?: SinkContext['duckdb']
 }
 
 /** DuckDB in the hands of a sink and of a test. */
@@ -36,6 +39,7 @@ export function openSink(store: ObjectStore, lent: Lent, opened: Opened = {}): P
     output = 'flow-1',
     operation,
     nowMs = () => 0,
+    duckdb = async work => work(lent),
     ...more
   } = opened
   return ducklakeKind.open(ducklake('lake', { table: 'results', ...more }), {
@@ -48,7 +52,7 @@ export function openSink(store: ObjectStore, lent: Lent, opened: Opened = {}): P
     nowMs,
     sleep: noSleep,
     openStore: async () => store,
-    duckdb: async work => work(lent),
+    duckdb,
   })
 }
 

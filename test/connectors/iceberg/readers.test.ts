@@ -146,7 +146,7 @@ describe.skipIf(!readers)('tables of Iceberg as others read them', () => {
       const port = await lab.openAs('a')
       await port.own(true, 1)
       const epochs = 230
-      const most = { manifests: 0, metadata: 0 }
+      const most = { manifests: 0, metadata: 0, versions: 0 }
       for (let epoch = 1; epoch <= epochs; epoch++) {
         lab.later(1_000)
         await lab.publish(port, epoch, `SELECT ${epoch}::BIGINT AS n`)
@@ -154,12 +154,15 @@ describe.skipIf(!readers)('tables of Iceberg as others read them', () => {
         const keys = await keysOf(lab.store, 'metadata/')
         most.manifests = Math.max(most.manifests, keys.filter(key => key.endsWith('-m0.avro')).length)
         most.metadata = Math.max(most.metadata, keys.length)
+        most.versions = Math.max(most.versions, keys.filter(key => key.endsWith('.metadata.json')).length)
       }
       const table = await metadataOf(lab.store)
       expect(table?.snapshots.length).toBeLessThanOrEqual(30 + 20)
       // A hundred small ones, and those of snapshots that are kept.
       expect(most.manifests).toBeLessThanOrEqual(100 + 2 + 30 + 20)
       expect(most.metadata).toBeLessThanOrEqual(100 + 2 + 2 * (30 + 20) + 102)
+      // The one in force and a hundred before it, and one that an expiry has made since.
+      expect(most.versions).toBeLessThanOrEqual(102)
       const [byPyiceberg, byDuckdb] = await ask(lab.folder, 'n')
       const expected = Array.from({ length: epochs }, (_, i) => [String(i + 1)])
       expect(byPyiceberg).toEqual(expected)
