@@ -34,7 +34,8 @@ export function databaseError(error: unknown, address: string): unknown {
     const more = [error.detail, error.where].flatMap(text => (text ? [text.split('\n')[0]] : []))
     const said = [`${error.message} (SQLSTATE ${error.code})`, ...more].join('; ')
     const kind = passing.test(error.code) ? 'retry' : 'user'
-    const [code, advice] = kind === 'retry' ? ['postgres-away', ''] : ['postgres-refused', adviceFor(error.code)]
+    const [code, advice] =
+      kind === 'retry' ? (['postgres-away', ''] as const) : (['postgres-refused', adviceFor(error.code)] as const)
     return new MillraceError(kind, code, `${address}: ${said}.${advice}`, error)
   }
   // A file of ours that cannot be read.

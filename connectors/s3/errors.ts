@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../src/core/error-codes/index.ts'
 import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import { connectionMistake } from '../aws/connection-mistake.ts'
 
@@ -84,7 +85,7 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
   const what = `${doing} s3://${bucket}/${key}`
   const words = status === undefined ? `${code}: ${error.message}` : `${code} (HTTP ${status}): ${error.message}`
   const said = words.length > saidCharsMax ? `${words.slice(0, saidCharsMax)}...` : words
-  const make = (kind: 'user' | 'retry' | 'fatal', name: string, advice: string): MillraceError =>
+  const make = (kind: 'user' | 'retry' | 'fatal', name: ErrorCode, advice: string): MillraceError =>
     new MillraceError(kind, name, `${what} failed: ${said.replace(/\.$/, '')}. ${advice}`, thrown)
   const mistake = status === undefined ? connectionMistake(error) : undefined
   if (mistake !== undefined) return make('user', 'store-address', mistake)

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../src/core/error-codes/index.ts'
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
@@ -202,6 +203,6 @@ function explain(
   )
 }
 
-function user(code: string, message: string, cause: unknown): MillraceError {
+function user(code: ErrorCode, message: string, cause: unknown): MillraceError {
   return new MillraceError('user', code, message, cause)
 }

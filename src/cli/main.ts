@@ -1,5 +1,7 @@
-import { errorMessage, isMillraceError, MillraceError } from '../core/errors.ts'
+import { allCodes } from '../core/error-codes/index.ts'
+import { MillraceError } from '../core/errors.ts'
 import { type Command, helpOf } from './command.ts'
+import { describeError, errorJson, helpForCode } from './error-text.ts'
 import { exitCodeOf } from './exit-code.ts'
 import { version } from './version.ts'
 import { backfillCommand } from './commands/backfill.ts'
@@ -41,6 +43,7 @@ Usage: millrace COMMAND [OPTIONS]
 ${commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
 
   --help      this text; 'millrace COMMAND --help' for a command's own
+  help CODE   what the code of an error means, and what to do
   --version   the version
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 fenced by another writer,
@@ -76,7 +79,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
     return 2
   }
   if (name === '--help' || name === '-h' || name === 'help') {
-    terminal.out(help)
+    terminal.out(helpAbout(rest[0]))
     return 0
   }
   if (name === '--version' || name === '-v') {
@@ -93,18 +96,27 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   return command.run(readArguments(command.name, command.options, rest), terminal)
 }
 
+/** 'millrace help', 'millrace help COMMAND' and 'millrace help CODE'. */
+function helpAbout(subject: string | undefined): string {
+  if (subject === undefined) return help
+  const command = commands.find(({ name }) => name === subject)
+  const found = command ? helpOf(command) : helpForCode(subject)
+  if (found !== undefined) return found
+  const near = nearestName(subject, [...commands.map(({ name }) => name), ...allCodes])
+  throw new MillraceError(
+    'user',
+    'usage',
+    `help: no command and no code of an error is called ${subject}${near ? `; did you mean ${near}?` : '.'} See ` +
+      "'millrace --help'.",
+  )
+}
+
 /** What follows `--` is no option. */
 function optionsIn(args: readonly string[]): readonly string[] {
   return args.includes('--') ? args.slice(0, args.indexOf('--')) : args
 }
 
 const asksForJson = (args: readonly string[]) => optionsIn(args).includes('--json')
-
-/** Of what ended a command that was asked for JSON. Its names are a public format. */
-function errorJson(error: unknown) {
-  const { kind, code } = isMillraceError(error) ? error : { kind: 'fatal', code: 'unexpected' }
-  return { kind, code, message: errorMessage(error) }
-}
 
 function unknownCommand(name: string): MillraceError {
   const near = nearestName(name, name.startsWith('-') ? ['--help', '--version'] : commands.map(command => command.name))
@@ -114,17 +126,4 @@ function unknownCommand(name: string): MillraceError {
     'usage',
     `unknown ${what} ${name}${near ? `; did you mean ${near}?` : '.'} See 'millrace --help'.`,
   )
-}
-
-/** One line, and for SQL a frame of its text; the stack, causes included, only on request. */
-function describeError(error: unknown): string {
-  if (process.env.MILLRACE_DEBUG === '1' && error instanceof Error) {
-    const cause = error.cause instanceof Error ? `\ncaused by: ${error.cause.stack}` : ''
-    return `${error.stack}${cause}`
-  }
-  const line = errorMessage(error)
-    .trim()
-    .replaceAll(/\s*\n\s*/g, ' ')
-  if (!isMillraceError(error)) return `${line} (unexpected; MILLRACE_DEBUG=1 shows where)`
-  return error.at?.frame === undefined ? line : `${line}\n\n${error.at.frame}`
 }

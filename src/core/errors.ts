@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error-codes/index.ts'
 import { type CallSite, showCallSite } from './call-site.ts'
 
 /**
@@ -13,11 +14,11 @@ export type ErrorKind = 'retry' | 'user' | 'fenced' | 'fatal'
 export class MillraceError extends Error {
   override readonly name = 'MillraceError'
   readonly kind: ErrorKind
-  readonly code: string
+  readonly code: ErrorCode
   /** Of a mistake in a pipeline: where its file calls the operator or factory that is wrong. */
   readonly at: CallSite | undefined
 
-  constructor(kind: ErrorKind, code: string, message: string, cause?: unknown, at?: CallSite) {
+  constructor(kind: ErrorKind, code: ErrorCode, message: string, cause?: unknown, at?: CallSite) {
     super(message, cause === undefined ? undefined : { cause })
     this.kind = kind
     this.code = code

@@ -1,5 +1,6 @@
 import type { CallSite } from '../core/call-site.ts'
 import { isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
+import { withoutSecrets } from '../core/without-secrets.ts'
 
 /** A SQL text and where it was read. */
 export interface SqlFile {
@@ -36,21 +37,4 @@ function frameOf(written: string, line: number, column: number): string {
   const shown = characters.slice(from, from + shownMax).join('')
   const number = String(line)
   return `  ${number} | ${shown}\n  ${' '.repeat(number.length)} | ${' '.repeat(column - 1 - from)}^`
-}
-
-/**
- * The line with stars in the place of what may be a login: in addresses, and in options whose names say so. As long as
- * it was.
- */
-function withoutSecrets(line: string): string {
-  const stars = (text: string) => '*'.repeat([...text].length)
-  return line
-    .replace(
-      /([a-z][a-z0-9+.-]*:\/\/)([^\s/?#'"]*)@/gi,
-      (_, scheme: string, login: string) => `${scheme}${stars(login)}@`,
-    )
-    .replace(
-      /((?:pass|secret|token|credential|key|cert)\w*['"]?\s*=\s*')([^']*)/gi,
-      (_, name: string, value: string) => name + stars(value),
-    )
 }

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { prepareFolder } from '../../src/cli/commands/demo.ts'
+import { describeError } from '../../src/cli/error-text.ts'
 import { main } from '../../src/cli/main.ts'
+import { MillraceError } from '../../src/core/errors.ts'
 import { root, runMillrace, startNode } from './child.ts'
 import { recordingTerminal } from './recorder.ts'
 
@@ -62,14 +64,63 @@ describe('the command line', () => {
   })
 })
 
+describe('help', () => {
+  test('of a command is its own, and of a code says what it means', async () => {
+    expect(await run('help inspect')).toEqual(await run('inspect --help'))
+    const { code, stdout } = await run('help fenced')
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^fenced: Another process claimed/) })
+  })
+
+  test('of what is neither names the nearest', async () => {
+    const { code, stderr } = await run('help plan-change')
+    expect(code).toBe(2)
+    expect(stderr).toContain("is called plan-change; did you mean plan-changed? See 'millrace --help'.")
+  })
+})
+
+describe('a mistake in a pipeline', () => {
+  let dir: string
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'millrace-test-'))
+  })
+  afterEach(() => rm(dir, { recursive: true }))
+
+  const file = (objects: string) => `import { files, json, pipeline, source, to } from 'millrace'
+const secretKey = 'do-not-show-me'
+export default pipeline('p', { checkpoint: 'checkpoint' },
+  source('s', ${objects}, format: json(), columns: { a: 'BIGNT' } }).pipe(to(files('out'))))
+`
+
+  test('is shown in a frame of its file, without what may be a secret, and has its place in JSON', async () => {
+    await writeFile(join(dir, 'pipeline.ts'), file("{ objects: 'input'"))
+    const { code, stdout, stderr } = await runMillrace(['explain', 'pipeline.ts', '--json'], dir)
+    expect(code, stderr).toBe(2)
+    expect(stderr).toContain("> 4 |   source('s', { objects: 'input', format: json(), columns")
+    expect(stderr).toMatch(/\n +\| {3}\^\n/)
+    expect(stderr).toContain("const secretKey = '**************'")
+    expect(stdout + stderr).not.toContain('do-not-show-me')
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { kind: 'user', at: { file: join(dir, 'pipeline.ts'), line: 4, column: 3 } },
+    })
+  })
+
+  test('whose file is gone meanwhile, or is one long line, is told without a frame', () => {
+    const at = { file: join(dir, 'gone.ts'), line: 1, column: 1 }
+    expect(describeError(new MillraceError('user', 'plan', 'Wrong.', undefined, at))).toMatch(
+      /gone[.]ts:1:1: Wrong[.]\n'millrace help plan' tells more[.]$/,
+    )
+  })
+})
+
 describe('the bin', () => {
-  test('an error is one line; MILLRACE_DEBUG=1 adds the stack', async () => {
+  test('an error is one line, and where to read more; MILLRACE_DEBUG=1 adds the stack', async () => {
     const plain = await runMillrace(['backfill', 'none.ts'])
     expect(plain).toEqual({
       code: 2,
       stdout: '',
       stderr:
-        'millrace: none.ts: does not exist; expected a TypeScript, JavaScript or SQL file, such as pipeline.ts.\n',
+        'millrace: none.ts: does not exist; expected a TypeScript, JavaScript or SQL file, such as pipeline.ts.\n' +
+        "'millrace help pipeline-file' tells more.\n",
     })
     const debug = await runMillrace(['backfill', 'none.ts'], root, { MILLRACE_DEBUG: '1' })
     expect(debug.stderr).toMatch(/none\.ts: does not exist[^]*\n {4}at loadPipeline/)

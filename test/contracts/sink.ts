@@ -277,7 +277,7 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
       withLab(async lab => {
         let isAway = false
         const calls: Calls = call =>
-          isAway ? Promise.reject(new MillraceError('retry', 'away', 'The target is away.')) : call()
+          isAway ? Promise.reject(new MillraceError('retry', 'simulated', 'The target is away.')) : call()
         const sink = await lab.open(checkpointId, calls)
         await sink.own(true, 1)
         const waiting = [await stage(sink, 1, 1), await stage(sink, 2, 1)]

@@ -67,7 +67,9 @@ describe('what a message names', () => {
   })
 
   test('and is looked for is the version that the store has, or gone, or not told', async () => {
-    const { looks, stored } = lab('kept', key => (key === 'c.jsonl' ? new MillraceError('user', 'x', 'x') : undefined))
+    const { looks, stored } = lab('kept', key =>
+      key === 'c.jsonl' ? new MillraceError('user', 'lookup', 'x') : undefined,
+    )
     const { versionId: _, ...unnamed } = stored
     const confirmed = (change: object) => looks.confirm({ ...stored, sizeBytes: 0, isAnnounced: true, ...change })
     expect(await confirmed({})).toEqual(stored)

@@ -323,7 +323,7 @@ test('rows of a flow that hands nothing over any more are no rows to forget', ()
 })
 
 describe('sinks', () => {
-  const away = () => new MillraceError('retry', 'away', 'The target is away.')
+  const away = () => new MillraceError('retry', 'simulated', 'The target is away.')
 
   test('an ordered one gets an epoch after the one before, another one gets several at once', async () => {
     const { deliveries, begun, take } = desk(['ordered', 'unordered'])
@@ -413,7 +413,7 @@ describe('sinks', () => {
     await limited.refuse('flow-1 1', away())
     await limited.wake()
     await limited.refuse('flow-1 1', away())
-    await expect(limited.deliveries.settle()).rejects.toMatchObject({ kind: 'retry', code: 'away' })
+    await expect(limited.deliveries.settle()).rejects.toMatchObject({ kind: 'retry', code: 'simulated' })
 
     const broken = desk(['ordered'], { tries: liveTries })
     broken.deliveries.begin(naming(waits('flow-1', 1)))

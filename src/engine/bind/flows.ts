@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../core/error-codes/index.ts'
 import { defer, map, Observable, of, Subject } from 'rxjs'
 import { toError, configError, MillraceError, withCallSite } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
@@ -216,7 +217,7 @@ function flowOf(pipeline: Pipeline, index: number): string {
 }
 
 /** What is wrong with a flow as a whole, with the place of `pipeline()`. */
-function mistake({ at }: Pipeline, code: string, message: string): MillraceError {
+function mistake({ at }: Pipeline, code: ErrorCode, message: string): MillraceError {
   return new MillraceError('user', code, message, undefined, at)
 }
 

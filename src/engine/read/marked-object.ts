@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../core/error-codes/index.ts'
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
 import { errorMessage, MillraceError } from '../../core/errors.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -132,7 +133,7 @@ function byPolicy(
   policy: 'fail' | 'quarantine' | 'skip',
   version: ObjectVersion,
   reason: string,
-  { code, message }: { readonly code: string; readonly message: string },
+  { code, message }: { readonly code: ErrorCode; readonly message: string },
 ): MarkedObject {
   if (policy === 'fail') throw new MillraceError('fatal', code, message)
   return unread(source, version, policy === 'skip' ? 'skipped' : 'quarantined', reason)

@@ -202,7 +202,7 @@ describe('a Kafka source', () => {
     expect(keys(await pull())).toEqual(['a'])
     ;(partitions[0] as { earliest: number }).earliest = 3
     partitions[1]?.bodies.push(messageOf('b'))
-    looks.push(new MillraceError('retry', 'kafka', 'A broker is away.'))
+    looks.push(new MillraceError('retry', 'kafka-unreachable', 'A broker is away.'))
     expect([keys(await pull()), fetches()]).toEqual([['b'], 2])
     await source.close()
   })

@@ -106,7 +106,7 @@ function checkTerm(uri: string, state: TableState | undefined, term: number): vo
 /** As anybody reads it. @throws MillraceError `retry` while a file `away` lies there: the target is away */
 export async function readTable(uri: string): Promise<{ readonly number: number; readonly state?: TableState }> {
   const names: readonly string[] = await readdir(uri).catch(() => [])
-  if (names.includes('away')) throw new MillraceError('retry', 'table-away', `${uri} does not answer.`)
+  if (names.includes('away')) throw new MillraceError('retry', 'simulated', `${uri} does not answer.`)
   const number = Math.max(0, ...names.flatMap(name => (/^\d+\.json$/.test(name) ? [Number.parseInt(name, 10)] : [])))
   if (number === 0) return { number }
   return { number, state: JSON.parse(await readFile(join(uri, `${number}.json`), 'utf8')) as TableState }
