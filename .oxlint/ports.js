@@ -1,7 +1,7 @@
 /**
- * The clock and chance enter through ports only: SEMANTICS.md promises that no answer depends on either, and a
- * simulation replays a run from its seed alone. This rule finds every other way in. `.oxlintrc.json` names the files
- * that are ports.
+ * The clock and chance enter through ports only: docs/internals/semantics.md promises that no answer depends on either,
+ * and a simulation replays a run from its seed alone. This rule finds every other way in. `.oxlintrc.json` names the
+ * files that are ports.
  */
 
 const banned = {

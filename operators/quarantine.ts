@@ -21,8 +21,8 @@ export type QuarantineColumns = typeof quarantineColumns
  * A row for each value that did not fit: `source`, `seq` (the number of its object in the ledger), `object` (its key),
  * `e_tag`, `row_number` (from 0), `column_name` (NULL where the row as a whole is broken), `expected` and `found` (the
  * first 1,000 letters of what is there). An object that was set aside as a whole gives one row, with `reason` and
- * without the last four. With `onBadRow: 'fail'` and `onBadObject: 'fail'`, which are the defaults, a run ends in the
- * place of most of these.
+ * without the last four. With `onBadRow: 'fail'`, which is the default, a run ends at the first
+ * bad row instead.
  *
  * Such rows have no event time. What keeps no state may follow; windows, `dedupe`, `deltas` and `join` may not.
  *

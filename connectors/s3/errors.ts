@@ -122,7 +122,7 @@ export function toMillrace(thrown: unknown, { doing, bucket, key, isRead = false
         : make(
             'user',
             'access-denied',
-            `Allow ${action ?? 'it'} in the policy of the role or bucket; README lists the actions.`,
+            `Allow ${action ?? 'it'} in the policy of the role or bucket; docs/guides/aws-permissions.md lists all.`,
           )
     case 'NotImplemented':
       return make('user', 'unsafe-store', 'The server lacks what a checkpoint or output needs; use another one.')

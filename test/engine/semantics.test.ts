@@ -7,7 +7,7 @@ import { type OracleInput, type OracleObject, oracle } from '../oracle/oracle.ts
 import { type Lab, openLab, outputFiles, outputHashes, type Place, run, runs, windowed } from './harness.ts'
 import { expected, found, inKeyOrder, isoUs, isPositive, keyOf, oracleFlow, writeObject } from './ledger-files.ts'
 
-// SEMANTICS.md row by row (test/oracle) against the engine, over files on disk. Each property draws a ledger, writes
+// docs/internals/semantics.md row by row (test/oracle) against the engine, over files on disk. Each property draws a ledger, writes
 // its objects, backfills them under a drawn cut, and compares everything the checkpoint and the output folder hold.
 
 let lab: Lab

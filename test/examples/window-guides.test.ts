@@ -12,9 +12,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }))
 
 const guides = [
+  '../start/first-result',
   'calendar',
   'cumulative',
   'deltas',
+  'functions-of-typescript',
   'global',
   'joins',
   'last-of-a-key',

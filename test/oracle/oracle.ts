@@ -1,6 +1,6 @@
 /**
- * SEMANTICS.md row by row: what windows of a ledger must hold, in bigint microseconds and by the shortest way that can
- * be checked against the page by eye. It knows neither DuckDB nor epochs nor any product code, so that a mistake cannot
+ * docs/internals/semantics.md row by row: what windows of a ledger must hold, in bigint microseconds and by the shortest
+ * way that can be checked against the page by eye. It knows neither DuckDB nor epochs nor any product code, so that a mistake cannot
  * be on both sides of a comparison. It is slow on purpose: each row meets each of its windows.
  */
 

@@ -41,9 +41,13 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 test('the tarball holds the build and the papers, no sources, no tests; its bin is executable', async () => {
   const lines = (await run(folder, 'tar', '-tvzf', tarball)).trim().split('\n')
   const files = lines.map(line => line.slice(line.indexOf('package/') + 'package/'.length))
-  expect(files).toEqual(expect.arrayContaining(['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE']))
+  expect(files).toEqual(
+    expect.arrayContaining(['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'docs/README.md']),
+  )
   expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/index.d.ts']))
-  expect(files.filter(file => !/^(dist\/.+\.(js|d\.ts)|package\.json|[A-Z]+(\.md)?)$/.test(file))).toEqual([])
+  expect(
+    files.filter(file => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/.test(file)),
+  ).toEqual([])
   expect(files.filter(file => file.startsWith('dist/test'))).toEqual([])
   expect(lines.find(line => line.endsWith('package/dist/src/cli/bin.js'))).toMatch(/^-rwxr-xr-x/)
 })

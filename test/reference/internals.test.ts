@@ -11,12 +11,25 @@ function pathsOn(page: string): readonly string[] {
   return [...new Set([...paths].map(([, path]) => path as string))]
 }
 
-const internals = (await readdir(join(root, 'docs/internals'))).map(name => `docs/internals/${name}`)
-const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...internals]
+const files = await readdir(join(root, 'docs'), { recursive: true })
+// Decisions tell what was there when they were taken.
+const docs = files
+  .filter(name => name.endsWith('.md') && !name.startsWith('decisions'))
+  .map(name => `docs/${name.replaceAll('\\', '/')}`)
+const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...docs]
+
+test('pages name files', async () => {
+  for (const name of [
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'docs/internals/walks.md',
+    'docs/internals/hidden-columns.md',
+  ])
+    expect(pathsOn(await read(name)), name).not.toEqual([])
+})
 
 test.each(pages)('every file that %s names exists', async name => {
   const paths = pathsOn(await read(name))
-  expect(paths).not.toEqual([])
   const missing: string[] = []
   for (const path of paths) if (!(await stat(join(root, path)).catch(() => undefined))) missing.push(path)
   expect(missing).toEqual([])
@@ -59,4 +72,26 @@ test.each(['A message', 'A row'])('%s meets functions that its stops have', asyn
     for (const name of functions) if (!new RegExp(`\\b${name}\\b`).test(code)) gone.push(`${path}: ${name}`)
   }
   expect(gone).toEqual([])
+})
+
+test('decisions are numbered without gaps, and their list has each of them', async () => {
+  const names = (await readdir(join(root, 'docs/decisions'))).filter(name => /^\d/.test(name)).toSorted()
+  expect(names.map(name => Number(name.slice(0, 4)))).toEqual(names.map((_, index) => index + 1))
+  const list = await read('docs/decisions/README.md')
+  expect(names.filter(name => !list.includes(`](${name})`))).toEqual([])
+})
+
+test.each([
+  ['docs/internals/semantics.md', 'S'],
+  ['docs/internals/protocol.md', 'P'],
+])('%s has every rule that comments, tests and decisions cite', async (page, letter) => {
+  const text = await read(page)
+  const cited = new Set<string>()
+  for (const folder of ['src', 'operators', 'connectors', 'checkpoints', 'test', 'docs'])
+    for (const name of await readdir(join(root, folder), { recursive: true }))
+      if (/\.(ts|md)$/.test(name))
+        for (const [, list = ''] of (await read(`${folder}/${name}`)).matchAll(/\(([SPI]\d+(?:[,;] [SPI]\d+)*)\)/g))
+          for (const rule of list.split(/[,;] /)) if (rule.startsWith(letter)) cited.add(rule)
+  expect(cited.size).toBeGreaterThan(10)
+  expect([...cited].filter(rule => !text.includes(`\n## ${rule}\n`))).toEqual([])
 })

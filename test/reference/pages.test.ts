@@ -21,7 +21,8 @@ test('the page of connectors says what they say of themselves', async () => {
     '',
     'Each of these is a call that a source takes as its `notifications`. A value that does not fit is refused before anything is',
     'read, with the option, what was found and what was expected. What is never shown reaches no message, log, plan or checkpoint.',
-    'How buckets announce, and what the process has to be allowed, is told in the [README](../../README.md#following-a-bucket).',
+    'How buckets announce, and what the process has to be allowed, is told in the guides: [SQS](../guides/follow-a-bucket-with-sqs.md),',
+    '[Kafka](../guides/follow-a-bucket-with-kafka.md).',
     ...connectors.flatMap(({ call, options }) => part(call, options)),
     '',
   ]

@@ -19,7 +19,7 @@ import {
 import type { Observable } from 'rxjs'
 import { is } from './is.ts'
 
-// The pipeline of DESIGN.md, as this release runs it.
+// A pipeline of the whole release, as users write it.
 
 const trips = source('trips', {
   objects: 'data/input',
