@@ -109,6 +109,12 @@ async function entryOf(store: ObjectStore, version: number): Promise<StoredBody 
   return typeof found === 'string' ? undefined : found
 }
 
+/** What an entry says; nothing where it is gone. */
+export async function entryActions(store: ObjectStore, version: number): Promise<readonly Action[]> {
+  const found = await entryOf(store, version)
+  return found ? parseActions(Buffer.from(found.body).toString(), nameOf(store, entryKey(version))) : []
+}
+
 function withEntry(store: ObjectStore, { table, checkpointed }: Reading, version: number, found: StoredBody): Reading {
   const object = nameOf(store, entryKey(version))
   const actions = parseActions(Buffer.from(found.body).toString(), object)

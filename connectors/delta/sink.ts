@@ -10,6 +10,7 @@ import { epochOf, tableOwner } from './owner.ts'
 import { publishEpoch, stageFiles } from './publish.ts'
 import { deltaRows, tableColumns } from './rows.ts'
 import { delta, deltaOptions, type DeltaSink } from './spec.ts'
+import { deltaTable } from './table.ts'
 import { judge, namedKeys, type Target } from './target.ts'
 
 /** Rows of a table in Delta Lake, committed with the number of their epoch. */
@@ -47,6 +48,7 @@ async function openDelta(sink: DeltaSink, context: SinkContext): Promise<SinkPor
     publish: (committed, signal) => publishEpoch(target, committed, signal),
     orphans: (term, named) => again(() => deleteOrphans(target, term, named)),
     examine: async () => examine(target),
+    table: deltaTable(target),
   }
 }
 

@@ -24,6 +24,7 @@ import {
 import { dueFiles, expireSnapshots, forgetFiles } from './history.ts'
 import { addSnapshot, checkLake, makeLake } from './lake.ts'
 import { filesToMerge, mergeFiles, replaceFiles, type Source } from './merge.ts'
+import { epochSnapshots, listFiles, relationOf } from './rows.ts'
 import { accessDefault, ducklake, type DucklakeAccess, ducklakeOptions, type DucklakeSink } from './spec.ts'
 import { type FoundTable, findTable, makeTable, type WantedTable } from './table.ts'
 import { checkOwner, checkTerm } from '../lake/owner.ts'
@@ -37,7 +38,13 @@ export const ducklakeKind: SinkKind<DucklakeSink> = {
   make: ({ uri, ...options }) => ducklake(uri as string, options as never),
   isFolder: true,
   rows: lakeRows,
+  remade: inFolderOfLake,
   open: openDucklake,
+}
+
+/** Its port tells of the table: 'file:///data/lake/main.sales'. */
+function inFolderOfLake(stored: DucklakeSink): DucklakeSink {
+  return { ...stored, uri: stored.uri.replace(/[/][^/]*$/, '') }
 }
 
 /** Requests of one epoch that are under way at once. */
@@ -100,6 +107,20 @@ export async function openDucklake(sink: DucklakeSink, context: SinkContext): Pr
     orphans: (term, named) => orphans(means, term, named),
     // What is published belongs to the table.
     discard: async () => {},
+    table: {
+      async rows() {
+        const files = await catalog.read(async database => {
+          // Without a table, `judge` throws.
+          const { found } = (await judge(means, database, false)) as { readonly found: FoundTable }
+          return listFiles(database as CatalogDatabase, found, address)
+        })
+        return relationOf(store, context, target.columns, files)
+      },
+      versions: () =>
+        catalog.read(async database =>
+          database ? epochSnapshots(database, context.checkpointId, context.output) : new Map(),
+        ),
+    },
   }
 }
 

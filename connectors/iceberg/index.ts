@@ -1,3 +1,4 @@
+import { MillraceError } from '../../src/core/errors.ts'
 import type { SinkKind } from '../../src/plan/sink.ts'
 import { unreachable } from '../lake/unreachable.ts'
 import { openBucketCatalog } from './bucket-catalog.ts'
@@ -31,6 +32,7 @@ export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
   movedTo,
   remade: unreachable,
+  toRead: noLogin,
   async open(sink, context) {
     const { rest } = sink.access()
     const levels = sink.table.split('.')
@@ -38,4 +40,14 @@ export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
     const where = { address: sink.uri, warehouse: rest.warehouse }
     return openTable(settingsOf(sink), openRestCatalog(openRestClient(rest), name, where, context), context)
   },
+}
+
+/** @throws MillraceError `user`: neither does the environment have a login for any catalog */
+function noLogin({ uri }: IcebergCatalogSink): never {
+  throw new MillraceError(
+    'user',
+    'no-login',
+    `${uri}: checkpoints keep no logins of catalogs, so the table is not read here. Ask it by the catalog, with ` +
+      'DuckDB, Spark or pyiceberg.',
+  )
 }

@@ -15,26 +15,16 @@ import {
   placedJson,
   placeRows,
 } from './data-files.ts'
-import { dueSnapshots, expireSnapshots, type Retention } from './expiry.ts'
-import { checkFit, type Wanted } from './fit.ts'
+import { dueSnapshots, expireSnapshots } from './expiry.ts'
 import { mainBranch, type TableMetadata, type Update } from './metadata.ts'
-import { type Partition, partitionsOf, specOf } from './partitions.ts'
+import { partitionsOf, specOf } from './partitions.ts'
 import type { IcebergSettings } from './spec.ts'
 import { prepareSnapshot } from './snapshot.ts'
 import { tableColumns } from './rows.ts'
-import { type TableFiles, tableFiles } from './table-files.ts'
+import { readableTable } from './table.ts'
+import { filesOf, type IcebergTable, judge, ownToken } from './target.ts'
 import { claimantOf, tokenOf, tokenProperties } from './token.ts'
 import { schemaOf } from './types.ts'
-
-/** A table of Iceberg as one flow of one checkpoint writes it. */
-export interface IcebergTable {
-  readonly catalog: Catalog
-  readonly wanted: Wanted
-  readonly partitions: readonly Partition[]
-  readonly owner: Pick<Token, 'checkpointId' | 'pipeline' | 'flow'>
-  readonly retention: Retention
-  readonly context: SinkContext
-}
 
 /** A commit is tried so often while others come first. */
 const attemptsMax = 50
@@ -65,23 +55,8 @@ export function openTable(settings: IcebergSettings, catalog: Catalog, context: 
     ...(!key && { stage: output => stage(table, output) }),
     publish: output => publish(table, output),
     orphans: (term, named) => orphans(table, term, named),
+    table: readableTable(table),
   }
-}
-
-/** What this flow has written of itself. */
-function ownToken({ owner }: IcebergTable, found: TableMetadata): Token | undefined {
-  const token = tokenOf(found)
-  return token?.checkpointId === owner.checkpointId && token.flow === owner.flow ? token : undefined
-}
-
-/** @throws MillraceError `user` where the table is another's, gone, or does not fit */
-async function judge(table: IcebergTable, isNewCheckpoint: boolean): Promise<TableMetadata | undefined> {
-  const { catalog, wanted, owner } = table
-  const found = await catalog.load()
-  const token = found && tokenOf(found)
-  checkOwner(claimantOf({ ...owner, address: catalog.address }), token, found !== undefined, isNewCheckpoint)
-  if (found) checkFit(wanted, found)
-  return found
 }
 
 async function own(table: IcebergTable, isNewCheckpoint: boolean, term: number): Promise<void> {
@@ -123,10 +98,6 @@ async function writerOf(table: IcebergTable, found: TableMetadata, duckdb: SinkD
   const { wanted, partitions, context } = table
   const files = await filesOf(table, found)
   return { files, table: found, columns: wanted.columns, partitions, duckdb, newId: context.newId }
-}
-
-async function filesOf({ catalog, context }: IcebergTable, found: TableMetadata): Promise<TableFiles> {
-  return tableFiles(await catalog.storeOf(found), found, context.sleep)
 }
 
 async function loaded({ catalog }: IcebergTable): Promise<TableMetadata> {

@@ -109,7 +109,8 @@ export function castSql(value: string, type: IcebergType): string {
   return `CAST(${value} AS ${duckdbType(type)})`
 }
 
-function duckdbType(type: IcebergType): string {
+/** The type of DuckDB that files of this type are read as. */
+export function duckdbType(type: IcebergType): string {
   if (typeof type !== 'string')
     return type.type === 'list'
       ? `${duckdbType(type.element)}[]`

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs'
-import type { Writable } from 'node:stream'
+import { createReadStream, createWriteStream } from 'node:fs'
+import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createZstdDecompress } from 'node:zlib'
 import { MillraceError } from '../../src/core/errors.ts'
@@ -16,6 +16,8 @@ export interface Transaction {
   run(sql: string): Promise<void>
   /** Sends a file of CSV, compressed by zstd, to `COPY ... FROM STDIN`. */
   copy(sql: string, file: string): Promise<void>
+  /** Brings what `COPY ... TO STDOUT` gives into a new file. */
+  copyOut(sql: string, file: string): Promise<void>
 }
 
 export interface Database {
@@ -37,6 +39,7 @@ interface Client {
   connect(): Promise<unknown>
   query(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly PostgresRow[] }>
   query(copy: Writable): Writable
+  query(copy: Readable): Readable
   end(): Promise<void>
   on(event: 'error', listener: () => void): unknown
   readonly connection: { readonly stream: { destroy(): unknown } }
@@ -45,6 +48,7 @@ interface Client {
 interface Packages {
   readonly Client: new (options: object) => Client
   readonly copyFrom: (sql: string) => Writable
+  readonly copyTo: (sql: string) => Readable
 }
 
 const connectMs = 10_000
@@ -93,12 +97,13 @@ export async function openDatabase(access: PostgresAccess, around: Around = call
   }
 }
 
-function transactionOn(client: Client, { copyFrom }: Packages, ask: Around): Transaction {
+function transactionOn(client: Client, { copyFrom, copyTo }: Packages, ask: Around): Transaction {
   return {
     rows: (sql, values = []) => ask(async () => (await client.query(sql, values)).rows),
     run: sql => ask(async () => void (await client.query(sql))),
     copy: (sql, file) =>
       ask(() => pipeline(createReadStream(file), createZstdDecompress(), client.query(copyFrom(sql)))),
+    copyOut: (sql, file) => ask(() => pipeline(client.query(copyTo(sql)), createWriteStream(file, { flags: 'wx' }))),
   }
 }
 
@@ -137,9 +142,9 @@ async function loadPackages(): Promise<Packages> {
     // By name, so that neither is needed to compile millrace or to use it without this sink.
     const [pg, streams] = (await Promise.all(names.map(name => import(name)))) as [
       { readonly default: Pick<Packages, 'Client'> },
-      { readonly from: Packages['copyFrom'] },
+      { readonly from: Packages['copyFrom']; readonly to: Packages['copyTo'] },
     ]
-    return { Client: pg.default.Client, copyFrom: streams.from }
+    return { Client: pg.default.Client, copyFrom: streams.from, copyTo: streams.to }
   } catch (error) {
     throw new MillraceError(
       'user',

@@ -1,5 +1,5 @@
 import { MillraceError } from '../../src/core/errors.ts'
-import type { CommittedOutput, SinkPort } from '../../src/core/sink-port.ts'
+import type { CommittedOutput, SinkPort, SinkTable } from '../../src/core/sink-port.ts'
 import type { SinkContext, SinkKind } from '../../src/plan/sink.ts'
 import { checkOwner, checkTerm, type Token } from '../lake/owner.ts'
 import { unreachable } from '../lake/unreachable.ts'
@@ -8,8 +8,9 @@ import { opColumn } from '../lake/keyed-rows.ts'
 import { examine } from './examine.ts'
 import { checkRights } from './rights.ts'
 import { type Column, copyRows, isThroughTable, tableColumns } from './rows.ts'
-import { movedTo, postgres, postgresOptions, type PostgresSink } from './spec.ts'
+import { byEnvironment, movedTo, postgres, postgresOptions, type PostgresSink } from './spec.ts'
 import { findTable, fittingSql, quoted, tableName, type WantedTable } from './table.ts'
+import { bringRows } from './table-rows.ts'
 import {
   areTokensThere,
   claimantOf,
@@ -29,7 +30,8 @@ export const postgresKind: SinkKind<PostgresSink> = {
   rows: copyRows,
   movedTo,
   remade: unreachable,
-  open: (sink, context) => openPostgres(sink, context),
+  toRead: byEnvironment,
+  open: async (sink, context) => ({ ...(await openPostgres(sink, context)), table: readableTable(sink, context) }),
 }
 
 /** Locks of this kind are taken by whoever makes tables: those that make one at once would meet in the catalog. */
@@ -41,53 +43,29 @@ interface Target extends WantedTable, TokenOwner {}
 type PostgresContext = Pick<SinkContext, 'columns' | 'operation' | 'output' | 'checkpointId' | 'pipeline'>
 
 /** @param around each call to the database, for tests that break some */
-export async function openPostgres(
-  sink: PostgresSink,
-  { columns: declared, output, checkpointId, pipeline }: PostgresContext,
-  around?: Around,
-): Promise<SinkPort> {
+export async function openPostgres(sink: PostgresSink, context: PostgresContext, around?: Around): Promise<SinkPort> {
+  const { columns: declared, pipeline } = context
   const database = await openDatabase(sink.access(), around)
-  const columns = tableColumns(declared)
-  const { missingColumns } = sink.access()
-  const named = (schema: string | undefined) => [...(schema === undefined ? [] : [schema]), sink.table].join('.')
-
-  const isThrough = isThroughTable(sink, columns)
-
-  async function look(transaction: Transaction): Promise<Look> {
-    const { schema, versionNumber } = await lookAround(transaction, sink)
-    const address = `${sink.uri}/${named(schema)}`
-    const target = {
-      schema,
-      table: sink.table,
-      columns,
-      key: sink.key,
-      missingColumns,
-      address,
-      checkpointId,
-      flow: output,
-    }
-    return { target, versionNumber, isThrough }
-  }
-
+  const isThrough = isThroughTable(sink, tableColumns(declared))
   return {
-    address: `${sink.uri}/${named(sink.schema)}`,
+    address: addressIn(sink, sink.schema),
     isOrdered: true,
     check: isNewCheckpoint =>
       database.transaction(
-        async transaction => void (await judge(transaction, await look(transaction), isNewCheckpoint)),
+        async transaction => void (await judge(transaction, await look(transaction, sink, context), isNewCheckpoint)),
       ),
     own: (isNewCheckpoint, term) =>
       database.transaction(async transaction =>
-        own(transaction, await look(transaction), pipeline, isNewCheckpoint, term),
+        own(transaction, await look(transaction, sink, context), pipeline, isNewCheckpoint, term),
       ),
     through: () =>
       database.transaction(async transaction => {
-        const { target } = await look(transaction)
+        const { target } = await look(transaction, sink, context)
         return (await readToken(transaction, target))?.epoch ?? 0
       }),
     publish: (committed, signal) =>
       database.transaction(async transaction => {
-        const { target } = await look(transaction)
+        const { target } = await look(transaction, sink, context)
         if (!(await moveToken(transaction, target, committed.term, committed.epoch))) {
           const token = await readToken(transaction, target)
           checkOwner(claimantOf(target), token, true, false)
@@ -100,6 +78,29 @@ export async function openPostgres(
     orphans: async () => 0,
     examine: () => database.transaction(transaction => examine(transaction, sink.access(), sink.uri)),
   }
+}
+
+/** The table for whoever only reads it. */
+function readableTable(sink: PostgresSink, context: SinkContext): SinkTable {
+  return {
+    async rows() {
+      const database = await openDatabase(sink.access())
+      return database.transaction(async transaction => {
+        const { target } = await look(transaction, sink, context)
+        await checkOwned(transaction, target)
+        return bringRows(transaction, target, context)
+      })
+    },
+    // A transaction has no number that a reader could ask for, and the database keeps none of earlier ones.
+    versions: async () => new Map(),
+  }
+}
+
+/** @throws MillraceError `user` where the table is another's, or gone: a reader needs SELECT and no more */
+async function checkOwned(transaction: Transaction, target: Target): Promise<void> {
+  const found = await findTable(transaction, target)
+  const token = (await areTokensThere(transaction, target)) ? await readToken(transaction, target) : undefined
+  checkOwner(claimantOf(target), token, found !== undefined, false)
 }
 
 interface Judged {
@@ -209,6 +210,23 @@ interface Look {
   readonly versionNumber: number
   readonly isThrough: boolean
 }
+
+async function look(
+  transaction: Transaction,
+  sink: PostgresSink,
+  { columns: declared, output: flow, checkpointId }: PostgresContext,
+): Promise<Look> {
+  const { schema, versionNumber } = await lookAround(transaction, sink)
+  const { table, key } = sink
+  const { missingColumns } = sink.access()
+  const columns = tableColumns(declared)
+  const address = addressIn(sink, schema)
+  const target = { schema, table, columns, key, missingColumns, address, checkpointId, flow }
+  return { target, versionNumber, isThrough: isThroughTable(sink, columns) }
+}
+
+const addressIn = ({ uri, table }: PostgresSink, schema: string | undefined) =>
+  `${uri}/${[...(schema === undefined ? [] : [schema]), table].join('.')}`
 
 async function lookAround(transaction: Transaction, { schema: asked, uri }: PostgresSink) {
   const [row] = await transaction.rows(

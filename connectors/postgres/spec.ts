@@ -150,6 +150,14 @@ export function movedTo(sink: PostgresSink, uri: string, field: string): Postgre
   }
 }
 
+/** The same table by the login of the environment, as libpq has it: PGUSER, PGPASSWORD, ~/.pgpass and PGSSLMODE. */
+export function byEnvironment({ uri, table, schema, key }: PostgresSink, env = process.env): PostgresSink {
+  // Its port tells of the table: 'postgres://host:5432/database/public.today'.
+  const database = uri.replace(/[/][^/]*$/, '')
+  const url = env.PGSSLMODE === undefined ? database : `${database}?sslmode=${encodeURIComponent(env.PGSSLMODE)}`
+  return postgres({ url, table, ...(schema !== undefined && { schema }), ...(key && { key }) })
+}
+
 function placeIn(url: string, field: string): PostgresPlace {
   const place = readPlace(url)
   if (typeof place !== 'string') return place

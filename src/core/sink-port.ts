@@ -71,6 +71,22 @@ export interface SinkRepair {
   withdraw(names: readonly string[]): Promise<void>
 }
 
+/** A target that is a table, for whoever reads a checkpoint. Nothing is claimed or changed. */
+export interface SinkTable {
+  /**
+   * The rows as they are there now, whoever wrote them.
+   *
+   * @returns a relation over files of the folder that `SinkContext.duckdb` lends; whoever has lent it deletes them
+   * @throws MillraceError `user` where the table is gone, another's or not as it can be read here
+   */
+  rows(): Promise<string>
+  /**
+   * Which version of the table each epoch came with, as far as the table itself still tells: epoch to the number or
+   * id of a version, snapshot or transaction.
+   */
+  versions(): Promise<ReadonlyMap<number, string>>
+}
+
 /**
  * The way of one flow's rows into their target: staged before the commit, published after it (P8, P15). Every call may
  * be repeated, by the same process or by the next one. `test/contracts/sink.ts` holds what every sink must pass.
@@ -122,4 +138,6 @@ export interface SinkPort {
   examine?(): Promise<readonly Finding[]>
   /** Absent: what is visible there cannot be taken back. */
   readonly repair?: SinkRepair
+  /** Absent: it is no table, or none that can be read. */
+  readonly table?: SinkTable
 }

@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { headKey } from '../../checkpoints/paths.ts'
 import { highest, planRepair, type RepairPlan, type Seen, writeRepaired } from '../../checkpoints/repair.ts'
-import { sinkOf } from '../../connectors/registry.ts'
 import { MillraceError } from '../core/errors.ts'
 import { objectAddress } from '../core/object-address.ts'
 import { ownerName } from '../core/owner.ts'
 import type { ObjectStore } from '../core/ports.ts'
 import type { SinkPort, SinkRepair, SinkTraces } from '../core/sink-port.ts'
-import { sinkAt } from '../plan/sink.ts'
-import { storedPlan } from '../plan/stored-plan.ts'
 import { type Components, components as everyday } from './components.ts'
 import { withAttempt } from './intake/attempt.ts'
-import { openSink } from './publish/outputs.ts'
+import { openStoredSink } from './publish/stored-sink.ts'
 import { heldFlows, publishedThrough } from './state/held.ts'
-import { changeKeys, correctionKeys, outputColumns, outputsOf } from './state/read-checkpoint.ts'
+import { outputsOf } from './state/read-checkpoint.ts'
 
 /** What a repair did. */
 export interface Repaired {
@@ -103,19 +100,7 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const { unpublished } = manifest
   // Rows that wait there were published by a later manifest, or will be.
   const epoch = publishedThrough(manifest, flow)
-  const stored = sinkAt(at, storedPlan(manifest.engine.plan).flows[flow]?.options)
-  const columns = outputColumns(manifest)[flow] ?? {}
-  const operation = changeKeys(manifest)[flow] === undefined ? 'append' : 'change'
-  // Nothing is made where the place is gone.
-  const reading = { ...parts, openWritable: parts.openInput }
-  const kind = sinkOf(stored, flow, parts.sinks)
-  const end = kind.remade?.(stored) ?? stored
-  const sink = await openSink(
-    { name: flow, sink: end, kind, columns, operation, corrected: correctionKeys(manifest)[flow], field: 'output' },
-    manifest,
-    '',
-    reading,
-  )
+  const sink = await openStoredSink(parts, manifest, flow, at, (kind, stored) => kind.remade?.(stored))
   // What belongs to another checkpoint is not touched.
   await sink.check(manifest.epoch === 0)
   const waiting = unpublished.filter(({ output, at }) => output === flow && at === 'sink')

@@ -156,6 +156,12 @@ export interface SinkKind<S extends Sink = Sink> {
    * @throws MillraceError `user` where more is needed to reach it
    */
   remade?(stored: S): S
+  /**
+   * The same for its table to be read only, by a login of the environment where one is needed. Default: as `remade`.
+   *
+   * @throws MillraceError `user` where more is needed, that says what
+   */
+  toRead?(stored: S): S
   open(sink: S, context: SinkContext): Promise<SinkPort>
   /** Absent: nothing can be read back. */
   reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>

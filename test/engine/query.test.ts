@@ -57,8 +57,8 @@ describe('the one statement', () => {
     ['(SELECT count(*) AS n FROM ledger)', 3n],
     ["SELECT count(*) AS n FROM ledger; -- the ';' of a habit", 3n],
     ['VALUES (3::BIGINT)', 3n],
-    ['SELECT count(*) FROM (DESCRIBE outputs)', 7n],
-    ['SELECT count(*) FROM (SUMMARIZE outputs)', 7n],
+    ['SELECT count(*) FROM (DESCRIBE outputs)', 9n],
+    ['SELECT count(*) FROM (SUMMARIZE outputs)', 9n],
     ['SELECT sum(range)::BIGINT FROM range(3)', 3n],
     ["SELECT count(*) FROM (PIVOT ledger ON outcome IN ('read') USING count(*) GROUP BY seq)", 3n],
   ])('is a SELECT in any of its forms: %s', async (sql, value) => {

@@ -8,7 +8,7 @@ import { inspect } from '../../src/engine/inspect/inspect.ts'
 import { repair } from '../../src/engine/repair.ts'
 import { sinkAt } from '../../src/plan/sink.ts'
 import { postgresKind } from '../../connectors/postgres/sink.ts'
-import { count, delta, iceberg, parquet, pipeline, query, source, sum, to } from '../../src/index.ts'
+import { count, delta, ducklake, iceberg, parquet, pipeline, query, source, sum, to } from '../../src/index.ts'
 import { failure, type Lab, openLab, outputFiles, outputHashes, run, windowed, type WindowedFlow } from './harness.ts'
 
 let lab: Lab
@@ -186,10 +186,15 @@ describe('a checkpoint of tables that has lost HEAD', () => {
   const tables = {
     iceberg: (place: string) => iceberg(place),
     delta: (place: string) => delta(place),
+    ducklake: (place: string) => ducklake(place, { table: 'rows' }),
   }
   test.each(Object.entries(tables))('goes on with %s', async (_, table) => {
     await day(days[0])
-    const rows = source('rows', { objects: lab.input, format: parquet(), columns: { k: 'VARCHAR', v: 'DOUBLE' } })
+    const rows = source('rows', {
+      objects: lab.input,
+      format: parquet(),
+      columns: { k: 'VARCHAR', v: 'DOUBLE NOT NULL' },
+    })
     const made = pipeline('tables', { checkpoint: lab.checkpoint }, rows.pipe(to(table(lab.output))))
     await run(made)
     const loseAndRepair = async () => {

@@ -42,9 +42,9 @@ export const sqlCommand: Command<typeof options> = {
   late        rows that came too late, with window, object and row number
   quarantine  rows set aside, with column, expected and found
   state       partial rows of windows that are open
-  outputs     published files
+  outputs     published files, and which version of a table has which epoch
   afterwards  what became of objects, where the source says after
-  output      their rows
+  output      their rows, or those of a table
   latest      results as they are now, where a flow gives changes (emit: 'update')
 
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>, latest_<flow>. SHOW TABLES lists
@@ -55,7 +55,8 @@ all, DESCRIBE late shows the columns of one. It claims and changes nothing: a ru
     const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
     const twice = named.find(({ name, file }) => files[name] !== file)
     if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)
-    const { columns, rows } = await query(checkpoint, sql, { with: files })
+    const { columns, rows, notes } = await query(checkpoint, sql, { with: files })
+    for (const note of notes) terminal.err(`${note}\n`)
     const written = resultText(json ? 'json' : (format ?? 'table'), columns, rows)
     if (output === undefined) terminal.out(written)
     else await writeResult(output, written)

@@ -11,11 +11,15 @@ import { heldAsFiles, isReadable, openPublished, waitingAs } from '../publish/pu
 import { type ChannelReader, correctionRefs, outputRefs } from '../state/channels.ts'
 import { changeKeys, correctionColumns, correctionKeys, outputColumns, outputsOf } from '../state/read-checkpoint.ts'
 import { correctionsView, latestView, outputView } from './output-view.ts'
+import { createTableView, tableFlows, type UnreadTable } from './table-views.ts'
 import { labelled, unionSql, type View } from './view.ts'
+
+/** A query that may name every view of output. */
+const isForEach = /\b(output|show|information_schema|duckdb_\w+)\b/i
 
 export interface OutputViews {
   readonly names: readonly string[]
-  /** Why there is no `output`, where flows have published and a query asks for it. */
+  /** Why there is no `output`, or no view of a table, where a query asks for it. */
   readonly missing?: string
 }
 
@@ -37,9 +41,13 @@ interface ReadableFlow {
  * database.
  */
 export async function createOutputViews(reader: ChannelReader, executor: Executor, sql: string): Promise<OutputViews> {
-  const isForAll = /\b(output|show|information_schema|duckdb_\w+)\b/i.test(sql)
+  const isForAll = isForEach.test(sql)
   const flows = readableFlows(reader)
-  const changing = flows.flatMap(({ latest }) => latest ?? [])
+  const tables = tableFlows(reader)
+  const changing = [
+    ...flows.flatMap(({ latest }) => (latest ? [latest.name] : [])),
+    ...tables.flatMap(({ isLatest, name }) => (isLatest ? [name] : [])),
+  ]
   const asksForLatest = /\blatest\b/i.test(sql) && changing.length === 1
   const isNamed = ({ latest, ...flow }: ReadableFlow) =>
     viewsOf({ latest, ...flow }).some(view => sql.toLowerCase().includes(view)) ||
@@ -56,12 +64,43 @@ export async function createOutputViews(reader: ChannelReader, executor: Executo
     views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
     if (latest) await createLatest(reader, executor, found)
   }
+  const unread = await createTables(reader, executor, sql, { asksForLatest, names, views })
   const [only, ...more] = changing
-  if (only && more.length === 0 && names.includes(only.name)) {
-    if (isForAll || asksForLatest) await executor.run(`CREATE VIEW latest AS FROM ${id(only.name)}`)
+  if (only !== undefined && more.length === 0 && names.includes(only)) {
+    if (isForAll || asksForLatest) await executor.run(`CREATE VIEW latest AS FROM ${id(only)}`)
     names.push('latest')
   }
-  return isForAll ? unionOf(executor, names, views) : { names: flows.length === 1 ? [...names, 'output'] : names }
+  const why = unread.map(each => each.why).join(' ')
+  if (unread.length > 0) return { names, missing: why }
+  if (isForAll) return unionOf(executor, names, views)
+  const outputs = flows.length + tables.filter(({ isLatest }) => !isLatest).length
+  return { names: outputs === 1 ? [...names, 'output'] : names }
+}
+
+/** The views of flows that go to tables, and those that could not be read. */
+async function createTables(
+  reader: ChannelReader,
+  executor: Executor,
+  sql: string,
+  made: { readonly asksForLatest: boolean; readonly names: string[]; readonly views: View[] },
+): Promise<readonly UnreadTable[]> {
+  const asksForAll = isForEach.test(sql)
+  const unread: UnreadTable[] = []
+  for (const found of tableFlows(reader)) {
+    const { name, flow, isLatest } = found
+    const asksForRows = sql.toLowerCase().includes(name) || (isLatest ? made.asksForLatest : /\boutput\b/i.test(sql))
+    if (asksForRows || asksForAll) {
+      const view = await createTableView(reader, executor, found, asksForRows)
+      if (view !== 'made') {
+        unread.push(view)
+        continue
+      }
+      if (!isLatest)
+        made.views.push(labelled(name, { flow: text(flow) }, await executor.describe(`FROM ${id(name)}`), id(name)))
+    }
+    made.names.push(name)
+  }
+  return unread
 }
 
 function viewsOf({ name, latest, corrections }: ReadableFlow): readonly string[] {

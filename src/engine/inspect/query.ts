@@ -12,6 +12,7 @@ import { createFileTables } from './file-tables.ts'
 import { checkOneSelect } from './one-select.ts'
 import { createOutputViews } from './output-views.ts'
 import { createRecordViews } from './record-views.ts'
+import { createVersions } from './table-views.ts'
 
 /** What a query of a checkpoint gives. */
 export interface QueryResult {
@@ -20,6 +21,8 @@ export interface QueryResult {
   readonly rows: readonly SqlRow[]
   /** The views that the checkpoint has, and the tables that were named. */
   readonly tables: readonly string[]
+  /** What is missing in the result, because a table could not be asked: a line for each. */
+  readonly notes: readonly string[]
 }
 
 export interface QueryOptions {
@@ -62,6 +65,8 @@ export async function query(address: string, sql: string, options: QueryOptions 
     const file = join(session.stage, 'checkpoint.duckdb')
     await executor.run(`ATTACH ${text(file)} AS checkpoint`)
     await executor.run('USE checkpoint')
+    await executor.run('CREATE SCHEMA stored')
+    const unasked = await createVersions(reader, executor, /\boutputs\b/i.test(sql))
     const records = await createRecordViews(reader, executor)
     const output = await createOutputViews(reader, executor, sql)
     const own = [...records, ...output.names]
@@ -72,7 +77,8 @@ export async function query(address: string, sql: string, options: QueryOptions 
 
     const database = await openReadOnly(file, {})
     try {
-      return { ...(await database.select(sql)), tables }
+      const notes = unasked.map(({ why }) => `${why.charAt(0).toUpperCase()}${why.slice(1)}`)
+      return { ...(await database.select(sql)), tables, notes }
     } catch (error) {
       const [sentence = ''] = errorMessage(error).split('\n')
       const here = `Tables here: ${tables.join(', ')}.${output.missing === undefined ? '' : ` ${output.missing}`}`

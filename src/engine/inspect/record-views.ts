@@ -8,14 +8,15 @@ import { settingsOf, watermarkOfState } from '../state/engine-state.ts'
 import { createLedgerTable, ledgerColumns } from '../state/ledger.ts'
 import { lookupChannel } from '../state/lookup-versions.ts'
 import { loadLedger } from '../state/recover.ts'
+import { outputsSql } from './table-views.ts'
 import { type Columns, labelled, unionSql, type View } from './view.ts'
 
 /**
- * Brings a checkpoint's records into the current database: as they are stored in the schema `stored`, and as
+ * Brings a checkpoint's records into the current database: as they are stored in the schema `stored`, which is there
+ * with the versions of tables, and as
  * docs/reference/sql-views.md has them in views. The views' names.
  */
 export async function createRecordViews(reader: ChannelReader, executor: Executor): Promise<readonly string[]> {
-  await executor.run('CREATE SCHEMA stored')
   await createLedgerTable(executor, 'stored.ledger')
   await loadLedger(reader, executor, 'stored.ledger')
   for (const channel of Object.keys(reader.manifest.channels))
@@ -29,7 +30,7 @@ export async function createRecordViews(reader: ChannelReader, executor: Executo
     ledger: ledgerSql,
     epochs: epochsSql,
     quarantine: `SELECT _seq, _row, object AS "key", * EXCLUDE (_seq, _row) FROM stored.quarantine`,
-    outputs: 'SELECT epoch, output AS flow, * EXCLUDE (epoch) FROM stored.outputs',
+    outputs: outputsSql,
     afterwards: afterwardsSql,
     ...lookupViews(reader.manifest),
     ...Object.fromEntries([...late, ...state].map(({ name, sql }) => [name, sql])),
