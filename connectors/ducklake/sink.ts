@@ -42,9 +42,9 @@ export const ducklakeKind: SinkKind<DucklakeSink> = {
   open: openDucklake,
 }
 
-/** Its port tells of the table: 'file:///data/lake/main.sales'. */
+/** Its port tells of the table: 's3://bucket/lake/main.sales?region=eu-west-1'. */
 function inFolderOfLake(stored: DucklakeSink): DucklakeSink {
-  return { ...stored, uri: stored.uri.replace(/[/][^/]*$/, '') }
+  return { ...stored, uri: stored.uri.replace(/[/][^/?]*(\?[^?]*)?$/, '$1') }
 }
 
 /** Requests of one epoch that are under way at once. */
@@ -79,6 +79,8 @@ export async function openDucklake(sink: DucklakeSink, context: SinkContext): Pr
   const store = await context.openStore(sink.uri)
   const catalog = openCatalog(store, context)
   const address = objectAddress(store.address, `${schema}.${table}`)
+  // S3's parameters stay with the address that the checkpoint keeps: without them the lake is not found again.
+  const [parameters = ''] = /\?[^?]*$/.exec(store.address.startsWith('s3:') ? store.address : '') ?? []
   const target: Target = {
     schema,
     table,
@@ -97,7 +99,7 @@ export async function openDucklake(sink: DucklakeSink, context: SinkContext): Pr
     prefix: async () => (prefix ??= await findPrefix(catalog, target)),
   }
   return {
-    address,
+    address: `${address}${parameters}`,
     isOrdered: true,
     check: isNewCheckpoint => catalog.read(async database => void (await judge(means, database, isNewCheckpoint))),
     own: (isNewCheckpoint, term) => own(means, isNewCheckpoint, term),

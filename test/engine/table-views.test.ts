@@ -20,7 +20,9 @@ import {
   topK,
   tumbling,
 } from '../../src/index.ts'
+import { BUCKET, makeBucket, S3_ENVIRONMENT } from '../connectors/s3/fixtures.ts'
 import { serverFor } from '../servers/for-tests.ts'
+import { startMinio } from '../servers/minio.ts'
 import { psql, startPostgres } from '../servers/postgres.ts'
 import { type Lab, openLab } from './harness.ts'
 
@@ -206,3 +208,27 @@ test.skipIf(!server)(
     expect(await ask('FROM latest_flow_4 ORDER BY ALL')).toEqual(await ask('FROM latest_flow_3 ORDER BY ALL'))
   },
 )
+
+const minio = await serverFor(startMinio)
+
+test.skipIf(!minio)('tables in a bucket are read where their addresses say', async () => {
+  if (!minio) return
+  for (const [name, value] of Object.entries(S3_ENVIRONMENT)) vi.stubEnv(name, value)
+  await makeBucket(minio.endpoint)
+  const at = (name: string) => `s3://${BUCKET}/${name}/?endpoint=${minio.endpoint}`
+  const { all } = flows()
+  await run(
+    pipeline(
+      'tables',
+      { checkpoint: lab.checkpoint },
+      all.pipe(to(files(table('files'), { format: 'parquet' }))),
+      all.pipe(to(delta(at('delta')))),
+      all.pipe(to(iceberg(at('iceberg')))),
+      all.pipe(to(ducklake(at('lake'), { table: 'rows' }))),
+    ),
+  )
+  const expected = await ask('FROM output_flow_1 ORDER BY t')
+  for (const flow of [2, 3, 4])
+    expect(await ask(`FROM output_flow_${flow} ORDER BY t`), `flow ${flow}`).toEqual(expected)
+  expect((await ask('FROM outputs WHERE version IS NULL')).map(({ flow }) => flow)).toEqual(['flow-1', 'flow-1'])
+})
