@@ -11,11 +11,11 @@ import { checkpoint, garbageKey, reach } from './manifest.ts'
 import { type MergeIo, type MergeRows, mergeParts } from './merge-parts.ts'
 import { nameOf } from './objects.ts'
 import { checkFileKind, deliveries, filePath } from './paths.ts'
-import { probeStore } from './probe.ts'
 import { readHead, readHeadUnlessLost } from './read-head.ts'
 import { type KnownReach, reachableFrom } from './retained.ts'
 import { realSleep, retrying, type Sleep } from './retry.ts'
-import type { EngineState, FileRef, Head, Manifest } from './types.ts'
+import { probeUnlessShown } from './shown.ts'
+import type { EngineState, FileRef, Head, Manifest, Shown } from './types.ts'
 
 export type { StandBy } from './claim.ts'
 export type { CommitOutcome } from './head-writer.ts'
@@ -31,6 +31,8 @@ export interface CheckpointStoreOptions {
   /** Local folder for files on their way; created when needed. */
   readonly scratch: string
   readonly sleep?: Sleep
+  /** The time in ms since 1970, which tells how old it is what the store has shown. Without it all is probed. */
+  readonly wallMs?: () => number
 }
 
 /**
@@ -38,8 +40,8 @@ export interface CheckpointStoreOptions {
  * it. Once a write of HEAD could not be settled, or was fenced, every later write is refused: a new process must claim.
  */
 export interface CheckpointStore {
-  /** P4. */
-  probe(signal?: AbortSignal): Promise<void>
+  /** P4. In full where HEAD does not remember it. @param seen what `readHead` has found */
+  probe(seen: Head | undefined, signal?: AbortSignal): Promise<void>
   /** Without a claim. @throws MillraceError 'head-lost' where there is none and files tell that there was one. */
   readHead(): Promise<Head | undefined>
   /** P5. `initial` is what a new checkpoint begins with. Without `standBy` a live owner is fenced at once. */
@@ -90,6 +92,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
   /** Keys that a compaction reads: a manifest that drops them may be committed before it ends. */
   const inFlight = new Set<string>()
   let claimedFrom: Head | undefined
+  let shown: Shown | undefined
   const { commit, beat, isBusy } = createCommits(io, writer, known)
 
   const ownHead = (): Head => writer.owned().head
@@ -98,11 +101,13 @@ export function createCheckpointStore(options: CheckpointStoreOptions): Checkpoi
     filePath({ kind, term: ownHead().term, epoch }, newId(), 'parquet')
 
   return {
-    probe: signal => probeStore({ store, newId, ...(signal && { signal }) }),
+    async probe(seen, signal) {
+      shown = await probeUnlessShown({ store, newId, ...(signal && { signal }) }, seen?.shown, options.wallMs?.())
+    },
     readHead: async () => (await readHeadUnlessLost(io))?.head,
     async claim(initial, standBy) {
       writer.own(undefined)
-      const claimed = await claimHead({ ...io, owner }, initial, standBy)
+      const claimed = await claimHead({ ...io, owner, shown }, initial, standBy)
       writer.own(claimed.mine)
       writer.headBytes = claimed.bytes
       claimedFrom = claimed.from

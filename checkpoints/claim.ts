@@ -5,7 +5,7 @@ import { fittedHead } from './head.ts'
 import { headKey } from './paths.ts'
 import { type CheckpointIo, headNameIn, readHead, readHeadUnlessLost } from './read-head.ts'
 import { attemptsMax, isRetryable, pauseMs, unavailable } from './retry.ts'
-import type { EngineState, Head, Manifest } from './types.ts'
+import type { EngineState, Head, Manifest, Shown } from './types.ts'
 
 /** How a start behaves before a live owner (P5). */
 export interface StandBy {
@@ -29,14 +29,17 @@ export interface Claimed {
   readonly bytes: number
 }
 
+/** What a claim is made with. */
+interface Claiming extends CheckpointIo {
+  readonly owner: string
+  /** What the store has shown to this process, or to one before it. */
+  readonly shown: Shown | undefined
+}
+
 type Claimable = Exclude<ClaimDecision, { readonly is: 'wait' }>
 
 /** P5. Without `standBy` a live owner is fenced at once. @param initial what a new checkpoint begins with */
-export async function claimHead(
-  io: CheckpointIo & { readonly owner: string },
-  initial: EngineState,
-  standBy?: StandBy,
-): Promise<Claimed> {
+export async function claimHead(io: Claiming, initial: EngineState, standBy?: StandBy): Promise<Claimed> {
   const { store, sleep, newId } = io
   let cause: unknown
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -64,7 +67,7 @@ export async function claimHead(
 }
 
 function headToClaim(
-  { newId, owner }: Pick<CheckpointIo, 'newId'> & { readonly owner: string },
+  { newId, owner, shown }: Pick<Claiming, 'newId' | 'owner' | 'shown'>,
   decision: Claimable,
   initial: EngineState,
 ): Head {
@@ -77,6 +80,7 @@ function headToClaim(
     beat: 0,
     released: false,
     manifest: decision.is === 'birth' ? birth(newId(), initial) : decision.from.manifest,
+    ...(shown && { shown }),
   }
 }
 

@@ -50,6 +50,10 @@ export function decodeHead(bytes: Uint8Array, object: string): DecodedHead {
     beat: isCount,
     released: v => typeof v === 'boolean',
   })
+  if (head['shown'] !== undefined) {
+    check(object, head, { shown: isRecord })
+    check(object, head['shown'] as Record<string, unknown>, { by: isText, atMs: isCount, probe: isCount })
+  }
   if (head['manifestFile'] !== undefined) {
     check(object, head, { manifestFile: isRecord, manifest: v => v === undefined })
     check(object, head['manifestFile'] as Record<string, unknown>, { name: isText, bytes: isCount, sha256: isText })

@@ -23,13 +23,21 @@ export interface ProbeOptions {
 
 /**
  * P4: shows by racing that the store decides conditional writes, since servers are known that accept the conditions and
- * ignore them. Never after this is a condition doubted.
+ * ignore them. What a store has shown may be remembered: see `shown.ts`.
  *
  * @throws MillraceError 'unsafe-store' of kind 'user', naming what failed.
  */
-export async function probeStore(options: ProbeOptions): Promise<void> {
+export function probeStore(options: ProbeOptions): Promise<void> {
+  return probing(options, probeOnce)
+}
+
+/** @param once tells why nothing is known, where an answer was lost */
+export async function probing(
+  options: ProbeOptions,
+  once: (options: ProbeOptions) => Promise<Error | undefined>,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const inDoubt = await probeOnce(options)
+    const inDoubt = await once(options)
     if (inDoubt === undefined) return
     // A lost answer says nothing about the store's conditions.
     if (attempt === attemptsMax) {
@@ -212,12 +220,12 @@ interface Found {
   readonly eTag: string
 }
 
-async function readText(store: ObjectStore, key: string, signal?: AbortSignal): Promise<Found | undefined> {
+export async function readText(store: ObjectStore, key: string, signal?: AbortSignal): Promise<Found | undefined> {
   const found = await store.get(key, signal ? { signal } : {})
   return typeof found === 'string' ? undefined : { text: Buffer.from(found.body).toString(), eTag: found.eTag }
 }
 
-function unsafe(store: ObjectStore, condition: string, found: string): MillraceError {
+export function unsafe(store: ObjectStore, condition: string, found: string): MillraceError {
   return new MillraceError(
     'user',
     'unsafe-store',

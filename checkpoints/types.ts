@@ -91,6 +91,16 @@ export interface Manifest {
   readonly garbage: readonly Garbage[]
 }
 
+/** What a store has shown that it keeps (P4), so that not every start has to see it again. */
+export interface Shown {
+  /** Who has shown it: see `ObjectStore.decider`. */
+  readonly by: string
+  /** When, in ms since 1970. */
+  readonly atMs: number
+  /** Which probe it has passed. */
+  readonly probe: number
+}
+
 /** The one mutable object (P3). */
 export interface Head {
   readonly format: number
@@ -101,6 +111,8 @@ export interface Head {
   readonly beat: number
   readonly released: boolean
   readonly manifest: Manifest
+  /** Readers that do not know it leave it out at their claim: then the next start probes all again. */
+  readonly shown?: Shown
   /** The file that holds the manifest where HEAD has no room for it. Since format 3. */
   readonly manifestFile?: ManifestFile
 }

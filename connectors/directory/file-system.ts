@@ -45,6 +45,8 @@ export interface FileSystem {
   removeFolder(folder: string): Promise<void>
   /** The type number of the file system that holds the path (statfs). */
   type(path: string): Promise<number>
+  /** The number of the device that holds the path. A mount may have another one after a restart of the machine. */
+  device(path: string): Promise<bigint>
 }
 
 /** The file system of this machine. */
@@ -111,6 +113,9 @@ export const nodeFileSystem: FileSystem = {
   removeFolder: nodeFs.rmdir,
   async type(path) {
     return (await nodeFs.statfs(path)).type
+  },
+  async device(path) {
+    return (await nodeFs.stat(path, { bigint: true })).dev
   },
 }
 

@@ -4,7 +4,7 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore, Put } from '../../src/core/ports.ts'
 import { linkVersion, removeVersion, takeFile } from './deeds.ts'
 import { type LinkedDisk, pathOf } from './disk.ts'
-import { absentIsFine, guarded } from './file-errors.ts'
+import { absentIsFine, guarded, orIfAbsent } from './file-errors.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { checkKey, checkWritableKey, mutableOf } from './keys.ts'
 import { listKeys } from './list-keys.ts'
@@ -40,6 +40,11 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     address: disk.address,
     showsUnfinished: true,
     conditionsBy: 'file-system',
+
+    async decider() {
+      const found = await orIfAbsent(root, Promise.all([disk.fs.type(root), disk.fs.device(root)]), undefined)
+      return found && `file system 0x${(found[0] >>> 0).toString(16)} on device ${found[1]}`
+    },
 
     async get(key, options = {}) {
       checkKey(key)

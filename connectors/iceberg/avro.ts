@@ -1,27 +1,29 @@
 import { buffer } from 'node:stream/consumers'
-import avsc, { type Type } from 'avsc'
+import type { Schema, Type } from 'avsc'
 import { toError } from '../../src/core/errors.ts'
-
-const { streams, types } = avsc
 
 /** A schema as Avro writes it, with what Iceberg adds to it (`field-id`). */
 export type AvroSchema = unknown
 
-/** Longs are bigints: ids of snapshots have 63 bits. */
-const long = types.LongType.__with({
-  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
-  toBuffer(value: bigint) {
-    const bytes = Buffer.alloc(8)
-    bytes.writeBigInt64LE(value)
-    return bytes
-  },
-  fromJSON: BigInt,
-  toJSON: Number,
-  isValid: (value: unknown) => typeof value === 'bigint',
-  compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
-})
-
-const typeOf = (schema: AvroSchema): Type => avsc.Type.forSchema(schema as avsc.Schema, { registry: { long } })
+/** Loaded by the first file that is written or read: few pipelines have one. */
+async function loadAvsc() {
+  const { streams, Type, types } = (await import('avsc')).default
+  /** Longs are bigints: ids of snapshots have 63 bits. */
+  const long = types.LongType.__with({
+    fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
+    toBuffer(value: bigint) {
+      const bytes = Buffer.alloc(8)
+      bytes.writeBigInt64LE(value)
+      return bytes
+    },
+    fromJSON: BigInt,
+    toJSON: Number,
+    isValid: (value: unknown) => typeof value === 'bigint',
+    compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
+  })
+  const typeOf = (schema: AvroSchema): Type => Type.forSchema(schema as Schema, { registry: { long } })
+  return { streams, typeOf }
+}
 
 /** Records as a file of Avro. @param metadata of the file, beside the schema */
 export async function writeAvro(
@@ -29,6 +31,7 @@ export async function writeAvro(
   records: readonly unknown[],
   metadata: Readonly<Record<string, string>>,
 ): Promise<Buffer> {
+  const { streams, typeOf } = await loadAvsc()
   // The schema stands in the file as it is given: what a type tells of itself has no ids of fields.
   const header = Object.entries({ ...metadata, 'avro.schema': JSON.stringify(schema) })
   const encoder = new streams.BlockEncoder(typeOf(schema), {
@@ -46,6 +49,7 @@ export async function writeAvro(
 export async function readAvro(
   bytes: Uint8Array,
 ): Promise<{ readonly schema: AvroSchema; readonly records: readonly Record<string, unknown>[] }> {
+  const { streams, typeOf } = await loadAvsc()
   let schema: AvroSchema
   let sync: Buffer | undefined
   const decoder = new streams.BlockDecoder({

@@ -8,6 +8,7 @@ import { deleteKeys } from './deleting.ts'
 import { listKeys } from './listing.ts'
 import { getObject, headObject } from './reading.ts'
 import { removeVersion } from './removing.ts'
+import { serverOf } from './server.ts'
 import type { S3Spec } from './spec.ts'
 import { tagVersion } from './tagging.ts'
 import { takeObject } from './taking.ts'
@@ -40,6 +41,7 @@ export function createS3Store(client: S3Client, spec: S3Spec, options: S3StoreOp
   const honoursCopyCondition = createCopyProbe(bucket, newId)
   return {
     address: bucket.address,
+    decider: async () => `${await serverOf(bucket)} s3://${spec.bucket}/${spec.prefix}`,
     get: (key, options = {}) => getObject(bucket, key, options),
     put: (key, body, ifMatch, signal) => putObject(bucket, key, body, ifMatch, signal),
     async copy(from, to, signal) {

@@ -27,7 +27,7 @@ export async function loadPipeline(file: string): Promise<Pipeline> {
 
   if (extname(path) === '.sql') return (await import('./load-sql.ts')).loadSql(path)
   const url = pathToFileURL(path).href
-  registerLoader(url)
+  await registerLoader(url)
   let module: { readonly default?: unknown }
   try {
     module = await import(/* @vite-ignore */ url)

@@ -32,7 +32,7 @@ async function loadBeside(file: string, path: string): Promise<Readonly<Record<s
     throw loadError(path, 'lies elsewhere; expected a file below the folder of the SQL file')
   if (!accepted.includes(extname(found))) throw loadError(path, `is no code; expected ${accepted.join(', ')}`)
   const url = pathToFileURL(found).href
-  registerLoader(url)
+  await registerLoader(url)
   try {
     return (await import(/* @vite-ignore */ url)) as Readonly<Record<string, unknown>>
   } catch (error) {

@@ -51,6 +51,11 @@ export interface ObjectStore {
    * with the eTag of another. A file system decides in one call of the kernel, and an eTag is the name of the bytes.
    */
   readonly conditionsBy?: 'file-system'
+  /**
+   * Who decides conditions here: another answer is another server or another disk. What a store has shown is remembered
+   * by it (P4); of one that does not say so nothing is remembered. No request is sent.
+   */
+  decider?(): Promise<string | undefined>
   get(key: string, options?: GetOptions): Promise<StoredBody | 'missing' | 'changed'>
   /** `ifMatch` is the eTag that the key must have now, or 'absent'. */
   put(key: string, body: Uint8Array | { readonly file: string }, ifMatch: string, signal?: AbortSignal): Promise<Put>

@@ -1,7 +1,8 @@
 /** Numbers as a person reads them. */
 
+/** '1,234,567'. The first use of `toLocaleString` would take as long as a fifth of a start. */
 export function showCount(count: number): string {
-  return Math.round(count).toLocaleString('en-US')
+  return String(Math.round(count)).replaceAll(/\B(?=(?:\d{3})+$)/g, ',')
 }
 
 /** Made at its first use: it takes 12 ms, and most runs show no such number. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createCheckpointStore, type MergeRows } from '../../checkpoints/checkpoint-store.ts'
 import type { Head, Manifest } from '../../checkpoints/types.ts'
+import { wholeWallMs } from '../core/clock.ts'
 import { ownerName } from '../core/owner.ts'
 import type { Executor } from '../core/ports.ts'
 import { stoppable } from '../core/stoppable.ts'
@@ -53,9 +54,10 @@ export async function writeRequest<C>(
     newId: randomUUID,
     sleep: ms => clock.sleep(ms, signal),
     scratch: session.stage,
+    wallMs: () => wholeWallMs(clock),
     merge: concatenated(executor),
   })
-  await checkpoint.probe(signal)
+  await checkpoint.probe(seen, signal)
   const head = await checkpoint.claim(seen.manifest.engine, standBy(options, clock, owner, signal))
   const heartbeat = startHeartbeat(checkpoint, clock, lost => stop(lost instanceof Error ? lost : fencedBy(lost)))
   const from = checkpoint.claimedFrom

@@ -719,7 +719,7 @@ describe('orphans (P12)', () => {
 describe('the probe (P4)', () => {
   test.each(['memory', 'file'])('passes and leaves nothing behind (%s)', async kind => {
     const store = kind === 'memory' ? createMemoryStore() : createDirectoryStore(join(folder, 'store'))
-    await openCheckpoint(store, folder, 'a').probe()
+    await openCheckpoint(store, folder, 'a').probe(undefined)
     expect(await keysOf(store)).toEqual([])
     if (kind === 'file') expect(await readdir(join(folder, 'store', 'probe'))).toEqual([])
   })

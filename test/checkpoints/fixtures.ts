@@ -78,7 +78,12 @@ export async function start(store: ObjectStore, scratch: string, id: string): Pr
   return { checkpoint, head: await checkpoint.claim(initial) }
 }
 
-export function openCheckpoint(store: ObjectStore, scratch: string, id: string): CheckpointStore {
+export function openCheckpoint(
+  store: ObjectStore,
+  scratch: string,
+  id: string,
+  wallMs?: () => number,
+): CheckpointStore {
   return createCheckpointStore({
     store,
     owner: id,
@@ -86,6 +91,7 @@ export function openCheckpoint(store: ObjectStore, scratch: string, id: string):
     merge: mergeLines,
     scratch: join(scratch, 'scratch'),
     sleep: noSleep,
+    ...(wallMs && { wallMs }),
   })
 }
 

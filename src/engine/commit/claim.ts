@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import type { Head } from '../../../checkpoints/types.ts'
-import type { Clock } from '../../core/clock.ts'
+import { type Clock, wholeWallMs } from '../../core/clock.ts'
 import { ownerName } from '../../core/owner.ts'
 import type { Executor, ObjectStore } from '../../core/ports.ts'
 import type { BoundFlows } from '../../plan/bind.ts'
@@ -79,6 +79,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
     // Whoever waits to try again gives up at a stop.
     sleep: ms => clock.sleep(ms, signal),
     scratch: context.scratch,
+    wallMs: () => wholeWallMs(clock),
     // Nothing is merged before the claim, which tells the stages' ids.
     merge: (channel, files, to, manifest) => {
       const { clocks } = positionOf(manifest, sources, shapes)
@@ -94,7 +95,7 @@ export async function claimCheckpoint(context: ClaimContext): Promise<Claimed> {
     await check(seen)
     await context.refuse(seen)
   }
-  await checkpoint.probe(signal)
+  await checkpoint.probe(seen, signal)
   // A replay names its stages as the ledger does that it repeats.
   const initial = await fitPlan(other?.head.manifest, pipeline, bound, gate)
   const head = await checkpoint.claim(
