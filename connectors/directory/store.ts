@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore, Put } from '../../src/core/ports.ts'
 import { linkVersion, removeVersion, takeFile } from './deeds.ts'
-import { type LinkedDisk, pathOf } from './disk.ts'
+import { type Disk, type LinkedDisk, pathOf } from './disk.ts'
 import { absentIsFine, guarded, orIfAbsent } from './file-errors.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { checkKey, checkWritableKey, mutableOf } from './keys.ts'
@@ -11,6 +11,7 @@ import { listKeys } from './list-keys.ts'
 import { createMutable, deleteMutable, replaceMutable } from './mutable.ts'
 import { readFile, readFormer, readMutable } from './reading.ts'
 import { parseDirectoryAddress } from './spec.ts'
+import { watchFolders } from './watch-folders.ts'
 import { type Body, copyFile, sweepTemporary, type WritableDisk, writeOnce } from './writing.ts'
 
 export interface DirectoryStoreOptions {
@@ -41,10 +42,7 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
     showsUnfinished: true,
     conditionsBy: 'file-system',
 
-    async decider() {
-      const found = await orIfAbsent(root, Promise.all([disk.fs.type(root), disk.fs.device(root)]), undefined)
-      return found && `file system 0x${(found[0] >>> 0).toString(16)} on device ${found[1]}`
-    },
+    decider: () => deciderOf(disk),
 
     async get(key, options = {}) {
       checkKey(key)
@@ -72,7 +70,9 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       return copyFile(disk, from, to)
     },
 
-    list: (prefix, after, _signal, onLink) => listKeys(disk, prefix, after, onLink ?? (() => {})),
+    list: (prefix, after, _signal, onLink) => listKeys(disk, prefix, after, onLink ? { onLink } : {}),
+
+    watch: nowMs => watchFolders(disk, nowMs),
 
     async delete(keys) {
       for (const key of keys) {
@@ -102,6 +102,12 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       return linkVersion(disk, version, file)
     },
   }
+}
+
+/** The file system and the device that decide conditions; undefined where the root is not there yet. */
+async function deciderOf({ root, fs }: Disk): Promise<string | undefined> {
+  const found = await orIfAbsent(root, Promise.all([fs.type(root), fs.device(root)]), undefined)
+  return found && `file system 0x${(found[0] >>> 0).toString(16)} on device ${found[1]}`
 }
 
 function openDisk(root: string, options: DirectoryStoreOptions): StoreDisk {

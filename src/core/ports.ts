@@ -72,6 +72,13 @@ export interface ObjectStore {
     signal?: AbortSignal,
     onLink?: (key: string) => void,
   ): AsyncIterable<ObjectVersion>
+  /**
+   * Listings that are repeated, where the store can tell what has come since the last one for less than another
+   * listing.
+   *
+   * @param nowMs of a monotonic clock
+   */
+  watch?(nowMs: () => number): ListingWatch
   /** What a key holds now, or this version of it; 'missing' where there is none. */
   head?(key: string, versionId?: string, signal?: AbortSignal): Promise<ObjectVersion | 'missing'>
   /**
@@ -95,6 +102,17 @@ export interface ObjectStore {
    * 'unsupported' when the target lies on another file system.
    */
   link?(version: ObjectVersion, file: string): Promise<'linked' | 'missing' | 'changed' | 'unsupported'>
+}
+
+/** Listings of a whole store, one after the other. */
+export interface ListingWatch {
+  /** As `ObjectStore.list` lists all of it. */
+  list(signal?: AbortSignal, onLink?: (key: string) => void): AsyncIterable<ObjectVersion>
+  /**
+   * Whether keys have neither come nor gone since the last listing, as far as that tells. False where it is not known.
+   * What is written into an object under its old key does not show.
+   */
+  isUnchanged(): Promise<boolean>
 }
 
 /** One message of a queue or log. It names any number of objects, and is settled as a whole. */

@@ -65,6 +65,12 @@ export interface Listed {
   readonly withoutPeriod: readonly WithoutPeriod[]
 }
 
+/** What one listing found of places that are listed again. */
+export interface ListedNow extends Listed {
+  /** Of `objects` those of whose key no version was read. */
+  readonly newKeys: number
+}
+
 export interface Listing extends Listed, MiniBatches {}
 
 /** A source as it is listed. */
@@ -147,7 +153,7 @@ export function admittedObject(row: SqlRow): AdmittedObject {
  * key names, then the key's UTF-8 bytes, then the name of the source. The listing lies in DuckDB, so its length costs
  * no memory.
  */
-export async function listNew(context: ListContext): Promise<Listed> {
+export async function listNew(context: ListContext): Promise<ListedNow> {
   const { sources, executor, table } = context
   const listing = `${table}_listing`
   const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
@@ -158,10 +164,12 @@ export async function listNew(context: ListContext): Promise<Listed> {
   await executor.run(`CREATE TABLE ${table} AS ${newSql(listing)}`)
   await executor.run(`DROP TABLE ${listing}`)
   const [totals] = await executor.rows(
-    `SELECT count(*) AS objects, CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM ${table}`,
+    `SELECT count(*) AS objects, count(*) FILTER (NOT overwrites) AS new_keys, ` +
+      `CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM ${table}`,
   )
   return {
     objects: Number(totals?.objects),
+    newKeys: Number(totals?.new_keys),
     bytes: Number(totals?.bytes),
     ignored,
     matched: found.reduce((sum, { matched }) => sum + matched, 0),

@@ -8,6 +8,7 @@ import type { KnownOutcome, Listed } from './admit.ts'
 import type { Intake } from './intake.ts'
 import type { Looks } from './looks.ts'
 import type { Offer } from './offer.ts'
+import { createPace } from './pace.ts'
 import { createReconciler, type History } from './reconcile.ts'
 import type { OpenSource } from './source.ts'
 
@@ -110,6 +111,9 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
   const { name } = settings
   const { reconcileMs = defaultMs() } = source.live
   const reconciler = createReconciler(source, intake, context.lookUps, signal)
+  // Whoever says how often, means it.
+  const isUnchanged = source.live.reconcileMs === undefined && !notifications ? reconciler.isUnchanged : undefined
+  const pace = createPace({ everyMs: reconcileMs || 0, isUnchanged, clock })
   const tellIgnored = whenDoubled(ignored => onEvent({ is: 'ignored', by: 'listing', ignored }))
   let toldWithoutPeriod = 0
 
@@ -122,13 +126,9 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
     const startedMs = clock.nowMs()
     const found = await reconciler.run(history)
     Object.assign(listed, { ...found, objects: listed.objects + found.found, bytes: listed.bytes + found.bytes })
-    onEvent({
-      is: 'reconciled',
-      listed: found.matched,
-      found: found.found,
-      ignored: found.ignored,
-      tookMs: clock.nowMs() - startedMs,
-    })
+    const tookMs = clock.nowMs() - startedMs
+    pace.listed(tookMs, found)
+    onEvent({ is: 'reconciled', listed: found.matched, found: found.found, ignored: found.ignored, tookMs })
     tellIgnored(found.ignored)
     const [withoutPeriod] = found.withoutPeriod
     if (withoutPeriod && withoutPeriod.count >= 2 * toldWithoutPeriod) {
@@ -159,7 +159,7 @@ function followListing(context: FeedContext): { readonly begun: Promise<void>; r
 
   async function again(): Promise<void> {
     while (reconcileMs !== false && !options.untilIdle) {
-      await clock.sleep(reconcileMs, signal)
+      await pace.wait(signal)
       if (signal.aborted) return
       await list()
     }

@@ -1,5 +1,5 @@
-import type { Executor } from '../../core/ports.ts'
-import { admittedObject, tablePages, type KnownOutcome, listNew, type Listed } from './admit.ts'
+import type { Executor, ListingWatch, ObjectStore } from '../../core/ports.ts'
+import { admittedObject, tablePages, type KnownOutcome, listNew, type ListedNow } from './admit.ts'
 import type { Intake } from './intake.ts'
 import type { OpenSource } from './source.ts'
 
@@ -9,7 +9,9 @@ export interface Reconciler {
    *
    * @param history given: only history is offered, and none of it is read
    */
-  run(history?: History): Promise<Listed & { readonly found: number }>
+  run(history?: History): Promise<ListedNow & { readonly found: number }>
+  /** Whether another listing would show nothing new, where the place tells that for less. */
+  readonly isUnchanged: (() => Promise<boolean>) | undefined
 }
 
 /** What lay there at the first start, where that is not to be read. */
@@ -39,12 +41,15 @@ export function createReconciler(
   signal: AbortSignal,
 ): Reconciler {
   const { store, clock } = source.fetch
+  const watch = store.watch?.(clock.nowMs)
+  const listedSource = watch ? { ...source, fetch: { ...source.fetch, store: listedBy(store, watch) } } : source
   const table = `found_${source.place}`
   const tables: Tables = { executor, table, nowMs: clock.nowMs, hasSeen: false, hasMissed: false }
   return {
+    isUnchanged: watch && (() => watch.isUnchanged()),
     async run(history) {
       const listed = await listNew({
-        sources: [source],
+        sources: [listedSource],
         executor,
         table,
         from: undefined,
@@ -71,6 +76,11 @@ export function createReconciler(
       return { ...listed, found }
     },
   }
+}
+
+/** The store as its watch lists it. */
+function listedBy(store: ObjectStore, watch: ListingWatch): ObjectStore {
+  return { ...store, list: (_prefix, _after, signal, onLink) => watch.list(signal, onLink) }
 }
 
 /** Of all that was found. An empty place has no history. */
