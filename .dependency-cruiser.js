@@ -11,7 +11,7 @@ const layers = {
   connectors: ['src/core', 'src/plan', 'checkpoints'],
   checkpoints: ['src/core'],
   'src/sql': ['src/core', 'src/plan', 'operators', 'connectors'],
-  'src/engine': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints'],
+  'src/engine': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/sql'],
   'src/status': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
   'src/testing': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
   'src/cli': [

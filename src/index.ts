@@ -77,6 +77,7 @@ export { lookup, type Lookup, type LookupJoinOptions } from '../operators/lookup
 export { mapRows } from '../operators/map-rows.ts'
 export { miniBatch } from '../operators/mini-batch.ts'
 export { quarantine, type QuarantineColumns } from '../operators/quarantine.ts'
+export { sql, type UnknownColumns } from '../operators/sql.ts'
 export { rename } from '../operators/rename.ts'
 export { type Change, rows, type RowsOptions } from '../operators/rows.ts'
 export { select } from '../operators/select.ts'

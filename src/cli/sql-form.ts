@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import { subscribeFlows } from '../engine/bind/flows.ts'
+import { describeFlows } from '../engine/bind/describe-flows.ts'
 import { openSession } from '../engine/duckdb/session.ts'
 import { formsOf } from '../plan/forms.ts'
 import { createGate, type Gate } from '../plan/gate.ts'
@@ -13,7 +13,7 @@ import { sqlOf } from '../sql/write/write-sql.ts'
  * @throws MillraceError `user` that says what has no SQL form
  */
 export async function sqlForm(pipeline: Pipeline): Promise<string> {
-  const written = sqlOf(pipeline, described(pipeline))
+  const written = sqlOf(pipeline, await described(pipeline))
   if (written.is === 'none') throw noForm(pipeline, written.why)
   const session = await openSession({ threads: 1 })
   try {
@@ -30,15 +30,16 @@ export async function sqlForm(pipeline: Pipeline): Promise<string> {
   }
 }
 
-function described(pipeline: Pipeline) {
-  const flows = subscribeFlows(pipeline)
+async function described(pipeline: Pipeline) {
+  const flows = await describeFlows(pipeline)
   flows.unsubscribe()
   return flows
 }
 
 /** Equal for pipelines of equal flows. */
 async function keysOf(pipeline: Pipeline, gate: Pick<Gate, 'canonical'>): Promise<string> {
-  const nodes = described(pipeline).terminals.map(({ node }) => node)
+  const { terminals } = await described(pipeline)
+  const nodes = terminals.map(({ node }) => node)
   const forms = await formsOf(nodes, gate)
   return nodes.map(node => forms.get(node)?.key).join()
 }

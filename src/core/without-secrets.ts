@@ -10,7 +10,8 @@ export function withoutSecrets(line: string): string {
       (_, scheme: string, login: string) => `${scheme}${stars(login)}@`,
     )
     .replace(
-      /((?:pass|secret|token|credential|key|cert)\w*['"]?\s*[=:]\s*['"`])([^'"`]*)/gi,
+      // The key of a sink names columns. Those of accounts are secret, and so is that of TLS, which begins with dashes.
+      /((?:(?:pass|secret|token|credential|cert)\w*|[.\w]key(?:_?id)?)['"]?\s*[=:]\s*['"`]|key['"]?\s*[=:]\s*['"`](?=-----))([^'"`]*)/gi,
       (_, name: string, value: string) => name + stars(value),
     )
 }

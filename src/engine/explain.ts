@@ -27,7 +27,7 @@ import { afterText } from './report/after-text.ts'
 import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
-import { subscribeFlows } from './bind/flows.ts'
+import { describeFlows } from './bind/describe-flows.ts'
 
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {
@@ -71,7 +71,7 @@ export interface ExplainedFlow {
 
 /** Binds a pipeline and tells its plan and the SQL of each stage; claims and reads nothing. */
 export async function explain(pipeline: Pipeline): Promise<Explanation> {
-  const subscribed = subscribeFlows(pipeline)
+  const subscribed = await describeFlows(pipeline)
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)

@@ -1,5 +1,5 @@
 import type { Pipeline } from '../plan/pipeline.ts'
-import { subscribeFlows } from './bind/flows.ts'
+import { describeFlows } from './bind/describe-flows.ts'
 import type { Components } from './components.ts'
 import { openSession, type Session } from './duckdb/session.ts'
 import type { AgainContext } from './intake/again.ts'
@@ -14,7 +14,7 @@ export async function withRun<T>(
   options: RunOptions & Pick<BackfillOptions, 'from' | 'to' | 'ledger'>,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
-  const flows = subscribeFlows(pipeline)
+  const flows = await describeFlows(pipeline)
   const abort = new AbortController()
   const forward = () => abort.abort(options.signal?.reason)
   options.signal?.addEventListener('abort', forward, { once: true })

@@ -235,12 +235,16 @@ export type FunctionRules = (name: string, argumentsCount: number) => FunctionVe
 export const functionEntriesSql =
   'SELECT DISTINCT function_name AS "name", function_type AS "type", stability FROM duckdb_functions()'
 
-export function functionRules(entries: readonly FunctionEntry[]): FunctionRules {
+/** @param reasons in the place of ours, by name: where the text is no part of a file of TypeScript */
+export function functionRules(
+  entries: readonly FunctionEntry[],
+  reasons: ReadonlyMap<string, string> = new Map(),
+): FunctionRules {
   const kinds = new Map<string, FunctionEntry[]>()
   for (const entry of entries) kinds.set(entry.name, [...(kinds.get(entry.name) ?? []), entry])
 
   return (name, argumentsCount) => {
-    const named = refusedFunctions.get(name)
+    const named = reasons.get(name) ?? refusedFunctions.get(name)
     if (named !== undefined) return { refused: named }
     if (name === 'age' && argumentsCount === 1) return { refused: `with one argument ${clock} as the first of two` }
     if (allowedMacros.has(name)) return kinds.has(name) ? 'allowed' : { refused: 'DuckDB has no such function' }

@@ -53,8 +53,13 @@ export interface Gate {
  * The gate for user SQL. DuckDB parses the text, this module walks the tree by a list of what is allowed (a node, key
  * or type that it does not know is refused), qualifies every column, and DuckDB writes the tree back as text. No text
  * of the user is ever part of a query except as a text literal.
+ *
+ * @param reasons why functions are refused, by name, where another one helps more than `functionRules` has
  */
-export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>): Gate {
+export function createGate(
+  executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
+  reasons?: ReadonlyMap<string, string>,
+): Gate {
   let rules: FunctionRules | undefined
   let guards: Guards | undefined
 
@@ -66,7 +71,7 @@ export function createGate(executor: Pick<Executor, 'run' | 'rows' | 'describe'>
     checkText(sql)
     const names = Object.keys(columns)
     const parsed = await parseExpression(executor, sql, names)
-    rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[])
+    rules ??= functionRules((await executor.rows(functionEntriesSql)) as unknown as FunctionEntry[], reasons)
     guards ??= await createGuards(guard => parseExpression(executor, guard))
     const scope = { rules, guards, columns: names, alias, position: (node: Tree) => positionOf(node, sql) }
     const written = await writeExpression(executor, walkExpression(parsed, scope))

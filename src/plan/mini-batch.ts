@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs'
 import type { CallSite } from '../core/call-site.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
+import type { AskedSteps } from './asked-steps.ts'
 import { correctionKey } from './corrections.ts'
 import { checkOrder, checkSameTime, foldStep, type PlanNode } from './node.ts'
 import type { ColumnTypes } from './relation.ts'
@@ -23,6 +24,8 @@ interface End {
 /** Where a flow's last operator reports; the engine's side of a mini-batch. */
 export interface Collector {
   end(terminal: Terminal): void
+  /** A step has to be read before the flow can be described any further. */
+  ask(asked: AskedSteps): void
 }
 
 /** A committed epoch's rows, some at a time, read anew for each subscriber. */
@@ -86,6 +89,11 @@ export class PlannedBatch {
   #with(step: Step, options: Json, inputs: readonly PlanNode[], columns: ColumnTypes, at?: CallSite): PlannedBatch {
     const node = { op: step.op, options, inputs, columns, step, ...(at ? { at } : {}) }
     return new PlannedBatch(this.epoch, node, this.#collector, this.committed)
+  }
+
+  /** The steps that come next are not known yet; the flow is described again when they are. */
+  ask(asked: Omit<AskedSteps, 'input'>): void {
+    this.#collector.ask({ ...asked, input: this.node })
   }
 
   /** The flow ends here. */

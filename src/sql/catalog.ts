@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs'
 import type { FormatConnector } from '../plan/format.ts'
-import type { Gate } from '../plan/gate.ts'
+import { createGate, type Gate } from '../plan/gate.ts'
 import type { Sink, SinkKind } from '../plan/sink.ts'
 import type { Executor } from '../core/ports.ts'
 import type { NotificationConnector } from '../../connectors/notifications/connector.ts'
@@ -62,4 +62,25 @@ export interface Catalog {
   /** Imports a file beside the SQL file. Absent: the text lies in none. */
   load?(path: string): Promise<Readonly<Record<string, unknown>>>
   pipeline?: { readonly name: string; readonly checkpoint: string; readonly at: number }
+}
+
+/** What a text is compiled with. */
+export type CatalogContext = Pick<
+  Catalog,
+  'executor' | 'environment' | 'onVariable' | 'load' | 'formats' | 'sinkKinds' | 'announcers'
+>
+
+/** Before the first statement. @param reasons why functions are refused, as `createGate` takes them */
+export function createCatalog(file: SqlFile, context: CatalogContext, reasons?: ReadonlyMap<string, string>): Catalog {
+  return {
+    ...context,
+    file,
+    gate: createGate(context.executor, reasons),
+    secrets: new Map(),
+    relations: new Map(),
+    sinks: new Map(),
+    flows: new Map(),
+    statement: 0,
+    functions: [],
+  }
 }

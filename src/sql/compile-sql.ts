@@ -2,9 +2,9 @@ import { connectors, formats, sinks } from '../../connectors/registry.ts'
 import { calledAt } from '../core/call-site.ts'
 import type { Executor } from '../core/ports.ts'
 import { nearestName } from '../core/nearest.ts'
-import { createGate } from '../plan/gate.ts'
 import { type Pipeline, pipeline } from '../plan/pipeline.ts'
-import { type Catalog, NeedsFunction } from './catalog.ts'
+import { type Catalog, createCatalog, NeedsFunction } from './catalog.ts'
+import { knowingSteps } from './knowing-steps.ts'
 import { createReader, type Reader, shown } from './reader.ts'
 import { placed, siteOf, type SqlFile, sqlError } from './sql-error.ts'
 import { createFunction } from './statements/create-function.ts'
@@ -41,6 +41,15 @@ const statements: readonly (readonly [words: readonly string[], run: Statement])
   [['INSERT', 'INTO'], insertInto],
 ]
 
+/** Of functions that are refused what helps in a file of SQL. */
+const reasons: ReadonlyMap<string, string> = new Map([
+  [
+    'getenv',
+    'it reads the environment, not the row; a variable stands in values of WITH, as ${NAME}, and a query takes the ' +
+      'value itself',
+  ],
+])
+
 /**
  * A pipeline of statements: the same operators, and so the same plan, that a person writes in TypeScript.
  *
@@ -50,23 +59,16 @@ export async function compileSql(
   file: SqlFile,
   { executor, environment, onVariable, load }: SqlContext,
 ): Promise<Pipeline> {
-  const catalog: Catalog = {
-    file,
+  const context = {
     executor,
-    gate: createGate(executor),
+    environment,
     formats,
     sinkKinds: sinks,
     announcers: connectors,
-    environment,
     ...(onVariable && { onVariable }),
-    secrets: new Map(),
-    relations: new Map(),
-    sinks: new Map(),
-    flows: new Map(),
-    statement: 0,
-    functions: [],
     ...(load && { load }),
   }
+  const catalog = createCatalog(file, context, reasons)
   try {
     await readStatements(catalog)
   } catch (error) {
@@ -91,7 +93,7 @@ async function readStatements(catalog: Catalog): Promise<void> {
   // All else is bound: what is wrong there has been told before a line of a file is run.
   for (const { name, load } of catalog.functions)
     catalog.relations.set(name.value.toLowerCase(), { is: 'function', name: name.value, map: await load() })
-  for (const [place, part] of waiting) await readStatement(catalog, place, part())
+  for (const [place, part] of waiting) await knowingSteps(catalog.executor, () => readStatement(catalog, place, part()))
 }
 
 /** Whether a statement needs a function. Otherwise it is read. */

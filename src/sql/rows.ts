@@ -2,12 +2,13 @@ import { of, type OperatorFunction } from 'rxjs'
 import type { Json } from '../core/json.ts'
 import { calledAt } from '../core/call-site.ts'
 import { toError } from '../core/errors.ts'
+import { type AskedSteps, UnknownSteps } from '../plan/asked-steps.ts'
 import { PlannedBatch } from '../plan/mini-batch.ts'
 import type { PlanNode } from '../plan/node.ts'
 import { within } from '../plan/run-scope.ts'
 import type { SourceDefinition } from '../plan/source-definition.ts'
 import type { SourceStep } from '../plan/step.ts'
-import type { Stream } from '../plan/stream.ts'
+import { Stream } from '../plan/stream.ts'
 import { placed, siteOf, type SqlFile } from './sql-error.ts'
 
 /** A flow that a query goes on from, with what is known of it. */
@@ -38,12 +39,14 @@ function headOf(definition: SourceDefinition): PlanNode {
  * Describes a flow without running it.
  *
  * @returns its last step; undefined of a flow that has ended
- * @throws what its steps refuse
+ * @throws what its steps refuse; UnknownSteps of a function that has queries of its own
  */
 function describeFlow(flow: Stream<unknown>): PlanNode | undefined {
   let node: PlanNode | undefined
   let failure: Error | undefined
-  const scope = { head: (asked: SourceDefinition) => of(new PlannedBatch(0, headOf(asked), { end: () => {} })) }
+  const unknown: AskedSteps[] = []
+  const collector = { end: () => {}, ask: (asked: AskedSteps) => void unknown.push(asked) }
+  const scope = { head: (asked: SourceDefinition) => of(new PlannedBatch(0, headOf(asked), collector)) }
   within(scope, () =>
     flow.subscribe({
       next: batch => {
@@ -55,7 +58,19 @@ function describeFlow(flow: Stream<unknown>): PlanNode | undefined {
     }),
   )
   if (failure) throw failure
+  if (unknown.length > 0) throw new UnknownSteps(unknown)
   return node
+}
+
+/** The rows of a step that stands in a plan already. */
+export function rowsBehind(node: PlanNode): Rows {
+  const ask = ({ query }: AskedSteps) => {
+    throw new Error(`unreachable: ${query} stands in no query`)
+  }
+  const flow = new Stream<unknown>(subscriber => {
+    subscriber.next(new PlannedBatch(0, node, { end: () => {}, ask }))
+  })
+  return { flow, node }
 }
 
 type AnyOperator = OperatorFunction<never, unknown>

@@ -39,6 +39,7 @@ const guides = [
   'last-of-a-key',
   'lookups',
   'sessions',
+  'sql-steps',
   'top-n',
   'unions',
   'window-joins',

@@ -89,3 +89,25 @@ test('a mistake is told with its line and a caret', async () => {
   expect(stderr).toContain("millrace: pipeline.sql:16:13: nothing is called sale here (did you mean 'sales'?)")
   expect(stderr).toContain("  16 | FROM TUMBLE(sale, INTERVAL '1 day')\n     |             ^\n")
 })
+
+test('the mistake of the guide to queries as steps is told as it says, and its other query is one', async () => {
+  const page = await readFile(join(root, 'docs/guides/sql-steps.md'), 'utf8')
+  const [, example = ''] = /```ts\n(import [^]*?)```/.exec(page) ?? []
+  await writeFile(join(folder, 'pipeline.ts'), example.replace('WHERE cents > 0', 'WHERE cent > 0'))
+  const told = [...page.matchAll(/^ {4}(.*)$/gm)].map(([, line = '']) => line)
+  const { code, stderr } = await millrace('explain', 'pipeline.ts')
+  expect(code).toBe(2)
+  for (const line of told.filter(text => text.includes('millrace:') || / \| /.test(text)))
+    expect(stderr).toContain(line)
+  const [, other = ''] = /```sql\n([^]*?)```/.exec(page) ?? []
+  const query = example.replace(
+    /`SELECT[^]*?\n {4}\),/,
+    `\`${other}\`, { sold_at: 'TIMESTAMP NOT NULL', total: 'BIGINT' }),`,
+  )
+  await writeFile(join(folder, 'pipeline.ts'), query.replace("groupBy('shop'),", ''))
+  const explained = await millrace('explain', 'pipeline.ts')
+  expect(explained.code, explained.stderr).toBe(0)
+  expect(explained.stdout).toContain(
+    '  derive {"total":["BIGINT","cents * pieces"]}\n  select {"columns":["sold_at","total"]}',
+  )
+})

@@ -22,6 +22,7 @@ const guides = [
   'last-of-a-key',
   'lookups',
   'sessions',
+  'sql-steps',
   'top-n',
   'unions',
   'unnest',

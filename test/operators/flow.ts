@@ -3,6 +3,7 @@ import { type RunHelpers, TestScheduler } from 'rxjs/testing'
 import { expect } from 'vitest'
 import { parquet } from '../../connectors/parquet/spec.ts'
 import type { Json } from '../../src/core/json.ts'
+import type { AskedSteps } from '../../src/plan/asked-steps.ts'
 import type { MiniBatch } from '../../src/plan/batches.ts'
 import { PlannedBatch, type Terminal } from '../../src/plan/mini-batch.ts'
 import { planJson, type PlanNode } from '../../src/plan/node.ts'
@@ -37,10 +38,12 @@ export const sourceNode: PlanNode = {
   step: { is: 'source', op: 'source', columns: input => input },
 }
 
-/** Mini-batches of the source, and what flows reported as their ends. */
+/** Mini-batches of the source, what flows reported as their ends, and queries whose steps they asked for. */
 export function createHead() {
   const terminals: Terminal[] = []
-  return { terminals, batch: (epoch: number) => new PlannedBatch(epoch, sourceNode, { end: it => terminals.push(it) }) }
+  const asked: AskedSteps[] = []
+  const collector = { end: (it: Terminal) => void terminals.push(it), ask: (it: AskedSteps) => void asked.push(it) }
+  return { terminals, asked, batch: (epoch: number) => new PlannedBatch(epoch, sourceNode, collector) }
 }
 
 /** Any Observable as a typed flow: operators take their columns from it. */

@@ -12,7 +12,10 @@ import { checkForeignValue, createHead, errorOf, marbles, sourceNode, tripsOf } 
 /** A committed epoch with its rows, as the engine sends it to hand them over; and the ends that it reached. */
 function handedOver(epoch: number, committed: Observable<readonly unknown[]>) {
   const terminals: Terminal[] = []
-  return { terminals, batch: new PlannedBatch(epoch, sourceNode, { end: it => terminals.push(it) }, committed) }
+  return {
+    terminals,
+    batch: new PlannedBatch(epoch, sourceNode, { end: it => terminals.push(it), ask: () => {} }, committed),
+  }
 }
 
 const operators = [

@@ -217,5 +217,7 @@ function daily(trips: Trips): Trips {
     columns: settings.columns,
   }
   const { terminals } = createHead()
-  return tripsOf(zip(trips).pipe(map(() => new PlannedBatch(1, node, { end: it => terminals.push(it) }))))
+  return tripsOf(
+    zip(trips).pipe(map(() => new PlannedBatch(1, node, { end: it => terminals.push(it), ask: () => {} }))),
+  )
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
+import { siteOf } from '../../src/sql/sql-error.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
 import { compiled, statements } from './plans.ts'
 
@@ -137,6 +138,28 @@ CREATE SINK s WITH (connector = 'postgres', url = 'postgres://me:hunter2@host/db
     "  2 | CREATE SINK s WITH (connector = 'postgres', url = 'postgres://**********@host/db', tabel = 't');\n" +
       `    | ${' '.repeat(83)}^`,
   )
+})
+
+test.each([
+  ["key = 'shop'", "key = 'shop'"],
+  ["'key' = ('shop', 'day')", "'key' = ('shop', 'day')"],
+  ["keyPattern = '{dt}.csv'", "keyPattern = '{dt}.csv'"],
+  ["'tls.key' = 'abc'", "'tls.key' = '***'"],
+  ["accessKey = 'abc'", "accessKey = '***'"],
+  ["access_key_id = 'abc'", "access_key_id = '***'"],
+  ["password='abc'", "password='***'"],
+  ["'oauth.clientSecret' = 'abc'", "'oauth.clientSecret' = '***'"],
+  ["certificate = 'abc'", "certificate = '***'"],
+])('of options in the frame those are stars that may be secret: %s', (written, shown) => {
+  expect(siteOf({ file: 'pipeline.sql', text: `CREATE SINK s WITH (${written});` }, 0).frame).toBe(
+    `  1 | CREATE SINK s WITH (${shown});\n    | ^`,
+  )
+})
+
+test('a function of the environment is refused with what helps in a file of SQL', async () => {
+  const { message } = await failing(query("SELECT ^getenv('HOME') AS home FROM trips"))
+  expect(message).toContain('a variable stands in values of WITH, as ${NAME}, and a query takes the value itself')
+  expect(message).not.toContain('process.env')
 })
 
 test('variables are put into values of options when all is parsed, and what they hold is known', async () => {

@@ -38,6 +38,7 @@ import {
   select,
   session,
   source,
+  sql,
   sum,
   to,
   topK,
@@ -114,6 +115,23 @@ source('hits', { objects: 'data/hits', format: json(), columns: hits, late: { re
 source('hits', { objects: 'data/hits', format: json(), columns: hits, time: 'ts', late: { retention: 'a month' } })
 // @ts-expect-error a watermark goes by an event time: name its column in `time`
 source('hits', { objects: 'data/hits', format: json(), columns: hits, watermark: { delay: '1d' } })
+
+// ---- A query in the place of steps --------------------------------------------------------------------------------
+const halves = requests.pipe(
+  sql('SELECT ts, bytes / 2 AS half FROM _in', { ts: 'TIMESTAMPTZ NOT NULL', half: 'DOUBLE' }),
+)
+// @ts-expect-error a column that the query was not said to give: no column "bytes"
+halves.pipe(where('bytes > 3'))
+// @ts-expect-error no such SQL type of a column: "REAL"
+requests.pipe(sql('SELECT bytes / 2 AS half FROM _in', { half: 'REAL' }))
+// @ts-expect-error a query over the rows of a window: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), sql('SELECT ts FROM _in'))
+// @ts-expect-error the same with columns: add aggregate({...}) before this
+requests.pipe(tumbling('5m'), groupBy('host'), sql('SELECT ts FROM _in', { ts: 'TIMESTAMPTZ NOT NULL' }))
+// @ts-expect-error a query is text: not assignable to parameter of type 'string'
+requests.pipe(sql(7))
+// @ts-expect-error unknown columns have no event time either: name its column in source(...), such as time: 'at'
+timeless.pipe(sql('SELECT * FROM _in'), tumbling('5m'))
 
 // ---- Names in SQL -------------------------------------------------------------------------------------------------
 // @ts-expect-error misspelt column: no column "totl_amount"

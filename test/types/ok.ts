@@ -49,6 +49,7 @@ import {
   select,
   session,
   source,
+  sql,
   stddev,
   stddevPop,
   sum,
@@ -566,6 +567,45 @@ const places = source('places', {
 })
 const named = places.pipe(where(`"place.name" = 'a'`), select('at', 'place.name'))
 is<keyof ColumnsOf<typeof named>, 'at' | 'place.name'>(true)
+
+// ---- sql ----------------------------------------------------------------------------------------------------------
+const halves = requests.pipe(
+  sql('SELECT ts, host, bytes / 2 AS half FROM _in WHERE status < 500', {
+    ts: 'TIMESTAMPTZ NOT NULL',
+    host: 'VARCHAR',
+    half: 'DOUBLE',
+  }),
+)
+is<ColumnsOf<typeof halves>, { ts: 'TIMESTAMPTZ NOT NULL'; host: 'VARCHAR'; half: 'DOUBLE' }>(true)
+is<TimeOf<typeof halves>, 'TIMESTAMPTZ NOT NULL'>(true)
+halves.pipe(where('half > 3'), tumbling('1 hour'), groupBy('host'), aggregate({ most: max('half') }))
+// Without columns any of them may be named, whatever its type is.
+const unchecked = requests.pipe(sql('SELECT *, bytes / 2 AS half FROM _in'))
+is<TimeOf<typeof unchecked>, 'TIMESTAMPTZ NOT NULL'>(true)
+unchecked.pipe(
+  where('half > 3 and any_other = 1'),
+  derive({ quarter: ['DOUBLE', 'half / 2'] }),
+  select('half', 'quarter', 'ts'),
+  rename({ half: 'part' }),
+  dedupe('part', '1 day'),
+  tumbling('1 hour'),
+  groupBy('part'),
+  aggregate({ total: sum('quarter'), near: quantile('part', 0.5) }),
+  to(files('out', { format: 'json' })),
+)
+unchecked.pipe(sql('SELECT half FROM _in', { half: 'DOUBLE' }), select('half'))
+unchecked.pipe(
+  mapRows(({ half }) => ({ twice: Number(half) * 4 }), { twice: 'DOUBLE' }),
+  select('twice'),
+)
+unchecked.pipe(unnest('tags'))
+unchecked.pipe(
+  rows(),
+  map(({ half }) => String(half)),
+)
+union(unchecked, requests).pipe(tumbling('1 hour'), groupBy('host'), aggregate({ n: count() }))
+requests.pipe(join(unchecked, { on: ['host'], within: ['0s', '1 hour'], kind: 'semi' }))
+sql('SELECT 1 AS a FROM _in')
 
 // ---- union --------------------------------------------------------------------------------------------------------
 const few = requests.pipe(select('ts', 'host'), derive({ bytes: ['DOUBLE', '1'], extra: ['DATE', 'NULL'] }))

@@ -9,7 +9,8 @@ import { changesSince } from '../../plan/plan-changes.ts'
 import { freshIds, planOf, type StepIds, takenIds } from '../../plan/plan-ids.ts'
 import type { Flow } from '../../plan/stages.ts'
 import { type StoredPlan, storedPlan } from '../../plan/stored-plan.ts'
-import { type Flows, subscribeFlows } from './flows.ts'
+import { describeFlows } from './describe-flows.ts'
+import type { Flows } from './flows.ts'
 
 type Canonical = Pick<Gate, 'canonical'>
 
@@ -69,7 +70,7 @@ export async function checkPipeline(
   address: string,
   executor: Pick<Executor, 'run' | 'rows' | 'describe'>,
 ): Promise<Pick<Flows, 'definitions' | 'lookups'>> {
-  const { terminals, definitions, lookups, unsubscribe } = subscribeFlows(pipeline)
+  const { terminals, definitions, lookups, unsubscribe } = await describeFlows(pipeline)
   unsubscribe()
   const gate = createGate(executor)
   const ends = terminals.map(({ node }) => node)

@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../core/error-codes/index.ts'
 import { defer, map, Observable, of, Subject } from 'rxjs'
 import { toError, configError, MillraceError, withCallSite } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
+import { type AskedSteps, UnknownSteps } from '../../plan/asked-steps.ts'
 import { type Collector, type CommittedRows, PlannedBatch, type Terminal } from '../../plan/mini-batch.ts'
 import type { LookupDefinition } from '../../plan/lookup.ts'
 import { lookupsOf, planKey, type PlanNode } from '../../plan/node.ts'
@@ -51,7 +52,11 @@ export function announcersOf(definitions: readonly SourceDefinition[]): readonly
   return definitions.flatMap(({ notifications }) => notifications ?? [])
 }
 
-/** Subscribes each flow and has it describe epoch 0. @throws MillraceError `user` for what cannot be a plan. */
+/**
+ * Subscribes each flow and has it describe epoch 0.
+ *
+ * @throws MillraceError `user` for what cannot be a plan; UnknownSteps, which `describeFlows` answers
+ */
 export function subscribeFlows(pipeline: Pipeline): Flows {
   const { definitions, unsubscribe, subscriptions, send, sourceNode } = subscribe(pipeline)
   const terminals = send(0).map((ends, index) => onlyEnd(ends, pipeline, index, 0))
@@ -84,6 +89,7 @@ export function subscribeFlows(pipeline: Pipeline): Flows {
           checkSame(terminal, index, epoch)
           ends.push(terminal)
         },
+        ask,
       }
       // Operators such as retry subscribe again, and only the last time counts.
       const head = (asked: SourceDefinition) =>
@@ -132,16 +138,17 @@ function subscribe(pipeline: Pipeline) {
   const epochs = new Subject<number>()
   const described: Terminal[][] = pipeline.flows.map(() => [])
   const nodes = new Map<SourceDefinition, PlanNode>()
+  const asked: AskedSteps[] = []
   let failure: Error | undefined
   const fail = (error: unknown) => {
     failure ??= toError(error)
   }
 
   /** The node of this source, which a flow asks for. */
-  function sourceNode(asked: SourceDefinition, index: number): PlanNode {
-    const known = nodes.get(asked)
+  function sourceNode(definition: SourceDefinition, index: number): PlanNode {
+    const known = nodes.get(definition)
     if (known) return known
-    const { settings } = asked
+    const { settings } = definition
     if ([...nodes.keys()].some(other => other.settings.name === settings.name))
       throw mistake(
         pipeline,
@@ -149,18 +156,16 @@ function subscribe(pipeline: Pipeline) {
         `${flowOf(pipeline, index)}: another source is called '${settings.name}' too. Name each source otherwise, or ` +
           'let the flows begin with the same constant: const trips = source(...).',
       )
-    const node: PlanNode = {
-      op: 'source',
-      options: settings as unknown as Json,
-      inputs: [],
-      columns: settings.columns,
-      step: sourceStep,
-    }
-    nodes.set(asked, node)
+    const options = settings as unknown as Json
+    const node: PlanNode = { op: 'source', options, inputs: [], columns: settings.columns, step: sourceStep }
+    nodes.set(definition, node)
     return node
   }
   const subscriptions = pipeline.flows.map((flow, index) => {
-    const collector: Collector = { end: terminal => described[index]?.push(terminal) }
+    const collector: Collector = {
+      end: terminal => described[index]?.push(terminal),
+      ask: steps => asked.push(steps),
+    }
     const head = (asked: SourceDefinition) => {
       const node = sourceNode(asked, index)
       return epochs.pipe(map(epoch => new PlannedBatch(epoch, node, collector)))
@@ -172,9 +177,9 @@ function subscribe(pipeline: Pipeline) {
     for (const subscription of subscriptions) subscription.unsubscribe()
   }
   const check = () => {
-    if (failure === undefined) return
+    if (failure === undefined && asked.length === 0) return
     unsubscribe()
-    throw failure
+    throw failure ?? new UnknownSteps(asked)
   }
   check()
   if (nodes.size === 0)
@@ -195,6 +200,11 @@ function subscribe(pipeline: Pipeline) {
       return described
     },
   }
+}
+
+/** What a flow describes when its rows are handed over, it has described before. */
+function ask({ query }: AskedSteps): never {
+  throw new Error(`unreachable: the steps of ${query} were known when the run began`)
 }
 
 /** Waits for completion. @throws what it ends in; at an abort, which unsubscribes, the signal's reason */

@@ -14,7 +14,7 @@ import { checkAfter, openAfterPlace, type Places as AfterPlaces } from '../../en
 import { openSession } from '../../engine/duckdb/session.ts'
 import { explain } from '../../engine/explain.ts'
 import { checkPipeline } from '../../engine/bind/fit-plan.ts'
-import { subscribeFlows } from '../../engine/bind/flows.ts'
+import { describeFlows } from '../../engine/bind/describe-flows.ts'
 import { openSink, type Places, type SinkEnd, sinkEnds } from '../../engine/publish/outputs.ts'
 import { inputsGiven } from '../../engine/publish/run-places.ts'
 import { createKindOf, kindOfLink, linksOf, suffixesOf } from '../../engine/intake/key-kind.ts'
@@ -71,7 +71,7 @@ export async function examine(
 ): Promise<readonly Finding[]> {
   const bound = await attempt('pipeline', () => explain(pipeline))
   if ('is' in bound) return [bound]
-  const { definitions, lookups, terminals, unsubscribe } = subscribeFlows(pipeline)
+  const { definitions, lookups, terminals, unsubscribe } = await describeFlows(pipeline)
   unsubscribe()
   const { flows } = bound
   const placed = await attempt('output', async () => ({ ends: sinkEnds(terminals, options.output, components.sinks) }))

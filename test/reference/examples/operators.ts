@@ -49,6 +49,9 @@ export const examples: Readonly<Record<string, string>> = {
   derive: `trips.pipe(where('id < 3'), derive({ cents: ['BIGINT', 'fare * 100'] }), select('id', 'cents'))`,
   select: `trips.pipe(where('id = 1'), select('zone', 'id'))`,
   rename: `trips.pipe(where('id = 1'), select('id', 'zone'), rename({ zone: 'place' }))`,
+  sql: `trips.pipe(
+  sql('SELECT id, upper(zone) AS place FROM _in WHERE id < 3', { id: 'BIGINT', place: 'VARCHAR' }),
+)`,
   unnest: `trips.pipe(where('id < 3'), select('id', 'tags'), unnest('tags', { as: 'tag', position: 'nth' }))`,
   filterRows: `trips.pipe(select('id', 'zone'), filterRows(({ zone }) => zone?.startsWith('h') ?? false))`,
   mapRows: `trips.pipe(
