@@ -7,7 +7,7 @@ export async function pagePaths(): Promise<readonly string[]> {
   const docs = (await readdir(join(root, 'docs'), { recursive: true })).map(
     path => `docs/${path.replaceAll('\\', '/')}`,
   )
-  const pages = docs.filter(path => path.endsWith('.md') && !path.startsWith('docs/.vitepress/'))
+  const pages = docs.filter(path => path.endsWith('.md') && !/^docs\/(\.vitepress|api)\//.test(path))
   return ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'examples/README.md', ...pages.toSorted()]
 }
 

@@ -14,7 +14,7 @@ function pathsOn(page: string): readonly string[] {
 const files = await readdir(join(root, 'docs'), { recursive: true })
 // Decisions tell what was there when they were taken.
 const docs = files
-  .filter(name => name.endsWith('.md') && !name.startsWith('decisions'))
+  .filter(name => name.endsWith('.md') && !/^(decisions|api|\.vitepress)\b/.test(name))
   .map(name => `docs/${name.replaceAll('\\', '/')}`)
 const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...docs]
 
