@@ -43,7 +43,9 @@ test('every page of docs is linked from the first page of the documentation, or 
       if (path !== '' && !isOutside(target)) reached.add(normalize(join(dirname(page), path)))
     }
   }
-  expect(pages.filter(page => page.startsWith('docs/') && !reached.has(page))).toEqual([])
+  // The folder of decisions is their list.
+  const wanted = pages.filter(page => page.startsWith('docs/') && !page.startsWith('docs/decisions/0'))
+  expect(wanted.filter(page => !reached.has(page))).toEqual([])
 })
 
 test('README.md is short, and what it links to is carried by the package', async () => {
