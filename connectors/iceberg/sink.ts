@@ -6,24 +6,17 @@ import { parquetRows } from '../../src/plan/sql.ts'
 import { checkOwner, checkTerm, type Token } from '../lake/owner.ts'
 import type { Catalog } from './catalog.ts'
 import { changeFiles } from './changes.ts'
-import {
-  type DataWriter,
-  dataPrefix,
-  namedFile,
-  parseDataKey,
-  placedFrom,
-  placedJson,
-  placeRows,
-} from './data-files.ts'
+import { type DataWriter, namedFile, placedFrom, placedJson, placeRows } from './data-files.ts'
 import { dueSnapshots, expireSnapshots } from './expiry.ts'
 import { mainBranch, type TableMetadata, type Update } from './metadata.ts'
 import { partitionsOf, specOf } from './partitions.ts'
+import { type LostFile, lostFiles } from './orphans.ts'
 import type { IcebergSettings } from './spec.ts'
 import { prepareSnapshot } from './snapshot.ts'
 import { tableColumns } from './rows.ts'
 import { readableTable } from './table.ts'
 import { filesOf, type IcebergTable, judge, ownToken } from './target.ts'
-import { claimantOf, tokenOf, tokenProperties } from './token.ts'
+import { claimantOf, epochProperty, tokenOf, tokenProperties } from './token.ts'
 import { schemaOf } from './types.ts'
 
 /** A commit is tried so often while others come first. */
@@ -42,6 +35,8 @@ export function openTable(settings: IcebergSettings, catalog: Catalog, context: 
     retention,
     context,
   }
+  /** Epochs that were tried, and may have left files that no snapshot names. */
+  const failed = new Set<number>()
   return {
     address: catalog.address,
     isOrdered: true,
@@ -53,8 +48,17 @@ export function openTable(settings: IcebergSettings, catalog: Catalog, context: 
     },
     // Rows with a key are compared with those of the table, which are known when it is their turn.
     ...(!key && { stage: output => stage(table, output) }),
-    publish: output => publish(table, output),
-    orphans: (term, named) => orphans(table, term, named),
+    async publish(output) {
+      try {
+        const published = await publish(table, output)
+        if (failed.delete(output.epoch)) await deleteLeft(table, output)
+        return published
+      } catch (error) {
+        failed.add(output.epoch)
+        throw error
+      }
+    },
+    orphans: (term, named) => deleteOrphans(table, term, named),
     table: readableTable(table),
   }
 }
@@ -167,7 +171,7 @@ async function commitChange(
 ): ReturnType<Catalog['commit']> {
   const { catalog, context, owner } = table
   const files = await filesOf(table, found)
-  const summary = { 'millrace.checkpoint': owner.checkpointId, 'millrace.epoch': String(epoch) }
+  const summary = { 'millrace.checkpoint': owner.checkpointId, [epochProperty]: String(epoch) }
   const { snapshot, written } = await prepareSnapshot(
     files,
     found,
@@ -186,18 +190,25 @@ async function commitChange(
   return committed
 }
 
-/** Deletes data files of later epochs than the last one there, of lower terms, that no manifest of HEAD names. */
-async function orphans(table: IcebergTable, term: number, named: (name: string) => boolean): Promise<number> {
+/** Deletes data files of lower terms that neither a snapshot nor a manifest of HEAD names. */
+function deleteOrphans(table: IcebergTable, term: number, named: (name: string) => boolean): Promise<number> {
+  return deleteLost(table, file => file.term < term && !named(file.key))
+}
+
+/** Deletes what tries of an epoch have left that is published now. */
+async function deleteLeft(table: IcebergTable, { term, epoch }: CommittedOutput): Promise<void> {
+  await deleteLost(table, file => file.term === term && file.epoch === epoch)
+}
+
+async function deleteLost(table: IcebergTable, isGarbage: (file: LostFile) => boolean): Promise<number> {
   const found = await table.catalog.load()
   if (found === undefined) return 0
-  const { store, sleep } = await filesOf(table, found)
+  const files = await filesOf(table, found)
   const through = ownToken(table, found)?.epoch ?? 0
-  const keys: string[] = []
-  // `~` is above all that follows the number of an epoch.
-  for await (const { key } of store.list('data/', `${dataPrefix(through)}~`)) {
-    const file = parseDataKey(key)
-    if (file && file.term < term && !named(key)) keys.push(key)
-  }
-  if (keys.length > 0) await retrying(sleep, () => store.delete(keys))
+  const keys = await retrying(files.sleep, async () => {
+    const lost = await lostFiles(files, found, through, table.wanted.key !== undefined)
+    return lost.filter(isGarbage).map(({ key }) => key)
+  })
+  if (keys.length > 0) await retrying(files.sleep, () => files.store.delete(keys))
   return keys.length
 }

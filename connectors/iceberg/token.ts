@@ -1,5 +1,5 @@
 import type { Claimant, Token } from '../lake/owner.ts'
-import type { TableMetadata } from './metadata.ts'
+import type { Snapshot, TableMetadata } from './metadata.ts'
 
 // Whose a table is and how far it is: properties of the table, which a commit sets together with its snapshot.
 
@@ -10,6 +10,16 @@ const names = {
   term: 'millrace.term',
   epoch: 'millrace.epoch',
 } as const
+
+/** Names the epoch in the summary of its snapshot, too. */
+export const epochProperty = names.epoch
+
+/** The epoch that a snapshot of this sink has brought; undefined for somebody else's. */
+export function epochOf({ summary }: Pick<Snapshot, 'summary'>): number | undefined {
+  // Some writers leave it out.
+  const epoch = (summary as Partial<typeof summary> | undefined)?.[epochProperty]
+  return epoch === undefined ? undefined : Number(epoch)
+}
 
 /** Undefined where nobody has taken the table. */
 export function tokenOf({ properties = {} }: Pick<TableMetadata, 'properties'>): Token | undefined {

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { MillraceError } from '../../src/core/errors.ts'
+import { isMillraceError, MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore, WrittenFile } from '../../src/core/ports.ts'
 import type { CommittedOutput, EpochOutput, SinkPort, StagedOutput } from '../../src/core/sink-port.ts'
 import type { SinkRows } from '../../src/plan/sink.ts'
 import { parquetRows } from '../../src/plan/sql.ts'
 import type { SessionExecutor } from '../../src/engine/duckdb/executor.ts'
 import { openSession, type Session } from '../../src/engine/duckdb/session.ts'
+import { wholeFromEnvironment } from '../golden/drawn.ts'
 
 /** Each call of a process to the target of its sink. */
 export type Calls = <T>(call: () => Promise<T>) => Promise<T>
@@ -82,6 +83,26 @@ function mortal(killAt = Number.POSITIVE_INFINITY, isMade = false) {
   return { calls, count: () => count }
 }
 
+/** From the nth call on the target refuses, that one made or not, until it is told to serve again. */
+function refusing(from: number, isMade: boolean, error: MillraceError) {
+  let count = 0
+  let isOver = false
+  const calls: Calls = async call => {
+    count++
+    if (isOver || count < from) return call()
+    if (count === from && isMade) await call()
+    throw error
+  }
+  return { calls, serveAgain: () => void (isOver = true) }
+}
+
+/** What a target says when it is away, when a permission was taken away, and when its disk is full. */
+const refusals = [
+  new MillraceError('retry', 'store-unavailable', 'The target is away.'),
+  new MillraceError('user', 'access-denied', 'The policy of the target was changed.'),
+  new MillraceError('fatal', 'file-system', 'ENOSPC: no space left on device'),
+] as const
+
 /** What a checkpoint keeps of a sink: as much of HEAD as a sink needs. */
 interface Head {
   term: number
@@ -98,6 +119,8 @@ const steps = ['staged', 'committed', 'published', 'recorded'] as const
 type Step = (typeof steps)[number]
 
 const epochs = 3
+/** Refusals begin at each so many-th call; MILLRACE_STRIDE=1 tries all. */
+const refusalStride = wholeFromEnvironment('MILLRACE_STRIDE', 4)
 const checkpointId = 'checkpoint-a'
 const never = new AbortController().signal
 
@@ -160,7 +183,13 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
     }
 
     /** A process from its claim to the last epoch: what the engine does, as far as a sink sees it. */
-    async function live(lab: SinkLab, head: Head, calls: Calls, at: (step: Step, epoch: number) => void = () => {}) {
+    async function live(
+      lab: SinkLab,
+      head: Head,
+      calls: Calls,
+      at: (step: Step, epoch: number) => void = () => {},
+      again: (thrown: unknown) => boolean = () => false,
+    ) {
       const term = ++head.term
       const sink = await lab.open(checkpointId, calls)
       await sink.own(head.epoch === 0, term)
@@ -169,7 +198,10 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
       const named = new Set(head.unpublished.flatMap(({ files }) => files.map(file => file.name)))
       await sink.orphans(term, file => named.has(file) || head.garbage.includes(file))
       const finish = async (waiting: Waiting) => {
-        await publish(sink, waiting, term)
+        await publish(sink, waiting, term).catch((thrown: unknown) => {
+          if (!again(thrown)) throw thrown
+          return publish(sink, waiting, term)
+        })
         at('published', waiting.epoch)
         head.unpublished = head.unpublished.filter(other => other !== waiting)
         head.garbage = [...head.garbage, ...waiting.files.filter(f => f.inline === undefined).map(f => f.name)]
@@ -253,6 +285,35 @@ export function describeSink(name: string, facts: SinkFacts, create: (rows: Sink
             await live(lab, head, mortal().calls)
             await expectAll(lab, where)
           })
+    }, 300_000)
+
+    test('whose target refuses from any call on says so, and each row is there once when it serves again', async () => {
+      const straight = mortal()
+      await withLab(lab => live(lab, newHead(), straight.calls))
+      for (let from = 1; from <= straight.count(); from += refusalStride)
+        await withLab(async lab => {
+          const error = refusals[Math.floor(from / refusalStride) % refusals.length] as MillraceError
+          const isMade = from % 2 === 0
+          const where = `${error.code} from call ${from} of ${straight.count()} on, which was ${isMade ? '' : 'not '}made`
+          const head = newHead()
+          const { calls, serveAgain } = refusing(from, isMade, error)
+          const said: unknown[] = []
+          // What may succeed later is done again by the process itself, all else by the next one.
+          const again = (thrown: unknown) => {
+            said.push(thrown)
+            serveAgain()
+            return isMillraceError(thrown) && thrown.kind === 'retry' && error.kind === 'retry'
+          }
+          await live(lab, head, calls, () => {}, again).catch((thrown: unknown) => said.push(thrown))
+          expect(said.length, where).toBeGreaterThan(0)
+          for (const thrown of said) expect(thrown, where).toMatchObject({ kind: error.kind })
+          for (const { epoch, rows } of await lab.visible()) {
+            expect(epoch, where).toBeLessThanOrEqual(head.epoch)
+            expect(rows, where).toEqual(rowsOf(epoch))
+          }
+          await live(lab, head, mortal().calls)
+          await expectAll(lab, where)
+        })
     }, 300_000)
 
     test('is killed between any two steps, and then once more: each row is there once (I8, I10)', async () => {
