@@ -80,6 +80,6 @@ test.each([
 
 test('a query without quotes is told how it is written', () => {
   expect(() => readArguments('sql', sqlCommand.options, ['state', 'SELECT', '1'])).toThrow(
-    "sql: found '1' after 'SELECT'; expected millrace sql CHECKPOINT 'SELECT ...' [OPTIONS].",
+    "sql: found '1' after 'SELECT'; expected millrace sql CHECKPOINT ['SELECT ...'] [OPTIONS].",
   )
 })

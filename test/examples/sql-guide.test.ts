@@ -1,9 +1,11 @@
 /** The guide of pipelines in SQL: its pipeline runs, and its other queries are compiled. */
+import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { root, startNode } from '../cli/child.ts'
+import { nodeBinary, root, startNode } from '../cli/child.ts'
 import { openTestDuckdb } from '../plan/duckdb.ts'
 import { compiled } from '../sql/plans.ts'
 
@@ -110,4 +112,27 @@ test('the mistake of the guide to queries as steps is told as it says, and its o
   expect(explained.stdout).toContain(
     '  derive {"total":["BIGINT","cents * pieces"]}\n  select {"columns":["sold_at","total"]}',
   )
+})
+
+test('the prompt of its guide gives what it says', async () => {
+  const steps = await readFile(join(root, 'docs/guides/sql-steps.md'), 'utf8')
+  const [, example = ''] = /```ts\n(import [^]*?)```/.exec(steps) ?? []
+  const [, first = '', second = ''] =
+    /`input\/a.jsonl`:\n\n```json\n([^]*?)```[^]*?```json\n([^]*?)```/.exec(steps) ?? []
+  await mkdir(join(folder, 'input'))
+  await writeFile(join(folder, 'pipeline.ts'), example)
+  await writeFile(join(folder, 'input/a.jsonl'), first)
+  await writeFile(join(folder, 'input/b.jsonl'), second)
+  const ran = await millrace('backfill', 'pipeline.ts', '--threads', '1')
+  expect(ran.code, ran.stderr).toBe(0)
+  const page = await readFile(join(root, 'docs/guides/sql-prompt.md'), 'utf8')
+  const [, session = ''] = /```text\n([^]*?)```/.exec(page) ?? []
+  const lines = session.split('\n')
+  const isTyped = (line: string) => /^(millrace>| {5}\.\.\.>) /.test(line)
+  const input = lines.filter(isTyped).map(line => line.slice('millrace> '.length))
+  expect(input).toHaveLength(4)
+  const child = spawn(nodeBinary, [join(root, 'src/cli/bin.ts'), 'sql', 'checkpoint'], { cwd: folder })
+  child.stdin.end(input.join('\n'))
+  const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)])
+  expect(stdout, stderr).toBe(lines.filter(line => !isTyped(line)).join('\n'))
 })

@@ -9,10 +9,9 @@ const options = {
   checkpoint: checkpointArgument,
   query: {
     kind: text("one query in quotes, such as 'SELECT * FROM late'"),
-    isRequired: true,
     isPositional: true,
-    placeholder: "'SELECT ...'",
-    about: 'The query.',
+    placeholder: "['SELECT ...']",
+    about: 'The query. Absent: a prompt.',
   },
   with: {
     kind: namedFile,
@@ -48,13 +47,22 @@ export const sqlCommand: Command<typeof options> = {
   latest      results as they are now, where a flow gives changes (emit: 'update')
 
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>, latest_<flow>. SHOW TABLES lists
-all, DESCRIBE late shows the columns of one. It claims and changes nothing: a run that writes there goes on.`,
+all, DESCRIBE late shows the columns of one. Without a query it is a prompt, where .help says more; without a
+terminal the statements are those of stdin, each up to its semicolon. It claims and changes nothing: a run that writes there goes on.`,
   options,
   async run({ checkpoint, query: sql, with: named = [], json, format, output }, terminal) {
     const { query } = await import('../../engine/inspect/query.ts')
     const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
     const twice = named.find(({ name, file }) => files[name] !== file)
     if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)
+    if (sql === undefined) {
+      if (output !== undefined)
+        throw usageError('sql', '--output: is for one query; expected it behind the checkpoint.')
+      const { openPromptSession } = await import('../sql-prompt/session.ts')
+      const { runPrompt } = await import('../sql-prompt/run-prompt.ts')
+      const ask = (statement: string) => query(checkpoint, statement, { with: files })
+      return runPrompt(await openPromptSession(ask, json ? 'json' : (format ?? 'table'), terminal), terminal)
+    }
     const { columns, rows, notes } = await query(checkpoint, sql, { with: files })
     for (const note of notes) terminal.err(`${note}\n`)
     const written = resultText(json ? 'json' : (format ?? 'table'), columns, rows)
