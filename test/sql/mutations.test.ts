@@ -6,8 +6,10 @@ import { expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { Executor } from '../../src/core/ports.ts'
 import { compileSql } from '../../src/sql/compile-sql.ts'
+import { stepsOfQuery } from '../../src/sql/steps-of-query.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { wholeFromEnvironment } from '../golden/drawn.ts'
+import { sourceNode } from '../operators/flow.ts'
 import { openTestDuckdb } from '../plan/duckdb.ts'
 import { seed } from '../seed.ts'
 import { sqlFile, statements } from './plans.ts'
@@ -27,6 +29,13 @@ const queries = [
    UNION ALL BY NAME SELECT CAST(amount AS DOUBLE) AS fare FROM payments`,
   `SELECT window_start, zone, count(*) AS n FROM HOP(trips, INTERVAL '5 minutes', INTERVAL '1 hour')
    GROUP BY window_start, window_end, zone QUALIFY row_number() OVER (PARTITION BY window_start ORDER BY n DESC) <= 3`,
+]
+
+/** Queries of `sql(...)`, over the columns of `sourceNode`. */
+const steps = [
+  `SELECT picked_up, zone, distance / 2 AS half FROM _in WHERE amount > 1e5 -- dear ones`,
+  `SELECT *, CAST(tip / amount AS DECIMAL(9,4)) AS share, lower(kind) AS sort FROM _in WHERE zone IN (1, 2)`,
+  `WITH long AS (SELECT * EXCLUDE (tip) FROM _in WHERE distance > 3) SELECT t.zone AS area FROM (SELECT * FROM long) AS t`,
 ]
 
 /** What must not pass, and what makes sense elsewhere. */
@@ -86,10 +95,21 @@ test('a statement that was changed at random gives an error or a plan, and is no
   const found = { plans: 0, errors: 0 }
   for (let run = 0; run < runs; run++) {
     const query = `INSERT INTO out ${one(queries)};`
-    const text = below(4) === 0 ? mutated(statements) + query : statements + mutated(query)
-    const result: unknown = await compileSql(sqlFile(text), { executor, environment: {} }).catch(
-      (error: unknown) => error,
-    )
+    const isStep = below(4) === 0
+    const text = isStep
+      ? mutated(one(steps))
+      : below(4) === 0
+        ? mutated(statements) + query
+        : statements + mutated(query)
+    const result: unknown = await (isStep
+      ? stepsOfQuery(executor, {
+          query: text,
+          at: { file: 'p.ts', line: 1, column: 1 },
+          input: sourceNode,
+          answer() {},
+        })
+      : compileSql(sqlFile(text), { executor, environment: {} })
+    ).catch((error: unknown) => error)
     if (result instanceof Error) {
       expect(result, `seed ${seed}, run ${run}:\n${text}\n${result.stack}`).toBeInstanceOf(MillraceError)
       expect((result as MillraceError).kind, text).toBe('user')
