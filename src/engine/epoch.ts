@@ -21,6 +21,7 @@ import { type NewColumn, seeColumns } from './read/columns-seen.ts'
 import type { Outcome } from './read/outcome.ts'
 import { timed } from './report/events.ts'
 import type { EpochResult } from './report/summary.ts'
+import { recentLedger } from './state/open-ledger.ts'
 import { committedAt } from './state/due.ts'
 import {
   type ChangedRecords,
@@ -290,7 +291,7 @@ function commitEpoch(run: Run, committer: Committer, epoch: AppliedEpoch): Promi
     held.wait()
 
     await state.adopt(applied, after.clocks)
-    await executor.append('ledger', ledger)
+    await executor.append(recentLedger, ledger)
     await dropTables(executor, supersededTables(committer.position, after))
     committer.position = after
     await dropTables(executor, [...partials.tables, ...applied.tables])

@@ -13,6 +13,7 @@ import type { OpenSource } from './intake/source.ts'
 import type { Run } from './open-run.ts'
 import type { FollowOptions } from './options.ts'
 import { sourceRecords } from './state/engine-state.ts'
+import { recentLedger } from './state/open-ledger.ts'
 
 /** A run that ends when it is idle gathers no longer for a mini-batch: what is there comes without a pause. */
 const idleGatherMs = 1_000
@@ -119,7 +120,7 @@ async function openIntake(
   const { name } = fetch.settings
   const intake = createIntake({
     source: name,
-    identities: await createIdentities(run.lookUps, name, `identities_${place}`),
+    identities: await createIdentities(run.lookUps, name, `identities_${place}`, recentLedger),
     looks,
     miniBatch,
     clock: run.clock,

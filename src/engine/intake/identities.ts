@@ -33,8 +33,14 @@ const refreshAfter = 100_000
  * nothing. What was committed since is read as it is.
  *
  * @param table where they lie
+ * @param recent a table with all entries that come after this, where the ledger is no table itself
  */
-export async function createIdentities(executor: Executor, source: string, table: string): Promise<Identities> {
+export async function createIdentities(
+  executor: Executor,
+  source: string,
+  table: string,
+  recent = 'ledger',
+): Promise<Identities> {
   const isOwn = `source = ${text(source)}`
   let orderedTo = await order()
   let lookedUp = 0
@@ -81,7 +87,8 @@ export async function createIdentities(executor: Executor, source: string, table
           `= 'read'), FALSE) AS was_read, ` +
           `coalesce(bool_or(l.outcome = 'read'), FALSE) AS overwrites FROM (VALUES ${values.join(', ')}) AS v(i, ` +
           'source, bucket, key, e_tag, version_id) ' +
-          `JOIN (${older}SELECT * FROM ledger WHERE seq > ${orderedTo}) AS l ON ${sameKeySql('l', 'v')} GROUP BY v.i`,
+          `JOIN (${older}SELECT * FROM ${recent} WHERE seq > ${orderedTo}) AS l ` +
+          `ON ${sameKeySql('l', 'v')} GROUP BY v.i`,
       )
       for (const row of rows) {
         const last = row.last as Outcome | null

@@ -3,7 +3,8 @@ import type { Stage } from '../../plan/stages.ts'
 import { type ChannelReader, eachPart } from './channels.ts'
 import type { LedgerPosition } from './engine-state.ts'
 import { noteIslands } from './islands.ts'
-import { createLedgerTable, ledgerRowsSql } from './ledger.ts'
+import { ledgerRowsSql } from './ledger.ts'
+import { openLedger } from './open-ledger.ts'
 import {
   aliveSql,
   columnList,
@@ -16,15 +17,14 @@ import {
   stateTables,
 } from './state.ts'
 
-/** Loads state and ledger from what HEAD names, each file verified (P10). */
+/** Loads state from what HEAD names, and opens the ledger, each file verified (P10). */
 export async function loadState(
   reader: ChannelReader,
   stages: readonly Stage[],
   { clocks }: Pick<LedgerPosition, 'clocks'>,
   executor: Executor,
 ): Promise<void> {
-  await createLedgerTable(executor, 'ledger')
-  await loadLedger(reader, executor, 'ledger')
+  await openLedger(reader, executor)
   for (const state of stateTables(stages)) {
     await createStateTable(executor, state)
     const columns = columnList(state)
