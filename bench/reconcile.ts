@@ -14,7 +14,8 @@ import type { ObjectStore } from '../src/core/ports.ts'
 import { listNew } from '../src/engine/intake/admit.ts'
 import { openSession } from '../src/engine/duckdb/session.ts'
 import { createKindOf } from '../src/engine/intake/key-kind.ts'
-import { createLedgerTable, ledgerColumns } from '../src/engine/state/ledger.ts'
+import { ledgerColumns } from '../src/engine/state/ledger.ts'
+import { parquetRows } from '../src/plan/sql.ts'
 import { createMemoryStore } from '../src/testing/memory-store.ts'
 
 const [keysMax = 1_000_000] = process.argv.slice(2, 3).map(Number)
@@ -44,7 +45,6 @@ try {
     try {
       const { signal } = new AbortController()
       const executor = await session.executor(signal)
-      await createLedgerTable(executor, 'ledger')
       const values: Readonly<Record<string, string>> = {
         seq: 'i',
         is: "'object'",
@@ -54,9 +54,13 @@ try {
         e_tag: "'e' || i",
         outcome: "'read'",
       }
-      const items = Object.entries(ledgerColumns).map(([name, type]) => `CAST(${values[name] ?? 'NULL'} AS ${type})`)
-      // All but ten, so that something is found.
-      await executor.run(`INSERT INTO ledger SELECT ${items.join(', ')} FROM range(${keys - 10}) AS r(i)`)
+      const items = Object.entries(ledgerColumns).map(
+        ([name, type]) => `CAST(${values[name] ?? 'NULL'} AS ${type}) AS "${name}"`,
+      )
+      // All but ten, so that something is found. A file, as a run has it.
+      const file = join(session.stage, 'ledger.parquet')
+      await executor.write(`SELECT ${items.join(', ')} FROM range(${keys - 10}) AS r(i)`, file, [])
+      await executor.run(`CREATE VIEW ledger AS SELECT * FROM ${parquetRows([file])}`)
       let rss = 0
       const watch = setInterval(() => (rss = Math.max(rss, process.memoryUsage.rss())), 50)
       const before = process.memoryUsage.rss()
@@ -65,7 +69,7 @@ try {
         sources: [
           {
             kindOf: createKindOf({ matches: () => true }, jsonFormat, { hidden: 'ignore' }),
-            fetch: { store: listing(keys), settings: { name: 'in' } as SourceSettings },
+            fetch: { store: listing(keys), settings: { name: 'in', columns: {} } as unknown as SourceSettings },
           },
         ],
         executor,

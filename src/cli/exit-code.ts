@@ -25,8 +25,8 @@ export function isNoneRead(run: Summary['run']): boolean {
   return isEveryObjectSetAside(run) || isEveryRowBad(run.rows, run.quarantinedRows)
 }
 
-export function isEveryObjectSetAside({ objects, setAside }: Summary['run']): boolean {
-  return objects > 0 && setAside.length === objects
+export function isEveryObjectSetAside({ objects, setAsideObjects }: Summary['run']): boolean {
+  return objects > 0 && setAsideObjects === objects
 }
 
 function isEveryRowBad(rows: number, quarantinedRows: number): boolean {

@@ -119,7 +119,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
         `${showCounted(totals.rows, 'row')}, ${showCounted(totals.epochs, 'epoch')}`,
     ],
     ...lookupLines(run),
-    ...renderTotals(totals, run.setAside),
+    ...renderTotals(totals, run.setAside, run.setAsideObjects - run.setAside.length),
     ...(run.delivered > 0
       ? [['handed over', `${showCounted(run.delivered, 'epoch')} of rows, all taken`] as const]
       : []),
@@ -269,7 +269,8 @@ function headline({ pipeline, nothingToDo, run }: Summary): string {
   return `${pipeline}: done in ${showSeconds(run.seconds)}.`
 }
 
-function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly Line[] {
+/** @param others that were set aside and are not named */
+function renderTotals(totals: Totals, setAside: readonly SetAside[], others = 0): readonly Line[] {
   const some = (label: string, count: number, text: string): readonly Line[] => (count > 0 ? [[label, text]] : [])
   return [
     [
@@ -283,6 +284,7 @@ function renderTotals(totals: Totals, setAside: readonly SetAside[]): readonly L
     ...some('gone', totals.gone, `${showCounted(totals.gone, 'object')}: read when found again`),
     ...some('suspect', totals.suspect, `${showCounted(totals.suspect, 'object')}: read once more after a clean stop`),
     ...setAside.map(({ key, reason }): Line => ['', `  ${key}: ${reason}`]),
+    ...some('', others, `  and ${showCounted(others, 'other')}`),
     ...some('bad rows', totals.quarantinedRows, `${showCounted(totals.quarantinedRows, 'row')} quarantined`),
     ...some(
       'out of bounds',

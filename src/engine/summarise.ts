@@ -29,6 +29,8 @@ export interface Done {
   outsideBounds: number
   epochs: number
   delivered: number
+  setAsideObjects: number
+  /** The first of them: a run may follow its source for years. */
   readonly setAside: SetAside[]
 }
 
@@ -43,9 +45,13 @@ export function nothingDone(): Done {
     outsideBounds: 0,
     epochs: 0,
     delivered: 0,
+    setAsideObjects: 0,
     setAside: [],
   }
 }
+
+/** Objects that were set aside that a run names at its end. */
+const namedMax = 1_000
 
 /** Counts a committed mini-batch. */
 export function addDone(done: Done, { stamped }: Ready, result: EpochResult): void {
@@ -58,7 +64,9 @@ export function addDone(done: Done, { stamped }: Ready, result: EpochResult): vo
     done.rescuedRows += marked.rescuedRows ?? 0
     done.outsideBounds += marked.outsideBounds
     done.bytes += marked.version.sizeBytes
-    done.setAside.push(...setAside(marked))
+    const aside = setAside(marked)
+    done.setAsideObjects += aside.length
+    if (done.setAside.length < namedMax) done.setAside.push(...aside)
   }
 }
 

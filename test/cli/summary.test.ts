@@ -30,6 +30,7 @@ const summary: Summary = {
     epochs: 4,
     delivered: 3,
     seconds: 2.5,
+    setAsideObjects: 1,
     setAside: [{ key: 'green_tripdata_2022-05.parquet', reason: 'no Parquet file: it ends without PAR1' }],
     ignored: 1,
     ignoredBy: { hidden: { count: 1, first: '_temporary/0/part-0.parquet' } },
@@ -87,6 +88,7 @@ test('nothing to do, and a drained run, say so first', () => {
     bytes: 0,
     epochs: 0,
     seconds: 0,
+    setAsideObjects: 0,
     setAside: [],
     ignored: 0,
     ignoredBy: {},
@@ -107,12 +109,17 @@ test('--json: names and order are a public format; file addresses become paths',
   expect(summaryJson({ ...summary, run: { ...summary.run, seconds: 1.234_567_8 } }).seconds).toBe(1.235)
 })
 
+test('what was set aside and is not named is counted', () => {
+  const text = renderSummary({ ...summary, run: { ...summary.run, setAsideObjects: 2_001 } })
+  expect(text).toContain('and 2,000 others')
+})
+
 test('a run that could read none of its objects warns, and scripts see it by its exit code', () => {
   const [aside] = summary.run.setAside as [SetAside]
   const none = {
     ...summary,
     totals: { ...summary.totals, objects: 3, quarantined: 2, skipped: 1 },
-    run: { ...summary.run, objects: 2, setAside: [aside, aside] },
+    run: { ...summary.run, objects: 2, setAsideObjects: 2, setAside: [aside, aside] },
   }
   expect(renderSummary(none)).toContain(
     'Warning: no object of this run could be read (2: no Parquet file: it ends without PAR1). Correct the format',
@@ -120,7 +127,7 @@ test('a run that could read none of its objects warns, and scripts see it by its
   expect([exitCodeOfSummary(none), summaryJson(none).noneRead]).toEqual([4, true])
   expect([exitCodeOfSummary(summary), summaryJson(summary).noneRead]).toEqual([0, false])
   // The next run has nothing to do, and there is still nothing; one that goes on where another was killed has results.
-  const idle = { ...none, run: { ...none.run, objects: 0, setAside: [] } }
+  const idle = { ...none, run: { ...none.run, objects: 0, setAsideObjects: 0, setAside: [] } }
   expect([exitCodeOfSummary(idle), summaryJson(idle).noneRead]).toEqual([4, false])
   const resumed = { ...none, totals: { ...none.totals, objects: 4 } }
   expect([exitCodeOfSummary(resumed), summaryJson(resumed).noneRead]).toEqual([0, true])
@@ -140,13 +147,16 @@ test('a run of which every row was bad says so in the same way', () => {
 
 test('objects that were set aside for overwriting are not told to have wrong columns', () => {
   const setAside = ['a', 'b'].map(key => ({ key, reason: overwritten }))
-  const text = renderSummary({ ...summary, run: { ...summary.run, objects: 2, setAside } })
+  const text = renderSummary({ ...summary, run: { ...summary.run, objects: 2, setAsideObjects: 2, setAside } })
   expect(text).toContain(
     `(2: ${overwritten}). What was counted stays. To count these versions instead, run with a new checkpoint`,
   )
   expect(text).not.toContain('columns')
   const bad = { key: 'c.parquet', reason: "object 'c.parquet' is empty." }
-  const mixed = renderSummary({ ...summary, run: { ...summary.run, objects: 3, setAside: [bad, ...setAside] } })
+  const mixed = renderSummary({
+    ...summary,
+    run: { ...summary.run, objects: 3, setAsideObjects: 3, setAside: [bad, ...setAside] },
+  })
   expect(mixed).toContain(`(2: ${overwritten}; 1: object it is empty). Correct the format and columns`)
 })
 

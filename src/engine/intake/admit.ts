@@ -1,13 +1,14 @@
 import { Subject } from 'rxjs'
 import { miniBatch } from '../../../operators/mini-batch.ts'
 import { configError, MillraceError } from '../../core/errors.ts'
+import type { Json } from '../../core/json.ts'
 import type { ObjectVersion, Wanted } from '../../core/object-version.ts'
 import type { Executor, ObjectStore, SqlRow } from '../../core/ports.ts'
+import { wholeCell } from '../../core/text-rows.ts'
 import { instantUs } from '../../plan/key-period.ts'
 import type { MiniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { keyTime } from '../../plan/object-facts.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
-import { rowsSql } from '../../plan/sql.ts'
 import type { ReadAgain, Outcome } from '../read/outcome.ts'
 import {
   type Counted,
@@ -87,9 +88,12 @@ export interface ListContext {
   readonly from: string | undefined
   readonly to: string | undefined
   readonly signal: AbortSignal
+  /** Keys that meet the ledger together, by which their joins take memory. Default 100,000. */
+  readonly keysAtOnce?: number
 }
 
-const insertMax = 1_000
+const insertMax = 10_000
+const keysAtOnceDefault = 100_000
 
 const listingColumns = {
   source: 'VARCHAR',
@@ -154,15 +158,18 @@ export function admittedObject(row: SqlRow): AdmittedObject {
  * no memory.
  */
 export async function listNew(context: ListContext): Promise<ListedNow> {
-  const { sources, executor, table } = context
+  const { sources, executor, table, keysAtOnce = keysAtOnceDefault } = context
   const listing = `${table}_listing`
-  const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
-  await executor.run(`CREATE TABLE ${listing} (${columns.join(', ')})`)
   const ignored: Counts<Ignored> = {}
   const found: Found[] = []
-  for (const source of sources) found.push(await fillListing(context, source, listing, ignored))
-  await executor.run(`CREATE TABLE ${table} AS ${newSql(listing)}`)
-  await executor.run(`DROP TABLE ${listing}`)
+  const rows = await openListingRows(executor, listing, keysAtOnce)
+  for (const source of sources) found.push(await fillListing(context, source, rows, ignored))
+  await rows.meet()
+  await executor.run(
+    `CREATE TABLE ${table} AS SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key, source) AS n, * ` +
+      `FROM ${listing}_new`,
+  )
+  await executor.run(`DROP TABLE ${listing}_new`)
   const [totals] = await executor.rows(
     `SELECT count(*) AS objects, count(*) FILTER (NOT overwrites) AS new_keys, ` +
       `CAST(coalesce(sum(size_bytes), 0) AS BIGINT) AS bytes FROM ${table}`,
@@ -187,9 +194,9 @@ interface Found extends Pick<Listed, 'matched' | 'leftOut'> {
 
 /** Lists a source into the table, a bounded number of objects at a time. */
 async function fillListing(
-  { executor, signal, from, to }: ListContext,
+  { signal, from, to }: ListContext,
   { kindOf, fetch: { store, settings } }: ListedSource,
-  listing: string,
+  rows: ListingRows,
   ignored: Counts<Ignored>,
 ): Promise<Found> {
   const time = keyTime(settings)
@@ -197,11 +204,6 @@ async function fillListing(
   let matched = 0
   let leftOut = 0
   let unfit: Counted | undefined
-  let values: ListingRow[] = []
-  const insert = async () => {
-    if (values.length > 0) await executor.run(`INSERT INTO ${listing} ${rowsSql(values, listingColumns)}`)
-    values = []
-  }
   const ignore = (kind: Unread, key: string) => {
     if (kind !== 'foreign-key') countKey(ignored, kind, key)
   }
@@ -220,10 +222,9 @@ async function fillListing(
       leftOut++
       continue
     }
-    values.push(listingRow(settings.name, version, startUs))
-    if (values.length === insertMax) await insert()
+    const full = rows.add(listingRow(settings.name, version, startUs))
+    if (full) await full
   }
-  await insert()
   return { settings, matched, leftOut, unfit }
 }
 
@@ -233,19 +234,63 @@ function isOut(startUs: bigint | undefined, { fromUs, toUs }: ReturnType<typeof 
   return startUs === undefined || (fromUs !== undefined && startUs < fromUs) || (toUs !== undefined && startUs >= toUs)
 }
 
-type ListingRow = Parameters<typeof rowsSql>[0][number]
+/** Listed keys on their way into a table of those that the ledger does not hold. */
+interface ListingRows {
+  /** A promise where that many are together that they have to go on first. */
+  add(row: readonly Json[]): Promise<void> | undefined
+  /** What is left meets the ledger: `<listing>_new` has all that are new then. */
+  meet(): Promise<void>
+}
 
-function listingRow(source: string, version: ObjectVersion, startUs: bigint | undefined): ListingRow {
-  return {
-    source,
-    period: startUs ?? null,
-    bucket: version.bucket,
-    key: version.key,
-    version_id: version.versionId ?? null,
-    e_tag: version.eTag,
-    size_bytes: version.sizeBytes,
-    last_modified_ms: Math.trunc(version.lastModifiedMs),
+/** @param most keys that meet the ledger together */
+async function openListingRows(executor: Executor, listing: string, most: number): Promise<ListingRows> {
+  const columns = Object.entries(listingColumns).map(([name, type]) => `${name} ${type}`)
+  let rows: (readonly Json[])[] = []
+  let inserted = 0
+  let isMade = false
+  const begin = () => executor.run(`CREATE OR REPLACE TABLE ${listing} (${columns.join(', ')})`)
+  const insert = async (): Promise<void> => {
+    if (rows.length > 0) await executor.append(listing, { columns: listingColumns, rows })
+    inserted += rows.length
+    rows = []
   }
+  const judge = async (): Promise<void> => {
+    await executor.run(`${isMade ? `INSERT INTO ${listing}_new` : `CREATE TABLE ${listing}_new AS`} ${newSql(listing)}`)
+    isMade = true
+    inserted = 0
+  }
+  const next = async (): Promise<void> => {
+    await insert()
+    if (inserted < most) return
+    await judge()
+    await begin()
+  }
+  await begin()
+  return {
+    add(row) {
+      rows.push(row)
+      return rows.length < Math.min(insertMax, most) ? undefined : next()
+    },
+    async meet() {
+      await insert()
+      if (inserted > 0 || !isMade) await judge()
+      await executor.run(`DROP TABLE ${listing}`)
+    },
+  }
+}
+
+/** In the order of `listingColumns`. */
+function listingRow(source: string, version: ObjectVersion, startUs: bigint | undefined): readonly Json[] {
+  return [
+    source,
+    startUs === undefined ? null : wholeCell(startUs),
+    version.bucket,
+    version.key,
+    version.versionId ?? null,
+    version.eTag,
+    version.sizeBytes,
+    Math.trunc(version.lastModifiedMs),
+  ]
 }
 
 /** What was read is not admitted again, nor is any other version whose last outcome is not that it was gone (P13). */
@@ -262,8 +307,7 @@ function newSql(listing: string): string {
     'l.gone_seq)))'
   return (
     `WITH gone AS (${gone}), listed AS (${listed}) ` +
-    'SELECT row_number() OVER (ORDER BY period ASC NULLS LAST, key, source) AS n, ' +
-    'l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ' +
+    'SELECT l.* EXCLUDE (gone_seq), gone_seq > 0 AS was_gone, ' +
     `${overwrites} AS overwrites FROM listed AS l WHERE NOT ${isKnown}`
   )
 }

@@ -91,6 +91,8 @@ export interface Summary {
     readonly delivered: number
     readonly seconds: number
     /** Objects quarantined or skipped in this run. */
+    readonly setAsideObjects: number
+    /** The first 1,000 of them. */
     readonly setAside: readonly SetAside[]
     /** Files of the input that are objects of the source, whether new or not. */
     readonly matched: number
