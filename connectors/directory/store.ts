@@ -70,7 +70,8 @@ export function createDirectoryStore(root: string, options: DirectoryStoreOption
       return copyFile(disk, from, to)
     },
 
-    list: (prefix, after, _signal, onLink) => listKeys(disk, prefix, after, onLink ? { onLink } : {}),
+    list: (prefix, after, signal, onLink, watch) =>
+      watch ? watch.list(signal, onLink) : listKeys(disk, prefix, after, onLink ? { onLink } : {}),
 
     watch: nowMs => watchFolders(disk, nowMs),
 

@@ -65,12 +65,14 @@ export interface ObjectStore {
    * Keys under the prefix in UTF-8 byte order, those after `after` only.
    *
    * @param onLink told the key of a symbolic link that is not followed; of a folder it ends in a slash
+   * @param watch of this store, where all of it is listed: it learns what the listing sees
    */
   list(
     prefix: string,
     after?: string,
     signal?: AbortSignal,
     onLink?: (key: string) => void,
+    watch?: ListingWatch,
   ): AsyncIterable<ObjectVersion>
   /**
    * Listings that are repeated, where the store can tell what has come since the last one for less than another
@@ -106,7 +108,7 @@ export interface ObjectStore {
 
 /** Listings of a whole store, one after the other. */
 export interface ListingWatch {
-  /** As `ObjectStore.list` lists all of it. */
+  /** For `ObjectStore.list`, which others may stand before: all keys. */
   list(signal?: AbortSignal, onLink?: (key: string) => void): AsyncIterable<ObjectVersion>
   /**
    * Whether keys have neither come nor gone since the last listing, as far as that tells. False where it is not known.

@@ -10,6 +10,6 @@ export function stoppable(store: ObjectStore, signal: AbortSignal): ObjectStore 
     get: (key, options) => store.get(key, { signal, ...options }),
     put: (key, body, ifMatch, own = signal) => store.put(key, body, ifMatch, own),
     copy: (from, to, own = signal) => store.copy(from, to, own),
-    list: (prefix, after, own = signal, onLink) => store.list(prefix, after, own, onLink),
+    list: (prefix, after, own = signal, onLink, watch) => store.list(prefix, after, own, onLink, watch),
   }
 }

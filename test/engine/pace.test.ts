@@ -67,7 +67,7 @@ describe('a place that is followed', () => {
     expect(looks).toBeLessThanOrEqual(hourMs / (100 * 500) + 1)
   })
 
-  test('is listed at once when it says that something has changed', async () => {
+  test('is listed soon when it says that something has changed', async () => {
     const changedAt = 5
     // Look 5 says so, and the listing behind it finds something: it is listed again until nothing is new.
     const { listings } = await follow(
@@ -75,6 +75,11 @@ describe('a place that is followed', () => {
       60_000,
     )
     expect(listings).toBe(3)
+  })
+
+  test('is listed a fifth of the time at most while what comes is nothing that is read', async () => {
+    const { listings } = await follow({ tookMs: 4_000, isUnchanged: () => false }, hourMs)
+    expect(listings).toBe(hourMs / 20_000)
   })
 
   test('is listed a fifth of the time at most while something comes', async () => {

@@ -55,7 +55,13 @@ export function createPace({ everyMs, isUnchanged, clock }: PaceOptions): Pace {
         if (signal.aborted || !isQuiet || !isTrusted) return
         isCheck = clock.nowMs() - atMs >= quietPauses * tookMs
         const beganMs = clock.nowMs()
-        if (isCheck || !(await isUnchanged())) return
+        if (isCheck) return
+        if (!(await isUnchanged())) {
+          // What comes may be nothing that is read: hidden files that come and go.
+          const restMs = busyPauses * tookMs - (clock.nowMs() - atMs)
+          if (restMs > 0) await clock.sleep(restMs, signal)
+          return
+        }
         lookMs = clock.nowMs() - beganMs
       }
     },

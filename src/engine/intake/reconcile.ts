@@ -78,9 +78,9 @@ export function createReconciler(
   }
 }
 
-/** The store as its watch lists it. */
+/** The store with its watch beside each listing. */
 function listedBy(store: ObjectStore, watch: ListingWatch): ObjectStore {
-  return { ...store, list: (_prefix, _after, signal, onLink) => watch.list(signal, onLink) }
+  return { ...store, list: (prefix, after, signal, onLink) => store.list(prefix, after, signal, onLink, watch) }
 }
 
 /** Of all that was found. An empty place has no history. */

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSystem, nodeFileSystem } from '../../../connectors/directory/file-system.ts'
 import { createDirectoryStore } from '../../../connectors/directory/store.ts'
-import type { ListingWatch } from '../../../src/core/ports.ts'
+import type { ListingWatch, ObjectStore } from '../../../src/core/ports.ts'
 
 let root: string
 let now = 0
 let stats = 0
 let atOnce = 0
 let most = 0
+let store: ObjectStore
 let watch: ListingWatch
 
 beforeEach(async () => {
@@ -29,7 +30,8 @@ beforeEach(async () => {
       }
     },
   }
-  watch = createDirectoryStore(root, { fs }).watch?.(() => now) as ListingWatch
+  store = createDirectoryStore(root, { fs })
+  watch = store.watch?.(() => now) as ListingWatch
   for (const folder of ['a', 'b', 'b/c']) await mkdir(join(root, folder))
   for (let i = 0; i < 100; i++) await writeFile(join(root, 'b', `${String(i).padStart(3, '0')}.jsonl`), '{}\n')
   await writeFile(join(root, 'b/c/last.jsonl'), '{}\n')
@@ -40,7 +42,7 @@ afterEach(() => rm(root, { recursive: true }))
 async function listed(afterMs = 5_000): Promise<readonly string[]> {
   now += afterMs
   const keys: string[] = []
-  for await (const { key } of watch.list()) keys.push(key)
+  for await (const { key } of store.list('', undefined, undefined, undefined, watch)) keys.push(key)
   return keys
 }
 
