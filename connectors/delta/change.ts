@@ -2,13 +2,13 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CommittedOutput } from '../../src/core/sink-port.ts'
 import type { SinkDuckdb } from '../../src/plan/sink.ts'
-import { id, parquetRows, text } from '../../src/plan/sql.ts'
+import { id, text } from '../../src/plan/sql.ts'
 import { filesThatMayHold, rowsWithKeys, rowsWithoutKeys } from '../lake/key-files.ts'
 import { type Action, type AddFile, type Snapshot } from './actions.ts'
 import { dataKey, putDataFile } from './data-file.ts'
 import { fetchData } from './file-rows.ts'
 import { keyBounds, upTo } from './key-bounds.ts'
-import { opColumn } from '../lake/keyed-rows.ts'
+import { opColumn, withChanges } from '../lake/keyed-rows.ts'
 import { type Column, fileColumns, partitionFolder, partitionValues } from './rows.ts'
 import type { Changes, Target } from './target.ts'
 
@@ -22,9 +22,9 @@ interface Change {
   readonly duckdb: SinkDuckdb
   /** Names of what was put into the table. */
   readonly keys: string[]
+  /** The last row of each key. */
+  readonly changes: string
 }
-
-const changes = '_changes'
 
 /**
  * Writes the files anew that hold keys of the changes, without their rows, and a file of the rows that are there now.
@@ -40,20 +40,20 @@ export async function changeFiles(
   const key = (sink.key ?? []).map(name => columns.find(column => column.name === name) as Column)
   const keys: string[] = []
   try {
-    const actions = await context.duckdb(async duckdb => {
-      const change = { target, table, term, epoch, key, duckdb, keys }
-      await loadChanges(change, local)
-      const files = [...table.files.values()]
-      const bounds = files.map(file => keyBounds(file, key))
-      const found: Action[] = []
-      for (const index of await filesThatMayHold(duckdb.executor, bounds, changes, key, upTo)) {
-        signal.throwIfAborted()
-        found.push(...(await withoutKeys(change, files[index] as AddFile)))
-      }
-      found.push(...(await upserted(change)))
-      await duckdb.executor.run(`DROP TABLE ${changes}`)
-      return found
-    })
+    const actions = await context.duckdb(duckdb =>
+      withChanges(duckdb.executor, local, sink.key ?? [], async changes => {
+        const change = { target, table, term, epoch, key, duckdb, keys, changes }
+        const files = [...table.files.values()]
+        const bounds = files.map(file => keyBounds(file, key))
+        const found: Action[] = []
+        for (const index of await filesThatMayHold(duckdb.executor, bounds, changes, key, upTo)) {
+          signal.throwIfAborted()
+          found.push(...(await withoutKeys(change, files[index] as AddFile)))
+        }
+        found.push(...(await upserted(change)))
+        return found
+      }),
+    )
     return { actions, keys, operation: 'MERGE' }
   } catch (error) {
     // No entry has named them. What stays, because the store is away, goes at the next claim.
@@ -62,16 +62,8 @@ export async function changeFiles(
   }
 }
 
-/** The rows of the epoch, with their order. */
-async function loadChanges({ target: { columns }, duckdb }: Change, local: readonly string[]): Promise<void> {
-  const names = [opColumn, ...columns.map(({ name }) => name)].map(id).join(', ')
-  const file = `list_position([${local.map(text).join(', ')}], _file) AS _file, file_row_number AS _row`
-  const rows = parquetRows(local, ", filename = '_file', file_row_number = true")
-  await duckdb.executor.run(`CREATE OR REPLACE TEMP TABLE ${changes} AS SELECT ${names}, ${file} FROM ${rows}`)
-}
-
 async function withoutKeys(change: Change, file: AddFile): Promise<readonly Action[]> {
-  const { target, table, key, duckdb } = change
+  const { target, table, key, duckdb, changes } = change
   const { executor, folder } = duckdb
   const [from, to] = [join(folder, 'held.parquet'), join(folder, 'kept.parquet')]
   try {
@@ -86,14 +78,11 @@ async function withoutKeys(change: Change, file: AddFile): Promise<readonly Acti
   }
 }
 
-/** The last row of each key that is there now. */
+/** The rows that are there now. */
 async function upserted(change: Change): Promise<readonly Action[]> {
-  const { target, key, duckdb } = change
+  const { target, duckdb, changes } = change
   const { sink, columns } = target
-  const by = key.map(({ name }) => id(name)).join(', ')
-  const rows =
-    `(SELECT * FROM ${changes} WHERE ${id(opColumn)} = 'upsert' ` +
-    `QUALIFY row_number() OVER (PARTITION BY ${by} ORDER BY _file DESC, _row DESC) = 1)`
+  const rows = `(SELECT * FROM ${changes} WHERE ${id(opColumn)} = 'upsert')`
   const names = fileColumns(sink, columns)
     .map(({ name }) => id(name))
     .join(', ')

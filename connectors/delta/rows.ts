@@ -1,12 +1,11 @@
 import { configError } from '../../src/core/errors.ts'
-import { didYouMean } from '../../src/core/nearest.ts'
 import { type ParsedType, parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { SinkRows } from '../../src/plan/sink.ts'
 import { id } from '../../src/plan/sql.ts'
 import { resultColumns } from '../../src/plan/updates.ts'
 import { folderOf, valuesOf } from '../files/partitions.ts'
-import { checkChanges, opSql, unlessRefused } from '../lake/keyed-rows.ts'
+import { checkChanges, checkColumns, opSql, unlessRefused } from '../lake/keyed-rows.ts'
 import type { DeltaSink } from './spec.ts'
 import { storedType, unstorable } from './types.ts'
 
@@ -36,8 +35,9 @@ export function deltaRows(sink: DeltaSink, columns: ColumnTypes, at: string, cha
   const own = tableColumns(columns)
   const { key, partitionBy } = sink
   checkNames(own, at)
-  checkColumns(key, 'key', own, at, isComparable, 'whose values can be told apart')
-  checkColumns(partitionBy, 'partitionBy', own, at, isPartition, 'of text, whole numbers, DECIMAL, BOOLEAN or dates')
+  checkColumns(key, `${at}: delta: key`, own)
+  const which = 'of text, whole numbers, DECIMAL, BOOLEAN or dates'
+  checkColumns(partitionBy, `${at}: delta: partitionBy`, own, isPartition, which)
   if (changesBy) checkChanges(key, changesBy, `${at}: delta`)
   if (partitionBy && partitionBy.length === own.length)
     throw configError(`${at}: delta: partitionBy`, partitionBy, 'at least one column that stays in the files')
@@ -93,26 +93,8 @@ function checked(column: Column, all: readonly Column[], { partitionBy = [] }: D
   return unlessRefused(value, refused, what, { at: `${at}: delta`, column: name, names })
 }
 
-const isComparable = ({ name }: ParsedType) => name !== 'JSON' && name !== 'STRUCT'
 const partitionTypes = /^(VARCHAR|BOOLEAN|U?BIGINT|TINYINT|SMALLINT|INTEGER|DECIMAL|DATE|UUID)$/
 const isPartition = ({ name, list }: ParsedType) => !list && partitionTypes.test(name)
-
-function checkColumns(
-  given: readonly string[] = [],
-  option: 'key' | 'partitionBy',
-  columns: readonly Column[],
-  at: string,
-  accepts: (type: ParsedType) => boolean,
-  which: string,
-): void {
-  const names = columns.map(({ name }) => name)
-  for (const name of given) {
-    const column = columns.find(each => each.name === name)
-    const field = `${at}: delta: ${option}`
-    if (!column) throw configError(field, name, `columns of the flow: ${names.join(', ')}${didYouMean(name, names)}`)
-    if (!accepts(column.type)) throw configError(field, `${name} ${column.type.sql}`, `columns ${which}`)
-  }
-}
 
 /** Without a mapping of columns, which readers know less well, Parquet's names are those of the table. */
 function checkNames(columns: readonly Column[], at: string): void {

@@ -62,13 +62,18 @@ export function checkKey(key: string): void {
   )
 }
 
+/** Whether a folder of this name stands for a mutable key, so that nothing else may lie in it. */
+export function isReservedFolder(name: string): boolean {
+  return reserved.has(name.toLowerCase())
+}
+
 /** What is written must not fall into the folders that stand for mutable keys. */
 export function checkWritableKey(key: string): void {
   checkKey(key)
   const segments = key.split('/')
   const inside = segments.find((segment, i) => {
     const isMutableKey = i === segments.length - 1 && Object.hasOwn(mutableFolders, segment)
-    return reserved.has(segment.toLowerCase()) && !isMutableKey
+    return isReservedFolder(segment) && !isMutableKey
   })
   if (inside === undefined) return
   throw new MillraceError('fatal', 'invalid-key', `'${key}' cannot be written: '${inside}' stands for a mutable key.`)

@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises'
+import { link, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { corrupt } from '../../checkpoints/codec.ts'
 import { getBytesMax, nameOf } from '../../checkpoints/objects.ts'
@@ -37,8 +37,11 @@ export interface Catalog {
    * Writes what the work has changed, if nobody else has written since it was read; else reads again and works again.
    * `isNew`: there is none, and the database is empty.
    */
-  change<T>(work: (database: CatalogDatabase, isNew: boolean) => Promise<Worked<T>>): Promise<T>
+  change<T>(work: CatalogWork<T>): Promise<T>
 }
+
+/** @param duckdb where the database lies: the work is in its hands already, so it must not ask for it again */
+type CatalogWork<T> = (database: CatalogDatabase, isNew: boolean, duckdb: SinkDuckdb) => Promise<Worked<T>>
 
 /** As it was read or written. */
 interface Held {
@@ -125,7 +128,7 @@ async function load(holder: Holder, duckdb: SinkDuckdb): Promise<Held> {
 async function tryChange<T>(
   holder: Holder,
   duckdb: SinkDuckdb,
-  work: (database: CatalogDatabase, isNew: boolean) => Promise<Worked<T>>,
+  work: CatalogWork<T>,
   isFresh: boolean,
 ): Promise<{ readonly result: T } | { readonly again: unknown }> {
   const { store, address, context } = holder
@@ -134,7 +137,7 @@ async function tryChange<T>(
   let isKept = false
   try {
     const { result, isChanged } = await inMemory(duckdb, context, now, address, async database => {
-      const worked = await work(database, now.eTag === undefined)
+      const worked = await work(database, now.eTag === undefined, duckdb)
       if (worked.isChanged) await writeOut(duckdb, database, file)
       return worked
     })
@@ -204,11 +207,15 @@ async function download(store: ObjectStore, to: string): Promise<string | undefi
   }
 }
 
-async function takeIn({ executor }: SinkDuckdb, file: string, name: string, address: string): Promise<void> {
+async function takeIn({ executor, folder }: SinkDuckdb, file: string, name: string, address: string): Promise<void> {
   const from = `${name}_file`
+  const own = join(folder, `${from}.ducklake`)
   const damaged = (found: string) => corrupt(address, 'a catalog of DuckLake 1.0', found)
   try {
-    await executor.run(`ATTACH ${text(file)} AS ${id(from)} (READ_ONLY)`)
+    // By a name of its own: a query of another flow that looks over all databases may hold the one before for a while
+    // after it was detached, and DuckDB opens no file twice.
+    await link(file, own)
+    await executor.run(`ATTACH ${text(own)} AS ${id(from)} (READ_ONLY)`)
     try {
       await executor.run(`COPY FROM DATABASE ${id(from)} TO ${id(name)}`)
     } finally {
@@ -217,6 +224,8 @@ async function takeIn({ executor }: SinkDuckdb, file: string, name: string, addr
   } catch (error) {
     if (isMillraceError(error)) throw error
     throw damaged(errorMessage(error).split('\n')[0] as string)
+  } finally {
+    await rm(own, { force: true })
   }
   const tables = await executor.rows(
     `SELECT 1 FROM duckdb_tables() WHERE database_name = ${text(name)} AND table_name = 'ducklake_metadata'`,
@@ -230,6 +239,8 @@ async function writeOut({ executor }: SinkDuckdb, { name }: CatalogDatabase, fil
   await executor.run(`ATTACH ${text(file)} AS ${id(to)} (${fileOptions})`)
   try {
     await executor.run(`COPY FROM DATABASE ${id(name)} TO ${id(to)}`)
+    // DETACH leaves the file as it is while a query of another flow looks over all databases: this one waits for that.
+    await executor.run(`FORCE CHECKPOINT ${id(to)}`)
   } finally {
     await executor.run(`DETACH ${id(to)}`)
   }

@@ -16,6 +16,13 @@ export interface LakeColumn {
   readonly scalar: ParsedType | undefined
 }
 
+/** The row, whatever file it lies in: what takes the place of a row has its id. */
+export const rowIdColumn = '_ducklake_internal_row_id'
+/** The snapshot that a row came with; of a file of deletes, the one that it went with. */
+export const snapshotColumn = '_ducklake_internal_snapshot_id'
+/** Numbers of columns of data files that DuckLake gives a meaning to. */
+export const internalColumns = { [rowIdColumn]: 2_147_483_540, [snapshotColumn]: 2_147_483_539 } as const
+
 /** Every type of a flow has one in DuckLake that holds the same values. */
 const names: Readonly<Record<string, string>> = {
   BOOLEAN: 'boolean',

@@ -15,9 +15,12 @@ export interface FilePlace {
   readonly fileId: bigint
   /** The first snapshot that has rows of it. */
   readonly begin: bigint
-  readonly rowIdStart: bigint
+  /** Absent: the file itself says the id of each row. */
+  readonly rowIdStart?: bigint
   /** The last one, where its rows are of several. */
   readonly partialMax?: bigint
+  /** The first snapshot that has none of its rows any more. */
+  readonly end?: bigint
 }
 
 /** Puts a data file and its statistics into the catalog. */
@@ -25,7 +28,7 @@ export async function addDataFile(
   database: CatalogDatabase,
   { tableId, columns }: FilesOf,
   file: DataFile,
-  { fileId, begin, rowIdStart, partialMax }: FilePlace,
+  { fileId, begin, rowIdStart, partialMax, end }: FilePlace,
 ): Promise<void> {
   const { path, rows, bytes, footerBytes, statistics } = file
   await insert(database, 'data_file', [
@@ -33,6 +36,7 @@ export async function addDataFile(
       data_file_id: fileId,
       table_id: tableId,
       begin_snapshot: begin,
+      end_snapshot: end,
       path,
       path_is_relative: true,
       file_format: 'parquet',
@@ -65,8 +69,21 @@ function hasNan(type: string | undefined, min: string | null): boolean | null {
   return (type === 'FLOAT' || type === 'DOUBLE') && min !== null ? false : null
 }
 
+/** What a snapshot does besides to the numbers of a table. */
+export interface Counted {
+  /** So many of the rows get an id of their own. Default: all. */
+  readonly newIds?: number
+  readonly rowsGone?: number
+  readonly bytesGone?: number
+}
+
 /** Counts rows that a snapshot adds. The first of the ids that they get. */
-export async function countRows(database: CatalogDatabase, of: FilesOf, files: readonly DataFile[]): Promise<bigint> {
+export async function countRows(
+  database: CatalogDatabase,
+  of: FilesOf,
+  files: readonly DataFile[],
+  { newIds, rowsGone = 0, bytesGone = 0 }: Counted = {},
+): Promise<bigint> {
   const { prefix } = database
   const { tableId } = of
   const [stats] = await database.rows(
@@ -74,14 +91,16 @@ export async function countRows(database: CatalogDatabase, of: FilesOf, files: r
   )
   const rows = files.reduce((sum, file) => sum + file.rows, 0)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+  const ids = newIds ?? rows
   if (!stats)
     await insert(database, 'table_stats', [
-      { table_id: tableId, record_count: rows, next_row_id: rows, file_size_bytes: bytes },
+      { table_id: tableId, record_count: rows, next_row_id: ids, file_size_bytes: bytes },
     ])
   else
     await database.run(
-      `UPDATE ${prefix}table_stats SET record_count = record_count + ${rows}, next_row_id = next_row_id + ${rows},
-       file_size_bytes = file_size_bytes + ${bytes} WHERE table_id = ${tableId}`,
+      `UPDATE ${prefix}table_stats SET record_count = record_count + ${rows - rowsGone},
+       next_row_id = next_row_id + ${ids}, file_size_bytes = file_size_bytes + ${bytes - bytesGone}
+       WHERE table_id = ${tableId}`,
     )
   for (const [index, file] of files.entries())
     await widenBounds(database, of, file, index === 0 && (stats === undefined || stats.next_row_id === 0n))

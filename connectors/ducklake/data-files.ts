@@ -19,8 +19,9 @@ export interface DataFile {
   readonly statistics: readonly (readonly [number, string | null, string | null, number | null])[]
 }
 
-/** An epoch's, or made of such. */
-type FileKind = 'part' | 'merged'
+/** An epoch's; made of such; one of rows that only former snapshots have; which rows of one of these are gone. */
+const fileKinds = ['part', 'merged', 'former', 'deletes'] as const
+type FileKind = (typeof fileKinds)[number]
 
 /** A name used once. By name files stand in the order of their epochs. */
 export function fileName(kind: FileKind, term: number, epoch: number, id: string): string {
@@ -29,8 +30,9 @@ export function fileName(kind: FileKind, term: number, epoch: number, id: string
 
 /** Undefined for a name that this sink never gives. */
 export function parseFileName(name: string): { readonly kind: FileKind; readonly term: number } | undefined {
-  const [, kind, term] = /^(part|merged)-\d{8,}-(\d+)-[A-Za-z0-9-]+\.parquet$/.exec(name) ?? []
-  return kind === undefined ? undefined : { kind: kind as FileKind, term: Number(term) }
+  const [, kind, term] = /^([a-z]+)-\d{8,}-(\d+)-[A-Za-z0-9-]+\.parquet$/.exec(name) ?? []
+  const found = fileKinds.find(each => each === kind)
+  return found && { kind: found, term: Number(term) }
 }
 
 /** Longer texts say little of what a file holds, and a catalog would have them for every file. */
@@ -55,7 +57,7 @@ export async function describeFile(
 }
 
 /** The last bytes of Parquet are the length of its footer, and PAR1. */
-async function footerBytes(file: string, bytes: number): Promise<number> {
+export async function footerBytes(file: string, bytes: number): Promise<number> {
   const handle = await open(file, 'r')
   try {
     const { buffer } = await handle.read(Buffer.alloc(8), 0, 8, bytes - 8)

@@ -28,6 +28,12 @@ export async function expireSnapshots(
   for (const table of ['data_file', 'delete_file']) await dropFiles(database, table)
 }
 
+/** The oldest snapshot that is kept. */
+export async function oldestSnapshot({ prefix, rows }: CatalogDatabase): Promise<bigint> {
+  const [oldest] = await rows(`SELECT min(snapshot_id) AS id FROM ${prefix}snapshot`)
+  return oldest?.id as bigint
+}
+
 /** Files that ended before every snapshot which is kept. */
 async function dropFiles(database: CatalogDatabase, table: string): Promise<void> {
   const { prefix, run, now } = database

@@ -1,13 +1,19 @@
 import { type Duration, parseDurationUs } from '../../src/core/duration.ts'
-import { duration, place, text, whole } from '../../src/core/option-kinds.ts'
+import { configError } from '../../src/core/errors.ts'
+import { duration, list, place, text, whole } from '../../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../../src/core/options.ts'
 import type { Sink } from '../../src/plan/sink.ts'
 
-export interface DucklakeOptions {
+export interface DucklakeOptions<K extends string = string> {
   /** The table, made where it is missing. */
   readonly table: string
   /** The schema of the lake that the table lies in, made where it is missing. Default 'main'. */
   readonly schema?: string
+  /**
+   * Columns that tell rows apart: a later row takes the place of an earlier one. With `emit: 'update'` those that tell
+   * results apart. Default: every row is added.
+   */
+  readonly key?: readonly K[]
   /**
    * How long snapshots of the lake are kept, so that tables can be read as they were: `AT (VERSION => 12)`. The commits
    * that follow give older ones up, and files that only they had are deleted an hour later. Default 3 days.
@@ -23,8 +29,8 @@ export interface DucklakeAccess {
   readonly snapshotsMax: number
 }
 
-/** What `ducklake()` gives. */
-export interface DucklakeSink extends Sink<unknown>, Pick<DucklakeOptions, 'table' | 'schema'> {
+/** What `ducklake()` gives, whatever it asks of the columns. */
+export interface DucklakeSink extends Omit<Sink, 'takes'>, Pick<DucklakeOptions, 'table' | 'schema' | 'key'> {
   readonly sink: 'ducklake'
   /** Absent where only the plan of an earlier run is at hand. */
   readonly access?: () => DucklakeAccess
@@ -40,6 +46,11 @@ export const ducklakeOptions = {
   uri: { kind: place, isRequired: true, isPositional: true, about: 'The folder or prefix of the lake.' },
   table: { kind: name, isRequired: true, about: 'The table, made where it is missing.' },
   schema: { kind: name, otherwise: 'main', about: 'The schema that the table lies in, made where it is missing.' },
+  key: {
+    kind: list(text('the name of a column', undefined, 'COLUMN'), "a list of columns such as ['window_start', 'zone']"),
+    otherwise: 'every row is added',
+    about: 'Columns that tell rows apart: a later row takes the place of an earlier one.',
+  },
   history: {
     kind: duration('a duration from 1s to 10 years', us => us >= 1_000_000n && us <= 315_360_000_000_000n),
     default: '3 days',
@@ -71,8 +82,13 @@ export const accessDefault = accessOf(ducklakeOptions.history.default, ducklakeO
  * @param uri a directory, as a path or `file://` address, or an `s3://bucket/prefix/` address
  * @throws MillraceError `user` that names the field and what was expected
  */
-export function ducklake(uri: string, options: DucklakeOptions): DucklakeSink {
-  const { history, snapshotsMax, ...kept } = readCall('ducklake', ducklakeOptions, [uri], options)
+export function ducklake<const K extends string = never>(
+  uri: string,
+  options: DucklakeOptions<K>,
+): DucklakeSink & Sink<{ readonly [name in K]: unknown }> {
+  const { history, snapshotsMax, key, ...kept } = readCall('ducklake', ducklakeOptions, [uri], options)
+  if (key && (key.length === 0 || new Set(key).size < key.length))
+    throw configError('ducklake: key', key, 'at least one column, each once')
   const access = accessOf(history, snapshotsMax)
-  return { sink: 'ducklake', ...kept, access: () => access }
+  return { sink: 'ducklake', ...kept, ...(key && { key: [...key] }), access: () => access }
 }

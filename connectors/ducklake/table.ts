@@ -1,5 +1,6 @@
 import { MillraceError } from '../../src/core/errors.ts'
-import { text } from '../../src/plan/sql.ts'
+import { id, text } from '../../src/plan/sql.ts'
+import { isReservedFolder } from '../directory/keys.ts'
 import type { CatalogDatabase } from './catalog.ts'
 import type { LakeColumn } from './columns.ts'
 import { addSnapshot, insert, uuid } from './lake.ts'
@@ -9,6 +10,8 @@ export interface WantedTable {
   readonly schema: string
   readonly table: string
   readonly columns: readonly LakeColumn[]
+  /** Columns that tell rows apart; undefined where rows are only added. */
+  readonly key: readonly string[] | undefined
   /** Names it in errors. */
   readonly address: string
 }
@@ -46,11 +49,30 @@ export async function findTable(database: CatalogDatabase, wanted: WantedTable):
 }
 
 /** What would make rows be read or written in ways that are not known here. */
-async function checkForm({ prefix, rows }: CatalogDatabase, wanted: WantedTable, tableId: bigint): Promise<void> {
+async function checkForm(database: CatalogDatabase, wanted: WantedTable, tableId: bigint): Promise<void> {
+  const { prefix, rows } = database
   const [form] = await rows(
     `SELECT count(*) AS parts FROM ${prefix}partition_info WHERE table_id = ${tableId} AND end_snapshot IS NULL`,
   )
   if (Number(form?.parts) > 0) throw misfit(wanted, 'it is partitioned, which is not supported.')
+  if (wanted.key) await checkInlined(database, wanted, tableId)
+}
+
+/** Rows, and deletes, that lie in the catalog itself could not be changed. */
+async function checkInlined(database: CatalogDatabase, wanted: WantedTable, tableId: bigint): Promise<void> {
+  const { name, prefix, rows } = database
+  const listed = await rows(`SELECT table_name FROM ${prefix}inlined_data_tables WHERE table_id = ${tableId}`)
+  const names = [...listed.map(({ table_name }) => String(table_name)), `ducklake_inlined_delete_${tableId}`]
+  const there = await rows(
+    `SELECT table_name FROM duckdb_tables() WHERE database_name = ${text(name)}
+     AND table_name IN (${names.map(text).join(', ')})`,
+  )
+  for (const { table_name: table } of there) {
+    const [row] = await rows(`SELECT 1 FROM ${id(name)}.main.${id(String(table))} LIMIT 1`)
+    if (!row) continue
+    const what = 'the catalog itself has rows of it, or deletes. Run CALL ducklake_flush_inlined_data in DuckDB.'
+    throw misfit(wanted, what)
+  }
 }
 
 async function checkColumns({ prefix, rows }: CatalogDatabase, wanted: WantedTable, tableId: bigint): Promise<void> {
@@ -108,7 +130,7 @@ export async function makeTable(database: CatalogDatabase, wanted: WantedTable):
         schema_uuid: uuid,
         begin_snapshot: snapshot,
         schema_name: schema,
-        path: `${schema}/`,
+        path: folderOf(schema),
         path_is_relative: true,
       },
     ])
@@ -120,7 +142,7 @@ export async function makeTable(database: CatalogDatabase, wanted: WantedTable):
       begin_snapshot: snapshot,
       schema_id: there ? (there.schema_id as bigint) : catalogId,
       table_name: table,
-      path: `${table}/`,
+      path: folderOf(table),
       path_is_relative: true,
     },
   ])
@@ -133,6 +155,11 @@ export async function makeTable(database: CatalogDatabase, wanted: WantedTable):
     columns.map(column => columnRow(column, tableId, snapshot)),
   )
   await insert(database, 'table_stats', [{ table_id: tableId, record_count: 0, next_row_id: 0, file_size_bytes: 0 }])
+}
+
+/** A directory has folders of its own; no name of a table has a dot. */
+function folderOf(name: string): string {
+  return isReservedFolder(name) ? `${name}.files/` : `${name}/`
 }
 
 function columnRow({ number, name, type, isNullable, parent }: LakeColumn, tableId: bigint, snapshot: bigint) {

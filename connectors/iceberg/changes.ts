@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { MillraceError } from '../../src/core/errors.ts'
 import { id, parquetRows } from '../../src/plan/sql.ts'
 import { filesThatMayHold, rowsWithKeys, rowsWithoutKeys } from '../lake/key-files.ts'
-import { opColumn } from '../lake/keyed-rows.ts'
+import { opColumn, withChanges } from '../lake/keyed-rows.ts'
 import type { ColumnStatistics, LakeColumn } from '../lake/statistics.ts'
 import { boundText } from './bounds.ts'
 import { type DataWriter, fetchDataFile, namedFile, placeFile, type PlacedFile, placeRows } from './data-files.ts'
@@ -37,15 +37,7 @@ export async function changeFiles(
   key: readonly string[],
   of: { readonly term: number; readonly epoch: number },
 ): Promise<ChangedFiles> {
-  const { executor } = writer.duckdb
-  const changes = '_changes'
-  const by = key.map(id).join(', ')
-  await executor.run(
-    `CREATE OR REPLACE TEMP TABLE ${changes} AS SELECT * EXCLUDE (file_row_number) ` +
-      `FROM ${parquetRows(local, ', file_row_number = true')} ` +
-      `QUALIFY row_number() OVER (PARTITION BY ${by} ORDER BY file_row_number DESC) = 1`,
-  )
-  try {
+  return withChanges(writer.duckdb.executor, local, key, async changes => {
     const keyColumns = key.map(name => lakeColumn(writer.columns, name))
     const removed = new Map<string, Set<string>>()
     const placed: PlacedFile[] = []
@@ -59,9 +51,7 @@ export async function changeFiles(
     const upserts = `(SELECT * FROM ${changes} WHERE ${id(opColumn)} = 'upsert')`
     placed.push(...(await placeRows(writer, upserts, of)))
     return { added: placed.map(file => namedFile(writer, file)), removed, placed: placed.map(file => file.key) }
-  } finally {
-    await executor.run(`DROP TABLE ${changes}`)
-  }
+  })
 }
 
 function lakeColumn(columns: readonly Column[], name: string): LakeColumn {

@@ -1,10 +1,9 @@
-import { configError } from '../../src/core/errors.ts'
 import { parseColumnType } from '../../src/core/types.ts'
 import type { ColumnTypes } from '../../src/plan/relation.ts'
 import type { SinkRows } from '../../src/plan/sink.ts'
 import { id } from '../../src/plan/sql.ts'
 import { resultColumns } from '../../src/plan/updates.ts'
-import { checkChanges, opSql, unlessRefused } from '../lake/keyed-rows.ts'
+import { checkChanges, checkColumns, isComparable, opSql, unlessRefused } from '../lake/keyed-rows.ts'
 import { partitionsOf } from './partitions.ts'
 import type { IcebergSettings } from './spec.ts'
 import { type Column, unstorable } from './types.ts'
@@ -25,7 +24,7 @@ export function waitingRows(
   changesBy?: readonly string[],
 ): SinkRows {
   const own = tableColumns(columns)
-  checkKey(key, own, at)
+  checkColumns(key, `${at}: iceberg: key`, own, type => !type.list && isComparable(type))
   if (changesBy) checkChanges(key, changesBy, `${at}: iceberg`)
   partitionsOf(partitionBy, own, `${at}: iceberg: partitionBy`)
   const items = own.map(column => item(column, own, `${at}: iceberg`))
@@ -38,18 +37,4 @@ function item({ name, type }: Column, all: readonly Column[], at: string): strin
   const names = all.map(column => column.name)
   const what = `${refused.what}, which Iceberg cannot keep`
   return `${unlessRefused(id(name), refused.sql, what, { at, column: name, names })} AS ${id(name)}`
-}
-
-function checkKey(key: readonly string[] | undefined, columns: readonly Column[], at: string): void {
-  const names = columns.map(column => column.name)
-  for (const name of key ?? []) {
-    const column = columns.find(each => each.name === name)
-    if (!column) throw configError(`${at}: iceberg: key`, name, `columns of the flow: ${names.join(', ')}`)
-    if (column.type.list || column.type.name === 'JSON')
-      throw configError(
-        `${at}: iceberg: key`,
-        name,
-        `columns whose values can be told apart, which ${column.type.sql} is not`,
-      )
-  }
 }

@@ -23,7 +23,9 @@ export interface FileStatistics {
 }
 
 /** Types whose bounds a footer tells in a form that can be read back. */
-const bounded = /^(TINYINT|SMALLINT|INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(.*\)|VARCHAR|DATE|TIMESTAMP|TIMESTAMPTZ)$/
+const boundedTypes = /^(TINYINT|SMALLINT|INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(.*\)|VARCHAR|DATE|TIMESTAMP|TIMESTAMPTZ)$/
+
+export const isBounded = (sql: string): boolean => boundedTypes.test(sql)
 
 /**
  * Statistics of a local Parquet file that DuckDB wrote, from its footer: of all row groups together. A column with NaN
@@ -47,7 +49,7 @@ export async function fileStatistics(
     const nulls =
       `CASE WHEN bool_and(stats_null_count IS NOT NULL) ${own} ` +
       `THEN sum(stats_null_count) ${own} END::BIGINT AS nulls_${index}`
-    return bounded.test(sql) ? [value('min'), value('max'), nulls] : [nulls]
+    return isBounded(sql) ? [value('min'), value('max'), nulls] : [nulls]
   })
   const rows = `(SELECT num_rows FROM parquet_file_metadata(${text(file)})) AS ${id('rows')}`
   const [found = {}] = await executor.rows(`SELECT ${[rows, ...items].join(', ')} FROM ${footer}`)

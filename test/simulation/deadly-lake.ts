@@ -27,7 +27,13 @@ const pipelines: Readonly<Record<string, () => Pipeline>> = {
       plain.pipe(to(iceberg(`${tables}/plain`, { partitionBy: [{ day: 't' }] }))),
       latest.pipe(to(iceberg(`${tables}/latest`, { key }), { emit: 'update' })),
     ),
-  ducklake: () => pipeline('deadly', { checkpoint }, plain.pipe(to(ducklake(tables, { table: 'plain' })))),
+  ducklake: () =>
+    pipeline(
+      'deadly',
+      { checkpoint },
+      plain.pipe(to(ducklake(tables, { table: 'plain' }))),
+      latest.pipe(to(ducklake(tables, { table: 'latest', key }), { emit: 'update' })),
+    ),
 }
 
 const sinks = components.sinks.map((sink): SinkKind => {

@@ -5,17 +5,13 @@ import { wholeFromEnvironment } from '../golden/drawn.ts'
 import { serverFor } from '../servers/for-tests.ts'
 import { openLakeReaders } from '../servers/lake-readers.ts'
 import { joined, expectAllAfterKills, type KilledDays, lineItems, openKilledDays } from './killed-backfills.ts'
-import { type Lake, lakes, readLines } from './lake-lines.ts'
+import { lakes, readLines } from './lake-lines.ts'
 
 /** MILLRACE_KILLS=200 is the long form. */
 const kills = wholeFromEnvironment('MILLRACE_KILLS', 4)
 const readers = await serverFor(openLakeReaders)
 
-const tables: Readonly<Record<Lake, readonly ('plain' | 'latest')[]>> = {
-  delta: ['plain', 'latest'],
-  iceberg: ['plain', 'latest'],
-  ducklake: ['plain'],
-}
+const tables = ['plain', 'latest'] as const
 
 /** Real processes and real SIGKILLs: at drawn calls to the tables' stores, before, after or while they are under way. */
 describe.skipIf(!readers).each(lakes)('a backfill into tables of %s that is killed', lake => {
@@ -42,7 +38,7 @@ describe.skipIf(!readers).each(lakes)('a backfill into tables of %s that is kill
             .ended
         },
         async expectAll(place, where) {
-          for (const table of tables[lake])
+          for (const table of tables)
             for (const [reader, lines] of await readLines(
               readers,
               lake,

@@ -12,7 +12,7 @@ import { describeSink, type SinkLab, type SinkRowsLab, storeThrough, type Visibl
 import { serverFor } from '../../servers/for-tests.ts'
 import { startMinio } from '../../servers/minio.ts'
 import { makeBucket, newStore } from '../s3/fixtures.ts'
-import { openSink } from './fixtures.ts'
+import { type Opened, openSink } from './fixtures.ts'
 
 const rows = ducklakeKind.rows?.(ducklake('lake', { table: 'results' }), { k: 'VARCHAR' }, 'flow-1')
 const facts = { tells: true, isOwned: true, fences: true, ...(rows && { rows }) }
@@ -22,6 +22,17 @@ describeSink('a DuckLake in a directory', facts, async rows => {
   return openLab(createDirectoryStore(join(root, 'lake')), rows, () => rm(root, { recursive: true }))
 })
 
+const key = ['k']
+const keyedRows = ducklakeKind.rows?.(ducklake('lake', { table: 'results', key }), { k: 'VARCHAR' }, 'flow-1')
+describeSink(
+  'a DuckLake with a key, in a directory',
+  { ...facts, ...(keyedRows && { rows: keyedRows }) },
+  async rows => {
+    const root = await mkdtemp(join(tmpdir(), 'millrace-lake-'))
+    return openLab(createDirectoryStore(join(root, 'lake')), rows, () => rm(root, { recursive: true }), { key })
+  },
+)
+
 const minio = await serverFor(startMinio)
 if (minio) {
   await makeBucket(minio.endpoint)
@@ -30,7 +41,7 @@ if (minio) {
   )
 }
 
-function openLab(store: ObjectStore, lab: SinkRowsLab, close: () => Promise<void>): SinkLab {
+function openLab(store: ObjectStore, lab: SinkRowsLab, close: () => Promise<void>, opened: Opened = {}): SinkLab {
   let looks = 0
   /** What the catalog tells, asked without the sink. */
   async function ask(query: (catalog: string) => string): Promise<readonly SqlRow[]> {
@@ -49,10 +60,10 @@ function openLab(store: ObjectStore, lab: SinkRowsLab, close: () => Promise<void
   const named = () =>
     ask(
       prefix =>
-        `SELECT 'main/results/' || path AS key FROM ${prefix}data_file WHERE end_snapshot IS NULL ORDER BY row_id_start`,
+        `SELECT 'main/results/' || path AS key FROM ${prefix}data_file WHERE end_snapshot IS NULL ORDER BY data_file_id`,
     )
   return {
-    open: (checkpointId, calls) => openSink(storeThrough(store, calls), lab, { checkpointId }),
+    open: (checkpointId, calls) => openSink(storeThrough(store, calls), lab, { ...opened, checkpointId }),
     async visible() {
       const seen: (VisibleEpoch & { readonly rows: string[] })[] = []
       for (const { key } of await named()) {

@@ -1,12 +1,13 @@
 import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { catalogKey } from '../../../connectors/ducklake/catalog.ts'
 import { MillraceError } from '../../../src/core/errors.ts'
 import type { ObjectStore, WrittenFile } from '../../../src/core/ports.ts'
 import { duckdbForOnce } from '../../../src/engine/publish/sink-duckdb.ts'
 import { text } from '../../../src/plan/sql.ts'
 import { createMemoryStore } from '../../../src/testing/index.ts'
+import { keysOf } from '../../checkpoints/fixtures.ts'
 import { commitEpoch, type Lake, openLake, openSink } from './fixtures.ts'
 
 let lake: Lake
@@ -145,6 +146,50 @@ test('a lake or a table that does not fit is refused by name', async () => {
   }
 })
 
+test('another flow that looks over all databases meanwhile keeps no catalog from being read or written', async () => {
+  const other = await lake.another()
+  let isLooking = false
+  const letGo = async () => {
+    if (isLooking) await other.run('COMMIT')
+    isLooking = false
+  }
+  /** Looks at a database when it is attached, and lets go of it when the next one is, or when it is waited for. */
+  const executor: typeof lake.executor = {
+    ...lake.executor,
+    async run(sql, signal) {
+      const done = lake.executor.run(sql, signal)
+      if (sql.startsWith('FORCE')) await letGo()
+      await done
+      if (!sql.startsWith('ATTACH')) return
+      await letGo()
+      isLooking = true
+      await other.run('BEGIN')
+      await other.rows('SELECT count(*) FROM duckdb_tables()')
+    },
+  }
+  const port = await openSink(lake.store, { ...lake, executor }, { columns })
+  await port.own(true, 1)
+  for (const epoch of [1, 2, 3]) expect(await commitEpoch(port, lake.executor, epoch, fileOf(epoch))).toBe('published')
+  await letGo()
+  expect(await ask(lake.store, messages)).toEqual([1, 2, 3].map(epoch => `tested: flow-1, epoch ${epoch}`))
+})
+
+test('tables and schemas may have the names of folders that a directory has for itself', async () => {
+  for (const [table, schema] of [
+    ['latest', 'main'],
+    ['HEAD', 'head-bodies'],
+  ] as const) {
+    const port = await lake.open({ columns, table, schema, output: table })
+    await port.own(true, 1)
+    expect(await commitEpoch(port, lake.executor, 1, fileOf(1))).toBe('published')
+  }
+  expect((await keysOf(lake.store)).map(key => key.replace(/part-.*/, ''))).toEqual([
+    catalogKey,
+    'head-bodies.files/HEAD.files/',
+    'main/latest.files/',
+  ])
+})
+
 test('a staged file that is gone, or cut, is not named by the catalog', async () => {
   const port = await lake.open({ columns })
   await port.own(true, 1)
@@ -188,28 +233,86 @@ test('while the store is away it says so, and a permission that is lost ends the
   expect(await publish()).toBe('already')
 })
 
-test('what an epoch writes does not grow with the number of epochs', async () => {
+describe.each([
+  { name: 'of rows that are added', key: undefined },
+  { name: 'of rows that take the place of others', key: ['n'] },
+])('what an epoch $name', ({ key }) => {
+  test('writes does not grow with the number of epochs', async () => {
+    const store = createMemoryStore()
+    const puts: { readonly key: string; readonly bytes: number }[] = []
+    const counting: ObjectStore = {
+      ...store,
+      async put(key, body, ...rest) {
+        const bytes = body instanceof Uint8Array ? body.length : (await stat(body.file)).size
+        puts.push({ key, bytes })
+        return store.put(key, body, ...rest)
+      },
+    }
+    let nowMs = 0
+    const opened = { columns, snapshotsMax: 20, nowMs: () => (nowMs += 600_000), ...(key && { key }) }
+    const port = await openSink(counting, lake, opened)
+    await port.own(true, 1)
+    // Of three numbers one is there already: files are left of which some rows are gone.
+    const numbers = (epoch: number) =>
+      lake.write(opened, `SELECT n FROM (VALUES (0), (${epoch % 40} + 1), (${epoch} + 100)) AS r(n)`)
+    const perEpoch: { readonly bytes: number; readonly puts: number }[] = []
+    for (let epoch = 1; epoch <= 66; epoch++) {
+      const before = puts.length
+      await commitEpoch(port, lake.executor, epoch, key ? await numbers(epoch) : fileOf(epoch % 4))
+      const own = puts.slice(before)
+      perEpoch.push({ bytes: own.reduce((sum, { bytes }) => sum + bytes, 0), puts: own.length })
+    }
+    const most = (of: 'bytes' | 'puts', from: number, to: number) =>
+      Math.max(...perEpoch.slice(from, to).map(each => each[of]))
+    expect(most('bytes', 44, 66)).toBeLessThanOrEqual(most('bytes', 22, 44) * 1.25)
+    expect(most('puts', 44, 66)).toBeLessThanOrEqual(most('puts', 22, 44) + 2)
+    const catalogs = puts.filter(put => put.key === catalogKey).map(({ bytes }) => bytes)
+    expect(Math.max(...catalogs.slice(-20))).toBeLessThanOrEqual(Math.max(...catalogs.slice(30, 50)) * 1.1)
+    const rows = key ? 1 + 40 + 66 : 3 * 66
+    expect(
+      await ask(
+        store,
+        `SELECT (SELECT count(*) <= 60 FROM seen.ducklake_data_file),
+           (SELECT coalesce(sum(record_count), 0) FROM seen.ducklake_data_file WHERE end_snapshot IS NULL)
+             - (SELECT coalesce(sum(delete_count), 0) FROM seen.ducklake_delete_file WHERE end_snapshot IS NULL),
+           (SELECT record_count FROM seen.ducklake_table_stats)`,
+      ),
+    ).toEqual([`true|${rows}|${rows}`])
+    const named = await ask(
+      store,
+      `SELECT 'main/results/' || path FROM seen.ducklake_data_file UNION ALL
+       SELECT 'main/results/' || path FROM seen.ducklake_delete_file UNION ALL
+       SELECT path FROM seen.ducklake_files_scheduled_for_deletion`,
+    )
+    expect((await keysOf(store, 'main/')).toSorted()).toEqual([...named].toSorted())
+  }, 600_000)
+})
+
+test('several flows with a key write to one lake at once: each finds its rows, and leaves no file behind', async () => {
   const store = createMemoryStore()
-  const puts: { readonly key: string; readonly bytes: number }[] = []
-  const counting: ObjectStore = {
-    ...store,
-    async put(key, body, ...rest) {
-      const bytes = body instanceof Uint8Array ? body.length : (await stat(body.file)).size
-      puts.push({ key, bytes })
-      return store.put(key, body, ...rest)
-    },
-  }
-  let nowMs = 0
-  const port = await openSink(counting, lake, { columns, snapshotsMax: 20, nowMs: () => (nowMs += 600_000) })
-  await port.own(true, 1)
-  const catalogs = () => puts.filter(({ key }) => key === catalogKey).map(({ bytes }) => bytes)
-  for (let epoch = 1; epoch <= 120; epoch++) await commitEpoch(port, lake.executor, epoch, fileOf(epoch % 4))
-  const [early, late] = [catalogs().slice(30, 50), catalogs().slice(-20)].map(all => Math.max(...all)) as [
-    number,
-    number,
-  ]
-  expect(late).toBeLessThanOrEqual(early * 1.1)
-  expect(await ask(store, 'SELECT count(*) <= 40, sum(record_count) FROM seen.ducklake_data_file')).toEqual([
-    'true|360',
-  ])
+  const flows = ['flow-1', 'flow-2', 'flow-3']
+  const opened = { columns, key: ['n'] }
+  await Promise.all(
+    flows.map(async (output, index) => {
+      const port = await openSink(store, lake, { ...opened, output, table: `t_${index}` })
+      await port.own(true, 1)
+      for (const epoch of [1, 2, 3]) {
+        const file = await lake.write(opened, `SELECT i AS n FROM range(${epoch}, ${epoch + 4}) AS r(i)`)
+        await commitEpoch(port, lake.executor, epoch, file)
+      }
+    }),
+  )
+  expect(
+    await ask(
+      store,
+      'SELECT table_name, record_count FROM seen.ducklake_table JOIN seen.ducklake_table_stats USING (table_id) ORDER BY ALL',
+    ),
+  ).toEqual(['t_0|6', 't_1|6', 't_2|6'])
+  const named = await ask(
+    store,
+    `SELECT 'main/' || table_name || '/' || f.path FROM (SELECT table_id, path FROM seen.ducklake_data_file UNION ALL
+       SELECT table_id, path FROM seen.ducklake_delete_file) f JOIN seen.ducklake_table USING (table_id)
+     UNION ALL SELECT path FROM seen.ducklake_files_scheduled_for_deletion`,
+  )
+  expect((await keysOf(store, 'main/')).toSorted()).toEqual([...named].toSorted())
 })

@@ -63,6 +63,8 @@ export interface Lake extends Lent {
   open(opened?: Opened): Promise<SinkPort>
   /** Rows as the sink's files of an epoch. @param sql a SELECT of the flow's columns */
   write(opened: Opened, sql: string): Promise<WrittenFile>
+  /** Another connection to the same DuckDB, as another flow of a run has it. */
+  another(): Promise<SessionExecutor>
   close(): Promise<void>
 }
 
@@ -79,11 +81,13 @@ export async function openLake(): Promise<Lake> {
     store,
     root: join(root, 'lake'),
     open: opened => openSink(store, lent, opened),
-    write({ columns = { k: 'VARCHAR' } }, sql) {
-      const rows = ducklakeKind.rows?.(ducklake('lake', { table: 'results' }), columns, 'flow-1')
+    write({ columns = { k: 'VARCHAR' }, key }, sql) {
+      const sink = ducklake('lake', { table: 'results', ...(key && { key }) })
+      const rows = ducklakeKind.rows?.(sink, columns, 'flow-1')
       if (!rows) throw new Error('the sink takes no rows')
       return executor.write(`SELECT ${rows.items} FROM (${sql})`, join(session.stage, `w${++files}`), [], rows.form)
     },
+    another: () => session.executor(new AbortController().signal),
     async close() {
       await session.close()
       await rm(root, { recursive: true })
