@@ -1,6 +1,5 @@
 import { MillraceError } from '../../src/core/errors.ts'
 import type { SinkKind } from '../../src/plan/sink.ts'
-import { unreachable } from '../lake/unreachable.ts'
 import { openBucketCatalog } from './bucket-catalog.ts'
 import { openRestCatalog } from './rest-catalog.ts'
 import { openRestClient } from './rest-client.ts'
@@ -31,8 +30,7 @@ export const icebergCatalogKind: SinkKind<IcebergCatalogSink> = {
   make: options => icebergCatalog(options as never),
   rows: (sink, columns, at, changesBy) => waitingRows(settingsOf(sink), columns, at, changesBy),
   movedTo,
-  remade: unreachable,
-  toRead: noLogin,
+  remade: noLogin,
   async open(sink, context) {
     const { rest } = sink.access()
     const levels = sink.table.split('.')
@@ -47,7 +45,7 @@ function noLogin({ uri }: IcebergCatalogSink): never {
   throw new MillraceError(
     'user',
     'no-login',
-    `${uri}: checkpoints keep no logins of catalogs, so the table is not read here. Ask it by the catalog, with ` +
-      'DuckDB, Spark or pyiceberg.',
+    `${uri}: checkpoints keep no logins of catalogs, so this command does not reach the table, and nothing was ` +
+      'done. To read it, ask the catalog with DuckDB, Spark or pyiceberg.',
   )
 }

@@ -2,7 +2,6 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { CommittedOutput, SinkPort, SinkTable } from '../../src/core/sink-port.ts'
 import type { SinkContext, SinkKind } from '../../src/plan/sink.ts'
 import { checkOwner, checkTerm, type Token } from '../lake/owner.ts'
-import { unreachable } from '../lake/unreachable.ts'
 import { type Around, openDatabase, type Transaction } from './database.ts'
 import { opColumn } from '../lake/keyed-rows.ts'
 import { examine } from './examine.ts'
@@ -29,8 +28,7 @@ export const postgresKind: SinkKind<PostgresSink> = {
   make: options => postgres(options as never),
   rows: copyRows,
   movedTo,
-  remade: unreachable,
-  toRead: byEnvironment,
+  remade: byEnvironment,
   open: async (sink, context) => ({ ...(await openPostgres(sink, context)), table: readableTable(sink, context) }),
 }
 

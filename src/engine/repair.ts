@@ -5,7 +5,7 @@ import { MillraceError } from '../core/errors.ts'
 import { objectAddress } from '../core/object-address.ts'
 import { ownerName } from '../core/owner.ts'
 import type { ObjectStore } from '../core/ports.ts'
-import type { SinkPort, SinkRepair, SinkTraces } from '../core/sink-port.ts'
+import type { SinkPort, SinkTraces } from '../core/sink-port.ts'
 import { type Components, components as everyday } from './components.ts'
 import { withAttempt } from './intake/attempt.ts'
 import { openStoredSink } from './publish/stored-sink.ts'
@@ -69,8 +69,10 @@ export async function repair(
   const outputs: Output[] = []
   for (const [flow, at] of Object.entries(outputsOf(manifest))) outputs.push(await openOutput(parts, flow, at, plan))
   const beyond = outputs.flatMap(({ sink, traces }) => traces.later.map(name => objectAddress(sink.address, name)))
+  for (const { sink, traces } of outputs)
+    if (traces.later.length > 0 && !sink.repair) throw tableBeyond(sink, traces.epoch, plan)
   if (beyond.length > 0 && !withdraw) throw outputBeyond(store, plan, beyond)
-  for (const { sink, traces } of outputs) if (traces.later.length > 0) await repairOf(sink).withdraw(traces.later)
+  for (const { sink, traces } of outputs) if (traces.later.length > 0) await sink.repair?.withdraw(traces.later)
 
   const seen = outputs.map(({ traces }) => traces).reduce<Seen>(highest, plan.seen)
   // What waits there is published without another epoch, under a name that none has had.
@@ -110,13 +112,15 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   return { sink, traces: { term: 0, epoch: through, later: through > epoch ? [`epoch ${through}`] : [] } }
 }
 
-function repairOf({ repair, address }: SinkPort): SinkRepair {
-  if (repair) return repair
-  throw new MillraceError(
+/** What a table has taken stays there: its token would say that the epoch is there, whatever its rows are. */
+function tableBeyond({ address }: SinkPort, through: number, { manifest }: RepairPlan): MillraceError {
+  return new MillraceError(
     'user',
     'output-beyond',
-    `${address} has rows of later epochs, and they cannot be taken back there. Take them back by hand, or begin ` +
-      'anew with another checkpoint.',
+    `${address} has the rows of epochs up to ${through}, and the newest manifest is that of epoch ${manifest.epoch}. ` +
+      'Rows of a table are not taken back, with or without --withdraw, and nothing was done. Bring a newer manifest ' +
+      'back, from a copy of the checkpoint or an older version of the bucket; or begin anew with another checkpoint ' +
+      'and an empty table.',
   )
 }
 

@@ -150,18 +150,12 @@ export interface SinkKind<S extends Sink = Sink> {
    */
   movedTo?(sink: S, uri: string, field: string): S
   /**
-   * The sink that the plan and the address of its port tell of, where no pipeline is at hand, as for `repair`. Default:
-   * as it is, with that address as `uri`.
+   * The sink that the plan and the address of its port tell of, where no pipeline is at hand, as for `repair` and
+   * `sql`, by a login of the environment where one is needed. Default: as it is, with that address as `uri`.
    *
-   * @throws MillraceError `user` where more is needed to reach it
+   * @throws MillraceError `user` where more is needed to reach it, that says what
    */
   remade?(stored: S): S
-  /**
-   * The same for its table to be read only, by a login of the environment where one is needed. Default: as `remade`.
-   *
-   * @throws MillraceError `user` where more is needed, that says what
-   */
-  toRead?(stored: S): S
   open(sink: S, context: SinkContext): Promise<SinkPort>
   /** Absent: nothing can be read back. */
   reader?(sink: S, openInput: (address: string) => Promise<ObjectStore>): Promise<SinkReader>

@@ -8,7 +8,7 @@ const options = {
   checkpoint: checkpointArgument,
   withdraw: {
     kind: flag,
-    about: 'Move output that was published after that manifest to _millrace/withdrawn/ of its folder.',
+    about: 'Move files of output that were published after that manifest to _millrace/withdrawn/ of their folder.',
   },
   json: jsonOption,
 } as const
@@ -19,7 +19,8 @@ export const repairCommand: Command<typeof options> = {
   about: `Writes HEAD anew for a checkpoint that has lost it, from the newest manifest that is there: what HEAD held
 before, where a directory still has it, or the newest copy under manifests/ (every 100 epochs, and at each
 stop). All files of the checkpoint that it needs are read and verified before anything is written. What was
-committed after it is lost and is read again by the next start.`,
+committed after it is lost and is read again by the next start. Rows that a table took after it are not taken
+back: then nothing is done. Tables of PostgreSQL are reached by PGUSER, PGPASSWORD or ~/.pgpass.`,
   options,
   async run({ checkpoint, withdraw, json }, terminal) {
     const { repair } = await import('../../engine/repair.ts')

@@ -110,14 +110,10 @@ async function whileOpen<T>(
   const folder = join(stage, newId())
   await mkdir(folder)
   try {
-    const sink = await openStoredSink(
-      components,
-      manifest,
-      flow,
-      address,
-      (kind, stored) => (kind.toRead ?? kind.remade)?.(stored),
-      { withStore: store => store, duckdb: work => work({ folder, executor }) },
-    )
+    const sink = await openStoredSink(components, manifest, flow, address, (kind, stored) => kind.remade?.(stored), {
+      withStore: store => store,
+      duckdb: work => work({ folder, executor }),
+    })
     return await work(sink)
   } catch (error) {
     const [line = ''] = errorMessage(error).split('\n')
