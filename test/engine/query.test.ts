@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openReadOnly, openSession } from '../../src/engine/duckdb/session.ts'
 import { checkOneSelect } from '../../src/engine/inspect/one-select.ts'
+import { queryToParquet } from '../../src/engine/inspect/query.ts'
 import {
   aggregate,
   count,
@@ -43,6 +44,51 @@ const rowsOf = async (sql: string) => (await query(lab.checkpoint, sql)).rows
 const onlyRow = async (sql: string) => (await rowsOf(sql))[0]
 const columnsOf = async (view: string) =>
   Object.fromEntries((await rowsOf(`DESCRIBE ${view}`)).map(row => [row.column_name, row.column_type]))
+
+describe('a result as Parquet', () => {
+  beforeEach(async () => {
+    await twoFiles()
+    await run(windowed(lab, lab, { columns }))
+  })
+  const asked = `SELECT 12345678901234567890.12::DECIMAL(22,2) AS d, [1, NULL] AS l, TIMESTAMPTZ '2024-05-01 12:00:00+02' AS t,
+    NULL::BIGINT AS nothing, {'a': 'x'} AS s FROM ledger LIMIT 2; `
+  const to = () => join(lab.root, 'rows.parquet')
+
+  test('keeps the types, and is one file', async () => {
+    const { count: rows } = await queryToParquet(lab.checkpoint, asked, to())
+    expect(rows).toBe(2)
+    const found = await query(lab.checkpoint, 'DESCRIBE rows', { with: { rows: to() } })
+    expect(found.rows.map(row => row.column_type)).toEqual([
+      'DECIMAL(22,2)',
+      'INTEGER[]',
+      'TIMESTAMP WITH TIME ZONE',
+      'BIGINT',
+      'STRUCT(a VARCHAR)',
+    ])
+    const [first] = (await query(lab.checkpoint, 'SELECT d::VARCHAR AS d FROM rows', { with: { rows: to() } })).rows
+    expect(first).toEqual({ d: '12345678901234567890.12' })
+  })
+
+  test('never takes the place of a file, and a query that is refused makes none', async () => {
+    for (const sql of ['SELECT 1) TO $$x$$ --', 'DROP TABLE ledger', 'SELECT 1; SELECT 2', 'SELECT nothing_there'])
+      expect(await failure(queryToParquet(lab.checkpoint, sql, to()))).toMatchObject({ kind: 'user', code: 'sql' })
+    expect(existsSync(to())).toBe(false)
+    await writeFile(to(), 'mine')
+    await expect(queryToParquet(lab.checkpoint, 'SELECT 1', to())).rejects.toMatchObject({ code: 'EEXIST' })
+    expect(await readFile(to(), 'utf8')).toBe('mine')
+  })
+
+  test('is what the command line writes to a file that ends in .parquet', async () => {
+    const sql = async (...args: readonly string[]) => runMillrace(['sql', lab.checkpoint, ...args])
+    expect(await sql('FROM ledger', '--output', to())).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect((await query(lab.checkpoint, 'SELECT count(*) AS n FROM rows', { with: { rows: to() } })).rows).toEqual([
+      { n: 3n },
+    ])
+    expect((await sql('FROM ledger', '--output', to())).stderr).toContain('rows.parquet is there already')
+    expect((await sql('FROM ledger', '--format', 'parquet')).stderr).toContain('expected --output FILE beside it')
+    expect((await sql('FROM ledger', '--output', join(lab.root, 'no/where.parquet'))).stderr).toContain('ENOENT')
+  })
+})
 
 describe('the one statement', () => {
   beforeEach(async () => {
@@ -121,7 +167,9 @@ describe('the one statement', () => {
       const file = join(session.stage, 'x.duckdb')
       for (const sql of [`ATTACH ${quoted(file)} AS x`, 'CREATE TABLE x.t AS SELECT 1 AS a', 'DETACH x'])
         await executor.run(sql)
-      const database = await openReadOnly(file, {})
+      const results = join(session.stage, 'results')
+      await mkdir(results)
+      const database = await openReadOnly(file, results, {})
       for (const sql of [
         `COPY (SELECT 1) TO ${quoted(linked)}`,
         `COPY (SELECT 1) TO ${quoted(join(session.stage, 'new'))}`,
@@ -138,7 +186,10 @@ describe('the one statement', () => {
       expect((await database.select('FROM t')).rows).toEqual([{ a: 1 }])
       database.close()
       expect(await readFile(published)).toEqual(before)
-      expect((await readdir(session.stage)).filter(name => !name.startsWith('x.duckdb'))).toEqual(['linked.parquet'])
+      expect((await readdir(session.stage)).filter(name => !name.startsWith('x.duckdb'))).toEqual([
+        'linked.parquet',
+        'results',
+      ])
     } finally {
       await session.close()
     }
@@ -182,7 +233,7 @@ describe('the one statement', () => {
       const file = join(session.stage, 'x.duckdb')
       for (const sql of [`ATTACH ${quoted(file)} AS x`, 'CREATE TABLE x.t AS SELECT 1 AS a', 'DETACH x'])
         await executor.run(sql)
-      const database = await openReadOnly(file, { threads: 1 })
+      const database = await openReadOnly(file, join(session.stage, 'results'), { threads: 1 })
       let taken = 0
       await fc.assert(
         fc.asyncProperty(fc.array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 8 }), async parts => {

@@ -324,7 +324,7 @@ describe('a sink that is away', () => {
     await run({ flush: false })
     await setAway(target, true)
     // Away at the start: it cannot be taken, so nothing is begun.
-    expect(await failure(run())).toMatchObject({ kind: 'retry', code: 'table-away' })
+    expect(await failure(run())).toMatchObject({ kind: 'retry', code: 'simulated' })
     await setAway(target, false)
     await hours(6, 2)
     const stop = new AbortController()

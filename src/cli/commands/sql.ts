@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { errorMessage } from '../../core/errors.ts'
+import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { flag, oneOf, text } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
 import { checkpointArgument, namedFile, usageError } from '../options.ts'
@@ -20,9 +20,9 @@ const options = {
   },
   json: { kind: flag, about: 'Print a line of JSON for each row instead of a table.' },
   format: {
-    kind: oneOf('table', 'csv', 'json'),
-    otherwise: 'table',
-    about: 'How the rows are written: table, csv or json, a line for each row.',
+    kind: oneOf('table', 'csv', 'json', 'parquet'),
+    otherwise: 'table, or parquet for an --output that ends in .parquet',
+    about: 'How the rows are written: table, csv, json (a line for each row), or parquet to a file.',
   },
   output: {
     kind: text('a file that is not there yet'),
@@ -50,33 +50,45 @@ Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>,
 all, DESCRIBE late shows the columns of one. Without a query it is a prompt, where .help says more; without a
 terminal the statements are those of stdin, each up to its semicolon. It claims and changes nothing: a run that writes there goes on.`,
   options,
-  async run({ checkpoint, query: sql, with: named = [], json, format, output }, terminal) {
-    const { query } = await import('../../engine/inspect/query.ts')
+  async run({ checkpoint, query: sql, with: named = [], json, format: asked, output }, terminal) {
+    const format = json ? 'json' : (asked ?? (output?.endsWith('.parquet') ? 'parquet' : 'table'))
+    if (format === 'parquet' && output === undefined)
+      throw usageError('sql', '--format: parquet is for files; expected --output FILE beside it.')
+    const { query, queryToParquet } = await import('../../engine/inspect/query.ts')
     const files = Object.fromEntries(named.map(({ name, file }) => [name, file]))
     const twice = named.find(({ name, file }) => files[name] !== file)
     if (twice) throw usageError('sql', `--with: '${twice.name}' names two files; expected one for each name.`)
     if (sql === undefined) {
-      if (output !== undefined)
+      if (output !== undefined || format === 'parquet')
         throw usageError('sql', '--output: is for one query; expected it behind the checkpoint.')
       const { openPromptSession } = await import('../sql-prompt/session.ts')
       const { runPrompt } = await import('../sql-prompt/run-prompt.ts')
       const ask = (statement: string) => query(checkpoint, statement, { with: files })
-      return runPrompt(await openPromptSession(ask, json ? 'json' : (format ?? 'table'), terminal), terminal)
+      return runPrompt(await openPromptSession(ask, format, terminal), terminal)
+    }
+    const tell = (notes: readonly string[]) => {
+      for (const note of notes) terminal.err(`${note}\n`)
+    }
+    if (format === 'parquet') {
+      const write = (file: string) => queryToParquet(checkpoint, sql, file, { with: files })
+      tell((await newFile(output as string, write)).notes)
+      return 0
     }
     const { columns, rows, notes } = await query(checkpoint, sql, { with: files })
-    for (const note of notes) terminal.err(`${note}\n`)
-    const written = resultText(json ? 'json' : (format ?? 'table'), columns, rows)
+    tell(notes)
+    const written = resultText(format, columns, rows)
     if (output === undefined) terminal.out(written)
-    else await writeResult(output, written)
+    else await newFile(output, file => writeFile(file, written, { flag: 'wx' }))
     return 0
   },
 }
 
 /** A file that is there already stays as it is. */
-async function writeResult(file: string, text: string): Promise<void> {
+async function newFile<T>(file: string, write: (file: string) => Promise<T>): Promise<T> {
   try {
-    await writeFile(file, text, { flag: 'wx' })
+    return await write(file)
   } catch (error) {
+    if (isMillraceError(error)) throw error
     const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
     throw usageError(
       'sql',

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { DuckDBInstance, StatementType, version as duckdbVersion } from '@duckdb/node-api'
+import { DuckDBInstance, type DuckDBPreparedStatement, StatementType, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
 import type { SqlRow } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
@@ -76,25 +76,38 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
-/** A database file that is only read, in a DuckDB that can open no other file. */
+/** A database file that is only read, in a DuckDB that can open no other file but what it writes for us. */
 export interface ReadOnlyDatabase {
   /** Runs one SELECT. What makes it another statement, or several, is refused here as well. */
   select(sql: string): Promise<{ readonly columns: readonly string[]; readonly rows: readonly SqlRow[] }>
+  /** The rows of one SELECT as Parquet. @param file below the folder for results @returns how many */
+  writeParquet(sql: string, file: string): Promise<number>
   close(): void
 }
 
-/** @param file made by a session of this process that has let go of it, inside its folder */
-export async function openReadOnly(file: string, options: SessionOptions): Promise<ReadOnlyDatabase> {
-  const instance = await openInstance(file, options, `${file}.spill`, [])
+/**
+ * @param file made by a session of this process that has let go of it, inside its folder
+ * @param results an empty folder for files that are written
+ */
+export async function openReadOnly(file: string, results: string, options: SessionOptions): Promise<ReadOnlyDatabase> {
+  const instance = await openInstance(file, options, `${file}.spill`, [`${results}/`])
   const connection = await instance.connect()
+  async function prepareSelect(sql: string): Promise<DuckDBPreparedStatement> {
+    const prepared = await connection.prepare(sql)
+    if (prepared.statementType === StatementType.SELECT) return prepared
+    throw new Error(`found ${StatementType[prepared.statementType]}, which is no SELECT`)
+  }
   return {
     async select(sql) {
-      const prepared = await connection.prepare(sql)
-      if (prepared.statementType !== StatementType.SELECT)
-        throw new Error(`found ${StatementType[prepared.statementType]}, which is no SELECT`)
-      const reader = await prepared.runAndReadAll()
+      const reader = await (await prepareSelect(sql)).runAndReadAll()
       const columns = reader.deduplicatedColumnNames()
       return { columns, rows: plainRows(reader) }
+    },
+    async writeParquet(sql, to) {
+      await prepareSelect(sql)
+      // A comment at its end ends with the line.
+      const reader = await connection.runAndReadAll(`COPY (${sql}\n) TO ${text(to)} (FORMAT parquet)`)
+      return Number(reader.getRowObjects()[0]?.Count ?? 0)
     },
     close() {
       connection.closeSync()

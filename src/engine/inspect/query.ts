@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorMessage, MillraceError } from '../../core/errors.ts'
 import { given } from '../../core/option-kinds.ts'
@@ -6,7 +8,7 @@ import { type OptionTable, readOptions } from '../../core/options.ts'
 import type { SqlRow } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { components } from '../components.ts'
-import { openReadOnly, openSession } from '../duckdb/session.ts'
+import { openReadOnly, openSession, type ReadOnlyDatabase } from '../duckdb/session.ts'
 import { readCheckpoint } from '../state/read-checkpoint.ts'
 import { createFileTables } from './file-tables.ts'
 import { checkOneSelect } from './one-select.ts'
@@ -54,6 +56,36 @@ const queryOptions = {
  * of `with` that cannot be read.
  */
 export async function query(address: string, sql: string, options: QueryOptions = {}): Promise<QueryResult> {
+  const { result, ...found } = await withCheckpoint(address, sql, options, database => database.select(sql))
+  return { ...result, ...found }
+}
+
+/**
+ * The same, with the rows as Parquet in a file instead. It is written in a private folder and copied when it is whole.
+ *
+ * @throws MillraceError besides, `user` where the file is there already
+ */
+export async function queryToParquet(
+  address: string,
+  sql: string,
+  file: string,
+  options: QueryOptions = {},
+): Promise<Pick<QueryResult, 'tables' | 'notes'> & { readonly count: number }> {
+  const { result: count, ...found } = await withCheckpoint(address, sql, options, async (database, results) => {
+    const written = join(results, 'rows.parquet')
+    const rows = await database.writeParquet(sql.trim().replace(/;$/, ''), written)
+    await copyFile(written, file, constants.COPYFILE_EXCL)
+    return rows
+  })
+  return { count, ...found }
+}
+
+async function withCheckpoint<T>(
+  address: string,
+  sql: string,
+  options: QueryOptions,
+  work: (database: ReadOnlyDatabase, results: string) => Promise<T>,
+): Promise<Pick<QueryResult, 'tables' | 'notes'> & { readonly result: T }> {
   const { with: files = {} } = readOptions('query', queryOptions, options)
   const session = await openSession({})
   try {
@@ -75,11 +107,15 @@ export async function query(address: string, sql: string, options: QueryOptions 
     await executor.run('USE memory')
     await executor.run('DETACH checkpoint')
 
-    const database = await openReadOnly(file, {})
+    const results = join(session.stage, 'results')
+    await mkdir(results)
+    const database = await openReadOnly(file, results, {})
     try {
       const notes = unasked.map(({ why }) => `${why.charAt(0).toUpperCase()}${why.slice(1)}`)
-      return { ...(await database.select(sql)), tables, notes }
+      return { result: await work(database, results), tables, notes }
     } catch (error) {
+      // Of the file that the rows go to, and not of the query.
+      if (error instanceof Error && 'syscall' in error) throw error
       const [sentence = ''] = errorMessage(error).split('\n')
       const here = `Tables here: ${tables.join(', ')}.${output.missing === undefined ? '' : ` ${output.missing}`}`
       throw new MillraceError('user', 'sql', `The query: DuckDB: ${sentence.replace(/[.!]?$/, '.')} ${here}`, error)

@@ -10,7 +10,7 @@ import { components } from '../components.ts'
 import { openStoredSink } from '../publish/stored-sink.ts'
 import type { ChannelReader } from '../state/channels.ts'
 import { changeKeys, outputColumns, outputsOf } from '../state/read-checkpoint.ts'
-import { isReadable } from '../publish/published.ts'
+import { isTable } from '../publish/published.ts'
 import { latestView, outputView } from './output-view.ts'
 
 /** A flow that goes to a table. */
@@ -33,7 +33,7 @@ export interface UnreadTable {
 export function tableFlows({ manifest }: ChannelReader): readonly TableFlow[] {
   const changing = changeKeys(manifest)
   return Object.entries(outputsOf(manifest))
-    .filter(([flow]) => !isReadable(components, manifest, flow))
+    .filter(([flow]) => isTable(components, manifest, flow))
     .map(([flow, address]) => {
       const isLatest = changing[flow] !== undefined
       return { flow, address, name: isLatest ? latestView(flow) : outputView(flow), isLatest }

@@ -25,6 +25,12 @@ export function isReadable({ sinks }: Pick<Components, 'sinks'>, manifest: Manif
   return sinkOfFlow(sinks, manifest, flow, '').kind?.reader !== undefined
 }
 
+/** Whether a flow goes to a table, of a sink that is known here. */
+export function isTable({ sinks }: Pick<Components, 'sinks'>, manifest: Manifest, flow: string): boolean {
+  const { kind } = sinkOfFlow(sinks, manifest, flow, '')
+  return kind !== undefined && kind.reader === undefined
+}
+
 /** The sink of a flow as the checkpoint's plan has it, at this place. */
 function sinkOfFlow(sinks: readonly SinkKind[], { engine }: Manifest, flow: string, address: string) {
   const sink = sinkAt(address, storedPlan(engine.plan).flows[flow]?.options)
