@@ -27,7 +27,10 @@ export async function followLakeGuide(
   await done('doctor', 'pipeline.ts')
   await done(...backfill)
   expect(await done('backfill', 'pipeline.ts')).toContain('nothing to do')
-  for (const command of ['doctor', 'verify', 'explain']) await done(command, 'pipeline.ts')
+  for (const command of ['doctor', 'explain']) await done(command, 'pipeline.ts')
+  const verified = await done('verify', 'pipeline.ts')
+  expect(verified).toContain('nothing differs in what was compared. 0 rows of output')
+  expect(verified).toContain('flow-1 was not compared: verify reads files of output, and its rows went elsewhere.')
   // Places in buckets are not here.
   const local = blocks('sql').filter(sql => !sql.includes('s3:'))
   const answers = (await readers.ask(asked, folder, extensions.join(','), ...local)) as string[][][]

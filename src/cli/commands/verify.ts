@@ -38,7 +38,7 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
     else if (gone.length > 0 || changed.length > 0) terminal.out(renderMissing(pipeline.name, found))
     else if (isSame)
       terminal.out(
-        `${pipeline.name}: nothing differs. ` +
+        `${pipeline.name}: nothing differs${found.notCompared.length > 0 ? ' in what was compared' : ''}. ` +
           `${showCounted(found.rows, 'row')} of output and ${showCounted(found.lateRows, 'late row')} ` +
           `are the same in ${showCounted(found.epochs, 'epoch')} and in ` +
           `${showCounted(found.replayEpochs, 'epoch')} of the replay.\n` +
@@ -59,7 +59,9 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
 }
 
 function notComparedText({ notCompared }: Verification): string {
-  return notCompared.map(flow => `${flow} was not compared: its sink cannot be read back.\n`).join('')
+  return notCompared
+    .map(flow => `${flow} was not compared: verify reads files of output, and its rows went elsewhere.\n`)
+    .join('')
 }
 
 const missingShown = 20
