@@ -232,6 +232,18 @@ const queries: readonly (readonly [what: string, sql: string, flow: Pipeline['fl
     trips.pipe(m.dedupe(['zone', 'trip_id'], '1 hour', { keep: 'last' }), out()),
   ],
   [
+    'a join behind DEDUPE, whose rows keep their time',
+    `SELECT t.trip_id, t.fare, p.amount FROM DEDUPE(trips, trip_id, INTERVAL '1 day') AS t
+     JOIN payments AS p ON p.id = t.trip_id
+       AND p.paid_at BETWEEN t.at - INTERVAL '10 minutes' AND t.at + INTERVAL '2 hours'`,
+    trips.pipe(
+      m.dedupe('trip_id', '1 day'),
+      m.join(payments, { on: { trip_id: 'id' }, within: ['-10 minutes', '2 hours'] }),
+      m.select('trip_id', 'fare', 'amount'),
+      out(),
+    ),
+  ],
+  [
     'several flows as one',
     `SELECT "at", zone, fare FROM trips UNION ALL BY NAME SELECT paid_at AS at, CAST(amount AS DOUBLE) AS fare
      FROM payments`,

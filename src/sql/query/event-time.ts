@@ -19,5 +19,7 @@ function carried(node: PlanNode): string | undefined {
   const [name] = names
   if (names.size !== 1 || name === undefined) return undefined
   if (step.is === 'stateless') return step.carries?.(name, options as never)
+  // It gives rows that came to it, as they were.
+  if (step.is === 'stateful') return inputs.length === 1 && step.takes === 'rows' && step.keepsTimes ? name : undefined
   return ['lookup', 'window', 'group', 'union'].includes(step.is) ? name : undefined
 }
