@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { MillraceError } from '../../src/core/errors.ts'
 import type { ObjectStore } from '../../src/core/ports.ts'
 import type { SinkContext } from '../../src/plan/sink.ts'
 import { id, parquetRows, text } from '../../src/plan/sql.ts'
@@ -7,54 +6,24 @@ import { fetchFile } from '../lake/fetch-file.ts'
 import { type FieldColumn, rowsByField } from '../lake/rows-by-field.ts'
 import type { CatalogDatabase } from './catalog.ts'
 import { type LakeColumn, tableColumns } from './columns.ts'
-import type { FoundTable } from './table.ts'
-
-/** A file of a table as the catalog has it now. */
-export interface ListedFile {
-  /** In the folder of the lake. */
-  readonly key: string
-  readonly bytes: number
-  /** Files that tell which of its rows are deleted. */
-  readonly deletes: readonly Omit<ListedFile, 'deletes'>[]
-}
+import { checkInlined, type FoundTable } from './table.ts'
+import { type TableFile, tableFiles, unfitFile, unknownForm } from './table-files.ts'
 
 /**
  * The files that hold the rows of a table as it is now.
  *
  * @throws MillraceError `user` where rows lie elsewhere, or in the catalog itself: only others write them so
  */
-export async function listFiles(
+export async function readableFiles(
   database: CatalogDatabase,
-  { tableId, prefix }: FoundTable,
+  table: FoundTable,
   address: string,
-): Promise<readonly ListedFile[]> {
-  const unread = (what: string) =>
-    new MillraceError('user', 'output-unfit', `${address}: ${what} Or ask the table with the extension ducklake.`)
-  const inlined = await database.rows(
-    `SELECT table_name FROM duckdb_tables() WHERE database_name = ${text(database.name)} AND estimated_size > 0
-     AND regexp_matches(table_name, '^ducklake_inlined_(data|delete)_${tableId}(_|$)')`,
-  )
-  for (const { table_name: name } of inlined) {
-    const [held] = await database.rows(`SELECT count(*) AS n FROM ${id(database.name)}.main.${id(String(name))}`)
-    if (Number(held?.n) > 0)
-      throw unread(
-        'another writer has put rows or deletes of the table into the catalog, which are not read here. Call ' +
-          'ducklake_flush_inlined_data.',
-      )
-  }
-  const now = `table_id = ${tableId} AND end_snapshot IS NULL ORDER BY data_file_id`
-  const listed = 'data_file_id, path, path_is_relative, file_size_bytes'
-  const key = ({ path, path_is_relative: isInside }: Readonly<Record<string, unknown>>) => {
-    if (isInside !== true) throw unread(`its file ${String(path)} lies outside of the folder of the lake.`)
-    return `${prefix}${String(path)}`
-  }
-  const file = (row: Readonly<Record<string, unknown>>) => ({ key: key(row), bytes: Number(row.file_size_bytes) })
-  const deletes = await database.rows(`SELECT ${listed} FROM ${database.prefix}delete_file WHERE ${now}`)
-  const files = await database.rows(`SELECT ${listed} FROM ${database.prefix}data_file WHERE ${now}`)
-  return files.map(row => ({
-    ...file(row),
-    deletes: deletes.filter(each => each.data_file_id === row.data_file_id).map(file),
-  }))
+): Promise<readonly TableFile[]> {
+  await checkInlined(database, address, table)
+  const files = await tableFiles(database, table)
+  const odd = files.find(({ isPlain }) => !isPlain)
+  if (odd) throw unfitFile(address, odd, unknownForm)
+  return files
 }
 
 /** Brings them here, and gives a relation of their rows. */
@@ -62,13 +31,14 @@ export function relationOf(
   store: ObjectStore,
   { duckdb, sleep, columns }: Pick<SinkContext, 'duckdb' | 'sleep' | 'columns'>,
   lakeColumns: readonly LakeColumn[],
-  files: readonly ListedFile[],
+  { prefix }: Pick<FoundTable, 'prefix'>,
+  files: readonly TableFile[],
 ): Promise<string> {
   return duckdb(async ({ folder }) => {
     let count = 0
-    const fetched = async ({ key, bytes }: Pick<ListedFile, 'key' | 'bytes'>) => {
+    const fetched = async ({ path, bytes }: Pick<TableFile, 'path' | 'bytes'>) => {
       const to = join(folder, `${count++}.parquet`)
-      await fetchFile(store, key, bytes, to, sleep)
+      await fetchFile(store, `${prefix}${path}`, bytes, to, sleep)
       return to
     }
     const fields = tableColumns(columns).map(({ name, type }): FieldColumn => {
@@ -80,12 +50,11 @@ export function relationOf(
     const parts: string[] = []
     for (const file of files) {
       const local = await fetched(file)
-      if (file.deletes.length === 0) {
+      if (!file.deletes) {
         whole.push(local)
         continue
       }
-      const gone: string[] = []
-      for (const deletes of file.deletes) gone.push(await fetched(deletes))
+      const gone = [await fetched(file.deletes)]
       const rows = rowsByField([local], fields, ', file_row_number = true')
       const isGone = `file_row_number IN (SELECT pos FROM ${parquetRows(gone)})`
       parts.push(`SELECT ${names} FROM ${rows} WHERE NOT ${isGone}`)

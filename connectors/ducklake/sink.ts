@@ -14,7 +14,7 @@ import { fieldIds, lakeColumns, tableColumns } from './columns.ts'
 import { describeFile, fileName, parseFileName, toReceipt, upload } from './data-files.ts'
 import { checkLake, makeLake } from './lake.ts'
 import { type Means, namedKeys, publish, type Target } from './publish.ts'
-import { epochSnapshots, listFiles, relationOf } from './rows.ts'
+import { epochSnapshots, readableFiles, relationOf } from './rows.ts'
 import { accessDefault, ducklake, ducklakeOptions, type DucklakeSink } from './spec.ts'
 import { type FoundTable, findTable, makeTable } from './table.ts'
 import { claimantOf, readToken, writeToken } from './token.ts'
@@ -90,12 +90,12 @@ export async function openDucklake(sink: DucklakeSink, context: SinkContext): Pr
     orphans: (term, named) => orphans(means, term, named),
     table: {
       async rows() {
-        const files = await catalog.read(async database => {
+        const { found, files } = await catalog.read(async database => {
           // Without a table, `judge` throws.
           const { found } = (await judge(means, database, false)) as { readonly found: FoundTable }
-          return listFiles(database as CatalogDatabase, found, address)
+          return { found, files: await readableFiles(database as CatalogDatabase, found, address) }
         })
-        return relationOf(store, context, target.columns, files)
+        return relationOf(store, context, target.columns, found, files)
       },
       versions: () =>
         catalog.read(async database =>

@@ -72,6 +72,18 @@ export async function tableFiles(
   }))
 }
 
+/** Of a file that is not plain. */
+export const unknownForm = 'which is encrypted, lies elsewhere, or has names or deletes that are not known here'
+
+export function unfitFile(address: string, { path }: Pick<TableFile, 'path'>, what: string): MillraceError {
+  return new MillraceError(
+    'user',
+    'output-unfit',
+    `${address} does not fit: another writer has left ${path} in it, ${what}. Write the rows anew with DuckDB ` +
+      '(CREATE TABLE ... AS SELECT), or take another table.',
+  )
+}
+
 /** Whose work on the files of a table it is, and with what. */
 export interface TableWork {
   readonly store: ObjectStore
@@ -107,14 +119,7 @@ export async function fetchRows(
   { store, table, columns, context, address }: TableWork,
   file: TableFile,
 ): Promise<FetchedRows> {
-  const unfit = (what: string) =>
-    new MillraceError(
-      'user',
-      'output-unfit',
-      `${address} does not fit: another writer has left ${file.path} in it, ${what}. Write the rows anew with DuckDB ` +
-        '(CREATE TABLE ... AS SELECT), or take another table.',
-    )
-  if (!file.isPlain) throw unfit('which is encrypted, lies elsewhere, or has names or deletes that are not known here')
+  if (!file.isPlain) throw unfitFile(address, file, unknownForm)
   const { deletes } = file
   const local: string[] = []
   const fetch = async (path: string, bytes: number) => {
@@ -127,7 +132,7 @@ export async function fetchRows(
   const there = await executor.describe(`SELECT * FROM ${parquetRows([data])}`)
   const names = columns.filter(({ parent }) => parent === undefined).map(({ name }) => name)
   const missing = names.find(name => there[name] === undefined)
-  if (missing !== undefined) throw unfit(`which has no column "${missing}"`)
+  if (missing !== undefined) throw unfitFile(address, file, `which has no column "${missing}"`)
   const gone = deletes && (await goneRows(executor, await fetch(deletes.path, deletes.bytes), deletes))
   const rowId =
     there[rowIdColumn] === undefined

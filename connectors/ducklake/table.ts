@@ -55,11 +55,15 @@ async function checkForm(database: CatalogDatabase, wanted: WantedTable, tableId
     `SELECT count(*) AS parts FROM ${prefix}partition_info WHERE table_id = ${tableId} AND end_snapshot IS NULL`,
   )
   if (Number(form?.parts) > 0) throw misfit(wanted, 'it is partitioned, which is not supported.')
-  if (wanted.key) await checkInlined(database, wanted, tableId)
+  if (wanted.key) await checkInlined(database, wanted.address, { tableId })
 }
 
-/** Rows, and deletes, that lie in the catalog itself could not be changed. */
-async function checkInlined(database: CatalogDatabase, wanted: WantedTable, tableId: bigint): Promise<void> {
+/** Rows, and deletes, that lie in the catalog itself are neither read nor changed here. @param address of the table */
+export async function checkInlined(
+  database: CatalogDatabase,
+  address: string,
+  { tableId }: Pick<FoundTable, 'tableId'>,
+): Promise<void> {
   const { name, prefix, rows } = database
   const listed = await rows(`SELECT table_name FROM ${prefix}inlined_data_tables WHERE table_id = ${tableId}`)
   const names = [...listed.map(({ table_name }) => String(table_name)), `ducklake_inlined_delete_${tableId}`]
@@ -71,7 +75,7 @@ async function checkInlined(database: CatalogDatabase, wanted: WantedTable, tabl
     const [row] = await rows(`SELECT 1 FROM ${id(name)}.main.${id(String(table))} LIMIT 1`)
     if (!row) continue
     const what = 'the catalog itself has rows of it, or deletes. Run CALL ducklake_flush_inlined_data in DuckDB.'
-    throw misfit(wanted, what)
+    throw misfit({ address }, what)
   }
 }
 
@@ -178,6 +182,6 @@ function columnRow({ number, name, type, isNullable, parent }: LakeColumn, table
   }
 }
 
-function misfit({ address }: WantedTable, what: string): MillraceError {
+function misfit({ address }: Pick<WantedTable, 'address'>, what: string): MillraceError {
   return new MillraceError('user', 'output-unfit', `${address} does not fit: ${what}`)
 }

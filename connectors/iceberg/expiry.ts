@@ -14,15 +14,22 @@ export interface Retention {
 /** Snapshots go so many at a time, so that most commits are one commit. */
 const batchMin = 20
 
-/** The oldest snapshots, where so many of them are over that they are taken out. */
-export function dueSnapshots(table: TableMetadata, retention: Retention, nowMs: number): readonly Snapshot[] {
+/** The oldest snapshots, and the one after them. */
+interface Due {
+  readonly gone: readonly Snapshot[]
+  readonly next: Snapshot
+}
+
+/** Undefined where too few snapshots are over to be taken out. */
+export function dueSnapshots(table: TableMetadata, retention: Retention, nowMs: number): Due | undefined {
   const line = lineOf(table) ?? []
   const old = line.slice(0, -1).filter((snapshot, index) => {
     const isOverCount = line.length - index > retention.countMax
     return isOverCount || nowMs - snapshot['timestamp-ms'] > retention.ageMsMax
   })
   // The oldest ones in a row: time may run backwards between writers.
-  return old.length < batchMin ? [] : line.slice(0, old.length)
+  if (old.length < batchMin) return undefined
+  return { gone: line.slice(0, old.length), next: line[old.length] as Snapshot }
 }
 
 /**
@@ -36,9 +43,9 @@ export async function expireSnapshots(
   retention: Retention,
   nowMs: number,
 ): Promise<void> {
-  const gone = dueSnapshots(table, retention, nowMs)
-  const next = lineOf(table)?.[gone.length]
-  if (gone.length === 0 || next === undefined) return
+  const due = dueSnapshots(table, retention, nowMs)
+  if (!due) return
+  const { gone, next } = due
   const garbage = await onlyIn(files, gone, next)
   const ids = gone.map(snapshot => snapshot['snapshot-id'])
   const committed = await catalog.commit(table, [{ action: 'remove-snapshots', 'snapshot-ids': ids }])

@@ -16,7 +16,7 @@ import { prepareSnapshot } from './snapshot.ts'
 import { tableColumns } from './rows.ts'
 import { readableTable } from './table.ts'
 import { filesOf, type IcebergTable, judge, ownToken } from './target.ts'
-import { claimantOf, epochProperty, tokenOf, tokenProperties } from './token.ts'
+import { claimantOf, summaryOf, tokenOf, tokenProperties } from './token.ts'
 import { schemaOf } from './types.ts'
 
 /** A commit is tried so often while others come first. */
@@ -139,7 +139,7 @@ async function publish(table: IcebergTable, output: CommittedOutput): Promise<'p
     const token = ownToken(table, found) as Token
     checkTerm({ address }, token, term)
     isThere = token.epoch >= epoch
-    isDue = dueSnapshots(found, table.retention, context.nowMs()).length > 0
+    isDue = dueSnapshots(found, table.retention, context.nowMs()) !== undefined
     if (isThere) return { is: 'committed' }
     const change = await context.duckdb(async duckdb => changeOf(table, await writerOf(table, found, duckdb), output))
     return commitChange(table, found, change, epoch)
@@ -171,7 +171,7 @@ async function commitChange(
 ): ReturnType<Catalog['commit']> {
   const { catalog, context, owner } = table
   const files = await filesOf(table, found)
-  const summary = { 'millrace.checkpoint': owner.checkpointId, [epochProperty]: String(epoch) }
+  const summary = summaryOf({ checkpointId: owner.checkpointId, epoch })
   const { snapshot, written } = await prepareSnapshot(
     files,
     found,
@@ -204,9 +204,10 @@ async function deleteLost(table: IcebergTable, isGarbage: (file: LostFile) => bo
   const found = await table.catalog.load()
   if (found === undefined) return 0
   const files = await filesOf(table, found)
-  const through = ownToken(table, found)?.epoch ?? 0
+  const { checkpointId, epoch: through } = ownToken(table, found) ?? { ...table.owner, epoch: 0 }
+  const last = { checkpointId, epoch: through }
   const keys = await retrying(files.sleep, async () => {
-    const lost = await lostFiles(files, found, through, table.wanted.key !== undefined)
+    const lost = await lostFiles(files, found, last, table.wanted.key !== undefined)
     return lost.filter(isGarbage).map(({ key }) => key)
   })
   if (keys.length > 0) await retrying(files.sleep, () => files.store.delete(keys))

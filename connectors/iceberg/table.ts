@@ -8,6 +8,7 @@ import { currentSchema, currentSnapshot, type SchemaField, type TableMetadata } 
 import { entriesOf, manifestsOf } from './snapshot.ts'
 import type { TableFiles } from './table-files.ts'
 import { filesOf, type IcebergTable, judge } from './target.ts'
+import { epochOf } from './token.ts'
 import { duckdbType } from './types.ts'
 
 /** The table for whoever only reads it. */
@@ -20,8 +21,12 @@ export function readableTable(table: IcebergTable): SinkTable {
     },
     async versions() {
       const snapshots = (await table.catalog.load())?.snapshots ?? []
-      const own = snapshots.filter(({ summary }) => summary?.['millrace.checkpoint'] === table.owner.checkpointId)
-      return new Map(own.map(one => [Number(one.summary['millrace.epoch']), String(one['snapshot-id'])]))
+      return new Map(
+        snapshots.flatMap(snapshot => {
+          const epoch = epochOf(snapshot, table.owner.checkpointId)
+          return epoch === undefined ? [] : [[epoch, String(snapshot['snapshot-id'])] as const]
+        }),
+      )
     },
   }
 }

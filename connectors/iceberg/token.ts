@@ -11,14 +11,16 @@ const names = {
   epoch: 'millrace.epoch',
 } as const
 
-/** Names the epoch in the summary of its snapshot, too. */
-export const epochProperty = names.epoch
+/** What the summary of a snapshot says of the epoch that it brings. */
+export function summaryOf({ checkpointId, epoch }: Pick<Token, 'checkpointId' | 'epoch'>) {
+  return tokenProperties({ checkpointId, epoch })
+}
 
-/** The epoch that a snapshot of this sink has brought; undefined for somebody else's. */
-export function epochOf({ summary }: Pick<Snapshot, 'summary'>): number | undefined {
+/** The epoch that a snapshot of a checkpoint has brought; undefined for somebody else's. */
+export function epochOf({ summary }: Pick<Snapshot, 'summary'>, checkpointId: string): number | undefined {
   // Some writers leave it out.
-  const epoch = (summary as Partial<typeof summary> | undefined)?.[epochProperty]
-  return epoch === undefined ? undefined : Number(epoch)
+  const told: Partial<Record<string, string>> = (summary as typeof summary | undefined) ?? {}
+  return told[names.checkpointId] === checkpointId ? Number(told[names.epoch]) : undefined
 }
 
 /** Undefined where nobody has taken the table. */

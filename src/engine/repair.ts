@@ -102,7 +102,7 @@ async function openOutput(parts: Components, flow: string, at: string, { manifes
   const { unpublished } = manifest
   // Rows that wait there were published by a later manifest, or will be.
   const epoch = publishedThrough(manifest, flow)
-  const sink = await openStoredSink(parts, manifest, flow, at, (kind, stored) => kind.remade?.(stored))
+  const sink = await openStoredSink(parts, manifest, flow, at)
   // What belongs to another checkpoint is not touched.
   await sink.check(manifest.epoch === 0)
   const waiting = unpublished.filter(({ output, at }) => output === flow && at === 'sink')

@@ -48,7 +48,8 @@ export const sqlCommand: Command<typeof options> = {
 
 Each step or flow has its own as well: late_<step>, state_<step>, output_<flow>, latest_<flow>. SHOW TABLES lists
 all, DESCRIBE late shows the columns of one. Without a query it is a prompt, where .help says more; without a
-terminal the statements are those of stdin, each up to its semicolon. It claims and changes nothing: a run that writes there goes on.`,
+terminal the statements are those of stdin, each up to its semicolon. It claims and changes nothing: a run that
+writes there goes on.`,
   options,
   async run({ checkpoint, query: sql, with: named = [], json, format: asked, output }, terminal) {
     const format = json ? 'json' : (asked ?? (output?.endsWith('.parquet') ? 'parquet' : 'table'))

@@ -110,7 +110,7 @@ async function whileOpen<T>(
   const folder = join(stage, newId())
   await mkdir(folder)
   try {
-    const sink = await openStoredSink(components, manifest, flow, address, (kind, stored) => kind.remade?.(stored), {
+    const sink = await openStoredSink(components, manifest, flow, address, {
       withStore: store => store,
       duckdb: work => work({ folder, executor }),
     })

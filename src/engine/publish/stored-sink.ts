@@ -2,7 +2,7 @@ import type { Manifest } from '../../../checkpoints/types.ts'
 import { sinkOf } from '../../../connectors/registry.ts'
 import type { SinkPort } from '../../core/sink-port.ts'
 import { type ColumnTypes, plainTypes } from '../../plan/relation.ts'
-import { type Sink, type SinkKind, sinkAt } from '../../plan/sink.ts'
+import { sinkAt } from '../../plan/sink.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import type { Components } from '../components.ts'
 import { changeKeys, correctionKeys, outputColumns } from '../state/read-checkpoint.ts'
@@ -12,7 +12,6 @@ import { openSink, type SinkMeans } from './outputs.ts'
  * The sink of a flow as the checkpoint's plan has it, at this place, where no pipeline is at hand. Nothing is made
  * where the place is gone.
  *
- * @param made the sink with what its plan does not keep; undefined: as it is
  * @throws MillraceError `user` where more is needed to reach it
  */
 export function openStoredSink(
@@ -20,14 +19,13 @@ export function openStoredSink(
   manifest: Manifest,
   flow: string,
   address: string,
-  made: (kind: SinkKind, stored: Sink) => Sink | undefined,
   means?: SinkMeans,
 ): Promise<SinkPort> {
   const stored = sinkAt(address, storedPlan(manifest.engine.plan).flows[flow]?.options)
   const kind = sinkOf(stored, flow, parts.sinks)
   const end = {
     name: flow,
-    sink: made(kind, stored) ?? stored,
+    sink: kind.remade?.(stored) ?? stored,
     kind,
     columns: notNull(outputColumns(manifest)[flow] ?? {}),
     operation: changeKeys(manifest)[flow] === undefined ? ('append' as const) : ('change' as const),
