@@ -127,6 +127,44 @@ test('where no run is under way, each look at a lake has a DuckDB of its own, an
   }
 })
 
+/** Another writer's change of the catalog. */
+async function rewrite(store: ObjectStore, statement: string): Promise<void> {
+  const found = await store.get(catalogKey)
+  if (typeof found === 'string') throw new Error(`the catalog is ${found}`)
+  const file = join(lake.folder, `other-${++looks}`)
+  await writeFile(file, found.body)
+  await lake.executor.run(`ATTACH ${text(file)} AS other`)
+  await lake.executor.run(statement)
+  await lake.executor.run('DETACH other')
+  await store.put(catalogKey, { file }, found.eTag)
+}
+
+test('who reads a table is told of rows that another writer has put where they are not read', async () => {
+  const port = await lake.open({ columns })
+  await port.own(true, 1)
+  await commitEpoch(port, lake.executor, 1, fileOf(1))
+  const rows = async () => {
+    const reader = await lake.open({ columns })
+    const relation = await reader.table?.rows()
+    return lake.executor.rows(`SELECT n FROM ${String(relation)} ORDER BY n`)
+  }
+  expect(await rows()).toEqual([{ n: 10n }, { n: 11n }, { n: 12n }])
+  await rewrite(lake.store, 'UPDATE other.ducklake_data_file SET mapping_id = 7')
+  await expect(rows()).rejects.toMatchObject({
+    code: 'output-unfit',
+    message: expect.stringMatching(/another writer has left part-.* in it, which is encrypted, lies elsewhere, or has/),
+  })
+  await rewrite(
+    lake.store,
+    'CREATE TABLE other.ducklake_inlined_data_1_1 AS SELECT 1 AS n; INSERT INTO other.ducklake_inlined_data_tables ' +
+      "SELECT table_id, 'ducklake_inlined_data_1_1', 1 FROM other.ducklake_table",
+  )
+  await expect(rows()).rejects.toMatchObject({
+    code: 'output-unfit',
+    message: expect.stringMatching(/the catalog itself has rows of it/),
+  })
+})
+
 test('a lake or a table that does not fit is refused by name', async () => {
   const port = await lake.open({ columns })
   await port.own(true, 1)
