@@ -125,11 +125,12 @@ export function either<A, B>(first: Kind<A>, second: Kind<B>): Kind<A | B> {
       return { ...invalid(value, expected), ...(near === undefined ? {} : { near }) }
     },
     fromText(given) {
-      const kind = kinds.find(({ fromText, problemOf }) => {
+      const values = kinds.flatMap(({ fromText, problemOf }) => {
         const value = fromText?.(given)
-        return value !== undefined && problemOf(value) === undefined
+        return value === undefined || problemOf(value) !== undefined ? [] : [value]
       })
-      return kind?.fromText?.(given)
+      // Where a list is taken, a comma stands between its items: '.log,.txt' is no suffix.
+      return (given.includes(',') ? values.find(Array.isArray) : undefined) ?? values[0]
     },
   }
 }

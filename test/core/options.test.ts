@@ -171,6 +171,8 @@ test.each<[{ fromText?(value: string): unknown }, string, unknown]>([
   [either(flag, nested(login)), 'true', true],
   [list(whole(1), 'numbers'), '1, 2,3', [1, 2, 3]],
   [list(whole(1), 'numbers'), '1,x', undefined],
+  [either(text(), list(text(), 'a list')), 'a', 'a'],
+  [either(text(), list(text(), 'a list')), 'a,b', ['a', 'b']],
 ])('the value that a text says, as on a command line or in SQL: %#', (kind, given, value) => {
   expect(kind.fromText?.(given)).toEqual(value)
 })

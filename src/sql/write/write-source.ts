@@ -1,3 +1,4 @@
+import { formats } from '../../../connectors/registry.ts'
 import { miniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { lookupOptions, type LookupDefinition } from '../../plan/lookup.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
@@ -55,7 +56,13 @@ export function lookupText({ settings, key, objects, keys, refreshMs }: LookupDe
 }
 
 function objectValues(settings: SourceSettings): Readonly<Record<string, unknown>> {
-  return { format: settings.format, ...prefixed('format', formatSettings(settings)), keyPattern: settings.keyPattern }
+  return { format: settings.format, ...prefixed('format', formatOptions(settings)), keyPattern: settings.keyPattern }
+}
+
+/** The options of the format's call. Its settings may have more: the groups of a pattern. */
+export function formatOptions(settings: SourceSettings): Readonly<Record<string, unknown>> {
+  const options = formats.find(({ kind }) => kind === settings.format)?.options ?? {}
+  return Object.fromEntries(Object.entries(formatSettings(settings)).filter(([name]) => Object.hasOwn(options, name)))
 }
 
 function prefixed(prefix: string, values: object): Readonly<Record<string, unknown>> {

@@ -9,7 +9,7 @@ import { id, text } from '../../plan/sql.ts'
 import { NoSqlForm } from './no-sql-form.ts'
 import { queryText } from './write-query.ts'
 import { sinkText } from './write-sink.ts'
-import { lookupText, sourceText } from './write-source.ts'
+import { formatOptions, lookupText, sourceText } from './write-source.ts'
 
 /** A pipeline as it is described: what `subscribeFlows` gives. */
 export interface Described {
@@ -42,9 +42,7 @@ export function sqlOf(
 function withoutFormatSuffixes<T extends SourceDefinition | LookupDefinition>(definition: T): T {
   const { settings, keys } = definition
   const format = formats.find(({ kind }) => kind === settings.format)
-  const own = format?.make?.(
-    ((settings as unknown as Readonly<Record<string, object | undefined>>)[settings.format] as never) ?? {},
-  ).suffixes
+  const own = format?.make?.(formatOptions(settings)).suffixes
   if (JSON.stringify(own) !== JSON.stringify(keys.suffixes)) return definition
   const { suffixes: _, ...others } = keys
   return { ...definition, keys: others }
