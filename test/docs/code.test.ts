@@ -3,35 +3,18 @@ import { expect, test } from 'vitest'
 import * as millrace from '../../src/index.ts'
 import { root } from '../cli/child.ts'
 import { compile } from '../types/compile.ts'
-import { pagePaths, readPage } from './pages.ts'
+import { type Block, isWhole, typescriptBlocks } from './pages.ts'
 
 // Every block of TypeScript on every page compiles. A whole pipeline is compiled as it is. A part of one is compiled behind
 // what its page has declared before it, or behind `assumed` where the page declares nothing.
 
-interface Block {
-  readonly page: string
-  readonly line: number
-  readonly code: string
-}
-
-async function blocks(): Promise<readonly Block[]> {
-  const found: Block[] = []
-  for (const page of await pagePaths()) {
-    const text = await readPage(page)
-    for (const match of text.matchAll(/^```ts\n([\s\S]*?)^```/gm))
-      found.push({ page, line: text.slice(0, match.index).split('\n').length + 1, code: match[1] as string })
-  }
-  return found
-}
-
 /** A file beside one of SQL, whose rows the compiler does not know. `test/examples/sql-guide.test.ts` runs it. */
 const isBesideSql = ({ page, code }: Block) => page === 'docs/guides/sql-pipelines.md' && code.includes('export const')
 
-const isWhole = ({ code }: Block) => /^import /m.test(code)
 const isDeclaring = ({ code }: Block) => /^(export default|const) /m.test(code)
 
 test('every block of TypeScript in the documentation compiles', async () => {
-  const all = (await blocks()).filter(block => !isBesideSql(block))
+  const all = (await typescriptBlocks()).filter(block => !isBesideSql(block))
   expect(all.filter(isWhole).length).toBeGreaterThan(35)
   expect(all.filter(block => !isWhole(block)).length).toBeGreaterThan(35)
   const name = (index: number | 'pipeline') =>

@@ -13,6 +13,27 @@ export async function pagePaths(): Promise<readonly string[]> {
 
 export const readPage = (path: string): Promise<string> => readFile(join(root, path), 'utf8')
 
+/** A block of TypeScript on a page, and the line that it begins at. */
+export interface Block {
+  readonly page: string
+  readonly line: number
+  readonly code: string
+}
+
+/** Every block of TypeScript on every page. */
+export async function typescriptBlocks(): Promise<readonly Block[]> {
+  const found: Block[] = []
+  for (const page of await pagePaths()) {
+    const text = await readPage(page)
+    for (const match of text.matchAll(/^```ts\n([\s\S]*?)^```/gm))
+      found.push({ page, line: text.slice(0, match.index).split('\n').length + 1, code: match[1] as string })
+  }
+  return found
+}
+
+/** Not a part of what stands before it. */
+export const isWhole = ({ code }: Block): boolean => /^import /m.test(code)
+
 /** The page without what stands in code. */
 export function withoutCode(text: string): string {
   return text

@@ -9,7 +9,7 @@ import type { Pipeline } from '../../src/plan/pipeline.ts'
 import { sqlOf } from '../../src/sql/write/write-sql.ts'
 import { openTestDuckdb, type TestDuckdb } from '../plan/duckdb.ts'
 import { canonicalPlan, compiled } from '../sql/plans.ts'
-import { pagePaths, readPage } from './pages.ts'
+import { type Block, isWhole, typescriptBlocks } from './pages.ts'
 
 /** Every variable that a page takes for set. */
 const environment = new Proxy({}, { get: () => 'postgres://user@host/database', has: () => true })
@@ -20,22 +20,9 @@ beforeAll(async () => {
 })
 afterAll(() => duckdb[Symbol.asyncDispose]())
 
-interface Example {
-  readonly page: string
-  readonly code: string
-}
-
-/** Pipelines that stand on a page whole, without a file of their own beside them. */
-async function examples(): Promise<readonly Example[]> {
-  const found: Example[] = []
-  for (const page of await pagePaths()) {
-    const text = await readPage(page)
-    for (const [, code = ''] of text.matchAll(/^```ts\n([\s\S]*?)^```/gm))
-      if (/^import /m.test(code) && /^export default pipeline\(/m.test(code) && !/from '(?!millrace'|rxjs')/.test(code))
-        found.push({ page, code })
-  }
-  return found
-}
+/** Without a file of its own beside it. */
+const isPipeline = (block: Block) =>
+  isWhole(block) && /^export default pipeline\(/m.test(block.code) && !/from '(?!millrace'|rxjs')/.test(block.code)
 
 function pipelineOf(code: string): Pipeline {
   const body = stripTypeScriptTypes(code)
@@ -65,7 +52,7 @@ const without = [
 
 test('each example has a form in SQL with the same plan, or is known to have none', async () => {
   const found: (readonly string[])[] = []
-  const all = await examples()
+  const all = (await typescriptBlocks()).filter(isPipeline)
   for (const { page, code } of all) {
     const pipeline = pipelineOf(code)
     const form = await written(pipeline)

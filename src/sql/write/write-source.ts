@@ -1,6 +1,7 @@
 import { formats } from '../../../connectors/registry.ts'
 import { miniBatchOptions } from '../../plan/mini-batch-options.ts'
 import { lookupOptions, type LookupDefinition } from '../../plan/lookup.ts'
+import type { FormatConnector } from '../../plan/format.ts'
 import type { SourceDefinition } from '../../plan/source-definition.ts'
 import { sourceOptions } from '../../plan/source-options.ts'
 import { type Bounds, formatSettings, type SourceSettings } from '../../plan/source-settings.ts'
@@ -24,7 +25,7 @@ export function sourceText(definition: SourceDefinition): string {
     late: settings.late && { retention: `${BigInt(settings.late.retentionUs) / 1_000n} ms` },
     rescue: settings.rescue,
     ...changed({ ...policies, rowBytesMax: undefined, hidden: keys.hidden, symlinks: keys.symlinks }, sourceOptions),
-    ...suffixValue(keys.suffixes),
+    ...suffixValue(definition),
     miniBatch: changed(miniBatch as Readonly<Record<string, unknown>>, miniBatchOptions),
     reconcile: live.reconcileMs === false ? false : msText(live.reconcileMs),
     ...(after.is === 'keep' ? {} : { after: after.is === 'move' ? { moveTo: after.to } : after.is }),
@@ -38,12 +39,13 @@ export function sourceText(definition: SourceDefinition): string {
 }
 
 /** `CREATE LOOKUP` of a lookup. */
-export function lookupText({ settings, key, objects, keys, refreshMs }: LookupDefinition): string {
+export function lookupText(definition: LookupDefinition): string {
+  const { settings, key, objects, keys, refreshMs } = definition
   const options = {
     objects,
     ...objectValues(settings),
     ...changed({ hidden: keys.hidden, symlinks: keys.symlinks }, lookupOptions),
-    ...suffixValue(keys.suffixes),
+    ...suffixValue(definition),
     ...(BigInt(refreshMs) * 1_000n === durationUs(lookupOptions.refresh.default, 'refresh')
       ? {}
       : { refresh: msText(refreshMs) }),
@@ -59,9 +61,13 @@ function objectValues(settings: SourceSettings): Readonly<Record<string, unknown
   return { format: settings.format, ...prefixed('format', formatOptions(settings)), keyPattern: settings.keyPattern }
 }
 
+function connectorOf(settings: SourceSettings): FormatConnector | undefined {
+  return formats.find(({ kind }) => kind === settings.format)
+}
+
 /** The options of the format's call. Its settings may have more: the groups of a pattern. */
-export function formatOptions(settings: SourceSettings): Readonly<Record<string, unknown>> {
-  const options = formats.find(({ kind }) => kind === settings.format)?.options ?? {}
+function formatOptions(settings: SourceSettings): Readonly<Record<string, unknown>> {
+  const options = connectorOf(settings)?.options ?? {}
   return Object.fromEntries(Object.entries(formatSettings(settings)).filter(([name]) => Object.hasOwn(options, name)))
 }
 
@@ -76,9 +82,11 @@ function changed(values: Readonly<Record<string, unknown>>, table: OptionTable):
   )
 }
 
-/** Those of a format go without saying: whoever asks for the same gets the same. */
-function suffixValue(suffixes: readonly string[] | undefined): Readonly<Record<string, unknown>> {
-  return suffixes === undefined ? {} : { suffix: suffixes.length === 1 ? suffixes[0] : suffixes }
+/** Those that the format has by itself go without saying: whoever asks for the same gets the same. */
+function suffixValue({ settings, keys: { suffixes } }: SourceDefinition | LookupDefinition): object {
+  const own = connectorOf(settings)?.make?.(formatOptions(settings)).suffixes
+  if (suffixes === undefined || JSON.stringify(suffixes) === JSON.stringify(own)) return {}
+  return { suffix: suffixes.length === 1 ? suffixes[0] : suffixes }
 }
 
 function msText(ms: number | undefined): string | undefined {

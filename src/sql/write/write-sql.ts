@@ -1,5 +1,4 @@
 import { sinks } from '../../../connectors/registry.ts'
-import { formats } from '../../../connectors/registry.ts'
 import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import { chain, planKey, type PlanNode, sourceSettings } from '../../plan/node.ts'
@@ -9,7 +8,7 @@ import { id, text } from '../../plan/sql.ts'
 import { NoSqlForm } from './no-sql-form.ts'
 import { queryText } from './write-query.ts'
 import { sinkText } from './write-sink.ts'
-import { formatOptions, lookupText, sourceText } from './write-source.ts'
+import { lookupText, sourceText } from './write-source.ts'
 
 /** A pipeline as it is described: what `subscribeFlows` gives. */
 export interface Described {
@@ -28,24 +27,14 @@ export function sqlOf(
 ): { readonly is: 'sql'; readonly sql: string } | { readonly is: 'none'; readonly why: string } {
   try {
     const statements = [`CREATE PIPELINE ${id(name)} WITH (checkpoint = ${text(checkpoint.replaceAll('${', '$${'))});`]
-    statements.push(...described.definitions.map(each => sourceText(withoutFormatSuffixes(each))))
-    statements.push(...described.lookups.map(each => lookupText(withoutFormatSuffixes(each))))
+    statements.push(...described.definitions.map(sourceText))
+    statements.push(...described.lookups.map(lookupText))
     statements.push(...flowTexts(described.terminals))
     return { is: 'sql', sql: `${statements.join('\n\n')}\n` }
   } catch (error) {
     if (error instanceof NoSqlForm) return { is: 'none', why: error.message }
     throw error
   }
-}
-
-/** Suffixes that the format has by itself go without saying. */
-function withoutFormatSuffixes<T extends SourceDefinition | LookupDefinition>(definition: T): T {
-  const { settings, keys } = definition
-  const format = formats.find(({ kind }) => kind === settings.format)
-  const own = format?.make?.(formatOptions(settings)).suffixes
-  if (JSON.stringify(own) !== JSON.stringify(keys.suffixes)) return definition
-  const { suffixes: _, ...others } = keys
-  return { ...definition, keys: others }
 }
 
 function flowTexts(terminals: readonly Terminal[]): readonly string[] {
