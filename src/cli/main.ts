@@ -16,6 +16,7 @@ import { retryCommand } from './commands/retry.ts'
 import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { whyCommand } from './commands/why.ts'
 import { nearestName } from '../core/nearest.ts'
 import { readArguments } from './options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   verifyCommand,
   explainCommand,
   inspectCommand,
+  whyCommand,
   sqlCommand,
   retryCommand,
   applyLateCommand,

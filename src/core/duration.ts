@@ -53,7 +53,12 @@ export function parseSignedUs(value: string): bigint | undefined {
 
 /** The one way to write a duration that has many: '1 hour' for '60 minutes' and '1h'. */
 export function canonicalDuration(value: string, field: string): string {
-  const ms = durationUs(value, field) / 1_000n
+  return showDuration(durationUs(value, field))
+}
+
+/** Whole milliseconds in the largest unit that leaves no rest: '1 hour', '90 minutes'. */
+export function showDuration(us: bigint): string {
+  const ms = us / 1_000n
   const [unit, size] = Object.entries(unitNames).find(([, size]) => ms % size === 0n) as [string, bigint]
   return `${ms / size} ${unit}${ms === size ? '' : 's'}`
 }

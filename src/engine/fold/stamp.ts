@@ -46,7 +46,7 @@ export function stamp(
       objects.push({ marked: entry, seq, watermarkUs: sources[entry.source]?.watermarkUs ?? null })
     else marks.push({ ...entry, seq })
     const before = position.clocks
-    position = { ...after(position, entry, delays, stages), nextSeq: seq + 1 }
+    position = { ...afterEntry(position, entry, delays, stages), nextSeq: seq + 1 }
     for (const [index, { id }] of stages.entries())
       seen[index]?.push({ seq, beforeUs: before[id] ?? null, afterUs: position.clocks[id] ?? null })
   }
@@ -59,13 +59,16 @@ export function stamp(
   return { objects, marks, clocks, lookups: lookupsMet(from, marks), after: position }
 }
 
+/** What of an entry moves watermarks. */
+export type ClockedEntry = Pick<MarkedObject, 'is' | 'source' | 'highMarkUs'> | AdmittedMark
+
 /**
  * The watermarks after an entry. A flush of single stages moves their clocks and leaves the watermarks of the sources
  * alone.
  */
-function after(
+export function afterEntry(
   { sources: before, clocks, lookups, nextSeq }: LedgerPosition,
-  entry: MarkedEntry,
+  entry: ClockedEntry,
   delays: Delays,
   stages: readonly ClockShape[],
 ): Omit<LedgerPosition, 'nextSeq'> {
@@ -82,7 +85,7 @@ function after(
 /** An object and a tick move their own source; a flush that says one watermark moves all of them, late rows none. */
 function sourcesAfter(
   before: LedgerPosition['sources'],
-  entry: MarkedEntry,
+  entry: ClockedEntry,
   delays: Delays,
 ): LedgerPosition['sources'] {
   const of = (name: string): WatermarkState => before[name] ?? beginning

@@ -1,6 +1,6 @@
 import { about, type Finding } from '../../core/finding.ts'
 import type { ObjectVersion } from '../../core/object-version.ts'
-import { canonicalDuration } from '../../core/duration.ts'
+import { showDuration } from '../../core/duration.ts'
 import { showBytes, showCount, showCounted } from '../../core/quantity.ts'
 import { nullColumnsText } from '../../engine/read/never-seen.ts'
 import type { Tried } from '../../engine/read/try-object.ts'
@@ -30,7 +30,7 @@ export function judgeEndless(terminals: readonly Terminal[]): readonly Finding[]
 export function judgeRetention(kept: readonly KeptForLate[]): readonly Finding[] {
   const size = ({ rows, bytes }: KeptSize) => `${showCounted(rows, 'row')}, ${showBytes(bytes)}`
   return kept.map(({ flows, step, retentionUs, state, late }) => {
-    const retention = canonicalDuration(`${retentionUs / 1_000n} milliseconds`, 'late: retention')
+    const retention = showDuration(retentionUs)
     return about('state')(
       'ok',
       `${flows.join(', ')}, step ${step}: late: { retention } keeps the state of windows for ${retention} ` +
