@@ -22,7 +22,7 @@ import { readArguments } from './options.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { withoutVariables } from './variables.ts'
 
-const commands: readonly Command[] = [
+export const commands: readonly Command[] = [
   runCommand,
   backfillCommand,
   verifyCommand,

@@ -13,22 +13,32 @@ export async function pagePaths(): Promise<readonly string[]> {
 
 export const readPage = (path: string): Promise<string> => readFile(join(root, path), 'utf8')
 
-/** A block of TypeScript on a page, and the line that it begins at. */
+/** A block on a page, and the line that it begins at. */
 export interface Block {
   readonly page: string
   readonly line: number
+  /** What its fence says: 'ts', 'json', '' where nothing. 'indented': it has no fence. */
+  readonly language: string
   readonly code: string
+}
+
+/** Every block of code on every page. */
+export async function allBlocks(): Promise<readonly Block[]> {
+  const found: Block[] = []
+  for (const page of await pagePaths()) {
+    const text = await readPage(page)
+    for (const match of text.matchAll(/^```(.*)\n([\s\S]*?)^```|(?<=^\n) {4}.*\n(?: {4}.*\n|\n(?= {4}))*/gm)) {
+      const [all, language = 'indented', code = all.replaceAll(/^ {4}/gm, '')] = match
+      const first = text.slice(0, match.index).split('\n').length
+      found.push({ page, line: language === 'indented' ? first : first + 1, language, code })
+    }
+  }
+  return found
 }
 
 /** Every block of TypeScript on every page. */
 export async function typescriptBlocks(): Promise<readonly Block[]> {
-  const found: Block[] = []
-  for (const page of await pagePaths()) {
-    const text = await readPage(page)
-    for (const match of text.matchAll(/^```ts\n([\s\S]*?)^```/gm))
-      found.push({ page, line: text.slice(0, match.index).split('\n').length + 1, code: match[1] as string })
-  }
-  return found
+  return (await allBlocks()).filter(({ language }) => language === 'ts')
 }
 
 /** Not a part of what stands before it. */

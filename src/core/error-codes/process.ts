@@ -32,7 +32,7 @@ export const processCodes = {
   },
   'drain-timeout': {
     means: 'The last epoch was not done in the time that a stop leaves it.',
-    todo: 'Give it more time with `--drain-timeout`. The next start does that epoch again.',
+    todo: 'Give it more time with `--drain-seconds`. The next start does that epoch again.',
   },
   simulated: {
     means: 'A faulty store of `millrace/testing` failed, as it was told to.',
