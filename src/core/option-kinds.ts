@@ -1,7 +1,15 @@
 import { nearestName } from './nearest.ts'
 import { type Duration, parseDurationUs, durationForms } from './duration.ts'
 import { parseSizeBytes, type Size, sizeForms } from './size.ts'
-import { invalid, type Kind, type OptionTable, problemOfOptions } from './options.ts'
+import {
+  invalid,
+  type Kind,
+  type OptionTable,
+  type OptionText,
+  problemOfOptions,
+  readText,
+  valuesOfTexts,
+} from './options.ts'
 
 // The kinds of values that options take.
 
@@ -96,8 +104,14 @@ export function nested<O extends object>(table: OptionTable<O>): Kind<O> {
     expected: `options: { ${Object.keys(names).join(', ')} }`,
     table: names,
     problemOf: value => problemOfOptions(names, value),
+    fromTexts(texts) {
+      const read = isList(texts) ? undefined : valuesOfTexts(names, texts)
+      return read === undefined || 'problem' in read ? undefined : (read.values as O)
+    },
   }
 }
+
+const isList = (texts: OptionText): texts is readonly OptionText[] => Array.isArray(texts)
 
 /** One value and no other, such as false beside a duration. */
 export function only<const T extends boolean>(value: T): Kind<T> {
@@ -125,18 +139,28 @@ export function either<A, B>(first: Kind<A>, second: Kind<B>): Kind<A | B> {
       return { ...invalid(value, expected), ...(near === undefined ? {} : { near }) }
     },
     fromText(given) {
-      const values = kinds.flatMap(({ fromText, problemOf }) => {
-        const value = fromText?.(given)
-        return value === undefined || problemOf(value) !== undefined ? [] : [value]
-      })
+      const values = valuesSaid(kinds, given)
       // Where a list is taken, a comma stands between its items: '.log,.txt' is no suffix.
       return (given.includes(',') ? values.find(Array.isArray) : undefined) ?? values[0]
     },
+    fromTexts: texts => valuesSaid(kinds, texts)[0],
   }
 }
 
-/** A list of at least one. As text: with commas between. */
+/** What each of the kinds reads, where it is a value of it. */
+function valuesSaid<A, B>(kinds: readonly [Kind<A>, Kind<B>], text: OptionText): readonly (A | B)[] {
+  return kinds.flatMap((kind: Kind<any>) => {
+    const value: A | B | undefined = readText(kind, text)
+    return value === undefined || kind.problemOf(value) !== undefined ? [] : [value]
+  })
+}
+
+/** A list of at least one. As one text: with commas between. */
 export function list<T>(items: Kind<T>, expected: string): Kind<readonly T[]> {
+  const itemsSaid = (texts: readonly OptionText[]) => {
+    const values = texts.map(text => readText(items, text))
+    return values.includes(undefined) ? undefined : (values as T[])
+  }
   return {
     expected,
     placeholder: `${items.placeholder},...`,
@@ -149,10 +173,8 @@ export function list<T>(items: Kind<T>, expected: string): Kind<readonly T[]> {
       }
       return undefined
     },
-    fromText(given) {
-      const values = given.split(',').map(item => items.fromText?.(item.trim()))
-      return values.includes(undefined) ? undefined : (values as T[])
-    },
+    fromText: given => itemsSaid(given.split(',').map(item => item.trim())),
+    fromTexts: texts => (isList(texts) ? itemsSaid(texts) : undefined),
   }
 }
 

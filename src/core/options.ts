@@ -5,6 +5,9 @@ import { nearestName } from './nearest.ts'
 // and reference pages read it. The interfaces that users see are written beside it, for the sake of hover texts and of
 // the compiler's messages; `satisfies OptionTable<TheInterface>` holds that both agree.
 
+/** What is written for a value outside of code: one text, or, in the WITH of SQL, several in a list or by names. */
+export type OptionText = string | readonly OptionText[] | { readonly [name: string]: OptionText }
+
 /** What values an option takes. `T` is their type in code. */
 export interface Kind<in out T> {
   /** What a message says was expected: 'a whole number from 1 to 1024'. */
@@ -17,6 +20,8 @@ export interface Kind<in out T> {
    * The value that a text says, on a command line or in SQL; undefined where it says none. Absent: text cannot say it.
    */
   fromText?(text: string): T | undefined
+  /** The same of texts in a list or by names. Absent: one text says it. */
+  fromTexts?(texts: Exclude<OptionText, string>): T | undefined
   /** Of options within options. */
   readonly table?: OptionTable
 }
@@ -128,7 +133,7 @@ export function problemOfOptions(table: OptionTable, given: unknown): Problem | 
  */
 export function valuesOfTexts(
   table: OptionTable,
-  texts: Readonly<Record<string, string>>,
+  texts: Readonly<Record<string, OptionText>>,
 ): { readonly values: Readonly<Record<string, unknown>> } | { readonly problem: Problem } {
   const values: Record<string, unknown> = {}
   for (const [path, text] of Object.entries(texts)) {
@@ -157,12 +162,17 @@ export function valuesOfTexts(
   return { values }
 }
 
+/** What a kind reads from a text, or from several; undefined where they say none of its values. */
+export function readText<T>({ fromText, fromTexts }: Kind<T>, text: OptionText): T | undefined {
+  return typeof text === 'string' ? fromText?.(text) : fromTexts?.(text)
+}
+
 /** The value that one text says, checked. */
 export function valueOfText(
   { kind, isSecret }: Option<unknown>,
-  text: string,
+  text: OptionText,
 ): { readonly value: unknown } | { readonly problem: Problem } {
-  const value = kind.fromText?.(text)
+  const value = readText(kind, text)
   const problem = value === undefined ? invalid(text, kind.expected) : kind.problemOf(value)
   if (problem === undefined) return { value }
   if (problem.is !== 'invalid') return { problem }

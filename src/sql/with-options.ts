@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import { describeProblem, type OptionTable, type Problem, valuesOfTexts } from '../core/options.ts'
+import { describeProblem, type OptionTable, type OptionText, type Problem, valuesOfTexts } from '../core/options.ts'
 import type { Catalog } from './catalog.ts'
 import type { Reader } from './reader.ts'
 import { type SqlFile, sqlError, siteOf } from './sql-error.ts'
@@ -7,9 +7,9 @@ import { isToken } from './tokens.ts'
 
 /** One `name = value` of WITH. */
 export interface WithOption {
-  readonly value: string
+  readonly value: OptionText
   /** As it is written, variables of the environment not put in. */
-  readonly written: string
+  readonly written: OptionText
   /** Where the name stands. */
   readonly at: number
 }
@@ -33,25 +33,39 @@ export function readWith(
       throw sqlError(reader.file, name.from, `option ${name.value} is given twice; expected once.`)
     reader.expect('=', `= and a value behind ${name.value}`)
     const written = readValue(reader)
-    options.set(name.value, { value: putIn(written, reader.file, name.from, catalog), written, at: name.from })
+    options.set(name.value, { value: putInAll(written, reader.file, name.from, catalog), written, at: name.from })
     if (!reader.isAt(')')) reader.expect(',', ', or ) behind an option')
   }
   return options
 }
 
-/** A text, a number, true, false, or a list of them in brackets. */
-function readValue(reader: Reader): string {
-  const expected = "a value: 'text', a number, true, false, or a list such as ('a', 'b')"
-  if (reader.take('(')) {
-    const items: string[] = []
-    while (!reader.take(')')) {
-      const item = reader.peek()
-      items.push(readValue(reader))
-      if (items.at(-1)?.includes(',')) throw sqlError(reader.file, item.from, 'an item of a list may not hold a comma.')
-      if (!reader.isAt(')')) reader.expect(',', ', or ) behind an item')
-    }
-    return items.join(',')
+/** A text, a number, true, false, or a list of them in brackets; an item may have names in braces, as in DuckDB. */
+function readValue(reader: Reader): OptionText {
+  if (!reader.take('(')) return readText(reader, "a value: 'text', a number, true, false, or a list such as ('a', 'b')")
+  const items: OptionText[] = []
+  while (!reader.take(')')) {
+    items.push(
+      reader.take('{') ? readNamed(reader) : readText(reader, "an item: 'text', a number or {'day': 'column'}"),
+    )
+    if (!reader.isAt(')')) reader.expect(',', ', or ) behind an item')
   }
+  return items
+}
+
+/** `'day': 'window_start'}`, the brace before it read. */
+function readNamed(reader: Reader): OptionText {
+  const texts = new Map<string, string>()
+  while (!reader.take('}')) {
+    const name = reader.peek().is === 'text' ? reader.next() : reader.name("a name, as in {'day': 'column'}")
+    if (texts.has(name.value)) throw sqlError(reader.file, name.from, `'${name.value}' is given twice; expected once.`)
+    reader.expect(':', `: and a value behind '${name.value}'`)
+    texts.set(name.value, readText(reader, `a value behind '${name.value}', such as 'column'`))
+    if (!reader.isAt('}')) reader.expect(',', ', or } behind a value')
+  }
+  return Object.fromEntries(texts)
+}
+
+function readText(reader: Reader, expected: string): string {
   const sign = reader.take('-') ? '-' : ''
   const token = reader.peek()
   const isValue =
@@ -59,6 +73,13 @@ function readValue(reader: Reader): string {
   if (!isValue) reader.fail(expected)
   reader.next()
   return token.is === 'word' ? token.value.toLowerCase() : sign + token.value
+}
+
+/** As `putIn`, in each text. */
+function putInAll(written: OptionText, ...rest: readonly [SqlFile, number, Parameters<typeof putIn>[3]]): OptionText {
+  if (typeof written === 'string') return putIn(written, ...rest)
+  if (Array.isArray(written)) return written.map(item => putInAll(item, ...rest))
+  return Object.fromEntries(Object.entries(written).map(([name, text]) => [name, putInAll(text, ...rest)]))
 }
 
 /** Puts variables in: `${BUCKET}`; `$${` is `${` itself. What they hold is a secret from then on. */

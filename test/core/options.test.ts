@@ -177,6 +177,21 @@ test.each<[{ fromText?(value: string): unknown }, string, unknown]>([
   expect(kind.fromText?.(given)).toEqual(value)
 })
 
+test.each<[{ fromTexts?(texts: any): unknown }, unknown, unknown]>([
+  [list(whole(1), 'numbers'), ['1', '2'], [1, 2]],
+  [list(whole(1), 'numbers'), ['1', ['2']], undefined],
+  [list(whole(1), 'numbers'), { one: '1' }, undefined],
+  [list(text(), 'texts'), ['a,b', ' c'], ['a,b', ' c']],
+  [list(either(text(), nested(login)), 'names'), ['a', { user: 'u', password: 'p' }], ['a', { user: 'u', password: 'p' }]],
+  [list(nested(login), 'logins'), [{ usr: 'u' }], undefined],
+  [nested(login), { user: 'u', password: 'p' }, { user: 'u', password: 'p' }],
+  [nested(login), ['u'], undefined],
+  [either(text(), list(text(), 'a list')), ['a,b'], ['a,b']],
+  [either(flag, nested(login)), { user: 1 }, undefined],
+])('the value that texts in a list or by names say, as in the WITH of SQL: %#', (kind, given, value) => {
+  expect(kind.fromTexts?.(given)).toEqual(value)
+})
+
 test('the word that was meant is named inside lists, beside other kinds, on a command line, and never of a secret', () => {
   const order = oneOf('ascending', 'descending')
   const options = {

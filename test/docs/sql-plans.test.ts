@@ -44,9 +44,7 @@ async function written(pipeline: Pipeline) {
 const without = [
   ['docs/guides/deltas.md', 'deltas(...) has no SQL form'],
   ['docs/guides/functions-of-typescript.md', 'mapRows(...) has no SQL form'],
-  ['docs/guides/iceberg.md', 'sink iceberg: partitionBy has no form in WITH'],
   ['docs/guides/late-and-bad-rows.md', 'late(...) has no SQL form'],
-  ['docs/guides/output-files.md', 'sink files: partitionBy has no form in WITH'],
   ['docs/guides/unnest.md', 'unnest(...) has no SQL form'],
 ]
 

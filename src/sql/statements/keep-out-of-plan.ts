@@ -1,3 +1,4 @@
+import { showValue } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import type { Catalog } from '../catalog.ts'
 import { sqlError } from '../sql-error.ts'
@@ -9,15 +10,18 @@ import type { At } from './object-options.ts'
  * hold.
  */
 export function keepOutOfPlan({ file }: Catalog, { what }: At, options: WithOptions, plan: Json): void {
-  const texts = textsIn(plan)
-  for (const [name, { value, written, at }] of options)
-    if (value !== written && texts.some(text => text.includes(value)))
+  const kept = textsIn(plan)
+  for (const [name, { value, written, at }] of options) {
+    const plain = textsIn(written)
+    const variable = textsIn(value).filter((text, index) => text !== plain[index])
+    if (variable.some(text => kept.some(each => each.includes(text))))
       throw sqlError(
         file,
         at,
-        `${what}: ${name}: '${written}' would lie in the checkpoint, as ${name} is part of the plan; expected ` +
+        `${what}: ${name}: ${showValue(written)} would lie in the checkpoint, as ${name} is part of the plan; expected ` +
           `its value without variables.`,
       )
+  }
 }
 
 function textsIn(value: unknown): readonly string[] {

@@ -1,3 +1,4 @@
+import { showValue } from '../../core/errors.ts'
 import { didYouMean } from '../../core/nearest.ts'
 import type { OptionTable } from '../../core/options.ts'
 import type { Catalog } from '../catalog.ts'
@@ -35,7 +36,7 @@ export function describedBy<T, D extends Described<T>>(
   throw sqlError(
     catalog.file,
     named.at,
-    `${at.what}: ${option}: '${named.written}' is not valid; expected ${expected}${didYouMean(named.value, kinds)}.`,
+    `${at.what}: ${option}: ${showValue(named.written)} is not valid; expected ${expected}${didYouMean(String(named.value), kinds)}.`,
   )
 }
 

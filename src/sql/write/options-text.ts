@@ -19,9 +19,14 @@ function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
 function valueText(value: unknown, what: string): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value === 'string' && !/[\0]/.test(value)) return text(value.replaceAll('${', '$${'))
-  const isList = Array.isArray(value) && value.every(item => typeof item === 'string' && !item.includes(','))
-  if (isList) return `(${(value as readonly string[]).map(item => text(item)).join(', ')})`
+  if (Array.isArray(value)) return `(${value.map(item => itemText(item, what)).join(', ')})`
   return noForm(`${what} has no form in WITH`)
+}
+
+function itemText(item: unknown, what: string): string {
+  if (!isOptions(item)) return Array.isArray(item) ? noForm(`${what} has no form in WITH`) : valueText(item, what)
+  const named = Object.entries(item).filter(([, value]) => value !== undefined)
+  return `{${named.map(([name, value]) => `${text(name)}: ${valueText(value, `${what}: ${name}`)}`).join(', ')}}`
 }
 
 /** `WITH (...)`, an option a line. */
