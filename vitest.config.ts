@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { ClosingLine } from './test/reporter/closing-line.ts'
 
 export default defineConfig({
+  // The package by its own name, as pipelines import it.
+  resolve: { alias: { millrace: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     environment: 'node',
     include: ['test/**/*.test.ts'],

@@ -182,7 +182,11 @@ test.each<[{ fromTexts?(texts: any): unknown }, unknown, unknown]>([
   [list(whole(1), 'numbers'), ['1', ['2']], undefined],
   [list(whole(1), 'numbers'), { one: '1' }, undefined],
   [list(text(), 'texts'), ['a,b', ' c'], ['a,b', ' c']],
-  [list(either(text(), nested(login)), 'names'), ['a', { user: 'u', password: 'p' }], ['a', { user: 'u', password: 'p' }]],
+  [
+    list(either(text(), nested(login)), 'names'),
+    ['a', { user: 'u', password: 'p' }],
+    ['a', { user: 'u', password: 'p' }],
+  ],
   [list(nested(login), 'logins'), [{ usr: 'u' }], undefined],
   [nested(login), { user: 'u', password: 'p' }, { user: 'u', password: 'p' }],
   [nested(login), ['u'], undefined],

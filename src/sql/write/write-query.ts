@@ -23,7 +23,7 @@ export function queryText(node: PlanNode, nameOf: NameOf): string | undefined {
     case 'derive':
       return deriveText(node, options, nameOf)
     case 'select':
-      return `SELECT ${(options.columns as readonly string[]).map(id).join(', ')} FROM ${nameOf(inputOf(node))}`
+      return selectText(node, options, nameOf)
     case 'rename':
       return (
         `SELECT ${renamed(inputOf(node), options as Readonly<Record<string, string>>)} FROM ` +
@@ -51,6 +51,14 @@ export function queryText(node: PlanNode, nameOf: NameOf): string | undefined {
 /** An expression as the user wrote it; a comment at its end would take what follows. */
 function clause(sql: unknown): string {
   return /--/.test(String(sql)) ? `${String(sql)}\n` : String(sql)
+}
+
+function selectText(node: PlanNode, { columns }: Options, nameOf: NameOf): string {
+  const names = columns as readonly string[]
+  // A query that keeps every column is no step.
+  if (names.join('\0') === Object.keys(inputOf(node).columns).join('\0'))
+    return noForm('select(...) of all columns, in the order that they have already, has no SQL form; leave it out')
+  return `SELECT ${names.map(id).join(', ')} FROM ${nameOf(inputOf(node))}`
 }
 
 function deriveText(node: PlanNode, options: Options, nameOf: NameOf): string {
