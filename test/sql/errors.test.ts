@@ -46,6 +46,17 @@ describe('a query that is refused names its place and what to write', () => {
        ON trip_id = p.id AND ^p.paid_at BETWEEN t.at AND t.at + INTERVAL '1 hour'`,
       'this is no condition of a join',
     ],
+    [
+      'a join of rows without event time',
+      `SELECT fare FROM trips AS t ^JOIN raw ON t.zone = raw.id AND raw.id BETWEEN t.at AND t.at + INTERVAL '1 hour'`,
+      'source raw has none; expected WATERMARK FOR',
+    ],
+    [
+      'a join of rows whose time is no column',
+      `SELECT fare FROM trips AS t ^JOIN (SELECT trips.trip_id FROM trips JOIN payments ON trips.trip_id = payments.id
+       AND payments.paid_at BETWEEN trips.at AND trips.at + INTERVAL '1 hour') AS p ON t.trip_id = p.trip_id`,
+      'the event time of the right side is no column of its rows',
+    ],
     ['ORDER BY', 'SELECT fare FROM trips ^ORDER BY fare', 'its bound is missing; of each window the first rows are'],
     ['LIMIT', 'SELECT fare FROM trips ^LIMIT 10', 'LIMIT counts all rows that will ever come'],
     ['DISTINCT', 'SELECT ^DISTINCT fare FROM trips', 'FROM DEDUPE(trips, id, INTERVAL'],

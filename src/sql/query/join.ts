@@ -1,4 +1,5 @@
 import { join as joinOperator } from '../../../operators/join.ts'
+import { sourcesOf } from '../../plan/node.ts'
 import type { ColumnTypes } from '../../plan/relation.ts'
 import type { Catalog, Named } from '../catalog.ts'
 import { followed } from '../rows.ts'
@@ -25,10 +26,11 @@ export async function joined(context: QueryContext, left: Input, join: Join): Pr
   const other = await inputOf(context, right)
   if (left.window || other.window) return windowsJoined(catalog, left, other, join)
   const sides = { left: left.scope, right: other.scope }
-  const { equal, bounds } = conditionsOf(catalog, join, sides, {
-    left: eventTimeOf(left.rows.node),
-    right: eventTimeOf(other.rows.node),
-  })
+  const times = {
+    left: timeOfSide(catalog.file, join, 'left', left),
+    right: timeOfSide(catalog.file, join, 'right', other),
+  }
+  const { equal, bounds } = conditionsOf(catalog, join, sides, times)
   if (bounds?.lo === undefined || bounds.hi === undefined)
     throw sqlError(
       catalog.file,
@@ -44,6 +46,22 @@ export async function joined(context: QueryContext, left: Input, join: Join): Pr
   )
   const isOneSided = join.kind === 'semi' || join.kind === 'anti'
   return { rows, scope: joinedScope(rows.node.columns, sides, equal, join), ...(isOneSided ? {} : { isJoined: true }) }
+}
+
+/** The event time of one side, which bounds go by. */
+function timeOfSide(file: SqlFile, { at }: Join, side: string, { rows }: Input): EventTime {
+  const time = eventTimeOf(rows.node)
+  if (time.column !== undefined || time.source !== undefined) return time
+  const timeless = sourcesOf(rows.node).find(source => source.time === undefined)
+  throw sqlError(
+    file,
+    at,
+    timeless
+      ? `rows are joined by their event times, and source ${timeless.name} has none; expected WATERMARK FOR a column ` +
+          `in its CREATE SOURCE, or a lookup in its place.`
+      : `the event time of the ${side} side is no column of its rows, so no bound can name it; expected one source, or ` +
+          'a union whose inputs call their times alike.',
+  )
 }
 
 function withLookup(catalog: Catalog, left: Input, join: Join, { lookup, columns, name }: Lookup): Input {
