@@ -59,8 +59,8 @@ function timeOfSide(file: SqlFile, { at }: Join, side: string, { rows }: Input):
     timeless
       ? `rows are joined by their event times, and source ${timeless.name} has none; expected WATERMARK FOR a column ` +
           `in its CREATE SOURCE, or a lookup in its place.`
-      : `the event time of the ${side} side is no column of its rows, so no bound can name it; expected one source, or ` +
-          'a union whose inputs call their times alike.',
+      : `the event time of the ${side} side is no column of its rows, so no bound can name it; expected one source, ` +
+          'or a union whose inputs call their times alike.',
   )
 }
 

@@ -18,8 +18,8 @@ export function keepOutOfPlan({ file }: Catalog, { what }: At, options: WithOpti
       throw sqlError(
         file,
         at,
-        `${what}: ${name}: ${showValue(written)} would lie in the checkpoint, as ${name} is part of the plan; expected ` +
-          `its value without variables.`,
+        `${what}: ${name}: ${showValue(written)} would lie in the checkpoint, as ${name} is part of the plan; ` +
+          `expected its value without variables.`,
       )
   }
 }

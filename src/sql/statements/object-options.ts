@@ -33,10 +33,11 @@ export function describedBy<T, D extends Described<T>>(
     throw sqlError(catalog.file, at.from, `${at.what}: ${option} is missing; expected WITH (${option} = ${expected}).`)
   const found = all.find(({ kind }) => kind === named.value)
   if (found?.make) return found
+  const meant = typeof named.value === 'string' ? didYouMean(named.value, kinds) : ''
   throw sqlError(
     catalog.file,
     named.at,
-    `${at.what}: ${option}: ${showValue(named.written)} is not valid; expected ${expected}${didYouMean(String(named.value), kinds)}.`,
+    `${at.what}: ${option}: ${showValue(named.written)} is not valid; expected ${expected}${meant}.`,
   )
 }
 
