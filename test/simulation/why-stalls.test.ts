@@ -1,0 +1,148 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { whyWindow } from '../../src/engine/inspect/why-window.ts'
+import { type WindowFacts, windowText } from '../../src/engine/report/why.ts'
+import {
+  aggregate,
+  count,
+  files,
+  groupBy,
+  hopping,
+  json,
+  type Pipeline,
+  pipeline,
+  session,
+  source,
+  sum,
+  to,
+  tumbling,
+  union,
+} from '../../src/index.ts'
+import { type Lab, openLab, run } from '../engine/harness.ts'
+import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
+import { drawStall, type Stall, toldOf, type ToldWindow } from './why-stalls.ts'
+
+/** Ledgers that stop somewhere; MILLRACE_STALLS=500 searches longer. */
+const stalls = wholeFromEnvironment('MILLRACE_STALLS', 12)
+
+let lab: Lab
+beforeEach(async () => {
+  lab = await openLab()
+})
+afterEach(() => lab[Symbol.asyncDispose]())
+
+const beginningMs = Date.UTC(2024, 2, 1)
+const us = (minutes: number) => BigInt(beginningMs + minutes * 60_000) * 1_000n
+/** '2024-03-01T09:10Z' */
+const shown = (minutes: number) => `${new Date(beginningMs + minutes * 60_000).toISOString().slice(0, 16)}Z`
+const minutes = (size: number) => `${size} minutes` as const
+
+/** The stall as a pipeline, in a folder of its own. */
+function pipelineOf({ shape, size, every, outer, delays }: Stall, folder: string): Pipeline {
+  const sources = delays.map((delay, index) =>
+    source(`s${index}`, {
+      objects: `${lab.input}/${folder}/s${index}`,
+      format: json(),
+      columns: { at: 'TIMESTAMP NOT NULL', zone: 'BIGINT' },
+      time: 'at',
+      watermark: { delay: minutes(delay) },
+      onBadRow: 'quarantine',
+    }),
+  )
+  const [first, second] = sources as [(typeof sources)[number], (typeof sources)[number] | undefined]
+  const rows = second ? union(first, second) : first
+  const window =
+    shape === 'hopping'
+      ? hopping(minutes(size), minutes(every))
+      : shape.includes('session')
+        ? session(minutes(size))
+        : tumbling(minutes(size))
+  const windows = rows.pipe(window as ReturnType<typeof tumbling>, groupBy('zone' as never), aggregate({ n: count() }))
+  const folded = windows.pipe(
+    tumbling(minutes(outer)) as never,
+    groupBy('zone' as never),
+    aggregate({ n: sum('n' as never) }),
+  ) as typeof windows
+  return pipeline(
+    'stalled',
+    { checkpoint: `${lab.root}/${folder}-ck` },
+    (shape.startsWith('folded') ? folded : windows).pipe(to(files(`${lab.root}/${folder}-out`, { format: 'json' }))),
+  )
+}
+
+test('why is right of every window of a ledger that stops somewhere (S2, S4, S8, S9, S10, S13)', async () => {
+  const { random, label } = drawn()
+  for (let n = 0; n < stalls; n++) {
+    const stall = drawStall(random)
+    const folder = `n${n}`
+    for (const index of stall.delays.keys()) await lab.lines(`${folder}/s${index}/none.txt`, [])
+    for (const { key, source: of, rows } of stall.objects)
+      await lab.lines(
+        `${folder}/s${of}/${key}`,
+        rows.map(({ t, zone }) => JSON.stringify({ at: t === null ? null : shown(t).slice(0, 16), zone })),
+      )
+    const of = pipelineOf(stall, folder)
+    await run(of, { flush: false, objectsPerEpoch: stall.objectsPerEpoch })
+    const epochs = new Map(
+      (await lab.channel('ledger', { checkpoint: `${lab.root}/${folder}-ck`, output: '' })).map(row => [
+        row.key,
+        Number(row.epoch),
+      ]),
+    )
+    const found = await whyWindow(of, {
+      timeUs: us(stall.at),
+      group: stall.zone === undefined ? {} : { zone: String(stall.zone) },
+    })
+    const where = `${label}, stall ${n}: ${JSON.stringify(stall)}`
+    const told = toldOf(stall)
+    expect(found.windows.map(compared), where).toEqual(told.map(window => expected(window, epochs)))
+    expect(found.more + found.others.length, where).toBe(told.length === 0 ? 1 : 0)
+    for (const [index, facts] of found.windows.entries())
+      for (const words of wordsOf(told[index] as ToldWindow, stall)) expect(windowText(facts), where).toContain(words)
+  }
+}, 3_600_000)
+
+const byName = (a: { readonly source: string }, b: { readonly source: string }) => (a.source < b.source ? -1 : 1)
+
+function compared({ startUs, endUs, stands }: WindowFacts): object {
+  if (stands.is === 'closed') {
+    const { at, results, late } = stands
+    return { startUs, endUs, is: 'closed', epoch: at?.epoch, by: at?.by.is === 'object' && at.by.key, results, late }
+  }
+  const { groups, behind, hold } = stands
+  const holds = hold.sources.map(({ source: name, neededUs, by }) => ({
+    source: name,
+    neededUs,
+    key: by?.is === 'object' ? by.key : undefined,
+  }))
+  const windows = behind.reduce((total, one) => total + one.windows, 0)
+  return { startUs, endUs, is: 'open', groups, behind: windows, holds: holds.toSorted(byName) }
+}
+
+function expected({ start, end, stands }: ToldWindow, epochs: ReadonlyMap<string | null | undefined, number>): object {
+  const borders = { startUs: us(start), endUs: us(end), is: stands.is }
+  if (stands.is === 'closed') {
+    const { key, results, late } = stands
+    return { ...borders, epoch: epochs.get(key), by: key, results, late }
+  }
+  const holds = stands.holds.map(({ source: index, needed, key }) => ({
+    source: `s${index}`,
+    neededUs: us(needed),
+    key,
+  }))
+  return { ...borders, groups: stands.groups, behind: stands.behind, holds: holds.toSorted(byName) }
+}
+
+/** What a reader goes by: the object that holds the window, and the time that moves it. */
+function wordsOf({ start, end, stands }: ToldWindow, { delays }: Stall): readonly string[] {
+  const name = `The window ${shown(start)} to ${shown(end)} of flow-1`
+  if (stands.is === 'closed') return [name, 'was closed in epoch', `'${stands.key}'`]
+  return [
+    name,
+    'is open',
+    ...stands.holds.flatMap(({ source: index, needed, key }) =>
+      key === undefined
+        ? [`Source s${index} holds it: `]
+        : [`('${key}')`, `An object of s${index} with a time of ${shown(needed + (delays[index] as number))} or later`],
+    ),
+  ]
+}

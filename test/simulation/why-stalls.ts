@@ -1,0 +1,233 @@
+/** A drawn ledger that stops somewhere, a window to ask for, and the answer by plain arithmetic over its rows. */
+import { whole } from '../trials/ledger.ts'
+
+/** Times are minutes since 2024-03-01. */
+export interface Stall {
+  readonly shape: 'tumbling' | 'hopping' | 'session' | 'folded hours' | 'folded sessions'
+  /** Of windows; of sessions the gap. */
+  readonly size: number
+  readonly every: number
+  /** Of the windows that results are folded into. */
+  readonly outer: number
+  /** By source: the delay. */
+  readonly delays: readonly number[]
+  readonly objects: readonly StalledObject[]
+  readonly objectsPerEpoch: number
+  /** A time in the window that is asked for. */
+  readonly at: number
+  readonly zone: number | undefined
+}
+
+export interface StalledObject {
+  readonly key: string
+  readonly source: number
+  /** A row without a time is a bad one. */
+  readonly rows: readonly { readonly t: number | null; readonly zone: number }[]
+}
+
+const shapes = ['tumbling', 'hopping', 'session', 'folded hours', 'folded sessions'] as const
+
+export function drawStall(random: () => number): Stall {
+  const shape = shapes[whole(random, 0, shapes.length - 1)] as Stall['shape']
+  const size = 10 * whole(random, 1, 6)
+  const delays = random() < 0.5 ? [10 * whole(random, 0, 4)] : [10 * whole(random, 0, 4), 10 * whole(random, 0, 4)]
+  let now = whole(random, 0, 60)
+  const objects = Array.from({ length: whole(random, 1, 8) }, (_, index) => {
+    now += whole(random, 0, 40)
+    const rows = Array.from({ length: whole(random, 1, 4) }, () => ({
+      t: random() < 0.1 ? null : Math.max(0, now - whole(random, 0, 70)),
+      zone: whole(random, 1, 3),
+    }))
+    return { key: `o${index}.jsonl`, source: whole(random, 0, delays.length - 1), rows }
+  })
+  return {
+    shape,
+    size,
+    every: size / (size % 20 === 0 ? 2 : 1),
+    outer: size * whole(random, 2, 4),
+    delays,
+    objects,
+    objectsPerEpoch: whole(random, 1, 3),
+    at: whole(random, 0, now + 30),
+    zone: random() < 0.4 ? whole(random, 1, 3) : undefined,
+  }
+}
+
+/** What must be told of a window. */
+export interface ToldWindow {
+  readonly start: number
+  readonly end: number
+  readonly closesAt: number
+  readonly stands:
+    | {
+        readonly is: 'open'
+        readonly groups: number
+        /** Open windows of the step before that lie in it. */
+        readonly behind: number
+        /** By source: the watermark that is needed, and the object that its own comes from. */
+        readonly holds: readonly {
+          readonly source: number
+          readonly needed: number
+          readonly key: string | undefined
+        }[]
+      }
+    | { readonly is: 'closed'; readonly key: string; readonly results: number; readonly late: number }
+}
+
+interface Row {
+  readonly t: number
+  readonly zone: number
+  /** The watermark of the first step before its object. */
+  readonly before: number
+}
+
+const never = -Infinity
+
+/** The watermarks after each object: of the sources, and of what they feed together. */
+function clocksOf({ objects, delays }: Stall) {
+  const sources = delays.map(() => ({ watermark: never, key: undefined as string | undefined }))
+  let clock = never
+  const after: { readonly key: string; readonly clock: number }[] = []
+  const rows: Row[] = []
+  for (const object of objects) {
+    const times = object.rows.flatMap(({ t, zone }) => (t === null ? [] : [{ t, zone, before: clock }]))
+    rows.push(...times)
+    const mark = Math.max(never, ...times.map(({ t }) => t)) - (delays[object.source] as number)
+    const source = sources[object.source] as (typeof sources)[number]
+    if (mark > source.watermark) Object.assign(source, { watermark: mark, key: object.key })
+    clock = Math.max(clock, Math.min(...sources.map(({ watermark }) => watermark)))
+    after.push({ key: object.key, clock })
+  }
+  return { sources, clock, after, rows }
+}
+
+/** Minutes from 1970, to which windows align (S9), to the beginning. */
+const beginning = Date.UTC(2024, 2, 1) / 60_000
+
+/** The last start of a window at or below this time. */
+const startBelow = (t: number, apart: number) => Math.floor((t + beginning) / apart) * apart - beginning
+
+/** The windows that hold the time, in the order of their ends. */
+export function toldOf(stall: Stall): readonly ToldWindow[] {
+  const { shape, size, every, outer, at } = stall
+  if (shape === 'session') return toldSessions(stall)
+  const starts = (length: number, apart: number) => {
+    const last = startBelow(at, apart)
+    return Array.from({ length: Math.ceil(length / apart) }, (_, n) => last - n * apart)
+      .filter(start => start + length > at)
+      .toReversed()
+  }
+  if (shape === 'tumbling') return starts(size, size).map(start => toldFixed(stall, start, start + size))
+  if (shape === 'hopping') return starts(size, every).map(start => toldFixed(stall, start, start + size))
+  return starts(outer, outer).map(start => toldFolded(stall, start, start + outer))
+}
+
+const isAsked =
+  ({ zone }: Stall) =>
+  (row: { readonly zone: number }) =>
+    zone === undefined || row.zone === zone
+const zonesOf = (rows: readonly { readonly zone: number }[]) => new Set(rows.map(({ zone }) => zone)).size
+
+function toldFixed(stall: Stall, start: number, end: number): ToldWindow {
+  const { clock, rows } = clocksOf(stall)
+  const inside = rows.filter(({ t }) => t >= start && t < end).filter(isAsked(stall))
+  const onTime = inside.filter(({ before }) => end > before)
+  if (end > clock) return { start, end, closesAt: end, stands: openBy(stall, end, zonesOf(onTime), 0) }
+  const late = inside.length - onTime.length
+  return {
+    start,
+    end,
+    closesAt: end,
+    stands: { is: 'closed', key: closedBy(stall, end), results: zonesOf(onTime), late },
+  }
+}
+
+/** The sources that have not come so far. */
+function openBy(stall: Stall, needed: number, groups: number, behind: number): ToldWindow['stands'] {
+  const holds = clocksOf(stall).sources.flatMap(({ watermark, key }, source) =>
+    watermark < needed ? [{ source, needed, key }] : [],
+  )
+  return { is: 'open', groups, behind, holds }
+}
+
+function closedBy(stall: Stall, needed: number): string {
+  const found = clocksOf(stall).after.find(({ clock }) => clock >= needed)
+  if (!found) throw new Error('the oracle has closed a window that nothing closes')
+  return found.key
+}
+
+interface Island {
+  readonly zone: number
+  readonly first: number
+  readonly last: number
+}
+
+/** Sessions of the rows that were on time (S10). */
+function islandsOf(stall: Stall): readonly Island[] {
+  const { rows } = clocksOf(stall)
+  const gap = stall.size
+  const islands: Island[] = []
+  for (const { t, zone } of rows.filter(row => row.t + gap > row.before).toSorted((a, b) => a.t - b.t)) {
+    const at = islands.findLastIndex(island => island.zone === zone)
+    const last = islands[at]
+    if (last && t < last.last + gap) islands[at] = { ...last, last: t }
+    else islands.push({ zone, first: t, last: t })
+  }
+  return islands
+}
+
+/** The open ones: closed sessions are looked for among the results. */
+function toldSessions(stall: Stall): readonly ToldWindow[] {
+  const { size: gap, at } = stall
+  const { clock } = clocksOf(stall)
+  const open = islandsOf(stall)
+    .filter(isAsked(stall))
+    .filter(({ first, last }) => first <= at && at < last + gap && last + 2 * gap > clock)
+  const borders = new Map(open.map(({ first, last }) => [`${last} ${first}`, { first, last }]))
+  return [...borders.values()]
+    .toSorted((a, b) => a.last - b.last || a.first - b.first)
+    .map(({ first, last }) => {
+      const groups = open.filter(island => island.first === first && island.last === last).length
+      const closesAt = last + 2 * gap
+      return { start: first, end: last + gap, closesAt, stands: openBy(stall, closesAt, groups, 0) }
+    })
+}
+
+/** Results of the step before: where they lie, and the watermark that gives them. */
+function innerResults(
+  stall: Stall,
+): readonly { readonly zone: number; readonly start: number; readonly end: number; readonly givenAt: number }[] {
+  const { size } = stall
+  if (stall.shape === 'folded sessions')
+    return islandsOf(stall).map(({ zone, first, last }) => ({
+      zone,
+      start: first,
+      end: last + size,
+      givenAt: last + 2 * size,
+    }))
+  const { rows } = clocksOf(stall)
+  const windows = rows.flatMap(({ t, zone, before }) => {
+    const start = startBelow(t, size)
+    return start + size > before ? [{ zone, start, end: start + size, givenAt: start + size }] : []
+  })
+  return [...new Map(windows.map(window => [`${window.zone} ${window.start}`, window])).values()]
+}
+
+function toldFolded(stall: Stall, start: number, end: number): ToldWindow {
+  const { clock } = clocksOf(stall)
+  const hold = stall.shape === 'folded sessions' ? stall.size : 0
+  const inside = innerResults(stall).filter(result => result.end > start && result.end <= end)
+  const needed = end + hold
+  const asked = inside.filter(isAsked(stall))
+  if (needed <= clock)
+    return {
+      start,
+      end,
+      closesAt: end,
+      stands: { is: 'closed', key: closedBy(stall, needed), results: zonesOf(asked), late: 0 },
+    }
+  const given = asked.filter(({ givenAt }) => givenAt <= clock)
+  const waiting = inside.filter(({ givenAt }) => givenAt > clock)
+  const windows = new Set(waiting.map(one => `${one.start} ${one.end}`)).size
+  return { start, end, closesAt: end, stands: openBy(stall, needed, zonesOf(given), windows) }
+}
