@@ -11,10 +11,5 @@ export function shownPath(address: string): string {
   return nearPath(addressToPath(address))
 }
 
-/** A path as one word of a command to type. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
-}
-
 /** How this millrace is started: from its own checkout by npm's script, else by npx. */
 export const invocation = import.meta.url.endsWith('.ts') ? 'npm run millrace --' : 'npx millrace'

@@ -1,4 +1,5 @@
 import { type GoneField, goneFieldText, type NewColumn, newColumnsList } from '../engine/read/columns-seen.ts'
+import { badRowsQuery } from '../engine/read/bad-row.ts'
 import { type IgnoredKeys, ignoredText } from '../engine/report/ignored-keys.ts'
 import { goneReasons, overwritten } from '../engine/read/marked-object.ts'
 import { nullColumnsText } from '../engine/read/never-seen.ts'
@@ -7,7 +8,8 @@ import type { FarAhead, Inspection, SetAside, Summary, Totals } from '../engine/
 import { objectAddress } from '../core/object-address.ts'
 import { showBytes, showCount, showCounted, showRate, showSeconds } from '../core/quantity.ts'
 import { isEveryObjectSetAside, isNoneRead } from './exit-code.ts'
-import { addressToPath, invocation, shellWord, shownPath } from './shown-path.ts'
+import { shellWord } from '../core/shell-word.ts'
+import { addressToPath, invocation, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
 
 /** What `backfill --json` prints: totals of the checkpoint, `seconds` of this run. Its names are a public format. */
@@ -238,11 +240,6 @@ function noneReadAdvice(setAside: readonly SetAside[], checkpoint: string): stri
 }
 
 const reasonsShown = 3
-
-/** Bad rows of each column, the most frequent first, with an example. */
-const badRowsQuery =
-  'SELECT "column", expected, min(object) AS object, min(found) AS found, count(*) AS n ' +
-  'FROM quarantine GROUP BY ALL ORDER BY n DESC'
 
 function badRowsWarning(bad: number, rows: number, checkpoint: string): string {
   const command = `${invocation} sql ${shellWord(shownPath(checkpoint))} ${shellWord(badRowsQuery)}`

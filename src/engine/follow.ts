@@ -162,7 +162,7 @@ function watched(run: Run, committer: Committer, live: LiveSources, batches: Aga
         return batches.inHand ?? intake.inHand
       },
     },
-    notifications: live.notifications,
+    live: live.each,
     lastCommitMs: () => times.lastCommitMs,
     committingSinceMs: () => times.committingSinceMs,
   })

@@ -1,4 +1,3 @@
-import type { NotificationSource } from '../core/ports.ts'
 import type { Components } from './components.ts'
 import type { Admitted, Listed, MiniBatches } from './intake/admit.ts'
 import { isAgain } from './intake/again.ts'
@@ -16,7 +15,7 @@ export interface LiveSources {
   readonly batches: MiniBatches
   /** What all of them hold and have taken in. */
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
-  readonly notifications: readonly NotificationSource[]
+  readonly each: readonly Pick<LiveSource, 'name' | 'intake' | 'notifications'>[]
   /** What listings have shown. */
   readonly listed: Listed
   /** Nothing is left of what was there, in any of them. */
@@ -53,13 +52,11 @@ export async function createLiveSources(
     all.push(await createLiveSource(parts, run, source, options, ledger, others))
   /** By name of the source: objects that were committed, or are about to be. */
   const taken = new Map<string, number>()
-  const each = async (work: (live: LiveSource) => Promise<void>) => void (await Promise.all(all.map(work)))
+  const withEach = async (work: (live: LiveSource) => Promise<void>) => void (await Promise.all(all.map(work)))
   return {
     batches: inTurn(all.map(({ intake }) => intake)),
     intake: intakeOfAll(all),
-    get notifications() {
-      return all.flatMap(({ notifications }) => notifications ?? [])
-    },
+    each: all,
     get listed() {
       return listedByAll(all)
     },
@@ -76,14 +73,14 @@ export async function createLiveSources(
         if (own.length > 0) live.intake.committed(own, gone)
       }
     },
-    open: () => each(live => live.open()),
+    open: () => withEach(live => live.open()),
     begin() {
       for (const live of all) live.begin()
     },
     drain() {
       for (const { intake } of all) intake.end()
     },
-    end: () => each(live => live.end()),
+    end: () => withEach(live => live.end()),
   }
 }
 

@@ -8,7 +8,7 @@ import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
 import { sinksOf } from './publish/outputs.ts'
 import type { Publisher } from './publish/publisher.ts'
-import type { MeasuredHeld, MeasuredState, Measurement, Running } from './report/running.ts'
+import type { MeasuredHeld, MeasuredSource, MeasuredState, Measurement, Running } from './report/running.ts'
 import { heldIn } from './state/held.ts'
 import { openWindowsOf, segmentChannel, stateName, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
@@ -19,20 +19,26 @@ export interface RunningContext {
     readonly publisher: Pick<Publisher, 'waiting' | 'lags' | 'lastHeldMs'>
   }
   readonly intake: Pick<Intake, 'inHand' | 'admitted'>
-  readonly notifications: readonly Pick<NotificationSource, 'backlog' | 'counts'>[]
+  /** Each source by itself. */
+  readonly live: readonly {
+    readonly name: string
+    readonly intake: Pick<Intake, 'inHand' | 'admitted'>
+    readonly notifications: Pick<NotificationSource, 'backlog' | 'counts'> | undefined
+  }[]
   lastCommitMs(): number
   /** When the commit under way began. */
   committingSinceMs(): number | undefined
 }
 
 export function createRunning(context: RunningContext): Running {
-  const { run, committer, intake, notifications } = context
+  const { run, committer, intake, live } = context
   const { clock, lookUps } = run
   const everyMs = Math.max(
     ...[...run.sources.values()].map(({ miniBatch }) => miniBatchLimits(miniBatch, 'miniBatch').everyMs),
   )
 
   return {
+    plan: run.plan,
     stalledMs() {
       const { sinceMs } = intake.inHand
       const begun = Math.min(
@@ -42,10 +48,10 @@ export function createRunning(context: RunningContext): Running {
       return Math.max(0, clock.nowMs() - Math.max(begun, context.lastCommitMs(), committer.publisher.lastHeldMs))
     },
     async measure() {
-      const { manifest, position } = committer
+      const { manifest } = committer
       const [states, backlogs, duckdb] = await Promise.all([
         measuredStates(run, committer),
-        Promise.all(notifications.map(one => one.backlog())),
+        Promise.all(live.map(async ({ notifications }) => (await notifications?.backlog()) ?? {})),
         memory(lookUps),
       ])
       const parts = Object.values(manifest.channels).flat()
@@ -57,7 +63,7 @@ export function createRunning(context: RunningContext): Running {
         totals: totalsOf(manifest),
         inHand: intake.inHand.objects,
         admitted: { ...intake.admitted },
-        sources: [...run.sources.keys()].map(source => ({ source, ...(position.sources[source] ?? beginning) })),
+        sources: measuredSources(context, backlogs),
         states,
         undelivered: committer.publisher.waiting,
         sinks: committer.publisher.lags,
@@ -68,11 +74,27 @@ export function createRunning(context: RunningContext): Running {
           files: parts.filter(part => !isInHead(part)).length,
         },
         backlog: allWaiting(backlogs),
-        notifications: sumOfCounts(notifications.map(({ counts }) => counts)),
+        notifications: sumOfCounts(live.map(({ notifications }) => notifications?.counts ?? {})),
         duckdb,
       }
     },
   }
+}
+
+function measuredSources(
+  { run, committer, live }: RunningContext,
+  backlogs: readonly Backlog[],
+): readonly MeasuredSource[] {
+  const { position } = committer
+  const nowMs = run.clock.nowMs()
+  return live.map(({ name, intake: { inHand, admitted } }, index) => ({
+    source: name,
+    address: run.sources.get(name)?.input.root ?? '',
+    ...(position.sources[name] ?? beginning),
+    inHand: { objects: inHand.objects, oldestMs: inHand.sinceMs === undefined ? null : nowMs - inHand.sinceMs },
+    admitted: { ...admitted },
+    backlog: backlogs[index] ?? {},
+  }))
 }
 
 /** What waits for all sources together. */
@@ -108,10 +130,33 @@ async function measuredStates(
       name: state.key,
       rows: await numberOf(lookUps, `SELECT count(*) FROM ${stateName(state)}`),
       bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
-      ...(open === undefined ? {} : { openWindows: await numberOf(lookUps, `SELECT count(*) FROM (${open})`) }),
+      watermarkUs: position.clocks[state.stage.id] ?? null,
+      ...(open === undefined ? {} : await measuredWindows(lookUps, open)),
     })
   }
   return measured
+}
+
+/** Of each state: bars of a picture, of which more could not be told apart. */
+const windowsMax = 200
+
+/** @param open SQL, a row for each window */
+export async function measuredWindows(
+  executor: Pick<Executor, 'rows'>,
+  open: string,
+): Promise<Required<Pick<MeasuredState, 'openWindows' | 'windows'>>> {
+  const rows = await executor.rows(
+    'SELECT _window_start, _window_end, groups, count(*) OVER () AS windows ' +
+      `FROM (${open}) ORDER BY _window_end, _window_start LIMIT ${windowsMax}`,
+  )
+  return {
+    openWindows: Number(rows[0]?.windows ?? 0),
+    windows: rows.map(row => ({
+      startUs: row._window_start as bigint,
+      endUs: row._window_end as bigint,
+      groups: Number(row.groups),
+    })),
+  }
 }
 
 function measuredHeld(

@@ -9,7 +9,7 @@ import { goneFields } from './read/columns-seen.ts'
 import type { MarkedObject } from './read/marked-object.ts'
 import { nullColumns } from './read/never-seen.ts'
 import type { Outcome } from './read/outcome.ts'
-import type { RunEvent } from './report/events.ts'
+import type { EpochOfSource, RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
@@ -86,6 +86,7 @@ export function epochEvent({ stamped, partials, begunMs }: Ready, result: EpochR
     result,
     tookMs: nowMs - begunMs,
     bytes: objects.reduce((sum, { version }) => sum + version.sizeBytes, 0),
+    sources: bySource(objects),
     quarantined: having('quarantined'),
     skipped: having('skipped'),
     gone: having('gone'),
@@ -94,6 +95,18 @@ export function epochEvent({ stamped, partials, begunMs }: Ready, result: EpochR
     ...(partials.firstBad && { firstBadRow: partials.firstBad }),
     setAside: objects.flatMap(setAside).slice(0, setAsideMax),
   }
+}
+
+function bySource(objects: readonly MarkedObject[]): readonly EpochOfSource[] {
+  return [...new Set(objects.map(({ source }) => source))].map(source => {
+    const own = objects.filter(object => object.source === source)
+    return {
+      source,
+      objects: own.length,
+      rows: own.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: own.reduce((sum, { version }) => sum + version.sizeBytes, 0),
+    }
+  })
 }
 
 const farAheadMax = 100

@@ -6,13 +6,20 @@ import { errorMessage, MillraceError } from '../core/errors.ts'
 export interface Route {
   readonly contentType: string
   respond(): Promise<{ readonly isOk: boolean; readonly body: string }>
+  /** What those are given instead who would rather have HTML, as browsers do. */
+  readonly html?: Handler
+}
+
+/** Answers a request by itself. It throws nothing where its answer has begun. */
+export interface Handler {
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
 export interface StatusServerOptions {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
-  readonly routes: Readonly<Record<string, Route>>
+  readonly routes: Readonly<Record<string, Route | Handler>>
   /** Names by which it may be asked, beside `localhost`, `host` and any IP address. */
   readonly names?: readonly string[]
   readonly limits?: ConnectionLimits
@@ -28,7 +35,7 @@ export interface ConnectionLimits {
   readonly patienceMs: number
 }
 
-const everydayLimits: ConnectionLimits = { connectionsMax: 32, patienceMs: 5_000 }
+export const everydayLimits: ConnectionLimits = { connectionsMax: 32, patienceMs: 5_000 }
 
 export interface StatusServer {
   /** Such as 'http://127.0.0.1:9464'. */
@@ -47,13 +54,12 @@ export async function serveStatus(options: StatusServerOptions): Promise<StatusS
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return send(response, 405, 'text/plain', 'GET and HEAD only\n')
     if (!route) return send(response, 404, 'text/plain', `expected one of ${Object.keys(routes).join(', ')}\n`)
-    route.respond().then(
-      ({ isOk, body }) => send(response, isOk ? 200 : 503, route.contentType, body),
-      (error: unknown) => {
+    handlerOf(route, request)
+      .handle(request, response)
+      .catch((error: unknown) => {
         onError(path, error)
         send(response, 500, 'text/plain', 'failed; see the log\n')
-      },
-    )
+      })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -75,6 +81,22 @@ export async function serveStatus(options: StatusServerOptions): Promise<StatusS
       await closed
     },
   }
+}
+
+function handlerOf(route: Route | Handler, { headers }: IncomingMessage): Handler {
+  if ('handle' in route) return route
+  if (route.html && prefersHtml(headers.accept)) return route.html
+  return {
+    async handle(_, response) {
+      const { isOk, body } = await route.respond()
+      send(response, isOk ? 200 : 503, route.contentType, body, route.html && { vary: 'accept' })
+    },
+  }
+}
+
+/** Browsers name it; whoever takes anything, as curl does, is given what programs read. */
+function prefersHtml(accept = ''): boolean {
+  return accept.split(',').some(type => type.split(';', 1)[0]?.trim().toLowerCase() === 'text/html')
 }
 
 /** A server whose connections are few and do not last. */
@@ -130,9 +152,16 @@ function namedBy(names: readonly string[]): (host: string | undefined) => boolea
   }
 }
 
-function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+export function send(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  body: string,
+  more: Readonly<Record<string, string>> = {},
+): void {
   response
     .writeHead(status, {
+      ...more,
       'content-type': contentType,
       'content-length': Buffer.byteLength(body),
       'cache-control': 'no-store',

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { RunEvent } from '../engine/report/events.ts'
 import type { Measurement, Running } from '../engine/report/running.ts'
+import type { StoredPlan } from '../plan/stored-plan.ts'
 
 export type RunState = 'starting' | 'standby' | 'running' | 'restarting' | 'draining' | 'stopped'
 
@@ -19,6 +20,8 @@ export interface Monitor {
   readonly health: Health
   /** Since the last commit of this process, or its start. */
   readonly commitAgeMs: number
+  /** Of the run; undefined until there is one. It stays while the run starts again. */
+  readonly plan: StoredPlan | undefined
   /** The newest measurement; a new one at most every 15 s. Undefined until there is one. */
   measured(): Promise<Measurement | undefined>
 }
@@ -39,6 +42,7 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
   let state: RunState = 'starting'
   let running: Running | undefined
   let last: Measurement | undefined
+  let plan: StoredPlan | undefined
   let lastCommitMs = clock.nowMs()
   let measuring: { readonly startedMs: number; readonly ended: Promise<void>; isOver: boolean } | undefined
 
@@ -65,17 +69,12 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
   return {
     onEvent(event) {
       if (event.is === 'epoch') lastCommitMs = clock.nowMs()
-      else if (event.is === 'waiting') state = 'standby'
-      else if (event.is === 'started') state = 'running'
-      else if (event.is === 'draining' || event.is === 'idle') state = 'draining'
-      else if (event.is === 'stopped') state = 'stopped'
-      else if (event.is === 'restarting') {
-        state = 'restarting'
-        running = undefined
-      }
+      state = stateAfter[event.is] ?? state
+      if (event.is === 'restarting') running = undefined
     },
     onRunning(given) {
       running = given
+      plan = given.plan
       measuring = undefined
     },
     get health() {
@@ -86,6 +85,9 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
         ? notReady[state]
         : `work in hand has waited for a commit for ${Math.floor(stalledMs / 60_000)} minutes`
       return { state, isLive, isReady, ...(why === undefined ? {} : { why }) }
+    },
+    get plan() {
+      return plan
     },
     get commitAgeMs() {
       return clock.nowMs() - lastCommitMs
@@ -100,6 +102,15 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
       return last
     },
   }
+}
+
+const stateAfter: Readonly<Partial<Record<RunEvent['is'], RunState>>> = {
+  waiting: 'standby',
+  started: 'running',
+  restarting: 'restarting',
+  draining: 'draining',
+  idle: 'draining',
+  stopped: 'stopped',
 }
 
 const notReady: Readonly<Record<RunState, string | undefined>> = {

@@ -6,7 +6,11 @@ import { type StatusServer, serveStatus } from './http.ts'
 import type { Log } from './log.ts'
 import { logRecords } from './log-records.ts'
 import { createMetrics } from './metrics.ts'
+import type { RunName } from './metric-groups.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
+import { createAccess } from './page/access.ts'
+import { createPage } from './page/page.ts'
+import { createRunFacts } from './page/run-facts.ts'
 import type { Redact } from './redact.ts'
 
 export interface StatusOptions {
@@ -16,7 +20,18 @@ export interface StatusOptions {
   readonly log: Log
   readonly redact: Redact
   /** Absent: no server, and no metrics. */
-  readonly http?: { readonly host: string; readonly port: number; readonly names?: readonly string[] }
+  readonly http?: HttpOptions
+}
+
+export interface HttpOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  readonly names?: readonly string[]
+  /** Who shows it may see the page, and values of rows there. */
+  readonly token?: string
+  /** How millrace is called in commands to copy. */
+  readonly invocation: string
 }
 
 /** What an operator sees of a run. */
@@ -39,13 +54,27 @@ export async function openStatus({ clock, pipeline, version, log, redact, http }
     contentType: json,
     respond: async () => ({ isOk: isOk(monitor.health), body: `${JSON.stringify(monitor.health)}\n` }),
   })
+  const { host, token, invocation } = http
+  const showsValues = token !== undefined
+  const runFacts = createRunFacts({ clock, pipeline, version, monitor, showsValues, invocation })
+  const page = createPage({
+    clock,
+    access: createAccess(host, token),
+    gather: async () => redact(await runFacts.gather()),
+    onError: failed('not-served', 'the events of the page failed'),
+  })
   const server: StatusServer = await serveStatus({
     ...http,
     routes: {
       '/': {
         contentType: json,
-        respond: async () => ({ isOk: true, body: `${JSON.stringify(redact(await page()), null, 2)}\n` }),
+        respond: async () => ({
+          isOk: true,
+          body: `${JSON.stringify(redact(await figures(monitor, { pipeline, version })), null, 2)}\n`,
+        }),
+        html: page.document,
       },
+      '/events': page.events,
       '/metrics': {
         contentType: metrics.registry.contentType,
         respond: async () => ({ isOk: true, body: await metrics.render() }),
@@ -58,38 +87,43 @@ export async function openStatus({ clock, pipeline, version, log, redact, http }
   log({
     level: 'info',
     event: 'listening',
-    message: `status at ${server.address}: /metrics, /healthz, /readyz`,
+    message: `status at ${server.address}: a page at /, and /metrics, /healthz, /readyz`,
     fields: { address: server.address },
   })
-
-  /** What `inspect` tells, of the run as it stands. */
-  async function page(): Promise<object> {
-    const found = await monitor.measured()
-    const head = { pipeline, version, ...monitor.health }
-    if (!found) return head
-    const { sources, checkpointAddress, checkpoint, ...measured } = found
-    const time = (us: bigint | null) => (us === null ? null : iso(us))
-    return {
-      ...head,
-      checkpoint: checkpointAddress,
-      ...measured,
-      sources: sources.map(({ source, watermarkUs, highMarkUs }) => ({
-        source,
-        watermark: time(watermarkUs),
-        highestEventTime: time(highMarkUs),
-      })),
-      checkpointSize: checkpoint,
-    }
-  }
 
   return {
     onEvent(event) {
       monitor.onEvent(event)
       metrics.onEvent(event)
+      runFacts.onEvent(event)
       logEvent(event)
     },
     onRunning: monitor.onRunning,
-    close: () => server.close(),
+    async close() {
+      page.close()
+      await server.close()
+    },
+  }
+}
+
+/** What `inspect` tells, of the run as it stands. */
+async function figures(monitor: Monitor, run: RunName): Promise<object> {
+  const found = await monitor.measured()
+  const head = { ...run, ...monitor.health }
+  if (!found) return head
+  const { sources, states, checkpointAddress, checkpoint, ...measured } = found
+  const time = (us: bigint | null) => (us === null ? null : iso(us))
+  return {
+    ...head,
+    checkpoint: checkpointAddress,
+    ...measured,
+    sources: sources.map(({ source, watermarkUs, highMarkUs }) => ({
+      source,
+      watermark: time(watermarkUs),
+      highestEventTime: time(highMarkUs),
+    })),
+    states: states.map(({ name, rows, bytes, openWindows }) => ({ name, rows, bytes, openWindows })),
+    checkpointSize: checkpoint,
   }
 }
 

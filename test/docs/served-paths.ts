@@ -12,7 +12,7 @@ export async function servedPaths(): Promise<readonly string[]> {
       if (typeof fields?.address === 'string') address = fields.address
     },
     redact: value => value,
-    http: { host: '127.0.0.1', port: 0 },
+    http: { host: '127.0.0.1', port: 0, invocation: 'millrace' },
   })
   try {
     const answer = await fetch(`${address}/nothing`)

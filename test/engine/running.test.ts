@@ -95,7 +95,7 @@ describe('stalled', () => {
         sources: new Map([['in', { miniBatch: { every: '2s' } }]]),
       } as unknown as Run,
       committer: { publisher: { lastHeldMs: now.lastHeldMs ?? 0 } } as RunningContext['committer'],
-      notifications: [],
+      live: [],
       intake: { inHand: { objects: 1, sinceMs: now.sinceMs }, admitted: { objects: 1, bytes: 1 } },
       lastCommitMs: () => now.lastCommitMs ?? 0,
       committingSinceMs: () => now.committingSinceMs,

@@ -111,7 +111,7 @@ test.each([
   const sockets = await connections(address, 300, sent)
   const closed = () => sockets.filter(socket => socket.destroyed || socket.readableEnded)
   for (const socket of sockets) socket.resume()
-  await expect.poll(() => closed().length).toBe(292)
+  await expect.poll(() => closed().length, { timeout: 60_000 }).toBe(292)
   for (let n = 0; n < 3; n++) expect(await askedAs(address, 'localhost')).toBe(200)
 })
 

@@ -22,6 +22,7 @@ const epoch: RunEvent = {
   result: { epoch: 5, objects: 3, rows: 1_200, late: 2, outputFiles: ['file:///out/part-5.parquet'], totals },
   tookMs: 1_250.123_4,
   bytes: 4_096,
+  sources: [{ source: 'trips', objects: 3, rows: 1_200, bytes: 4_096 }],
   quarantined: 1,
   skipped: 0,
   gone: 0,

@@ -21,10 +21,30 @@ export const measurement: Measurement = {
   },
   inHand: 5,
   admitted: { objects: 15, bytes: 1_500 },
-  sources: [{ source: 'trips', watermarkUs: 1_640_995_200_000_000n, highMarkUs: 1_640_998_800_000_000n }],
+  sources: [
+    {
+      source: 'trips',
+      watermarkUs: 1_640_995_200_000_000n,
+      highMarkUs: 1_640_998_800_000_000n,
+      address: 's3://lake/trips',
+      inHand: { objects: 5, oldestMs: 1_200 },
+      admitted: { objects: 15, bytes: 1_500 },
+      backlog: { messages: 11, oldestAgeMs: 2_500 },
+    },
+  ],
   states: [
-    { name: 'aggregate-1', rows: 12, bytes: 600, openWindows: 2 },
-    { name: 'aggregate-1-values', rows: 40, bytes: 900 },
+    {
+      name: 'aggregate-1',
+      rows: 12,
+      bytes: 600,
+      openWindows: 2,
+      windows: [
+        { startUs: 1_640_995_200_000_000n, endUs: 1_640_998_800_000_000n, groups: 7 },
+        { startUs: 1_640_998_800_000_000n, endUs: 1_641_002_400_000_000n, groups: 5 },
+      ],
+      watermarkUs: 1_640_995_200_000_000n,
+    },
+    { name: 'aggregate-1-values', rows: 40, bytes: 900, watermarkUs: 1_640_995_200_000_000n },
   ],
   undelivered: [{ flow: 'flow-2', epochs: 3, rows: 30, bytes: 700 }],
   sinks: [{ flow: 'flow-1', epochs: 2, rows: 20, bytes: 500, retries: 4 }],

@@ -10,6 +10,7 @@ const started: RunEvent = { is: 'started', term: 1, epoch: 0, checkpoint: 'file:
 function running(stalledMs: () => number = () => 0) {
   const asked: { answer(found: Measurement): void; refuse(error: Error): void }[] = []
   const given: Running = {
+    plan: { pipeline: 'p', nodes: [], flows: {} },
     stalledMs,
     measure: () => new Promise((answer, refuse) => asked.push({ answer, refuse })),
   }

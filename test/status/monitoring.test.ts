@@ -43,6 +43,7 @@ function sampleLabels(): ReadonlyMap<string, readonly string[]> {
       onRunning: () => {},
       health: { state: 'running', isLive: true, isReady: true },
       commitAgeMs: 0,
+      plan: undefined,
       measured: async () => undefined,
     },
     { pipeline: 'p', version: '1.2.3' },

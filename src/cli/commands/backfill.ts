@@ -10,7 +10,8 @@ import type { Command } from '../command.ts'
 import { type Arguments, pipelineArgument, usageError } from '../options.ts'
 import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { runBackfill } from '../run-backfill.ts'
-import { addressToPath, invocation, shellWord, shownPath } from '../shown-path.ts'
+import { shellWord } from '../../core/shell-word.ts'
+import { addressToPath, invocation, shownPath } from '../shown-path.ts'
 import { renderSummary, summaryJson } from '../summary.ts'
 
 const { input, output, checkpoint, from, to, objectsPerEpoch, ledger, threads, memory, spill, takeover, final } =

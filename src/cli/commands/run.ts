@@ -2,11 +2,13 @@ import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { oneOf, flag, whole } from '../../core/option-kinds.ts'
 import { followOptions } from '../../engine/options.ts'
 import type { Log, LogRecord } from '../../status/log.ts'
+import { tokenVariable } from '../../status/page/access.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, usageError } from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
 import { inputPlaces, outputPlaces } from '../named-places.ts'
+import { invocation } from '../shown-path.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
 import type { Terminal } from '../terminal.ts'
@@ -52,7 +54,7 @@ const options = {
   http: {
     kind: listenAddress,
     otherwise: `${httpDefault.host}:${httpDefault.port}, with --until-idle nowhere`,
-    about: 'Where /metrics, /healthz, /readyz and / are served.',
+    about: 'Where a page to look at (/), /metrics, /healthz and /readyz are served.',
   },
   httpHost: {
     kind: hostNames,
@@ -111,6 +113,7 @@ stops at once. Nothing is lost either way.`,
     const redact = createRedact([
       ...secretsOf(flows.announcersOf(flows.definitionsOf(pipeline)), process.env),
       ...(pipeline.secrets?.().values() ?? []),
+      process.env[tokenVariable] ?? '',
     ])
     const log = createLog({
       format: format ?? (terminal.interactive ? 'pretty' : 'json'),
@@ -122,7 +125,9 @@ stops at once. Nothing is lost either way.`,
     const { clock } = components
     // Nobody asks a run that is over soon, and others that run beside it may have the port.
     const served =
-      noHttp || (untilIdle && !http) ? {} : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }) } }
+      noHttp || (untilIdle && !http)
+        ? {}
+        : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }), ...pageToken(), invocation } }
     const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...served })
     const stopping = listenForSignals(logging(terminal, log))
     try {
@@ -150,6 +155,17 @@ stops at once. Nothing is lost either way.`,
       await status.close()
     }
   },
+}
+
+/** What the status page asks for, of the environment: an argument would stand in the list of processes. */
+function pageToken(): { readonly token?: string } {
+  const token = process.env[tokenVariable]
+  if (token === undefined) return {}
+  if (token.length >= 16) return { token }
+  throw usageError(
+    'run',
+    `${tokenVariable} has ${token.length} characters; expected at least 16, such as of 'openssl rand -hex 16'.`,
+  )
 }
 
 /** Here, because --help and other commands need none of it. */

@@ -39,3 +39,8 @@ export function badRowText({ row, column, expected, found }: BadRow): string {
   const shown = found === null ? 'NULL' : `'${visible(found)}'`
   return `row ${row}${column === null ? '' : `, column '${column}'`}: expected ${expected}, found ${shown}`
 }
+
+/** For `millrace sql`: bad rows of each column, the most frequent first, with an example. */
+export const badRowsQuery =
+  'SELECT "column", expected, min(object) AS object, min(found) AS found, count(*) AS n ' +
+  'FROM quarantine GROUP BY ALL ORDER BY n DESC'

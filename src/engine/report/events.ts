@@ -14,6 +14,14 @@ import type { WithoutPeriod } from './without-period.ts'
 export const phases = ['mark', 'partial', 'apply', 'commit', 'publish'] as const
 export type Phase = (typeof phases)[number]
 
+/** A source's part of an epoch. */
+export interface EpochOfSource {
+  readonly source: string
+  readonly objects: number
+  readonly rows: number
+  readonly bytes: number
+}
+
 /** What happens in a run, as plain data: logs and metrics are made of these. Times are milliseconds. */
 export type RunEvent =
   /** Another process owns the checkpoint and lives: this one stands by (P5). */
@@ -29,6 +37,8 @@ export type RunEvent =
       readonly tookMs: number
       /** Of its objects. */
       readonly bytes: number
+      /** What each source gave. */
+      readonly sources: readonly EpochOfSource[]
       readonly quarantined: number
       readonly skipped: number
       readonly gone: number

@@ -1,9 +1,12 @@
 import type { Backlog } from '../../core/ports.ts'
+import type { StoredPlan } from '../../plan/stored-plan.ts'
 import type { SinkLag, WaitingRows } from './lags.ts'
 import type { Totals } from './summary.ts'
 
 /** A run between its start and its end, for those who watch it. */
 export interface Running {
+  /** What it does, step by step. */
+  readonly plan: StoredPlan
   /**
    * How long work in hand has waited for a commit, beyond what its mini-batch waits on purpose; 0 when there is none,
    * and while an output that is behind holds commits back. Of the monotonic clock. It grows without end only
@@ -47,6 +50,13 @@ export interface MeasuredSource {
   /** Event times, microseconds since 1970; null before the first, and where the source has none. */
   readonly watermarkUs: bigint | null
   readonly highMarkUs: bigint | null
+  /** The root of its input. */
+  readonly address: string
+  /** Object versions on their way into the ledger, and how long the first of them has been; null where none is. */
+  readonly inHand: { readonly objects: number; readonly oldestMs: number | null }
+  /** Taken in since the start. */
+  readonly admitted: { readonly objects: number; readonly bytes: number }
+  readonly backlog: Backlog
 }
 
 /** Committed rows that wait until they are worth a file. */
@@ -66,4 +76,15 @@ export interface MeasuredState {
   readonly bytes: number
   /** Undefined for side tables. */
   readonly openWindows?: number
+  /** The first of them by their ends; absent where `openWindows` is. */
+  readonly windows?: readonly MeasuredWindow[]
+  /** What closes them; null before the first mark. */
+  readonly watermarkUs: bigint | null
+}
+
+/** An open window. Event times are microseconds since 1970. */
+export interface MeasuredWindow {
+  readonly startUs: bigint
+  readonly endUs: bigint
+  readonly groups: number
 }

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { PageFacts } from './facts.ts'
+
+/** The modules of the browser, each after those that it imports. They lie beside this file, in the package too. */
+const modules = ['format', 'dom', 'chart', 'head', 'sources', 'windows', 'plan', 'epochs', 'tables', 'main']
+
+/** The page as one document that asks for nothing else, but for the events of a live run. */
+export interface PageDocument {
+  readonly html: string
+  /** What a browser may load and run of it: Content-Security-Policy. */
+  readonly policy: string
+}
+
+let parts: { readonly style: string; readonly script: string } | undefined
+
+/** @param isLive it follows the events of the server that it came from; else it stands as it is, as a file does */
+export function pageDocument(facts: PageFacts, isLive: boolean): PageDocument {
+  parts ??= { style: read('page.css'), script: modules.map(name => withoutImports(read(`${name}.js`))).join('') }
+  const { style, script } = parts
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hashOf(script)}`,
+    `style-src ${hashOf(style)}`,
+    'img-src data:',
+    ...(isLive ? ["connect-src 'self'"] : []),
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
+  const html = [
+    `<!doctype html><html lang="en"${isLive ? ' data-live' : ''}><head><meta charset="utf-8">`,
+    `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+    '<meta name="viewport" content="width=device-width, initial-scale=1">',
+    '<meta name="color-scheme" content="light dark">',
+    `<title>millrace</title><link rel="icon" href="data:,"><style>${style}</style></head>`,
+    '<body><noscript>This page is drawn by its own script. Without it, ask for the JSON: curl does.</noscript>',
+    `<script type="application/json" id="facts">${embedded(facts)}</script>`,
+    `<script type="module">${script}</script></body></html>\n`,
+  ].join('\n')
+  return { html, policy: `${policy}; frame-ancestors 'none'` }
+}
+
+/** JSON that no text in it can end: neither its script nor its comment. */
+function embedded(facts: PageFacts): string {
+  return JSON.stringify(facts).replaceAll('<', '\\u003c')
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`browser/${name}`, import.meta.url), 'utf8')
+}
+
+/** In the document all modules are one: imports are in scope already, and nothing is exported. */
+function withoutImports(source: string): string {
+  return source.replaceAll(/^import [^'"]*['"][^'"]*['"]\n/gm, '').replaceAll(/^export /gm, '')
+}
+
+function hashOf(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+}

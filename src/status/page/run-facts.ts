@@ -1,0 +1,208 @@
+import { type Clock, wallMs } from '../../core/clock.ts'
+import { type Phase, phases, type RunEvent } from '../../engine/report/events.ts'
+import type { Measurement } from '../../engine/report/running.ts'
+import type { Totals } from '../../engine/report/summary.ts'
+import type { Monitor } from '../monitor.ts'
+import { type Asides, createAsides } from './asides.ts'
+import type { EpochFacts, PageFacts, SinkFacts, SourceFacts, StateFacts, TotalFacts } from './facts.ts'
+import { planFacts } from './plan-facts.ts'
+import { sentenceOfRun } from './sentence.ts'
+
+export interface RunFactsOptions {
+  readonly clock: Clock
+  readonly pipeline: string
+  readonly version: string
+  readonly monitor: Monitor
+  /** Whoever asks has shown the token: values of rows may be told. */
+  readonly showsValues: boolean
+  /** How millrace is called in commands to copy. */
+  readonly invocation: string
+}
+
+/** What a live process knows for the page. */
+export interface RunFacts {
+  onEvent(event: RunEvent): void
+  gather(): Promise<PageFacts>
+}
+
+const epochsMax = 200
+const rateMs = 60_000
+
+interface SourceEpoch {
+  readonly atMs: number
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** What is remembered of the past: all of it is bounded. */
+interface Memory {
+  readonly startedMs: number
+  readonly epochs: EpochFacts[]
+  /** By source, of the last minute. */
+  readonly recent: Map<string, SourceEpoch[]>
+  readonly rows: Map<string, number>
+  phases: Partial<Record<Phase, number>>
+  owner: string | null
+  checkpoint: string
+  totals: Totals | null
+}
+
+export function createRunFacts(options: RunFactsOptions): RunFacts {
+  const { clock, monitor, showsValues, invocation } = options
+  const asides = createAsides(showsValues, invocation)
+  const memory: Memory = {
+    startedMs: clock.nowMs(),
+    epochs: [],
+    recent: new Map(),
+    rows: new Map(),
+    phases: {},
+    owner: null,
+    checkpoint: '',
+    totals: null,
+  }
+  return {
+    onEvent(event) {
+      if (event.is === 'phase') memory.phases[event.phase] = (memory.phases[event.phase] ?? 0) + event.ms
+      else if (event.is === 'waiting') memory.owner = event.owner
+      else if (event.is === 'started') {
+        memory.owner = null
+        memory.checkpoint = event.checkpoint
+      } else if (event.is === 'epoch') rememberEpoch(memory, asides, event, clock)
+    },
+    async gather() {
+      return gatherFacts(options, memory, asides, await monitor.measured())
+    },
+  }
+}
+
+function rememberEpoch(memory: Memory, asides: Asides, event: RunEvent & { is: 'epoch' }, clock: Clock): void {
+  const { result, tookMs, bytes } = event
+  const { epoch, objects, rows, late } = result
+  const spent = phases.map(phase => ({ phase, ms: memory.phases[phase] ?? 0 }))
+  memory.phases = {}
+  memory.totals = result.totals
+  memory.epochs.push({ epoch, atMs: wallMs(clock), tookMs, objects, rows, bytes, late, phases: spent })
+  if (memory.epochs.length > epochsMax) memory.epochs.shift()
+  const nowMs = clock.nowMs()
+  for (const { source, rows, bytes } of event.sources) {
+    memory.rows.set(source, (memory.rows.get(source) ?? 0) + rows)
+    const recent = (memory.recent.get(source) ?? []).filter(({ atMs }) => atMs > nowMs - rateMs)
+    memory.recent.set(source, [...recent, { atMs: nowMs, rows, bytes }])
+  }
+  if (event.firstBadRow) asides.addBadRow(event.firstBadRow)
+  for (const object of event.setAside) asides.addObject(object)
+}
+
+function gatherFacts(
+  { clock, pipeline, version, monitor }: RunFactsOptions,
+  memory: Memory,
+  asides: Asides,
+  found: Measurement | undefined,
+): PageFacts {
+  const { health, commitAgeMs, plan } = monitor
+  const sources = sourceFacts(memory, found, clock.nowMs())
+  const states = found?.states.map(stateFacts) ?? []
+  const sinks = found ? sinkFacts(found) : []
+  const totals = totalFacts(memory.totals ?? found?.totals)
+  const checkpoint = found?.checkpointAddress ?? memory.checkpoint
+  return {
+    pipeline,
+    version,
+    atMs: wallMs(clock),
+    ...sentenceOfRun(health, sources, sinks, commitAgeMs),
+    checkpoint: {
+      address: checkpoint,
+      epoch: memory.epochs.at(-1)?.epoch ?? found?.epoch ?? null,
+      term: found?.term ?? null,
+      owner: memory.owner ?? (health.state === 'running' ? 'this process' : null),
+      headBytes: found?.checkpoint.headBytes ?? null,
+      bytes: found?.checkpoint.bytes ?? null,
+      files: found?.checkpoint.files ?? null,
+      commitAgeMs,
+    },
+    totals,
+    process: {
+      state: health.state,
+      why: health.why ?? null,
+      upMs: clock.nowMs() - memory.startedMs,
+      inHandObjects: found?.inHand ?? 0,
+      memory: found
+        ? {
+            usedBytes: found.duckdb.memoryBytes,
+            limitBytes: found.duckdb.limitBytes,
+            spillBytes: found.duckdb.spillBytes,
+          }
+        : null,
+    },
+    epochs: memory.epochs,
+    sources,
+    plan: plan ? planFacts(plan, { sources, states, sinks, totals }) : { boxes: [], arrows: [] },
+    states,
+    aside: asides.facts(checkpoint, totals),
+    sinks,
+  }
+}
+
+function sourceFacts(memory: Memory, found: Measurement | undefined, nowMs: number): readonly SourceFacts[] {
+  const seconds = Math.max(1, Math.min(rateMs, nowMs - memory.startedMs) / 1000)
+  return (found?.sources ?? []).map(({ source, address, watermarkUs, highMarkUs, inHand, backlog }) => {
+    const recent = (memory.recent.get(source) ?? []).filter(({ atMs }) => atMs > nowMs - rateMs)
+    return {
+      name: source,
+      address,
+      watermarkMs: timeMs(watermarkUs),
+      highestMs: timeMs(highMarkUs),
+      rowsPerSecond: recent.reduce((sum, { rows }) => sum + rows, 0) / seconds,
+      rows: memory.rows.get(source) ?? 0,
+      bytesPerSecond: recent.reduce((sum, { bytes }) => sum + bytes, 0) / seconds,
+      inHand,
+      backlog: { messages: backlog.messages ?? null, oldestMs: backlog.oldestAgeMs ?? null },
+    }
+  })
+}
+
+function stateFacts({
+  name,
+  rows,
+  bytes,
+  openWindows,
+  windows,
+  watermarkUs,
+}: Measurement['states'][number]): StateFacts {
+  return {
+    name,
+    rows,
+    bytes,
+    openWindows: openWindows ?? null,
+    windows: (windows ?? []).map(({ startUs, endUs, groups }) => ({
+      startMs: Number(startUs) / 1000,
+      endMs: Number(endUs) / 1000,
+      groups,
+    })),
+    watermarkMs: timeMs(watermarkUs),
+  }
+}
+
+/** Flows that end in `rows()` are behind as sinks are. */
+function sinkFacts({ sinks, outputs, held, undelivered }: Measurement): readonly SinkFacts[] {
+  const own = sinks.map(({ flow, epochs, rows, bytes, retries }, index): SinkFacts => {
+    const waiting = held.find(found => found.flow === flow)
+    const address = outputs[index] ?? ''
+    const heldMs = waiting?.ageMs ?? 0
+    return { flow, address, epochs, rows, bytes, retries, heldRows: waiting?.rows ?? 0, heldMs }
+  })
+  const taken = undelivered.map(
+    (waiting): SinkFacts => ({ ...waiting, address: '', retries: null, heldRows: 0, heldMs: 0 }),
+  )
+  return [...own, ...taken]
+}
+
+export function totalFacts(totals: Totals | undefined): TotalFacts | null {
+  if (!totals) return null
+  const { rows, objects, epochs, late, quarantinedRows, quarantined, skipped, gone, suspect } = totals
+  return { rows, objects, epochs, late, quarantinedRows, setAside: quarantined + skipped + gone + suspect }
+}
+
+function timeMs(us: bigint | null): number | null {
+  return us === null ? null : Number(us) / 1000
+}

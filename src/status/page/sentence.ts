@@ -1,0 +1,63 @@
+import { showCount, showCounted, showSeconds } from '../../core/quantity.ts'
+import type { Health } from '../monitor.ts'
+import type { Mood, SinkFacts, SourceFacts } from './facts.ts'
+
+export interface Told {
+  readonly sentence: string
+  readonly mood: Mood
+}
+
+/** How a live run does, in one sentence: 'follows s3://lake/trips/, nothing waits'. */
+export function sentenceOfRun(
+  health: Health,
+  sources: readonly SourceFacts[],
+  sinks: readonly SinkFacts[],
+  commitAgeMs: number,
+): Told {
+  if (!health.isLive) return { sentence: `hangs: ${health.why}`, mood: 'ill' }
+  if (health.state !== 'running')
+    return { sentence: `${doing[health.state]}: ${health.why}`, mood: health.state === 'restarting' ? 'ill' : 'waits' }
+  const behind = sinks.filter(({ epochs }) => epochs > 0)
+  const what = [waitingText(sources), ...behind.map(sinkText), `last commit ${showSeconds(commitAgeMs / 1000)} ago`]
+  const isBehind = behind.length > 0 || oldestMs(sources) >= behindMs
+  return { sentence: `follows ${placesText(sources)}, ${what.join(', ')}`, mood: isBehind ? 'waits' : 'well' }
+}
+
+/** What waits for so long is more than a mini-batch that gathers. */
+const behindMs = 60_000
+
+const doing = {
+  starting: 'starts',
+  standby: 'stands by',
+  running: 'follows',
+  restarting: 'starts again',
+  draining: 'ends',
+  stopped: 'has ended',
+} as const satisfies Record<Health['state'], string>
+
+function placesText(sources: readonly SourceFacts[]): string {
+  const [first, second, ...others] = sources.map(({ address, name }) => address || name)
+  if (first === undefined) return 'its sources'
+  if (second === undefined) return first
+  return others.length === 0 ? `${first} and ${second}` : `${first} and ${showCount(others.length + 1)} others`
+}
+
+function oldestMs(sources: readonly SourceFacts[]): number {
+  return Math.max(0, ...sources.flatMap(({ inHand, backlog }) => [inHand?.oldestMs ?? 0, backlog?.oldestMs ?? 0]))
+}
+
+function waitingText(sources: readonly SourceFacts[]): string {
+  const objects = sources.reduce((sum, { inHand }) => sum + (inHand?.objects ?? 0), 0)
+  const messages = sources.reduce((sum, { backlog }) => sum + (backlog?.messages ?? 0), 0)
+  if (objects === 0 && messages === 0) return 'nothing waits'
+  const waiting = [
+    ...(messages > 0 ? [showCounted(messages, 'message')] : []),
+    ...(objects > 0 ? [showCounted(objects, 'object')] : []),
+  ]
+  const verb = objects + messages === 1 ? 'waits' : 'wait'
+  return `${showSeconds(oldestMs(sources) / 1000)} behind, ${waiting.join(' and ')} ${verb}`
+}
+
+function sinkText({ flow, epochs }: SinkFacts): string {
+  return `the sink of ${flow} is ${showCounted(epochs, 'epoch')} behind`
+}

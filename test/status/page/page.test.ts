@@ -1,0 +1,256 @@
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import type { BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { components } from '../../../src/engine/components.ts'
+import { followWith } from '../../../src/engine/follow.ts'
+import type { Measurement, Running } from '../../../src/engine/report/running.ts'
+import {
+  aggregate,
+  count,
+  files,
+  groupBy,
+  json,
+  pipeline,
+  source,
+  sum,
+  to,
+  tumbling,
+  where,
+} from '../../../src/index.ts'
+import { createRedact } from '../../../src/status/redact.ts'
+import { type HttpOptions, openStatus } from '../../../src/status/status.ts'
+import { type Lab, openLab } from '../../engine/harness.ts'
+import { chromiumForTests } from './chromium.ts'
+
+const browser = await chromiumForTests()
+afterAll(() => browser?.close())
+
+let lab: Lab
+beforeEach(async () => {
+  lab = await openLab()
+})
+/** Ends the test's runs, before their folder goes. */
+const stops: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+  await lab[Symbol.asyncDispose]()
+})
+
+const row = (at: string, zone: string, fare: unknown) => JSON.stringify({ at: `2024-03-01 ${at}`, zone, fare })
+
+/** What a page must show as text and never as an element. */
+const hostile = `a'"$(id) <img src=x onerror="document.title='taken'"> <\u2028.jsonl`
+
+/** A run that follows the lab's folder, with its status port. */
+async function follow(http: Partial<HttpOptions> = {}) {
+  const drain = new AbortController()
+  let running: Running | undefined
+  let address = ''
+  const status = await openStatus({
+    clock: components.clock,
+    pipeline: 'revenue <b>',
+    version: '1.2.3',
+    log: ({ fields }) => {
+      if (typeof fields?.address === 'string') address = fields.address
+    },
+    redact: createRedact([]),
+    http: { host: '127.0.0.1', port: 0, invocation: 'npx millrace', ...http },
+  })
+  const trips = source('trips', {
+    objects: lab.input,
+    format: json(),
+    columns: { at: 'TIMESTAMP NOT NULL', zone: 'VARCHAR', fare: 'DOUBLE' },
+    time: 'at',
+    watermark: { delay: '1 hour' },
+    onBadRow: 'quarantine',
+    reconcile: '20ms',
+    miniBatch: { every: '10ms', objectsMax: 1 },
+  })
+  const ended = followWith(
+    components,
+    pipeline(
+      'revenue',
+      { checkpoint: lab.checkpoint },
+      trips.pipe(
+        where('fare > 0'),
+        tumbling('1 hour'),
+        groupBy('zone'),
+        aggregate({ trips: count(), revenue: sum('fare') }),
+        to(files(lab.output, { format: 'json' })),
+      ),
+    ),
+    {
+      threads: 2,
+      memory: '500MB',
+      drain: drain.signal,
+      onEvent: status.onEvent,
+      onRunning: given => {
+        running = given
+        status.onRunning(given)
+      },
+    },
+  )
+  stops.push(async () => {
+    drain.abort()
+    await ended
+    await status.close()
+  })
+  return { address, measure: (): Promise<Measurement> | undefined => running?.measure() }
+}
+
+async function open(address: string, options: BrowserContextOptions = {}) {
+  if (!browser) throw new Error('unreachable: its tests are skipped')
+  const context = await browser.newContext(options)
+  onTestFinished(() => context.close())
+  const page = await context.newPage()
+  page.setDefaultTimeout(0)
+  const faults: string[] = []
+  const asked: string[] = []
+  page.on('pageerror', error => faults.push(error.message))
+  page.on('console', message => {
+    if (message.type() === 'error') faults.push(message.text())
+  })
+  // The icon is in the document itself.
+  page.on('request', made => {
+    if (!made.url().startsWith('data:')) asked.push(made.url())
+  })
+  const answer = await page.goto(address, { timeout: 0 })
+  return { page, faults, asked, answer }
+}
+
+const expectShown = (page: Page, part: string, text: string) =>
+  page.locator(part).filter({ hasText: text }).waitFor({ timeout: 0 })
+
+/** The definitions of a part: what stands under each name. */
+async function definitions(page: Page, part: string): Promise<Readonly<Record<string, string>>> {
+  const pairs = await page
+    .locator(`${part} dl > div`)
+    .evaluateAll(all => all.map(one => [...one.children].map(child => child.textContent ?? '')))
+  return Object.fromEntries(pairs as [string, string][])
+}
+
+describe.skipIf(!browser)('the page in Chromium', () => {
+  test('shows what the run holds, follows it, and asks for nothing else', async () => {
+    await lab.lines('a.jsonl', [row('08:10', 'north', 5), row('09:20', 'south', 7), row('10:30', 'north', 2)])
+    await lab.lines('b.jsonl', [row('08:05', 'north', 1), row('10:40', 'south', 'free'), row('11:05', 'south', 4)])
+    const { address, measure } = await follow()
+    const { page, faults, asked, answer } = await open(`${address}/`)
+    expect((await answer?.body())?.length).toBeLessThan(150_000)
+    await expectShown(page, '#aside', '1 bad row')
+    await expectShown(page, '#sources', '2024-03-01 11:05')
+    await expectShown(page, '#sources', 'in hand0 objects')
+    await expectShown(page, '#sentence', 'nothing waits')
+
+    const held = await measure()
+    // The watermark at 9:30, an hour below 10:30, had closed 8 to 9 when b came.
+    expect(held?.totals).toMatchObject({ rows: 6, late: 1, quarantinedRows: 1, epochs: 2 })
+    expect(await definitions(page, '#figures')).toMatchObject({ rows: '6', objects: '2', epoch: '2' })
+    expect(await definitions(page, '#sources')).toMatchObject({
+      watermark: '2024-03-01 10:05',
+      'highest event time': '2024-03-01 11:05',
+      'since the start': '6 rows',
+      'in hand': '0 objects',
+      place: lab.input,
+    })
+    const windows = page.locator('#windows')
+    await windows.locator('summary').click()
+    expect(await windows.locator('tbody tr').allInnerTexts()).toEqual([
+      '2024-03-01 10:00\t2024-03-01 11:00\t1',
+      '2024-03-01 11:00\t2024-03-01 12:00\t1',
+    ])
+    expect(held?.states[0]?.windows?.map(({ groups }) => groups)).toEqual([1, 1])
+    expect(await windows.locator('line.watermark').count()).toBe(1)
+    expect(await page.locator('#epochs rect.phase.commit').count()).toBe(2)
+    await expect
+      .poll(() => page.locator('#sinks tbody tr').allInnerTexts(), { timeout: 250_000 })
+      .toEqual([expect.stringMatching(/^flow-1\t.*\tnothing\tnothing\tnothing\t0 times$/)])
+    expect(await page.locator('#plan .box .name').allTextContents()).toEqual([
+      'source trips',
+      'where',
+      'tumbling',
+      'groupBy',
+      'aggregate',
+      'to',
+    ])
+    expect(await definitions(page, '#checkpoint')).toMatchObject({
+      owner: 'this process',
+      epoch: '2',
+      term: String(held?.term),
+    })
+
+    // What was open stays open when it is drawn anew.
+    await lab.lines('c.jsonl', [row('14:00', 'west', 3)])
+    await expectShown(page, '#figures', 'epoch3')
+    await expect
+      .poll(() => windows.locator('tbody tr').allInnerTexts(), { timeout: 250_000 })
+      .toEqual(['2024-03-01 14:00\t2024-03-01 15:00\t1'])
+    expect([faults, new Set(asked)]).toEqual([[], new Set([`${address}/`, `${address}/events`])])
+  })
+
+  test('names and values from outside are text, and commands with them are one word of a shell', async () => {
+    await lab.lines(hostile, [row('08:10', '<script>document.title = "taken"</script>', '</script><b>')])
+    const { address } = await follow()
+    const { page, faults } = await open(`${address}/`)
+    await expectShown(page, '#aside', '1 bad row')
+    expect(await page.locator('#aside').innerText()).toContain('<img src=x onerror=')
+    expect(await page.title()).toMatch(/^revenue <b>: /)
+    expect(await page.locator('img, b, section script').count()).toBe(0)
+    // The value of a row is for those who have a token.
+    expect(await page.content()).not.toContain('</b>')
+    expect(await page.locator('#aside').innerText()).not.toContain('</script>')
+    expect(faults).toEqual([])
+  })
+
+  test('with a token, only who shows it sees the page, and values of rows', async () => {
+    await lab.lines('a.jsonl', [row('08:10', 'north', 'a value')])
+    const token = '0123456789abcdef'
+    const { address } = await follow({ token })
+    for (const path of ['/', '/events']) {
+      const headers = { accept: 'text/html' }
+      expect((await fetch(address + path, { headers })).status).toBe(401)
+      const wrong = { ...headers, authorization: 'Bearer 0123456789abcdeg' }
+      expect((await fetch(address + path, { headers: wrong })).status).toBe(401)
+    }
+    const { page, faults } = await open(`${address}/`, { httpCredentials: { username: 'any', password: token } })
+    await expectShown(page, '#aside', "such as 'a value'")
+    await expectShown(page, '.link', 'live')
+    expect(faults.filter(fault => !fault.includes('401'))).toEqual([])
+  })
+
+  test('is the same behind the prefix of a proxy', async () => {
+    await lab.lines('a.jsonl', [row('08:10', 'north', 5)])
+    const { address } = await follow()
+    const proxy = createServer((asked, answer) => {
+      const path = (asked.url ?? '').replace(/^\/team\/revenue/, '') || '/'
+      request(address + path, { headers: { ...asked.headers, host: new URL(address).host } }, found => {
+        answer.writeHead(found.statusCode ?? 500, found.headers)
+        found.pipe(answer)
+      })
+        .on('error', () => answer.destroy())
+        .end()
+    }).listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+    onTestFinished(() => proxy.closeAllConnections())
+    onTestFinished(() => void proxy.close())
+    for (const end of ['/', '']) {
+      const { page } = await open(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}/team/revenue${end}`)
+      await expectShown(page, '.link', 'live')
+      await expectShown(page, '#figures', 'epoch1')
+    }
+  })
+
+  test.each([360, 1440])('fits a screen of %i pixels, and pictures are read by keys', async width => {
+    await lab.lines('a.jsonl', [row('08:10', 'north', 5), row('10:20', 'south', 7)])
+    const { address } = await follow()
+    const { page } = await open(`${address}/`, { viewport: { width, height: 800 } })
+    await expectShown(page, '#windows', 'open window')
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    const picture = page.locator('#windows .picture')
+    await picture.focus()
+    await page.keyboard.press('Home')
+    expect(await page.locator('#windows output').innerText()).toBe('2024-03-01 10:00 to 2024-03-01 11:00: 1 group')
+    for (const svg of await page.locator('svg').all()) expect(await svg.getAttribute('aria-label')).toMatch(/[.]$/)
+  })
+})
