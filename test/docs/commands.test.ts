@@ -93,16 +93,20 @@ const docker: Judge = async ([name = '', ...rest], page) => {
 /** Of a manifest on the same page. */
 const kubectl: Judge = ([name, ...rest], page) => {
   if (name === 'apply') return expect(rest[0]).toBe('-f')
-  const [what, configMap, from] = rest
-  expect([name, what]).toEqual(['create', 'configmap'])
-  expect(page).toContain(`configMap: { name: ${configMap} }`)
+  const [what, named, from] = rest
+  expect(name).toBe('create')
+  if (what === 'serviceaccount') return expect(page).toContain(`serviceAccountName: ${named} `)
+  expect(what).toBe('configmap')
+  expect(page).toContain(`configMap: { name: ${named} }`)
   expect(page).toMatch(new RegExp(`args: \\[run, /\\w+/${from?.replace('--from-file=', '')},`))
 }
 
 /** Its operations are those of the SDK, and what it is given as JSON is JSON, inside and out. */
-const aws: Judge = ([service, operation = '', ...rest]) => {
+const aws: Judge = words => {
+  const [service, operation = '', ...rest] = words[0] === '--endpoint-url' ? words.slice(2) : words
+  if (service === 's3') return expect(operation).toBe('cp')
   const pascal = operation.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
-  expect(Object.keys(service === 'sqs' ? sqs : s3)).toContain(`${pascal}Command`)
+  expect(Object.keys({ sqs, s3api: s3 }[service ?? ''] ?? {})).toContain(`${pascal}Command`)
   const inside = (text: string) => {
     for (const value of Object.values(JSON.parse(text) as object))
       if (typeof value === 'string' && value.startsWith('{')) inside(value)
@@ -112,6 +116,17 @@ const aws: Judge = ([service, operation = '', ...rest]) => {
 
 const curl: Judge = async words => {
   expect(await servedPaths()).toContain(new URL(words.at(-1) as string).pathname)
+}
+
+/** The topic of the page's pipeline. */
+const kafkaTopics: Judge = (words, page) => {
+  expect(page).toContain(`topic: '${words[words.indexOf('--topic') + 1]}'`)
+}
+
+/** Its variables are those by which docker/compose.yaml tells it of Kafka. */
+const minio: Judge = async (_, page) => {
+  const known = await readFile(join(root, 'docker/compose.yaml'), 'utf8')
+  for (const [name] of page.matchAll(/MINIO_\w+/g)) expect(known).toContain(`${name}:`)
 }
 
 /** What is started by another program. */
@@ -132,6 +147,8 @@ const programs: Readonly<Record<string, Judge>> = {
   kubectl,
   aws,
   curl,
+  minio,
+  'kafka-topics.sh': kafkaTopics,
   flock: started,
   cd: plain,
   mkdir: plain,
@@ -239,6 +256,7 @@ test('options in a sentence are those of a command, or known to be those of anot
     ...['user', 'cap-drop', 'rm', 'tmpfs', 'cpus', 'init', 'build-arg', 'profile'].map(
       option => `docs/guides/docker.md: ${option}`,
     ),
+    'docs/guides/follow-a-bucket-with-kafka.md: endpoint-url',
     'docs/reference/s3.md: sidecar',
     'docs/start/docker.md: user',
   ])
