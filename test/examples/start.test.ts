@@ -67,7 +67,7 @@ test('the tests of the guide pass, and fail when the pipeline sums something els
   await mkdir(join(folder, 'node_modules'))
   await symlink(join(root, 'node_modules/vitest'), join(folder, 'node_modules/vitest'))
   // In the place of the package: the sources, as they are.
-  const config = `export default { resolve: { alias: { millrace: ${JSON.stringify(join(root, 'src/index.ts'))} } }, server: { fs: { strict: false } } }`
+  const config = `export default { resolve: { alias: { millrace: ${JSON.stringify(join(root, 'src/index.ts'))} } }, server: { fs: { strict: false } }, test: { testTimeout: 300_000 } }`
   await writeFile(join(folder, 'vitest.config.js'), config)
   const vitest = () =>
     startNode([join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--pool', 'forks', '--root', folder], folder, {
