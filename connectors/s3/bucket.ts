@@ -3,11 +3,13 @@ import { type Backoff, backoffMs } from '../../src/core/backoff.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { objectRefused, type Request, toMillrace } from './errors.ts'
+import { createGet, type Get } from './plain-get.ts'
 import { addressOf, keyBytesMax, type S3Spec } from './spec.ts'
 
 /** The prefix of a bucket that a store is, as its parts ask it. */
 export interface Bucket {
   readonly client: S3Client
+  readonly get: Get
   readonly name: string
   readonly prefix: string
   readonly address: string
@@ -24,7 +26,16 @@ const pauses: Backoff = { firstMs: 100, mostMs: 5_000, byChance: 1 }
 
 export function bucketOf(client: S3Client, spec: S3Spec, { clock, random }: Pick<Bucket, 'clock' | 'random'>): Bucket {
   const payer = spec.requesterPays === true ? ({ RequestPayer: 'requester' } as const) : {}
-  return { client, name: spec.bucket, prefix: spec.prefix, address: addressOf(spec), payer, clock, random }
+  return {
+    client,
+    get: createGet(client),
+    name: spec.bucket,
+    prefix: spec.prefix,
+    address: addressOf(spec),
+    payer,
+    clock,
+    random,
+  }
 }
 
 /** The whole key of what is written. */

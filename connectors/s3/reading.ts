@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { GetObjectCommand, type GetObjectCommandOutput, HeadObjectCommand } from '@aws-sdk/client-s3'
+import { type GetObjectCommandOutput, HeadObjectCommand } from '@aws-sdk/client-s3'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
 import type { GetOptions, StoredBody } from '../../src/core/ports.ts'
 import { isMissing, ofVersion, quoted, sending, unquoted, versioned } from './answers.ts'
@@ -18,21 +18,21 @@ export function getObject(
 }
 
 async function getOnce(bucket: Bucket, Key: string, options: GetOptions): Promise<StoredBody | 'missing' | 'changed'> {
-  const { client, name: Bucket, payer } = bucket
+  const { name: Bucket, payer } = bucket
   const { ifMatch, versionId, range, signal } = options
   if (range !== undefined && range[1] <= range[0]) return emptyRange(bucket, Key, options)
   let output: GetObjectCommandOutput
   try {
-    output = await client.send(
-      new GetObjectCommand({
+    output = await bucket.get(
+      {
         Bucket,
         Key,
         ...(ifMatch === undefined ? {} : { IfMatch: quoted(ifMatch) }),
         ...ofVersion(versionId),
         ...(range === undefined ? {} : { Range: `bytes=${range[0]}-${range[1] - 1}` }),
         ...payer,
-      }),
-      sending(signal),
+      },
+      signal,
     )
   } catch (error) {
     const failure = failureOf(error)
