@@ -46,7 +46,7 @@ test('the tarball holds the build and the papers, no sources, no tests; its bin 
   )
   expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/index.d.ts']))
   expect(
-    files.filter(file => !/^(dist\/.+\.(js|d\.ts)|docs\/.+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/.test(file)),
+    files.filter(file => !/^(dist\/.+\.(js|d\.ts|css)|docs\/.+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/.test(file)),
   ).toEqual([])
   expect(files.filter(file => file.startsWith('dist/test'))).toEqual([])
   expect(lines.find(line => line.endsWith('package/dist/src/cli/bin.js'))).toMatch(/^-rwxr-xr-x/)
