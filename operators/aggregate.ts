@@ -38,6 +38,7 @@ export const aggregateStep: StatefulStep<AggregateCalls> = {
   is: 'stateful',
   takes: 'groups',
   op: 'aggregate',
+  tells: calls => Object.entries(calls).map(([name, call]) => `${name} = ${callTold(call)}`),
   // The keys are known only when the step is folded; until then every input column may still be one.
   columns(input, calls) {
     for (const [name, call] of Object.entries(calls)) planCall(name, call, input)
@@ -59,6 +60,13 @@ export const aggregateStep: StatefulStep<AggregateCalls> = {
     )
   },
   fold,
+}
+
+/** `sum(amount) where paid`, `approxQuantile(amount, at: 0.9)`. */
+function callTold({ aggregate, column, filter, ...others }: AggregateCalls[string]): string {
+  const given = Object.entries(others).map(([name, value]) => `${name}: ${value}`)
+  const taken = [...(column === undefined ? [] : [column]), ...given].join(', ')
+  return `${aggregate}(${taken})${filter === undefined ? '' : ` where ${filter}`}`
 }
 
 function planCall(name: string, call: AggregateCall, input: ColumnTypes): AggregatePlan {

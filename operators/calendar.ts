@@ -44,6 +44,10 @@ const calendarOf = ({ unit, timeZone = 'UTC', weekStartsOn = 'monday' }: Options
 export const calendarStep: WindowStep<PlainOptions> = {
   is: 'window',
   op: 'calendar',
+  tells(options) {
+    const { unit, timeZone, weekStartsOn } = calendarOf(options)
+    return [`${unit} in ${timeZone}${unit === 'week' ? `, from ${weekStartsOn} on` : ''}`]
+  },
   columns: input => input,
   canonical(options) {
     const { unit, timeZone, weekStartsOn } = calendarOf(options)

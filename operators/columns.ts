@@ -22,6 +22,11 @@ export function columnType(op: string, name: string, columns: ColumnTypes): stri
   return type
 }
 
+/** ' per a, b', as a person reads it; nothing where all rows are together. */
+export function perTold(per: readonly string[]): string {
+  return per.length === 0 ? '' : ` per ${per.join(', ')}`
+}
+
 /** Refuses what is no list of names in one call: `groupBy(['a', 'b'])` for `groupBy('a', 'b')`. */
 export function checkNames(op: string, names: readonly unknown[]): void {
   const stranger = names.find(name => typeof name !== 'string')

@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
@@ -13,7 +13,7 @@ import {
 import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, type WindowAssigner } from '../src/plan/window.ts'
 import { endsApart, firstOpenEnd } from './ends-apart.ts'
-import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
+import { canonicalOffset, gcd, offsetOption, offsetTold, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type CumulativeOptions = {
   readonly size: string
@@ -24,6 +24,9 @@ type CumulativeOptions = {
 export const cumulativeStep: WindowStep<CumulativeOptions> = {
   is: 'window',
   op: 'cumulative',
+  tells: ({ size, every, offset }) => [
+    `${durationInWords(size)}, so far every ${durationInWords(every)}${offsetTold(offset)}`,
+  ],
   columns: input => input,
   canonical: ({ size, every, offset }) => ({
     size: canonicalDuration(size, 'cumulative size'),

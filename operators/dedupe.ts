@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { duration, oneOf } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
@@ -42,6 +42,9 @@ export const dedupeStep: StatefulStep<PlainOptions> = {
   takes: 'rows',
   keepsTimes: true,
   op: 'dedupe',
+  tells: ({ key, within, keep = 'first' }) => [
+    `by ${key.join(', ')} within ${durationInWords(within)}, the ${keep} row stays`,
+  ],
   columns(input, { key }) {
     for (const name of key) columnType('dedupe', name, input)
     return input

@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { duration, list, text } from '../src/core/option-kinds.ts'
 import { optionError, type OptionTable, readCall } from '../src/core/options.ts'
@@ -18,7 +18,7 @@ import type { ColumnTypes } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { GroupsContext, RowsContext, Stateful, StatefulStep } from '../src/plan/step.ts'
 import { whereCloses } from '../src/plan/window.ts'
-import { checkNewName, columnType } from './columns.ts'
+import { checkNewName, columnType, perTold } from './columns.ts'
 import { allRows, lateByTime, rowsByTime, timeOrder } from './rows-by-time.ts'
 
 interface PlainOptions {
@@ -36,6 +36,9 @@ export const deltasStep: StatefulStep<PlainOptions> = {
   takes: 'rows',
   keepsTimes: true,
   op: 'deltas',
+  tells: ({ of, per, expireAfter }) => [
+    `of ${of.join(', ')}${perTold(per)}, forgotten after ${durationInWords(expireAfter)}`,
+  ],
   columns: (input, { of, per }) => {
     for (const name of per) columnType('deltas: per', name, input)
     return { ...input, ...deltaColumns(input, of) }

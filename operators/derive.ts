@@ -21,6 +21,7 @@ interface DeriveOptions {
 export const deriveStep: StatelessStep<DeriveOptions> = {
   is: 'stateless',
   op: 'derive',
+  tells: derived => Object.entries(derived).map(([name, [type, sql]]) => `${name} ${type} = ${sql}`),
   columns(input, derived) {
     const kept = Object.entries(input).filter(([name]) => !Object.hasOwn(derived, name))
     for (const name of Object.keys(derived))

@@ -1,6 +1,6 @@
 import type { Row } from '../src/core/types.ts'
 import { type ColumnsOf, type OfRows, type Operator, type Passed, step } from '../src/plan/batches.ts'
-import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
+import { type FunctionCode, functionCode, type FunctionOptions, functionTold } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
 interface FilteredOptions {
@@ -27,6 +27,7 @@ export function filterRows<I>(
   const filterRowsStep: FunctionStep<FilteredOptions> = {
     is: 'function',
     op: 'filterRows',
+    tells: options => [functionTold(options.function)],
     columns: input => input,
     call: { is: 'filter-rows', of: of as (row: never) => boolean },
   }

@@ -23,6 +23,7 @@ type PlainOptions = { readonly unbounded: true }
 export const globalStep: WindowStep<PlainOptions> = {
   is: 'window',
   op: 'global',
+  tells: () => ['all rows, given when the checkpoint is sealed'],
   isEndless: true,
   columns: input => input,
   assigner: () => globalWindow,

@@ -19,6 +19,7 @@ interface GroupByOptions {
 export const groupByStep: GroupStep<GroupByOptions> = {
   is: 'group',
   op: 'groupBy',
+  tells: ({ keys }) => [keys.length === 0 ? 'all rows of a window together' : keys.join(', ')],
   columns(input, { keys }) {
     for (const key of keys) columnType('groupBy', key, input)
     return input

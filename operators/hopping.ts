@@ -1,5 +1,5 @@
 import { configError } from '../src/core/errors.ts'
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import {
@@ -13,7 +13,7 @@ import {
 import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
 import { endsApart, firstOpenEnd } from './ends-apart.ts'
-import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
+import { canonicalOffset, gcd, offsetOption, offsetTold, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type HoppingOptions = {
   readonly size: string
@@ -24,6 +24,7 @@ type HoppingOptions = {
 export const hoppingStep: WindowStep<HoppingOptions> = {
   is: 'window',
   op: 'hopping',
+  tells: ({ size, every, offset }) => [`${durationInWords(size)} every ${durationInWords(every)}${offsetTold(offset)}`],
   columns: input => input,
   canonical: ({ size, every, offset }) => ({
     size: canonicalDuration(size, 'hopping size'),

@@ -43,6 +43,13 @@ export function plainNames(on: Names): PlainNames {
   return plain
 }
 
+/** 'zone = LocationID, day', as a person reads it. */
+export function onTold(on: PlainNames): string {
+  return Object.entries(on)
+    .map(([own, other]) => (own === other ? own : `${own} = ${other}`))
+    .join(', ')
+}
+
 /** The columns that are equal, with their common type. */
 export function joinKeys(on: PlainNames, left: ColumnTypes, right: ColumnTypes): JoinKeys {
   return Object.entries(on).map(([own, other]) => ({

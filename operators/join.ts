@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs'
 import { callSite } from '../src/core/call-site.ts'
-import { canonicalDuration, type Duration, parseSignedUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, parseSignedUs } from '../src/core/duration.ts'
 import { sortedByName } from '../src/core/json.ts'
 import { given } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
@@ -26,6 +26,7 @@ import {
   type Meets,
   type Names,
   onOption,
+  onTold,
   type PlainNames,
   plainNames,
 } from './join-columns.ts'
@@ -50,6 +51,10 @@ export const joinStep: TwoInputStep<PlainOptions> = {
   is: 'stateful',
   takes: 'two',
   op: 'join',
+  tells: ({ on, within, kind }) => [
+    `${kind}, on ${onTold(on)}`,
+    `the other row is ${within.map(durationInWords).join(' to ')} later`,
+  ],
   expressions: () => [],
   canonical(options) {
     // How much work it may be is no part of the answer.

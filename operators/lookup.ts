@@ -15,7 +15,7 @@ import { normalKey } from '../src/plan/normal-key.ts'
 import { type ColumnTypes, inputColumn, wrap } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { LookupStep } from '../src/plan/step.ts'
-import { joinedColumns, joinKeys, type Names, onOption, type PlainNames, plainNames } from './join-columns.ts'
+import { joinedColumns, joinKeys, type Names, onOption, onTold, type PlainNames, plainNames } from './join-columns.ts'
 
 declare const lookedUp: unique symbol
 
@@ -116,6 +116,7 @@ function lookupStep(lookup: LookupDefinition): LookupStep<LookupJoinSettings> {
   return {
     is: 'lookup',
     op: 'join',
+    tells: ({ on, kind }) => [`${kind}, on ${onTold(on)} of lookup ${settings.name}`],
     lookup,
     columns(input, { on, kind }) {
       checkKey(lookup, on)

@@ -21,7 +21,7 @@ import type { Base, Columns, SqlName } from '../src/core/types.ts'
 import { type MiniBatch, type Operator, step } from '../src/plan/batches.ts'
 import { checkArrow, type FunctionOptions } from '../src/plan/function-code.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
-import { type MappedOptions, mappedOptions } from './map-rows.ts'
+import { mappedTold, type MappedOptions, mappedOptions } from './map-rows.ts'
 
 /** The Arrow type of each SQL type. UUID and JSON are text. */
 interface ArrowTypes {
@@ -106,6 +106,7 @@ export function mapBatches<C, T, const D extends Columns, R extends RecordBatch<
   const mapBatchesStep: FunctionStep<MappedOptions> = {
     is: 'function',
     op: 'mapBatches',
+    tells: mappedTold,
     columns(input, { columns }) {
       checkArrow('mapBatches', input)
       return columns

@@ -1,7 +1,7 @@
 import { type Columns, columnsOf, type Row } from '../src/core/types.ts'
 import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
-import { type FunctionCode, functionCode, type FunctionOptions } from '../src/plan/function-code.ts'
-import type { ColumnTypes } from '../src/plan/relation.ts'
+import { type FunctionCode, functionCode, type FunctionOptions, functionTold } from '../src/plan/function-code.ts'
+import { type ColumnTypes, columnsTold } from '../src/plan/relation.ts'
 import type { FunctionStep } from '../src/plan/step.ts'
 
 /** The plan's record of a function that gives rows of new columns. */
@@ -24,6 +24,11 @@ export function mappedOptions(op: string, of: unknown, columns: Columns, options
     function: code,
     portable: false,
   }
+}
+
+/** As a person reads it. */
+export function mappedTold({ function: code, columns }: MappedOptions): readonly string[] {
+  return [functionTold(code), `gives ${columnsTold(columns)}`]
 }
 
 /**
@@ -58,6 +63,7 @@ export function mapRows<I, const D extends Columns>(
   const mapRowsStep: FunctionStep<MappedOptions> = {
     is: 'function',
     op: 'mapRows',
+    tells: mappedTold,
     columns: (_input, { columns }) => columns,
     call: { is: 'map-rows', of: of as (row: never) => unknown },
   }

@@ -16,6 +16,11 @@ const nameAfter = (name: string, names: RenameOptions) => (Object.hasOwn(names, 
 export const renameStep: StatelessStep<RenameOptions> = {
   is: 'stateless',
   op: 'rename',
+  tells: names => [
+    Object.entries(names)
+      .map(([name, after]) => `${name} to ${after}`)
+      .join(', '),
+  ],
   columns(input, names) {
     for (const name of Object.keys(names)) columnType('rename', name, input)
     const after = Object.keys(input).map(name => nameAfter(name, names))

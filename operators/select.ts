@@ -12,6 +12,7 @@ interface SelectOptions {
 export const selectStep: StatelessStep<SelectOptions> = {
   is: 'stateless',
   op: 'select',
+  tells: ({ columns }) => [columns.join(', ')],
   columns: (input, { columns }) => Object.fromEntries(columns.map(name => [name, columnType('select', name, input)])),
   expressions: () => [],
   carries: (column, { columns }) => (columns.includes(column) ? column : undefined),

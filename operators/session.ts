@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { duration } from '../src/core/option-kinds.ts'
 import { type OptionTable, readCall } from '../src/core/options.ts'
 import {
@@ -24,6 +24,7 @@ const gapUsMax = 2n ** 60n
 export const sessionStep: WindowStep<SessionOptions> = {
   is: 'window',
   op: 'session',
+  tells: ({ gap }) => [`a gap of ${durationInWords(gap)}`],
   columns: input => input,
   canonical: ({ gap }) => ({ gap: canonicalDuration(gap, 'session') }),
   assigner: ({ gap }) => sessionWindows(durationUs(gap, 'session'), gap),

@@ -9,7 +9,7 @@ import { type ColumnTypes, inputAlias, inputColumn, orderOf, type Relation, time
 import { watermarkColumn } from '../src/plan/relation.ts'
 import { id } from '../src/plan/sql.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
-import { checkNewName, columnType } from './columns.ts'
+import { checkNewName, columnType, perTold } from './columns.ts'
 
 type Direction = 'asc' | 'desc'
 /** What rows are ordered by: a column, from its least value on, or from its largest. */
@@ -33,6 +33,9 @@ const placeColumn = '_place'
 export const topNStep: StatelessStep<PlainOptions> = {
   is: 'stateless',
   op: 'topN',
+  tells: ({ n, by, per }) => [
+    `${n} by ${by.map(item => (typeof item === 'string' ? item : item.join(' '))).join(', ')}${perTold(per)}`,
+  ],
   unit: 'window',
   carries: column => column,
   columns(input, { by, per }) {

@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { configError } from '../src/core/errors.ts'
 import { plainJson } from '../src/core/json.ts'
 import { aboveZero } from '../src/core/option-kinds.ts'
@@ -13,7 +13,7 @@ import {
 } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
 import { borderBelow, fixedBorders, floorToUs, whereCloses, type WindowAssigner } from '../src/plan/window.ts'
-import { canonicalOffset, gcd, offsetOption, offsetUs, type WindowOptions } from './window-offset.ts'
+import { canonicalOffset, gcd, offsetOption, offsetTold, offsetUs, type WindowOptions } from './window-offset.ts'
 
 type TumblingOptions = {
   readonly size: string
@@ -23,6 +23,7 @@ type TumblingOptions = {
 export const tumblingStep: WindowStep<TumblingOptions> = {
   is: 'window',
   op: 'tumbling',
+  tells: ({ size, offset }) => [`${durationInWords(size)}${offsetTold(offset)}`],
   columns: input => input,
   canonical: ({ size, offset }) => ({
     size: canonicalDuration(size, 'tumbling'),

@@ -29,6 +29,10 @@ interface SourceNames {
 export const unionStep: UnionStep<PlainOptions> = {
   is: 'union',
   op: 'union',
+  tells(options) {
+    const { sourceColumn, sources = [] } = options as SourceNames
+    return sourceColumn === undefined ? [] : [`${sourceColumn} tells them apart: ${sources.join(', ')}`]
+  },
   columns(inputs, options) {
     const { sourceColumn } = options as SourceNames
     const names = [...new Set(inputs.flatMap(input => Object.keys(input)))]

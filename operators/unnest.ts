@@ -6,7 +6,7 @@ import { declarationsOf } from '../src/core/column-declaration.ts'
 import { type ParsedType, parseColumnType, type Show } from '../src/core/types.ts'
 import type { Base, ColType, Counted, KeysOf, Plain, Scalar } from '../src/core/types.ts'
 import { type ColumnsOf, type MiniBatch, type OfRows, type Operator, step, type TimeOf } from '../src/plan/batches.ts'
-import { type ColumnTypes, withOrdinal } from '../src/plan/relation.ts'
+import { type ColumnTypes, columnsTold, withOrdinal } from '../src/plan/relation.ts'
 import type { StatelessStep } from '../src/plan/step.ts'
 import { checkNewName, columnType } from './columns.ts'
 import { unnestSql } from './unnest-sql.ts'
@@ -28,6 +28,7 @@ type PlainOptions = {
 export const unnestStep: StatelessStep<PlainOptions> = {
   is: 'stateless',
   op: 'unnest',
+  tells: unnestTold,
   columns(input, options) {
     const { column } = options
     const made = madeColumns(input, options)
@@ -44,6 +45,19 @@ export const unnestStep: StatelessStep<PlainOptions> = {
   expressions: () => [],
   sql: (input, options) => unnestSql(input, unnesting(input.columns, options)),
   hidden: ({ hidden }) => withOrdinal(hidden),
+}
+
+/** As a person reads it: `items to item, its place as nth`. */
+function unnestTold({ column, as, columns, rescue, position, outer }: PlainOptions): readonly string[] {
+  const fields = columns && columnsTold(columns)
+  return [
+    [
+      `${column} to ${fields ?? as ?? column}`,
+      ...(rescue === undefined ? [] : [`what does not fit to ${rescue}`]),
+      ...(position === undefined ? [] : [`its place as ${position}`]),
+      ...(outer ? ['rows without elements stay'] : []),
+    ].join(', '),
+  ]
 }
 
 /** What the column is, and what becomes of it. */

@@ -11,6 +11,7 @@ interface WhereOptions {
 export const whereStep: StatelessStep<WhereOptions> = {
   is: 'stateless',
   op: 'where',
+  tells: ({ predicate }) => [predicate],
   columns: input => input,
   expressions: ({ predicate }) => [{ field: 'where', sql: predicate, mustBe: 'BOOLEAN' }],
   carries: column => column,

@@ -18,6 +18,7 @@ import {
   kindOption,
   type Names,
   onOption,
+  onTold,
   type PlainNames,
   plainNames,
 } from './join-columns.ts'
@@ -37,6 +38,7 @@ export const windowJoinStep: TwoWindowsStep<PlainOptions> = {
   is: 'stateful',
   takes: 'two windows',
   op: 'join',
+  tells: ({ on, kind }) => [`${kind}, on ${onTold(on)}, in the same window`],
   expressions: () => [],
   canonical(options) {
     // How much work it may be is no part of the answer.

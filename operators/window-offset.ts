@@ -1,4 +1,4 @@
-import { canonicalDuration, type Duration, durationUs } from '../src/core/duration.ts'
+import { canonicalDuration, type Duration, durationInWords, durationUs } from '../src/core/duration.ts'
 import { duration } from '../src/core/option-kinds.ts'
 
 /** Where windows of fixed length begin. */
@@ -26,6 +26,11 @@ export function offsetUs(offset: string | undefined, everyUs: bigint, field: str
 export function canonicalOffset(offset: string | undefined, everyUs: bigint, field: string): { offset?: string } {
   const us = offsetUs(offset, everyUs, field)
   return us === 0n ? {} : { offset: canonicalDuration(`${us / 1000n}ms`, field) }
+}
+
+/** As a person reads it behind the windows' length. */
+export function offsetTold(offset: string | undefined): string {
+  return offset === undefined ? '' : `, ${durationInWords(offset)} after the multiples`
 }
 
 /** What every border of windows is a multiple of. */

@@ -63,6 +63,14 @@ export function showDuration(us: bigint): string {
   return `${ms / size} ${unit}${ms === size ? '' : 's'}`
 }
 
+/** A duration that may be negative, in the largest unit that makes it a whole number: '-1 hour'. '1h' is '1 hour'. */
+export function durationInWords(value: string): string {
+  const isNegative = value.startsWith('-')
+  const size = isNegative ? value.slice(1) : value
+  if (parseDurationUs(size) === 0n) return '0 seconds'
+  return `${isNegative ? '-' : ''}${canonicalDuration(size, 'duration')}`
+}
+
 /** Largest first. */
 const unitNames: Readonly<Record<UnitName, bigint>> = {
   day: 86_400_000n,

@@ -4,7 +4,6 @@ import { bindFlows } from '../plan/bind.ts'
 import { createGate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type ColumnTypes, type Emitted, orderOf, type Relation, resultColumn, rowHidden } from '../plan/relation.ts'
-import { type Sink, sinkOptions } from '../plan/sink.ts'
 import { id } from '../plan/sql.ts'
 import {
   applySteps,
@@ -19,11 +18,13 @@ import {
   stagesOf,
   type StepParts,
 } from '../plan/stages.ts'
-import { asksForChanges, changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
+import { changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
+import { freshIds } from '../plan/plan-ids.ts'
 import { planJson, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
 import { afterText } from './report/after-text.ts'
+import { endOptions, type PlanGraph, planGraph } from './report/plan-graph.ts'
 import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
@@ -31,7 +32,11 @@ import { describeFlows } from './bind/describe-flows.ts'
 
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {
+  /** Of what `--json` prints: it changes when a field goes, or means something else. */
+  readonly version: 1
   readonly pipeline: string
+  /** All flows as one picture. */
+  readonly graph: PlanGraph
   readonly sources: readonly ExplainedSource[]
   readonly flows: readonly ExplainedFlow[]
 }
@@ -86,7 +91,9 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
           .find(({ kind }) => kind === terminal.sink.sink)
           ?.rows?.(terminal.sink, endColumns(terminal), name, changesBy(terminal))
     return {
+      version: 1,
       pipeline: pipeline.name,
+      graph: planGraph({ pipeline: pipeline.name, ...subscribed, ids: freshIds(bound.terminals, bound.forms) }),
       sources: subscribed.definitions.map(({ settings: { name, format, columns }, after }) => ({
         name,
         format,
@@ -99,12 +106,6 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     subscribed.unsubscribe()
     await session.close()
   }
-}
-
-/** `{ files: 'data/output', format: 'parquet' }` */
-function explainSink(given: Sink): object {
-  const { sink: _, ...options } = sinkOptions(given)
-  return { [given.sink]: given.uri, ...options, ...given.hold }
 }
 
 /** Stands for the number of the last version before the row's entry in the ledger. */
@@ -164,14 +165,11 @@ function explainFlow(flow: Flow): ExplainedFlow {
     .join(', ')
   const columns = Object.keys(output.columns).map(id).join(', ')
   stages.push({ stage: 'output', sql: `SELECT ${columns} FROM (${output.sql}) ORDER BY ${order}` })
-  const end =
-    terminal.is === 'rows' ? { op: terminal.op, options: {} } : { op: 'to', options: explainSink(terminal.sink) }
-  const emit = asksForChanges(terminal.emit)
   return {
     name,
     steps: [
       ...(planJson(terminal.node) as unknown as readonly ExplainedStep[]),
-      { ...end, options: { ...end.options, ...emit } },
+      { op: terminal.is === 'rows' ? terminal.op : 'to', options: endOptions(terminal) },
     ],
     state: steps.at(-1)?.id ?? null,
     stages,

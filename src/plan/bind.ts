@@ -37,7 +37,8 @@ import {
   stagesOf,
   type StepParts,
 } from './stages.ts'
-import type { ChangeUnit, StateChannel, Updates, UserExpression } from './step.ts'
+import type { ChangeUnit, StateChannel, Updates } from './step.ts'
+import type { UserExpression } from './step-options.ts'
 import { unionRows } from './union-rows.ts'
 import { changedRows, changeUnit } from './updates.ts'
 

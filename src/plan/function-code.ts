@@ -52,6 +52,13 @@ export function functionCode(op: string, of: unknown, options: FunctionOptions):
   return { sha256: createHash('sha256').update(source).digest('hex') }
 }
 
+/** As a person reads it. */
+export function functionTold({ version, sha256 }: FunctionCode): string {
+  return version === undefined
+    ? `a function of TypeScript, ${sha256?.slice(0, 8)}`
+    : `a function of TypeScript, version ${version}`
+}
+
 /** Refuses columns that no Arrow batch is made of. */
 export function checkArrow(op: string, input: ColumnTypes): void {
   for (const [name, type] of Object.entries(input)) {

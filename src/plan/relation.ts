@@ -9,6 +9,13 @@ export function plainTypes(columns: ColumnTypes): ColumnTypes {
   return Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, parseColumnType(type, name).sql]))
 }
 
+/** 'zone BIGINT, fare DOUBLE', as a person reads it. */
+export function columnsTold(columns: ColumnTypes): string {
+  return Object.entries(columns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(', ')
+}
+
 /**
  * A query, its visible columns, and the hidden columns that order its rows totally (S14). Hidden columns are never
  * NULL-ambiguous: two different rows differ in at least one of them. docs/internals/hidden-columns.md has all of them.

@@ -5,27 +5,8 @@ import type { LateRows } from './late-rows.ts'
 import type { Life } from './life.ts'
 import type { LookupDefinition, LookupRows } from './lookup.ts'
 import type { ColumnTypes, Emitted, Relation } from './relation.ts'
+import type { CanonicalOptions, Told, UserExpression } from './step-options.ts'
 import type { WindowAssigner } from './window.ts'
-
-/** One user expression of a step: what the gate checks and DuckDB binds before any data is read. */
-export interface UserExpression {
-  /** How an error names it: `where`, `derive tip_share`. */
-  readonly field: string
-  readonly sql: string
-  /** The declared type: the bound expression is cast to it, which may round. Absent: the step decides. */
-  readonly type?: string
-  /** The type that DuckDB must find, such as BOOLEAN. */
-  readonly mustBe?: string
-}
-
-/**
- * A step's options so that all ways to write the same are equal: what plans are compared by. Names and their nesting
- * are those of the options, as a message about a change shows what the user wrote there. Absent: the options are so
- * already.
- *
- * @param expressions the canonical form of each of `expressions(options)`, in order
- */
-type CanonicalOptions<O> = (options: O, expressions: readonly Json[]) => Json
 
 /** The head of every plan. */
 export interface SourceStep<O = Json> {
@@ -38,6 +19,7 @@ export interface SourceStep<O = Json> {
 export interface StatelessStep<O = Json> {
   readonly is: 'stateless'
   readonly op: string
+  readonly tells?: Told<O>
   /**
    * What a row of its result depends on, if that is more than one row of its input: all rows of a window, which must
    * then come together. Where results change, their difference is one of whole windows (S15).
@@ -64,6 +46,7 @@ export interface StatelessStep<O = Json> {
 export interface LookupStep<O = Json> {
   readonly is: 'lookup'
   readonly op: string
+  readonly tells?: Told<O>
   readonly lookup: LookupDefinition
   columns(input: ColumnTypes, options: O): ColumnTypes
   readonly canonical?: CanonicalOptions<O>
@@ -74,6 +57,7 @@ export interface LookupStep<O = Json> {
 export interface UnionStep<O = Json> {
   readonly is: 'union'
   readonly op: string
+  readonly tells?: Told<O>
   columns(inputs: readonly ColumnTypes[], options: O): ColumnTypes
   /** SQL items over one input's rows, `_in`: the columns of the union, in order. @param index of the input */
   items(input: ColumnTypes, columns: ColumnTypes, index: number, options: O): readonly string[]
@@ -95,6 +79,7 @@ export interface AsideStep {
 export interface FunctionStep<O = Json> {
   readonly is: 'function'
   readonly op: string
+  readonly tells?: Told<O>
   columns(input: ColumnTypes, options: O): ColumnTypes
   readonly call: FunctionCall
 }
@@ -109,6 +94,7 @@ export type FunctionCall =
 export interface WindowStep<O = Json> {
   readonly is: 'window'
   readonly op: string
+  readonly tells?: Told<O>
   columns(input: ColumnTypes, options: O): ColumnTypes
   readonly canonical?: CanonicalOptions<O>
   /** Its results have no time, so that no window follows them. */
@@ -122,6 +108,7 @@ export interface WindowStep<O = Json> {
 export interface GroupStep<O = Json> {
   readonly is: 'group'
   readonly op: string
+  readonly tells?: Told<O>
   columns(input: ColumnTypes, options: O): ColumnTypes
   keys(options: O): readonly string[]
 }
@@ -146,6 +133,7 @@ export interface GroupsContext extends RowsContext {
 interface FoldedBase<O> {
   readonly is: 'stateful'
   readonly op: string
+  readonly tells?: Told<O>
   expressions(options: O): readonly UserExpression[]
   readonly canonical?: CanonicalOptions<O>
 }

@@ -1,11 +1,19 @@
-import type { ExplainedStep, Explanation } from '../../engine/explain.ts'
-import { oneOf } from '../../core/option-kinds.ts'
+import { flag, oneOf } from '../../core/option-kinds.ts'
+import type { Explanation } from '../../engine/explain.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { jsonOption, pipelineArgument } from '../options.ts'
+import { type Arguments, flagName, jsonOption, pipelineArgument, usageError } from '../options.ts'
+import { drawMermaid } from '../plan-mermaid.ts'
+import { drawPlan } from '../plan-picture.ts'
+import type { Terminal } from '../terminal.ts'
 
 const options = {
   file: pipelineArgument,
+  stages: { kind: flag, about: 'Print the SQL that each stage of each flow runs.' },
+  mermaid: {
+    kind: flag,
+    about: 'Print the picture as a flowchart of Mermaid, which Markdown of GitHub and GitLab draws.',
+  },
   as: {
     kind: oneOf('sql'),
     placeholder: 'sql',
@@ -14,60 +22,48 @@ const options = {
   json: jsonOption,
 } as const
 
+type Given = Arguments<typeof options>
+
 export const explainCommand: Command<typeof options> = {
   name: 'explain',
-  summary: 'show the plan and the SQL of each stage',
-  about: `Binds the pipeline and shows, for each flow, its operators, its state and the SQL that each stage runs.
-Claims nothing and reads no data, so it is also the quickest check of a pipeline.`,
+  summary: 'show the plan as a picture, and the SQL of each stage',
+  about: `Binds the pipeline and draws it: sources above, then each step with its expressions and state, the ends of
+flows below. Claims nothing and reads no data, so it is also the quickest check of a pipeline.`,
   options,
-  async run({ file, as, json }, terminal) {
-    const pipeline = await loadPipeline(file)
-    if (as === 'sql') {
+  async run(given, terminal) {
+    checkExclusive(given)
+    const pipeline = await loadPipeline(given.file)
+    if (given.as === 'sql') {
       const { sqlForm } = await import('../sql-form.ts')
       terminal.out(await sqlForm(pipeline))
       return 0
     }
     const { explain } = await import('../../engine/explain.ts')
-    const explained = await explain(pipeline)
-    const { formatSql } = await import('../format-sql.ts')
-    terminal.out(json ? `${JSON.stringify(explained)}\n` : renderExplanation(explained, formatSql))
+    terminal.out(await shown(await explain(pipeline), given, terminal))
     return 0
   },
 }
 
-function renderExplanation({ pipeline, sources, flows }: Explanation, formatSql: (sql: string) => string): string {
-  const lines = [pipeline, ...sources.flatMap(({ after }) => (after === null ? [] : [`  ${after}`]))]
-  for (const { name, steps, state, stages, columns } of flows) {
-    lines.push('', name)
-    lines.push(...stepLines(steps, steps.length - 1, '  '))
-    lines.push('', `  state    ${state ?? 'none'}`)
-    lines.push(
-      `  columns  ${Object.entries(columns)
-        .map(([column, type]) => `${column} ${type}`)
-        .join(', ')}`,
-    )
-    for (const { stage, sql } of stages)
-      lines.push(
-        '',
-        `  -- ${stage}`,
-        ...formatSql(sql)
-          .split('\n')
-          .map(line => `  ${line}`),
-      )
-  }
-  return `${lines.join('\n')}\n`
+function checkExclusive(given: Given): void {
+  const asked = (['stages', 'mermaid', 'as', 'json'] as const).filter(name => given[name])
+  const [one, other] = asked
+  if (one && other)
+    throw usageError('explain', `--${flagName(one)} and --${flagName(other)} exclude each other; expected one of them.`)
 }
 
-/** A step below those that feed it; what meets in it is told one after the other, each with a head. */
-function stepLines(steps: readonly ExplainedStep[], place: number, indent: string): readonly string[] {
-  const { op, options: settings, inputs = place === 0 ? [] : [place - 1] } = steps[place] as ExplainedStep
-  const own = `${indent}${op} ${JSON.stringify(settings)}`
-  const [only] = inputs
-  if (inputs.length === 1 && only !== undefined) return [...stepLines(steps, only, indent), own]
-  const names = op === 'join' ? ['left side', 'right side'] : inputs.map((_, index) => `input ${index + 1}`)
-  const before = inputs.flatMap((input, index) => [
-    `${indent}${names[index] ?? ''} of ${op}:`,
-    ...stepLines(steps, input, `${indent}  `),
+async function shown(explained: Explanation, { json, stages, mermaid }: Given, terminal: Terminal): Promise<string> {
+  if (json) return `${JSON.stringify(explained)}\n`
+  if (mermaid) return drawMermaid(explained.graph)
+  if (!stages) return `${explained.pipeline}\n\n${drawPlan(explained.graph, terminal.columns)}`
+  const { formatSql } = await import('../format-sql.ts')
+  return renderStages(explained, formatSql)
+}
+
+/** The SQL of each stage. */
+function renderStages({ flows }: Explanation, formatSql: (sql: string) => string): string {
+  const parts = flows.flatMap(({ name, state, stages }) => [
+    `-- ${name}${state === null ? ', which keeps no state' : `, whose state is ${state}`}`,
+    ...stages.map(({ stage, sql }) => `-- ${name}: ${stage}\n${formatSql(sql)};`),
   ])
-  return [...before, own]
+  return `${parts.join('\n\n')}\n`
 }
