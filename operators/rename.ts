@@ -61,7 +61,7 @@ type Renamed<C, N> = {
 /**
  * Gives columns other names. Their order stays, and so does the event time, whatever its column is called.
  *
- *     trips.pipe(rename({ PULocationID: 'zone', lpep_pickup_datetime: 'at' }))
+ *     trips.pipe(rename({ PULocationID: 'pickup_zone', lpep_pickup_datetime: 'picked_up' }))
  *
  * Two columns may exchange their names: `rename({ a: 'b', b: 'a' })`.
  *
