@@ -1,12 +1,13 @@
 import { registerHooks } from 'node:module'
 import { extname } from 'node:path'
+import { ownRoot } from '../core/own-root.ts'
 
 /** The hooks stay for the process: a pipeline may import lazily. */
 export async function registerLoader(pipelineUrl: string): Promise<void> {
   // The running millrace itself, from source or from the build: a second copy would break the identity of its types.
   const own = new Map([
-    ['millrace', new URL(`../index${extname(import.meta.url)}`, import.meta.url).href],
-    ['millrace/testing', new URL(`../testing/index${extname(import.meta.url)}`, import.meta.url).href],
+    ['millrace', `${ownRoot}src/index${extname(import.meta.url)}`],
+    ['millrace/testing', `${ownRoot}src/testing/index${extname(import.meta.url)}`],
   ])
   // Before the hooks, through which each of its few hundred modules would be found and read at twice the cost.
   await import(/* @vite-ignore */ own.get('millrace') as string)

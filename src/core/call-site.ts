@@ -1,5 +1,6 @@
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { nearPath } from './near-path.ts'
+import { ownRoot } from './own-root.ts'
 
 /** A place in a file of the user's. Lines and columns are counted from 1. */
 export interface CallSite {
@@ -26,9 +27,7 @@ export function calledAt<T>(site: CallSite, call: () => T): T {
 }
 
 /** millrace itself, from source or from the build: what its frames begin with. */
-const own = ['src/', 'operators/', 'connectors/', 'checkpoints/'].map(
-  folder => new URL(`../../${folder}`, import.meta.url).href,
-)
+const own = ['src/', 'operators/', 'connectors/', 'checkpoints/'].map(folder => ownRoot + folder)
 
 /** Where the user's code calls what calls this; undefined where no frame of the stack is the user's. */
 export function callSite(): CallSite | undefined {

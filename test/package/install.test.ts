@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -49,6 +50,8 @@ test('the tarball holds the build and the papers, no sources, no tests; its bin 
     files.filter(file => !/^(dist\/.+\.(js|d\.ts|css)|docs\/.+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/.test(file)),
   ).toEqual([])
   expect(files.filter(file => file.startsWith('dist/test'))).toEqual([])
+  // Each module that a start has to find costs it.
+  expect(files.filter(file => file.endsWith('.js') && !file.includes('/browser/')).length).toBeLessThan(120)
   expect(lines.find(line => line.endsWith('package/dist/src/cli/bin.js'))).toMatch(/^-rwxr-xr-x/)
 })
 
@@ -97,6 +100,35 @@ describe.each([
       code: 2,
       stderr: expect.stringContaining('npm install pg pg-copy-streams'),
     })
+  })
+
+  test('a mistake is told where the user has made it, and not in a file of the package', async () => {
+    const lines = pipelineFile.replaceAll("tumbling('1 hour')", "tumbling('1 hower')").split('\n')
+    await writeFile(join(project, 'hower.ts'), lines.join('\n'))
+    const line = lines.findIndex(each => each.includes('hower')) + 1
+    await expect(run(project, 'npx', 'millrace', 'explain', 'hower.ts')).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`hower.ts:${line}:`),
+    })
+  })
+
+  test('a run serves its page, whose parts lie in the package', async () => {
+    const bin = join(project, 'node_modules', 'millrace', 'dist', 'src', 'cli', 'bin.js')
+    const places = ['--input', join(folder, 'input'), '--output', 'out-run', '--checkpoint', 'checkpoint-run']
+    const args = [bin, 'run', 'pipeline.ts', ...places, '--http', '127.0.0.1:0', '--log', 'json']
+    const daemon = spawn(process.execPath, args, { cwd: project, env, stdio: ['ignore', 'ignore', 'pipe'] })
+    const ended = once(daemon, 'close')
+    let address: string | undefined
+    let said = ''
+    for await (const text of daemon.stderr.setEncoding('utf8')) {
+      said += String(text)
+      address ??= /"event":"listening".*"address":"([^"]+)"/.exec(said)?.[1]
+      if (address === undefined || !said.includes('"event":"epoch"') || daemon.killed) continue
+      const page = await fetch(address, { headers: { accept: 'text/html' } })
+      expect(await page.text()).toMatch(/^<!doctype html>.*<style>.+<\/style>.*<script type="module">.+<\/script>/s)
+      daemon.kill('SIGTERM')
+    }
+    expect(await ended, said).toEqual([0, null])
   })
 
   test('the declarations check the pipeline in a compiler of the user', async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { ownRoot } from '../../core/own-root.ts'
 import type { PageFacts } from './facts.ts'
 
 /** The modules of the browser, each after those that it imports. They lie beside this file, in the package too. */
@@ -46,7 +47,7 @@ function embedded(facts: PageFacts): string {
 }
 
 function read(name: string): string {
-  return readFileSync(new URL(`browser/${name}`, import.meta.url), 'utf8')
+  return readFileSync(new URL(`${ownRoot}src/status/page/browser/${name}`), 'utf8')
 }
 
 /** In the document all modules are one: imports are in scope already, and nothing is exported. */
