@@ -12,6 +12,7 @@ import { inferCommand } from './commands/infer.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { repairCommand } from './commands/repair.ts'
 import { applyLateCommand } from './commands/apply-late.ts'
+import { reportCommand } from './commands/report.ts'
 import { retryCommand } from './commands/retry.ts'
 import { runCommand } from './commands/run.ts'
 import { sqlCommand } from './commands/sql.ts'
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   verifyCommand,
   explainCommand,
   inspectCommand,
+  reportCommand,
   whyCommand,
   sqlCommand,
   retryCommand,

@@ -40,7 +40,10 @@ export function readArguments<const T extends OptionTable>(
     strict: false,
     tokens: true,
     options: Object.fromEntries(
-      [...names].map(([shown, name]) => [shown, { type: takesValue(options[name]) ? 'string' : 'boolean' }]),
+      [...names].map(([shown, name]) => {
+        const { short } = options[name] as Option<unknown>
+        return [shown, { type: takesValue(options[name]) ? 'string' : 'boolean', ...(short && { short }) }]
+      }),
     ),
   })
   const positionals: string[] = []
@@ -50,7 +53,7 @@ export function readArguments<const T extends OptionTable>(
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
     const name = names.get(token.name)
-    if (name === undefined || !token.rawName.startsWith('--')) throw unknownOption(command, token, [...names.keys()])
+    if (name === undefined || !isNamed(token, options[name])) throw unknownOption(command, token, [...names.keys()])
     const given = textOf(command, options[name] as Option<unknown>, token)
     if (options[name]?.isRepeated) (lists[name] ??= []).push(given)
     else if (Object.hasOwn(texts, name)) throw usageError(command, `--${token.name} is given twice; expected once.`)
@@ -61,6 +64,11 @@ export function readArguments<const T extends OptionTable>(
     ([name, all]) => [name, all.map(one => readTexts(command, options, { [name]: one })[name])] as const,
   )
   return { ...readTexts(command, options, texts), ...Object.fromEntries(repeated) } as Arguments<T>
+}
+
+/** Whether an option stands there as it is called: `--output`, or `-o` where it has that too. */
+function isNamed({ rawName }: OptionToken, option: Option<unknown> | undefined): boolean {
+  return rawName.startsWith('--') || rawName === `-${option?.short}`
 }
 
 function readTexts(
@@ -130,9 +138,10 @@ const helpColumns = 100
 /** The options as lines of a help text. */
 export function renderOptions(table: OptionTable): string {
   const options = Object.entries(table).filter(([, { isPositional }]) => !isPositional)
-  const left = options.map(
-    ([name, option]) => `  --${flagName(name)}${takesValue(option) ? ` ${placeholderOf(option)}` : ''}`,
-  )
+  const left = options.map(([name, option]) => {
+    const value = takesValue(option) ? ` ${placeholderOf(option)}` : ''
+    return `  ${option.short ? `-${option.short}, ` : ''}--${flagName(name)}${value}`
+  })
   const width = Math.max(...left.map(shown => shown.length)) + 2
   return options
     .map(([, option], at) => {

@@ -42,6 +42,8 @@ export interface Option<T> {
   readonly isPositional?: true
   /** On a command line it is given once for each of several values, which make a list. */
   readonly isRepeated?: true
+  /** On a command line its other name, of one letter: 'o' for `-o`. */
+  readonly short?: string
   /** Its value is never shown: no message, log, plan or checkpoint holds it. */
   readonly isSecret?: true
   /** In the place of the kind's own placeholder. */

@@ -10,6 +10,7 @@ import { sinksOf } from './publish/outputs.ts'
 import type { Publisher } from './publish/publisher.ts'
 import type { MeasuredHeld, MeasuredSource, MeasuredState, Measurement, Running } from './report/running.ts'
 import { heldIn } from './state/held.ts'
+import { measuredWindows } from './state/open-windows.ts'
 import { openWindowsOf, segmentChannel, stateName, stateTables } from './state/state.ts'
 import { totalsOf } from './state/totals.ts'
 
@@ -135,28 +136,6 @@ async function measuredStates(
     })
   }
   return measured
-}
-
-/** Of each state: bars of a picture, of which more could not be told apart. */
-const windowsMax = 200
-
-/** @param open SQL, a row for each window */
-export async function measuredWindows(
-  executor: Pick<Executor, 'rows'>,
-  open: string,
-): Promise<Required<Pick<MeasuredState, 'openWindows' | 'windows'>>> {
-  const rows = await executor.rows(
-    'SELECT _window_start, _window_end, groups, count(*) OVER () AS windows ' +
-      `FROM (${open}) ORDER BY _window_end, _window_start LIMIT ${windowsMax}`,
-  )
-  return {
-    openWindows: Number(rows[0]?.windows ?? 0),
-    windows: rows.map(row => ({
-      startUs: row._window_start as bigint,
-      endUs: row._window_end as bigint,
-      groups: Number(row.groups),
-    })),
-  }
 }
 
 function measuredHeld(

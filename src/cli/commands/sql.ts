@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
-import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { flag, oneOf, text } from '../../core/option-kinds.ts'
 import type { Command } from '../command.ts'
+import { newFile, newFileOption } from '../new-file.ts'
 import { checkpointArgument, namedFile, usageError } from '../options.ts'
 import { resultText } from '../result-text.ts'
 
@@ -24,11 +24,7 @@ const options = {
     otherwise: 'table, or parquet for an --output that ends in .parquet',
     about: 'How the rows are written: table, csv, json (a line for each row), or parquet to a file.',
   },
-  output: {
-    kind: text('a file that is not there yet'),
-    placeholder: 'FILE',
-    about: 'Write the rows to this new file.',
-  },
+  output: newFileOption('Write the rows to this new file.'),
 } as const
 
 export const sqlCommand: Command<typeof options> = {
@@ -72,28 +68,14 @@ writes there goes on.`,
     }
     if (format === 'parquet') {
       const write = (file: string) => queryToParquet(checkpoint, sql, file, { with: files })
-      tell((await newFile(output as string, write)).notes)
+      tell((await newFile('sql', output as string, write)).notes)
       return 0
     }
     const { columns, rows, notes } = await query(checkpoint, sql, { with: files })
     tell(notes)
     const written = resultText(format, columns, rows)
     if (output === undefined) terminal.out(written)
-    else await newFile(output, file => writeFile(file, written, { flag: 'wx' }))
+    else await newFile('sql', output, file => writeFile(file, written, { flag: 'wx' }))
     return 0
   },
-}
-
-/** A file that is there already stays as it is. */
-async function newFile<T>(file: string, write: (file: string) => Promise<T>): Promise<T> {
-  try {
-    return await write(file)
-  } catch (error) {
-    if (isMillraceError(error)) throw error
-    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST'
-    throw usageError(
-      'sql',
-      `--output: ${isThere ? `${file} is there already; expected a file that is not.` : `${errorMessage(error)}.`}`,
-    )
-  }
 }

@@ -8,15 +8,17 @@ import { components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'
 import { waitingIn } from '../publish/lane.ts'
 import { iso } from '../report/iso.ts'
-import type { InspectedState, Inspection, SetAside } from '../report/summary.ts'
-import { type ChannelReader, eachPart, loadTable } from '../state/channels.ts'
-import { engineRecords, settingsOf, watermarksOf, watermarkOfState, retryOf } from '../state/engine-state.ts'
+import type { Inspection } from '../report/summary.ts'
+import { type ChannelReader, eachPart } from '../state/channels.ts'
+import { engineRecords, settingsOf, watermarksOf, retryOf } from '../state/engine-state.ts'
 import { heldIn } from '../state/held.ts'
-import { createLedgerTable, ledgerRowsSql, sameVersionSql } from '../state/ledger.ts'
+import { createLedgerTable } from '../state/ledger.ts'
 import { outputsOf, readCheckpoint, waitingFor } from '../state/read-checkpoint.ts'
 import { loadLedger } from '../state/recover.ts'
 import { requestedSql } from '../state/retry-request.ts'
 import { totalsOf } from '../state/totals.ts'
+import { setAsideNow } from './set-aside-now.ts'
+import { storedStates } from './stored-states.ts'
 
 /**
  * Reads a checkpoint without claiming it: safe beside a running owner. @throws MillraceError `user` when there is none.
@@ -49,7 +51,12 @@ export async function inspect(address: string): Promise<Inspection> {
       duckdb: settingsOf(manifest).duckdb,
       totals: totalsOf(manifest),
       watermarks: shownWatermarks(manifest),
-      states: await inspectedStates(reader, executor),
+      states: (await storedStates(reader, executor)).map(({ name, rows, bytes, openWindows }) => ({
+        name,
+        rows,
+        bytes,
+        ...(openWindows === undefined ? {} : { openWindows }),
+      })),
       channels: Object.entries(manifest.channels).map(([name, parts]) => ({
         name,
         files: parts.length,
@@ -84,48 +91,6 @@ function shownWatermarks(manifest: Manifest): Inspection['watermarks'] {
   return Object.fromEntries(
     marks.map(([source, { watermarkUs }]) => [source, watermarkUs === null ? null : iso(BigInt(watermarkUs))]),
   )
-}
-
-async function inspectedStates(reader: ChannelReader, executor: Executor): Promise<readonly InspectedState[]> {
-  const { manifest } = reader
-  const { closesAt = {}, living = {}, openWindows = {} } = settingsOf(manifest)
-  const count = async (sql: string) => Number((await executor.rows(`SELECT count(*) AS n FROM (${sql})`))[0]?.n)
-  const states: InspectedState[] = []
-  for (const name of [...Object.keys(closesAt), ...Object.keys(living)]) {
-    const channel = `segment-${name}`
-    const hasRows = await loadTable(reader, executor, channel, 'partials')
-    const watermark = watermarkOfState(manifest, name)
-    const alive = watermark === null ? '' : ` WHERE ${closesAt[name]} > ${watermark}`
-    const open = openWindows[name]
-    states.push({
-      name,
-      rows: hasRows ? await count(living[name] ?? `SELECT 1 FROM partials${alive}`) : 0,
-      bytes: (manifest.channels[channel] ?? []).reduce((total, { bytes }) => total + bytes, 0),
-      ...(open === undefined ? {} : { openWindows: hasRows ? await count(open) : 0 }),
-    })
-    if (hasRows) await executor.run('DROP TABLE partials')
-  }
-  return states
-}
-
-/**
- * Object versions that are set aside as the ledger stands, in its order. A version that was read comes after all of its
- * other entries, so none of what was read is held here.
- */
-async function setAsideNow(reader: ChannelReader, executor: Executor): Promise<readonly SetAside[]> {
-  await createLedgerTable(executor, 'aside')
-  await eachPart(reader, executor, 'ledger', async file => {
-    const rows = `(${ledgerRowsSql(file)})`
-    await executor.run(`INSERT INTO aside BY NAME SELECT * FROM ${rows} WHERE outcome <> 'read'`)
-    await executor.run(
-      `DELETE FROM aside USING ${rows} AS r WHERE r.outcome = 'read' AND ${sameVersionSql('aside', 'r')}`,
-    )
-  })
-  const found = await executor.rows(
-    'SELECT key, reason FROM aside WHERE seq IN ' +
-      '(SELECT max(seq) FROM aside GROUP BY source, bucket, key, version_id, e_tag) ORDER BY seq',
-  )
-  return found.map(row => ({ key: String(row.key), reason: String(row.reason) }))
 }
 
 /** Of what `retry` asked for, what no run has read yet. */

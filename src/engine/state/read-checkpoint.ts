@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type CheckpointStore, createCheckpointStore } from '../../../checkpoints/checkpoint-store.ts'
 import type { Head, Manifest, Unpublished } from '../../../checkpoints/types.ts'
 import { configError } from '../../core/errors.ts'
+import type { ObjectStore } from '../../core/ports.ts'
 import { type ColumnTypes, plainTypes } from '../../plan/relation.ts'
 import { storedPlan } from '../../plan/stored-plan.ts'
 import { changeColumns } from '../../plan/updates.ts'
@@ -14,6 +15,7 @@ export interface ReadCheckpoint {
   readonly head: Head
   /** The store's address. */
   readonly address: string
+  readonly store: Pick<ObjectStore, 'get'>
 }
 
 /** Reads HEAD without a claim. @throws MillraceError `user` that names `field` when there is no checkpoint. */
@@ -49,7 +51,7 @@ export async function findCheckpoint(
     merge: () => Promise.reject(new Error('unreachable: a reader commits nothing')),
   })
   const head = await checkpoint.readHead()
-  return head && { checkpoint, head, address: store.address }
+  return head && { checkpoint, head, address: store.address, store }
 }
 
 /** By flow whose rows are changes of results: the columns that tell these apart. */

@@ -1,23 +1,29 @@
 import { fileURLToPath } from 'node:url'
 import { shellWord } from '../../core/shell-word.ts'
 import { visible } from '../../core/visible.ts'
-import { type BadRow, badRowsQuery } from '../../engine/read/bad-row.ts'
+import { badRowsQuery } from '../../engine/read/bad-row.ts'
+import type { BadRows, LateRows } from '../../engine/inspect/report.ts'
 import type { SetAside } from '../../engine/report/summary.ts'
 import type { AsideFacts, TotalFacts } from './facts.ts'
 
-/** Reasons that are told apart. */
+/** Reasons of one kind that are told apart. */
 const reasonsMax = 50
 /** Of a reason that a reader or a server words. */
 const reasonMax = 300
 
+type What = AsideFacts['what']
+
 interface Reason {
-  count: number
-  readonly example: string
+  /** null where only the first of each epoch is known. */
+  count: number | null
+  readonly example: string | null
 }
 
 /** Why rows and objects were set aside, as far as this process, or a checkpoint, tells. */
 export interface Asides {
-  addBadRow(row: BadRow): void
+  addLateRows(rows: LateRows): void
+  /** @param rows null where it is not known @param found in the first of them */
+  addBadRows(rows: Omit<BadRows, 'rows'> & { readonly rows: number | null; readonly found?: string | null }): void
   addObject(object: SetAside): void
   /** @param checkpoint where it lies @param totals null until they are known */
   facts(checkpoint: string, totals: TotalFacts | null): readonly AsideFacts[]
@@ -25,53 +31,72 @@ export interface Asides {
 
 /** @param showsValues what was found in rows may be shown, as may all of what readers say of objects */
 export function createAsides(showsValues: boolean, invocation: string): Asides {
-  const badRows = new Map<string, Reason>()
-  const objects = new Map<string, Reason>()
+  const known: Readonly<Record<What, Reasons>> = {
+    'late rows': createReasons(),
+    'bad rows': createReasons(),
+    objects: createReasons(),
+  }
   return {
-    addBadRow({ column, expected, found, object }) {
+    addLateRows: ({ reason, rows, object }) => known['late rows'].add(reason, rows, object),
+    addBadRows({ column, expected, rows, object, found = null }) {
       const where = column === null ? 'the row is broken' : `column '${column}'`
       const value = showsValues && found !== null ? `, such as '${found}'` : ''
-      count(badRows, `${where}: expected ${expected}`, object, value)
+      known['bad rows'].add(`${where}: expected ${expected}`, rows, object, value)
     },
     addObject({ key, reason }) {
       const general = reason.replaceAll(`'${key}'`, 'it').replaceAll(`"${key}"`, 'it')
-      count(objects, showsValues ? general : withoutValues(general), key)
+      known.objects.add(showsValues ? general : withoutValues(general), 1, key)
     },
     facts(checkpoint, totals) {
-      const command = (...words: readonly string[]) =>
-        [invocation, ...words.slice(0, 1), shellWord(plain(checkpoint)), ...words.slice(1).map(shellWord)].join(' ')
-      const late = totals?.late ?? 0
-      const bad = totals?.quarantinedRows ?? 0
-      return [
-        ...(late === 0 ? [] : [lateRows(late, command('sql', lateQuery))]),
-        ...[...badRows].map(([reason, { example }]) => badRow(reason, null, example, command('sql', badRowsQuery))),
-        ...(bad > 0 && badRows.size === 0
-          ? [badRow('before this process began', bad, null, command('sql', badRowsQuery))]
-          : []),
-        ...[...objects].map(([reason, found]): AsideFacts => {
-          const only = found.count === 1 ? [`--object=${found.example}`] : []
-          return { what: 'objects', reason, ...found, command: command('retry', ...only) }
+      const command = (name: string, ...words: readonly string[]) =>
+        [invocation, name, ...[plain(checkpoint), ...words].map(shellWord)].join(' ')
+      const sums = { 'late rows': totals?.late, 'bad rows': totals?.quarantinedRows, objects: totals?.setAside }
+      const commands: Readonly<Record<What, (found: Reason) => string>> = {
+        'late rows': () => command('sql', lateQuery),
+        'bad rows': () => command('sql', badRowsQuery),
+        objects: ({ count, example }) =>
+          command('retry', ...(count === 1 && example !== null ? [`--object=${example}`] : [])),
+      }
+      return (Object.keys(known) as What[]).flatMap(what =>
+        known[what].all(sums[what] ?? 0).map(([reason, found]): AsideFacts => {
+          return { what, reason, ...found, command: commands[what](found) }
         }),
-      ]
+      )
     },
   }
 }
 
-const lateQuery = 'FROM late LIMIT 20'
+const lateQuery =
+  'SELECT step, _reason, min(key) AS object, count(*) AS n FROM late GROUP BY step, _reason ORDER BY n DESC'
 
-function lateRows(count: number, command: string): AsideFacts {
-  return { what: 'late rows', reason: 'came after their window had closed', count, example: null, command }
+interface Reasons {
+  add(text: string, count: number | null, example: string, addition?: string): void
+  /** @param sum of all that were set aside, those that nobody has added among them */
+  all(sum: number): readonly (readonly [reason: string, Reason])[]
 }
 
-function badRow(reason: string, count: number | null, example: string | null, command: string): AsideFacts {
-  return { what: 'bad rows', reason, count, example, command }
-}
-
-function count(reasons: Map<string, Reason>, text: string, example: string, addition = ''): void {
-  const reason = `${visible(text)}${visible(addition)}`.slice(0, reasonMax)
-  const known = reasons.get(reason)
-  if (known) known.count++
-  else if (reasons.size < reasonsMax) reasons.set(reason, { count: 1, example })
+function createReasons(): Reasons {
+  const reasons = new Map<string, Reason>()
+  const others: Reason = { count: 0, example: null }
+  return {
+    add(text, count, example, addition = '') {
+      const reason = `${visible(text)}${visible(addition)}`.slice(0, reasonMax)
+      const found = reasons.get(reason) ?? (reasons.size < reasonsMax ? { count: 0, example } : others)
+      if (found !== others) reasons.set(reason, found)
+      found.count = found.count === null || count === null ? null : found.count + count
+    },
+    all(sum) {
+      const counts = [...reasons.values(), others].map(({ count }) => count)
+      const counted = counts.reduce((total: number, count) => total + (count ?? 0), 0)
+      // Where some are not counted, what is left over is theirs.
+      const before = counts.includes(null) ? 0 : Math.max(0, sum - counted)
+      return [
+        ...reasons,
+        ...(others.count === 0 ? [] : [['other reasons', others] as const]),
+        ...(before === 0 ? [] : [['before this process began', { count: before, example: null }] as const]),
+      ]
+    },
+  }
 }
 
 /** What a reader says of an object may quote it: what stands before the first quotation or colon does not. */

@@ -41,6 +41,8 @@ export interface CheckpointFacts {
   readonly files: number | null
   /** Since the last commit of this process, or its start. */
   readonly commitAgeMs: number | null
+  /** When HEAD was written, by a commit or as a sign of life; null where it is not known. */
+  readonly headWrittenMs: number | null
 }
 
 export interface TotalFacts {
@@ -83,7 +85,9 @@ export interface SourceFacts {
   /** Event times; null before the first, and without one. */
   readonly watermarkMs: number | null
   readonly highestMs: number | null
-  /** The next four of a live process alone; null else. */
+  /** What was read of it over the checkpoint's life; null where only its process is asked. */
+  readonly read: { readonly objects: number; readonly rows: number } | null
+  /** The next five of a live process alone; null else. */
   readonly rowsPerSecond: number | null
   readonly rows: number | null
   readonly bytesPerSecond: number | null
@@ -146,6 +150,8 @@ export interface AsideFacts {
 
 export interface SinkFacts {
   readonly flow: string
+  /** 'files', 'postgres'; 'rows' where they go to somebody's code. */
+  readonly kind: string
   readonly address: string
   /** Committed, and not taken yet. */
   readonly epochs: number

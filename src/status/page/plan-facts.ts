@@ -19,7 +19,7 @@ export function planFacts(plan: StoredPlan, counts: PlanCounts): PlanFacts {
     return {
       id: endId(flow),
       kind: 'sink',
-      title: op,
+      title: op === 'to' ? `to ${sinkKind(plan, flow)}` : op,
       detail: sink?.address || flow,
       count: sink === undefined ? '' : sinkCount(sink),
     }
@@ -31,6 +31,14 @@ export function planFacts(plan: StoredPlan, counts: PlanCounts): PlanFacts {
     ([flow, { from }]): PlanArrow => ({ from, to: endId(flow), count: arrowCount(plan, from, counts) }),
   )
   return { boxes: [...steps, ...ends], arrows: [...between, ...out] }
+}
+
+/** 'files', 'postgres'; 'rows' where a flow ends in somebody's code. */
+export function sinkKind({ flows }: StoredPlan, flow: string): string {
+  const end = flows[flow]
+  if (end?.op !== 'to') return end?.op ?? ''
+  // `files` came first and goes without its name.
+  return textOf((end.options as { readonly sink?: Json } | undefined)?.sink ?? 'files')
 }
 
 /** No step has such an id. */
@@ -59,8 +67,9 @@ function arrowCount({ nodes }: StoredPlan, from: string, { sources, totals }: Pl
   const { name } = writtenOptions(node) as { readonly name?: Json }
   // Of one source the checkpoint knows all rows; of several only the process does, since its start.
   if (sources.length === 1 && totals) return showCounted(totals.rows, 'row')
-  const rows = sources.find(source => source.name === name)?.rows
-  return rows === undefined || rows === null ? '' : `${showCounted(rows, 'row')} since the start`
+  const source = sources.find(found => found.name === name)
+  if (source?.read) return showCounted(source.read.rows, 'row')
+  return typeof source?.rows === 'number' ? `${showCounted(source.rows, 'row')} since the start` : ''
 }
 
 function sinkCount({ epochs, heldRows }: SinkFacts): string {

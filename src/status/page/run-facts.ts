@@ -2,11 +2,13 @@ import { type Clock, wallMs } from '../../core/clock.ts'
 import { type Phase, phases, type RunEvent } from '../../engine/report/events.ts'
 import type { Measurement } from '../../engine/report/running.ts'
 import type { Totals } from '../../engine/report/summary.ts'
+import type { StoredPlan } from '../../plan/stored-plan.ts'
 import type { Monitor } from '../monitor.ts'
 import { type Asides, createAsides } from './asides.ts'
-import type { EpochFacts, PageFacts, SinkFacts, SourceFacts, StateFacts, TotalFacts } from './facts.ts'
-import { planFacts } from './plan-facts.ts'
+import type { EpochFacts, PageFacts, SinkFacts, SourceFacts } from './facts.ts'
+import { planFacts, sinkKind } from './plan-facts.ts'
 import { sentenceOfRun } from './sentence.ts'
+import { stateFacts, timeMs, totalFacts } from './stored-facts.ts'
 
 export interface RunFactsOptions {
   readonly clock: Clock
@@ -89,7 +91,7 @@ function rememberEpoch(memory: Memory, asides: Asides, event: RunEvent & { is: '
     const recent = (memory.recent.get(source) ?? []).filter(({ atMs }) => atMs > nowMs - rateMs)
     memory.recent.set(source, [...recent, { atMs: nowMs, rows, bytes }])
   }
-  if (event.firstBadRow) asides.addBadRow(event.firstBadRow)
+  if (event.firstBadRow) asides.addBadRows({ ...event.firstBadRow, rows: null })
   for (const object of event.setAside) asides.addObject(object)
 }
 
@@ -102,7 +104,7 @@ function gatherFacts(
   const { health, commitAgeMs, plan } = monitor
   const sources = sourceFacts(memory, found, clock.nowMs())
   const states = found?.states.map(stateFacts) ?? []
-  const sinks = found ? sinkFacts(found) : []
+  const sinks = found ? sinkFacts(found, plan) : []
   const totals = totalFacts(memory.totals ?? found?.totals)
   const checkpoint = found?.checkpointAddress ?? memory.checkpoint
   return {
@@ -119,6 +121,7 @@ function gatherFacts(
       bytes: found?.checkpoint.bytes ?? null,
       files: found?.checkpoint.files ?? null,
       commitAgeMs,
+      headWrittenMs: null,
     },
     totals,
     process: {
@@ -152,6 +155,7 @@ function sourceFacts(memory: Memory, found: Measurement | undefined, nowMs: numb
       address,
       watermarkMs: timeMs(watermarkUs),
       highestMs: timeMs(highMarkUs),
+      read: null,
       rowsPerSecond: recent.reduce((sum, { rows }) => sum + rows, 0) / seconds,
       rows: memory.rows.get(source) ?? 0,
       bytesPerSecond: recent.reduce((sum, { bytes }) => sum + bytes, 0) / seconds,
@@ -161,48 +165,25 @@ function sourceFacts(memory: Memory, found: Measurement | undefined, nowMs: numb
   })
 }
 
-function stateFacts({
-  name,
-  rows,
-  bytes,
-  openWindows,
-  windows,
-  watermarkUs,
-}: Measurement['states'][number]): StateFacts {
-  return {
-    name,
-    rows,
-    bytes,
-    openWindows: openWindows ?? null,
-    windows: (windows ?? []).map(({ startUs, endUs, groups }) => ({
-      startMs: Number(startUs) / 1000,
-      endMs: Number(endUs) / 1000,
-      groups,
-    })),
-    watermarkMs: timeMs(watermarkUs),
-  }
-}
-
 /** Flows that end in `rows()` are behind as sinks are. */
-function sinkFacts({ sinks, outputs, held, undelivered }: Measurement): readonly SinkFacts[] {
-  const own = sinks.map(({ flow, epochs, rows, bytes, retries }, index): SinkFacts => {
-    const waiting = held.find(found => found.flow === flow)
+function sinkFacts(
+  { sinks, outputs, held, undelivered }: Measurement,
+  plan: StoredPlan | undefined,
+): readonly SinkFacts[] {
+  const kindOf = (flow: string) => (plan ? sinkKind(plan, flow) : '')
+  const own = sinks.map((lag, index): SinkFacts => {
+    const waiting = held.find(({ flow }) => flow === lag.flow)
     const address = outputs[index] ?? ''
-    const heldMs = waiting?.ageMs ?? 0
-    return { flow, address, epochs, rows, bytes, retries, heldRows: waiting?.rows ?? 0, heldMs }
+    return {
+      ...lag,
+      kind: kindOf(lag.flow),
+      address,
+      heldRows: waiting?.rows ?? 0,
+      heldMs: waiting?.ageMs ?? 0,
+    }
   })
   const taken = undelivered.map(
-    (waiting): SinkFacts => ({ ...waiting, address: '', retries: null, heldRows: 0, heldMs: 0 }),
+    (waiting): SinkFacts => ({ ...waiting, kind: 'rows', address: '', retries: null, heldRows: 0, heldMs: 0 }),
   )
   return [...own, ...taken]
-}
-
-export function totalFacts(totals: Totals | undefined): TotalFacts | null {
-  if (!totals) return null
-  const { rows, objects, epochs, late, quarantinedRows, quarantined, skipped, gone, suspect } = totals
-  return { rows, objects, epochs, late, quarantinedRows, setAside: quarantined + skipped + gone + suspect }
-}
-
-function timeMs(us: bigint | null): number | null {
-  return us === null ? null : Number(us) / 1000
 }

@@ -1,5 +1,5 @@
 import { el, facts } from './dom.js'
-import { showBytes, showClock, showCount, showDuration } from './format.js'
+import { showBytes, showClock, showCount, showDuration, showTime } from './format.js'
 /** @import { PageFacts } from '../facts.ts' */
 
 /** The sentence, and the figures that are asked for first. */
@@ -36,8 +36,9 @@ function figuresOf({ totals, checkpoint, process, epochs, version, atMs }) {
     last ? ['last epoch took', showDuration(last.tookMs)] : null,
     checkpoint.commitAgeMs === null ? null : ['last commit', `${showDuration(checkpoint.commitAgeMs)} ago`],
     process?.memory ? ['memory', `${showBytes(process.memory.usedBytes)}`] : null,
-    process ? ['up for', showDuration(process.upMs)] : ['as of', `epoch ${showCount(checkpoint.epoch ?? 0)}`],
-    ['millrace', `${version}, ${showClock(atMs)}`],
+    process ? ['up for', showDuration(process.upMs)] : null,
+    ['millrace', process ? `${version}, ${showClock(atMs)}` : version],
+    process ? null : ['made', `${showTime(Math.floor(atMs / 1000) * 1000)} UTC`],
   ])
   return known.flatMap(row => (row === null ? [] : [facts([row])]))
 }

@@ -9,7 +9,8 @@ export function sourceCards({ sources, atMs }) {
 }
 
 /** @param {SourceFacts} source @param {number} atMs */
-function sourceFacts({ address, watermarkMs, highestMs, rowsPerSecond, bytesPerSecond, rows, inHand, backlog }, atMs) {
+function sourceFacts(source, atMs) {
+  const { address, watermarkMs, highestMs, read, rowsPerSecond, bytesPerSecond, rows, inHand, backlog } = source
   const oldestMs = Math.max(inHand?.oldestMs ?? 0, backlog?.oldestMs ?? 0)
   const isWaiting = (inHand?.objects ?? 0) + (backlog?.messages ?? 0) > 0
   return facts([
@@ -23,6 +24,7 @@ function sourceFacts({ address, watermarkMs, highestMs, rowsPerSecond, bytesPerS
     rowsPerSecond === null || bytesPerSecond === null
       ? null
       : ['rate', `${showCount(rowsPerSecond)} rows/s, ${showBytes(bytesPerSecond)}/s in the last minute`],
+    read && ['read', `${showCounted(read.rows, 'row')} of ${showCounted(read.objects, 'object')}`],
     rows === null ? null : ['since the start', showCounted(rows, 'row')],
     inHand && ['in hand', showCounted(inHand.objects, 'object')],
     backlog?.messages === null || !backlog ? null : ['backlog', showCounted(backlog.messages, 'message')],

@@ -1,5 +1,5 @@
 import { el, facts, table } from './dom.js'
-import { showBytes, showCount, showCounted, showDuration } from './format.js'
+import { showBytes, showCount, showCounted, showDuration, showTime } from './format.js'
 /** @import { PageFacts } from '../facts.ts' */
 
 /** What was set aside, by reason, with the command that shows it. @param {PageFacts} page */
@@ -40,21 +40,22 @@ function commandOf(command) {
 export function sinkTable({ sinks }) {
   if (sinks.length === 0) return null
   return table(
-    ['flow', 'place', 'behind', 'waiting', 'held', 'tried again'],
-    sinks.map(({ flow, address, epochs, rows, bytes, retries, heldRows, heldMs }) => [
+    ['flow', 'sink', 'behind', 'waiting', 'held', 'tried again', 'place'],
+    sinks.map(({ flow, kind, address, epochs, rows, bytes, retries, heldRows, heldMs }) => [
       flow,
-      address,
+      kind,
       epochs === 0 ? 'nothing' : showCounted(epochs, 'epoch'),
       epochs === 0 ? 'nothing' : `${showCounted(rows, 'row')}, ${showBytes(bytes)}`,
       heldRows === 0 ? 'nothing' : `${showCounted(heldRows, 'row')} for ${showDuration(heldMs)}`,
       retries === null ? '' : showCounted(retries, 'time'),
+      address,
     ]),
   )
 }
 
 /** @param {PageFacts} page */
 export function checkpointFacts({ checkpoint, process, states }) {
-  const { address, epoch, term, owner, headBytes, bytes, files, commitAgeMs } = checkpoint
+  const { address, epoch, term, owner, headBytes, headWrittenMs, bytes, files, commitAgeMs } = checkpoint
   const memory = process?.memory
   return [
     facts([
@@ -65,6 +66,7 @@ export function checkpointFacts({ checkpoint, process, states }) {
       epoch === null ? null : ['epoch', showCount(epoch)],
       bytes === null || files === null ? null : ['size', `${showBytes(bytes)} in ${showCounted(files, 'file')}`],
       headBytes === null ? null : ['HEAD', showBytes(headBytes)],
+      headWrittenMs === null ? null : ['written', `${showTime(Math.floor(headWrittenMs / 1000) * 1000)} UTC`],
       commitAgeMs === null ? null : ['age', `last commit ${showDuration(commitAgeMs)} ago`],
       memory ? ['memory of DuckDB', `${showBytes(memory.usedBytes)} of ${showBytes(memory.limitBytes)}`] : null,
       memory ? ['spilled to disk', showBytes(memory.spillBytes)] : null,
