@@ -1,18 +1,8 @@
 import { errorMessage, MillraceError } from '../../core/errors.ts'
-import { parseColumnType } from '../../core/types.ts'
 import type { ClockEntry } from '../../plan/clock.ts'
-import {
-  inputAlias,
-  inputColumn,
-  microsecondsOf,
-  noTimeUs,
-  orderOf,
-  type Relation,
-  rowHidden,
-  timeColumn,
-  watermarkColumn,
-} from '../../plan/relation.ts'
+import { inputAlias, inputColumn, orderOf, type Relation, rowHidden, watermarkColumn } from '../../plan/relation.ts'
 import type { BadRow } from '../read/bad-row.ts'
+import { timedRows } from '../read/good-rows.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
 import type { Channel, Stateful } from '../../plan/step.ts'
@@ -280,7 +270,7 @@ function areKept({ step }: Stage): boolean {
 }
 
 /** The rows in a table, with what stands beside them. */
-export async function keptRows(rows: Relation, work: Work, { step }: Stage): Promise<Relation> {
+export async function keptRows(rows: Relation, work: Pick<Work, 'table'>, { step }: Stage): Promise<Relation> {
   const kept = { ...rows, sql: `SELECT * FROM ${await work.table(rows.sql)}` }
   return besideRows(step, kept, step.beside && (await work.table(step.beside.table(kept))))
 }
@@ -328,7 +318,7 @@ export function clocked(rows: Relation, entries: readonly ClockEntry[]): Relatio
 /** The epoch's rows, with their event time if any. Shared by several consumers, they are read once into a table. */
 async function epochScan(
   objects: readonly StampedObject[],
-  { columns, time }: SourceSettings,
+  settings: SourceSettings,
   isShared: boolean,
   work: Work,
 ): Promise<Relation> {
@@ -340,9 +330,8 @@ async function epochScan(
     if (own) own.push({ part, seq, watermarkUs })
     else stamped.set(source, [{ part, seq, watermarkUs }])
   }
-  const timeUs =
-    time === undefined ? noTimeUs : microsecondsOf(id(time), parseColumnType(columns[time] ?? '', time).name)
-  const timed = (rows: string) => `SELECT *, ${timeUs} AS ${timeColumn} FROM (${rows})`
+  const timed = (rows: string) => timedRows(rows, settings).sql
+  const { columns } = settings
   const scans = [...stamped].map(([source, own]) => source.scan(own))
   const groups: string[] = []
   for (let start = 0; start < scans.length; start += branchesMax)

@@ -12,9 +12,11 @@ import type { BoundCheckpoint } from './bound-checkpoint.ts'
 /** Which window of which group is meant. */
 export interface AskedWindow {
   readonly timeUs: bigint
-  /** Value by column, as text; empty: all groups. */
-  readonly group: Readonly<Record<string, string>>
+  readonly group: AskedGroup
 }
+
+/** Value by column, as text, or null; empty: all groups. */
+export type AskedGroup = Readonly<Record<string, string | null>>
 
 /** The last step of a flow that puts rows into windows. */
 export interface WindowedStage {
@@ -93,6 +95,10 @@ export async function groupCondition(
         name,
         keys.size === 0 ? `nothing: ${stage.op} has no groups` : `a key of groupBy: ${[...keys.keys()].join(', ')}`,
       )
+    if (value === null) {
+      conditions.push(`${id(name)} IS NULL`)
+      continue
+    }
     const [row] = await executor.rows(`SELECT TRY_CAST(${text(value)} AS ${type}) IS NOT NULL AS fits`)
     if (row?.fits !== true) throw configError(`group: ${name}`, value, `a value of its type, ${type}`)
     conditions.push(`${id(name)} = CAST(${text(value)} AS ${type})`)

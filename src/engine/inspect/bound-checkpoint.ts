@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { Executor } from '../../core/ports.ts'
 import { bindFlows } from '../../plan/bind.ts'
 import { createGate } from '../../plan/gate.ts'
 import type { Pipeline } from '../../plan/pipeline.ts'
@@ -9,6 +8,7 @@ import { clockShape, type Flow, type Stage, stagesInOrder } from '../../plan/sta
 import { describeFlows } from '../bind/describe-flows.ts'
 import { checkPlan, fitPlan } from '../bind/fit-plan.ts'
 import { components } from '../components.ts'
+import type { SessionExecutor } from '../duckdb/executor.ts'
 import { openSession } from '../duckdb/session.ts'
 import type { ChannelReader } from '../state/channels.ts'
 import { type LedgerPosition, positionOf } from '../state/engine-state.ts'
@@ -19,7 +19,9 @@ import { loadState } from '../state/recover.ts'
 export interface BoundCheckpoint {
   readonly address: string
   readonly reader: ChannelReader
-  readonly executor: Executor
+  readonly executor: SessionExecutor
+  /** Where objects may be brought to be read. */
+  readonly spool: string
   readonly definitions: readonly SourceDefinition[]
   readonly flows: readonly Flow[]
   /** Each stage of the flows once, those before others first. */
@@ -57,7 +59,8 @@ export async function withBoundCheckpoint<T>(
     const position = positionOf(manifest, sources, stages.map(clockShape))
     const reader = { checkpoint: found.checkpoint, manifest, stage: session.stage, newId: randomUUID }
     await loadState(reader, stages, position, executor)
-    return await work({ address: found.address, reader, executor, definitions, flows, stages, ids, position })
+    const { spool } = session
+    return await work({ address: found.address, reader, executor, spool, definitions, flows, stages, ids, position })
   } finally {
     await session.close()
   }

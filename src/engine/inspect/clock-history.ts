@@ -17,6 +17,15 @@ export interface ClockHistory {
   readonly by: ReadonlyMap<string, MarkedBy & { readonly seq: number }>
   /** When each of those that are awaited was reached, in their order; undefined where it was not. */
   readonly closings: readonly (Closing | undefined)[]
+  /** By number of an entry that is asked for: what the ledger had come to before it. */
+  readonly before: ReadonlyMap<number, LedgerPosition>
+}
+
+/** What is asked of a ledger's past. */
+export interface AskedHistory {
+  readonly awaited: readonly Awaited[]
+  /** Numbers of entries. */
+  readonly before?: Iterable<number>
 }
 
 /** Entries that are looked at together. */
@@ -29,10 +38,12 @@ export async function clockHistory(
   sources: readonly string[],
   delays: Delays,
   stages: readonly ClockShape[],
-  awaited: readonly Awaited[],
+  { awaited, before: numbers = [] }: AskedHistory,
 ): Promise<ClockHistory> {
   const by = new Map<string, MarkedBy & { readonly seq: number }>()
   const closings: (Closing | undefined)[] = awaited.map(() => undefined)
+  const before = new Map<number, LedgerPosition>()
+  const asked = new Set(numbers)
   const none = Object.fromEntries(sources.map(name => [name, { watermarkUs: null, highMarkUs: null }]))
   let position: LedgerPosition = { nextSeq: 1, sources: none, clocks: {}, lookups: {} }
   for (let from = 0; ; ) {
@@ -40,6 +51,8 @@ export async function clockHistory(
     for (const row of rows) {
       const seq = Number(row.seq)
       const entry = entryOf(row)
+      position = { ...position, nextSeq: seq }
+      if (asked.has(seq)) before.set(seq, position)
       const next = { ...afterEntry(position, entry, delays, stages), nextSeq: seq + 1 }
       for (const source of sources)
         if (next.sources[source]?.watermarkUs !== position.sources[source]?.watermarkUs)
@@ -51,7 +64,7 @@ export async function clockHistory(
       }
       position = next
     }
-    if (rows.length < entriesAtOnce) return { by, closings }
+    if (rows.length < entriesAtOnce) return { by, closings, before }
     from = Number(rows.at(-1)?.seq)
   }
 }

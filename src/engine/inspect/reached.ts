@@ -13,7 +13,7 @@ import type { ClosedWindow, Reach } from '../report/why.ts'
 import { type ChannelReader, eachPart } from '../state/channels.ts'
 import { heldFrom, heldIn } from '../state/held.ts'
 import { outputColumns, outputsOf } from '../state/read-checkpoint.ts'
-import type { Borders } from './asked-window.ts'
+import type { AskedGroup, Borders } from './asked-window.ts'
 
 /** Files of one epoch that are read to count results. */
 const readBytesMax = 256 * 1024 ** 2
@@ -22,7 +22,7 @@ const readBytesMax = 256 * 1024 ** 2
 export interface ClosedAt extends Borders {
   readonly flow: string
   readonly epoch: number
-  readonly group: Readonly<Record<string, string>>
+  readonly group: AskedGroup
 }
 
 /** How far the results of an epoch have come, and how many there are of a window. */
@@ -33,17 +33,10 @@ export async function reachOf(
 ): Promise<Pick<ClosedWindow, 'reach' | 'results' | 'unknown'>> {
   const { manifest } = reader
   const { flow, epoch } = closed
+  const waiting = waitingReach(manifest, flow, epoch)
+  if (waiting) return { reach: waiting, results: null }
   const to = outputsOf(manifest)[flow]
-  const shown = to ?? 'the code that takes its rows'
-  const waiting = manifest.unpublished.filter(({ output }) => output === flow)
-  if (waiting.some(one => (one.from ?? one.epoch) <= epoch && epoch <= one.epoch))
-    return { reach: { is: 'waiting', to: shown, epochs: waiting.length }, results: null }
-  const from = heldFrom(manifest, flow)
-  if (from !== undefined && from <= epoch)
-    return {
-      reach: { is: 'held', to: shown, rows: heldIn(manifest).find(held => held.flow === flow)?.rows ?? 0 },
-      results: null,
-    }
+  const shown = to ?? takesRows
   const published = (file: string | null): Reach => ({ is: 'published', to: shown, file })
   if (to === undefined || !isReadable(components, manifest, flow)) return { reach: published(null), results: null }
   const files = await filesSince(reader, executor, flow, epoch)
@@ -61,6 +54,36 @@ export async function reachOf(
           : `Results of epoch ${epoch} are in ${file ?? shown}, ${showBytes(bytes)}, which is not read to answer this.`,
     }
   return { reach: published(file), results: await count(reader, executor, { flow, to, files, condition }) }
+}
+
+const takesRows = 'the code that takes its rows'
+
+/** Whether the results of an epoch wait, for their sink or for others; undefined where they do not. */
+function waitingReach(manifest: Manifest, flow: string, epoch: number): Reach | undefined {
+  const to = outputsOf(manifest)[flow] ?? takesRows
+  const waiting = manifest.unpublished.filter(({ output }) => output === flow)
+  if (waiting.some(one => (one.from ?? one.epoch) <= epoch && epoch <= one.epoch))
+    return { is: 'waiting', to, epochs: waiting.length }
+  const from = heldFrom(manifest, flow)
+  if (from === undefined || from > epoch) return undefined
+  return { is: 'held', to, rows: heldIn(manifest).find(held => held.flow === flow)?.rows ?? 0 }
+}
+
+/** How far the rows of an epoch have come, whatever they are. */
+export async function reachOfEpoch(
+  reader: ChannelReader,
+  executor: Executor,
+  flow: string,
+  epoch: number,
+): Promise<Reach> {
+  const { manifest } = reader
+  const waiting = waitingReach(manifest, flow, epoch)
+  if (waiting) return waiting
+  const to = outputsOf(manifest)[flow]
+  if (to === undefined || !isReadable(components, manifest, flow))
+    return { is: 'published', to: to ?? takesRows, file: null }
+  const files = await filesSince(reader, executor, flow, epoch)
+  return { is: 'published', to, file: files.length === 1 ? (files[0]?.name ?? null) : null }
 }
 
 /** The files with the results of an epoch: of the first one at or behind it that has any, as rows may be held. */
@@ -95,7 +118,9 @@ function conditionOf(columns: ColumnTypes, { startUs, endUs, group }: ClosedAt):
   const typeOf = (name: string) => parseColumnType(columns[name] as string, name)
   const conditions = [
     ...Object.entries(borders).map(([name, us]) => `${microsecondsOf(id(name), typeOf(name).name)} = ${us}`),
-    ...Object.entries(group).map(([name, value]) => `${id(name)} = TRY_CAST(${text(value)} AS ${typeOf(name).sql})`),
+    ...Object.entries(group).map(([name, value]) =>
+      value === null ? `${id(name)} IS NULL` : `${id(name)} = TRY_CAST(${text(value)} AS ${typeOf(name).sql})`,
+    ),
   ]
   return conditions.join(' AND ')
 }

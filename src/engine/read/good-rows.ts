@@ -1,4 +1,6 @@
-import { rowHidden } from '../../plan/relation.ts'
+import { parseColumnType } from '../../core/types.ts'
+import { microsecondsOf, noTimeUs, type Relation, rowHidden, timeColumn } from '../../plan/relation.ts'
+import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id } from '../../plan/sql.ts'
 import type { StampedPart } from './marked-object.ts'
 import { type ReadColumn, typedName } from './read-column.ts'
@@ -45,4 +47,11 @@ export function goodRowsOfParts(
     `SELECT ${[...hidden, ...items].join(', ')} FROM ${from} ` +
     `JOIN (VALUES ${stamps.join(', ')}) AS _(_part, _seq_of, _watermark_of, _first) USING (_part)${where(isGood)}`
   )
+}
+
+/** Good rows of a source with their event time, as steps take them. @param rows SQL, as a `RowSource` gives it */
+export function timedRows(rows: string, { columns, time }: SourceSettings): Relation {
+  const timeUs =
+    time === undefined ? noTimeUs : microsecondsOf(id(time), parseColumnType(columns[time] ?? '', time).name)
+  return { sql: `SELECT *, ${timeUs} AS ${timeColumn} FROM (${rows})`, columns, hidden: rowHidden }
 }

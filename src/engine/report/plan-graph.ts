@@ -138,6 +138,12 @@ function stepNode({ id, node, flows }: Step): GraphNode {
   return { id, kind, op, name: null, tells: told(node), flows, columns, options }
 }
 
+/** The step in words: 'where fare > 0'. */
+export function stepTold(node: PlanNode): string {
+  const [first = ''] = told(node)
+  return first === '' ? node.op : `${node.op} ${first}`
+}
+
 /** What a step does. Of what does not tell it, its options by their names. */
 function told({ step, options }: PlanNode): readonly string[] {
   if ('tells' in step && step.tells) return step.tells(options as never)

@@ -227,19 +227,26 @@ function closedBy(by: Closing['by']): string {
 
 function resultTexts({ group }: WindowFacts, { results, unknown, reach }: ClosedWindow): readonly string[] {
   const of = group === undefined ? '' : ` of ${group}`
-  if (reach.is === 'waiting')
-    return [
-      `Its results wait for ${reach.to}, with those of ${showCounted(reach.epochs, 'epoch')} in all: ` +
-        'it is away, or behind. The log says `trouble`, and why.',
-    ]
-  if (reach.is === 'held')
-    return [
-      'Its results are committed, and wait to be worth a file (targetSize, maxDelay): ' +
-        `${showCounted(reach.rows, 'row')} wait for ${reach.to}.`,
-    ]
+  if (reach.is === 'waiting' || reach.is === 'held') return [reachText(reach, 'Its results')]
   if (results === 0)
     return [`It has no result${of}: it never had a row that was on time, or a step behind it left the result out.`]
   const where = reach.is === 'published' ? `, in ${reach.file ?? reach.to}` : ''
   if (results === null) return [unknown ?? `Its results, if it had rows, were given${where}.`]
   return [`It has ${showCounted(results, 'result')}${of}${where}.`]
+}
+
+/** How far the results of an epoch have come. @param what 'It', or 'Its results' */
+export function reachText(reach: Reach, what: 'It' | 'Its results'): string {
+  const [wait, are] = what === 'It' ? ['waits', 'is'] : ['wait', 'are']
+  if (reach.is === 'waiting')
+    return (
+      `${what} ${wait} for ${reach.to}, with those of ${showCounted(reach.epochs, 'epoch')} in all: ` +
+      'it is away, or behind. The log says `trouble`, and why.'
+    )
+  if (reach.is === 'held')
+    return (
+      `${what} ${are} committed, and ${wait} to be worth a file (targetSize, maxDelay): ` +
+      `${showCounted(reach.rows, 'row')} wait for ${reach.to}.`
+    )
+  return reach.is === 'published' ? `${what} ${are} in ${reach.file ?? reach.to}.` : ''
 }
