@@ -3,8 +3,12 @@
  * is repeated by `MILLRACE_SEED=<the seed it printed> npm test -- <file>`, and a night's run searches longer and
  * elsewhere (`MILLRACE_SEED=new`).
  */
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { seed } from './seed.ts'
+
+// The processes that tests start, of which many are killed, share what was compiled once.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url))
 
 const numRuns = integer('MILLRACE_RUNS')
 fc.configureGlobal({ seed, ...(numRuns !== undefined && { numRuns }) })

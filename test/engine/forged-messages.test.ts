@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => lab[Symbol.asyncDispose]())
 
 /** Forged messages in each of the tests. */
-const forged = wholeFromEnvironment('MILLRACE_FORGED', 500)
+const forged = wholeFromEnvironment('MILLRACE_FORGED', 250)
 
 /** Every row of what is read comes out once. */
 const rowsOf = (at: Place): Pipeline =>

@@ -109,7 +109,7 @@ describe('one run', () => {
         expect(summary.run.objects).toBe(draw.objects.length)
         expect(summary.outputFiles.map(file => file.split('/').at(-1))).toEqual(await outputFiles(at.output))
       }),
-      runs(60),
+      runs(20),
     )
   })
 

@@ -113,7 +113,7 @@ describe('sessions of random ledgers (S2, S6, S8, S10, I11)', () => {
         expect(states[0]).toMatchObject({ rows: output.open.length, openWindows: summary.openWindows })
         if (input.flush) expect((await verify(flow)).differences).toEqual([])
       }),
-      runs(40),
+      runs(12),
     )
   }, 120_000)
 })

@@ -14,7 +14,7 @@ import {
 } from './golden.ts'
 
 /** MILLRACE_KILLS=1000 searches longer. */
-const kills = wholeFromEnvironment('MILLRACE_KILLS', 12)
+const kills = wholeFromEnvironment('MILLRACE_KILLS', 6)
 /** Kills of one life, after which it is left to end. */
 const killsOfLifeMax = 4
 /** From a write of HEAD to the kill: about an epoch with its delivery. */

@@ -17,7 +17,7 @@ const elasticmq = await serverFor(startElasticmq)
 const kafka = await serverFor(startKafka)
 
 /** Forged messages in each of the tests. */
-const forged = wholeFromEnvironment('MILLRACE_FORGED_LIVE', 400)
+const forged = wholeFromEnvironment('MILLRACE_FORGED_LIVE', 200)
 
 describe.each([
   ['SQS', elasticmq, announceBySqs, 'Enabled'],

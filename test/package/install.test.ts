@@ -131,15 +131,17 @@ describe.each([
     expect(await ended, said).toEqual([0, null])
   })
 
-  test('the declarations check the pipeline in a compiler of the user', async () => {
-    const options = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext']
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    await run(project, process.execPath, tsc, ...options, 'pipeline.ts')
-    await writeFile(join(project, 'mistake.ts'), pipelineFile.replaceAll("groupBy('zone')", "groupBy('zonne')"))
-    await expect(run(project, process.execPath, tsc, ...options, 'mistake.ts')).rejects.toMatchObject({
-      stdout: expect.stringContaining('zonne'),
+  // A compiler takes longest of all here, and reads types by the same rules in each.
+  if (type === 'commonjs')
+    test('the declarations check the pipeline in a compiler of the user', async () => {
+      const options = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext']
+      const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+      await run(project, process.execPath, tsc, ...options, 'pipeline.ts')
+      await writeFile(join(project, 'mistake.ts'), pipelineFile.replaceAll("groupBy('zone')", "groupBy('zonne')"))
+      await expect(run(project, process.execPath, tsc, ...options, 'mistake.ts')).rejects.toMatchObject({
+        stdout: expect.stringContaining('zonne'),
+      })
     })
-  })
 })
 
 const pipelineFile = `

@@ -34,7 +34,7 @@ import { everyCall, isProbe, over } from './small-backfill.ts'
 // killed between any two calls that touch the checkpoint or the outputs. Nothing may be lost, and nothing count twice.
 
 /** Seeds of runs over stores that lose answers; MILLRACE_FAULTS=1000 searches longer. */
-const faultSeeds = wholeFromEnvironment('MILLRACE_FAULTS', 3)
+const faultSeeds = wholeFromEnvironment('MILLRACE_FAULTS', 2)
 
 const hour = 3_600_000
 const zero = Date.parse('2024-05-01T00:00:00Z')
@@ -225,7 +225,7 @@ describe('late rows that are applied by processes which die at any call', () => 
     const found = new Set<string>()
     let unpublished = 0
     // Before and after every commit, and here and there between them.
-    const kills = new Set([...commits.flatMap(nth => [nth, nth + 1]), ...everyCall(calls, 29, random)])
+    const kills = new Set([...commits.flatMap(nth => [nth, nth + 1]), ...everyCall(calls, 59, random)])
     for (const [nth, k] of [...kills].entries()) {
       const at = await prepared()
       const where = `${label}, killed at call ${k} of ${calls}`
@@ -261,7 +261,7 @@ describe('late rows that are applied by processes which die at any call', () => 
     const counted = mortal({ counts })
     await backfill(await asPlace(), over(counted))
     const ends = { fenced: 0, done: 0 }
-    for (const nth of everyCall(counted.calls, 37, random)) {
+    for (const nth of everyCall(counted.calls, 75, random)) {
       const at = await asPlace()
       const where = `${label}, asleep at call ${nth} of ${counted.calls}`
       let [fallAsleep, wakeUp] = [() => {}, () => {}]

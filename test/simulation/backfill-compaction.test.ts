@@ -84,7 +84,7 @@ describe.each<{ name: string; shape: Shape }>([
 
   test('ends the same when it is killed while or after it merges (I2, I6, I7, I8, I10)', async () => {
     const { random, label } = drawn()
-    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 10), random)) {
+    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 5), random)) {
       const killAt = full + offset
       const place = small.place()
       const where = `${label}, killed at call ${killAt} of ${calls}`
@@ -104,7 +104,7 @@ describe.each<{ name: string; shape: Shape }>([
 
   test('and what a merge of an older process leaves changes nothing (P12, I3)', async () => {
     const { random, label } = drawn()
-    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 6), random)) {
+    for (const offset of everyCall(calls - full, Math.ceil((calls - full) / 3), random)) {
       const at = full + offset
       const place = small.place()
       const where = `${label}, asleep at call ${at} of ${calls}`

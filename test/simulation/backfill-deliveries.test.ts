@@ -161,7 +161,7 @@ describe('rows handed over by a backfill whose process dies', () => {
     const { random, label } = drawn()
     let again = 0
     let waited = 0
-    for (const [i, k] of everyCall(calls, 9, random).entries()) {
+    for (const [i, k] of everyCall(calls, 19, random).entries()) {
       const life = at()
       let where = `${label}, killed at call ${k} of ${calls}`
       await live(life, mortal({ killAt: k, counts: outsideProbe }), k, where)
@@ -185,7 +185,7 @@ describe('rows handed over by a backfill whose process dies', () => {
 
   test('all come when the power goes and names that were not flushed vanish (P6, P7)', async () => {
     const { random, label } = drawn()
-    for (const k of everyCall(calls, 36, random)) {
+    for (const k of everyCall(calls, 72, random)) {
       const life = at()
       const where = `${label}, power lost at call ${k} of ${calls}`
       const graveyard = join(life.place.checkpoint, '..', 'graveyard')

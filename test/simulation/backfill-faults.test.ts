@@ -8,7 +8,7 @@ import { expectSame, lookAt, type Place, type Seen } from '../golden/seen.ts'
 import { isProbe, openSmallBackfill, type SmallBackfill } from './small-backfill.ts'
 
 /** Seeds of each kind; MILLRACE_FAULTS=1000 searches longer. */
-const seeds = wholeFromEnvironment('MILLRACE_FAULTS', 4)
+const seeds = wholeFromEnvironment('MILLRACE_FAULTS', 2)
 
 // The pauses between attempts are real here, so the rates are such that every run meets some faults and few meet many.
 const rates = {

@@ -65,7 +65,7 @@ describe('a process that sleeps at any call while another one does its work', ()
 
   test("and when it wakes in the middle of the other one's work, one of both ends it (P6, P12, I3, I7, I10)", async () => {
     const { random, label } = drawn()
-    const pairs = wholeFromEnvironment('MILLRACE_PAIRS', 16)
+    const pairs = wholeFromEnvironment('MILLRACE_PAIRS', 8)
     for (let pair = 0; pair < pairs; pair++) {
       const place = small.place()
       // Every second time where it can do most harm: the older one is about to delete orphans, the newer one has staged

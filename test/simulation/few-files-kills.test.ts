@@ -155,7 +155,7 @@ describe('a backfill that holds rows until they are worth a file', () => {
     expect(small).toBeGreaterThan(2)
     expect(small).toBeLessThan(objects / 2)
     const { random, label } = drawn()
-    for (const killAt of everyCall(calls, 19, random)) {
+    for (const killAt of everyCall(calls, 39, random)) {
       const where = `${label}, killed at call ${killAt} of ${calls}`
       const watched = watch(at())
       const fs = watched.fs({ killAt }, where)
@@ -171,7 +171,7 @@ describe('a backfill that holds rows until they are worth a file', () => {
 
   test('and sleeps at any call while another one does its work changes nothing afterwards (P6, P8, I3, I5)', async () => {
     const { random, label } = drawn()
-    for (const nth of everyCall(calls, 61, random)) {
+    for (const nth of everyCall(calls, 123, random)) {
       const where = `${label}, asleep at call ${nth} of ${calls}`
       const watched = watch(at())
       let [fallAsleep, wakeUp] = [() => {}, () => {}]

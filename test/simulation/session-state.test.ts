@@ -22,7 +22,7 @@ import {
 import { type Lab, openLab } from '../engine/harness.ts'
 
 /** Epochs, and hours of event time: an object each. */
-const hours = 60
+const hours = 40
 const visitors = 1_000
 
 /**

@@ -105,7 +105,7 @@ describe('a backfill with an ordered sink whose process dies', () => {
     expect(await rowsOf(straight)).toEqual(expected)
     const inFiles = await lab.rows({ checkpoint: straight, output: join(straight, 'output') })
     let again = 0
-    for (const killAt of everyCall(calls, 9, random)) {
+    for (const killAt of everyCall(calls, 19, random)) {
       const folder = at()
       const where = `${label}, killed at call ${killAt} of ${calls}`
       const fs = mortal({ killAt, counts })

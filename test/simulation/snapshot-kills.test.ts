@@ -205,7 +205,7 @@ describe('a backfill that writes snapshots of results that change', () => {
   test('and dies at any call to the disk shows whole ones at any moment, and ends alike (P8, I2, I6, I7, I8, I10)', async () => {
     const { random, label } = drawn()
     const seen = new Set<number>()
-    for (const killAt of everyCall(calls, 17, random)) {
+    for (const killAt of everyCall(calls, 35, random)) {
       const where = `${label}, killed at call ${killAt} of ${calls}`
       const watched = watch(at())
       const fs = watched.fs({ killAt }, where)
@@ -225,7 +225,7 @@ describe('a backfill that writes snapshots of results that change', () => {
     const { random, label } = drawn()
     expect(publishing.length).toBeGreaterThan(2)
     // Who sleeps when it is to publish one makes it visible again when others have removed it: the next claim removes it.
-    for (const nth of [...publishing, ...everyCall(calls, 53, random)]) {
+    for (const nth of [...publishing, ...everyCall(calls, 107, random)]) {
       const where = `${label}, asleep at call ${nth} of ${calls}`
       const watched = watch(at())
       let [fallAsleep, wakeUp] = [() => {}, () => {}]

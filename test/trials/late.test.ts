@@ -8,7 +8,7 @@ import { drawPlan, type TrialOp } from './plan.ts'
 import { drawHaving, type Having, inOrder, parsed, viewOf } from './views.ts'
 
 /** Ledgers of each chain, each run in three cuts and replayed in two; MILLRACE_TRIALS=125 makes 1,000 ledgers of all. */
-const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 3)
+const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 2)
 /** So many of the five ways to run a ledger are drawn for it. */
 const waysMax = wholeFromEnvironment('MILLRACE_WAYS', 5)
 const ledgersOfPlan = 3

@@ -7,7 +7,7 @@ import { drawPlan, halfHours, type TrialOp, stretchedStep } from './plan.ts'
 import { drawHaving, type Having, inOrder, latestOf, parsed, viewOf } from './views.ts'
 
 /** Ledgers of each kind of window, each run in three cuts and replayed in two; MILLRACE_TRIALS=400 makes 2,000 runs of each. */
-const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 3)
+const ledgers = wholeFromEnvironment('MILLRACE_TRIALS', 2)
 const ledgersOfPlan = 3
 
 const windows = ['tumbling', 'hopping', 'cumulative', 'calendar', 'global'] as const

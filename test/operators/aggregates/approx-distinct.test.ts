@@ -40,7 +40,7 @@ describe('approxDistinct', () => {
           { n: own => BigInt(texts(own).size), some: own => BigInt(texts(wanted(own)).size) },
         ),
       ),
-      { numRuns: 10 },
+      { numRuns: 5 },
     )
   })
 
@@ -51,7 +51,7 @@ describe('approxDistinct', () => {
       fc.asyncProperty(inputRows(fewDoubles), rows =>
         evaluator.check('DOUBLE', doubleSql, { n: approxDistinct('x') }, rows, { n: distinct }),
       ),
-      { numRuns: 8 },
+      { numRuns: 4 },
     )
   })
 

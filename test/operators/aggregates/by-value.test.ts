@@ -91,7 +91,7 @@ describe.each([doubles, bigints, decimals, times, texts] as unknown as Kind<neve
           all: own => top(10_000)(wanted(own)),
         }),
       ),
-      { numRuns: 8 },
+      { numRuns: 4 },
     )
   })
 })
@@ -121,7 +121,7 @@ describe.each([doubles, bigints, decimals, times] as unknown as Kind<never>[])('
           some: own => quantile(7)(wanted(own)),
         }),
       ),
-      { numRuns: 8 },
+      { numRuns: 4 },
     )
   })
 })

@@ -26,7 +26,7 @@ const over =
   <V>(of: (all: readonly V[]) => unknown) =>
   (rows: readonly Placed<V>[]) =>
     values(rows).length === 0 ? null : of(values(rows))
-const settings = { numRuns: 8 }
+const settings = { numRuns: 4 }
 
 test('boolAnd and boolOr are those of the rows, whatever the cut', async () => {
   const calls = { all: boolAnd('x'), any: boolOr('x'), some: boolOr('x', { filter: 'wanted' }) }

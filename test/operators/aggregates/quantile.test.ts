@@ -58,7 +58,7 @@ describe('quantile', () => {
           },
         ),
       ),
-      { numRuns: 20 },
+      { numRuns: 8 },
     )
   })
 
@@ -85,7 +85,7 @@ describe('quantile', () => {
           }
         },
       ),
-      { numRuns: 15 },
+      { numRuns: 6 },
     )
   })
 

@@ -123,7 +123,7 @@ async function checkGroups<V>(
         expect({ values, s, rp }).toEqual({ values, s: oracles.s(rows), rp: oracles.rp(rows) })
       }
     }),
-    { numRuns: 4 },
+    { numRuns: 2 },
   )
 }
 
