@@ -3,6 +3,7 @@ import type { Kind } from '../../core/options.ts'
 import { parseInstantUs, periodForms } from '../../plan/key-period.ts'
 import type { WhyWindow } from '../../engine/inspect/why-window.ts'
 import type { WhyRow } from '../../engine/inspect/why-row.ts'
+import type { LiveFacts } from '../../engine/report/live.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
 import { inputPlaces } from '../named-places.ts'
@@ -30,6 +31,17 @@ const objectRow: Kind<{ readonly key: string; readonly row: number }> = {
   },
 }
 
+/** Where the status port of a run listens: 'http://127.0.0.1:9464/'. */
+const processUrl: Kind<URL> = {
+  expected: "the address of a status port, such as 'http://127.0.0.1:9464/'",
+  placeholder: 'URL',
+  problemOf: () => undefined,
+  fromText(given) {
+    const url = URL.canParse(given) ? new URL(given) : undefined
+    return url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' ? url : undefined
+  },
+}
+
 const options = {
   file: pipelineArgument,
   window: {
@@ -52,6 +64,12 @@ const options = {
     kind: text("the name of a flow, such as 'flow-2'", undefined, 'FLOW'),
     otherwise: 'every flow',
     about: 'The flow that is meant.',
+  },
+  http: {
+    kind: processUrl,
+    about:
+      'The status port of a process that runs the pipeline: what it has in flight, what waits for it and which ' +
+      'sink is away is told as well.',
   },
   input: runOptions.input,
   checkpoint: runOptions.checkpoint,
@@ -79,6 +97,7 @@ async function answerWindow({
   window,
   group = [],
   flow,
+  http,
   input,
   checkpoint,
   json,
@@ -92,11 +111,32 @@ async function answerWindow({
     ...(flow !== undefined && { flow }),
     ...(checkpoint !== undefined && { checkpoint }),
   })
-  return json ? windowJson(found) : renderWindow(found)
+  const live = await liveOf(http, found)
+  return json ? windowJson(found, live) : renderWindow(found, live)
+}
+
+/** What a process says that is asked, or why that is not known. */
+interface Live {
+  readonly text: string
+  readonly facts: LiveFacts | null
+}
+
+async function liveOf(
+  url: URL | undefined,
+  asked: { readonly pipeline: string; readonly checkpoint: string; readonly epoch: number },
+): Promise<Live | undefined> {
+  if (url === undefined) return undefined
+  const [{ askProcess }, { liveText }] = await Promise.all([
+    import('../ask-process.ts'),
+    import('../../engine/report/live.ts'),
+  ])
+  const answer = await askProcess(url)
+  if (answer.is === 'answered') return { text: liveText(url.href, answer.facts, asked), facts: answer.facts }
+  return { text: `Of the process at ${url.href} nothing is known: ${answer.why}.`, facts: null }
 }
 
 async function answerRow(
-  { file, group, flow, input, checkpoint, json }: Arguments<typeof options>,
+  { file, group, flow, http, input, checkpoint, json }: Arguments<typeof options>,
   asked: { readonly key: string; readonly row: number },
   terminal: Terminal,
 ): Promise<string> {
@@ -113,22 +153,25 @@ async function answerRow(
     ...(checkpoint !== undefined && { checkpoint }),
     onRead: reading => terminal.err(`${readingText(reading)}\n`),
   })
-  return json ? rowJson(found) : renderRow(found)
+  const live = await liveOf(http, found)
+  return json ? rowJson(found, live) : renderRow(found, live)
 }
 
-async function renderRow({ checkpoint, epoch, rows, more }: WhyRow): Promise<string> {
+async function renderRow({ checkpoint, epoch, rows, more }: WhyRow, live: Live | undefined): Promise<string> {
   const { rowTexts } = await import('../../engine/report/why-row.ts')
   const texts = [
     asOf(checkpoint, epoch),
     ...rows.flatMap(rowTexts),
     ...(more > 0 ? [`The ledger has ${more} earlier versions of the object.`] : []),
+    ...(live ? [live.text] : []),
   ]
   return paragraphs(texts)
 }
 
-async function rowJson(found: WhyRow): Promise<string> {
+async function rowJson(found: WhyRow, live: Live | undefined): Promise<string> {
   const { rowTexts } = await import('../../engine/report/why-row.ts')
-  return jsonLine({ ...found, rows: found.rows.map(facts => ({ text: rowTexts(facts).join(' '), ...facts })) })
+  const rows = found.rows.map(facts => ({ text: rowTexts(facts).join(' '), ...facts }))
+  return jsonLine({ ...found, rows, ...(live && { live }) })
 }
 
 function asOf(checkpoint: string, epoch: number): string {
@@ -137,13 +180,17 @@ function asOf(checkpoint: string, epoch: number): string {
     : `As of epoch ${epoch} of ${shownPath(checkpoint)}:`
 }
 
-async function renderWindow({ checkpoint, epoch, windows, more, others }: WhyWindow): Promise<string> {
+async function renderWindow(
+  { checkpoint, epoch, windows, more, others }: WhyWindow,
+  live: Live | undefined,
+): Promise<string> {
   const { windowText } = await import('../../engine/report/why.ts')
   const texts = [
     asOf(checkpoint, epoch),
     ...windows.map(windowText),
     ...(more > 0 ? [`${more} more windows hold this time; --flow and --group ask for fewer.`] : []),
     ...others,
+    ...(live ? [live.text] : []),
   ]
   return paragraphs(texts)
 }
@@ -152,10 +199,10 @@ function paragraphs(texts: readonly string[]): string {
   return `${texts.map(wrapped).join('\n\n')}\n`
 }
 
-async function windowJson(found: WhyWindow): Promise<string> {
+async function windowJson(found: WhyWindow, live: Live | undefined): Promise<string> {
   const { windowText } = await import('../../engine/report/why.ts')
   const windows = found.windows.map(facts => ({ text: windowText(facts), ...facts }))
-  return jsonLine({ ...found, windows })
+  return jsonLine({ ...found, windows, ...(live && { live }) })
 }
 
 /** Microseconds as decimal texts: a number of JSON is not exact up there. */

@@ -1,4 +1,5 @@
-import { showCount, showCounted, showSeconds } from '../../core/quantity.ts'
+import { showCount, showSeconds } from '../../core/quantity.ts'
+import { behindText, waitText } from '../../engine/report/live.ts'
 import type { Health } from '../monitor.ts'
 import type { Mood, SinkFacts, SourceFacts } from './facts.ts'
 
@@ -18,7 +19,7 @@ export function sentenceOfRun(
   if (health.state !== 'running')
     return { sentence: `${doing[health.state]}: ${health.why}`, mood: health.state === 'restarting' ? 'ill' : 'waits' }
   const behind = sinks.filter(({ epochs }) => epochs > 0)
-  const what = [waitingText(sources), ...behind.map(sinkText), `last commit ${showSeconds(commitAgeMs / 1000)} ago`]
+  const what = [waitingText(sources), ...behind.map(behindText), `last commit ${showSeconds(commitAgeMs / 1000)} ago`]
   const isBehind = behind.length > 0 || oldestMs(sources) >= behindMs
   return { sentence: `follows ${placesText(sources)}, ${what.join(', ')}`, mood: isBehind ? 'waits' : 'well' }
 }
@@ -49,15 +50,6 @@ function oldestMs(sources: readonly SourceFacts[]): number {
 function waitingText(sources: readonly SourceFacts[]): string {
   const objects = sources.reduce((sum, { inHand }) => sum + (inHand?.objects ?? 0), 0)
   const messages = sources.reduce((sum, { backlog }) => sum + (backlog?.messages ?? 0), 0)
-  if (objects === 0 && messages === 0) return 'nothing waits'
-  const waiting = [
-    ...(messages > 0 ? [showCounted(messages, 'message')] : []),
-    ...(objects > 0 ? [showCounted(objects, 'object')] : []),
-  ]
-  const verb = objects + messages === 1 ? 'waits' : 'wait'
-  return `${showSeconds(oldestMs(sources) / 1000)} behind, ${waiting.join(' and ')} ${verb}`
-}
-
-function sinkText({ flow, epochs }: SinkFacts): string {
-  return `the sink of ${flow} is ${showCounted(epochs, 'epoch')} behind`
+  const text = waitText({ objects, messages })
+  return objects + messages === 0 ? text : `${showSeconds(oldestMs(sources) / 1000)} behind, ${text}`
 }
