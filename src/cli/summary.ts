@@ -11,6 +11,7 @@ import { isEveryObjectSetAside, isNoneRead } from './exit-code.ts'
 import { shellWord } from '../core/shell-word.ts'
 import { addressToPath, invocation, shownPath } from './shown-path.ts'
 import { renderTable } from './table.ts'
+import { wrapText } from './text-width.ts'
 
 /** What `backfill --json` prints: totals of the checkpoint, `seconds` of this run. Its names are a public format. */
 export interface SummaryJson {
@@ -127,7 +128,7 @@ export function renderSummary(summary: Summary, next: readonly string[] = []): s
       : []),
     ...(summary.openWindows > 0 ? [['open windows', openWindows(summary)] as const] : []),
     ...summary.farAhead.map((window): Line => ['', `  ${renderFarAhead(window)}`]),
-    ...heldBack(summary),
+    ...(summary.next === null ? [] : [['closes next', wrapText(summary.next, nextColumns).join('\n')] as const]),
     ...summary.untilTheEnd.map(
       ({ flow, groups }): Line => ['held', `${flow}: ${showCounted(groups, 'group')}, given by backfill --final`],
     ),
@@ -303,15 +304,8 @@ function openWindows({ openWindows, farAhead }: Summary): string {
     : `${counted}, waiting for later rows`
 }
 
-function heldBack({ openWindows, farAhead, watermarks, heldBackBy }: Summary): readonly Line[] {
-  // What lies far ahead waits for no source.
-  if (openWindows <= farAhead.length) return []
-  return heldBackBy.map(name => {
-    const lowest = watermarks[name] ?? null
-    const which = lowest === null ? 'which has no watermark yet' : `whose watermark is ${lowest}`
-    return ['waiting for', `source ${name}, ${which}`]
-  })
-}
+/** Of a text of several lines. */
+const nextColumns = 90
 
 function renderFarAhead({ flow, windowStart, windowEnd, groups }: FarAhead): string {
   return `${flow}: ${windowStart} to ${windowEnd} (${showCounted(groups, 'group')})`

@@ -8,6 +8,8 @@ import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
 import { sinksOf } from './publish/outputs.ts'
 import type { Publisher } from './publish/publisher.ts'
+import { nextWindow } from './next-window.ts'
+import { windowText } from './report/why.ts'
 import type { MeasuredHeld, MeasuredSource, MeasuredState, Measurement, Running } from './report/running.ts'
 import { heldIn } from './state/held.ts'
 import { measuredWindows } from './state/open-windows.ts'
@@ -120,19 +122,22 @@ async function numberOf(lookUps: Pick<Executor, 'rows'>, sql: string): Promise<n
 }
 
 async function measuredStates(
-  { stages, lookUps }: Pick<Run, 'stages' | 'lookUps'>,
+  run: Pick<Run, 'stages' | 'lookUps' | 'flows' | 'sources' | 'isSealed'>,
   { manifest, position }: Pick<Committer, 'manifest' | 'position'>,
 ): Promise<readonly MeasuredState[]> {
+  const { stages, lookUps } = run
   const measured: MeasuredState[] = []
   for (const state of stateTables(stages)) {
     const parts = manifest.channels[segmentChannel(state)] ?? []
     const open = openWindowsOf(state, position.clocks)
+    const next = open && (await nextWindow({ ...run, executor: lookUps }, state.stage, position))
     measured.push({
       name: state.key,
       rows: await numberOf(lookUps, `SELECT count(*) FROM ${stateName(state)}`),
       bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
       watermarkUs: position.clocks[state.stage.id] ?? null,
       ...(open === undefined ? {} : await measuredWindows(lookUps, open)),
+      ...(next && { why: windowText(next) }),
     })
   }
   return measured

@@ -1,9 +1,10 @@
-import { leavesOf, stagesOf } from '../plan/stages.ts'
+import { stagesOf } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Ready } from './fold/run-ahead.ts'
 import type { Listed } from './intake/admit.ts'
 import type { OpenSource } from './intake/source.ts'
 import type { Run } from './open-run.ts'
+import { nextWindow } from './next-window.ts'
 import { outputAddress, sinksOf } from './publish/outputs.ts'
 import { goneFields } from './read/columns-seen.ts'
 import type { MarkedObject } from './read/marked-object.ts'
@@ -13,6 +14,7 @@ import type { EpochOfSource, RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
+import { type WindowFacts, windowText } from './report/why.ts'
 import { highMarkOf, sourceClocks } from './state/engine-state.ts'
 import { eachPart } from './state/channels.ts'
 import { openWindowsOf, partialsSql, stateTables } from './state/state.ts'
@@ -144,7 +146,8 @@ export async function summarise(
       drained: isDrained,
     },
     ...(await openIn(run, committer)),
-    ...watermarks(run, committer),
+    ...watermarks(committer),
+    next: await nextOf(run, committer),
     undelivered: committer.publisher.waiting,
     nothingToDo: done.epochs === 0 && done.delivered === 0 && !isDrained,
   }
@@ -191,17 +194,22 @@ async function openIn(
   return { openWindows, farAhead, untilTheEnd }
 }
 
-function watermarks({ stages }: Run, { position }: Committer): Pick<Summary, 'watermarks' | 'heldBackBy'> {
-  const clocks = sourceClocks(position)
-  const isLower = (a: bigint | null, b: bigint | null) => (a === null ? b !== null : b !== null && a < b)
-  const slowest = stages.flatMap(({ inputs }) => {
-    const fed = inputs.flatMap(leavesOf).flatMap(leaf => (leaf.is === 'source' ? [leaf.source] : []))
-    const [first = '', ...others] = new Set(fed)
-    const lowest = others.reduce((a, b) => (isLower(clocks[b] ?? null, clocks[a] ?? null) ? b : a), first)
-    return others.length === 0 ? [] : [lowest]
-  })
-  const shown = Object.entries(clocks).map(([source, us]) => [source, us === null ? null : iso(us)])
-  return { watermarks: Object.fromEntries(shown), heldBackBy: [...new Set(slowest)] }
+function watermarks({ position }: Committer): Pick<Summary, 'watermarks'> {
+  const shown = Object.entries(sourceClocks(position)).map(([source, us]) => [source, us === null ? null : iso(us)])
+  return { watermarks: Object.fromEntries(shown) }
+}
+
+/** Of all open windows that do not lie far ahead the one that closes next, and what it waits for. */
+async function nextOf(run: Run, { position }: Committer): Promise<Summary['next']> {
+  const highMarkUs = highMarkOf(position)
+  if (highMarkUs === null) return null
+  const found: WindowFacts[] = []
+  for (const stage of run.stages) {
+    const window = await nextWindow({ ...run, executor: run.commit.executor }, stage, position, highMarkUs)
+    if (window) found.push(window)
+  }
+  const [first] = found.toSorted((a, b) => (a.endUs < b.endUs ? -1 : Number(a.endUs > b.endUs)))
+  return first ? windowText(first) : null
 }
 
 /** What each source tells, one source after the other. */

@@ -49,9 +49,11 @@ const summary: Summary = {
     drained: false,
   },
   undelivered: [],
-  openWindows: 1,
+  openWindows: 2,
   watermarks: { trips: '2022-01-31T22:59:00.000Z' },
-  heldBackBy: [],
+  next:
+    'The window 2024-01-31T23:00Z to 2024-02-01T00:00Z of flow-1 is open, and has rows of 3 groups. ' +
+    'It closes when the watermark reaches 2024-02-01T00:00Z; it is at 2024-01-31T22:00Z.',
   untilTheEnd: [],
   farAhead: [{ flow: 'trips', windowStart: '2098-09-10T14:00:00Z', windowEnd: '2098-09-10T15:00:00Z', groups: 1 }],
   nothingToDo: false,
@@ -98,7 +100,9 @@ test('nothing to do, and a drained run, say so first', () => {
     late: 0,
     quarantinedRows: 0,
   }
-  expect(renderSummary({ ...summary, run: idle, openWindows: 0, farAhead: [], nothingToDo: true })).toMatchSnapshot()
+  expect(
+    renderSummary({ ...summary, run: idle, openWindows: 0, next: null, farAhead: [], nothingToDo: true }),
+  ).toMatchSnapshot()
   expect(renderSummary({ ...summary, run: { ...summary.run, drained: true } })).toMatch(
     /^revenue-by-zone: stopped as asked before the end of the input; run it again to continue\.\n/,
   )

@@ -89,7 +89,13 @@ describe('a union of two sources', () => {
   test('waits for a source that has nothing yet, until the end of the listing', async () => {
     for (const from of ['2024-01-01 00', '2024-01-01 05']) await hour('green', from, 1)
     const summary = await run(hourly('a'), { flush: false })
-    expect(renderSummary(summary)).toContain('waiting for   source yellow, which has no watermark yet')
+    expect(summary.next).toBe(
+      'The window 2024-01-01T00:00Z to 2024-01-01T01:00Z of flow-1 is open, and has rows of 1 group. ' +
+        'It closes when the watermark reaches 2024-01-01T01:00Z; there is none yet. ' +
+        'Source yellow holds it: nothing of it has been read yet. ' +
+        "While a run follows it waits for yellow, however long: watermark: { idle: '15 minutes' } would end that.",
+    )
+    expect(renderSummary(summary)).toContain('closes next   The window 2024-01-01T00:00Z to')
     expect(summary.watermarks).toEqual({ green: '2024-01-01T05:59:00.000Z', yellow: null })
     expect(await rowsOf('a')).toEqual([])
     await run(hourly('b'))

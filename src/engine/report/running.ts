@@ -80,6 +80,8 @@ export interface MeasuredState {
   readonly windows?: readonly MeasuredWindow[]
   /** What closes them; null before the first mark. */
   readonly watermarkUs: bigint | null
+  /** Of the window that closes next: what it waits for, in words. */
+  readonly why?: string
 }
 
 /** An open window. Event times are microseconds since 1970. */

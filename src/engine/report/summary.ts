@@ -122,8 +122,8 @@ export interface Summary {
   readonly openWindows: number
   /** By name of the source, ISO 8601, UTC; null before the first. */
   readonly watermarks: Readonly<Record<string, string | null>>
-  /** Sources that others wait for, where several feed one step: those with the lowest watermark. */
-  readonly heldBackBy: readonly string[]
+  /** Of the open window that closes next what it waits for, in words. Null where none is open, or all lie far ahead. */
+  readonly next: string | null
   /** The first hundred. */
   readonly farAhead: readonly FarAhead[]
   /** Groups of `global`, which are given when the checkpoint is sealed. */

@@ -77,6 +77,10 @@ export type MarkedBy =
     }
   | { readonly is: 'tick' }
   | { readonly is: 'flush' }
+  /** Of a run, which does not look for the object. */
+  | { readonly is: 'mark'; readonly highMarkUs: bigint }
+  /** The same: a tick or a flush. */
+  | { readonly is: 'moved' }
 
 export interface ClosedWindow {
   readonly is: 'closed'
@@ -158,7 +162,8 @@ function sourceTexts(hold: SourceHold): readonly string[] {
       `Source ${source} has no watermark, so its windows close at the end of a backfill only. ` +
         "Give it one: watermark: { delay: '1 hour' }.",
     ]
-  if (objects === 0) return [`Source ${source} holds it: nothing of it has been read yet.`, ...silence(hold)]
+  if (by === null && objects === 0)
+    return [`Source ${source} holds it: nothing of it has been read yet.`, ...silence(hold)]
   if (by === null)
     return [
       `Source ${source} holds it: ${
@@ -177,9 +182,10 @@ function sourceTexts(hold: SourceHold): readonly string[] {
 function byText(by: MarkedBy, delayUs: bigint | null): string {
   if (by.is === 'tick') return 'its watermark is where it was taken to when nothing came from it'
   if (by.is === 'flush') return 'its watermark is where the end of a backfill left it'
-  const row = by.row === undefined ? '' : `, row ${by.row}`
+  if (by.is === 'moved') return 'its watermark is where silence, or the end of a backfill, has taken it'
+  const of = by.is === 'mark' ? '' : ` ('${by.key}'${by.row === undefined ? '' : `, row ${by.row}`})`
   const less = delayUs === null || delayUs === 0n ? '' : `, less its delay of ${showDuration(delayUs)}`
-  return `its latest time is ${instant(by.highMarkUs)} ('${by.key}'${row})${less}`
+  return `its latest time is ${instant(by.highMarkUs)}${of}${less}`
 }
 
 /** The time of a row that would close the window. */

@@ -106,6 +106,8 @@ export interface StateFacts {
   /** The first 200 that close. */
   readonly windows: readonly WindowFacts[]
   readonly watermarkMs: number | null
+  /** Of the one that closes next: what it waits for, in words. Null of a checkpoint alone. */
+  readonly why: string | null
 }
 
 export interface WindowFacts {

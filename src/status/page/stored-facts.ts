@@ -4,7 +4,7 @@ import type { StateFacts, TotalFacts } from './facts.ts'
 
 // What a run and its checkpoint tell alike.
 
-export function stateFacts({ name, rows, bytes, openWindows, windows, watermarkUs }: MeasuredState): StateFacts {
+export function stateFacts({ name, rows, bytes, openWindows, windows, watermarkUs, why }: MeasuredState): StateFacts {
   return {
     name,
     rows,
@@ -16,6 +16,7 @@ export function stateFacts({ name, rows, bytes, openWindows, windows, watermarkU
       groups,
     })),
     watermarkMs: timeMs(watermarkUs),
+    why: why ?? null,
   }
 }
 

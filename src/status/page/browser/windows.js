@@ -15,7 +15,7 @@ export function windowPictures({ states, sources, plan }) {
 }
 
 /** @param {StateFacts} state @param {string} step that keeps it @param {number} highestMs */
-function windowPicture({ name, windows, openWindows, watermarkMs }, step, highestMs) {
+function windowPicture({ name, windows, openWindows, watermarkMs, why }, step, highestMs) {
   const marks = [watermarkMs, highestMs].filter(ms => ms !== null && Number.isFinite(ms))
   const from = Math.min(...windows.map(({ startMs }) => startMs), watermarkMs ?? Infinity)
   const to = Math.max(...windows.map(({ endMs }) => endMs), ...marks.map(ms => ms ?? 0))
@@ -53,7 +53,7 @@ function windowPicture({ name, windows, openWindows, watermarkMs }, step, highes
   })
   const axis = el('p', { class: 'axis' }, el('span', {}, showTime(from)), el('span', {}, showTime(to)))
   whole.querySelector('output')?.before(axis)
-  return el('div', {}, el('p', {}, label), legend(), whole)
+  return el('div', {}, el('p', {}, label), ...(why === null ? [] : [el('p', {}, why)]), legend(), whole)
 }
 
 function legend() {
