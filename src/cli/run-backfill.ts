@@ -13,18 +13,24 @@ export type BackfillEnd =
   | { readonly is: 'summary'; readonly summary: Summary; readonly exitCode: number }
   | { readonly is: 'stopped'; readonly exitCode: number }
 
-/** Loads the pipeline file and backfills it, with progress and signals. */
-export async function runBackfill(file: string, options: BackfillOptions, terminal: Terminal): Promise<BackfillEnd> {
+/** Loads the pipeline file and backfills it, with progress and signals. @param isForMachine as of `--json` */
+export async function runBackfill(
+  file: string,
+  options: BackfillOptions,
+  terminal: Terminal,
+  isForMachine = false,
+): Promise<BackfillEnd> {
   const pipeline = await loadPipeline(file)
   // Here, because DuckDB takes a while to load and --help needs none of it.
   const { backfill } = await import('../engine/backfill.ts')
-  const progress = displayProgress(terminal)
+  const progress = displayProgress(terminal, isForMachine)
   const stopping = listenForSignals(terminal)
   try {
     const summary = await backfill(pipeline, {
       ...options,
       onProgress: progress.update,
       onEvent: event => {
+        progress.onEvent(event)
         for (const line of linesOf(event)) terminal.err(`${line}\n`)
       },
       drain: stopping.drain,

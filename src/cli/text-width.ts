@@ -2,6 +2,15 @@
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|[\u{20000}-\u{3fffd}]/u
 
+/** One that asks to be drawn as a picture. */
+const picture = /\ufe0f/
+
+/** Marks without a sign to stand on, joiners and the like: the cursor stays where it is. A soft hyphen is shown. */
+const widthless = /^(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}]+$/u
+
+/** Several of them may be one sign, as in Devanagari. */
+const letter = /\p{L}/gu
+
 /** Made by the first text that needs it: it takes as long as a thirtieth of a start. */
 let segmenter: Intl.Segmenter | undefined
 function signsOf(text: string): Intl.Segments {
@@ -13,8 +22,34 @@ function signsOf(text: string): Intl.Segments {
 export function widthOf(text: string): number {
   if (/^[ -~]*$/.test(text)) return text.length
   let width = 0
-  for (const { segment } of signsOf(text)) width += wide.test(segment) ? 2 : 1
+  for (const { segment } of signsOf(text)) width += widthOfSign(segment)
   return width
+}
+
+/** Terminals disagree about a few. The wider one is taken, so that a line does not wrap. */
+function widthOfSign(sign: string): number {
+  if (widthless.test(sign)) return 0
+  if (wide.test(sign) || picture.test(sign)) return 2
+  return Math.max(1, sign.match(letter)?.length ?? 0)
+}
+
+/** A text with blanks up to so many columns; one that is wider stays as it is. */
+export function padText(text: string, columns: number, side: 'left' | 'right' = 'right'): string {
+  const blanks = ' '.repeat(Math.max(0, columns - widthOf(text)))
+  return side === 'left' ? blanks + text : text + blanks
+}
+
+/** As much of a text as so many columns take; what is left out is shown by a dot-dot-dot of one column. */
+export function shortenText(text: string, columns: number): string {
+  if (widthOf(text) <= columns) return text
+  if (columns < 1) return ''
+  let [shown, width] = ['', 1]
+  for (const { segment } of signsOf(text)) {
+    width += widthOfSign(segment)
+    if (width > columns) break
+    shown += segment
+  }
+  return `${shown}…`
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Piece } from './live-lines.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What variables of the environment hold that a pipeline of SQL has put in: value to name. For the whole process. */
@@ -18,6 +19,11 @@ export function withoutVariables(terminal: Terminal): Terminal {
     get interactive() {
       return terminal.interactive
     },
+    live: terminal.live && {
+      show: draw =>
+        terminal.live?.show(columns => draw(columns).map(line => line.map(piece => shownPiece(piece, shown)))),
+      hide: terminal.live.hide,
+    },
     get columns() {
       return terminal.columns
     },
@@ -25,4 +31,8 @@ export function withoutVariables(terminal: Terminal): Terminal {
     err: text => terminal.err(shown(text)),
     nowMs: () => terminal.nowMs(),
   }
+}
+
+function shownPiece(piece: Piece, shown: (text: string) => string): Piece {
+  return typeof piece === 'string' ? shown(piece) : { ...piece, text: shown(piece.text) }
 }

@@ -22,7 +22,7 @@ export interface Monitor {
   readonly commitAgeMs: number
   /** Of the run; undefined until there is one. It stays while the run starts again. */
   readonly plan: StoredPlan | undefined
-  /** The newest measurement; a new one at most every 15 s. Undefined until there is one. */
+  /** The newest measurement; a new one at most every 15 s, or as often as was asked. Undefined until there is one. */
   measured(): Promise<Measurement | undefined>
 }
 
@@ -37,8 +37,15 @@ const measureEveryMs = 15_000
 /** A scrape is given what is known when measuring takes longer: Prometheus waits 10 s by default. */
 const measureWaitMs = 2_000
 
-/** @param onTrouble told when measuring fails: the figures before are shown on */
-export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void): Monitor {
+/**
+ * @param onTrouble told when measuring fails: the figures before are shown on
+ * @param everyMs a new measurement at most so often
+ */
+export function createMonitor(
+  clock: Clock,
+  onTrouble: (error: unknown) => void,
+  everyMs: number = measureEveryMs,
+): Monitor {
   let state: RunState = 'starting'
   let running: Running | undefined
   let last: Measurement | undefined
@@ -94,7 +101,7 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
     },
     async measured() {
       if (running === undefined) return last
-      const isDue = !measuring || (measuring.isOver && clock.nowMs() - measuring.startedMs >= measureEveryMs)
+      const isDue = !measuring || (measuring.isOver && clock.nowMs() - measuring.startedMs >= everyMs)
       const ended = isDue ? measure(running) : measuring?.ended
       const waited = new AbortController()
       await Promise.race([ended, clock.sleep(measureWaitMs, waited.signal)])

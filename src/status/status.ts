@@ -9,6 +9,7 @@ import { createMetrics } from './metrics.ts'
 import type { RunName } from './metric-groups.ts'
 import { createMonitor, type Monitor } from './monitor.ts'
 import { createAccess } from './page/access.ts'
+import type { PageFacts } from './page/facts.ts'
 import { createPage } from './page/page.ts'
 import { createRunFacts } from './page/run-facts.ts'
 import type { Redact } from './redact.ts'
@@ -21,6 +22,8 @@ export interface StatusOptions {
   readonly redact: Redact
   /** Absent: no server, and no metrics. */
   readonly http?: HttpOptions
+  /** How old its figures may be; by default 15 s. */
+  readonly measureEveryMs?: number
 }
 
 export interface HttpOptions {
@@ -36,32 +39,58 @@ export interface HttpOptions {
 
 /** What an operator sees of a run. */
 export interface Status extends Required<Pick<FollowOptions, 'onEvent' | 'onRunning'>> {
+  /** What the page shows. */
+  gather(): Promise<PageFacts>
   close(): Promise<void>
 }
 
 /** Logs the events of a run and, where asked for, serves its metrics and health. */
-export async function openStatus({ clock, pipeline, version, log, redact, http }: StatusOptions): Promise<Status> {
-  const logEvent: Status['onEvent'] = event => {
-    for (const record of logRecords(event)) log(record)
+export async function openStatus(options: StatusOptions): Promise<Status> {
+  const { clock, pipeline, version, log, redact, http, measureEveryMs } = options
+  const monitor = createMonitor(
+    clock,
+    failed(log, 'not-measured', 'The figures of this run could not be measured'),
+    measureEveryMs,
+  )
+  const { token, invocation } = http ?? {}
+  const showsValues = token !== undefined
+  const runFacts = createRunFacts({ clock, pipeline, version, monitor, showsValues, invocation: invocation ?? '' })
+  const gather = async () => redact(await runFacts.gather())
+  const served = http && (await serve(options, http, monitor, gather))
+  return {
+    onEvent(event) {
+      monitor.onEvent(event)
+      runFacts.onEvent(event)
+      served?.onEvent(event)
+      for (const record of logRecords(event)) log(record)
+    },
+    onRunning: monitor.onRunning,
+    gather,
+    close: async () => served?.close(),
   }
-  if (!http) return { onEvent: logEvent, onRunning: () => {}, close: async () => {} }
+}
 
-  const failed = (event: string, what: string) => (error: unknown) =>
-    log({ level: 'warn', event, message: `${what}: ${errorMessage(error)}` })
-  const monitor = createMonitor(clock, failed('not-measured', 'The figures of this run could not be measured'))
+function failed(log: Log, event: string, what: string): (error: unknown) => void {
+  return error => log({ level: 'warn', event, message: `${what}: ${errorMessage(error)}` })
+}
+
+/** Page, metrics and health. */
+async function serve(
+  { clock, pipeline, version, log, redact }: StatusOptions,
+  http: HttpOptions,
+  monitor: Monitor,
+  gather: () => Promise<PageFacts>,
+): Promise<Pick<Status, 'onEvent' | 'close'>> {
   const metrics = createMetrics(monitor, { pipeline, version })
   const health = (isOk: (health: Monitor['health']) => boolean) => ({
     contentType: json,
     respond: async () => ({ isOk: isOk(monitor.health), body: `${JSON.stringify(monitor.health)}\n` }),
   })
-  const { host, token, invocation } = http
-  const showsValues = token !== undefined
-  const runFacts = createRunFacts({ clock, pipeline, version, monitor, showsValues, invocation })
   const page = createPage({
     clock,
-    access: createAccess(host, token),
-    gather: async () => redact(await runFacts.gather()),
-    onError: failed('not-served', 'the events of the page failed'),
+    access: createAccess(http.host, http.token),
+    gather,
+    onError: failed(log, 'not-served', 'the events of the page failed'),
   })
   const server: StatusServer = await serveStatus({
     ...http,
@@ -82,7 +111,7 @@ export async function openStatus({ clock, pipeline, version, log, redact, http }
       '/healthz': health(({ isLive }) => isLive),
       '/readyz': health(({ isReady }) => isReady),
     },
-    onError: (path, error) => failed('not-served', `${path} failed`)(error),
+    onError: (path, error) => failed(log, 'not-served', `${path} failed`)(error),
   })
   log({
     level: 'info',
@@ -92,13 +121,7 @@ export async function openStatus({ clock, pipeline, version, log, redact, http }
   })
 
   return {
-    onEvent(event) {
-      monitor.onEvent(event)
-      metrics.onEvent(event)
-      runFacts.onEvent(event)
-      logEvent(event)
-    },
-    onRunning: monitor.onRunning,
+    onEvent: metrics.onEvent,
     async close() {
       page.close()
       await server.close()

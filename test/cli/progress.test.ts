@@ -1,9 +1,12 @@
+import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
+import { createLiveLines, type DrawLines } from '../../src/cli/live-lines.ts'
 import { describeProgress, displayProgress } from '../../src/cli/progress.ts'
 import { showBytes, showSeconds } from '../../src/core/quantity.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Progress } from '../../src/engine/report/summary.ts'
 import { recordingTerminal } from './recorder.ts'
+import { emulateScreen } from './screen.ts'
 
 const half: Progress = {
   objectsDone: 2,
@@ -26,24 +29,61 @@ test('a run that waits for its flows to take rows says so', () => {
   expect(describeProgress({ ...done, undelivered: 1 }, 4)).toMatch(/, 1 epoch to hand over$/)
 })
 
-test('on a terminal a bar of one line is redrawn at most ten times a second, and cleared', () => {
-  const terminal = recordingTerminal(true)
-  const display = displayProgress(terminal)
+/** A terminal with a screen, and the bar on it. */
+function onScreen(columns: number, isForMachine = false) {
+  const screen = emulateScreen(columns)
+  const stderr = screen.openStream()
+  let shows = 0
+  const lines = createLiveLines({
+    screen: stderr as never,
+    others: [],
+    isColoured: false,
+    process: Object.assign(new EventEmitter(), { pid: 1, kill: () => true }),
+  })
+  const live = {
+    show(draw: DrawLines) {
+      shows++
+      lines.show(draw)
+    },
+    hide: lines.hide,
+  }
+  const terminal = { ...recordingTerminal(), live, err: (text: string) => void stderr.write(text) }
+  const display = displayProgress(terminal, isForMachine)
+  return { screen, stderr, terminal, display, shows: () => shows }
+}
+
+test('on a terminal a bar is redrawn at most ten times a second, and removed', async () => {
+  const { screen, terminal, display, shows } = onScreen(120)
   for (; terminal.clockMs < 1000; terminal.clockMs += 10) display.update(half)
-  const draws = terminal.stderr.split('\r\x1b[2K').slice(1)
-  expect(draws).toHaveLength(10)
-  expect(draws[0]).toMatch(/^█+░+ {2}50% {2}2\/5 objects/)
-  for (const draw of draws) expect(draw.length).toBeLessThan(120)
+  expect(shows()).toBe(10)
+  expect(await screen.lines()).toEqual([expect.stringMatching(/^█{15}░{15} {2}50% {2}2\/5 objects, .*, 0\.9 s left$/)])
+  terminal.err('a line\n')
+  expect(await screen.lines()).toEqual(['a line', expect.stringMatching(/^█/)])
   display.done()
-  expect(terminal.stderr.endsWith('\r\x1b[2K')).toBe(true)
-  const before = terminal.stderr
   display.update(half)
-  expect(terminal.stderr).toBe(before)
+  expect(await screen.lines()).toEqual(['a line'])
 })
 
-test('80 columns hold a bar beside large numbers', () => {
-  const terminal = recordingTerminal(true, 80)
-  const display = displayProgress(terminal)
+test('its shades are the phases that took the work', async () => {
+  const { screen, display } = onScreen(120)
+  for (const [phase, ms] of [
+    ['mark', 30],
+    ['partial', 15],
+    ['mark', 15],
+    ['apply', 15],
+    ['commit', 9],
+    ['publish', 6],
+  ] as const)
+    display.onEvent({ is: 'phase', phase, ms })
+  display.onEvent({ is: 'draining' })
+  display.update({ ...half, bytesDone: 2_000_000 })
+  const [bar, legend] = await screen.lines()
+  expect(bar).toMatch(/^█{10}▓{3}▒{4}▚▚▞░{10} {2}66% /)
+  expect(legend).toBe('█ mark 50%  ▓ partial 17%  ▒ apply 17%  ▚ commit 10%  ▞ publish 7%')
+})
+
+test('80 columns hold a bar beside large numbers', async () => {
+  const { screen, terminal, display } = onScreen(80)
   terminal.clockMs = 10_000
   display.update({
     objectsDone: 110,
@@ -54,15 +94,29 @@ test('80 columns hold a bar beside large numbers', () => {
     epoch: 3,
     undelivered: 0,
   })
-  const line = terminal.stderr.replace('\r\x1b[2K', '')
-  expect(line).toMatch(/^█+░+ {2}91% {2}110\/120 objects, 12\.3M rows, 1\.2M rows\/s, 0\.9 s left$/)
-  expect(line.length).toBeLessThan(80)
+  expect(await screen.lines()).toEqual([
+    expect.stringMatching(/^█+░+ {2}91% {2}110\/120 objects, 12\.3M rows, 1\.2M rows\/s, 0\.9 s left$/),
+  ])
 })
 
-test('on a narrow terminal the text is cut, so that it never wraps', () => {
-  const terminal = recordingTerminal(true, 40)
-  displayProgress(terminal).update(half)
-  expect(terminal.stderr.replace('\r\x1b[2K', '')).toHaveLength(39)
+test('on a narrow terminal the text is cut, so that it never wraps', async () => {
+  for (const columns of [1, 2, 20, 40]) {
+    const { screen, display } = onScreen(columns)
+    display.onEvent({ is: 'phase', phase: 'mark', ms: 1 })
+    display.update(half)
+    expect((await screen.lines()).length).toBeLessThanOrEqual(2)
+  }
+  const { screen, display } = onScreen(40)
+  display.update(half)
+  expect(await screen.lines()).toEqual([' 50%  2/5 objects, 100K rows, 1.5 MB/3…'])
+})
+
+test('with --json there are lines, and no bar', async () => {
+  const { screen, terminal, display, shows } = onScreen(120, true)
+  for (; terminal.clockMs <= 5_000; terminal.clockMs += 100) display.update(half)
+  display.done()
+  expect(shows()).toBe(0)
+  expect(await screen.lines()).toEqual([expect.stringMatching(/^2\/5 objects, 100,000 rows/)])
 })
 
 test('elsewhere plain lines, one each five seconds', () => {

@@ -7,12 +7,13 @@ export interface RecordingTerminal extends Terminal {
   clockMs: number
 }
 
-export function recordingTerminal(interactive = false, columns = 120): RecordingTerminal {
+export function recordingTerminal(columns = 120): RecordingTerminal {
   return {
     stdout: '',
     stderr: '',
     clockMs: 0,
-    interactive,
+    interactive: false,
+    live: undefined,
     columns,
     out(text) {
       this.stdout += text

@@ -5,10 +5,11 @@ import { root } from '../cli/child.ts'
 
 test('the page of log events has every event of a run', async () => {
   const events = await readFile(join(root, 'docs/reference/log-events.md'), 'utf8')
-  const told = ['log-records.ts', 'status.ts'].map(name => readFile(join(root, 'src/status', name), 'utf8'))
+  const files = ['status/log-records.ts', 'status/status.ts', 'cli/commands/run.ts']
+  const told = files.map(name => readFile(join(root, 'src', name), 'utf8'))
   const found = (await Promise.all(told)).flatMap(text => [
     ...[...text.matchAll(/line\(\s*(?:'\w+'|[^,']+'\w+' : '\w+'),\s*'([a-z-]+)'/g)].map(([, event]) => event as string),
-    ...[...text.matchAll(/(?:event: |failed\()'([a-z-]+)'/g)].map(([, event]) => event as string),
+    ...[...text.matchAll(/(?:event: |failed\((?:log, )?)'([a-z-]+)'/g)].map(([, event]) => event as string),
   ])
   expect(found.length).toBeGreaterThan(25)
   expect(found.filter(event => !events.includes(`\`${event}\``))).toEqual([])

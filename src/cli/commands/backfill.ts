@@ -65,7 +65,7 @@ commits results epoch by epoch. Run again, it continues, or says that there is n
 and the exit code is 130 (SIGTERM: 143), as not all of the input is done. It is 4 when no object
 that the checkpoint holds could be read.`,
   async run(given, terminal) {
-    const end = await runBackfill(given.file, backfillOptionsOf(given), terminal)
+    const end = await runBackfill(given.file, backfillOptionsOf(given), terminal, given.json)
     if (end.is === 'stopped') return end.exitCode
     const { summary } = end
     if (given.json) terminal.out(`${JSON.stringify(summaryJson(summary))}\n`)

@@ -2,6 +2,7 @@ import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { oneOf, flag, whole } from '../../core/option-kinds.ts'
 import { followOptions } from '../../engine/options.ts'
 import type { Log, LogRecord } from '../../status/log.ts'
+import type { StatusOptions } from '../../status/status.ts'
 import { tokenVariable } from '../../status/page/access.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
@@ -9,6 +10,7 @@ import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, u
 import { exitCodeOf } from '../exit-code.ts'
 import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { invocation } from '../shown-path.ts'
+import { showRunLines } from '../run-lines.ts'
 import { listenForSignals } from '../signals.ts'
 import { summaryJson } from '../summary.ts'
 import type { Terminal } from '../terminal.ts'
@@ -96,10 +98,10 @@ stops at once. Nothing is lost either way.`,
       json,
       log: format,
       logLevel,
-      http,
-      httpHost,
-      noHttp,
-      catchUp: _,
+      http: _http,
+      httpHost: _httpHost,
+      noHttp: _noHttp,
+      catchUp: _catchUp,
       noCatchUp,
       untilIdle,
       drainSeconds,
@@ -123,13 +125,12 @@ stops at once. Nothing is lost either way.`,
       write: terminal.err,
     })
     const { clock } = components
-    // Nobody asks a run that is over soon, and others that run beside it may have the port.
-    const served =
-      noHttp || (untilIdle && !http)
-        ? {}
-        : { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }), ...pageToken(), invocation } }
-    const status = await openStatus({ clock, pipeline: pipeline.name, version: version(), log, redact, ...served })
+    const live = json || format === 'json' ? undefined : terminal.live
+    const about = { clock, pipeline: pipeline.name, version: version(), log, redact }
+    const measured = live ? { measureEveryMs: measureLiveMs } : {}
+    const status = await openStatus({ ...about, ...servedAs(given), ...measured })
     const stopping = listenForSignals(logging(terminal, log))
+    const endLines = live && showRunLines({ live, clock, gather: status.gather, onError: notShown(log) })
     try {
       const summary = await followWith(components, pipeline, {
         ...places,
@@ -151,10 +152,17 @@ stops at once. Nothing is lost either way.`,
       log(failure(error))
       return exitCodeOf(error)
     } finally {
+      await endLines?.()
       stopping.close()
       await status.close()
     }
   },
+}
+
+/** Nobody asks a run that is over soon, and others that run beside it may have the port. */
+function servedAs({ http, httpHost, noHttp, untilIdle }: Given): Pick<StatusOptions, 'http'> {
+  if (noHttp || (untilIdle && !http)) return {}
+  return { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }), ...pageToken(), invocation } }
 }
 
 /** What the status page asks for, of the environment: an argument would stand in the list of processes. */
@@ -166,6 +174,14 @@ function pageToken(): { readonly token?: string } {
     'run',
     `${tokenVariable} has ${token.length} characters; expected at least 16, such as of 'openssl rand -hex 16'.`,
   )
+}
+
+/** Somebody looks at the figures. They cost queries of the state, and a request to a queue. */
+const measureLiveMs = 5_000
+
+function notShown(log: Log): (error: unknown) => void {
+  return error =>
+    log({ level: 'warn', event: 'not-shown', message: `The lines below the log failed: ${errorMessage(error)}` })
 }
 
 /** Here, because --help and other commands need none of it. */

@@ -22,7 +22,7 @@ Exit code 0 when nothing differs, 1 when something does, or an object is gone or
   async run({ file, json, input, output, ...rest }, terminal) {
     const pipeline = await loadPipeline(file)
     const { verify } = await import('../../engine/verify.ts')
-    const progress = displayProgress(terminal)
+    const progress = displayProgress(terminal, json)
     const found = await verify(pipeline, {
       ...rest,
       ...inputPlaces('verify', input),
