@@ -10,7 +10,7 @@ import { goneFields } from './read/columns-seen.ts'
 import type { MarkedObject } from './read/marked-object.ts'
 import { nullColumns } from './read/never-seen.ts'
 import type { Outcome } from './read/outcome.ts'
-import type { EpochOfSource, RunEvent } from './report/events.ts'
+import type { EpochOfSource, LateRows, RunEvent } from './report/events.ts'
 import { countOf } from './report/ignored-keys.ts'
 import { iso } from './report/iso.ts'
 import type { EpochResult, FarAhead, HeldGroups, SetAside, Summary } from './report/summary.ts'
@@ -94,9 +94,20 @@ export function epochEvent({ stamped, partials, begunMs }: Ready, result: EpochR
     gone: having('gone'),
     suspect: having('suspect'),
     quarantinedRows: objects.reduce((sum, { quarantinedRows }) => sum + quarantinedRows, 0),
-    ...(partials.firstBad && { firstBadRow: partials.firstBad }),
+    badRows: partials.aside?.reasons ?? [],
+    lateRows: lateRows(partials, result.late),
+    ...(partials.aside && { firstBadRow: partials.aside.first }),
     setAside: objects.flatMap(setAside).slice(0, setAsideMax),
   }
+}
+
+/** What is late beyond rows of objects are results: a step gave them, and one behind it has closed their window. */
+function lateRows({ lateReasons }: Pick<Ready['partials'], 'lateReasons'>, late: number): readonly LateRows[] {
+  const own = [...lateReasons].map(([reason, rows]): LateRows => ({ reason, rows, object: null }))
+  const rest = late - own.reduce((sum, { rows }) => sum + rows, 0)
+  return rest > 0
+    ? [...own, { reason: 'results of a step, late for the one behind it', rows: rest, object: null }]
+    : own
 }
 
 function bySource(objects: readonly MarkedObject[]): readonly EpochOfSource[] {

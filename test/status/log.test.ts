@@ -28,6 +28,8 @@ const epoch: RunEvent = {
   gone: 0,
   suspect: 0,
   quarantinedRows: 4,
+  badRows: [],
+  lateRows: [],
   firstBadRow: { object: 'a.jsonl', row: 7, column: 'n', expected: 'BIGINT', found: 'x\ny' },
   setAside: [{ key: 'b.parquet', reason: 'no Parquet:\n really' }],
 }

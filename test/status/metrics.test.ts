@@ -43,6 +43,8 @@ const epoch: RunEvent = {
   gone: 0,
   suspect: 0,
   quarantinedRows: 4,
+  badRows: [],
+  lateRows: [],
   setAside: [],
 }
 

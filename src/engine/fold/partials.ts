@@ -1,7 +1,6 @@
 import { errorMessage, MillraceError } from '../../core/errors.ts'
 import type { ClockEntry } from '../../plan/clock.ts'
 import { inputAlias, inputColumn, orderOf, type Relation, rowHidden, watermarkColumn } from '../../plan/relation.ts'
-import type { BadRow } from '../read/bad-row.ts'
 import { timedRows } from '../read/good-rows.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { id, text } from '../../plan/sql.ts'
@@ -12,7 +11,7 @@ import type { FunctionRun } from './function-steps.ts'
 import { lookupIn, writeVersions } from './lookups-met.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import { isBadObject, type RowSource, type StampedPart } from '../read/marked-object.ts'
-import { quarantinedRows, writeSetAside } from './set-aside.ts'
+import { quarantinedRows, writeSetAside, type SetAsideRows } from './set-aside.ts'
 import type { Stamped } from './stamp.ts'
 import { type PartialsTable, partialsTable, stateTable } from '../state/state.ts'
 import {
@@ -40,13 +39,14 @@ export interface Partials {
   readonly objects: string
   /** Late rows by sequence number, over all stages. */
   readonly late: ReadonlyMap<number, number>
+  /** The same by why they are. */
+  readonly lateReasons: ReadonlyMap<string, number>
   readonly channels: readonly ChannelRows[]
   /** Of flows without state. */
   readonly outputs: readonly OutputFile[]
   readonly held: readonly HeldTable[]
   readonly tables: readonly string[]
-  /** Of the rows that are set aside. */
-  readonly firstBad: BadRow | undefined
+  readonly aside: SetAsideRows | undefined
 }
 
 /** No object to name: rows that a stage gives come from a window, not from an object. */
@@ -58,11 +58,12 @@ export const noPartials: Partials = {
   parts: new Map(),
   objects: noObjects,
   late: new Map(),
+  lateReasons: new Map(),
   channels: [],
   outputs: [],
   held: [],
   tables: [],
-  firstBad: undefined,
+  aside: undefined,
 }
 
 /** The settings of each source, by its name. */
@@ -95,7 +96,7 @@ export async function computePartials(
     await writeVersions(context.executor, work, stamped.marks)
     const aside = await writeSetAside(context, work, read)
     await foldEpoch({ ...folding, aside: aside?.table })
-    return { ...work, ...made, objects: objectsSql(read), firstBad: aside?.first }
+    return { ...work, ...made, objects: objectsSql(read), aside }
   } catch (error) {
     await dropTables(context.executor, work.tables)
     throw error

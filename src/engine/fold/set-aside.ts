@@ -1,27 +1,32 @@
 import { quarantineRelation } from '../../plan/aside.ts'
 import type { Relation } from '../../plan/relation.ts'
 import type { Leaf } from '../../plan/stages.ts'
-import { type BadRow, firstBadRow } from '../read/bad-row.ts'
+import { type BadRow, type BadRows, badRowsIn, firstBadRow } from '../read/bad-row.ts'
 import type { StampedObject } from '../state/ledger.ts'
 import type { EpochContext, Work } from './work.ts'
 
-/**
- * Writes the rows that objects have set aside to their channel.
- *
- * @returns their table, and the first of them
- */
+/** Rows that the objects of an epoch have set aside. */
+export interface SetAsideRows {
+  readonly table: string
+  readonly first: BadRow
+  /** How many there are by why. */
+  readonly reasons: readonly BadRows[]
+}
+
+/** Writes the rows that objects have set aside to their channel. */
 export async function writeSetAside(
   { executor }: EpochContext,
   work: Work,
   read: readonly StampedObject[],
-): Promise<{ readonly table: string; readonly first: BadRow } | undefined> {
+): Promise<SetAsideRows | undefined> {
   const aside = read.flatMap(({ marked, seq }) => (marked.setAside ? [marked.setAside(seq)] : []))
   if (aside.length === 0) return undefined
   const table = await work.table(aside.join(' UNION ALL '))
   const [count] = await executor.rows(`SELECT count(*) AS n FROM ${table}`)
   const kept = await work.keep(`SELECT * FROM ${table}`, ['_seq', '_row', 'column'], Number(count?.n))
   work.channels.push({ channel: 'quarantine', kept })
-  return { table, first: await firstBadRow(executor, `FROM ${table}`) }
+  const rows = `FROM ${table}`
+  return { table, first: await firstBadRow(executor, rows), reasons: await badRowsIn(executor, rows) }
 }
 
 /** What a source has set aside of these objects, as a flow begins with it. @param table that `writeSetAside` gave */

@@ -67,6 +67,8 @@ export interface Work {
   readonly held: HeldTable[]
   /** Late rows by sequence number, over all stages. */
   readonly late: Map<number, number>
+  /** How many there are by why. */
+  readonly lateReasons: Map<string, number>
   /** The same rows, by `lateName`. */
   readonly lateTables: Map<string, LateTable>
   /** Makes a table of the query, of a name used once. */
@@ -138,6 +140,7 @@ export function createWork({ executor, stage, newId, sinks }: LocalContext & Pic
     outputs: [],
     held: [],
     late: new Map(),
+    lateReasons: new Map(),
     lateTables: new Map(),
     async table(sql) {
       const name = `work_${newId().replaceAll('-', '')}`
@@ -278,16 +281,14 @@ export async function writeLate(
     windows: late.columns,
     objects: objectOf,
   })
+  const all = counts.reduce((sum, { n }) => sum + Number(n), 0)
+  work.lateReasons.set(late.reason, (work.lateReasons.get(late.reason) ?? 0) + all)
   const relation =
     `SELECT o.object AS _object, l.*, ${text(late.reason)} AS _reason FROM ${found} AS l ` +
     `LEFT JOIN (${objectOf}) AS o ON o.seq = l._seq`
   work.channels.push({
     channel: lateChannel(stage, ports[index]),
-    kept: await work.keep(
-      relation,
-      [...orderOf(rows), ...late.columns],
-      counts.reduce((sum, { n }) => sum + Number(n), 0),
-    ),
+    kept: await work.keep(relation, [...orderOf(rows), ...late.columns], all),
   })
 }
 

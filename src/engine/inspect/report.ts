@@ -9,6 +9,8 @@ import { beginning } from '../../plan/watermark.ts'
 import { components } from '../components.ts'
 import { openSession } from '../duckdb/session.ts'
 import { waitingIn } from '../publish/lane.ts'
+import { type BadRows, badRowsIn } from '../read/bad-row.ts'
+import type { LateRows } from '../report/events.ts'
 import type { WaitingRows } from '../report/lags.ts'
 import type { MeasuredState } from '../report/running.ts'
 import type { Inspection, SetAside } from '../report/summary.ts'
@@ -31,6 +33,7 @@ export interface CheckpointReport
   readonly sources: readonly ReportedSource[]
   readonly states: readonly MeasuredState[]
   readonly sinks: readonly ReportedSink[]
+  /** By why they are. Each reason may be there several times. */
   readonly lateRows: readonly LateRows[]
   readonly badRows: readonly BadRows[]
   readonly setAside: readonly SetAside[]
@@ -52,24 +55,6 @@ export interface ReportedSink extends WaitingRows {
   /** Where its results went at the last commit; empty where they go to somebody's code. */
   readonly address: string
   readonly held: Pick<HeldRows, 'rows' | 'sinceMs'> | null
-}
-
-/** Late (row, window) pairs of one step. */
-export interface LateRows {
-  readonly reason: string
-  readonly rows: number
-  /** The key of the first one's object. */
-  readonly object: string
-}
-
-/** Rows that were set aside for the same reason. */
-export interface BadRows {
-  /** null where whole rows are broken. */
-  readonly column: string | null
-  readonly expected: string
-  readonly rows: number
-  /** The key of the first one's object. */
-  readonly object: string
 }
 
 /**
@@ -159,50 +144,30 @@ function reportedSinks({ flows }: StoredPlan, manifest: Manifest): readonly Repo
   }))
 }
 
+/** Late rows by why they are, of each step by itself. Rows of a result have no object. */
 async function lateRows(reader: ChannelReader, executor: Executor): Promise<readonly LateRows[]> {
   const found: LateRows[] = []
   for (const channel of Object.keys(reader.manifest.channels).filter(name => name.startsWith('late-')))
-    found.push(
-      ...(await byReason(
-        reader,
-        executor,
-        channel,
-        'SELECT _reason AS reason, count(*) AS n, arg_min(_object, (_seq, _row)) AS object',
-        'GROUP BY _reason',
-        row => ({ reason: String(row.reason) }),
-      )),
-    )
+    await eachPart(reader, executor, channel, async part => {
+      const rows = await executor.rows(
+        'SELECT _reason AS reason, count(*) AS n, arg_min(_object, (_seq, _row)) AS object ' +
+          `FROM ${part} GROUP BY _reason ORDER BY _reason`,
+      )
+      found.push(
+        ...rows.map(row => ({
+          reason: String(row.reason),
+          rows: Number(row.n),
+          object: typeof row.object === 'string' ? row.object : null,
+        })),
+      )
+    })
   return found
 }
 
 async function badRows(reader: ChannelReader, executor: Executor): Promise<readonly BadRows[]> {
-  return byReason(
-    reader,
-    executor,
-    'quarantine',
-    'SELECT "column", expected, count(*) AS n, arg_min(object, (_seq, _row)) AS object',
-    'GROUP BY "column", expected',
-    row => ({ column: row.column === '' ? null : String(row.column), expected: String(row.expected) }),
-  )
-}
-
-/** Rows of a channel by why they are there, those of the first first; of each the object of the first. */
-async function byReason<T extends object>(
-  reader: ChannelReader,
-  executor: Executor,
-  channel: string,
-  select: string,
-  group: string,
-  reasonOf: (row: Readonly<Record<string, unknown>>) => T,
-): Promise<readonly (T & { readonly rows: number; readonly object: string })[]> {
-  const found = new Map<string, T & { rows: number; readonly object: string }>()
-  await eachPart(reader, executor, channel, async rows => {
-    for (const row of await executor.rows(`${select} FROM ${rows} ${group} ORDER BY min((_seq, _row))`)) {
-      const reason = reasonOf(row)
-      const known = found.get(JSON.stringify(reason))
-      if (known) known.rows += Number(row.n)
-      else found.set(JSON.stringify(reason), { ...reason, rows: Number(row.n), object: String(row.object) })
-    }
+  const found: BadRows[] = []
+  await eachPart(reader, executor, 'quarantine', async part => {
+    found.push(...(await badRowsIn(executor, `FROM ${part}`)))
   })
-  return [...found.values()]
+  return found
 }

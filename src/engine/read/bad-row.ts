@@ -13,6 +13,30 @@ export interface BadRow {
   readonly found: string | null
 }
 
+/** Rows that were set aside for the same reason. */
+export interface BadRows {
+  /** null where whole rows are broken. */
+  readonly column: string | null
+  readonly expected: string
+  readonly rows: number
+  /** The key of the first one's object. */
+  readonly object: string
+}
+
+/** Rows that are set aside by why they are, those of the first first. @param asideSql as for `firstBadRow` */
+export async function badRowsIn(executor: Pick<Executor, 'rows'>, asideSql: string): Promise<readonly BadRows[]> {
+  const rows = await executor.rows(
+    'SELECT "column", expected, count(*) AS n, arg_min(object, (_seq, _row)) AS object ' +
+      `FROM (${asideSql}) GROUP BY "column", expected ORDER BY min((_seq, _row)), "column"`,
+  )
+  return rows.map(({ column, expected, n, object }) => ({
+    column: column === '' ? null : String(column),
+    expected: String(expected),
+    rows: Number(n),
+    object: String(object),
+  }))
+}
+
 /**
  * The first row that is set aside.
  *

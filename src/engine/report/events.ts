@@ -1,6 +1,6 @@
 import type { NotificationEvent } from '../../../connectors/notifications/context.ts'
 import type { Deed } from '../../plan/after.ts'
-import type { BadRow } from '../read/bad-row.ts'
+import type { BadRow, BadRows } from '../read/bad-row.ts'
 import type { GoneField, NewColumn } from '../read/columns-seen.ts'
 import type { ReadAgain } from '../read/outcome.ts'
 import type { Counts, IgnoredKeys } from './ignored-keys.ts'
@@ -20,6 +20,14 @@ export interface EpochOfSource {
   readonly objects: number
   readonly rows: number
   readonly bytes: number
+}
+
+/** Late (row, window) pairs of one reason. */
+export interface LateRows {
+  readonly reason: string
+  readonly rows: number
+  /** The key of the first one's object; null where it is not known. */
+  readonly object: string | null
 }
 
 /** What happens in a run, as plain data: logs and metrics are made of these. Times are milliseconds. */
@@ -46,6 +54,10 @@ export type RunEvent =
       readonly quarantinedRows: number
       /** Of these. */
       readonly firstBadRow?: BadRow
+      /** The same rows by why they are, those of the first first. */
+      readonly badRows: readonly BadRows[]
+      /** Late (row, window) pairs by why they are. */
+      readonly lateRows: readonly LateRows[]
       /** Why objects were not read; the first hundred. */
       readonly setAside: readonly SetAside[]
     }

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { shellWord } from '../../core/shell-word.ts'
 import { visible } from '../../core/visible.ts'
-import { badRowsQuery } from '../../engine/read/bad-row.ts'
-import type { BadRows, LateRows } from '../../engine/inspect/report.ts'
+import { type BadRow, type BadRows, badRowsQuery } from '../../engine/read/bad-row.ts'
+import type { LateRows } from '../../engine/report/events.ts'
 import type { SetAside } from '../../engine/report/summary.ts'
 import type { AsideFacts, TotalFacts } from './facts.ts'
 
@@ -14,16 +14,18 @@ const reasonMax = 300
 type What = AsideFacts['what']
 
 interface Reason {
-  /** null where only the first of each epoch is known. */
-  count: number | null
+  /** As it is shown. */
+  reason: string
+  count: number
   readonly example: string | null
 }
 
 /** Why rows and objects were set aside, as far as this process, or a checkpoint, tells. */
 export interface Asides {
   addLateRows(rows: LateRows): void
-  /** @param rows null where it is not known @param found in the first of them */
-  addBadRows(rows: Omit<BadRows, 'rows'> & { readonly rows: number | null; readonly found?: string | null }): void
+  addBadRows(rows: BadRows): void
+  /** An example of bad rows, by what it holds, where values may be shown. It counts for nothing. */
+  addExample(row: BadRow): void
   addObject(object: SetAside): void
   /** @param checkpoint where it lies @param totals null until they are known */
   facts(checkpoint: string, totals: TotalFacts | null): readonly AsideFacts[]
@@ -38,10 +40,9 @@ export function createAsides(showsValues: boolean, invocation: string): Asides {
   }
   return {
     addLateRows: ({ reason, rows, object }) => known['late rows'].add(reason, rows, object),
-    addBadRows({ column, expected, rows, object, found = null }) {
-      const where = column === null ? 'the row is broken' : `column '${column}'`
-      const value = showsValues && found !== null ? `, such as '${found}'` : ''
-      known['bad rows'].add(`${where}: expected ${expected}`, rows, object, value)
+    addBadRows: found => known['bad rows'].add(badRowReason(found), found.rows, found.object),
+    addExample(found) {
+      if (showsValues && found.found !== null) known['bad rows'].suchAs(badRowReason(found), found.found)
     },
     addObject({ key, reason }) {
       const general = reason.replaceAll(`'${key}'`, 'it').replaceAll(`"${key}"`, 'it')
@@ -58,8 +59,9 @@ export function createAsides(showsValues: boolean, invocation: string): Asides {
           command('retry', ...(count === 1 && example !== null ? [`--object=${example}`] : [])),
       }
       return (Object.keys(known) as What[]).flatMap(what =>
-        known[what].all(sums[what] ?? 0).map(([reason, found]): AsideFacts => {
-          return { what, reason, ...found, command: commands[what](found) }
+        known[what].all(sums[what] ?? 0).map((found): AsideFacts => {
+          const { reason, count, example } = found
+          return { what, reason, count, example, command: commands[what](found) }
         }),
       )
     },
@@ -69,35 +71,45 @@ export function createAsides(showsValues: boolean, invocation: string): Asides {
 const lateQuery =
   'SELECT step, _reason, min(key) AS object, count(*) AS n FROM late GROUP BY step, _reason ORDER BY n DESC'
 
+function badRowReason({ column, expected }: Pick<BadRow, 'column' | 'expected'>): string {
+  return `${column === null ? 'the row is broken' : `column '${column}'`}: expected ${expected}`
+}
+
 interface Reasons {
-  add(text: string, count: number | null, example: string, addition?: string): void
+  add(reason: string, count: number, example: string | null): void
+  /** What is found in one of them. */
+  suchAs(reason: string, value: string): void
   /** @param sum of all that were set aside, those that nobody has added among them */
-  all(sum: number): readonly (readonly [reason: string, Reason])[]
+  all(sum: number): readonly Reason[]
 }
 
 function createReasons(): Reasons {
   const reasons = new Map<string, Reason>()
-  const others: Reason = { count: 0, example: null }
+  const others: Reason = { reason: 'other reasons', count: 0, example: null }
   return {
-    add(text, count, example, addition = '') {
-      const reason = `${visible(text)}${visible(addition)}`.slice(0, reasonMax)
-      const found = reasons.get(reason) ?? (reasons.size < reasonsMax ? { count: 0, example } : others)
+    add(given, count, example) {
+      const reason = shown(given)
+      const found = reasons.get(reason) ?? (reasons.size < reasonsMax ? { reason, count: 0, example } : others)
       if (found !== others) reasons.set(reason, found)
-      found.count = found.count === null || count === null ? null : found.count + count
+      found.count += count
+    },
+    suchAs(given, value) {
+      const found = reasons.get(shown(given))
+      if (found?.reason === shown(given)) found.reason = shown(`${given}, such as '${value}'`)
     },
     all(sum) {
-      const counts = [...reasons.values(), others].map(({ count }) => count)
-      const counted = counts.reduce((total: number, count) => total + (count ?? 0), 0)
-      // Where some are not counted, what is left over is theirs.
-      const before = counts.includes(null) ? 0 : Math.max(0, sum - counted)
-      return [
-        ...reasons,
-        ...(others.count === 0 ? [] : [['other reasons', others] as const]),
-        ...(before === 0 ? [] : [['before this process began', { count: before, example: null }] as const]),
-      ]
+      const counted = [...reasons.values(), others]
+      const rest = sum - counted.reduce((total, { count }) => total + count, 0)
+      const before: Reason = { reason: notTold, count: Math.max(0, rest), example: null }
+      return [...counted, before].filter(({ count }) => count > 0)
     },
   }
 }
+
+/** An event names a hundred objects. */
+const notTold = 'not told apart: before this process began, or too many at once'
+
+const shown = (reason: string): string => visible(reason).slice(0, reasonMax)
 
 /** What a reader says of an object may quote it: what stands before the first quotation or colon does not. */
 function withoutValues(reason: string): string {

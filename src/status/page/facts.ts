@@ -142,9 +142,8 @@ export interface PlanArrow {
 export interface AsideFacts {
   readonly what: 'late rows' | 'bad rows' | 'objects'
   readonly reason: string
-  /** null where only some of them are known by reason. */
-  readonly count: number | null
-  /** The key of an object. */
+  readonly count: number
+  /** The key of the first object. */
   readonly example: string | null
   /** To copy: shows them, or has them read again. */
   readonly command: string

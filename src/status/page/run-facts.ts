@@ -91,7 +91,9 @@ function rememberEpoch(memory: Memory, asides: Asides, event: RunEvent & { is: '
     const recent = (memory.recent.get(source) ?? []).filter(({ atMs }) => atMs > nowMs - rateMs)
     memory.recent.set(source, [...recent, { atMs: nowMs, rows, bytes }])
   }
-  if (event.firstBadRow) asides.addBadRows({ ...event.firstBadRow, rows: null })
+  for (const rows of event.lateRows) asides.addLateRows(rows)
+  for (const rows of event.badRows) asides.addBadRows(rows)
+  if (event.firstBadRow) asides.addExample(event.firstBadRow)
   for (const object of event.setAside) asides.addObject(object)
 }
 

@@ -130,6 +130,10 @@ describe.skipIf(!browser)('the page in Chromium', () => {
       'in hand': '0 objects',
       place: lab.input,
     })
+    expect(await page.locator('#aside article').allInnerTexts()).toEqual([
+      expect.stringMatching(/^1 late row\n+the window had closed: .*\n+npx millrace sql .* 'SELECT step/),
+      expect.stringMatching(/^1 bad row\n+column 'fare': expected DOUBLE\n+the first: b\.jsonl\n+npx millrace sql /),
+    ])
     const windows = page.locator('#windows')
     await windows.locator('summary').click()
     expect(await windows.locator('tbody tr').allInnerTexts()).toEqual([

@@ -12,7 +12,7 @@ export function asideCards({ aside, totals }) {
     el(
       'article',
       {},
-      el('h3', {}, count === null ? what : `${showCount(count)} ${count === 1 ? what.replace(/s$/, '') : what}`),
+      el('h3', {}, `${showCount(count)} ${count === 1 ? what.replace(/s$/, '') : what}`),
       el('p', {}, reason),
       example !== null && el('p', { class: 'quiet' }, `the first: ${example}`),
       commandOf(command),
