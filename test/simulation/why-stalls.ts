@@ -3,7 +3,7 @@ import { whole } from '../trials/ledger.ts'
 
 /** Times are minutes since 2024-03-01. */
 export interface Stall {
-  readonly shape: 'tumbling' | 'hopping' | 'session' | 'folded hours' | 'folded sessions'
+  readonly shape: 'tumbling' | 'hopping' | 'cumulative' | 'session' | 'folded hours' | 'folded sessions'
   /** Of windows; of sessions the gap. */
   readonly size: number
   readonly every: number
@@ -16,6 +16,10 @@ export interface Stall {
   /** A time in the window that is asked for. */
   readonly at: number
   readonly zone: number | undefined
+  /** The end of the listing closes what has rows. */
+  readonly flush: boolean
+  /** The row that is asked for. */
+  readonly row: { readonly object: number; readonly row: number }
 }
 
 export interface StalledObject {
@@ -25,7 +29,7 @@ export interface StalledObject {
   readonly rows: readonly { readonly t: number | null; readonly zone: number }[]
 }
 
-const shapes = ['tumbling', 'hopping', 'session', 'folded hours', 'folded sessions'] as const
+const shapes = ['tumbling', 'hopping', 'cumulative', 'session', 'folded hours', 'folded sessions'] as const
 
 export function drawStall(random: () => number): Stall {
   const shape = shapes[whole(random, 0, shapes.length - 1)] as Stall['shape']
@@ -40,8 +44,12 @@ export function drawStall(random: () => number): Stall {
     }))
     return { key: `o${index}.jsonl`, source: whole(random, 0, delays.length - 1), rows }
   })
+  const flush = !shape.startsWith('folded') && random() < 0.3
+  const object = whole(random, 0, objects.length - 1)
   return {
     shape,
+    flush,
+    row: { object, row: whole(random, 0, (objects[object] as StalledObject).rows.length - 1) },
     size,
     every: size / (size % 20 === 0 ? 2 : 1),
     outer: size * whole(random, 2, 4),
@@ -71,7 +79,8 @@ export interface ToldWindow {
           readonly key: string | undefined
         }[]
       }
-    | { readonly is: 'closed'; readonly key: string; readonly results: number; readonly late: number }
+    /** By an object; without a key by the end of the listing. */
+    | { readonly is: 'closed'; readonly key: string | undefined; readonly results: number; readonly late: number }
 }
 
 interface Row {
@@ -79,6 +88,21 @@ interface Row {
   readonly zone: number
   /** The watermark of the first step before its object. */
   readonly before: number
+}
+
+type Window = readonly [start: number, end: number]
+
+/** The windows that hold a time, in the order of their ends (S9). */
+function windowsAt({ shape, size, every }: Stall, t: number): readonly Window[] {
+  const apart = shape === 'hopping' ? every : size
+  const last = startBelow(t, apart)
+  if (shape === 'cumulative')
+    return Array.from({ length: size / every }, (_, n): Window => [last, last + (n + 1) * every]).filter(
+      ([, end]) => end > t,
+    )
+  return Array.from({ length: Math.ceil(size / apart) }, (_, n): Window => [last - n * apart, last - n * apart + size])
+    .filter(([, end]) => end > t)
+    .toReversed()
 }
 
 const never = -Infinity
@@ -101,6 +125,15 @@ function clocksOf({ objects, delays }: Stall) {
   return { sources, clock, after, rows }
 }
 
+/** Where the end of the listing takes the watermark of the step: to the last end of windows that have rows (S6). */
+function flushedTo(stall: Stall): number {
+  if (!stall.flush) return never
+  if (stall.shape === 'session') return Math.max(never, ...islandsOf(stall).map(({ last }) => last + 2 * stall.size))
+  const { rows } = clocksOf(stall)
+  const ends = rows.flatMap(({ t, before }) => windowsAt(stall, t).flatMap(([, end]) => (end > before ? [end] : [])))
+  return Math.max(never, ...ends)
+}
+
 /** Minutes from 1970, to which windows align (S9), to the beginning. */
 const beginning = Date.UTC(2024, 2, 1) / 60_000
 
@@ -109,17 +142,11 @@ const startBelow = (t: number, apart: number) => Math.floor((t + beginning) / ap
 
 /** The windows that hold the time, in the order of their ends. */
 export function toldOf(stall: Stall): readonly ToldWindow[] {
-  const { shape, size, every, outer, at } = stall
+  const { shape, outer, at } = stall
   if (shape === 'session') return toldSessions(stall)
-  const starts = (length: number, apart: number) => {
-    const last = startBelow(at, apart)
-    return Array.from({ length: Math.ceil(length / apart) }, (_, n) => last - n * apart)
-      .filter(start => start + length > at)
-      .toReversed()
-  }
-  if (shape === 'tumbling') return starts(size, size).map(start => toldFixed(stall, start, start + size))
-  if (shape === 'hopping') return starts(size, every).map(start => toldFixed(stall, start, start + size))
-  return starts(outer, outer).map(start => toldFolded(stall, start, start + outer))
+  if (!shape.startsWith('folded')) return windowsAt(stall, at).map(([start, end]) => toldFixed(stall, start, end))
+  const start = startBelow(at, outer)
+  return [toldFolded(stall, start, start + outer)]
 }
 
 const isAsked =
@@ -132,13 +159,14 @@ function toldFixed(stall: Stall, start: number, end: number): ToldWindow {
   const { clock, rows } = clocksOf(stall)
   const inside = rows.filter(({ t }) => t >= start && t < end).filter(isAsked(stall))
   const onTime = inside.filter(({ before }) => end > before)
-  if (end > clock) return { start, end, closesAt: end, stands: openBy(stall, end, zonesOf(onTime), 0) }
+  if (end > Math.max(clock, flushedTo(stall)))
+    return { start, end, closesAt: end, stands: openBy(stall, end, zonesOf(onTime), 0) }
   const late = inside.length - onTime.length
   return {
     start,
     end,
     closesAt: end,
-    stands: { is: 'closed', key: closedBy(stall, end), results: zonesOf(onTime), late },
+    stands: { is: 'closed', key: end > clock ? undefined : closedBy(stall, end), results: zonesOf(onTime), late },
   }
 }
 
@@ -179,7 +207,7 @@ function islandsOf(stall: Stall): readonly Island[] {
 /** The open ones: closed sessions are looked for among the results. */
 function toldSessions(stall: Stall): readonly ToldWindow[] {
   const { size: gap, at } = stall
-  const { clock } = clocksOf(stall)
+  const clock = Math.max(clocksOf(stall).clock, flushedTo(stall))
   const open = islandsOf(stall)
     .filter(isAsked(stall))
     .filter(({ first, last }) => first <= at && at < last + gap && last + 2 * gap > clock)
@@ -230,4 +258,24 @@ function toldFolded(stall: Stall, start: number, end: number): ToldWindow {
   const waiting = inside.filter(({ givenAt }) => givenAt > clock)
   const windows = new Set(waiting.map(one => `${one.start} ${one.end}`)).size
   return { start, end, closesAt: end, stands: openBy(stall, needed, zonesOf(given), windows) }
+}
+
+/** What must be told of the row that is asked for. */
+export type ToldRow =
+  | { readonly is: 'bad' }
+  /** The windows of the first step that it is late for, and those that count it; of sessions whether it is late. */
+  | { readonly is: 'good'; readonly late: readonly Window[]; readonly counted: readonly Window[] }
+  | { readonly is: 'of a session'; readonly isLate: boolean }
+
+export function toldRowOf(stall: Stall): ToldRow {
+  const { objects, row } = stall
+  const asked = objects[row.object] as StalledObject
+  const { t } = asked.rows[row.row] as StalledObject['rows'][number]
+  if (t === null) return { is: 'bad' }
+  // The clock before its object: that of the objects before it.
+  const before = clocksOf({ ...stall, objects: objects.slice(0, row.object) }).clock
+  if (stall.shape.includes('session')) return { is: 'of a session', isLate: t + stall.size <= before }
+  const windows = windowsAt(stall, t)
+  const isLate = ([, end]: Window) => end <= before
+  return { is: 'good', late: windows.filter(isLate), counted: windows.filter(window => !isLate(window)) }
 }
