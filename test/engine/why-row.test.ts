@@ -309,3 +309,23 @@ test('a row that has no partner in a lookup is left out by the join', async () =
   expect(await fatesOf(all, 'a.jsonl', 0)).toMatchObject([{ is: 'given', rows: 1 }])
   expect(await fatesOf(all, 'a.jsonl', 1)).toMatchObject([{ is: 'left-out', step: expect.stringMatching(/^join/) }])
 })
+
+test('keys may hold anything, and two sources may read one place', async () => {
+  const key = 'it\'s: "so"\u001b[2J.jsonl'
+  await lab.lines(key, [row(1, '09:10:00'), row(2, '09:20:00')])
+  const others = trips('others')
+  const all = of(
+    trips()
+      .pipe(tumbling('1 hour'), groupBy('zone'), aggregate({ n: count() }))
+      .pipe(out('hours')),
+    others.pipe(where('id = 1')).pipe(out('others')),
+  )
+  await run(all, { flush: false })
+  const { rows } = await whyRow(all, { key, row: 1 })
+  const texts = Object.fromEntries(rows.map(facts => [facts.source, rowTexts(facts)]))
+  expect(Object.keys(texts).toSorted()).toEqual(['others', 'trips'])
+  expect(texts.trips?.join(' ')).toContain("('it's: \"so\"\\u001b[2J.jsonl')")
+  expect(Object.values(texts).flat().join('')).not.toContain('\u001b')
+  expect(texts.others?.slice(1)).toEqual(['flow-2: where id = 1 leaves it out: the condition is FALSE for it.'])
+  expect(texts.trips?.slice(1)).toEqual([expect.stringMatching(/^flow-1: aggregate counts it in 1 window\. /)])
+})

@@ -1,5 +1,6 @@
 import { showCounted } from '../../core/quantity.ts'
 import { showDuration } from '../../core/duration.ts'
+import { visible } from '../../core/visible.ts'
 import { instant } from './instant.ts'
 
 // Why a window has no output yet, or what became of it: facts, and the one place that says them in words. `millrace
@@ -122,7 +123,8 @@ export function windowText(facts: WindowFacts): string {
 
 /** 'The window 2024-03-01T10:00Z to 2024-03-01T11:00Z of flow-1, zone 74,' */
 export function windowName({ flow, startUs, endUs, group }: Omit<WindowFacts, 'stands'>): string {
-  return `The window ${instant(startUs)} to ${instant(endUs)} of ${flow}${group === undefined ? '' : `, ${group},`}`
+  const of = group === undefined ? '' : `, ${visible(group)},`
+  return `The window ${instant(startUs)} to ${instant(endUs)} of ${flow}${of}`
 }
 
 function openTexts(facts: WindowFacts, { groups, behind, hold }: OpenWindow): readonly string[] {
@@ -183,7 +185,7 @@ function byText(by: MarkedBy, delayUs: bigint | null): string {
   if (by.is === 'tick') return 'its watermark is where it was taken to when nothing came from it'
   if (by.is === 'flush') return 'its watermark is where the end of a backfill left it'
   if (by.is === 'moved') return 'its watermark is where silence, or the end of a backfill, has taken it'
-  const of = by.is === 'mark' ? '' : ` ('${by.key}'${by.row === undefined ? '' : `, row ${by.row}`})`
+  const of = by.is === 'mark' ? '' : ` ('${visible(by.key)}'${by.row === undefined ? '' : `, row ${by.row}`})`
   const less = delayUs === null || delayUs === 0n ? '' : `, less its delay of ${showDuration(delayUs)}`
   return `its latest time is ${instant(by.highMarkUs)}${of}${less}`
 }
@@ -228,11 +230,11 @@ function closedTexts(facts: WindowFacts, stands: ClosedWindow): readonly string[
 function closedBy(by: Closing['by']): string {
   if (by.is === 'flush') return 'the end of a backfill'
   if (by.is === 'tick') return `the silence of source ${by.source}`
-  return `'${by.key}' of source ${by.source}`
+  return `'${visible(by.key ?? '')}' of source ${by.source}`
 }
 
 function resultTexts({ group }: WindowFacts, { results, unknown, reach }: ClosedWindow): readonly string[] {
-  const of = group === undefined ? '' : ` of ${group}`
+  const of = group === undefined ? '' : ` of ${visible(group)}`
   if (reach.is === 'waiting' || reach.is === 'held') return [reachText(reach, 'Its results')]
   if (results === 0)
     return [`It has no result${of}: it never had a row that was on time, or a step behind it left the result out.`]
@@ -254,5 +256,6 @@ export function reachText(reach: Reach, what: 'It' | 'Its results'): string {
       `${what} ${are} committed, and ${wait} to be worth a file (targetSize, maxDelay): ` +
       `${showCounted(reach.rows, 'row')} wait for ${reach.to}.`
     )
-  return reach.is === 'published' ? `${what} ${are} in ${reach.file ?? reach.to}.` : ''
+  if (reach.is === 'unknown') return ''
+  return reach.file === null ? `${what} went to ${reach.to}.` : `${what} ${are} in ${reach.file}.`
 }
