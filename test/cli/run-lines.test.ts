@@ -46,6 +46,8 @@ async function facts(changed: Partial<typeof measurement> = {}): Promise<PageFac
     suspect: 0,
     quarantinedRows: 0,
     setAside: [],
+    badRows: [],
+    lateRows: [],
   })
   return run.gather()
 }
