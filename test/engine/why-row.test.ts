@@ -5,6 +5,8 @@ import { type WhyRowOptions, whyRow } from '../../src/engine/inspect/why-row.ts'
 import { type ReadingAgain, readingText, rowTexts } from '../../src/engine/report/why-row.ts'
 import {
   aggregate,
+  applyLate,
+  calendar,
   count,
   dedupe,
   deltas,
@@ -328,4 +330,43 @@ test('keys may hold anything, and two sources may read one place', async () => {
   expect(Object.values(texts).flat().join('')).not.toContain('\u001b')
   expect(texts.others?.slice(1)).toEqual(['flow-2: where id = 1 leaves it out: the condition is FALSE for it.'])
   expect(texts.trips?.slice(1)).toEqual([expect.stringMatching(/^flow-1: aggregate counts it in 1 window\. /)])
+})
+
+test('months of a calendar, and a sink that holds rows until they are worth a file', async () => {
+  const head = trips()
+  const all = of(
+    head
+      .pipe(calendar('month', { timeZone: 'America/New_York' }), groupBy('zone'), aggregate({ n: count() }))
+      .pipe(out('months')),
+    head.pipe(to(files(join(lab.root, 'held'), { format: 'json', maxDelay: '1 hour' }))),
+  )
+  await lab.lines('a.jsonl', [row(1, '09:10:00')])
+  await run(all, { flush: false })
+  expect(await fatesOf(all, 'a.jsonl', 0)).toMatchObject([
+    { is: 'counted', of: 1, windows: [{ startUs: 1_709_269_200_000_000n, stands: { is: 'open' } }] },
+    { is: 'given', rows: 1, epoch: 1 },
+  ])
+})
+
+test('a late row that apply-late brought into its window', async () => {
+  const hours = source('trips', {
+    objects: lab.input,
+    format: json(),
+    columns: { id: 'BIGINT', at: 'TIMESTAMP NOT NULL', zone: 'BIGINT' },
+    time: 'at',
+    watermark: { delay: '30 minutes' },
+    late: { retention: '1 day' },
+  }).pipe(tumbling('1 hour'), groupBy('zone'), aggregate({ n: count() }))
+  const all = of(hours.pipe(out('hours')))
+  await lab.lines('a.jsonl', [row(1, '09:10:00'), row(2, '11:12:00')])
+  await run(all, { flush: false })
+  await lab.lines('b.jsonl', [row(3, '09:20:00')])
+  await run(all, { flush: false })
+  expect(await fatesOf(all, 'b.jsonl', 0)).toMatchObject([{ is: 'late', windows: [{ appliedIn: null }] }])
+  await applyLate(lab.checkpoint, {})
+  await run(all, { flush: false })
+  expect(await fatesOf(all, 'b.jsonl', 0)).toMatchObject([{ is: 'late', windows: [{ appliedIn: 3 }] }])
+  expect((await textsOf(all, 'b.jsonl', 0))[1]).toContain(
+    "'millrace apply-late' brought it into the window 2024-03-01T09:00Z to 2024-03-01T10:00Z.",
+  )
 })
