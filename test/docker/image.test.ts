@@ -352,7 +352,7 @@ async function untilRunning(container: Container, isSo: () => Promise<boolean>):
       const { stdout, stderr } = await outputOf(container)
       throw new Error(`It ended with ${State.ExitCode}: ${stdout}${stderr}`)
     }
-    await setTimeout(50)
+    await setTimeout(250)
   }
 }
 
