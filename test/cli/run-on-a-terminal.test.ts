@@ -46,10 +46,11 @@ function onTerminal(
   steps: readonly Step[] = [],
   env: Readonly<Record<string, string>> = {},
 ): OnTerminal {
-  const { NODE_OPTIONS: _, NO_COLOR: __, FORCE_COLOR: ___, ...clean } = process.env
+  // A shell's own: what the tests run under, `CI` among it, turns Node's colours off or on.
+  const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env
   const script = join(root, 'test/cli/behind-a-terminal.py')
   const child = spawn('python3', [script, JSON.stringify(steps), ...command], {
-    env: { ...clean, TERM: 'xterm-256color', ...env },
+    env: { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE, TERM: 'xterm-256color', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let written = ''
