@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { globSync } from 'node:fs'
 import { cp, mkdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -26,6 +27,9 @@ const buildTools = [
   'touch',
 ]
 
+/** The binary part of rolldown for this machine. */
+const [bundler = ''] = globSync('node_modules/@rolldown/binding-*/*.node')
+
 /**
  * Makes a root file system for an image from this Linux machine, where no image can be pulled: its Node and the
  * libraries that Node loads. With `tools`, also npm and what the build stages call; without, there is no shell.
@@ -44,6 +48,8 @@ export async function makeBase(root: string, { tools }: { readonly tools: boolea
     await addProgram(root, stdout.trim(), `/usr/bin/${tool}`)
   }
   await symlink('usr/bin', join(root, 'bin'))
+  // All of glibc is in a real base; the bundler is linked with more of it than Node.
+  await addLibraries(root, bundler)
   // Debian scatters the parts of its npm over the machine: npm's own package is whole.
   const modules = join(root, 'usr/local/lib/node_modules')
   await mkdir(modules, { recursive: true })
