@@ -1,5 +1,6 @@
 import { visible } from '../core/visible.ts'
 import type { GraphEdge, GraphNode, PlanGraph } from '../engine/report/plan-graph.ts'
+import { columnsTold } from '../plan/relation.ts'
 import { wrapText } from './text-width.ts'
 
 /**
@@ -78,10 +79,13 @@ function createDrawing({ nodes, edges }: PlanGraph, columns: number) {
     return first
   }
 
-  function write(lane: number, sign: string, text: string, indent: string): void {
+  function write(lane: number, sign: string, text: Text, indent: string): void {
     const before = (own: string) => lanes.map((id, at) => (at === lane ? own : id === undefined ? ' ' : '│')).join(' ')
     const room = Math.max(textMin, columns - 2 * lanes.length - indent.length - under.length)
-    for (const [at, part] of wrapText(visible(text), room).entries()) {
+    for (const [at, part] of wrapText(
+      typeof text === 'string' ? visible(text) : text.map(word => visible(word)),
+      room,
+    ).entries()) {
       const next = (takers.get(lanes[lane] ?? '') ?? 0) > 0 ? '│' : ' '
       lines.push(`${before(at === 0 ? sign : next)} ${indent}${at === 0 ? '' : under}${part}`.trimEnd())
     }
@@ -91,10 +95,13 @@ function createDrawing({ nodes, edges }: PlanGraph, columns: number) {
     lines,
     add(node: GraphNode): void {
       const inputs = edges.filter(({ to }) => to === node.id)
-      const lane = meet(inputs.map(take))
+      const taken = inputs.map(take)
+      const sides = inputs.map(({ side }) => side)
+      if (sides.includes('left') && sides.includes('right')) lines.push(sidesLine(lanes, taken, sides))
+      const lane = meet(taken)
       lanes[lane] = node.id
       const goesOn = (takers.get(node.id) ?? 0) > 0
-      const [first = '', ...details] = textOf(node, inputs)
+      const [first, ...details] = textOf(node, inputs)
       write(lane, node.kind === 'source' || node.kind === 'lookup' ? '◆' : '●', first, '')
       for (const detail of details) write(lane, goesOn ? '│' : ' ', detail, '  ')
       for (const aside of nodes.filter(({ id }) => edges.some(({ from, to }) => from === node.id && to === id)))
@@ -104,6 +111,19 @@ function createDrawing({ nodes, edges }: PlanGraph, columns: number) {
       while (lanes.length > 0 && lanes.at(-1) === undefined) lanes.pop()
     },
   }
+}
+
+/** Which lane is which input of a join. */
+function sidesLine(
+  lanes: readonly (string | undefined)[],
+  taken: readonly number[],
+  sides: readonly (string | null)[],
+): string {
+  const signs = lanes.map((id, at) => {
+    const side = sides[taken.indexOf(at)]
+    return side ? side.slice(0, 1).toUpperCase() : id === undefined ? ' ' : '│'
+  })
+  return `${signs.join(' ')} L: the left side, R: the right side`
 }
 
 /** A line from one lane, which goes on, to others. */
@@ -135,13 +155,24 @@ function asideText({ op, tells }: GraphNode): string {
   return op === 'late rows' ? `${op}: ${tells.join('; ')}` : tells.join('; ')
 }
 
-function textOf({ op, name, kind, tells }: GraphNode, inputs: readonly GraphEdge[]): readonly string[] {
+/** A text, or its words, which may have blanks in them. */
+type Text = string | readonly string[]
+
+function textOf(node: GraphNode, inputs: readonly GraphEdge[]): readonly [string, ...Text[]] {
+  const { op, name, kind, tells } = node
   const sides = inputs.flatMap(({ side }) => side ?? [])
   const [first = '', ...others] = tells.flatMap(text => text.split('\n')).map(text => text.trim())
   const own = kind === 'late' || kind === 'quarantine' ? asideName(kind, sides) : op
   // Several things of one kind, such as those of derive, stand below one another.
   const head = name === null ? own : `${own} ${name}:`
-  return [first === '' ? head : `${head} ${first}`, ...others]
+  return [first === '' ? head : `${head} ${first}`, ...others.map(text => unbroken(text, node))]
+}
+
+/** A column and its type stay in one line. */
+function unbroken(text: string, { columns }: GraphNode): Text {
+  if (text !== `gives ${columnsTold(columns)}`) return text
+  const told = Object.entries(columns).map(column => columnsTold(Object.fromEntries([column])))
+  return ['gives', ...told.map((each, at) => (at === told.length - 1 ? each : `${each},`))]
 }
 
 function asideName(kind: 'late' | 'quarantine', [side]: readonly string[]): string {

@@ -55,12 +55,13 @@ export function shortenText(text: string, columns: number): string {
 /**
  * A text in lines of at most so many columns, broken between words, and inside those that are longer.
  *
+ * @param text or its words, which may have blanks in them
  * @param columns at least 2, which the widest sign takes
  */
-export function wrapText(text: string, columns: number): readonly string[] {
+export function wrapText(text: string | readonly string[], columns: number): readonly string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  for (const word of typeof text === 'string' ? text.split(' ') : text) {
     const next = line === '' ? word : `${line} ${word}`
     if (widthOf(next) <= columns) {
       line = next

@@ -19,7 +19,6 @@ import {
   type StepParts,
 } from '../plan/stages.ts'
 import { changedRows, changesBy, changeUnit, endColumns } from '../plan/updates.ts'
-import { freshIds } from '../plan/plan-ids.ts'
 import { planJson, type PlanNode, sourcesOf } from '../plan/node.ts'
 import type { StateChannel } from '../plan/step.ts'
 import { unionRows } from '../plan/union-rows.ts'
@@ -29,16 +28,28 @@ import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
 import { openSession } from './duckdb/session.ts'
 import { describeFlows } from './bind/describe-flows.ts'
+import { fitPlan } from './bind/fit-plan.ts'
+import { type PlanFigures, planFigures } from './inspect/plan-figures.ts'
 
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {
   /** Of what `--json` prints: it changes when a field goes, or means something else. */
   readonly version: 1
   readonly pipeline: string
+  /** The checkpoint whose figures the picture has; null where none was read. */
+  readonly checkpoint: ExplainedCheckpoint | null
   /** All flows as one picture. */
   readonly graph: PlanGraph
   readonly sources: readonly ExplainedSource[]
   readonly flows: readonly ExplainedFlow[]
+}
+
+export interface ExplainedCheckpoint {
+  readonly address: string
+  /** Its last one; null where it could not be read. */
+  readonly epoch: number | null
+  /** Why there are no figures; null where there are. */
+  readonly problem: string | null
 }
 
 export interface ExplainedSource {
@@ -74,13 +85,18 @@ export interface ExplainedFlow {
   readonly columns: ColumnTypes
 }
 
-/** Binds a pipeline and tells its plan and the SQL of each stage; claims and reads nothing. */
-export async function explain(pipeline: Pipeline): Promise<Explanation> {
+/**
+ * Binds a pipeline and tells its plan and the SQL of each stage; claims nothing and reads no data.
+ *
+ * @param checkpoint the address of a checkpoint whose figures are told; absent: none is looked at
+ */
+export async function explain(pipeline: Pipeline, checkpoint?: string): Promise<Explanation> {
   const subscribed = await describeFlows(pipeline)
   const session = await openSession({ threads: 1 })
   try {
     const executor = await session.executor(new AbortController().signal)
-    const bound = await bindFlows(subscribed.terminals, createGate(executor), executor)
+    const gate = createGate(executor)
+    const bound = await bindFlows(subscribed.terminals, gate, executor)
     for (const { settings, policies } of subscribed.definitions)
       await checkFormat(formatOf(settings, policies, components.formats), `source ${settings.name}`, executor)
     for (const { settings, policies } of subscribed.lookups)
@@ -90,10 +106,21 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
         components.sinks
           .find(({ kind }) => kind === terminal.sink.sink)
           ?.rows?.(terminal.sink, endColumns(terminal), name, changesBy(terminal))
+    const found: PlanFigures =
+      checkpoint === undefined ? { is: 'none' } : await planFigures(checkpoint, session.stage, executor)
+    const isOwn = found.is === 'read' && found.pipeline === pipeline.name
+    const { ids } = await fitPlan(isOwn ? found.manifest : undefined, pipeline.name, bound, gate)
+    const held = isOwn ? { held: found.figures } : {}
+    const byColumns = new Set(
+      subscribed.definitions
+        .filter(({ settings, policies }) => formatOf(settings, policies, components.formats).needed !== undefined)
+        .map(({ settings }) => settings.name),
+    )
     return {
       version: 1,
       pipeline: pipeline.name,
-      graph: planGraph({ pipeline: pipeline.name, ...subscribed, ids: freshIds(bound.terminals, bound.forms) }),
+      checkpoint: explainedCheckpoint(found, pipeline.name),
+      graph: planGraph({ pipeline: pipeline.name, ...subscribed, ids, byColumns, ...held }),
       sources: subscribed.definitions.map(({ settings: { name, format, columns }, after }) => ({
         name,
         format,
@@ -106,6 +133,14 @@ export async function explain(pipeline: Pipeline): Promise<Explanation> {
     subscribed.unsubscribe()
     await session.close()
   }
+}
+
+function explainedCheckpoint(found: PlanFigures, name: string): ExplainedCheckpoint | null {
+  if (found.is === 'none') return null
+  if (found.is === 'unread') return { address: found.address, epoch: null, problem: found.why }
+  const { address, figures, pipeline } = found
+  const problem = pipeline === name ? null : `it is that of pipeline ${pipeline}`
+  return { address, epoch: figures.epoch, problem }
 }
 
 /** Stands for the number of the last version before the row's entry in the ledger. */

@@ -1,4 +1,4 @@
-import { readFile, writeFile, mkdtemp, rm } from 'node:fs/promises'
+import { readdir, readFile, writeFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -6,6 +6,7 @@ import { drawMermaid } from '../../src/cli/plan-mermaid.ts'
 import { drawPlan } from '../../src/cli/plan-picture.ts'
 import { widthOf, wrapText } from '../../src/cli/text-width.ts'
 import { explain, type Explanation } from '../../src/engine/explain.ts'
+import { inspect } from '../../src/engine/inspect/inspect.ts'
 import type { PlanGraph } from '../../src/engine/report/plan-graph.ts'
 import {
   csv,
@@ -21,10 +22,11 @@ import {
   pipeline,
   rows,
   to,
+  tumbling,
   union,
   where,
 } from '../../src/index.ts'
-import { type Lab, openLab, sourceOf } from '../engine/harness.ts'
+import { type Lab, openLab, run, sourceOf } from '../engine/harness.ts'
 import { root, runMillrace } from './child.ts'
 import { readMermaid } from './mermaid-lines.ts'
 
@@ -115,6 +117,96 @@ describe('the picture', () => {
   })
 })
 
+describe('beside a checkpoint', () => {
+  let lab: Lab
+  beforeEach(async () => {
+    lab = await openLab()
+    await lab.parquet('a.parquet', `SELECT TIMESTAMP '2024-05-01' AS t, 'a' AS k, 1 AS v, 2 AS more, 3 AS others`)
+    await lab.parquet(
+      'b.parquet',
+      `SELECT TIMESTAMP '2024-05-01' + INTERVAL (i) HOUR AS t, 'b' AS k, 1 AS v FROM range(5) r(i)`,
+    )
+    await run(plan('2 hours'), { flush: false })
+  })
+  afterEach(() => lab[Symbol.asyncDispose]())
+  const columns = { t: 'TIMESTAMP NOT NULL', k: 'VARCHAR NOT NULL', v: 'BIGINT' } as const
+  const plan = (delay: string, name = 'figures') =>
+    pipeline(
+      name,
+      { checkpoint: lab.checkpoint },
+      sourceOf(lab, { columns, delay }).pipe(
+        tumbling('1 hour'),
+        groupBy('k' as never),
+        aggregate({ n: count() }),
+        to(files(lab.output, { format: 'json' })),
+      ) as never,
+    )
+  const picked = ({ graph }: Explanation) => ({
+    holds: graph.nodes.find(({ kind }) => kind === 'state')?.holds,
+    reads: graph.nodes.find(({ kind }) => kind === 'source')?.reads,
+  })
+
+  test('a step says what it holds, and a source of how many columns it reads some', async () => {
+    const { states, epoch } = await inspect(lab.checkpoint)
+    const found = await explain(plan('2 hours'), lab.checkpoint)
+    check(found.graph)
+    expect(found.checkpoint).toEqual({ address: expect.stringContaining('file://') as string, epoch, problem: null })
+    const bytes = states.reduce((sum, state) => sum + state.bytes, 0)
+    const [state] = states
+    expect(picked(found)).toEqual({
+      // The last row is at 4:00, so the watermark at 2:00 has closed two windows.
+      holds: { rows: 3, bytes, openWindows: 3, watermark: '2024-05-01T02:00:00.000Z' },
+      reads: { columns: 3, of: 5, fetches: 'columns' },
+    })
+    expect(bytes).toBeGreaterThan(0)
+    expect(state?.rows).toBe(3)
+    const picture = drawPlan(found.graph, 100)
+    expect(picture).toContain(`│   holds 3 rows of 3 open windows, ${bytes} B; watermark 2024-05-01T02:00:00.000Z`)
+    expect(picture).toContain('│   reads 3 of 5 columns: t, k, v')
+    expect(drawMermaid(found.graph)).toContain('holds 3 rows of 3 open windows')
+  })
+
+  test('without one nothing is told, and what is not known is said', async () => {
+    const found = await explain(plan('2 hours'))
+    expect([found.checkpoint, picked(found)]).toEqual([
+      null,
+      { holds: null, reads: { columns: 3, of: null, fetches: 'columns' } },
+    ])
+    expect(drawPlan(found.graph, 100)).toContain('how many columns objects have is known after a run')
+    expect(await explain(plan('2 hours'), join(lab.root, 'nowhere'))).toEqual(found)
+  })
+
+  test('the figures of another pipeline are not shown as its own', async () => {
+    const found = await explain(plan('2 hours', 'other'), lab.checkpoint)
+    expect(found.checkpoint?.problem).toBe('it is that of pipeline figures')
+    expect(picked(found).holds).toBeNull()
+  })
+
+  test('of a changed plan, steps that are new hold nothing', async () => {
+    const daily = pipeline(
+      'figures',
+      { checkpoint: lab.checkpoint },
+      sourceOf(lab, { columns, delay: '2 hours' }).pipe(
+        tumbling('1 day'),
+        groupBy('k' as never),
+        aggregate({ n: count() }),
+        to(files(lab.output, { format: 'json' })),
+      ) as never,
+    )
+    expect(picked(await explain(daily, lab.checkpoint)).holds).toMatchObject({ rows: 0, bytes: 0, watermark: null })
+  })
+
+  test('one that cannot be read is told, and the plan is drawn', async () => {
+    const bodies = join(lab.checkpoint, 'head-bodies')
+    for (const name of await readdir(bodies)) await writeFile(join(bodies, name), '\u001b[2Jno HEAD')
+    const found = await explain(plan('2 hours'), lab.checkpoint)
+    expect(found.checkpoint?.epoch).toBeNull()
+    expect(found.checkpoint?.problem).toMatch(/checkpoint|HEAD|head/)
+    expect(picked(found).holds).toBeNull()
+    check(found.graph)
+  })
+})
+
 test('texts are cut by the columns that their signs take', () => {
   expect(widthOf('区a👩‍👩‍👧é')).toBe(6)
   expect(wrapText('ab 区域区域 c', 6)).toEqual(['ab', '区域区', '域 c'])
@@ -139,6 +231,15 @@ describe('the command', () => {
     expect(new Set(Object.keys(told))).toEqual(new Set(listed))
     for (const field of Object.keys(told.graph.nodes[0] ?? {})) expect(guide).toContain(`\`${field}\``)
     readMermaid((await runMillrace(['explain', 'pipeline.ts', '--mermaid'], folder)).stdout)
+  })
+
+  test('names a checkpoint that is not there, and asks no bucket unless it is told to', async () => {
+    const missing = await runMillrace(['explain', 'pipeline.ts', '--checkpoint', 'nowhere'], folder)
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('--checkpoint')])
+    const text = await readFile(join(folder, 'pipeline.ts'), 'utf8')
+    await writeFile(join(folder, 'bucket.ts'), text.replace("'data/checkpoint/'", "'s3://nowhere/checkpoint/'"))
+    const { code, stdout } = await runMillrace(['explain', 'bucket.ts', '--json'], folder)
+    expect([code, (JSON.parse(stdout) as Explanation).checkpoint]).toEqual([0, null])
   })
 
   test('refuses two forms at once', async () => {

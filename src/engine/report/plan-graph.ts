@@ -3,6 +3,7 @@ import { type Json, plainJson } from '../../core/json.ts'
 import type { LookupDefinition } from '../../plan/lookup.ts'
 import type { Terminal } from '../../plan/mini-batch.ts'
 import { chain, foldStep, type PlanNode, sourceSettings } from '../../plan/node.ts'
+import { showCounted } from '../../core/quantity.ts'
 import { flowName, type StepIds } from '../../plan/plan-ids.ts'
 import { type ColumnTypes, columnsTold } from '../../plan/relation.ts'
 import { sinkOptions } from '../../plan/sink.ts'
@@ -10,6 +11,15 @@ import type { SourceDefinition } from '../../plan/source-definition.ts'
 import type { SourceSettings } from '../../plan/source-settings.ts'
 import { asksForChanges, endColumns } from '../../plan/updates.ts'
 import { afterText } from './after-text.ts'
+import {
+  type GraphScan,
+  type GraphState,
+  type HeldFigures,
+  holdsOf,
+  holdsTold,
+  scanOf,
+  scanTold,
+} from './graph-figures.ts'
 
 /**
  * A plan as a picture has it: plain data, each part of it once, however many flows go through it. What is told is for
@@ -37,6 +47,10 @@ export interface GraphNode {
   /** What it gives; of the end of a flow what its sink gets. */
   readonly columns: ColumnTypes
   readonly options: Json
+  /** What the checkpoint holds of a step with state; null of others, and where no checkpoint was read. */
+  readonly holds: GraphState | null
+  /** How a source reads its objects; null of other nodes. */
+  readonly reads: GraphScan | null
 }
 
 /**
@@ -74,11 +88,15 @@ export interface Described {
   readonly terminals: readonly Terminal[]
   /** Of the steps of each flow, as a checkpoint has them. */
   readonly ids: readonly StepIds[]
+  /** Names of sources whose formats fetch columns alone. */
+  readonly byColumns: ReadonlySet<string>
+  /** Absent where no checkpoint was read. */
+  readonly held?: HeldFigures
 }
 
 /** The graph of a pipeline's flows. Pure: it asks nothing of the outside. */
 export function planGraph(described: Described): PlanGraph {
-  const { pipeline, definitions, lookups, terminals } = described
+  const { definitions, lookups, terminals, held } = described
   const steps = new Map<string, Step>()
   for (const [index, { node: end }] of terminals.entries()) {
     const ids = described.ids[index] as StepIds
@@ -102,9 +120,9 @@ export function planGraph(described: Described): PlanGraph {
   const ends = terminals.map(endNode)
   return {
     nodes: [
-      ...sources.map(step => sourceNode(step, definitions, pipeline)),
+      ...sources.map(step => sourceNode(step, described)),
       ...lookups.map(lookup => lookupNode(lookup, others)),
-      ...others.map(stepNode),
+      ...others.map(step => stepNode(step, held)),
       ...kept.map(({ node }) => node),
       ...ends,
     ],
@@ -131,11 +149,13 @@ interface Step {
   readonly inputs: readonly string[]
 }
 
-function stepNode({ id, node, flows }: Step): GraphNode {
+function stepNode({ id, node, flows }: Step, held: HeldFigures | undefined): GraphNode {
   const { op, step, options, columns } = node
   const kind =
     step.is === 'stateful' ? 'state' : step.is === 'aside' ? step.op : step.is === 'lookup' ? 'stateless' : step.is
-  return { id, kind, op, name: null, tells: told(node), flows, columns, options }
+  const holds = held && kind === 'state' ? holdsOf(id, held) : null
+  const tells = [...told(node), ...(holds ? [holdsTold(holds)] : [])]
+  return { id, kind, op, name: null, tells, flows, columns, options, holds, reads: null }
 }
 
 /** The step in words: 'where fare > 0'. */
@@ -188,10 +208,12 @@ function sidesOf({ inputs, step, options }: PlanNode): readonly string[] {
   return ports ?? inputs.map((_, index) => String(index + 1))
 }
 
-function sourceNode({ id, node, flows }: Step, definitions: readonly SourceDefinition[], pipeline: string): GraphNode {
+function sourceNode({ id, node, flows }: Step, { definitions, pipeline, byColumns, held }: Described): GraphNode {
   const settings = sourceSettings(node)
   const definition = definitions.find(({ settings: own }) => own.name === settings.name)
   const after = definition && afterText(definition.after, pipeline)
+  const reads = scanOf(settings, byColumns, held)
+  const watermark = held?.watermarks[settings.name]
   return {
     id,
     kind: 'source',
@@ -200,13 +222,17 @@ function sourceNode({ id, node, flows }: Step, definitions: readonly SourceDefin
     tells: [
       `${settings.format}${definition ? ` from ${definition.objects}` : ''}`,
       ...timeTold(settings),
-      ...columnsRead(settings),
+      ...(watermark ? [`watermark ${watermark}, as of epoch ${held?.epoch}`] : []),
+      ...columnsRead(settings, reads),
+      scanTold(reads),
       ...(definition?.notifications ? [`announced by ${definition.notifications.notifications}`] : []),
       ...(after === undefined ? [] : [after]),
     ],
     flows,
     columns: node.columns,
     options: node.options,
+    holds: null,
+    reads,
   }
 }
 
@@ -230,12 +256,19 @@ function words(us: string): string {
 }
 
 /** Columns that lie in objects, and those that something else gives. */
-function columnsRead({ columns, facts = {} }: SourceSettings): readonly string[] {
+function columnsRead({ columns, facts = {} }: SourceSettings, { of }: GraphScan): readonly string[] {
   const names = Object.keys(columns)
-  const of = (fact: 'key' | 'meta') => names.filter(name => facts[name] === fact)
+  const given = (fact: 'key' | 'meta') => names.filter(name => facts[name] === fact)
   const read = names.filter(name => facts[name] === undefined)
   const some = (label: string, found: readonly string[]) => (found.length > 0 ? [`${label}${found.join(', ')}`] : [])
-  return [...some('reads ', read), ...some('from the key: ', of('key')), ...some('from the object: ', of('meta'))]
+  const count = of === null ? '' : `${read.length} of ${showCounted(of, 'column')}: `
+  const unknown = of === null && read.length > 0 ? ['how many columns objects have is known after a run'] : []
+  return [
+    ...some(`reads ${count}`, read),
+    ...unknown,
+    ...some('from the key: ', given('key')),
+    ...some('from the object: ', given('meta')),
+  ]
 }
 
 const lookupId = ({ settings }: LookupDefinition) => `lookup ${settings.name}`
@@ -260,6 +293,8 @@ function lookupNode(lookup: LookupDefinition, steps: readonly Step[]): GraphNode
     ],
     columns: settings.columns,
     options: { ...settings, key: [...key] } as unknown as Json,
+    holds: null,
+    reads: null,
   }
 }
 
@@ -268,7 +303,8 @@ function keptOf(definitions: readonly SourceDefinition[]) {
   return ({ id, node, flows }: Step): readonly { readonly node: GraphNode; readonly edge: GraphEdge }[] => {
     const kept = (carries: 'late rows' | 'bad rows', tells: readonly string[]) => {
       const own = `${carries} of ${id}`
-      const made: GraphNode = { id: own, kind: 'kept', op: carries, name: null, tells, flows, columns: {}, options: {} }
+      const nothing = { name: null, columns: {}, options: {}, holds: null, reads: null } as const
+      const made: GraphNode = { id: own, kind: 'kept', op: carries, tells, flows, ...nothing }
       return [{ node: made, edge: { from: id, to: own, carries, side: null } }]
     }
     if (node.step.is === 'source') {
@@ -304,6 +340,8 @@ function endNode(terminal: Terminal, index: number): GraphNode {
     flows: [name],
     columns: endColumns(terminal),
     options: endOptions(terminal),
+    holds: null,
+    reads: null,
   }
 }
 
