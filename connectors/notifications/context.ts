@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts'
 import type { Json } from '../../src/core/json.ts'
+import type { OnRequest } from '../../src/core/requests.ts'
 import type { Place } from './parse.ts'
 
 /** Something that an operator should read: a refused message, a lost hold, messages that a topic no longer keeps. */
@@ -25,5 +26,7 @@ export interface NotificationContext {
   readonly term: number
   /** The run ends when nothing more is there: of what comes after that nothing is waited for. */
   readonly untilIdle?: true
+  /** Of requests that a queue charges for. */
+  readonly onRequest?: OnRequest
   onEvent(event: NotificationEvent): void
 }

@@ -7,6 +7,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { errorMessage, MillraceError } from '../../src/core/errors.ts'
+import type { OnRequest } from '../../src/core/requests.ts'
 import { connectionMistake } from '../aws/connection-mistake.ts'
 import type { EntryOutcome, Queue } from './queue.ts'
 import type { SqsSpec } from './spec.ts'
@@ -45,10 +46,14 @@ export function isDenied(error: unknown): boolean {
 }
 
 /** The queue over AWS's SDK. It never retries by itself: the source does, by the clock port. */
-export function createQueue(spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint' | 'visibilityTimeoutS'>): Queue {
+export function createQueue(
+  spec: Pick<SqsSpec, 'queueUrl' | 'region' | 'endpoint' | 'visibilityTimeoutS'>,
+  onRequest?: OnRequest,
+): Queue {
   const { queueUrl: QueueUrl } = spec
   const client = createSqsClient(spec)
   const attempt = async <T>(action: string, call: () => Promise<T>): Promise<T> => {
+    onRequest?.('queue')
     try {
       return await call()
     } catch (error) {

@@ -7,7 +7,7 @@ import type { SqsSpec } from './spec.ts'
 
 /** @throws MillraceError `user` when the queue does not exist, or there is no region or credential for it. */
 export async function openSqs(spec: SqsSpec, context: NotificationContext): Promise<NotificationSource> {
-  const queue = createQueue(spec)
+  const queue = createQueue(spec, context.onRequest)
   try {
     await checkQueue(queue, spec, context)
   } catch (error) {

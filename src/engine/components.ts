@@ -10,6 +10,7 @@ import { isS3Address } from '../../connectors/s3/spec.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { configError } from '../core/errors.ts'
 import type { ObjectStore } from '../core/ports.ts'
+import type { OnRequest } from '../core/requests.ts'
 import type { FormatConnector } from '../plan/format.ts'
 import type { SinkKind } from '../plan/sink.ts'
 
@@ -28,23 +29,27 @@ export interface Components {
   openWritable(address: string, field: string): Promise<ObjectStore>
   /** What can announce objects. */
   readonly connectors: readonly NotificationConnector[]
+  /** Told of each request to a service that charges for it. */
+  readonly onRequest?: OnRequest
 }
 
-export const components: Components = {
+/** Those of millrace. */
+export const createComponents = (onRequest?: OnRequest): Components => ({
   clock: systemClock,
   formats,
   sinks,
   // SDKs are loaded when an address asks for one: a local run pays nothing for them.
   async openInput(address, field, links) {
-    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
+    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field, onRequest)
     return createDirectoryStore(parseDirectoryAddress(address, field), links ? { links } : {})
   },
   async findInput(address, field) {
-    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).findS3Input(address, field)
+    if (isS3Address(address))
+      return (await import('../../connectors/s3/open.ts')).findS3Input(address, field, onRequest)
     return parseInput(address, field)
   },
   async openWritable(address, field) {
-    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field)
+    if (isS3Address(address)) return (await import('../../connectors/s3/open.ts')).openS3(address, field, onRequest)
     const root = parseDirectoryAddress(address, field)
     await makeDirectory(root, address, field)
     // File systems without atomic link and rename are refused (P7).
@@ -52,7 +57,10 @@ export const components: Components = {
     return createDirectoryStore(root)
   },
   connectors,
-}
+  ...(onRequest && { onRequest }),
+})
+
+export const components: Components = createComponents()
 
 /** Where a file has the name, or a symbolic link that leads nowhere, the option is wrong, not the disk. */
 async function makeDirectory(root: string, address: string, field: string): Promise<void> {

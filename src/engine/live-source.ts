@@ -164,6 +164,7 @@ async function openNotifications(
     positions: sourceRecords(head.manifest, name).positions,
     term: head.term,
     ...(untilIdle ? { untilIdle } : {}),
+    ...(parts.onRequest && { onRequest: parts.onRequest }),
     onEvent: notification => onEvent({ is: 'notification', notification }),
   })
 }

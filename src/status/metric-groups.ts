@@ -3,6 +3,8 @@ import type { Reason } from '../../connectors/notifications/parse.ts'
 import { type Define, definer, type MetricGroup } from './define-metrics.ts'
 import { duckdbGroup } from './duckdb-metrics.ts'
 import { lookupGroup } from './lookup-metrics.ts'
+import { requestGroup } from './request-metrics.ts'
+import type { RequestMeter } from './requests.ts'
 
 export interface RunName {
   readonly pipeline: string
@@ -19,7 +21,11 @@ const refusals: Readonly<Record<Reason, true>> = {
 }
 
 /** All metrics of a run but those of the process. */
-export function metricGroups(registry: Registry, run: RunName): readonly MetricGroup[] {
+export function metricGroups(
+  registry: Registry,
+  run: RunName,
+  requests: Pick<RequestMeter, 'totals'>,
+): readonly MetricGroup[] {
   const define = definer(registry)
   return [
     runGroup(define, run),
@@ -33,6 +39,7 @@ export function metricGroups(registry: Registry, run: RunName): readonly MetricG
     heldGroup(define),
     checkpointGroup(define),
     notificationGroup(define),
+    requestGroup(define, requests),
     duckdbGroup(define),
   ]
 }

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { RunEvent } from '../engine/report/events.ts'
 import { metricGroups, type RunName } from './metric-groups.ts'
 import type { Monitor } from './monitor.ts'
+import type { RequestMeter } from './requests.ts'
 
 export interface Metrics {
   readonly registry: Registry
@@ -11,9 +12,9 @@ export interface Metrics {
 }
 
 /** The metrics of one run, in a registry of their own. `docs/metrics.md` lists them; a test compares. */
-export function createMetrics(monitor: Monitor, run: RunName): Metrics {
+export function createMetrics(monitor: Monitor, run: RunName, requests: Pick<RequestMeter, 'totals'>): Metrics {
   const registry = new Registry()
-  const groups = metricGroups(registry, run)
+  const groups = metricGroups(registry, run, requests)
   collectDefaultMetrics({ register: registry })
   return {
     registry,

@@ -13,6 +13,7 @@ import type { PageFacts } from './page/facts.ts'
 import { createPage } from './page/page.ts'
 import { createRunFacts } from './page/run-facts.ts'
 import type { Redact } from './redact.ts'
+import { createRequestMeter, type RequestMeter, type RequestPrices } from './requests.ts'
 
 export interface StatusOptions {
   readonly clock: Clock
@@ -20,6 +21,8 @@ export interface StatusOptions {
   readonly version: string
   readonly log: Log
   readonly redact: Redact
+  /** Of this process. Absent: none are counted. */
+  readonly requests?: RequestMeter
   /** Absent: no server, and no metrics. */
   readonly http?: HttpOptions
   /** How old its figures may be; by default 15 s. */
@@ -33,6 +36,8 @@ export interface HttpOptions {
   readonly names?: readonly string[]
   /** Who shows it may see the page, and values of rows there. */
   readonly token?: string
+  /** Of requests, for the page. */
+  readonly prices?: RequestPrices
   /** How millrace is called in commands to copy. */
   readonly invocation: string
 }
@@ -47,16 +52,17 @@ export interface Status extends Required<Pick<FollowOptions, 'onEvent' | 'onRunn
 /** Logs the events of a run and, where asked for, serves its metrics and health. */
 export async function openStatus(options: StatusOptions): Promise<Status> {
   const { clock, pipeline, version, log, redact, http, measureEveryMs } = options
+  const requests = options.requests ?? createRequestMeter(clock)
   const monitor = createMonitor(
     clock,
     failed(log, 'not-measured', 'The figures of this run could not be measured'),
     measureEveryMs,
   )
-  const { token, invocation } = http ?? {}
+  const { token, invocation = '', prices = {} } = http ?? {}
   const showsValues = token !== undefined
-  const runFacts = createRunFacts({ clock, pipeline, version, monitor, showsValues, invocation: invocation ?? '' })
+  const runFacts = createRunFacts({ clock, pipeline, version, monitor, requests, prices, showsValues, invocation })
   const gather = async () => redact(await runFacts.gather())
-  const served = http && (await serve(options, http, monitor, gather))
+  const served = http && (await serve({ ...options, requests }, http, monitor, gather))
   return {
     onEvent(event) {
       monitor.onEvent(event)
@@ -76,12 +82,12 @@ function failed(log: Log, event: string, what: string): (error: unknown) => void
 
 /** Page, metrics and health. */
 async function serve(
-  { clock, pipeline, version, log, redact }: StatusOptions,
+  { clock, pipeline, version, log, redact, requests }: StatusOptions & { readonly requests: RequestMeter },
   http: HttpOptions,
   monitor: Monitor,
   gather: () => Promise<PageFacts>,
 ): Promise<Pick<Status, 'onEvent' | 'close'>> {
-  const metrics = createMetrics(monitor, { pipeline, version })
+  const metrics = createMetrics(monitor, { pipeline, version }, requests)
   const health = (isOk: (health: Monitor['health']) => boolean) => ({
     contentType: json,
     respond: async () => ({ isOk: isOk(monitor.health), body: `${JSON.stringify(monitor.health)}\n` }),

@@ -5,6 +5,7 @@ import { widthOf } from '../../src/cli/text-width.ts'
 import { createMonitor } from '../../src/status/monitor.ts'
 import type { PageFacts } from '../../src/status/page/facts.ts'
 import { createRunFacts } from '../../src/status/page/run-facts.ts'
+import { createRequestMeter } from '../../src/status/requests.ts'
 import { manualClock } from '../status/manual-clock.ts'
 import { measurement } from '../status/measurement.ts'
 
@@ -21,6 +22,8 @@ async function facts(changed: Partial<typeof measurement> = {}): Promise<PageFac
     pipeline: 'trips',
     version: '1.2.3',
     monitor,
+    requests: createRequestMeter(clock),
+    prices: {},
     showsValues: false,
     invocation: 'npx millrace',
   })

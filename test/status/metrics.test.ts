@@ -17,6 +17,7 @@ function metricsOf(found: () => Measurement | undefined, health: Partial<Monitor
       measured: async () => found(),
     },
     { pipeline: 'p', version: '1.2.3' },
+    { totals: { put: 5, list: 4, get: 3, delete: 2, queue: 1 } },
   )
 }
 

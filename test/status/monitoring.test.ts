@@ -47,6 +47,7 @@ function sampleLabels(): ReadonlyMap<string, readonly string[]> {
       measured: async () => undefined,
     },
     { pipeline: 'p', version: '1.2.3' },
+    { totals: { put: 5, list: 4, get: 3, delete: 2, queue: 1 } },
   )
   const found = new Map<string, readonly string[]>([['up', given]])
   for (const { name, type } of registry.getMetricsAsArray()) {

@@ -1,12 +1,24 @@
+import { systemClock } from '../../core/clock.ts'
 import { errorMessage, isMillraceError } from '../../core/errors.ts'
 import { oneOf, flag, whole } from '../../core/option-kinds.ts'
+import type { Kind, ValueOf } from '../../core/options.ts'
+import { type RequestKind, requestKinds } from '../../core/requests.ts'
 import { followOptions } from '../../engine/options.ts'
 import type { Log, LogRecord } from '../../status/log.ts'
-import type { StatusOptions } from '../../status/status.ts'
 import { tokenVariable } from '../../status/page/access.ts'
+import type { RequestPrices } from '../../status/requests.ts'
+import type { StatusOptions } from '../../status/status.ts'
 import type { Command } from '../command.ts'
 import { loadPipeline } from '../load-pipeline.ts'
-import { type Arguments, flagName, hostNames, listenAddress, pipelineArgument, usageError } from '../options.ts'
+import {
+  type Arguments,
+  flagName,
+  hostNames,
+  listenAddress,
+  nameAndValue,
+  pipelineArgument,
+  usageError,
+} from '../options.ts'
 import { exitCodeOf } from '../exit-code.ts'
 import { inputPlaces, outputPlaces } from '../named-places.ts'
 import { invocation } from '../shown-path.ts'
@@ -20,6 +32,18 @@ import { version } from '../version.ts'
 const httpDefault = { host: '127.0.0.1', port: 9464 } as const
 
 const { input, output, checkpoint, takeover, threads, memory, spill } = followOptions
+/** 'put=0.005' */
+const requestPrice: Kind<{ readonly kind: RequestKind; readonly price: number }> = {
+  expected: `KIND=PRICE with one of ${requestKinds.join(', ')}, such as 'put=0.005'`,
+  placeholder: 'KIND=PRICE',
+  problemOf: () => undefined,
+  fromText(given) {
+    const { name = '', value = '' } = nameAndValue(given) ?? {}
+    const kind = requestKinds.find(one => one === name)
+    return kind && /^\d{1,9}(\.\d{1,9})?$/.test(value) ? { kind, price: Number(value) } : undefined
+  },
+}
+
 const options = {
   file: pipelineArgument,
   input,
@@ -62,6 +86,14 @@ const options = {
     kind: hostNames,
     about: 'Names by which they may be asked, beside localhost and IP addresses: what a Host header may say.',
   },
+  requestPrice: {
+    kind: requestPrice,
+    isRepeated: true,
+    otherwise: 'none, as prices differ by region and contract',
+    about:
+      'What 1,000 requests of a kind cost, for the page: put, list, get, delete or queue, such as put=0.005. ' +
+      'May be given several times.',
+  },
   noHttp: { kind: flag, about: 'Serve none of them.' },
   json: { kind: flag, about: 'Print one line of JSON on stdout at the end, as of a backfill.' },
 } as const
@@ -73,6 +105,7 @@ function checkExclusive(given: Given): void {
     ['catchUp', 'noCatchUp'],
     ['http', 'noHttp'],
     ['httpHost', 'noHttp'],
+    ['requestPrice', 'noHttp'],
   ] as const)
     if (given[one] && given[other])
       throw usageError('run', `--${flagName(one)} and --${flagName(other)} exclude each other; expected one of them.`)
@@ -93,25 +126,17 @@ SIGTERM or Ctrl-C finishes the epoch in flight, releases the checkpoint and ends
 stops at once. Nothing is lost either way.`,
   async run(given, terminal) {
     checkExclusive(given)
-    const {
-      file,
-      json,
-      log: format,
-      logLevel,
-      http: _http,
-      httpHost: _httpHost,
-      noHttp: _noHttp,
-      catchUp: _catchUp,
-      noCatchUp,
-      untilIdle,
-      drainSeconds,
-      input,
-      output,
-      ...places
-    } = given
+    const { file, json, log: format, logLevel } = given
     const pipeline = await loadPipeline(file)
-    const [flows, { followWith }, { components }, { createLog }, { createRedact, secretsOf }, { openStatus }] =
-      await loadEngine()
+    const [
+      flows,
+      { followWith },
+      { createComponents },
+      { createLog },
+      { createRedact, secretsOf },
+      { openStatus },
+      { createRequestMeter },
+    ] = await loadEngine()
     const redact = createRedact([
       ...secretsOf(flows.announcersOf(flows.definitionsOf(pipeline)), process.env),
       ...(pipeline.secrets?.().values() ?? []),
@@ -124,21 +149,18 @@ stops at once. Nothing is lost either way.`,
       redact,
       write: terminal.err,
     })
+    const requests = createRequestMeter(systemClock)
+    const components = createComponents(requests.count)
     const { clock } = components
     const live = json || format === 'json' ? undefined : terminal.live
-    const about = { clock, pipeline: pipeline.name, version: version(), log, redact }
+    const about = { clock, pipeline: pipeline.name, version: version(), log, redact, requests }
     const measured = live ? { measureEveryMs: measureLiveMs } : {}
-    const status = await openStatus({ ...about, ...servedAs(given), ...measured })
+    const status = await openStatus({ ...about, ...servedAt(given), ...measured })
     const stopping = listenForSignals(logging(terminal, log))
     const endLines = live && showRunLines({ live, clock, gather: status.gather, onError: notShown(log) })
     try {
       const summary = await followWith(components, pipeline, {
-        ...places,
-        ...inputPlaces('run', input),
-        ...outputPlaces('run', output),
-        ...(noCatchUp && { catchUp: false }),
-        ...(untilIdle && { untilIdle }),
-        ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),
+        ...followedWith(given),
         onEvent: status.onEvent,
         onRunning: status.onRunning,
         drain: stopping.drain,
@@ -159,10 +181,35 @@ stops at once. Nothing is lost either way.`,
   },
 }
 
-/** Nobody asks a run that is over soon, and others that run beside it may have the port. */
-function servedAs({ http, httpHost, noHttp, untilIdle }: Given): Pick<StatusOptions, 'http'> {
+function pricesOf(given: readonly ValueOf<typeof options.requestPrice>[]): RequestPrices {
+  const twice = given.find((one, at) => given.findIndex(({ kind }) => kind === one.kind) < at)
+  if (twice) throw usageError('run', `--request-price: ${twice.kind} has two prices; expected one of each kind.`)
+  return Object.fromEntries(given.map(({ kind, price }) => [kind, price]))
+}
+
+/** What is asked of the run itself. */
+function followedWith(given: Given) {
+  const { checkpoint, takeover, threads, memory, spill, input, output, noCatchUp, untilIdle, drainSeconds } = given
+  return {
+    ...(checkpoint !== undefined && { checkpoint }),
+    ...(takeover !== undefined && { takeover }),
+    ...(threads !== undefined && { threads }),
+    ...(memory !== undefined && { memory }),
+    ...(spill !== undefined && { spill }),
+    ...inputPlaces('run', input),
+    ...outputPlaces('run', output),
+    ...(noCatchUp && { catchUp: false }),
+    ...(untilIdle && { untilIdle }),
+    ...(drainSeconds !== undefined && { drainMs: drainSeconds * 1_000 }),
+  }
+}
+
+/** Where the page, metrics and probes are. */
+function servedAt({ http, httpHost, noHttp, untilIdle, requestPrice = [] }: Given): Pick<StatusOptions, 'http'> {
+  // Nobody asks a run that is over soon, and others that run beside it may have the port.
   if (noHttp || (untilIdle && !http)) return {}
-  return { http: { ...(http ?? httpDefault), ...(httpHost && { names: httpHost }), ...pageToken(), invocation } }
+  const names = httpHost && { names: httpHost }
+  return { http: { ...(http ?? httpDefault), ...names, ...pageToken(), prices: pricesOf(requestPrice), invocation } }
 }
 
 /** What the status page asks for, of the environment: an argument would stand in the list of processes. */
@@ -193,6 +240,7 @@ function loadEngine() {
     import('../../status/log.ts'),
     import('../../status/redact.ts'),
     import('../../status/status.ts'),
+    import('../../status/requests.ts'),
   ])
 }
 

@@ -4,7 +4,7 @@ import { ownRoot } from '../../core/own-root.ts'
 import type { PageFacts } from './facts.ts'
 
 /** The modules of the browser, each after those that it imports. They lie beside this file, in the package too. */
-const modules = ['format', 'dom', 'chart', 'head', 'sources', 'windows', 'plan', 'epochs', 'tables', 'main']
+const modules = ['format', 'dom', 'chart', 'head', 'sources', 'windows', 'plan', 'epochs', 'tables', 'requests', 'main']
 
 /** The page as one document that asks for nothing else, but for the events of a live run. */
 export interface PageDocument {

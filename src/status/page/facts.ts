@@ -24,6 +24,8 @@ export interface PageFacts {
   readonly states: readonly StateFacts[]
   readonly aside: readonly AsideFacts[]
   readonly sinks: readonly SinkFacts[]
+  /** To services that charge for them, of each kind that was made; null in a report. */
+  readonly requests: readonly RequestFacts[] | null
 }
 
 /** How the sentence is meant: all is well, something is awaited, someone should look. */
@@ -147,6 +149,17 @@ export interface AsideFacts {
   readonly example: string | null
   /** To copy: shows them, or has them read again. */
   readonly command: string
+}
+
+export interface RequestFacts {
+  readonly kind: 'put' | 'list' | 'get' | 'delete' | 'queue'
+  /** Since the process began. */
+  readonly count: number
+  /** As many as in the last hour; null in the first minute. */
+  readonly perDay: number | null
+  /** Of 1,000; null where none was given. */
+  readonly price: number | null
+  readonly costPerDay: number | null
 }
 
 export interface SinkFacts {

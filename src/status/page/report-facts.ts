@@ -43,6 +43,7 @@ export function reportFacts(report: CheckpointReport, { version, nowMs, invocati
     states,
     aside: asides(report, invocation).facts(checkpoint, totals),
     sinks,
+    requests: null,
   }
 }
 

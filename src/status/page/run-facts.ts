@@ -1,11 +1,13 @@
 import { type Clock, wallMs } from '../../core/clock.ts'
+import { requestKinds } from '../../core/requests.ts'
 import { type Phase, phases, type RunEvent } from '../../engine/report/events.ts'
 import type { Measurement } from '../../engine/report/running.ts'
 import type { Totals } from '../../engine/report/summary.ts'
 import type { StoredPlan } from '../../plan/stored-plan.ts'
 import type { Monitor } from '../monitor.ts'
+import type { RequestMeter, RequestPrices } from '../requests.ts'
 import { type Asides, createAsides } from './asides.ts'
-import type { EpochFacts, PageFacts, SinkFacts, SourceFacts } from './facts.ts'
+import type { EpochFacts, PageFacts, RequestFacts, SinkFacts, SourceFacts } from './facts.ts'
 import { planFacts, sinkKind } from './plan-facts.ts'
 import { sentenceOfRun } from './sentence.ts'
 import { stateFacts, timeMs, totalFacts } from './stored-facts.ts'
@@ -15,6 +17,8 @@ export interface RunFactsOptions {
   readonly pipeline: string
   readonly version: string
   readonly monitor: Monitor
+  readonly requests: RequestMeter
+  readonly prices: RequestPrices
   /** Whoever asks has shown the token: values of rows may be told. */
   readonly showsValues: boolean
   /** How millrace is called in commands to copy. */
@@ -98,7 +102,7 @@ function rememberEpoch(memory: Memory, asides: Asides, event: RunEvent & { is: '
 }
 
 function gatherFacts(
-  { clock, pipeline, version, monitor }: RunFactsOptions,
+  { clock, pipeline, version, monitor, requests, prices }: RunFactsOptions,
   memory: Memory,
   asides: Asides,
   found: Measurement | undefined,
@@ -145,7 +149,20 @@ function gatherFacts(
     states,
     aside: asides.facts(checkpoint, totals),
     sinks,
+    requests: requestFacts(requests, prices),
   }
+}
+
+function requestFacts(meter: RequestMeter, prices: RequestPrices): readonly RequestFacts[] {
+  const perDay = meter.perDay()
+  return requestKinds
+    .filter(kind => meter.totals[kind] > 0)
+    .map(kind => {
+      const price = prices[kind] ?? null
+      const aDay = perDay && Math.round(perDay[kind])
+      const costPerDay = price === null || aDay === null ? null : (aDay / 1_000) * price
+      return { kind, count: meter.totals[kind], perDay: aDay, price, costPerDay }
+    })
 }
 
 function sourceFacts(memory: Memory, found: Measurement | undefined, nowMs: number): readonly SourceFacts[] {

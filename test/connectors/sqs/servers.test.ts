@@ -14,13 +14,14 @@ import {
   SendMessageCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createQueue as createSdkQueue } from '../../../connectors/sqs/client.ts'
 import { sqs, type SqsOptions } from '../../../connectors/sqs/spec.ts'
 import { openSqs } from '../../../connectors/sqs/open.ts'
 import type { Notification } from '../../../src/core/ports.ts'
 import { describeNotificationSource } from '../../contracts/notification-source.ts'
 import { startElasticmq } from '../../servers/elasticmq.ts'
+import { startFaultyProxy } from '../../servers/faulty-proxy.ts'
 import { serverFor } from '../../servers/for-tests.ts'
 import { startMinistack } from '../../servers/ministack.ts'
 import { contextOf, messageOf, type TestContext } from '../notifications/fixtures.ts'
@@ -137,6 +138,28 @@ describe.skipIf(!elasticmq)('an SQS queue', () => {
     expect(await queue.remove(receipts)).toEqual(['stale', 'done'])
     expect(await queue.hide(receipts.map(receipt => ({ receipt, seconds: 2 })))).toEqual(['stale', 'stale'])
     queue.close()
+  })
+
+  test('counts each request that reaches the queue, one that failed and was sent again as two', async () => {
+    const queueUrl = await createQueue(client)
+    const proxy = await startFaultyProxy(elasticmq?.endpoint ?? '')
+    onTestFinished(() => proxy.close())
+    const counted: string[] = []
+    const context = contextOf({ onRequest: kind => counted.push(kind) })
+    const source = await open(queueUrl.replace(new URL(queueUrl).origin, proxy.endpoint), {}, context)
+    proxy.next('POST', { is: 'reset-before' })
+    await send(queueUrl, messageOf('a'))
+    const [message] = await source.pull(1, never)
+    await expect.poll(() => source.counts.extended ?? 0, { timeout: 30_000 }).toBeGreaterThan(0)
+    await message?.acknowledge()
+    await expect.poll(() => source.counts.deleted, { timeout: 30_000 }).toBe(1)
+    expect(source.counts.retries).toBe(1)
+    // What is counted is on its way: it arrives before the next is sent, or soon after.
+    await expect.poll(() => proxy.requests.length - counted.length, { timeout: 30_000 }).toBe(0)
+    // Attributes, a receive that failed and one that did not, an extension, a delete.
+    expect(counted.length).toBeGreaterThanOrEqual(5)
+    expect(new Set(counted)).toEqual(new Set(['queue']))
+    await source.close()
   })
 
   test('moves a malformed message to its dead-letter queue', async () => {

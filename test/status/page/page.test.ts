@@ -21,9 +21,10 @@ import {
   where,
 } from '../../../src/index.ts'
 import { createRedact } from '../../../src/status/redact.ts'
+import { createRequestMeter, type RequestMeter } from '../../../src/status/requests.ts'
 import { type HttpOptions, openStatus } from '../../../src/status/status.ts'
 import { type Lab, openLab } from '../../engine/harness.ts'
-import { chromiumForTests, definitions, expectShown, hostile, openPage } from './chromium.ts'
+import { cells, chromiumForTests, definitions, expectShown, hostile, openPage } from './chromium.ts'
 
 const browser = await chromiumForTests()
 afterAll(() => browser?.close())
@@ -49,7 +50,7 @@ const quickClock: Clock = {
 }
 
 /** A run that follows the lab's folder, with its status port. */
-async function follow(http: Partial<HttpOptions> = {}) {
+async function follow(http: Partial<HttpOptions> = {}, requests: RequestMeter = createRequestMeter(quickClock)) {
   const drain = new AbortController()
   let running: Running | undefined
   let address = ''
@@ -61,6 +62,7 @@ async function follow(http: Partial<HttpOptions> = {}) {
       if (typeof fields?.address === 'string') address = fields.address
     },
     redact: createRedact([]),
+    requests,
     http: { host: '127.0.0.1', port: 0, invocation: 'npx millrace', ...http },
   })
   const trips = source('trips', {
@@ -111,7 +113,9 @@ describe.skipIf(!browser)('the page in Chromium', () => {
   test('shows what the run holds, follows it, and asks for nothing else', async () => {
     await lab.lines('a.jsonl', [row('08:10', 'north', 5), row('09:20', 'south', 7), row('10:30', 'north', 2)])
     await lab.lines('b.jsonl', [row('08:05', 'north', 1), row('10:40', 'south', 'free'), row('11:05', 'south', 4)])
-    const { address, measure } = await follow()
+    const counts = { put: 7, list: 0, get: 30, delete: 0, queue: 0 }
+    const perDay = () => ({ ...counts, put: 2_000_000, get: 400 })
+    const { address, measure } = await follow({ prices: { put: 0.005 } }, { count: () => {}, totals: counts, perDay })
     const { page, faults, asked, answer } = await open(`${address}/`)
     expect((await answer?.body())?.length).toBeLessThan(150_000)
     await expectShown(page, '#aside', '1 bad row')
@@ -146,6 +150,11 @@ describe.skipIf(!browser)('the page in Chromium', () => {
     await expect
       .poll(() => page.locator('#sinks tbody tr').allInnerTexts(), { timeout: 250_000 })
       .toEqual([`flow-1\tfiles\tnothing\tnothing\tnothing\t0 times\tfile://${lab.output}`])
+    expect(await cells(page, '#requests')).toEqual([
+      ['put: PUT, COPY and POST of objects', '7', '2,000,000', '0.005', '10.00'],
+      ['get: GET and HEAD of objects', '30', '400', '', ''],
+    ])
+    expect(await page.locator('#requests p').innerText()).toMatch(/^10\.00 a day, .* Without get, which have none\.$/)
     expect(await page.locator('#plan .box .name').allTextContents()).toEqual([
       'source trips',
       'where',

@@ -20,6 +20,11 @@ export function showBytes(bytes) {
   return `${bytes.toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`
 }
 
+/** As exact as it has to be: '12.40', '0.0052'. The currency is that of the prices. @param {number} price */
+export function showPrice(price) {
+  return price === 0 || price >= 1 ? price.toFixed(2) : String(Number(price.toPrecision(2)))
+}
+
 /** @param {number} ms */
 export function showDuration(ms) {
   if (ms < 995) return `${Math.round(ms)} ms`

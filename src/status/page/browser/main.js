@@ -3,6 +3,7 @@ import { epochPicture } from './epochs.js'
 import { showClock } from './format.js'
 import { createHead } from './head.js'
 import { planPicture } from './plan.js'
+import { requestTable } from './requests.js'
 import { sourceCards } from './sources.js'
 import { asideCards, checkpointFacts, sinkTable } from './tables.js'
 import { windowPictures } from './windows.js'
@@ -24,6 +25,7 @@ const order = [
   ['epochs', 'Epochs', ['epochs'], page => [epochPicture(page)]],
   ['aside', 'Late, bad and set aside', ['aside', 'totals'], page => asideCards(page)],
   ['sinks', 'Sinks', ['sinks'], page => [sinkTable(page)]],
+  ['requests', 'Requests and cost', ['requests'], page => [requestTable(page)]],
   ['checkpoint', 'Checkpoint and memory', ['checkpoint', 'process', 'states'], page => checkpointFacts(page)],
 ]
 const parts = order.map(([id, title, fields, draw]) => ({ ...section(id, title), fields, draw, drawn: '' }))
