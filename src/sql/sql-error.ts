@@ -1,5 +1,6 @@
 import type { CallSite } from '../core/call-site.ts'
 import { isMillraceError, MillraceError, withCallSite } from '../core/errors.ts'
+import { acting } from '../core/visible.ts'
 import { withoutSecrets } from '../core/without-secrets.ts'
 
 /** A SQL text and where it was read. */
@@ -35,7 +36,7 @@ const shownMax = 120
 
 /** @param number of the line, or what stands in its place */
 function frameOf(written: string, number: string, column: number): string {
-  const characters = [...withoutSecrets(written.replace(/\r$/, '')).replaceAll(/\p{Cc}/gu, ' ')]
+  const characters = [...withoutSecrets(written.replace(/\r$/, '')).replaceAll(acting, ' ')]
   const from =
     characters.length <= shownMax ? 0 : Math.max(0, Math.min(column - 1 - shownMax / 2, characters.length - shownMax))
   const shown = characters.slice(from, from + shownMax).join('')
