@@ -109,8 +109,18 @@ export function decideInlineMerge({ channels }: Manifest, headBytes: number): re
 /** What rows in HEAD take there above the name of the file that they may become. */
 function bytesInHead(parts: readonly Part[]): number {
   const inside = parts.filter(isInHead)
-  return Math.max(0, inside.reduce((sum, part) => sum + JSON.stringify(part).length, 0) - partBytes)
+  return Math.max(0, inside.reduce((sum, part) => sum + textLength(part), 0) - partBytes)
 }
+
+/** Parts are never changed, and ride in HEAD for many epochs. */
+const textLengths = new WeakMap<Part, number>()
+
+function textLength(part: Part): number {
+  const length = textLengths.get(part) ?? JSON.stringify(part).length
+  textLengths.set(part, length)
+  return length
+}
+
 /** About what a file takes in HEAD. */
 const partBytes = 300
 

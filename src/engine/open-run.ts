@@ -17,6 +17,7 @@ import { type Claim, claimCheckpoint } from './commit/claim.ts'
 import type { Components } from './components.ts'
 import type { SessionExecutor } from './duckdb/executor.ts'
 import type { Session } from './duckdb/session.ts'
+import { createParallelism, type Parallelism } from './fold/parallelism.ts'
 import type { EpochContext } from './fold/work.ts'
 import { periodBounds } from './intake/admit.ts'
 import { createKindOf, linksOf } from './intake/key-kind.ts'
@@ -71,6 +72,7 @@ export interface Run {
   /** Apply, commit, publish. */
   readonly commit: EpochContext
   readonly clock: Clock
+  readonly parallelism: Parallelism
   /** Stops all at once. */
   readonly signal: AbortSignal
   onEvent(event: RunEvent): void
@@ -145,6 +147,8 @@ export async function openRun(
     lookUps: executors.lookUps,
     ...epochContexts({ ...reader, ...components, flows: fitted.flows, stages }, executors),
     clock,
+    // A lookup may be of any size, and is joined whole.
+    parallelism: createParallelism(session, subscribed.lookups.length === 0),
     signal,
     onEvent: event => options.onEvent?.(event),
     stop: error => abort.abort(error),

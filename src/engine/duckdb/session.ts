@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance, type DuckDBPreparedStatement, StatementType, version as duckdbVersion } from '@duckdb/node-api'
 import { configError, errorMessage } from '../../core/errors.ts'
+import { limited } from '../../core/limited.ts'
 import type { SqlRow } from '../../core/ports.ts'
 import { text } from '../../plan/sql.ts'
 import { openScratch } from './scratch.ts'
@@ -16,6 +17,8 @@ export interface Session {
   readonly stage: string
   /** An executor on a connection of its own; `signal` interrupts its statements and refuses further ones. */
   executor(signal: AbortSignal): Promise<SessionExecutor>
+  /** Of those that it was opened with. Statements under way keep what they have. */
+  useThreads(count: 1 | 'all'): Promise<void>
   /** Waits for statements under way, then removes the folder. */
   close(): Promise<void>
 }
@@ -55,6 +58,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const executors: SessionExecutor[] = []
   try {
     const instance = await openInstance(':memory:', options, spill, [`${spool}/`, `${stage}/`])
+    const inTurn = limited(1)
     return {
       spool,
       stage,
@@ -63,9 +67,15 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         executors.push(executor)
         return executor
       },
+      useThreads: count =>
+        inTurn(1, async () => {
+          const connection = await instance.connect()
+          await connection.run(`SET GLOBAL threads = ${count === 1 ? 1 : threadsOf(options)}`)
+          connection.closeSync()
+        }),
       async close() {
         // Closing under a running statement would take its memory away.
-        await Promise.all(executors.map(executor => executor.close()))
+        await Promise.all([...executors.map(executor => executor.close()), inTurn(1, async () => {})])
         instance.closeSync()
         await scratch.close()
       },
@@ -127,7 +137,7 @@ async function openInstance(
   directories: readonly string[],
 ): Promise<DuckDBInstance> {
   const instance = await DuckDBInstance.create(path, {
-    threads: String(options.threads ?? availableParallelism()),
+    threads: String(threadsOf(options)),
     memory_limit: options.memory ?? `${Math.floor((memoryBytes() * 0.6) / 1_000_000)}MB`,
     temp_directory: spill,
     autoinstall_known_extensions: 'false',
@@ -146,9 +156,14 @@ async function openInstance(
   await setup.run('SET GLOBAL enable_external_file_cache = false')
   await setup.run(`SET GLOBAL allowed_directories = [${directories.map(text).join(', ')}]`)
   await setup.run('SET GLOBAL enable_external_access = false')
+  await setup.run(`SET GLOBAL allowed_configs = ['threads']`)
   await setup.run('SET GLOBAL lock_configuration = true')
   setup.closeSync()
   return instance
+}
+
+function threadsOf({ threads }: SessionOptions): number {
+  return threads ?? availableParallelism()
 }
 
 /** Of the machine, or of the container where that has less: the kernel kills what goes beyond. */

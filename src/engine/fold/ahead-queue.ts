@@ -98,6 +98,6 @@ async function dropPartials({ executor }: EpochContext, partials: Promise<Partia
   await removeFiles(made.channels, made.outputs)
 }
 
-function bytesOf(entries: readonly { readonly sizeBytes: number }[]): number {
+export function bytesOf(entries: readonly { readonly sizeBytes: number }[]): number {
   return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

@@ -9,6 +9,7 @@ import type { RunEvent } from '../report/events.ts'
 import type { LedgerPosition } from '../state/engine-state.ts'
 import { createAheadQueue } from './ahead-queue.ts'
 import { foundBad, settleBad } from './found-bad.ts'
+import type { Parallelism } from './parallelism.ts'
 import type { Partials } from './partials.ts'
 import type { Stamped } from './stamp.ts'
 import { createTaking } from './taking.ts'
@@ -40,6 +41,7 @@ export interface AheadContext {
   readonly epoch: EpochContext
   /** Of another ledger: what was read when it was written must be there still. */
   readonly isReplay: boolean
+  readonly parallelism: Pick<Parallelism, 'take'>
   readonly clock: Pick<Clock, 'nowMs'>
   onEvent(event: RunEvent): void
 }

@@ -2,8 +2,9 @@ import type { Clock } from '../../core/clock.ts'
 import type { Admitted, MiniBatches } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
 import { type Timing, timed } from '../report/events.ts'
-import type { AheadQueue } from './ahead-queue.ts'
+import { type AheadQueue, bytesOf } from './ahead-queue.ts'
 import { type MarkingContext, markBatch } from './mark-batch.ts'
+import type { Parallelism } from './parallelism.ts'
 import type { MarkedEntry } from './stamp.ts'
 
 /** Mini-batches under way, the one in commit included: their fetch, marks and first partials wait for no commit. */
@@ -13,6 +14,7 @@ export interface TakingContext extends MarkingContext, Timing {
   readonly batches: MiniBatches
   readonly care: Care
   readonly clock: Pick<Clock, 'nowMs'>
+  readonly parallelism: Pick<Parallelism, 'take'>
   readonly queue: Pick<AheadQueue, 'length' | 'isRoomFor' | 'add'>
   /** Rows of an epoch, at most: what is marked is cut by them. */
   readonly rowsMax: number
@@ -32,7 +34,7 @@ export interface Taking {
 }
 
 export function createTaking(context: TakingContext): Taking {
-  const { batches, care, queue, clock } = context
+  const { batches, care, queue, clock, parallelism } = context
   /** The mini-batch that is awaited, fetched and marked. */
   let coming: Promise<void> | undefined
   /** One that waits until the bytes before it are committed. */
@@ -76,6 +78,7 @@ export function createTaking(context: TakingContext): Taking {
       return
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
+    await parallelism.take(bytesOf(batch))
     const begunMs = clock.nowMs()
     const { marked, left } = await timed(context, 'mark', () => markBatch(context, batch))
     if (left.length > 0) waiting = [...left, ...(waiting ?? [])]
