@@ -4,12 +4,10 @@
  *
  *     .ci/build && node bench/start.ts [OTHER_DIST ...]      MILLRACE_ROUNDS=8
  */
-import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { performance } from 'node:perf_hooks'
-import { promisify } from 'node:util'
+import { type Cost, costOf, median } from './cost-of.ts'
 import { startMinio } from '../test/servers/minio.ts'
 import { openLiveLab } from '../test/live/live-lab.ts'
 
@@ -28,34 +26,14 @@ export default pipeline('start-bench', { checkpoint: TRIPS_CHECKPOINT }, events.
   aggregate({ n: count(), total: sum('v') }), to(files(TRIPS_OUTPUT, { format: 'parquet' }))))
 `,
 )
-// Printed by the process itself, at its very end: nobody else can ask what a child has used.
-const meter = `data:text/javascript,process.on('exit',()=>{const{user,system}=process.cpuUsage();console.error('cpu '+(user+system)/1e6)})`
-
-interface Cost {
-  readonly cpu: number
-  readonly clock: number
-}
-
-async function backfill(dist: string, env: NodeJS.ProcessEnv): Promise<Cost> {
-  const startedMs = performance.now()
-  const args = ['--import', meter, join(dist, 'src/cli/bin.js'), 'backfill', pipeline]
-  const { stderr } = await promisify(execFile)(process.execPath, args, { env })
-  const [, cpu] = /^cpu (.*)$/m.exec(stderr) ?? []
-  if (cpu === undefined) throw new Error(`the backfill has not told its CPU time:\n${stderr}`)
-  return { cpu: Number(cpu), clock: (performance.now() - startedMs) / 1000 }
-}
-
-const told = (values: readonly number[]) => {
-  const sorted = values.toSorted((a, b) => a - b)
-  return `${sorted[sorted.length >> 1]?.toFixed(2)} s (${sorted[0]?.toFixed(2)})`
-}
+const told = (values: readonly number[]) => `${median(values).toFixed(2)} s (${Math.min(...values).toFixed(2)})`
 
 async function compare(what: string, env: NodeJS.ProcessEnv): Promise<void> {
   const costs = new Map<string, Cost[]>(builds.map(build => [build, []]))
   // The first round takes the objects in, and leaves what it compiled.
   for (let round = 0; round <= rounds; round++)
     for (const [build, all] of costs) {
-      const cost = await backfill(build, env)
+      const cost = await costOf([join(build, 'src/cli/bin.js'), 'backfill', pipeline], env)
       if (round > 0) all.push(cost)
     }
   for (const [build, all] of costs)
