@@ -4,14 +4,17 @@ import { whyWindow } from '../../src/engine/inspect/why-window.ts'
 import { type WindowFacts, windowText } from '../../src/engine/report/why.ts'
 import {
   aggregate,
+  calendar,
   count,
   cumulative,
   files,
   groupBy,
   hopping,
+  join,
   json,
   type Pipeline,
   pipeline,
+  select,
   session,
   source,
   sum,
@@ -21,7 +24,7 @@ import {
 } from '../../src/index.ts'
 import { type Lab, openLab, run } from '../engine/harness.ts'
 import { drawn, wholeFromEnvironment } from '../golden/drawn.ts'
-import { drawStall, type Stall, toldOf, toldRowOf, type ToldWindow } from './why-stalls.ts'
+import { beginningMs, drawStall, type Stall, toldOf, toldRowOf, type ToldWindow } from './why-stalls.ts'
 
 /** Ledgers that stop somewhere; MILLRACE_STALLS=500 searches longer. */
 const stalls = wholeFromEnvironment('MILLRACE_STALLS', 12)
@@ -32,9 +35,8 @@ beforeEach(async () => {
 })
 afterEach(() => lab[Symbol.asyncDispose]())
 
-const beginningMs = Date.UTC(2024, 2, 1)
 const us = (minutes: number) => BigInt(beginningMs + minutes * 60_000) * 1_000n
-/** '2024-03-01T09:10Z' */
+/** '2024-04-06T21:10Z' */
 const shown = (minutes: number) => `${new Date(beginningMs + minutes * 60_000).toISOString().slice(0, 16)}Z`
 const minutes = (size: number) => `${size} minutes` as const
 
@@ -51,26 +53,34 @@ function pipelineOf({ shape, size, every, outer, delays }: Stall, folder: string
     }),
   )
   const [first, second] = sources as [(typeof sources)[number], (typeof sources)[number] | undefined]
+  const ended = to(files(`${lab.root}/${folder}-out`, { format: 'json' }))
+  const place = { checkpoint: `${lab.root}/${folder}-ck` }
+  if (second && shape.endsWith('join')) {
+    const [left, right] = [first, second].map(one =>
+      one.pipe(select('zone'), hopping(minutes(size), minutes(every)) as never),
+    ) as [typeof first, typeof second]
+    const kind = shape === 'full join' ? 'full' : 'inner'
+    const pairs = left.pipe(join(right as never, { on: ['zone'], window: true, kind } as never))
+    return pipeline('stalled', place, pairs.pipe(ended))
+  }
   const rows = second ? union(first, second) : first
   const window =
     shape === 'hopping'
       ? hopping(minutes(size), minutes(every))
       : shape === 'cumulative'
         ? cumulative(minutes(size), minutes(every))
-        : shape.includes('session')
-          ? session(minutes(size))
-          : tumbling(minutes(size))
+        : shape === 'calendar'
+          ? calendar('hour', { timeZone: 'Australia/Lord_Howe' })
+          : shape.includes('session')
+            ? session(minutes(size))
+            : tumbling(minutes(size))
   const windows = rows.pipe(window as ReturnType<typeof tumbling>, groupBy('zone' as never), aggregate({ n: count() }))
   const folded = windows.pipe(
     tumbling(minutes(outer)) as never,
     groupBy('zone' as never),
     aggregate({ n: sum('n' as never) }),
   ) as typeof windows
-  return pipeline(
-    'stalled',
-    { checkpoint: `${lab.root}/${folder}-ck` },
-    (shape.startsWith('folded') ? folded : windows).pipe(to(files(`${lab.root}/${folder}-out`, { format: 'json' }))),
-  )
+  return pipeline('stalled', place, (shape.startsWith('folded') ? folded : windows).pipe(ended))
 }
 
 test('why is right of every window of a ledger that stops somewhere (S2, S4, S8, S9, S10, S13)', async () => {

@@ -1,9 +1,25 @@
 /** A drawn ledger that stops somewhere, a window to ask for, and the answer by plain arithmetic over its rows. */
 import { whole } from '../trials/ledger.ts'
 
-/** Times are minutes since 2024-03-01. */
+/** Three hours before clocks of Lord Howe Island go back by half an hour. */
+export const beginningMs = Date.UTC(2024, 3, 6, 12)
+
+const shapes = [
+  'tumbling',
+  'hopping',
+  'cumulative',
+  'session',
+  'folded hours',
+  'folded sessions',
+  'calendar',
+  'inner join',
+  'full join',
+] as const
+
+/** Times are minutes since the beginning. */
 export interface Stall {
-  readonly shape: 'tumbling' | 'hopping' | 'cumulative' | 'session' | 'folded hours' | 'folded sessions'
+  /** Joins are of rows in the same hopping window. */
+  readonly shape: (typeof shapes)[number]
   /** Of windows; of sessions the gap. */
   readonly size: number
   readonly every: number
@@ -29,12 +45,12 @@ export interface StalledObject {
   readonly rows: readonly { readonly t: number | null; readonly zone: number }[]
 }
 
-const shapes = ['tumbling', 'hopping', 'cumulative', 'session', 'folded hours', 'folded sessions'] as const
-
 export function drawStall(random: () => number): Stall {
   const shape = shapes[whole(random, 0, shapes.length - 1)] as Stall['shape']
   const size = 10 * whole(random, 1, 6)
-  const delays = random() < 0.5 ? [10 * whole(random, 0, 4)] : [10 * whole(random, 0, 4), 10 * whole(random, 0, 4)]
+  const isJoin = shape.endsWith('join')
+  const sources = isJoin || random() < 0.5 ? 2 : 1
+  const delays = Array.from({ length: sources }, () => 10 * whole(random, 0, 4))
   let now = whole(random, 0, 60)
   const objects = Array.from({ length: whole(random, 1, 8) }, (_, index) => {
     now += whole(random, 0, 40)
@@ -57,7 +73,7 @@ export function drawStall(random: () => number): Stall {
     objects,
     objectsPerEpoch: whole(random, 1, 3),
     at: whole(random, 0, now + 30),
-    zone: random() < 0.4 ? whole(random, 1, 3) : undefined,
+    zone: !isJoin && random() < 0.4 ? whole(random, 1, 3) : undefined,
   }
 }
 
@@ -69,7 +85,8 @@ export interface ToldWindow {
   readonly stands:
     | {
         readonly is: 'open'
-        readonly groups: number
+        /** Of a join null, as it has none. */
+        readonly groups: number | null
         /** Open windows of the step before that lie in it. */
         readonly behind: number
         /** By source: the watermark that is needed, and the object that its own comes from. */
@@ -84,6 +101,7 @@ export interface ToldWindow {
 }
 
 interface Row {
+  readonly source: number
   readonly t: number
   readonly zone: number
   /** The watermark of the first step before its object. */
@@ -94,7 +112,8 @@ type Window = readonly [start: number, end: number]
 
 /** The windows that hold a time, in the order of their ends (S9). */
 function windowsAt({ shape, size, every }: Stall, t: number): readonly Window[] {
-  const apart = shape === 'hopping' ? every : size
+  if (shape === 'calendar') return [hourAt(t)]
+  const apart = shape === 'hopping' || shape.endsWith('join') ? every : size
   const last = startBelow(t, apart)
   if (shape === 'cumulative')
     return Array.from({ length: size / every }, (_, n): Window => [last, last + (n + 1) * every]).filter(
@@ -103,6 +122,13 @@ function windowsAt({ shape, size, every }: Stall, t: number): readonly Window[] 
   return Array.from({ length: Math.ceil(size / apart) }, (_, n): Window => [last - n * apart, last - n * apart + size])
     .filter(([, end]) => end > t)
     .toReversed()
+}
+
+/** An hour as clocks of Lord Howe Island show it: 11 hours ahead of UTC, then ten and a half; one hour comes twice in half. */
+function hourAt(t: number): Window {
+  if (t >= 120 && t < 210) return [120, 210]
+  const start = t < 120 ? Math.floor(t / 60) * 60 : 210 + Math.floor((t - 210) / 60) * 60
+  return [start, start + 60]
 }
 
 const never = -Infinity
@@ -114,7 +140,9 @@ function clocksOf({ objects, delays }: Stall) {
   const after: { readonly key: string; readonly clock: number }[] = []
   const rows: Row[] = []
   for (const object of objects) {
-    const times = object.rows.flatMap(({ t, zone }) => (t === null ? [] : [{ t, zone, before: clock }]))
+    const times = object.rows.flatMap(({ t, zone }) =>
+      t === null ? [] : [{ source: object.source, t, zone, before: clock }],
+    )
     rows.push(...times)
     const mark = Math.max(never, ...times.map(({ t }) => t)) - (delays[object.source] as number)
     const source = sources[object.source] as (typeof sources)[number]
@@ -135,7 +163,7 @@ function flushedTo(stall: Stall): number {
 }
 
 /** Minutes from 1970, to which windows align (S9), to the beginning. */
-const beginning = Date.UTC(2024, 2, 1) / 60_000
+const beginning = beginningMs / 60_000
 
 /** The last start of a window at or below this time. */
 const startBelow = (t: number, apart: number) => Math.floor((t + beginning) / apart) * apart - beginning
@@ -160,18 +188,35 @@ function toldFixed(stall: Stall, start: number, end: number): ToldWindow {
   const inside = rows.filter(({ t }) => t >= start && t < end).filter(isAsked(stall))
   const onTime = inside.filter(({ before }) => end > before)
   if (end > Math.max(clock, flushedTo(stall)))
-    return { start, end, closesAt: end, stands: openBy(stall, end, zonesOf(onTime), 0) }
+    return { start, end, closesAt: end, stands: openBy(stall, end, isJoin(stall) ? null : zonesOf(onTime), 0) }
   const late = inside.length - onTime.length
   return {
     start,
     end,
     closesAt: end,
-    stands: { is: 'closed', key: end > clock ? undefined : closedBy(stall, end), results: zonesOf(onTime), late },
+    stands: {
+      is: 'closed',
+      key: end > clock ? undefined : closedBy(stall, end),
+      results: isJoin(stall) ? joined(stall, onTime) : zonesOf(onTime),
+      late,
+    },
   }
 }
 
+const isJoin = ({ shape }: Stall) => shape.endsWith('join')
+
+/** Rows that a join of the sources gives of a window. */
+function joined({ shape }: Stall, rows: readonly Row[]): number {
+  const results = [...new Set(rows.map(({ zone }) => zone))].map(zone => {
+    const [left, right] = [0, 1].map(side => rows.filter(row => row.zone === zone && row.source === side).length)
+    const pairs = (left as number) * (right as number)
+    return pairs > 0 || shape === 'inner join' ? pairs : (left as number) + (right as number)
+  })
+  return results.reduce((sum, n) => sum + n, 0)
+}
+
 /** The sources that have not come so far. */
-function openBy(stall: Stall, needed: number, groups: number, behind: number): ToldWindow['stands'] {
+function openBy(stall: Stall, needed: number, groups: number | null, behind: number): ToldWindow['stands'] {
   const holds = clocksOf(stall).sources.flatMap(({ watermark, key }, source) =>
     watermark < needed ? [{ source, needed, key }] : [],
   )
