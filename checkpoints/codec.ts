@@ -24,9 +24,17 @@ type DocumentKind = 'head' | 'manifest'
  * HEAD as bytes: `millrace-head/1 sha256=<hex> bytes=<n>`, then one line of JSON. The manifest is left out where a file
  * has it.
  */
-export function encodeHead({ manifest, ...head }: Head): Uint8Array {
-  return encode('head', head.manifestFile === undefined ? { ...head, manifest: packManifest(manifest) } : head)
+export function encodeHead(head: Head): Uint8Array {
+  const known = encodedHeads.get(head)
+  if (known !== undefined) return known
+  const { manifest, ...rest } = head
+  const bytes = encode('head', head.manifestFile === undefined ? { ...rest, manifest: packManifest(manifest) } : rest)
+  encodedHeads.set(head, bytes)
+  return bytes
 }
+
+/** A HEAD is measured before it is written, and rows make it large. */
+const encodedHeads = new WeakMap<Head, Uint8Array>()
 
 /** HEAD as it stands in its bytes: with the manifest, or with the file that holds it. */
 export type DecodedHead = Omit<Head, 'manifest' | 'manifestFile'> &

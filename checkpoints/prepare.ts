@@ -18,9 +18,10 @@ export interface Commit {
 export async function prepareHead(io: MergeIo, known: KnownReach, from: Head, commit: Commit): Promise<Head> {
   const { next, released, garbage } = commit
   const manifest = { ...next, garbage: [...next.garbage, ...garbage] }
-  const { manifestFile: _, ...head } = { ...from, putId: io.newId(), beat: 0, released, manifest }
+  const { manifestFile: _, ...head }: Head = { ...from, putId: io.newId(), beat: 0, released, manifest }
   const merged = await mergeInline(io, manifest, from.term, encodeHead(head).length)
-  return { ...head, manifest: decideRetain(merged, released) ? await retain(io, known, merged, from.term) : merged }
+  const kept = decideRetain(merged, released) ? await retain(io, known, merged, from.term) : merged
+  return kept === manifest ? head : { ...head, manifest: kept }
 }
 
 /** @throws MillraceError where it cannot follow what HEAD holds (I1) */
