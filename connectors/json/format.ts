@@ -7,7 +7,8 @@ import { id, text } from '../../src/plan/sql.ts'
 import { createLines } from '../text/lines.ts'
 import { compressible, partOf, passText, plainText, writeAll } from '../text/plain-text.ts'
 import { openObject } from './bytes.ts'
-import { hasPlainLines } from './plain-lines.ts'
+import { plainLines } from './plain-lines.ts'
+import { createProof } from './proof.ts'
 import { brokenText } from './row-writer.ts'
 import { createJsonRows, type JsonRowsSettings } from './rows.ts'
 import { rowBytesMaxDefault } from './spec.ts'
@@ -37,6 +38,9 @@ function field({ from, type }: ScannedColumn, value: string, cut: string): strin
 /** @param rowBytesMax a longer row is a broken one */
 export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytesMaxDefault): Format {
   const rowsOf = rowsSettings(settings, rowBytesMax)
+  const options =
+    `compression = 'uncompressed', hive_partitioning = false, ` +
+    `maximum_object_size = ${Math.max(rowBytesMax, rowBytesMaxDefault)}`
   return {
     name: 'json',
     extensions: jsonExtensions,
@@ -44,7 +48,10 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
       if (settings !== undefined) return rewrite(object, rowsOf)
       const lines = await plainText(object)
       if (lines.is === 'bad') return lines
-      if (await hasPlainLines(lines.file, rowBytesMax, object.signal)) return { ...lines, isQuick: true }
+      const proof = object.declared && createProof(object.declared)
+      const found = await plainLines(lines.file, rowBytesMax, object.signal, proof)
+      if (found === 'proven') return { ...lines, isQuick: true, isProven: true }
+      if (found === 'plain') return { ...lines, isQuick: true }
       if (lines.file === object.changed) await rm(object.changed)
       return rewrite(object, rowsOf)
     },
@@ -53,8 +60,16 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
     // A line that is no JSON gives NULL in its place.
     read: files =>
       `SELECT json, ${partOf(files)} AS _part FROM read_ndjson_objects([${files.map(text).join(', ')}], ` +
-      `ignore_errors = true, compression = 'uncompressed', hive_partitioning = false, ` +
-      `maximum_object_size = ${Math.max(rowBytesMax, rowBytesMaxDefault)})`,
+      `ignore_errors = true, ${options})`,
+    readProven: (files, columns) => {
+      const types = columns.map(({ from, type }) => `${text(from)}: ${text(type.sql)}`)
+      const own = columns.map(({ name, from }) => `, ${id(from)} AS ${id(name)}`)
+      return (
+        `SELECT ${partOf(files)} AS _part${own.join('')} FROM read_json([${files.map(text).join(', ')}], ` +
+        `columns = {${types.join(', ')}}, format = 'newline_delimited', records = true, ` +
+        `ignore_errors = false, ${options})`
+      )
+    },
     scan: scanOf,
     fields: rows => `SELECT _part, unnest(json_keys(json)) AS name FROM (${rows})`,
     brokenText: brokenRows,

@@ -1,6 +1,7 @@
 import { closeSync, openSync, read, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { closeObject, isBlank, lineFeed, openObject } from './bytes.ts'
+import type { Proof } from './proof.ts'
 import { createExtent, type Extent } from './extent.ts'
 
 const blockBytes = 1024 * 1024
@@ -15,18 +16,30 @@ const suspect = /,[ \t\r]*[}\]]|[nN](?:[aA][nN]|[fF](?:[iI][nN][iI][tT][yY])?)[ 
 
 /**
  * Whether DuckDB may read a file as it is: the first line looks like one object, no line is longer than a row may be,
- * and none has what DuckDB takes for JSON though it is none. What DuckDB refuses by itself is not looked for.
+ * and none has what DuckDB takes for JSON though it is none. What DuckDB refuses by itself is not looked for. 'proven':
+ * the proof, where there is one, has shown all of it; such lines are plain.
  *
  * @param rowBytesMax at least 1 MiB
  */
-export async function hasPlainLines(file: string, rowBytesMax: number, signal: AbortSignal): Promise<boolean> {
+export async function plainLines(
+  file: string,
+  rowBytesMax: number,
+  signal: AbortSignal,
+  proof?: Proof,
+): Promise<'proven' | 'plain' | 'other'> {
   let isFirst = true
+  let open = proof
   for await (const lines of wholeLines(file, rowBytesMax)) {
     signal.throwIfAborted()
-    if (lines === 'too long' || (isFirst && !isLikeObject(firstLine(lines))) || !arePlain(lines)) return false
+    if (lines !== 'too long' && open?.shows(lines)) {
+      isFirst = false
+      continue
+    }
+    open = undefined
+    if (lines === 'too long' || (isFirst && !isLikeObject(firstLine(lines))) || !arePlain(lines)) return 'other'
     isFirst = false
   }
-  return true
+  return open && !isFirst ? 'proven' : 'plain'
 }
 
 const readAside = promisify(read)

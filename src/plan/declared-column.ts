@@ -39,6 +39,11 @@ export function declaredColumns({
   })
 }
 
+/** Those that rows have: the others are facts of an object. */
+export function inRows(columns: readonly DeclaredColumn[]): readonly DeclaredColumn[] {
+  return columns.filter(({ fact }) => fact === undefined)
+}
+
 /** A text as a constant of a declared type: cast by value, as a text field of an object is. */
 function constantCast(value: string, type: ParsedType) {
   const cast = checkedCast(text(value), 'VARCHAR', type, 'text')

@@ -69,6 +69,11 @@ export interface Format {
   ready(object: SpooledObject): Promise<Ready>
   /** Readies an object once more whose quick reading found broken rows: slower, and as it is to be read. */
   again?(object: SpooledObject): Promise<Ready>
+  /**
+   * A query that gives, of files all of which are proven, `_part` and the columns by their declared names, in their
+   * declared types: what `scan` and the checked casts give of the rows of `read`, in the same order.
+   */
+  readProven?(files: readonly string[], columns: readonly ProvenColumn[]): string
   /** Whether `read` takes several objects of the same `names`. */
   readonly isShared: boolean
   /**
@@ -120,6 +125,9 @@ export interface ScannedColumn {
   readonly at: readonly number[]
 }
 
+/** A column that an object may be proven for. */
+export type ProvenColumn = Pick<ScannedColumn, 'name' | 'from' | 'type' | 'ifMissing'>
+
 /** Bytes [start, end) of an object. */
 export type ByteRange = readonly [start: number, end: number]
 
@@ -136,6 +144,8 @@ export interface SpooledObject {
   readonly key: string
   /** The object's names of the declared columns. */
   readonly columns: readonly string[]
+  /** The declared columns that lie in rows, where a proof is wanted. */
+  readonly declared?: readonly ProvenColumn[]
   readonly signal: AbortSignal
 }
 
@@ -147,6 +157,8 @@ export interface ReadyFile {
   readonly file: string
   /** The object's own columns. Absent where it has a field by any name that is declared. */
   readonly columns?: readonly OwnColumn[]
+  /** Every row is one, every value fits, and `readProven` reads all of them right. */
+  readonly isProven?: true
   /** Whether `again` has to tell what the object is where some of its rows are broken. */
   readonly isQuick?: boolean
 }

@@ -15,13 +15,18 @@ export interface BoundColumns {
   scan(from: string): string
 }
 
-/** How the declared columns are read of these rows, or why they cannot be. */
+/**
+ * How the declared columns are read of these rows, or why they cannot be.
+ *
+ * @param isProven whether rows come as the format's `readProven` gives them, with `_broken`, which is what `scan` takes
+ */
 export async function bindColumns(
   context: FetchContext,
   file: string,
   declared: readonly DeclaredColumn[],
   own: readonly OwnColumn[],
   facts: readonly ReadonlyMap<string, Fact>[],
+  isProven = false,
 ): Promise<BoundColumns | { readonly impossible: string }> {
   const { format, settings } = context
   const scanned: ScannedColumn[] = []
@@ -30,7 +35,9 @@ export async function bindColumns(
     if ('impossible' in found) return found
     if ('at' in found) scanned.push({ ...column, at: found.at })
   }
-  const described = await typesOf(context, file, scanned, own)
+  const described = isProven
+    ? { types: scanned.map(({ type }) => type.sql) }
+    : await typesOf(context, file, scanned, own)
   if ('impossible' in described) return described
   const physical = new Map(scanned.map(({ name }, index) => [name, described.types?.[index] ?? 'VARCHAR']))
   const read: ReadColumn[] = []
@@ -52,7 +59,7 @@ export async function bindColumns(
     columns.length === 0 ? rows : `SELECT *, ${columns.join(', ')} FROM (${rows})`
   return {
     good,
-    scan: from => withColumns(withColumns(format.scan(from, scanned, own), casts), flags),
+    scan: from => withColumns(withColumns(isProven ? from : format.scan(from, scanned, own), casts), flags),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Wanted } from '../../core/object-version.ts'
-import { declaredColumns } from '../../plan/declared-column.ts'
+import { declaredColumns, inRows } from '../../plan/declared-column.ts'
 import { keyPeriod } from '../../plan/key-period.ts'
 import { createCheckedFacts } from './checked-facts.ts'
 import { groupsAlike, groupsOf } from './groups.ts'
@@ -76,7 +76,7 @@ function fetchingOf(context: FetchContext, shared: Pick<Fetching, 'inTurn' | 'ne
     ...context,
     ...shared,
     declared,
-    names: declared.flatMap(({ from, fact }) => (fact === undefined ? [from] : [])),
+    names: inRows(declared).map(({ from }) => from),
     facts,
     factsOf: facts.values,
     period: settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined,

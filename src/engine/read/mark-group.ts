@@ -35,6 +35,11 @@ async function markOnce(
       for (const object of objects) alone.push(...(await markOnce(context, [object])))
       return alone
     }
+    if (first.isProven && isBadObject(error)) {
+      // It was written to since: read strictly, it tells what it is.
+      const { isProven: _, ...unproven } = first
+      return markOnce(context, [unproven])
+    }
     for (const object of objects) await object.discard()
     return [unreadableObject(context, first.version, error)]
   }

@@ -1,4 +1,4 @@
-import type { DeclaredColumn } from '../../plan/declared-column.ts'
+import { type DeclaredColumn, inRows } from '../../plan/declared-column.ts'
 import type { OwnColumn } from '../../plan/find-column.ts'
 import type { KeyPeriod } from '../../plan/key-period.ts'
 import type { ObjectFacts } from '../../plan/object-facts.ts'
@@ -42,6 +42,8 @@ interface Bound {
   readonly rowColumns: readonly DeclaredColumn[]
   readonly columns: BoundColumns
   readonly tests: RowTests
+  /** SQL of the table of typed rows: over `read` or, where all is proven, `readProven`. Null where `read` is. */
+  readonly typed: string | null
 }
 
 /** SQL of a group's rows. */
@@ -104,7 +106,7 @@ async function bindGroup(
   objects: readonly SpooledVersion[],
 ): Promise<Bound | { readonly impossible: string }> {
   const { format, settings, declared, factsOf } = context
-  const rowColumns = declared.filter(({ fact }) => fact === undefined)
+  const rowColumns = inRows(declared)
   const names = rowColumns.map(({ from }) => from)
   const [{ file, columns: own = names.map((name): OwnColumn => ({ name })) }] = objects as readonly [SpooledVersion]
   const files = objects.map(object => object.file)
@@ -112,14 +114,30 @@ async function bindGroup(
   const facts = objects.map(({ version }) => factsOf(version))
   const columns = await bindColumns(context, file, declared, own, facts)
   if ('impossible' in columns) return columns
-  return { objects, read, rowColumns, columns, tests: rowTests(columns.good, settings) }
+  const tests = rowTests(columns.good, settings)
+  const bound = { objects, read, rowColumns, columns, tests }
+  if (read === null) return { ...bound, typed: null }
+  const isProven = format.readProven !== undefined && objects.every(object => object.isProven)
+  if (!isProven) {
+    const unnumbered = columns.scan(`(SELECT CAST(NULL AS BIGINT) AS _row, * FROM (${read}))`)
+    return { ...bound, typed: typedSql(columns.good, tests, unnumbered) }
+  }
+  const proven = await bindColumns(context, file, declared, own, facts, true)
+  if ('impossible' in proven) return proven
+  const rows = proven.scan(`SELECT *, FALSE AS _broken FROM (${format.readProven?.(files, rowColumns)})`)
+  return { ...bound, typed: typedSql(proven.good, rowTests(proven.good, settings), rows) }
+}
+
+/** A table of values by declared type, and what is wrong with rows. */
+function typedSql(columns: readonly ReadColumn[], { flags }: RowTests, rows: string): string {
+  return `SELECT _part, ${flags}, ${valuesSql(columns)} FROM (${rows})`
 }
 
 async function countGroup(context: MarkContext, bound: Bound, tables: GroupTables): Promise<Group> {
   const { objects, read, columns, tests } = bound
   const { settings, neverSeen, period } = context
   const [{ file }] = objects as readonly [SpooledVersion]
-  const rows = read === null ? rowsInFile(file, columns, tests) : await rowsInTable(tables, read, columns, tests)
+  const rows = bound.typed === null ? rowsInFile(file, columns, tests) : await rowsInTable(tables, bound.typed, columns)
   const sought = columns.good.flatMap(({ name }, index) =>
     read !== null && neverSeen?.asked.includes(name)
       ? [{ name, isSeen: seenSql(settings, name, index, columns.good) }]
@@ -139,14 +157,8 @@ function rowsInFile(file: string, { scan }: BoundColumns, { flags }: RowTests): 
 }
 
 /** Rows are typed as they are read, and numbered by the table that takes them. */
-async function rowsInTable(
-  { create, raw, typed }: GroupTables,
-  read: string,
-  { good, scan }: BoundColumns,
-  { flags }: RowTests,
-): Promise<Rows> {
-  const unnumbered = scan(`(SELECT CAST(NULL AS BIGINT) AS _row, * FROM (${read}))`)
-  await create(typed, `SELECT _part, ${flags}, ${valuesSql(good)} FROM (${unnumbered})`)
+async function rowsInTable({ create, raw, typed }: GroupTables, sql: string, { scan }: BoundColumns): Promise<Rows> {
+  await create(typed, sql)
   const kept = `(SELECT rowid AS _row, * FROM ${id(typed)})`
   // As read they are wanted once more where some of them are bad.
   return { scan: scan(`(SELECT rowid AS _row, * FROM ${id(raw)})`), kept, flagged: kept }
