@@ -15,6 +15,9 @@ export interface Proof {
 /** Longer pieces are not looked at: a regular expression remembers a place for each character of a text. */
 const pieceBytesMax = 1024 * 1024
 
+/** The expression of more fields costs much to make, and of some thousands there can be none. */
+const fieldsMax = 200
+
 const string = String.raw`"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*"`
 /** A number without an exponent. No -0, which is 0 in some types. */
 const fraction = (digits: number, scale: number) =>
@@ -116,7 +119,7 @@ function learnLine(first: string, fields: ReadonlyMap<string, Field>, names: Rea
   next.lastIndex = opens[0].length
   while (!isLast) {
     const field = next.exec(first)
-    if (!field) return undefined
+    if (!field || found.size === fieldsMax) return undefined
     const [, key = '', colon = '', before = '', end = '', after = ''] = field
     const name = Buffer.from(key, 'latin1').toString('utf8')
     const declared = fields.get(name)

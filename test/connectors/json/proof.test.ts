@@ -314,6 +314,15 @@ describe('what is not proven', () => {
     expect(shown('{"a":null}\n', { type: parseColumnType('BIGINT NOT NULL', 'a') })).toBe(false)
   })
 
+  test.each([
+    [200, true],
+    [201, false],
+    [3000, false],
+  ])('%i fields on a line', (fields, expected) => {
+    const line = Array.from({ length: fields }, (_, index) => `"${index === 0 ? 'a' : index}":1`).join(',')
+    expect(shown(`{${line}}\n`)).toBe(expected)
+  })
+
   test('a piece too long to remember', () => {
     const line = `{"a":1,"b":"${'x'.repeat(1000)}"}\n`
     expect(shown(line.repeat(1000))).toBe(true)
