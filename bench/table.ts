@@ -4,28 +4,18 @@
  *
  *     npm run bench:table [-- small] [-- --record]
  *
- * `small` is done in about a minute. `--record` keeps the ratios in bench/table/recorded.json.
+ * `small` is done in about a minute. `--record` keeps what was found in bench/table/recorded.json and in docs/performance.md.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Cost, costOf } from './cost-of.ts'
+import { type Ratios, readRecorded, type Recorded, record } from './table/page.ts'
 import { type Size, type Work, works } from './table/works.ts'
 
 interface Form {
   readonly size: Size
   readonly rounds: number
-}
-
-interface Ratios {
-  readonly cpu: number
-  readonly clock: number
-}
-
-interface Recorded {
-  readonly date: string
-  readonly machine: string
-  readonly ratios: Readonly<Record<string, Ratios>>
 }
 
 const full: Form = { size: { months: 12, rowsPerMonth: 1_000_000, jsonFiles: 3_000, epochs: 400 }, rounds: 3 }
@@ -35,8 +25,7 @@ const asked = process.argv.slice(2)
 const name = asked.includes('small') ? 'small' : 'full'
 const form = name === 'small' ? small : full
 const here = import.meta.dirname
-const recordedFile = join(here, 'table/recorded.json')
-const recorded = JSON.parse(await readFile(recordedFile, 'utf8')) as Record<string, Recorded>
+const { [name]: recorded } = await readRecorded()
 
 const pipelineFile = (folder: string, side: 'own' | 'other') => join(folder, `${side}.ts`)
 
@@ -69,20 +58,20 @@ async function compare(work: Work, folder: string): Promise<{ readonly own: Cost
 const shown = ({ cpu, clock }: Cost) => `${clock.toFixed(2)} s, CPU ${cpu.toFixed(2)} s`
 const times = ({ cpu, clock }: Ratios) => `${clock.toFixed(2)}, CPU ${cpu.toFixed(2)}`
 
-const found: Record<string, Ratios> = {}
+const found: Record<string, Recorded['works'][string]> = {}
 const { months, rowsPerMonth, jsonFiles, epochs } = form.size
 console.log(
   `${months} months of ${rowsPerMonth} rows, ${jsonFiles} JSON files, ${epochs} epochs; the better of ${form.rounds}`,
 )
-console.log(`On record: ${recorded[name]?.date ?? 'nothing'}, ${recorded[name]?.machine ?? 'no machine'}\n`)
+console.log(`On record: ${recorded?.date ?? 'nothing'}, ${recorded?.machine ?? 'no machine'}\n`)
 console.log('| Work | Beside | The other side | millrace | Ratio | On record |\n|---|---|---|---|---|---|')
 for (const work of works) {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-table-'))
   try {
     const { own, other } = await compare(work, folder)
     const ratios = { cpu: own.cpu / other.cpu, clock: own.clock / other.clock }
-    found[work.name] = ratios
-    const before = recorded[name]?.ratios[work.name]
+    found[work.name] = { beside: work.beside, ratios, seconds: own.clock }
+    const before = recorded?.works[work.name]?.ratios
     console.log(
       `| ${[work.name, work.beside, shown(other), shown(own), times(ratios), before ? times(before) : ''].join(' | ')} |`,
     )
@@ -92,9 +81,5 @@ for (const work of works) {
 }
 if (asked.includes('--record')) {
   const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`
-  const date = new Date().toISOString().slice(0, 10)
-  await writeFile(
-    recordedFile,
-    `${JSON.stringify({ ...recorded, [name]: { date, machine, ratios: found } }, null, 2)}\n`,
-  )
+  await record(name, { date: new Date().toISOString().slice(0, 10), machine, works: found })
 }
