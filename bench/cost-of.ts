@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 
@@ -18,6 +19,11 @@ export async function costOf(args: readonly string[], env: NodeJS.ProcessEnv = p
   const [, cpu] = /^cpu (.*)$/m.exec(stderr) ?? []
   if (cpu === undefined) throw new Error(`the process has not told its CPU time:\n${stderr}`)
   return { cpu: Number(cpu), clock: (performance.now() - startedMs) / 1000 }
+}
+
+/** Of `dist`, to compare: those that are named on the command line, then the own one. */
+export function buildsToCompare(): readonly string[] {
+  return [...process.argv.slice(2), join(import.meta.dirname, '../dist')].map(path => resolve(path))
 }
 
 /** The middle one; of an even number the greater of two. */

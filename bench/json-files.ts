@@ -7,13 +7,13 @@
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { costOf, median } from './cost-of.ts'
+import { join } from 'node:path'
+import { buildsToCompare, costOf, median } from './cost-of.ts'
 
 const files = Number(process.env.MILLRACE_FILES ?? 3_000)
 const rounds = Number(process.env.MILLRACE_ROUNDS ?? 3)
 const rowsPerFile = 500
-const builds = [...process.argv.slice(2), join(import.meta.dirname, '../dist')].map(path => resolve(path))
+const builds = buildsToCompare()
 const folder = await mkdtemp(join(tmpdir(), 'millrace-json-'))
 const at = (name: string) => join(folder, name)
 const pipeline = at('pipeline.ts')

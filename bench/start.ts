@@ -6,13 +6,13 @@
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { type Cost, costOf, median } from './cost-of.ts'
+import { join } from 'node:path'
+import { buildsToCompare, type Cost, costOf, median } from './cost-of.ts'
 import { startMinio } from '../test/servers/minio.ts'
 import { openLiveLab } from '../test/live/live-lab.ts'
 
 const rounds = Number(process.env.MILLRACE_ROUNDS ?? 8)
-const builds = [...process.argv.slice(2), join(import.meta.dirname, '../dist')].map(path => resolve(path))
+const builds = buildsToCompare()
 const folder = await mkdtemp(join(tmpdir(), 'millrace-start-'))
 const at = (name: string) => join(folder, name)
 const pipeline = at('pipeline.ts')

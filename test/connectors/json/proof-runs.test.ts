@@ -23,9 +23,10 @@ import {
 import type { Format } from '../../../src/plan/format.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 import { type Lab, openLab, type Place } from '../../engine/harness.ts'
+import { wholeFromEnvironment } from '../../golden/drawn.ts'
 import { seed } from '../../seed.ts'
 
-const cases = Number(process.env.MILLRACE_CASES ?? 4)
+const cases = wholeFromEnvironment('MILLRACE_CASES', 4)
 const random = seededRandom(seed)
 const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T
 const upTo = (most: number) => 1 + Math.floor(random() * most)
