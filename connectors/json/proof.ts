@@ -108,17 +108,19 @@ function firstLine(lines: Buffer): string {
   return lines.toString('latin1', 0, end === -1 ? lines.length : end)
 }
 
+/** A field of a first line, with what is around it. */
+const fieldOfFirst = new RegExp(`"([^"\\\\\\x00-\\x1f]*)"([ \\t]*:[ \\t]*)(?:${anything})([ \\t]*)([,}])([ \\t]*)`, 'y')
+
 /** A line like this one, bytes as characters. Undefined where it is none that could be shown. */
 function learnLine(first: string, fields: ReadonlyMap<string, Field>, names: ReadonlySet<string>): RegExp | undefined {
   const opens = /^[ \t]*\{[ \t]*/.exec(first)
   if (!opens) return undefined
-  const next = new RegExp(`"([^"\\\\\\x00-\\x1f]*)"([ \\t]*:[ \\t]*)(?:${anything})([ \\t]*)([,}])([ \\t]*)`, 'y')
   const found = new Set<string>()
   let source = escaped(opens[0])
   let isLast = false
-  next.lastIndex = opens[0].length
+  fieldOfFirst.lastIndex = opens[0].length
   while (!isLast) {
-    const field = next.exec(first)
+    const field = fieldOfFirst.exec(first)
     if (!field || found.size === fieldsMax) return undefined
     const [, key = '', colon = '', before = '', end = '', after = ''] = field
     const name = Buffer.from(key, 'latin1').toString('utf8')
@@ -131,7 +133,7 @@ function learnLine(first: string, fields: ReadonlyMap<string, Field>, names: Rea
     isLast = end === '}'
   }
   for (const [name, { mayLack }] of fields) if (!mayLack && !found.has(name.toLowerCase())) return undefined
-  const rest = first.slice(next.lastIndex)
+  const rest = first.slice(fieldOfFirst.lastIndex)
   return rest === '' || rest === '\r' ? new RegExp(`${source}(?:\\r?\\n|$)`, 'y') : undefined
 }
 

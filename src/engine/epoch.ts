@@ -92,9 +92,9 @@ export async function runEpochs(run: Run, committer: Committer, epochs: Epochs):
     const result = await commitBatch(run, committer, ready, epochs.records(ready))
     // Acknowledge.
     await ahead.done()
-    await settleParallelism(run, committer, ready)
     batches.committed(ready.batch)
     epochs.onCommitted(ready, result)
+    await settleParallelism(run, committer, ready)
   }
   return false
 }

@@ -9,8 +9,7 @@ const smallInARow = 8
 
 /**
  * How many threads DuckDB works with. A small epoch is a dozen statements of a millisecond, and more threads than one
- * only wake and wait: docs/performance.md, "What an epoch costs". No result depends
- * on it.
+ * only wake and wait: docs/performance.md, "What an epoch costs". No result depends on it.
  */
 export interface Parallelism {
   /** Before a mini-batch of so many bytes is read. */

@@ -71,12 +71,14 @@ export function createFetch(
 function fetchingOf(context: FetchContext, shared: Pick<Fetching, 'inTurn' | 'nextTable' | 'files'>): Fetching {
   const { settings } = context
   const declared = declaredColumns(settings)
+  const rowColumns = inRows(declared)
   const facts = createCheckedFacts(settings, context.executor)
   return {
     ...context,
     ...shared,
     declared,
-    names: inRows(declared).map(({ from }) => from),
+    rowColumns,
+    names: rowColumns.map(({ from }) => from),
     facts,
     factsOf: facts.values,
     period: settings.bounds?.is === 'key' ? keyPeriod(settings.bounds.pattern, 'bounds') : undefined,

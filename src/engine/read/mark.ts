@@ -1,4 +1,4 @@
-import { type DeclaredColumn, inRows } from '../../plan/declared-column.ts'
+import type { DeclaredColumn } from '../../plan/declared-column.ts'
 import type { OwnColumn } from '../../plan/find-column.ts'
 import type { KeyPeriod } from '../../plan/key-period.ts'
 import type { ObjectFacts } from '../../plan/object-facts.ts'
@@ -27,6 +27,8 @@ import { type Verdict, verdictOf } from './verdict.ts'
 
 export interface MarkContext extends FetchContext {
   readonly declared: readonly DeclaredColumn[]
+  /** Those of them that lie in rows. */
+  readonly rowColumns: readonly DeclaredColumn[]
   /** What an object gives for columns that its rows do not have, which fits them. */
   readonly factsOf: ObjectFacts
   /** Of keys, where they bound the high mark. */
@@ -38,8 +40,6 @@ interface Bound {
   readonly objects: readonly SpooledVersion[]
   /** What reads all of them into a table; null where the file itself is scanned, which is alone then. */
   readonly read: string | null
-  /** The declared columns that lie in rows. */
-  readonly rowColumns: readonly DeclaredColumn[]
   readonly columns: BoundColumns
   readonly tests: RowTests
   /** SQL of the table of typed rows: over `read` or, where all is proven, `readProven`. Null where `read` is. */
@@ -105,8 +105,7 @@ async function bindGroup(
   context: MarkContext,
   objects: readonly SpooledVersion[],
 ): Promise<Bound | { readonly impossible: string }> {
-  const { format, settings, declared, factsOf } = context
-  const rowColumns = inRows(declared)
+  const { format, settings, declared, rowColumns, factsOf } = context
   const names = rowColumns.map(({ from }) => from)
   const [{ file, columns: own = names.map((name): OwnColumn => ({ name })) }] = objects as readonly [SpooledVersion]
   const files = objects.map(object => object.file)
@@ -115,7 +114,7 @@ async function bindGroup(
   const columns = await bindColumns(context, file, declared, own, facts)
   if ('impossible' in columns) return columns
   const tests = rowTests(columns.good, settings)
-  const bound = { objects, read, rowColumns, columns, tests }
+  const bound = { objects, read, columns, tests }
   if (read === null) return { ...bound, typed: null }
   const isProven = format.readProven !== undefined && objects.every(object => object.isProven)
   if (!isProven) {
@@ -294,8 +293,8 @@ function seenSql({ rescue }: SourceSettings, name: string, index: number, good: 
 
 /** The columns that nobody declared, for each object. */
 async function undeclaredOf(
-  { executor, format, neverSeen, signal }: FetchContext,
-  { objects, rowColumns, read }: Bound,
+  { executor, format, neverSeen, rowColumns, signal }: MarkContext,
+  { objects, read }: Bound,
 ): Promise<readonly (readonly string[])[]> {
   const own = objects[0]?.columns
   if (own !== undefined) {

@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import type { Wanted } from '../../core/object-version.ts'
-import { type DeclaredColumn, inRows } from '../../plan/declared-column.ts'
+import type { DeclaredColumn } from '../../plan/declared-column.ts'
 import type { Ready, SpooledObject } from '../../plan/format.ts'
 import type { CheckedFacts } from './checked-facts.ts'
 import { badObject, type FetchContext, goneBecause, goneObject, type MarkedObject, recorded } from './marked-object.ts'
@@ -13,7 +13,8 @@ import { unreadableObject } from './unreadable-object.ts'
 export interface ReadyContext extends FetchContext {
   /** The objects' names of the declared columns. */
   readonly names: readonly string[]
-  readonly declared: readonly DeclaredColumn[]
+  /** The declared columns that lie in rows. */
+  readonly rowColumns: readonly DeclaredColumn[]
   readonly facts: Pick<CheckedFacts, 'problemOf'>
   readonly files: SpoolFiles
 }
@@ -59,7 +60,7 @@ async function readyAt(context: ReadyContext, wanted: Wanted, spot: Spot): Promi
   const problem = await facts.problemOf(version)
   if (problem !== undefined) return badObject(context, version, problem)
   const before = fetched.is === 'linked' ? await stat(file, { bigint: true }) : undefined
-  const object = { file, changed, key: version.key, columns: names, declared: inRows(context.declared), signal }
+  const object = { file, changed, key: version.key, columns: names, declared: context.rowColumns, signal }
   const ready = await format.ready(object)
   if (ready.is === 'bad') return badObject(context, version, ready.reason)
   const found: SpooledVersion = {
