@@ -34,6 +34,16 @@ describe('threads', () => {
     expect(used).toEqual([1, 'all', 1])
   })
 
+  test('stay all while a large mini-batch is read, whatever small ones before it are committed', async () => {
+    const used: (1 | 'all')[] = []
+    const { take, committed } = createParallelism({ useThreads: async count => void used.push(count) }, true)
+    for (let epoch = 0; epoch < 8; epoch++) await committed(small, 10)
+    await take(large)
+    await committed(small, 10)
+    await committed(small, 10)
+    expect(used).toEqual([1, 'all'])
+  })
+
   test('all while a table of state has more than a row group, or a lookup may have', async () => {
     const { used, epochs } = followed()
     await epochs(20, small, 122_881)
