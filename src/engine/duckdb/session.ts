@@ -70,8 +70,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       useThreads: count =>
         inTurn(1, async () => {
           const connection = await instance.connect()
-          await connection.run(`SET GLOBAL threads = ${count === 1 ? 1 : threadsOf(options)}`)
-          connection.closeSync()
+          try {
+            await connection.run(`SET GLOBAL threads = ${count === 1 ? 1 : threadsOf(options)}`)
+          } finally {
+            connection.closeSync()
+          }
         }),
       async close() {
         // Closing under a running statement would take its memory away.
