@@ -1,6 +1,6 @@
 /**
  * The layers of ARCHITECTURE.md as a table: a folder may import itself and what stands beside it, nothing else.
- * `src/core <- src/plan <- {operators, connectors} <- src/engine <- {src/cli, src/status, src/testing}`;
+ * `src/core <- src/plan <- {operators, connectors} <- src/engine <- {src/cli, src/spark, src/status, src/testing}`;
  * checkpoints needs src/core only (merge SQL comes in as a string); a sink stages and
  * publishes with the checkpoint's care for objects, so connectors may use that.
  */
@@ -13,6 +13,7 @@ const layers = {
   'src/sql': ['src/core', 'src/plan', 'operators', 'connectors'],
   'src/engine': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/sql'],
   'src/status': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
+  'src/spark': ['src/core', 'src/plan', 'connectors', 'src/engine'],
   'src/testing': ['src/core', 'src/plan', 'operators', 'connectors', 'checkpoints', 'src/engine'],
   'src/cli': [
     'src/core',
@@ -21,6 +22,7 @@ const layers = {
     'connectors',
     'checkpoints',
     'src/engine',
+    'src/spark',
     'src/status',
     'src/sql',
     'src/index.ts',

@@ -57,7 +57,7 @@ const globalWindow: WindowAssigner = {
     `FROM (${partials})${whereCloses(String(neverUs), fromUs, toUs)}`,
   closesAt: `CAST(${neverUs} AS BIGINT)`,
   emitsFrom: `CAST(${neverUs} AS BIGINT)`,
-  flushAt: limitUs => (limitUs < lastUs ? 'CAST(NULL AS BIGINT)' : `CAST(${neverUs} AS BIGINT)`),
+  flushAt: limitUs => `CASE WHEN ${limitUs} >= ${lastUs} THEN CAST(${neverUs} AS BIGINT) END`,
 }
 
 const instead = (gap: unknown) => `session('${typeof gap === 'string' ? gap : '30 days'}')`

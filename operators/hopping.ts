@@ -11,7 +11,7 @@ import {
   type Windowed,
 } from '../src/plan/batches.ts'
 import type { WindowStep } from '../src/plan/step.ts'
-import { borderBelow, fixedBorders, floorToUs, type WindowAssigner } from '../src/plan/window.ts'
+import { borderBelow, fixedBorders, type WindowAssigner } from '../src/plan/window.ts'
 import { endsApart, firstOpenEnd } from './ends-apart.ts'
 import { canonicalOffset, gcd, offsetOption, offsetTold, offsetUs, type WindowOptions } from './window-offset.ts'
 
@@ -66,7 +66,7 @@ export function hoppingWindows(sizeUs: bigint, everyUs: bigint, offsetUs = 0n): 
     paneOf: end => [`(${end} - ${sizeUs})`, end],
     flushAt: highMarkUs => {
       // The last window that holds the pane and starts at or below M, if one of those ends at or above `_from_end`.
-      const end = `least(${lastEnd('_pane')}, ${floorToUs(highMarkUs - offsetUs, everyUs) + offsetUs + sizeUs})`
+      const end = `least(${lastEnd('_pane')}, ${lastEnd(String(highMarkUs))})`
       return `CASE WHEN ${end} >= _from_end THEN ${end} END`
     },
   }

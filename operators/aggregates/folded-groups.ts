@@ -36,6 +36,7 @@ export function foldedGroups(asked: GroupsPlan, retentionUs?: bigint): Stateful 
     columns,
     gives: 'closing',
     holdUs: windows.holdUs,
+    partedBy: grain.keys.map(({ name }) => name),
     ...(windows.beside ? { beside: windows.beside } : {}),
     late: lateInWindows(windows, retentionUs !== undefined),
     emit: view => emitGroups(groups, view),

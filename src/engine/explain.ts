@@ -1,7 +1,7 @@
 import { formatOf } from '../../connectors/registry.ts'
 import { lateRelation, noAside } from '../plan/aside.ts'
-import { bindFlows } from '../plan/bind.ts'
-import { createGate } from '../plan/gate.ts'
+import { type BoundFlows, bindFlows } from '../plan/bind.ts'
+import { createGate, type Gate } from '../plan/gate.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import { type ColumnTypes, type Emitted, orderOf, type Relation, resultColumn, rowHidden } from '../plan/relation.ts'
 import { id } from '../plan/sql.ts'
@@ -26,10 +26,12 @@ import { afterText } from './report/after-text.ts'
 import { endOptions, type PlanGraph, planGraph } from './report/plan-graph.ts'
 import { checkFormat } from './read/check-format.ts'
 import { components } from './components.ts'
+import type { SessionExecutor } from './duckdb/executor.ts'
 import { openSession } from './duckdb/session.ts'
 import { describeFlows } from './bind/describe-flows.ts'
 import { fitPlan } from './bind/fit-plan.ts'
 import { type PlanFigures, planFigures } from './inspect/plan-figures.ts'
+import type { Flows } from './bind/flows.ts'
 
 /** A pipeline as the engine would run it: plain data. */
 export interface Explanation {
@@ -85,12 +87,19 @@ export interface ExplainedFlow {
   readonly columns: ColumnTypes
 }
 
-/**
- * Binds a pipeline and tells its plan and the SQL of each stage; claims nothing and reads no data.
- *
- * @param checkpoint the address of a checkpoint whose figures are told; absent: none is looked at
- */
-export async function explain(pipeline: Pipeline, checkpoint?: string): Promise<Explanation> {
+/** A pipeline that is bound and nothing more. */
+export interface Looked {
+  readonly subscribed: Flows
+  readonly bound: BoundFlows
+  readonly flows: readonly Flow[]
+  readonly gate: Gate
+  readonly executor: SessionExecutor
+  /** A folder for files that are looked at. */
+  readonly stage: string
+}
+
+/** Binds a pipeline and looks at what it is; claims nothing and reads no data. */
+export async function lookAt<T>(pipeline: Pipeline, look: (looked: Looked) => T | Promise<T>): Promise<T> {
   const subscribed = await describeFlows(pipeline)
   const session = await openSession({ threads: 1 })
   try {
@@ -101,13 +110,28 @@ export async function explain(pipeline: Pipeline, checkpoint?: string): Promise<
       await checkFormat(formatOf(settings, policies, components.formats), `source ${settings.name}`, executor)
     for (const { settings, policies } of subscribed.lookups)
       await checkFormat(formatOf(settings, policies, components.formats), `lookup ${settings.name}`, executor)
-    for (const { terminal, name } of bound.flows())
+    const flows = bound.flows()
+    for (const { terminal, name } of flows)
       if (terminal.is === 'sink')
         components.sinks
           .find(({ kind }) => kind === terminal.sink.sink)
           ?.rows?.(terminal.sink, endColumns(terminal), name, changesBy(terminal))
+    return await look({ subscribed, bound, flows, gate, executor, stage: session.stage })
+  } finally {
+    subscribed.unsubscribe()
+    await session.close()
+  }
+}
+
+/**
+ * Tells a pipeline's plan and the SQL of each stage.
+ *
+ * @param checkpoint the address of a checkpoint whose figures are told; absent: none is looked at
+ */
+export function explain(pipeline: Pipeline, checkpoint?: string): Promise<Explanation> {
+  return lookAt(pipeline, async ({ subscribed, bound, flows, gate, executor, stage }) => {
     const found: PlanFigures =
-      checkpoint === undefined ? { is: 'none' } : await planFigures(checkpoint, session.stage, executor)
+      checkpoint === undefined ? { is: 'none' } : await planFigures(checkpoint, stage, executor)
     const isOwn = found.is === 'read' && found.pipeline === pipeline.name
     const { ids } = await fitPlan(isOwn ? found.manifest : undefined, pipeline.name, bound, gate)
     const held = isOwn ? { held: found.figures } : {}
@@ -127,12 +151,9 @@ export async function explain(pipeline: Pipeline, checkpoint?: string): Promise<
         columns,
         after: afterText(after, pipeline.name) ?? null,
       })),
-      flows: bound.flows().map(flow => explainFlow(flow)),
+      flows: flows.map(flow => explainFlow(flow)),
     }
-  } finally {
-    subscribed.unsubscribe()
-    await session.close()
-  }
+  })
 }
 
 function explainedCheckpoint(found: PlanFigures, name: string): ExplainedCheckpoint | null {

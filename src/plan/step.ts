@@ -197,6 +197,11 @@ export interface Stateful {
   readonly ports?: readonly string[]
   /** What it says of the rows of each of its inputs. */
   readonly late: LateRows
+  /**
+   * Columns that every channel has: rows that differ in them never meet. So partial rows may be parted by these, each
+   * part to be merged and given by itself. Absent: nothing is known of that.
+   */
+  readonly partedBy?: readonly string[]
   /** It gives nothing before the end of all. */
   readonly isEndless?: true
   /** What stands beside the rows that the step takes. */

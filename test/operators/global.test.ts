@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { aggregate } from '../../operators/aggregate.ts'
 import { count } from '../../operators/aggregates/count.ts'
 import { dedupe } from '../../operators/dedupe.ts'
@@ -8,6 +8,7 @@ import { session } from '../../operators/session.ts'
 import { tumbling } from '../../operators/tumbling.ts'
 import { where } from '../../operators/where.ts'
 import { judgeEndless } from '../../src/status/doctor/judge-input.ts'
+import { openTestDuckdb } from '../plan/duckdb.ts'
 import { checkOneToOne, describeOnce, sourceNode } from './flow.ts'
 
 test('global passes each mini-batch on, one for one and at once, and only adds its step', () => {
@@ -28,10 +29,13 @@ test.each([
   expect(() => global(options as never)).toThrow(message)
 })
 
-test('it closes only when the stream is ended, at the last event time of all (S6)', () => {
+test('it closes only when the stream is ended, at the last event time of all (S6)', async () => {
   const { flushAt } = globalStep.assigner({ unbounded: true })
-  expect(flushAt(2n ** 62n - 1n)).toBe('CAST(NULL AS BIGINT)')
-  expect(flushAt(2n ** 62n)).toBe(`CAST(${2n ** 62n + 86_400_000_000n} AS BIGINT)`)
+  const duckdb = await openTestDuckdb()
+  onTestFinished(() => duckdb[Symbol.asyncDispose]())
+  const flushed = (limitUs: bigint) => duckdb.rows(`SELECT ${flushAt(limitUs)} AS at`)
+  expect(await flushed(2n ** 62n - 1n)).toEqual([{ at: null }])
+  expect(await flushed(2n ** 62n)).toEqual([{ at: 2n ** 62n + 86_400_000_000n }])
 })
 
 const totals = (trips: Parameters<Parameters<typeof describeOnce>[0]>[0]) =>

@@ -29,6 +29,10 @@ const options = {
     otherwise: "the pipeline's own, where that is a folder",
     about: 'The checkpoint whose figures of state the picture has.',
   },
+  portable: {
+    kind: flag,
+    about: 'Print the plan as JSON for another executor, or what of it only this process can do.',
+  },
   json: jsonOption,
 } as const
 
@@ -49,6 +53,11 @@ quickest check of a pipeline.`,
       terminal.out(await sqlForm(pipeline))
       return 0
     }
+    if (given.portable) {
+      const { portablePlan } = await import('../../spark/portable.ts')
+      terminal.out(`${JSON.stringify(await portablePlan(pipeline))}\n`)
+      return 0
+    }
     const { explain } = await import('../../engine/explain.ts')
     const explained = await explain(pipeline, checkpointOf(pipeline, given.checkpoint))
     if (given.checkpoint !== undefined && explained.checkpoint === null)
@@ -65,7 +74,7 @@ function checkpointOf({ checkpoint }: Pipeline, asked: string | undefined): stri
 }
 
 function checkExclusive(given: Given): void {
-  const asked = (['stages', 'mermaid', 'as', 'json'] as const).filter(name => given[name])
+  const asked = (['stages', 'mermaid', 'as', 'portable', 'json'] as const).filter(name => given[name])
   const [one, other] = asked
   if (one && other)
     throw usageError('explain', `--${flagName(one)} and --${flagName(other)} exclude each other; expected one of them.`)

@@ -78,6 +78,10 @@ export const pipelineCodes = {
     means: '`explain --as sql` was asked for a pipeline that has a step without a form in SQL.',
     todo: 'The message names the step. The pipeline of TypeScript is the only form that it has.',
   },
+  'not-portable': {
+    means: '`explain --portable` was asked for a pipeline with something that only this process can do.',
+    todo: 'The message names it. Such a pipeline runs on one machine, with `backfill` or `run`.',
+  },
   sql: {
     means: 'A query of `millrace sql` is no single SELECT, or DuckDB refuses it.',
     todo: 'Correct the query. `SHOW TABLES` lists what can be read.',

@@ -302,6 +302,11 @@ export function clocked(rows: Relation, entries: readonly ClockEntry[]): Relatio
   const values = entries.map(({ seq, beforeUs }) => `(${seq}, CAST(${beforeUs ?? 'NULL'} AS BIGINT))`)
   const clock =
     values.length === 0 ? 'SELECT 0 AS seq, CAST(NULL AS BIGINT) AS before WHERE FALSE' : `VALUES ${values.join(', ')}`
+  return clockedBy(rows, clock)
+}
+
+/** The same. @param clock SQL: entries, as number and watermark before it */
+export function clockedBy(rows: Relation, clock: string): Relation {
   const hidden = [...rows.hidden.filter(name => name !== watermarkColumn), watermarkColumn]
   const items = [
     ...hidden.map(name => (name === watermarkColumn ? `c.before AS ${name}` : inputColumn(name))),

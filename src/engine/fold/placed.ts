@@ -17,12 +17,17 @@ import { id } from '../../plan/sql.ts'
  * @param mayChange they are told apart by a column of their own
  */
 export function placed(given: Emitted, { entries }: Clock, mayChange: boolean): Relation {
-  if (given.closesAt === undefined) return given
   const clock = entries.map(({ seq, afterUs }) => `(${seq}, CAST(${afterUs ?? 'NULL'} AS BIGINT))`).join(', ')
+  return placedBy(given, `VALUES ${clock}`, mayChange)
+}
+
+/** The same. @param clock SQL: the epoch's entries, as number and watermark after it */
+export function placedBy(given: Emitted, clock: string, mayChange: boolean): Relation {
+  if (given.closesAt === undefined) return given
   const closing =
     `SELECT d._closes, min(k.seq) AS _entry ` +
     `FROM (SELECT DISTINCT ${given.closesAt} AS _closes FROM (${given.sql})) AS d ` +
-    `JOIN (VALUES ${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
+    `JOIN (${clock}) AS k(seq, after) ON k.after >= d._closes GROUP BY d._closes`
   const order = orderOf(given).map(name => `${id(name)} NULLS LAST`)
   const [seq, row] = rowHidden
   const own = mayChange ? [`${resultOf(given)} AS ${resultColumn}`] : []

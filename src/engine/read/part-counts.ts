@@ -60,7 +60,8 @@ export async function countParts(
   return countsOf(found, versions.length, sought)
 }
 
-function countsSql(
+/** @param bounds of each object's times that may move its high mark */
+export function countsSql(
   settings: SourceSettings,
   bounds: readonly (MarkBounds | undefined)[],
   flagged: string,
@@ -149,7 +150,7 @@ function highMarkSql({ mark, bounds }: SourceSettings): string {
   )
 }
 
-interface MarkBounds {
+export interface MarkBounds {
   readonly fromUs: bigint | null
   readonly toUs: bigint | null
 }
