@@ -13,6 +13,7 @@ export function manualClock(): ManualClock {
     nowMs: () => nowMs,
     sleep: (ms, signal) =>
       new Promise(resolve => {
+        if (signal?.aborted) return resolve()
         const sleeper = {
           untilMs: nowMs + ms,
           wake() {
