@@ -84,7 +84,7 @@ async function linkFile(
   if (!store.link || !first || typeof first === 'string') return undefined
   const version = { bucket: '', key: ref.name, eTag: first.eTag, sizeBytes: ref.bytes, lastModifiedMs: 0 }
   // The link is hashed, so what else the store answers, a copy is tried and tells the same.
-  return (await store.link(version, to)) === 'linked' ? sha256OfFile(to) : undefined
+  return typeof (await store.link(version, to)) === 'string' ? undefined : sha256OfFile(to)
 }
 
 async function downloadFile(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename, dirname, join, relative } from 'node:path'
 import type { ObjectVersion } from '../../src/core/object-version.ts'
-import type { NotAsCommitted, Taken } from '../../src/core/ports.ts'
+import type { LinkedFile, NotAsCommitted, Taken } from '../../src/core/ports.ts'
 import { type Disk, eTagOf, type LinkedDisk, pathOf, statOrMissing, toVersion } from './disk.ts'
 import { absentIsFine, fileSystemError, guarded, ignored, isAbsent, isUnlinkable } from './file-errors.ts'
 import { type FileStat, fileErrorCode } from './file-system.ts'
@@ -119,26 +119,25 @@ async function isBehindLink({ fs, root, realRoot }: LinkedDisk, folder: string, 
   }
 }
 
-/** Hard-links a version to a local file. */
+/** Hard-links a version to a local file. What the key has is looked at by the link, or where there can be none. */
 export async function linkVersion(
   disk: LinkedDisk,
-  version: ObjectVersion,
+  { key, eTag }: ObjectVersion,
   file: string,
-): Promise<'linked' | 'missing' | 'changed' | 'unsupported'> {
+): Promise<LinkedFile | 'missing' | 'changed' | 'unsupported'> {
   const { fs, root } = disk
-  const path = pathOf(disk, version.key)
-  const before = await statOrMissing(disk, path)
-  if (before === undefined || before.kind !== 'file') return mutableOf(root, version.key) ? 'unsupported' : 'missing'
-  if (eTagOf(before) !== version.eTag) return 'changed'
   try {
-    await fs.link(await targetOf(disk, version.key), file)
+    await fs.link(await targetOf(disk, key), file)
   } catch (error) {
+    const found = await lookAt(disk, pathOf(disk, key), eTag)
+    if (found.is === 'missing') return mutableOf(root, key) ? 'unsupported' : 'missing'
+    if (found.is === 'changed') return 'changed'
     if (isUnlinkable(error)) return 'unsupported'
-    if (isAbsent(error) && (await statOrMissing(disk, path)) === undefined) return 'missing'
     throw fileSystemError(error, root)
   }
-  const after = await guarded(root, () => fs.stat(file))
-  if (eTagOf(after) === version.eTag) return 'linked'
-  await fs.unlink(file)
-  return 'changed'
+  const linked = await lookAt(disk, file, eTag)
+  if (linked.is === 'same')
+    return { is: 'linked', isChanged: async () => (await lookAt(disk, file, eTag)).is !== 'same' }
+  await guarded(root, () => fs.unlink(file))
+  return linked.is
 }

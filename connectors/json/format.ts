@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
-import type { Format, Ready, ScannedColumn, SpooledObject } from '../../src/plan/format.ts'
+import type { Format, ProvenColumn, Ready, ScannedColumn, SpooledObject } from '../../src/plan/format.ts'
 import { decimalOfField, jsonOfField, jsonPath, jsonPaths } from '../../src/plan/json-field.ts'
 import type { JsonSettings } from './settings.ts'
 import { id, text } from '../../src/plan/sql.ts'
@@ -8,7 +8,7 @@ import { createLines } from '../text/lines.ts'
 import { compressible, partOf, passText, plainText, writeAll } from '../text/plain-text.ts'
 import { openObject } from './bytes.ts'
 import { plainLines } from './plain-lines.ts'
-import { createProof } from './proof.ts'
+import { createProver, type Prover } from './proof.ts'
 import { brokenText } from './row-writer.ts'
 import { createJsonRows, type JsonRowsSettings } from './rows.ts'
 import { rowBytesMaxDefault } from './spec.ts'
@@ -38,6 +38,11 @@ function field({ from, type }: ScannedColumn, value: string, cut: string): strin
 /** @param rowBytesMax a longer row is a broken one */
 export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytesMaxDefault): Format {
   const rowsOf = rowsSettings(settings, rowBytesMax)
+  const provers = new WeakMap<readonly ProvenColumn[], Prover | undefined>()
+  const proverOf = (columns: readonly ProvenColumn[]) => {
+    if (!provers.has(columns)) provers.set(columns, createProver(columns))
+    return provers.get(columns)
+  }
   const options =
     `compression = 'uncompressed', hive_partitioning = false, ` +
     `maximum_object_size = ${Math.max(rowBytesMax, rowBytesMaxDefault)}`
@@ -48,9 +53,9 @@ export function createJsonFormat(settings?: JsonSettings, rowBytesMax = rowBytes
       if (settings !== undefined) return rewrite(object, rowsOf)
       const lines = await plainText(object)
       if (lines.is === 'bad') return lines
-      const proof = object.declared && createProof(object.declared)
+      const proof = object.declared && proverOf(object.declared)?.()
       const found = await plainLines(lines.file, rowBytesMax, object.signal, proof)
-      if (found === 'proven') return { ...lines, isQuick: true, isProven: true }
+      if (found === 'proven') return { ...lines, isQuick: true, provenFields: proof?.names ?? [] }
       if (found === 'plain') return { ...lines, isQuick: true }
       if (lines.file === object.changed) await rm(object.changed)
       return rewrite(object, rowsOf)

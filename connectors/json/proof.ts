@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { ProvenColumn } from '../../src/plan/format.ts'
 import type { ParsedType } from '../../src/core/types.ts'
-import { lineFeed } from './bytes.ts'
 
 /**
  * Shows of pieces of text, which end where lines end, that DuckDB's typed reader reads them as the checked casts do.
@@ -10,6 +9,8 @@ import { lineFeed } from './bytes.ts'
 export interface Proof {
   /** False: nothing is known. Each piece is shown by itself, in the order of the file. */
   shows(lines: Buffer): boolean
+  /** Of the fields that every line has that was shown. */
+  readonly names: readonly string[]
 }
 
 /** Longer pieces are not looked at: a regular expression remembers a place for each character of a text. */
@@ -69,12 +70,20 @@ interface Field {
   readonly mayLack: boolean
 }
 
-/**
- * Undefined where no column is declared, or one has a type or a name of which nothing is shown.
- *
- * What a line may be is learnt from the first one: the same fields in the same order, with the same space between them.
- */
-export function createProof(columns: readonly ProvenColumn[]): Proof | undefined {
+/** Proofs for objects of the same declared columns. Lines that were learnt of one serve the next ones. */
+export type Prover = () => Proof
+
+/** So many are remembered: objects of one source are mostly written by one program. */
+const learntMax = 8
+
+/** What a line may be: the same fields in the same order, with the same space between them, bytes as characters. */
+interface LearntLine {
+  readonly expression: RegExp
+  readonly names: readonly string[]
+}
+
+/** Undefined where no column is declared, or one has a type or a name of which nothing is shown. */
+export function createProver(columns: readonly ProvenColumn[]): Prover | undefined {
   if (columns.length === 0) return undefined
   const fields = new Map<string, Field>()
   const names = new Set<string>()
@@ -87,54 +96,81 @@ export function createProof(columns: readonly ProvenColumn[]): Proof | undefined
       mayLack: type.nullable && typeof ifMissing !== 'string',
     })
   }
-  let line: RegExp | undefined
-  return {
-    shows(lines) {
-      if (lines.length > pieceBytesMax || !isUtf8(lines)) return false
-      const text = lines.toString('latin1')
-      line ??= learnLine(firstLine(lines), fields, names)
-      if (line === undefined) return false
-      for (let at = 0; at < text.length; at = line.lastIndex) {
-        line.lastIndex = at
-        if (!line.test(text)) return false
-      }
-      return true
-    },
+  const learnt: LearntLine[] = []
+  /** One that the first line of a text is like, or that is learnt of it. */
+  function lineLike(text: string): LearntLine | undefined {
+    const known = learnt.find(({ expression }) => isAt(expression, text, 0))
+    if (known) return known
+    const end = text.indexOf('\n')
+    const line = learnLine(end === -1 ? text : text.slice(0, end), fields, names)
+    if (line && learnt.unshift(line) > learntMax) learnt.pop()
+    return line
+  }
+  return () => {
+    let line: LearntLine | undefined
+    return {
+      shows(lines) {
+        if (lines.length > pieceBytesMax || !isUtf8(lines)) return false
+        const text = lines.toString('latin1')
+        line ??= lineLike(text)
+        if (line === undefined) return false
+        const { expression } = line
+        for (let at = 0; at < text.length; at = expression.lastIndex) if (!isAt(expression, text, at)) return false
+        return true
+      },
+      get names() {
+        return line?.names ?? []
+      },
+    }
   }
 }
 
-function firstLine(lines: Buffer): string {
-  const end = lines.indexOf(lineFeed)
-  return lines.toString('latin1', 0, end === -1 ? lines.length : end)
+function isAt(expression: RegExp, text: string, at: number): boolean {
+  expression.lastIndex = at
+  return expression.test(text)
 }
 
-/** A field of a first line, with what is around it. */
-const fieldOfFirst = new RegExp(`"([^"\\\\\\x00-\\x1f]*)"([ \\t]*:[ \\t]*)(?:${anything})([ \\t]*)([,}])([ \\t]*)`, 'y')
+/** The name of a field of a first line, with what is behind it. */
+const nameOfFirst = new RegExp(String.raw`"([^"\\\x00-\x1f]*)"([ \t]*:[ \t]*)`, 'y')
+/** What follows a value of a first line. */
+const behindValue = String.raw`([ \t]*)([,}])([ \t]*)`
 
-/** A line like this one, bytes as characters. Undefined where it is none that could be shown. */
-function learnLine(first: string, fields: ReadonlyMap<string, Field>, names: ReadonlySet<string>): RegExp | undefined {
+/** A line like this one. Undefined where it is none that could be shown. */
+function learnLine(
+  first: string,
+  fields: ReadonlyMap<string, Field>,
+  names: ReadonlySet<string>,
+): LearntLine | undefined {
   const opens = /^[ \t]*\{[ \t]*/.exec(first)
   if (!opens) return undefined
-  const found = new Set<string>()
+  const found = new Map<string, string>()
   let source = escaped(opens[0])
-  let isLast = false
-  fieldOfFirst.lastIndex = opens[0].length
-  while (!isLast) {
-    const field = fieldOfFirst.exec(first)
-    if (!field || found.size === fieldsMax) return undefined
-    const [, key = '', colon = '', before = '', end = '', after = ''] = field
+  let at = opens[0].length
+  for (let isLast = false; !isLast; ) {
+    nameOfFirst.lastIndex = at
+    const named = nameOfFirst.exec(first)
+    if (!named || found.size === fieldsMax) return undefined
+    const [, key = '', colon = ''] = named
     const name = Buffer.from(key, 'latin1').toString('utf8')
     const declared = fields.get(name)
     const folded = name.toLowerCase()
     // DuckDB may hold names to be the same that differ in case alone.
     if (found.has(folded) || (declared === undefined && names.has(folded))) return undefined
-    found.add(folded)
-    source += `"${escaped(key)}"${colon}(?:${declared?.form ?? anything})${before}${escaped(end)}${after}`
+    found.set(folded, name)
+    const form = declared?.form ?? anything
+    const value = new RegExp(`(?:${form})${behindValue}`, 'y')
+    value.lastIndex = nameOfFirst.lastIndex
+    const valued = value.exec(first)
+    if (!valued) return undefined
+    const [, before = '', end = '', after = ''] = valued
+    source += `"${escaped(key)}"${colon}(?:${form})${before}${escaped(end)}${after}`
+    at = value.lastIndex
     isLast = end === '}'
   }
   for (const [name, { mayLack }] of fields) if (!mayLack && !found.has(name.toLowerCase())) return undefined
-  const rest = first.slice(fieldOfFirst.lastIndex)
-  return rest === '' || rest === '\r' ? new RegExp(`${source}(?:\\r?\\n|$)`, 'y') : undefined
+  const rest = first.slice(at)
+  if (rest !== '' && rest !== '\r') return undefined
+  return { expression: new RegExp(`${source}(?:\\r?\\n|$)`, 'y'), names: [...found.values()] }
 }
 
 const escaped = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')

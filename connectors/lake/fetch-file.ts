@@ -32,5 +32,5 @@ async function isLinked(store: ObjectStore, key: string, bytes: number, to: stri
   const first = await retrying(sleep, () => store.get(key, { range: [0, 1] }))
   if (typeof first === 'string' || first.sizeBytes !== bytes) return false
   const version = { bucket: '', key, eTag: first.eTag, sizeBytes: bytes, lastModifiedMs: 0 }
-  return (await store.link(version, to)) === 'linked'
+  return typeof (await store.link(version, to)) !== 'string'
 }

@@ -103,7 +103,14 @@ export interface ObjectStore {
    * Hard-links this version to a local file where the store is a local directory: a fetch without a copy.
    * 'unsupported' when the target lies on another file system.
    */
-  link?(version: ObjectVersion, file: string): Promise<'linked' | 'missing' | 'changed' | 'unsupported'>
+  link?(version: ObjectVersion, file: string): Promise<LinkedFile | 'missing' | 'changed' | 'unsupported'>
+}
+
+/** A local file that is the user's own by another name. */
+export interface LinkedFile {
+  readonly is: 'linked'
+  /** Whether it was written to since. */
+  isChanged(): Promise<boolean>
 }
 
 /** Listings of a whole store, one after the other. */

@@ -6,7 +6,6 @@ import { endColumns, updateKey } from '../plan/updates.ts'
 import { clockShape, type Flow, type Stage } from '../plan/stages.ts'
 import type { Committer } from './commit/committer.ts'
 import { type EpochRows, stageEpoch } from './commit/stage-epoch.ts'
-import { bytesOf } from './fold/ahead-queue.ts'
 import { type Applied, applyEpoch, type EpochTime } from './fold/apply.ts'
 import { type ApplyEntry, type Corrected, correctEpoch } from './fold/correct.ts'
 import { noPartials, type Partials } from './fold/partials.ts'
@@ -101,7 +100,10 @@ export async function runEpochs(run: Run, committer: Committer, epochs: Epochs):
 
 async function settleParallelism({ parallelism }: Run, { state }: Committer, { stamped }: Ready): Promise<void> {
   const held = [...(await state.held()).values()].map(({ rows }) => rows)
-  await parallelism.committed(bytesOf(stamped.objects.map(({ marked }) => marked.version)), Math.max(0, ...held))
+  await parallelism.committed(
+    stamped.objects.map(({ marked }) => marked.version),
+    Math.max(0, ...held),
+  )
 }
 
 /** Commits the next mini-batch as an epoch. */

@@ -157,8 +157,11 @@ export interface ReadyFile {
   readonly file: string
   /** The object's own columns. Absent where it has a field by any name that is declared. */
   readonly columns?: readonly OwnColumn[]
-  /** Every row is one, every value fits, and `readProven` reads all of them right. */
-  readonly isProven?: true
+  /**
+   * Every row is one, every value fits, and `readProven` reads all of them right: the names of the fields that each row
+   * has.
+   */
+  readonly provenFields?: readonly string[]
   /** Whether `again` has to tell what the object is where some of its rows are broken. */
   readonly isQuick?: boolean
 }

@@ -314,7 +314,7 @@ export function describeObjectStore(name: string, { create, isWriteOnce }: Objec
         const outcome = await store.link?.(version, to)
         if (store.link === undefined) expect(outcome).toBeUndefined()
         else {
-          expect(outcome).toBe('linked')
+          expect(outcome).toMatchObject({ is: 'linked' })
           expect(await readFile(to, 'utf8')).toBe('linked')
           expect(await store.link({ ...version, eTag: '1-1' }, `${to}-2`)).toBe('changed')
           expect(await store.link({ ...version, key: 'a/gone' }, `${to}-2`)).toBe('missing')

@@ -2,18 +2,20 @@ import { describe, expect, test } from 'vitest'
 import { openSession } from '../../src/engine/duckdb/session.ts'
 import { createParallelism } from '../../src/engine/fold/parallelism.ts'
 
-const small = 100_000
-const large = 5_000_000
+const objectsOf = (count: number, sizeBytes: number) => Array.from({ length: count }, () => ({ sizeBytes }))
+const small = objectsOf(1, 100_000)
+const large = objectsOf(1, 5_000_000)
+const manySmall = objectsOf(1_000, 60_000)
 
 function followed(isEverSmall = true) {
   const used: (1 | 'all')[] = []
   const parallelism = createParallelism({ useThreads: async count => void used.push(count) }, isEverSmall)
   return {
     used,
-    async epochs(count: number, bytes: number, heldRows = 10) {
+    async epochs(count: number, objects: typeof small, heldRows = 10) {
       for (let epoch = 0; epoch < count; epoch++) {
-        await parallelism.take(bytes)
-        await parallelism.committed(bytes, heldRows)
+        await parallelism.take(objects)
+        await parallelism.committed(objects, heldRows)
       }
     },
   }
@@ -44,6 +46,17 @@ describe('threads', () => {
     expect(used).toEqual([1, 'all'])
   })
 
+  test('one as soon as a large mini-batch of small objects is read, and all again with the next of large ones', async () => {
+    const { used, epochs } = followed()
+    await epochs(1, manySmall)
+    expect(used).toEqual([1])
+    await epochs(1, [...manySmall, ...objectsOf(1, 50_000_000)])
+    expect(used).toEqual([1, 'all'])
+    await epochs(1, manySmall)
+    await epochs(2, small)
+    expect(used).toEqual([1, 'all', 1])
+  })
+
   test('all while a table of state has more than a row group, or a lookup may have', async () => {
     const { used, epochs } = followed()
     await epochs(20, small, 122_881)
@@ -51,8 +64,12 @@ describe('threads', () => {
     await epochs(8, small, 122_880)
     await epochs(1, small, 122_881)
     expect(used).toEqual([1, 'all'])
+    await epochs(1, manySmall, 122_881)
+    await epochs(1, manySmall, 122_881)
+    expect(used).toEqual([1, 'all'])
     const withLookup = followed(false)
     await withLookup.epochs(20, small)
+    await withLookup.epochs(2, manySmall)
     expect(withLookup.used).toEqual([])
   })
 

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Admitted, MiniBatches } from '../intake/admit.ts'
 import type { Care } from '../intake/attempt.ts'
 import { type Timing, timed } from '../report/events.ts'
-import { type AheadQueue, bytesOf } from './ahead-queue.ts'
+import type { AheadQueue } from './ahead-queue.ts'
 import { type MarkingContext, markBatch } from './mark-batch.ts'
 import type { Parallelism } from './parallelism.ts'
 import type { MarkedEntry } from './stamp.ts'
@@ -78,7 +78,7 @@ export function createTaking(context: TakingContext): Taking {
       return
     }
     await care.begin(batch.flatMap(entry => (entry.is === 'object' ? [entry] : [])))
-    await parallelism.take(bytesOf(batch))
+    await parallelism.take(batch)
     const begunMs = clock.nowMs()
     const { marked, left } = await timed(context, 'mark', () => markBatch(context, batch))
     if (left.length > 0) waiting = [...left, ...(waiting ?? [])]

@@ -35,9 +35,9 @@ async function markOnce(
       for (const object of objects) alone.push(...(await markOnce(context, [object])))
       return alone
     }
-    if (first.isProven && isBadObject(error)) {
+    if (first.provenFields && isBadObject(error)) {
       // It was written to since: read strictly, it tells what it is.
-      const { isProven: _, ...unproven } = first
+      const { provenFields: _, ...unproven } = first
       return markOnce(context, [unproven])
     }
     for (const object of objects) await object.discard()

@@ -116,7 +116,7 @@ async function bindGroup(
   const tests = rowTests(columns.good, settings)
   const bound = { objects, read, columns, tests }
   if (read === null) return { ...bound, typed: null }
-  const isProven = format.readProven !== undefined && objects.every(object => object.isProven)
+  const isProven = format.readProven !== undefined && objects.every(object => object.provenFields)
   if (!isProven) {
     const unnumbered = columns.scan(`(SELECT CAST(NULL AS BIGINT) AS _row, * FROM (${read}))`)
     return { ...bound, typed: typedSql(columns.good, tests, unnumbered) }
@@ -302,6 +302,11 @@ async function undeclaredOf(
     return objects.map(() => names)
   }
   if (!format.fields || read === null || !neverSeen) return []
+  const proven = objects.flatMap(({ provenFields }) => (provenFields ? [provenFields] : []))
+  if (proven.length === objects.length) {
+    const known = new Set(rowColumns.map(({ from }) => from))
+    return proven.map(fields => fields.filter(name => !known.has(name)).toSorted())
+  }
   const names: string[][] = objects.map(() => [])
   const known = rowColumns.map(({ from }) => text(from))
   const found = await executor.rows(

@@ -1,5 +1,4 @@
-import type { BigIntStats } from 'node:fs'
-import { rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type { Wanted } from '../../core/object-version.ts'
 import type { DeclaredColumn } from '../../plan/declared-column.ts'
 import type { Ready, SpooledObject } from '../../plan/format.ts'
@@ -59,7 +58,6 @@ async function readyAt(context: ReadyContext, wanted: Wanted, spot: Spot): Promi
   const { version } = fetched
   const problem = await facts.problemOf(version)
   if (problem !== undefined) return badObject(context, version, problem)
-  const before = fetched.is === 'linked' ? await stat(file, { bigint: true }) : undefined
   const object = { file, changed, key: version.key, columns: names, declared: context.rowColumns, signal }
   const ready = await format.ready(object)
   if (ready.is === 'bad') return badObject(context, version, ready.reason)
@@ -71,8 +69,8 @@ async function readyAt(context: ReadyContext, wanted: Wanted, spot: Spot): Promi
       await context.files.give(file, spot.isSmall)
     },
     ...(ready.columns ? { columns: ready.columns } : {}),
-    ...(ready.isProven ? { isProven: true } : {}),
-    ...(before && { isChanged: () => isWrittenTo(file, before) }),
+    ...(ready.provenFields ? { provenFields: ready.provenFields } : {}),
+    ...(fetched.is === 'linked' ? { isChanged: fetched.isChanged } : {}),
   }
   return ready.isQuick ? { ...found, again: () => readyAgain(context, found, object) } : found
 }
@@ -98,9 +96,4 @@ async function readyAgain(
     await discard()
     return unreadableObject(context, version, error)
   }
-}
-
-async function isWrittenTo(file: string, before: BigIntStats): Promise<boolean> {
-  const now = await stat(file, { bigint: true })
-  return now.size !== before.size || now.mtimeNs !== before.mtimeNs
 }

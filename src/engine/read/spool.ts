@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { MillraceError } from '../../core/errors.ts'
 import { askedAs, type ObjectVersion, type Wanted } from '../../core/object-version.ts'
-import type { ObjectStore, StoredBody } from '../../core/ports.ts'
+import type { LinkedFile, ObjectStore, StoredBody } from '../../core/ports.ts'
 import type { ByteRange, Format } from '../../plan/format.ts'
 
 export interface SpoolLimits {
@@ -34,7 +34,8 @@ const attemptsMax = 3
 
 export type Spooled =
   /** The version as the store has it. */
-  | { readonly is: 'linked' | 'copied'; readonly version: ObjectVersion }
+  | { readonly is: 'copied'; readonly version: ObjectVersion }
+  | (LinkedFile & { readonly version: ObjectVersion })
   | { readonly is: 'missing' }
   | { readonly is: 'changed' }
   /** It is not as large as was said. Nothing of it is there: it is to be spooled anew, by its true size. */
@@ -67,7 +68,7 @@ export async function spoolObject(
 ): Promise<Spooled> {
   const { store, format, columns, limits = defaultLimits } = context
   const linked = (await store.link?.(wanted, file)) ?? 'unsupported'
-  if (linked === 'linked') return { is: linked, version: wanted }
+  if (typeof linked !== 'string') return { ...linked, version: wanted }
   if (linked !== 'unsupported') return { is: linked }
   const { sizeBytes: size, isAnnounced } = wanted
   if (isOneGet(wanted)) {

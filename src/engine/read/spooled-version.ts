@@ -10,7 +10,7 @@ export interface SpooledVersion {
   /** The object's own columns. Absent where it has a field by any name that is declared. */
   readonly columns?: readonly OwnColumn[]
   /** As `ready` of its format has shown. */
-  readonly isProven?: true
+  readonly provenFields?: readonly string[]
   /** The same object as it is to be read where some of its rows are broken; present where it was made ready quickly. */
   again?(): Promise<SpooledVersion | MarkedObject>
   /** Gives its files back. */

@@ -197,7 +197,7 @@ test(
       ...format,
       async ready(object) {
         const ready = await format.ready(object)
-        if (ready.is === 'ready' && ready.isProven) proven++
+        if (ready.is === 'ready' && ready.provenFields) proven++
         return ready
       },
     }))

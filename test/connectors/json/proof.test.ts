@@ -2,7 +2,7 @@ import { appendFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { jsonFormat } from '../../../connectors/json/format.ts'
-import { createProof } from '../../../connectors/json/proof.ts'
+import { createProver } from '../../../connectors/json/proof.ts'
 import { parseColumnType } from '../../../src/core/types.ts'
 import type { Format } from '../../../src/plan/format.ts'
 import { type ObjectReader, openObjectReader } from '../../contracts/object-reader.ts'
@@ -24,7 +24,7 @@ function shows(columns: Columns, body: string): boolean {
     from: name,
     type: parseColumnType(type, name),
   }))
-  return createProof(declared)?.shows(Buffer.from(body)) ?? false
+  return createProver(declared)?.().shows(Buffer.from(body)) ?? false
 }
 
 /** What became of each object with proofs and without, and whether it was proven; all in the order of the bodies. */
@@ -37,7 +37,7 @@ async function bothWays(columns: Columns, bodies: readonly string[]) {
     ...jsonFormat,
     async ready(object) {
       const ready = await jsonFormat.ready(object)
-      if (ready.is === 'ready' && ready.isProven) shown.add(object.key)
+      if (ready.is === 'ready' && ready.provenFields) shown.add(object.key)
       return ready
     },
   }
@@ -267,7 +267,7 @@ test('a file that is written to after it was proven is read as the checked casts
     ...format,
     async ready(object) {
       const ready = await format.ready(object)
-      expect(ready).toMatchObject({ is: 'ready', isProven: true })
+      expect(ready).toMatchObject({ is: 'ready', provenFields: expect.any(Array) })
       await appendFile(object.file, '{"a":"x"}\n')
       return ready
     },
@@ -282,10 +282,57 @@ test('a file that is written to after it was proven is read as the checked casts
   ])
 })
 
+describe('a prover of many files', () => {
+  const columns = { a: 'BIGINT', b: 'DECIMAL(18,2)' }
+  const declared = Object.entries(columns).map(([name, type]) => ({
+    name,
+    from: name,
+    type: parseColumnType(type, name),
+  }))
+  const shown = (bodies: readonly string[]) => {
+    const prover = createProver(declared)
+    return bodies.map(body => {
+      const proof = prover?.()
+      return proof?.shows(Buffer.from(body)) ? proof.names : null
+    })
+  }
+
+  test('learns each form of line, and knows it again', () => {
+    const forms = Array.from({ length: 12 }, (_, index) => `{"a":1,"b":2,"x${index}":3}\n`)
+    const bodies = [...forms, ...forms.toReversed(), '{"b":2}\n', '{"a":1}\n{"b":2}\n', '{"a": 1}\n', '{"a":1}\n']
+    const wanted = forms.map((_, index) => ['a', 'b', `x${index}`])
+    expect(shown(bodies)).toEqual([...wanted, ...wanted.toReversed(), ['b'], null, ['a'], ['a']])
+  })
+
+  test('shows of a file what it shows of it alone, whatever came before', () => {
+    const line = fc.record({
+      fields: fc.shuffledSubarray(['"a"', '"b"', '"c"', '"é"', '"A"'], { minLength: 1 }),
+      colon: fc.constantFrom(':', ': ', ' :'),
+      value: fc.constantFrom('1', '-0', '123456789012345678', '"x"', 'null', '1.25', '{}'),
+    })
+    const body = fc
+      .array(line, { minLength: 1, maxLength: 3 })
+      .map(lines =>
+        lines.map(({ fields, colon, value }) => `{${fields.map(f => f + colon + value).join(',')}}\n`).join(''),
+      )
+    fc.assert(
+      fc.property(fc.array(body, { minLength: 2, maxLength: 12 }), bodies => {
+        expect(shown(bodies)).toEqual(bodies.map(alone => shown([alone])[0]))
+      }),
+      runs(200),
+    )
+  })
+
+  test('learns a line of the longest numbers that fit', () => {
+    expect(shown(['{"a":123456789012345678,"b":-1234567890123.25}\n'])).toEqual([['a', 'b']])
+    expect(shown(['{"a":1234567890123456789,"b":1}\n'])).toEqual([null])
+  })
+})
+
 describe('what is not proven', () => {
   const column = { name: 'a', from: 'a', type: parseColumnType('BIGINT', 'a') }
   const shown = (lines: string | Buffer, more = {}) =>
-    createProof([{ ...column, ...more }])?.shows(Buffer.from(lines as string))
+    createProver([{ ...column, ...more }])?.().shows(Buffer.from(lines as string))
 
   test.each([
     ['plain lines', '{"a":1,"b":"x"}\n{"a":null,"b":2.5}\n', true],
