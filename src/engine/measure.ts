@@ -3,6 +3,7 @@ import { wallMs } from '../core/clock.ts'
 import type { Backlog, Executor, NotificationSource } from '../core/ports.ts'
 import { miniBatchLimits } from '../plan/mini-batch-options.ts'
 import { beginning } from '../plan/watermark.ts'
+import { createBacklogs } from './backlogs.ts'
 import type { Committer } from './commit/committer.ts'
 import type { Intake } from './intake/intake.ts'
 import type { Run } from './open-run.ts'
@@ -40,6 +41,11 @@ export function createRunning(context: RunningContext): Running {
     ...[...run.sources.values()].map(({ miniBatch }) => miniBatchLimits(miniBatch, 'miniBatch').everyMs),
   )
 
+  const askBacklogs = createBacklogs(
+    clock,
+    live.map(({ notifications }) => notifications),
+  )
+
   return {
     plan: run.plan,
     stalledMs() {
@@ -54,7 +60,7 @@ export function createRunning(context: RunningContext): Running {
       const { manifest } = committer
       const [states, backlogs, duckdb] = await Promise.all([
         measuredStates(run, committer),
-        Promise.all(live.map(async ({ notifications }) => (await notifications?.backlog()) ?? {})),
+        askBacklogs(),
         memory(lookUps),
       ])
       const parts = Object.values(manifest.channels).flat()

@@ -22,7 +22,7 @@ export interface Monitor {
   readonly commitAgeMs: number
   /** Of the run; undefined until there is one. It stays while the run starts again. */
   readonly plan: StoredPlan | undefined
-  /** The newest measurement; a new one at most every 15 s, or as often as was asked. Undefined until there is one. */
+  /** The newest measurement, which is 2 s old at most where measuring is quick. Undefined until there is one. */
   measured(): Promise<Measurement | undefined>
 }
 
@@ -32,31 +32,25 @@ export interface Monitor {
  */
 const stallMs = 15 * 60_000
 
-/** Measuring queries the state and asks the queue, which costs. */
-const measureEveryMs = 15_000
+const measureEveryMs = 2_000
+/** Measuring queries the state. It rests for so often as long as it took: it is to take a twentieth of the time at most. */
+const restsMin = 19
 /** A scrape is given what is known when measuring takes longer: Prometheus waits 10 s by default. */
 const measureWaitMs = 2_000
 
-/**
- * @param onTrouble told when measuring fails: the figures before are shown on
- * @param everyMs a new measurement at most so often
- */
-export function createMonitor(
-  clock: Clock,
-  onTrouble: (error: unknown) => void,
-  everyMs: number = measureEveryMs,
-): Monitor {
+/** @param onTrouble told when measuring fails: the figures before are shown on */
+export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void): Monitor {
   let state: RunState = 'starting'
   let running: Running | undefined
   let last: Measurement | undefined
   let plan: StoredPlan | undefined
   let lastCommitMs = clock.nowMs()
-  let measuring: { readonly startedMs: number; readonly ended: Promise<void>; isOver: boolean } | undefined
+  /** `dueMs`: of the next one; undefined until this one is over. */
+  let measuring: { readonly ended: Promise<void>; readonly dueMs: number | undefined } | undefined
 
   function measure(from: Running): Promise<void> {
-    const now = { startedMs: clock.nowMs(), ended: Promise.resolve(), isOver: false }
-    measuring = now
-    now.ended = from
+    const startedMs = clock.nowMs()
+    const ended = from
       .measure()
       .then(
         found => {
@@ -68,9 +62,12 @@ export function createMonitor(
         },
       )
       .finally(() => {
-        now.isOver = true
+        const nowMs = clock.nowMs()
+        const dueMs = Math.max(startedMs + measureEveryMs, nowMs + restsMin * (nowMs - startedMs))
+        if (measuring?.ended === ended) measuring = { ended, dueMs }
       })
-    return now.ended
+    measuring = { ended, dueMs: undefined }
+    return ended
   }
 
   return {
@@ -101,7 +98,7 @@ export function createMonitor(
     },
     async measured() {
       if (running === undefined) return last
-      const isDue = !measuring || (measuring.isOver && clock.nowMs() - measuring.startedMs >= everyMs)
+      const isDue = !measuring || (measuring.dueMs !== undefined && clock.nowMs() >= measuring.dueMs)
       const ended = isDue ? measure(running) : measuring?.ended
       const waited = new AbortController()
       await Promise.race([ended, clock.sleep(measureWaitMs, waited.signal)])

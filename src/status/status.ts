@@ -25,8 +25,6 @@ export interface StatusOptions {
   readonly requests?: RequestMeter
   /** Absent: no server, and no metrics. */
   readonly http?: HttpOptions
-  /** How old its figures may be; by default 15 s. */
-  readonly measureEveryMs?: number
 }
 
 export interface HttpOptions {
@@ -51,13 +49,9 @@ export interface Status extends Required<Pick<FollowOptions, 'onEvent' | 'onRunn
 
 /** Logs the events of a run and, where asked for, serves its metrics and health. */
 export async function openStatus(options: StatusOptions): Promise<Status> {
-  const { clock, pipeline, version, log, redact, http, measureEveryMs } = options
+  const { clock, pipeline, version, log, redact, http } = options
   const requests = options.requests ?? createRequestMeter(clock)
-  const monitor = createMonitor(
-    clock,
-    failed(log, 'not-measured', 'The figures of this run could not be measured'),
-    measureEveryMs,
-  )
+  const monitor = createMonitor(clock, failed(log, 'not-measured', 'The figures of this run could not be measured'))
   const { token, invocation = '', prices = {} } = http ?? {}
   const showsValues = token !== undefined
   const runFacts = createRunFacts({ clock, pipeline, version, monitor, requests, prices, showsValues, invocation })

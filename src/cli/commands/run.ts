@@ -154,8 +154,7 @@ stops at once. Nothing is lost either way.`,
     const { clock } = components
     const live = json || format === 'json' ? undefined : terminal.live
     const about = { clock, pipeline: pipeline.name, version: version(), log, redact, requests }
-    const measured = live ? { measureEveryMs: measureLiveMs } : {}
-    const status = await openStatus({ ...about, ...servedAt(given), ...measured })
+    const status = await openStatus({ ...about, ...servedAt(given) })
     const stopping = listenForSignals(logging(terminal, log))
     const endLines = live && showRunLines({ live, clock, gather: status.gather, onError: notShown(log) })
     try {
@@ -222,9 +221,6 @@ function pageToken(): { readonly token?: string } {
     `${tokenVariable} has ${token.length} characters; expected at least 16, such as of 'openssl rand -hex 16'.`,
   )
 }
-
-/** Somebody looks at the figures. They cost queries of the state, and a request to a queue. */
-const measureLiveMs = 5_000
 
 function notShown(log: Log): (error: unknown) => void {
   return error =>

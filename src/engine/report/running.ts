@@ -13,7 +13,7 @@ export interface Running {
    * when the engine hangs.
    */
   stalledMs(): number
-  /** Costs queries of the state and a request to the queue: for every few seconds. */
+  /** Costs queries of the state. Queues are asked once in a few seconds, however often this is. */
   measure(): Promise<Measurement>
 }
 

@@ -22,7 +22,7 @@ const address = `http://${host}:${port}`
 const row = (minute: number, zone: string, fare: unknown) =>
   JSON.stringify({ at: new Date(Date.UTC(2024, 2, 1, 8, minute)).toISOString(), zone, fare })
 
-/** A process that follows the lab's folder until it is killed, as `millrace run` does, but measures five times a second. */
+/** A process that follows the lab's folder until it is killed, as `millrace run` does. */
 async function start(lab: Lab): Promise<Child> {
   const child = startScript(`
 import { components } from 'src:engine/components.ts'
@@ -31,7 +31,7 @@ import { aggregate, count, files, groupBy, json, pipeline, source, sum, to, tumb
 import { createRedact } from 'src:status/redact.ts'
 import { openStatus } from 'src:status/status.ts'
 const status = await openStatus({
-  clock: components.clock, pipeline: 'revenue', version: '1.2.3', redact: createRedact([]), measureEveryMs: 200,
+  clock: components.clock, pipeline: 'revenue', version: '1.2.3', redact: createRedact([]),
   log: ({ event }) => console.log(event),
   http: { host: '${host}', port: ${port}, invocation: 'npx millrace' },
 })
