@@ -4,7 +4,7 @@ import type { Backlog, NotificationSource } from '../core/ports.ts'
 /** Queues charge for being asked. */
 const everyMs = 5_000
 
-/** What waits in the queue or topic of each source; nothing is said of a source without one. They are asked at most every 5 s. */
+/** What waits in the queue or topic of each source, asked at most every 5 s; of a source without one nothing. */
 export function createBacklogs(
   clock: Clock,
   notifications: readonly (Pick<NotificationSource, 'backlog'> | undefined)[],

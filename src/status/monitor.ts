@@ -33,8 +33,10 @@ export interface Monitor {
 const stallMs = 15 * 60_000
 
 const measureEveryMs = 2_000
-/** Measuring queries the state. It rests for so often as long as it took: it is to take a twentieth of the time at most. */
+/** Measuring queries the state. A large one is measured seldom, so that it takes a twentieth of the time. */
 const restsMin = 19
+/** Figures are of use while they are not older. */
+const restMostMs = 15_000
 /** A scrape is given what is known when measuring takes longer: Prometheus waits 10 s by default. */
 const measureWaitMs = 2_000
 
@@ -63,7 +65,7 @@ export function createMonitor(clock: Clock, onTrouble: (error: unknown) => void)
       )
       .finally(() => {
         const nowMs = clock.nowMs()
-        const dueMs = Math.max(startedMs + measureEveryMs, nowMs + restsMin * (nowMs - startedMs))
+        const dueMs = Math.max(startedMs + measureEveryMs, nowMs + Math.min(restMostMs, restsMin * (nowMs - startedMs)))
         if (measuring?.ended === ended) measuring = { ended, dueMs }
       })
     measuring = { ended, dueMs: undefined }

@@ -13,12 +13,28 @@ export interface PageDocument {
   readonly policy: string
 }
 
-let parts: { readonly style: string; readonly script: string } | undefined
+interface Parts {
+  readonly style: string
+  readonly script: string
+  /** Of both. */
+  readonly id: string
+}
+
+let known: Parts | undefined
+
+function parts(): Parts {
+  if (known) return known
+  const style = read('page.css')
+  const script = modules.map(name => withoutImports(read(`${name}.js`))).join('')
+  return (known = { style, script, id: createHash('sha256').update(style).update(script).digest('hex').slice(0, 16) })
+}
+
+/** Of the style and script of the document: another version of millrace may have others. */
+export const documentId = (): string => parts().id
 
 /** @param isLive it follows the events of the server that it came from; else it stands as it is, as a file does */
 export function pageDocument(facts: PageFacts, isLive: boolean): PageDocument {
-  parts ??= { style: read('page.css'), script: modules.map(name => withoutImports(read(`${name}.js`))).join('') }
-  const { style, script } = parts
+  const { style, script, id } = parts()
   const policy = [
     "default-src 'none'",
     `script-src ${hashOf(script)}`,
@@ -29,7 +45,7 @@ export function pageDocument(facts: PageFacts, isLive: boolean): PageDocument {
     "form-action 'none'",
   ].join('; ')
   const html = [
-    `<!doctype html><html lang="en"${isLive ? ' data-live' : ''}><head><meta charset="utf-8">`,
+    `<!doctype html><html lang="en"${isLive ? ` data-live="${id}"` : ''}><head><meta charset="utf-8">`,
     `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { type Handler, everydayLimits, send } from '../http.ts'
 import type { Refusal } from './access.ts'
-import { pageDocument } from './document.ts'
+import { documentId, pageDocument } from './document.ts'
 import { createEventStream } from './event-stream.ts'
 import type { PageFacts } from './facts.ts'
 
@@ -24,7 +24,13 @@ export interface Page {
 const streamsMax = everydayLimits.connectionsMax / 4
 
 export function createPage({ clock, access, gather, onError }: PageOptions): Page {
-  const stream = createEventStream({ clock, streamsMax, gather, onError })
+  const stream = createEventStream({
+    clock,
+    streamsMax,
+    // The first event of a follower has all: one whose document is of another version loads this one's.
+    gather: async () => ({ document: documentId(), ...(await gather()) }),
+    onError,
+  })
   /** Calls back unless the request is refused. */
   const guarded = (answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>): Handler => ({
     async handle(request, response) {

@@ -77,13 +77,13 @@ function sinkCount({ epochs, heldRows }: SinkFacts): string {
   return (epochs === 0 ? 'has all epochs' : `${showCounted(epochs, 'epoch')} behind`) + held
 }
 
-/** Longer ones are cut: `explain` has all of it. */
-const detailMax = 120
+/** The document has a bound, and `explain` has all of it. */
+const detailMax = 1_000
 
 /** Options as a line: `delay 1 hour, by zone`. */
 function detailOf(options: Json): string {
   const text = textOf(options)
-  return text.length > detailMax ? `${text.slice(0, detailMax - 1)}…` : text
+  return text.length > detailMax ? `${text.slice(0, detailMax)}… (millrace explain has all of it)` : text
 }
 
 function textOf(value: Json | undefined): string {

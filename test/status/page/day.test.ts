@@ -36,7 +36,7 @@ afterAll(() => browser?.close())
 const minuteMs = 60_000
 const dayMs = 24 * 60 * minuteMs
 /** Of the day, one for each object that lands. MILLRACE_RUNS=8640 is one every ten seconds. */
-const epochs = wholeFromEnvironment('MILLRACE_RUNS', 60)
+const epochs = wholeFromEnvironment('MILLRACE_RUNS', 40)
 const everyMs = Math.floor(dayMs / epochs)
 const rowsEach = 600
 const startMs = Date.UTC(2026, 2, 1)
@@ -61,7 +61,7 @@ function landing(n: number): readonly Trip[] {
   const bad = n % 15 === 0 ? 1 : 0
   return Array.from({ length: rowsEach }, (_, row) => {
     if (row < lateOnes) return trip(3 * 60 * minuteMs, 9)
-    return row === lateOnes && bad ? trip(0, 'free') : trip(drawn(20 * minuteMs), 5 + drawn(40))
+    return row === lateOnes && bad ? trip(0, 'free') : trip(drawn(Math.max(everyMs, 20 * minuteMs)), 5 + drawn(40))
   })
 }
 
@@ -196,6 +196,16 @@ async function startDay(lab: Lab) {
     gather: status.gather,
     /** Nothing is under way: what was would have taken as long. */
     leap,
+    /** Lets time pass again and again, so that it is measured anew, until something is shown. */
+    async leapUntil(shown: Promise<void>): Promise<void> {
+      const seen = new AbortController()
+      void shown.finally(() => seen.abort())
+      while (!seen.signal.aborted) {
+        leap(20_000)
+        await systemClock.sleep(200, seen.signal)
+      }
+      await shown
+    },
     /** An object lands, and is committed and published. Where the clock is held then, that is at once: nothing has happened since. */
     async land(n: number, { isHeld }: { readonly isHeld: boolean }): Promise<void> {
       const landed = landing(n)
@@ -262,10 +272,9 @@ describe.skipIf(!browser)('the page over 24 hours', () => {
     day.leap(61_000)
     await expectShown(page, '#sources', 'rate0 rows/s')
     await day.land(epochs, { isHeld: true })
-    day.leap(20_000)
     await expectShown(page, '#sources', `rate${rowsEach / 60} rows/s`)
     const watermarkMs = Math.max(...day.trips.flatMap(({ atMs, fare }) => (fare === 'free' ? [] : [atMs]))) - delayMs
-    await expectShown(page, '#sources', `watermark${showTime(watermarkMs)}`)
+    await day.leapUntil(expectShown(page, '#sources', `watermark${showTime(watermarkMs)}`))
     const windows = openWindows(day.trips, watermarkMs)
     expect(windows.length).toBeGreaterThan(3)
     await expect.poll(() => cells(page, '#windows'), { timeout: 250_000 }).toEqual(windows)
@@ -281,10 +290,11 @@ describe.skipIf(!browser)('the page over 24 hours', () => {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
       await expectHeld(page, `matchMedia('(prefers-color-scheme: ${colorScheme})').matches`, true)
-      for (const width of [360, 1440]) {
+      for (const width of [360, 1180, 1440]) {
         await page.setViewportSize({ width, height: 900 })
         await expectHeld(page, 'innerWidth', width)
         expect(await page.evaluate('document.documentElement.scrollWidth'), colorScheme).toBe(width)
+        expect(await page.evaluate(headLines), `${width}`).toEqual([1])
         expect(await faintTexts(page), `${colorScheme}, ${width}`).toEqual([])
       }
       if (process.env.MILLRACE_PICTURES !== undefined) await takePicture(page, colorScheme)
@@ -293,6 +303,13 @@ describe.skipIf(!browser)('the page over 24 hours', () => {
     expect(faults.filter(fault => !fault.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'))).toEqual([])
   })
 })
+
+/** In the browser: how many lines the figures of the head take, each number once. */
+const headLines = `[...new Set([...document.querySelectorAll('#figures dd')].map(figure => {
+  const lines = document.createRange()
+  lines.selectNodeContents(figure)
+  return lines.getClientRects().length
+}))]`
 
 /** Waits until the page has taken on what was asked of it. */
 async function expectHeld(page: Page, script: string, value: unknown): Promise<void> {

@@ -208,6 +208,29 @@ describe.skipIf(!browser)('the page in Chromium', () => {
     expect(faults.filter(fault => !fault.includes('401'))).toEqual([])
   })
 
+  test.each([
+    ['the old document is given once', 1],
+    ['the old document is given for ever', Infinity],
+  ])('when another version takes the address, its document is loaded, once: %s', async (_, times) => {
+    await lab.lines('a.jsonl', [row('08:10', 'north', 5)])
+    const { address } = await follow()
+    const { page, asked } = await openPage(browser, 'about:blank')
+    let left = times
+    await page.route(`${address}/`, async route => {
+      const answer = await route.fetch()
+      const body = await answer.text()
+      if (left-- <= 0) return route.fulfill({ response: answer, body })
+      await route.fulfill({ response: answer, body: body.replace(/data-live="\w+"/, 'data-live="another"') })
+    })
+    await page.goto(`${address}/`, { timeout: 0 })
+    await expectShown(page, '.link', 'live')
+    await expectShown(page, '#figures', 'epoch1')
+    expect(await page.locator('html').getAttribute('data-live')).toMatch(times === 1 ? /^[0-9a-f]{16}$/ : /^another$/)
+    await lab.lines('b.jsonl', [row('08:20', 'north', 5)])
+    await expectShown(page, '#figures', 'epoch2')
+    expect(asked.filter(url => url === `${address}/`)).toHaveLength(2)
+  })
+
   test('is the same behind the prefix of a proxy', async () => {
     await lab.lines('a.jsonl', [row('08:10', 'north', 5)])
     const { address } = await follow()

@@ -18,8 +18,8 @@ export function chart({ label, drawing, marks, asText }) {
   const picture = svg(
     'svg',
     { viewBox: `0 0 ${pictureWide} ${pictureHigh}`, role: 'img', 'aria-label': label, preserveAspectRatio: 'none' },
-    cursor,
     ...drawing,
+    cursor,
   )
   const reading = el('output', { 'aria-live': 'polite' }, marks.at(-1)?.text ?? '')
   const frame = el('div', {

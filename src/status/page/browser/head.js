@@ -5,17 +5,19 @@ import { showBytes, showClock, showCount, showDuration, showTime } from './forma
 /** The sentence, and the figures that are asked for first. */
 export function createHead() {
   const name = el('h1')
+  const at = el('p', { class: 'at' })
   const link = el('p', { role: 'status', class: 'link' })
   const sentence = el('p', { class: 'sentence', id: 'sentence' })
   const figures = el('div', { class: 'figures', id: 'figures' })
   return {
-    element: el('header', {}, el('div', { class: 'title' }, name, link), sentence, figures),
+    element: el('header', {}, el('div', { class: 'title' }, name, at, link), sentence, figures),
     /** @param {PageFacts} page */
     show(page) {
       document.title = `${page.pipeline}: ${page.sentence}`
       document.documentElement.dataset.mood = page.mood
       name.textContent = page.pipeline
       sentence.textContent = page.sentence
+      at.textContent = page.process ? showClock(page.atMs) : ''
       figures.replaceChildren(...figuresOf(page))
     },
     /** @param {string} text @param {boolean} isAway */
@@ -37,7 +39,7 @@ function figuresOf({ totals, checkpoint, process, epochs, version, atMs }) {
     checkpoint.commitAgeMs === null ? null : ['last commit', `${showDuration(checkpoint.commitAgeMs)} ago`],
     process?.memory ? ['memory', `${showBytes(process.memory.usedBytes)}`] : null,
     process ? ['up for', showDuration(process.upMs)] : null,
-    ['millrace', process ? `${version}, ${showClock(atMs)}` : version],
+    ['millrace', version],
     process ? null : ['made', `${showTime(Math.floor(atMs / 1000) * 1000)} UTC`],
   ])
   return known.flatMap(row => (row === null ? [] : [facts([row])]))

@@ -47,11 +47,26 @@ function show() {
   }
 }
 
+/**
+ * Another version of millrace serves the address now, and this script may not know its facts: its own document is
+ * loaded, once, as something between may go on giving the old one.
+ *
+ * @param {string} id of the server's document
+ */
+function loadsAnew(id) {
+  if (id === document.documentElement.dataset.live || history.state?.loadedFor === id) return false
+  history.replaceState({ loadedFor: id }, '')
+  location.reload()
+  return true
+}
+
 /** The page may be asked for without the slash at its end, and behind a prefix. */
 function follow() {
   const events = new EventSource(`${location.pathname.replace(/\/?$/, '/')}events`)
   events.addEventListener('message', event => {
-    page = { ...page, ...JSON.parse(String(event.data)) }
+    const { document: id, ...facts } = JSON.parse(String(event.data))
+    if (id !== undefined && loadsAnew(id)) return events.close()
+    page = { ...page, ...facts }
     head.tell('live', false)
     show()
   })
