@@ -10,6 +10,7 @@ export default defineConfig({
     environment: 'node',
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/setup.ts'],
+    globalSetup: ['test/built.ts'],
     // DuckDB is a native module with threads of its own: a process a file keeps one file's crash out of the others.
     pool: 'forks',
     // Vitest leaves a core free. A file more than there are cores runs while others wait for servers and processes.

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { makeMonths } from '../../src/cli/demo/make-months.ts'
-import { nodeBinary, root } from '../cli/child.ts'
+import { millraceBin } from '../built.ts'
+import { nodeBinary } from '../cli/child.ts'
 import { type Lab, openLab } from '../engine/harness.ts'
 import { lookAt, type Place, type Seen } from './seen.ts'
 
@@ -152,7 +153,7 @@ const signalNumbers: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 1
 function startMillrace(args: readonly string[], env: Readonly<Record<string, string>>): Process {
   // vitest's own options are for its own processes.
   const { NODE_OPTIONS: _, ...clean } = process.env
-  const child = spawn(nodeBinary, [join(root, 'src/cli/bin.ts'), ...args], {
+  const child = spawn(nodeBinary, [millraceBin(), ...args], {
     env: { ...clean, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

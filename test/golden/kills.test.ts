@@ -4,7 +4,7 @@ import { expectDone, type GoldenLab, goldens, headWrites, openGoldenLab, pause, 
 import { expectSame } from './seen.ts'
 
 /** Over all pipelines; MILLRACE_KILLS=1000 searches longer. */
-const kills = wholeFromEnvironment('MILLRACE_KILLS', 25)
+const kills = wholeFromEnvironment('MILLRACE_KILLS', 17)
 /** Kills of one life, after which it is left to end. */
 const killsOfLifeMax = 4
 /** From a write of HEAD to the kill: about an epoch. */

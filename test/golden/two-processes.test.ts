@@ -6,7 +6,7 @@ import { type Ended, expectDone, type Golden, type GoldenLab, goldens, openGolde
 import { expectSame, type Seen } from './seen.ts'
 
 /** Meetings of two processes; MILLRACE_MEETINGS=500 searches longer. */
-const meetings = wholeFromEnvironment('MILLRACE_MEETINGS', 12)
+const meetings = wholeFromEnvironment('MILLRACE_MEETINGS', 8)
 
 const golden = (name: string): Golden => goldens.find(candidate => candidate.name === name) as Golden
 

@@ -2,7 +2,8 @@
 import { readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { nodeBinary, root } from '../../cli/child.ts'
+import { millraceBin } from '../../built.ts'
+import { nodeBinary } from '../../cli/child.ts'
 import type { Place, Seen } from '../../golden/seen.ts'
 
 export const corpusRoot = fileURLToPath(new URL('./', import.meta.url))
@@ -68,7 +69,7 @@ export function millraceCall(command: string, pipeline: CorpusPipeline, place: P
   return {
     file: nodeBinary,
     args: [
-      join(root, 'src/cli/bin.ts'),
+      millraceBin(),
       command,
       join(corpusRoot, 'pipelines', `${pipeline.name}.ts`),
       '--json',
