@@ -7,6 +7,7 @@ import {
   calendar,
   count,
   cumulative,
+  dedupe,
   files,
   groupBy,
   hopping,
@@ -75,10 +76,12 @@ function pipelineOf({ shape, size, every, outer, delays }: Stall, folder: string
             ? session(minutes(size))
             : tumbling(minutes(size))
   const windows = rows.pipe(window as ReturnType<typeof tumbling>, groupBy('zone' as never), aggregate({ n: count() }))
-  const folded = windows.pipe(
+  const isOfRows = shape === 'folded last rows'
+  const lasts = rows.pipe(dedupe('zone' as never, minutes(size), { keep: 'last' })) as unknown as typeof windows
+  const folded = (isOfRows ? lasts : windows).pipe(
     tumbling(minutes(outer)) as never,
     groupBy('zone' as never),
-    aggregate({ n: sum('n' as never) }),
+    aggregate({ n: isOfRows ? count() : sum('n' as never) }),
   ) as typeof windows
   return pipeline('stalled', place, (shape.startsWith('folded') ? folded : windows).pipe(ended))
 }
@@ -131,7 +134,7 @@ async function checkRow(of: Pipeline, stall: Stall, where: string): Promise<void
   }
   const fates = stands?.is === 'good' ? stands.flows.flatMap(flow => flow.fates) : []
   const late = fates.find(fate => fate.is === 'late')
-  if (told.is === 'of a session') {
+  if (told.is === 'without windows') {
     expect(late !== undefined, where).toBe(told.isLate)
     expect(fates, where).toHaveLength(1)
     return

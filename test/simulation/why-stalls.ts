@@ -11,6 +11,7 @@ const shapes = [
   'session',
   'folded hours',
   'folded sessions',
+  'folded last rows',
   'calendar',
   'inner join',
   'full join',
@@ -20,7 +21,7 @@ const shapes = [
 export interface Stall {
   /** Joins are of rows in the same hopping window. */
   readonly shape: (typeof shapes)[number]
-  /** Of windows; of sessions the gap. */
+  /** Of windows; of sessions the gap, of the last rows of a zone for how long no later one may come. */
   readonly size: number
   readonly every: number
   /** Of the windows that results are folded into. */
@@ -286,7 +287,33 @@ function innerResults(
   return [...new Map(windows.map(window => [`${window.zone} ${window.start}`, window])).values()]
 }
 
+/** Rows that no later one of their zone follows within the horizon (S11), of those that were on time. */
+function lastRows(stall: Stall): readonly Row[] {
+  const rows = clocksOf(stall).rows.filter(({ t, before }) => t >= before)
+  const inOrder = rows.toSorted((a, b) => a.t - b.t)
+  return inOrder.filter((row, index) => {
+    const next = inOrder.slice(index + 1).find(({ zone }) => zone === row.zone)
+    return !next || next.t > row.t + stall.size
+  })
+}
+
+/** Last rows in the window that counts them: its step waits for the horizon of the step before it too (S13). */
+function toldOfLast(stall: Stall, start: number, end: number): ToldWindow {
+  const { clock } = clocksOf(stall)
+  const inside = lastRows(stall).filter(({ t }) => t >= start && t < end)
+  const asked = inside.filter(isAsked(stall))
+  const needed = end + stall.size
+  if (needed <= clock) {
+    const by = { key: closedBy(stall, needed), results: zonesOf(asked), late: 0 }
+    return { start, end, closesAt: end, stands: { is: 'closed', ...by } }
+  }
+  // A row is given when no other can come within the horizon any more.
+  const given = asked.filter(({ t }) => t + stall.size < clock)
+  return { start, end, closesAt: end, stands: openBy(stall, needed, zonesOf(given), 0) }
+}
+
 function toldFolded(stall: Stall, start: number, end: number): ToldWindow {
+  if (stall.shape === 'folded last rows') return toldOfLast(stall, start, end)
   const { clock } = clocksOf(stall)
   const hold = stall.shape === 'folded sessions' ? stall.size : 0
   const inside = innerResults(stall).filter(result => result.end > start && result.end <= end)
@@ -308,9 +335,9 @@ function toldFolded(stall: Stall, start: number, end: number): ToldWindow {
 /** What must be told of the row that is asked for. */
 export type ToldRow =
   | { readonly is: 'bad' }
-  /** The windows of the first step that it is late for, and those that count it; of sessions whether it is late. */
+  /** The windows of the first step that it is late for, and those that count it; where it has none whether it is late. */
   | { readonly is: 'good'; readonly late: readonly Window[]; readonly counted: readonly Window[] }
-  | { readonly is: 'of a session'; readonly isLate: boolean }
+  | { readonly is: 'without windows'; readonly isLate: boolean }
 
 export function toldRowOf(stall: Stall): ToldRow {
   const { objects, row } = stall
@@ -319,7 +346,8 @@ export function toldRowOf(stall: Stall): ToldRow {
   if (t === null) return { is: 'bad' }
   // The clock before its object: that of the objects before it.
   const before = clocksOf({ ...stall, objects: objects.slice(0, row.object) }).clock
-  if (stall.shape.includes('session')) return { is: 'of a session', isLate: t + stall.size <= before }
+  if (stall.shape.includes('session')) return { is: 'without windows', isLate: t + stall.size <= before }
+  if (stall.shape === 'folded last rows') return { is: 'without windows', isLate: t < before }
   const windows = windowsAt(stall, t)
   const isLate = ([, end]: Window) => end <= before
   return { is: 'good', late: windows.filter(isLate), counted: windows.filter(window => !isLate(window)) }
