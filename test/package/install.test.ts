@@ -47,7 +47,9 @@ test('the tarball holds the build and the papers, no sources, no tests; its bin 
   )
   expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/index.d.ts']))
   expect(
-    files.filter(file => !/^(dist\/.+\.(js|d\.ts|css)|docs\/.+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/.test(file)),
+    files.filter(
+      file => !/^(dist\/.+\.(js|d\.ts|css)|docs\/.+\.(md|svg|schema\.json)|package\.json|[A-Z]+(\.md)?)$/.test(file),
+    ),
   ).toEqual([])
   expect(files.filter(file => file.startsWith('dist/test'))).toEqual([])
   // Each module that a start has to find costs it.
