@@ -20,7 +20,7 @@ export function sentenceOfRun(
     return { sentence: `${doing[health.state]}: ${health.why}`, mood: health.state === 'restarting' ? 'ill' : 'waits' }
   const behind = sinks.filter(({ epochs }) => epochs > 0)
   const what = [waitingText(sources), ...behind.map(behindText), `last commit ${showSeconds(commitAgeMs / 1000)} ago`]
-  const isBehind = behind.length > 0 || oldestMs(sources) >= behindMs
+  const isBehind = behind.length > 0 || (oldestMs(sources) ?? 0) >= behindMs
   return { sentence: `follows ${placesText(sources)}, ${what.join(', ')}`, mood: isBehind ? 'waits' : 'well' }
 }
 
@@ -43,13 +43,16 @@ function placesText(sources: readonly SourceFacts[]): string {
   return others.length === 0 ? `${first} and ${second}` : `${first} and ${showCount(others.length + 1)} others`
 }
 
-function oldestMs(sources: readonly SourceFacts[]): number {
-  return Math.max(0, ...sources.flatMap(({ inHand, backlog }) => [inHand?.oldestMs ?? 0, backlog?.oldestMs ?? 0]))
+/** Null where nothing tells an age: SQS does not, of what waits there. */
+function oldestMs(sources: readonly SourceFacts[]): number | null {
+  const ages = sources.flatMap(({ inHand, backlog }) => [inHand?.oldestMs ?? [], backlog?.oldestMs ?? []].flat())
+  return ages.length === 0 ? null : Math.max(...ages)
 }
 
 function waitingText(sources: readonly SourceFacts[]): string {
   const objects = sources.reduce((sum, { inHand }) => sum + (inHand?.objects ?? 0), 0)
   const messages = sources.reduce((sum, { backlog }) => sum + (backlog?.messages ?? 0), 0)
   const text = waitText({ objects, messages })
-  return objects + messages === 0 ? text : `${showSeconds(oldestMs(sources) / 1000)} behind, ${text}`
+  const ageMs = oldestMs(sources)
+  return objects + messages === 0 || ageMs === null ? text : `${showSeconds(ageMs / 1000)} behind, ${text}`
 }

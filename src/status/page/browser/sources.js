@@ -11,7 +11,8 @@ export function sourceCards({ sources, atMs }) {
 /** @param {SourceFacts} source @param {number} atMs */
 function sourceFacts(source, atMs) {
   const { address, watermarkMs, highestMs, read, rowsPerSecond, bytesPerSecond, rows, inHand, backlog } = source
-  const oldestMs = Math.max(inHand?.oldestMs ?? 0, backlog?.oldestMs ?? 0)
+  // SQS tells no age of what waits there.
+  const ages = [inHand?.oldestMs ?? [], backlog?.oldestMs ?? []].flat()
   const isWaiting = (inHand?.objects ?? 0) + (backlog?.messages ?? 0) > 0
   return facts([
     address === '' ? null : ['place', address],
@@ -28,6 +29,11 @@ function sourceFacts(source, atMs) {
     rows === null ? null : ['since the start', showCounted(rows, 'row')],
     inHand && ['in hand', showCounted(inHand.objects, 'object')],
     backlog?.messages === null || !backlog ? null : ['backlog', showCounted(backlog.messages, 'message')],
-    inHand && ['oldest waits for', isWaiting ? showDuration(oldestMs) : 'nothing waits'],
+    inHand && ['oldest waits for', isWaiting ? oldestText(ages) : 'nothing waits'],
   ])
+}
+
+/** @param {number[]} ages in milliseconds */
+function oldestText(ages) {
+  return ages.length === 0 ? 'not known' : showDuration(Math.max(...ages))
 }
