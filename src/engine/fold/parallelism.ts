@@ -14,6 +14,8 @@ interface Sized {
   readonly sizeBytes: number
 }
 
+const areSmall = (objects: readonly Sized[]) => bytesOf(objects) <= objects.length * objectBytesMax
+
 /**
  * How many threads DuckDB works with. A small epoch is a dozen statements of a millisecond, and a large one of small
  * objects is many of them: more threads than one only wake and wait (docs/performance.md, "What an epoch costs"). No
@@ -36,16 +38,14 @@ export function createParallelism({ useThreads }: Pick<Session, 'useThreads'>, i
   }
   return {
     async take(objects) {
-      const bytes = bytesOf(objects)
-      if (bytes <= smallBytesMax) return
-      const isOfSmall = isEnough && bytes <= objects.length * objectBytesMax
+      if (bytesOf(objects) <= smallBytesMax) return
+      const isOfSmall = isEnough && areSmall(objects)
       small = isOfSmall ? smallInARow : 0
       await use(isOfSmall)
     },
     async committed(objects, heldRows) {
-      const bytes = bytesOf(objects)
       isEnough = isEverSmall && heldRows <= smallRowsMax
-      const isSmall = bytes <= smallBytesMax || bytes <= objects.length * objectBytesMax
+      const isSmall = bytesOf(objects) <= smallBytesMax || areSmall(objects)
       small = isEnough && isSmall ? small + 1 : 0
       await use(small >= smallInARow)
     },
