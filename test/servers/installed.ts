@@ -12,6 +12,7 @@ export type Installable =
   | 's3mock'
   | 'lake-readers'
   | 'iceberg-rest'
+  | 'spark'
 
 /** A server that this machine cannot get: its message is what the installation said. */
 export class MissingServer extends Error {
